@@ -1,1 +1,21 @@
-//! Placeholder.
+//! What code generated from a QAPI schema needs, and what peers of QMP are built from.
+//!
+//! - [`json`]: the wire's JSON dialect.
+//! - [`visit`]: between JSON values and Rust types.
+//! - [`dispatch`]: from the name of a command to its handler.
+
+#![deny(missing_docs)]
+
+pub mod dispatch;
+mod error;
+pub mod interop;
+pub mod json;
+mod value;
+pub mod visit;
+
+pub use self::error::{Error, ErrorClass, UnknownName};
+pub use self::value::{Object, Value};
+pub use self::visit::{Null, QType};
+
+#[doc(hidden)]
+pub use serde;

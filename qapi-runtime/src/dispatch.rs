@@ -1,0 +1,269 @@
+//! From the name of a command to its handler.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::json::{Document, ValueRef};
+use crate::visit::{Compat, Input, Members, Output, Policy, Visit, VisitError};
+
+/// Name, options and features of one command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandInfo {
+    /// The name.
+    pub name: &'static str,
+    /// 'allow-oob': may be executed out of band.
+    pub allow_oob: bool,
+    /// 'allow-preconfig': may run before the machine is complete.
+    pub allow_preconfig: bool,
+    /// Not 'success-response': whether success is answered at all.
+    pub success_response: bool,
+    /// Special features.
+    pub policy: Policy,
+}
+
+impl CommandInfo {
+    /// A command without options.
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            allow_oob: false,
+            allow_preconfig: false,
+            success_response: true,
+            policy: Policy::NONE,
+        }
+    }
+}
+
+/// The future of a command with 'coroutine'.
+pub type BoxFuture = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
+
+/// How a command runs.
+pub enum Handler<H: ?Sized> {
+    /// At once; writes its return value to the output.
+    Sync(fn(&H, &mut Input<'_>, &mut Output) -> Result<(), Error>),
+    /// As a future that owns its arguments.
+    Async(fn(Arc<H>, &mut Input<'_>) -> Result<BoxFuture, Error>),
+}
+
+/// One row of a dispatch table.
+pub struct Command<H: ?Sized> {
+    /// Name, options and features.
+    pub info: CommandInfo,
+    /// The handler.
+    pub call: Handler<H>,
+}
+
+impl<H: ?Sized> fmt::Debug for Command<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.info.fmt(f)
+    }
+}
+
+/// The return value of a command in its wire form, made away from the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply(Vec<u8>);
+
+impl Reply {
+    /// Writes a return value.
+    ///
+    /// # Errors
+    ///
+    /// A value that no peer can be sent.
+    pub fn new<T: Visit>(value: &T, compat: Compat) -> Result<Self, VisitError> {
+        let mut output = Output::with_buffer(Vec::new(), compat, false);
+        value.write(&mut output)?;
+        Ok(Self(output.into_bytes()))
+    }
+
+    /// A return value that is in wire form already.
+    pub fn from_wire(json: Vec<u8>) -> Self {
+        Self(json)
+    }
+
+    /// What a command without a return value returns.
+    pub fn empty() -> Self {
+        Self(b"{}".to_vec())
+    }
+
+    /// The wire form.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What became of a call.
+pub enum Outcome {
+    /// The return value is in the output.
+    Done,
+    /// The return value comes later.
+    Pending(BoxFuture),
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "Done",
+            Self::Pending(_) => "Pending",
+        })
+    }
+}
+
+/// A set of commands that can be called by name.
+pub trait Service: Send + Sync {
+    /// The commands, sorted by name.
+    fn n_commands(&self) -> usize;
+
+    /// Name, options and features of the command at `index`.
+    fn info(&self, index: usize) -> Option<&CommandInfo>;
+
+    /// The index of the command `name`.
+    fn find(&self, name: &str) -> Option<usize> {
+        let mut low = 0;
+        let mut high = self.n_commands();
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.info(middle)?.name.cmp(name) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return Some(middle),
+            }
+        }
+        None
+    }
+
+    /// Calls the command at `index`. The input is on the arguments, an object.
+    ///
+    /// # Errors
+    ///
+    /// What the arguments or the handler refuse. What was written to the output before is void.
+    fn call(
+        &self,
+        index: usize,
+        input: &mut Input<'_>,
+        output: &mut Output,
+    ) -> Result<Outcome, Error>;
+}
+
+/// A [`Service`] made of a static table and one handler value.
+#[derive(Debug)]
+pub struct Table<H: ?Sized + 'static> {
+    commands: &'static [Command<H>],
+    handler: Arc<H>,
+}
+
+impl<H: ?Sized> Clone for Table<H> {
+    fn clone(&self) -> Self {
+        Self {
+            commands: self.commands,
+            handler: Arc::clone(&self.handler),
+        }
+    }
+}
+
+impl<H: ?Sized> Table<H> {
+    /// A service; `commands` is sorted by name.
+    pub fn new(commands: &'static [Command<H>], handler: Arc<H>) -> Self {
+        debug_assert!(commands.is_sorted_by(|a, b| a.info.name < b.info.name));
+        Self { commands, handler }
+    }
+
+    /// The handler value.
+    pub fn handler(&self) -> &Arc<H> {
+        &self.handler
+    }
+}
+
+impl<H: ?Sized + Send + Sync> Service for Table<H> {
+    fn n_commands(&self) -> usize {
+        self.commands.len()
+    }
+
+    fn info(&self, index: usize) -> Option<&CommandInfo> {
+        self.commands.get(index).map(|command| &command.info)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.commands
+            .binary_search_by(|command| command.info.name.cmp(name))
+            .ok()
+    }
+
+    fn call(
+        &self,
+        index: usize,
+        input: &mut Input<'_>,
+        output: &mut Output,
+    ) -> Result<Outcome, Error> {
+        let Some(command) = self.commands.get(index) else {
+            return Err(Error::generic("no such command"));
+        };
+        match command.call {
+            Handler::Sync(call) => call(&self.handler, input, output).map(|()| Outcome::Done),
+            Handler::Async(call) => call(Arc::clone(&self.handler), input).map(Outcome::Pending),
+        }
+    }
+}
+
+impl<S: Service + ?Sized> Service for Arc<S> {
+    fn n_commands(&self) -> usize {
+        (**self).n_commands()
+    }
+
+    fn info(&self, index: usize) -> Option<&CommandInfo> {
+        (**self).info(index)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        (**self).find(name)
+    }
+
+    fn call(
+        &self,
+        index: usize,
+        input: &mut Input<'_>,
+        output: &mut Output,
+    ) -> Result<Outcome, Error> {
+        (**self).call(index, input, output)
+    }
+}
+
+/// A command as a client sends it: its arguments, and the type of its result.
+pub trait Request: Members {
+    /// The name.
+    const COMMAND: &'static str;
+    /// 'allow-oob'.
+    const ALLOW_OOB: bool;
+    /// The result; `()` for commands without one.
+    type Returns: Visit;
+}
+
+/// The data of one kind of event, as a server emits it.
+pub trait EventData: Members {
+    /// The name.
+    const NAME: &'static str;
+    /// Special features of the event.
+    const POLICY: Policy = Policy::NONE;
+}
+
+/// The enum of all events of a schema, as a client receives them.
+pub trait Event: Sized {
+    /// Reads the data of the event `name`; a name that the schema does not have is kept.
+    ///
+    /// # Errors
+    ///
+    /// Data that does not fit.
+    fn read_event(name: &str, data: &mut Input<'_>) -> Result<Self, VisitError>;
+
+    /// The name on the wire.
+    fn name(&self) -> &str;
+}
+
+/// The arguments of a command that has none given.
+pub fn no_arguments() -> ValueRef<'static> {
+    static EMPTY: std::sync::LazyLock<Document> =
+        std::sync::LazyLock::new(|| Document::parse(b"{}").unwrap_or_default());
+    EMPTY.root()
+}

@@ -1,0 +1,566 @@
+//! The incremental parser.
+
+use std::fmt;
+
+use super::Document;
+use super::grammar::{Grammar, TextRange};
+use super::lexer::{LexState, Step, TokenKind, step};
+use super::text::{decode_string, lossy};
+
+/// What a parser takes before it gives up on a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one value without its white space.
+    pub token_size: usize,
+    /// Tokens of one value.
+    pub token_count: usize,
+    /// Arrays and objects inside one another.
+    pub nesting: usize,
+}
+
+impl Limits {
+    /// What QEMU takes: 64 MiB, 2 Mi tokens, 1024 levels. Memory stays below 200 MiB a value.
+    pub const QMP: Self = Self {
+        token_size: 64 << 20,
+        token_count: 2 << 20,
+        nesting: 1024,
+    };
+
+    /// What our client takes: replies as large as any server sends, 1 GiB and 64 Mi tokens.
+    pub const REPLY: Self = Self {
+        token_size: 1 << 30,
+        token_count: 64 << 20,
+        nesting: 1024,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::QMP
+    }
+}
+
+/// The reference's message for input that is no JSON value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    message: String,
+}
+
+impl ParseError {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+
+    fn syntax(message: &str) -> Self {
+        Self::new(format!("JSON parse error, {message}"))
+    }
+
+    /// The message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+impl From<ParseError> for crate::Error {
+    fn from(error: ParseError) -> Self {
+        Self::generic(error.message)
+    }
+}
+
+/// What [`Parser::feed`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// All bytes are consumed; no value is complete.
+    Incomplete,
+    /// A value is complete and can be read with [`Parser::document`].
+    Value,
+    /// The input is wrong. The parser has reset itself and goes on behind the mistake.
+    Error(ParseError),
+}
+
+/// Makes values out of bytes that come in pieces.
+///
+/// A value ends where its brackets balance; a number or keyword at top level ends with the byte
+/// behind it. Mistakes in the grammar are reported where the brackets balance, lexical ones and
+/// limits at once.
+///
+/// The parser holds at most one value: memory is bounded by [`Limits`], and reused from value to
+/// value.
+#[derive(Debug, Default)]
+pub struct Parser {
+    limits: Limits,
+    state: LexState,
+    /// The bytes of a token that an earlier piece began.
+    token: Vec<u8>,
+    grammar: Grammar,
+    document: Document,
+    n_tokens: usize,
+    token_size: usize,
+    braces: isize,
+    brackets: isize,
+}
+
+/// White space up to this length between tokens is copied rather than cut out.
+const SHORT_SPACE: usize = 4;
+
+impl Parser {
+    /// A parser at the start of a stream.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// The last complete value, until the next call of [`Parser::feed`].
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// Takes the last complete value and leaves `spare`, whose memory is used again.
+    pub fn replace_document(&mut self, spare: Document) -> Document {
+        std::mem::replace(&mut self.document, spare)
+    }
+
+    /// Takes the last complete value.
+    pub fn take_document(&mut self) -> Document {
+        self.replace_document(Document::default())
+    }
+
+    /// Whether a value has begun and is not complete.
+    pub fn is_mid_value(&self) -> bool {
+        self.n_tokens > 0 || !matches!(self.state, LexState::Start | LexState::Recovery)
+    }
+
+    /// Forgets a value that has begun.
+    pub fn reset(&mut self) {
+        self.state = LexState::Start;
+        self.token.clear();
+        self.reset_value();
+    }
+
+    fn reset_value(&mut self) {
+        self.grammar.clear();
+        self.n_tokens = 0;
+        self.token_size = 0;
+        self.braces = 0;
+        self.brackets = 0;
+    }
+
+    /// Parses one complete text that holds one value.
+    pub(super) fn parse_complete(text: &[u8]) -> Result<Document, ParseError> {
+        let mut parser = Self::new(Limits::REPLY);
+        let mut rest = text;
+        match parser.feed(&mut rest) {
+            Parsed::Value => {}
+            Parsed::Error(error) => return Err(error),
+            Parsed::Incomplete => match parser.finish() {
+                Some(Parsed::Value) => return Ok(parser.take_document()),
+                Some(Parsed::Error(error)) => return Err(error),
+                Some(Parsed::Incomplete) | None => return Err(ParseError::syntax("premature EOI")),
+            },
+        }
+        let document = parser.take_document();
+        match parser.feed(&mut rest) {
+            Parsed::Incomplete if !parser.is_mid_value() => Ok(document),
+            Parsed::Error(error) => Err(error),
+            Parsed::Incomplete | Parsed::Value => Err(ParseError::syntax("expecting end of input")),
+        }
+    }
+
+    /// Ends the stream: a number or keyword at its very end is complete now, and a value that is
+    /// not complete is an error. `None` if nothing has begun.
+    pub fn finish(&mut self) -> Option<Parsed> {
+        let parsed = match self.state {
+            LexState::Start => None,
+            LexState::Recovery => {
+                self.state = LexState::Start;
+                None
+            }
+            LexState::Zero | LexState::Digits | LexState::Fraction | LexState::ExponentDigits => {
+                self.token_done(TokenKind::Number)
+            }
+            LexState::Keyword => self.token_done(TokenKind::Keyword),
+            LexState::String(_)
+            | LexState::Escape(_)
+            | LexState::Sign
+            | LexState::Point
+            | LexState::Exponent
+            | LexState::ExponentSign => {
+                let error = self.stray();
+                self.reset();
+                Some(Parsed::Error(error))
+            }
+        };
+        if parsed.is_some() {
+            return parsed;
+        }
+        if self.n_tokens == 0 {
+            return None;
+        }
+        let message = self.grammar.take_error();
+        self.reset();
+        Some(Parsed::Error(ParseError::syntax(
+            message.as_deref().unwrap_or("premature EOI"),
+        )))
+    }
+
+    /// Takes bytes off the front of `input` up to the end of a value or the first mistake.
+    ///
+    /// Call again with the rest until it is empty.
+    pub fn feed(&mut self, input: &mut &[u8]) -> Parsed {
+        loop {
+            if self.state == LexState::Start {
+                if let Some(parsed) = self.tokens(input) {
+                    return parsed;
+                }
+            }
+            if input.is_empty() {
+                return Parsed::Incomplete;
+            }
+            if let Some(parsed) = self.partial(input) {
+                return parsed;
+            }
+        }
+    }
+
+    /// Complete tokens straight from `input`, while there are any.
+    ///
+    /// The source is copied in long runs, of which strings that need no decoding are ranges:
+    /// `bytes[copied..]` is where the current run starts, `solid` the end of its last token.
+    fn tokens(&mut self, input: &mut &[u8]) -> Option<Parsed> {
+        let bytes = *input;
+        let mut at = skip_space(bytes, 0);
+        let mut copied = at;
+        let mut solid = at;
+        let parsed = loop {
+            let Some(&byte) = bytes.get(at) else {
+                break None;
+            };
+            let start = at;
+            match byte {
+                b'{' | b'}' | b'[' | b']' | b':' | b',' => {
+                    at += 1;
+                    let kind = match byte {
+                        b'{' => TokenKind::ObjectBegin,
+                        b'}' => TokenKind::ObjectEnd,
+                        b'[' => TokenKind::ArrayBegin,
+                        b']' => TokenKind::ArrayEnd,
+                        b':' => TokenKind::Colon,
+                        _ => TokenKind::Comma,
+                    };
+                    if !self.admit(kind, 1) {
+                        break Some(self.limit());
+                    }
+                    if !self.grammar.failed() {
+                        self.grammar.structural(kind, &bytes[copied..]);
+                    }
+                }
+                b'"' | b'\'' => {
+                    let Some((end, plain)) = scan_string(bytes, at + 1, byte) else {
+                        break None;
+                    };
+                    at = end + 1;
+                    if !self.admit(TokenKind::String, at - start) {
+                        break Some(self.limit());
+                    }
+                    if self.grammar.failed() {
+                    } else if plain {
+                        let range = TextRange {
+                            start: (self.grammar.text.len() + (start + 1 - copied)) as u32,
+                            len: (end - start - 1) as u32,
+                        };
+                        self.grammar.string(range, &bytes[copied..]);
+                    } else {
+                        self.grammar.text.extend_from_slice(&bytes[copied..start]);
+                        copied = at;
+                        self.decode(&bytes[start + 1..end], byte);
+                    }
+                }
+                b' ' | b'\t' | b'\r' | b'\n' => {
+                    at = skip_space(bytes, at);
+                    if at - start > SHORT_SPACE && !self.grammar.failed() {
+                        self.grammar.text.extend_from_slice(&bytes[copied..start]);
+                        copied = at;
+                        solid = at;
+                    }
+                    continue;
+                }
+                b'0'..=b'9' | b'-' | b'a'..=b'z' => {
+                    let Some((end, kind)) = scan_word(bytes, at) else {
+                        break None;
+                    };
+                    at = end;
+                    if !self.admit(kind, at - start) {
+                        break Some(self.limit());
+                    }
+                    if !self.grammar.failed() {
+                        let (token, tail) = (&bytes[start..end], &bytes[copied..]);
+                        match kind {
+                            TokenKind::Number => self.grammar.number(token, tail),
+                            _ => self.grammar.keyword(token, tail),
+                        }
+                    }
+                }
+                _ => break None,
+            }
+            solid = at;
+            if self.is_balanced() {
+                if !self.grammar.failed() {
+                    self.grammar.text.extend_from_slice(&bytes[copied..solid]);
+                }
+                *input = &bytes[at..];
+                return Some(self.complete());
+            }
+        };
+        *input = &bytes[at..];
+        if parsed.is_none() && !self.grammar.failed() {
+            self.grammar.text.extend_from_slice(&bytes[copied..solid]);
+        }
+        parsed
+    }
+
+    /// A string that does not stand for itself, given without its quotes.
+    fn decode(&mut self, content: &[u8], quote: u8) {
+        let start = self.grammar.text.len();
+        match decode_string(content, quote, &mut self.grammar.text) {
+            Ok(()) => {
+                let range = TextRange {
+                    start: start as u32,
+                    len: (self.grammar.text.len() - start) as u32,
+                };
+                self.grammar.string(range, &[]);
+            }
+            Err(error) => self.grammar.wrong_string(&error),
+        }
+    }
+
+    /// One byte of a token that is not complete in one piece, or is wrong.
+    fn partial(&mut self, input: &mut &[u8]) -> Option<Parsed> {
+        let (&byte, rest) = input.split_first()?;
+        match step(self.state, byte) {
+            Step::Continue(state) => {
+                *input = rest;
+                self.token.push(byte);
+                self.state = state;
+                if let LexState::String(quote) = state {
+                    // The rest of a string that does not end here in one go.
+                    let room = self.limits.token_size.saturating_sub(self.token.len());
+                    let end = scan_string_part(rest, quote).min(room);
+                    self.token.extend_from_slice(&rest[..end]);
+                    *input = &rest[end..];
+                }
+            }
+            Step::Last(kind) => {
+                *input = rest;
+                self.token.push(byte);
+                return self.token_done(kind);
+            }
+            Step::Before(kind) => return self.token_done(kind),
+            Step::Skip => {
+                *input = rest;
+                self.token.clear();
+            }
+            Step::Restart => {
+                self.token.clear();
+                self.state = LexState::Start;
+            }
+            Step::Wrong => {
+                *input = rest;
+                self.token.push(byte);
+                let error = self.stray();
+                self.reset();
+                self.state = LexState::Recovery;
+                return Some(Parsed::Error(error));
+            }
+        }
+        if self.token.len() > self.limits.token_size {
+            self.reset();
+            return Some(Parsed::Error(ParseError::new(TOKEN_SIZE)));
+        }
+        None
+    }
+
+    fn stray(&self) -> ParseError {
+        ParseError::syntax(&format!("stray '{}'", lossy(&self.token)))
+    }
+
+    fn token_done(&mut self, kind: TokenKind) -> Option<Parsed> {
+        self.state = LexState::Start;
+        let token = std::mem::take(&mut self.token);
+        let parsed = self.whole_token(kind, &token);
+        self.token = token;
+        self.token.clear();
+        parsed
+    }
+
+    fn whole_token(&mut self, kind: TokenKind, token: &[u8]) -> Option<Parsed> {
+        if !self.admit(kind, token.len()) {
+            return Some(self.limit());
+        }
+        if !self.grammar.failed() {
+            match kind {
+                TokenKind::Number => self.grammar.number(token, &[]),
+                TokenKind::Keyword => self.grammar.keyword(token, &[]),
+                TokenKind::String => {
+                    let quote = token.first().copied().unwrap_or(b'"');
+                    self.decode(token.get(1..token.len() - 1).unwrap_or(&[]), quote);
+                }
+                TokenKind::ObjectBegin
+                | TokenKind::ObjectEnd
+                | TokenKind::ArrayBegin
+                | TokenKind::ArrayEnd
+                | TokenKind::Colon
+                | TokenKind::Comma => self.grammar.structural(kind, &[]),
+            }
+        }
+        self.is_balanced().then(|| self.complete())
+    }
+
+    /// Counts a token; false if it passes a limit.
+    #[inline]
+    fn admit(&mut self, kind: TokenKind, len: usize) -> bool {
+        match kind {
+            TokenKind::ObjectBegin => self.braces += 1,
+            TokenKind::ObjectEnd => self.braces -= 1,
+            TokenKind::ArrayBegin => self.brackets += 1,
+            TokenKind::ArrayEnd => self.brackets -= 1,
+            TokenKind::Colon
+            | TokenKind::Comma
+            | TokenKind::Number
+            | TokenKind::Keyword
+            | TokenKind::String => {}
+        }
+        let fits = self.token_size + len < self.limits.token_size
+            && self.n_tokens < self.limits.token_count
+            && self.braces + self.brackets <= self.limits.nesting as isize;
+        self.n_tokens += 1;
+        self.token_size += len;
+        fits
+    }
+
+    /// The message for the token that [`Parser::admit`] has just refused.
+    #[cold]
+    fn limit(&mut self) -> Parsed {
+        let message = if self.token_size >= self.limits.token_size {
+            TOKEN_SIZE
+        } else if self.n_tokens > self.limits.token_count {
+            "JSON token count limit exceeded"
+        } else {
+            "JSON nesting depth limit exceeded"
+        };
+        self.reset_value();
+        Parsed::Error(ParseError::new(message))
+    }
+
+    /// Whether the value is over: no bracket is open, or more are closed than were opened.
+    #[inline]
+    fn is_balanced(&self) -> bool {
+        !((self.braces > 0 || self.brackets > 0) && self.braces >= 0 && self.brackets >= 0)
+    }
+
+    fn complete(&mut self) -> Parsed {
+        let parsed = match self.grammar.take_error() {
+            Some(message) => Parsed::Error(ParseError::syntax(&message)),
+            None => {
+                let text = std::mem::take(&mut self.document.text).into_bytes();
+                let text = std::mem::replace(&mut self.grammar.text, text);
+                match String::from_utf8(text) {
+                    Ok(text) => {
+                        self.document.text = text;
+                        std::mem::swap(&mut self.document.nodes, &mut self.grammar.nodes);
+                        Parsed::Value
+                    }
+                    Err(_) => Parsed::Error(ParseError::syntax("invalid UTF-8 sequence in string")),
+                }
+            }
+        };
+        self.reset_value();
+        parsed
+    }
+}
+
+const TOKEN_SIZE: &str = "JSON token size limit exceeded";
+
+fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+        at += 1;
+    }
+    at
+}
+
+/// Bytes of a string that are neither a quote, nor a backslash, nor beyond ASCII, nor wrong.
+const SIMPLE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x80 {
+        table[byte] = byte != b'"' as usize && byte != b'\'' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    table
+};
+
+/// Where the closing quote of the string that goes on at `at` stands, and whether the content
+/// stands for itself; `None` if the string is cut short or wrong.
+#[inline]
+fn scan_string(bytes: &[u8], mut at: usize, quote: u8) -> Option<(usize, bool)> {
+    let mut plain = true;
+    loop {
+        let byte = *bytes.get(at)?;
+        if SIMPLE[usize::from(byte)] {
+            at += 1;
+            continue;
+        }
+        match byte {
+            _ if byte == quote => return Some((at, plain)),
+            b'"' | b'\'' => at += 1,
+            b'\\' => {
+                plain = false;
+                match bytes.get(at + 1)? {
+                    0x20..=0xfd => at += 2,
+                    0..=0x1f | 0xfe..=0xff => return None,
+                }
+            }
+            0x80..=0xfd => {
+                plain = false;
+                at += 1;
+            }
+            0..=0x7f | 0xfe..=0xff => return None,
+        }
+    }
+}
+
+/// How many of the next bytes are inside of a string for sure.
+fn scan_string_part(bytes: &[u8], quote: u8) -> usize {
+    bytes
+        .iter()
+        .position(|&byte| byte == quote || byte == b'\\' || !(0x20..=0xfd).contains(&byte))
+        .unwrap_or(bytes.len())
+}
+
+/// The end of a number or keyword, if it ends inside `bytes` and is well formed.
+#[inline]
+fn scan_word(bytes: &[u8], start: usize) -> Option<(usize, TokenKind)> {
+    let mut at = start;
+    let mut state = LexState::Start;
+    loop {
+        match step(state, *bytes.get(at)?) {
+            Step::Continue(next) => {
+                state = next;
+                at += 1;
+            }
+            Step::Before(kind) => return Some((at, kind)),
+            Step::Last(_) | Step::Skip | Step::Restart | Step::Wrong => return None,
+        }
+    }
+}

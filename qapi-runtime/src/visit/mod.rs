@@ -1,0 +1,83 @@
+//! Visitors: between JSON values and Rust types, with the reference's checks, order and texts.
+//!
+//! Not generic over the format: [`Input`] is a cursor on a parsed [`Document`], [`Output`] writes
+//! the wire form. Other formats go through serde, see [`impl_serde!`](crate::impl_serde).
+//!
+//! [`Document`]: crate::json::Document
+
+mod builtin;
+mod enumeration;
+mod error;
+mod input;
+mod object;
+mod output;
+mod policy;
+
+pub use self::builtin::{Null, QType};
+pub use self::enumeration::{Enumeration, parse_name, read_enum, write_enum};
+pub use self::error::{Segment, VisitError, VisitErrorKind};
+pub use self::input::{ArrayInput, Input, Mode};
+pub use self::object::ObjectInput;
+pub use self::output::{ArrayOutput, ObjectOutput, Output};
+pub use self::policy::{Compat, CompatInput, CompatOutput, Policy};
+pub use crate::json::Kind;
+
+/// Any QAPI type: built-ins, `Vec<T>`, enums, alternates, and everything that is [`Members`].
+pub trait Visit: Sized {
+    /// Reads a value.
+    ///
+    /// # Errors
+    ///
+    /// The first way in which the value does not fit the type, in the reference's order.
+    fn read(input: &mut Input<'_>) -> Result<Self, VisitError>;
+
+    /// Writes a value.
+    ///
+    /// # Errors
+    ///
+    /// Only for values that no peer can be sent: an `Unknown` name, a number that is not finite.
+    fn write(&self, output: &mut Output) -> Result<(), VisitError>;
+}
+
+/// Struct and union types: the members of an object.
+pub trait Members: Sized {
+    /// Reads the members.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Visit::read`].
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError>;
+
+    /// Writes the members.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Visit::write`].
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError>;
+}
+
+impl<T: Members> Visit for T {
+    fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
+        let mut object = input.object()?;
+        let value = T::read_members(&mut object)?;
+        object.finish()?;
+        Ok(value)
+    }
+
+    fn write(&self, output: &mut Output) -> Result<(), VisitError> {
+        let mut object = output.object();
+        self.write_members(&mut object)?;
+        object.finish();
+        Ok(())
+    }
+}
+
+impl<T: Members> Members for Box<T> {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        T::read_members(object).map(Box::new)
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        (**self).write_members(object)
+    }
+}

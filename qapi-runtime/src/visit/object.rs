@@ -1,0 +1,264 @@
+//! Reading: the members of one object.
+
+use super::Visit;
+use super::error::{VisitError, VisitErrorKind};
+use super::input::{Input, Mode};
+use super::policy::{Policy, PolicyKind};
+use crate::json::{Node, ValueRef, key_bit};
+use crate::value::Object;
+
+/// The members of one object, taken by name in any order.
+#[derive(Debug)]
+pub struct ObjectInput<'i, 'a> {
+    input: &'i Input<'a>,
+    first: usize,
+    end: usize,
+    mask: u64,
+    /// Entry and position of the member behind the one that was taken last: members mostly come
+    /// in the order of the schema.
+    next: usize,
+    next_position: usize,
+    /// Which of the first 64 members are taken.
+    taken: u64,
+    /// The same for the rest, by position less 64.
+    taken_more: Vec<bool>,
+}
+
+/// Where the value of a member is.
+struct Found<'a> {
+    value: ValueRef<'a>,
+    position: usize,
+}
+
+impl<'i, 'a> ObjectInput<'i, 'a> {
+    #[inline]
+    pub(super) fn new(input: &'i Input<'a>) -> Option<Self> {
+        let Node::Object { mask, end } = input.node() else {
+            return None;
+        };
+        let first = input.value().index + 1;
+        Some(Self {
+            input,
+            first,
+            end: end as usize,
+            mask,
+            next: first,
+            next_position: 0,
+            taken: 0,
+            taken_more: Vec::new(),
+        })
+    }
+
+    /// Whether members and names beyond the schema are errors.
+    pub fn mode(&self) -> Mode {
+        self.input.mode()
+    }
+
+    fn key_at(&self, entry: usize) -> &'a str {
+        let document = self.input.value().document;
+        match document.node(entry) {
+            Node::String { start, len } => document.str_at(start, len),
+            _ => "",
+        }
+    }
+
+    /// Finds a member and marks it as taken.
+    fn take(&mut self, name: &str) -> Option<ValueRef<'a>> {
+        if self.mask & key_bit(name.as_bytes()) == 0 {
+            return None;
+        }
+        let found = self.find(name)?;
+        if found.position < 64 {
+            self.taken |= 1 << found.position;
+        } else {
+            let place = found.position - 64;
+            if self.taken_more.len() <= place {
+                self.taken_more.resize(place + 1, false);
+            }
+            self.taken_more[place] = true;
+        }
+        self.next = found.value.document.skip(found.value.index);
+        self.next_position = found.position + 1;
+        Some(found.value)
+    }
+
+    #[inline]
+    fn find(&self, name: &str) -> Option<Found<'a>> {
+        self.find_between(name, self.next, self.next_position, self.end)
+            .or_else(|| self.find_between(name, self.first, 0, self.next))
+    }
+
+    #[inline]
+    fn find_between(
+        &self,
+        name: &str,
+        mut entry: usize,
+        mut position: usize,
+        end: usize,
+    ) -> Option<Found<'a>> {
+        let document = self.input.value().document;
+        while entry < end {
+            if self.key_at(entry) == name {
+                let value = ValueRef {
+                    document,
+                    index: entry + 1,
+                };
+                return Some(Found { value, position });
+            }
+            entry = document.skip(entry + 1);
+            position += 1;
+        }
+        None
+    }
+
+    fn is_taken(&self, position: usize) -> bool {
+        match position.checked_sub(64) {
+            None => self.taken & (1 << position) != 0,
+            Some(place) => self.taken_more.get(place).copied().unwrap_or(false),
+        }
+    }
+
+    /// Looks for a mandatory member.
+    fn find_required(&mut self, name: &'static str) -> Result<Input<'a>, VisitError> {
+        match self.take(name) {
+            Some(value) => Ok(self.input.child(value)),
+            None => Err(missing(name)),
+        }
+    }
+
+    /// A mandatory member.
+    ///
+    /// # Errors
+    ///
+    /// [`VisitErrorKind::Missing`], and what its type refuses.
+    pub fn required<T: Visit>(&mut self, name: &'static str) -> Result<T, VisitError> {
+        let mut input = self.find_required(name)?;
+        T::read(&mut input).map_err(|error| error.in_member(name))
+    }
+
+    /// An optional member. `null` is a value like any other and not an absent member.
+    ///
+    /// # Errors
+    ///
+    /// What its type refuses.
+    pub fn optional<T: Visit>(&mut self, name: &'static str) -> Result<Option<T>, VisitError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(value) => T::read(&mut self.input.child(value))
+                .map(Some)
+                .map_err(|error| error.in_member(name)),
+        }
+    }
+
+    /// A mandatory member with special features.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectInput::required`], and [`VisitErrorKind::Policy`] before these.
+    pub fn required_with<T: Visit>(
+        &mut self,
+        name: &'static str,
+        policy: Policy,
+    ) -> Result<T, VisitError> {
+        self.check_member(name, policy)?;
+        self.required(name)
+    }
+
+    /// An optional member with special features, which are checked if it is present.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectInput::optional`], and [`VisitErrorKind::Policy`] before these.
+    pub fn optional_with<T: Visit>(
+        &mut self,
+        name: &'static str,
+        policy: Policy,
+    ) -> Result<Option<T>, VisitError> {
+        if self.contains(name) {
+            self.check_member(name, policy)?;
+        }
+        self.optional(name)
+    }
+
+    fn check_member(&self, name: &str, policy: Policy) -> Result<(), VisitError> {
+        self.input
+            .compat()
+            .check(PolicyKind::Parameter, name, policy)
+    }
+
+    /// Whether the object has a member of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.mask & key_bit(name.as_bytes()) != 0 && self.find(name).is_some()
+    }
+
+    /// The mandatory tag of a union.
+    ///
+    /// # Errors
+    ///
+    /// [`VisitErrorKind::Missing`], [`VisitErrorKind::Type`].
+    pub fn tag(&mut self, name: &'static str) -> Result<&'a str, VisitError> {
+        self.find_required(name)?
+            .string()
+            .map_err(|error| error.in_member(name))
+    }
+
+    /// No branch has this tag: an error in strict mode, kept in lenient mode.
+    ///
+    /// # Errors
+    ///
+    /// [`VisitErrorKind::UnknownValue`] in strict mode.
+    pub fn unknown_tag(&self, name: &'static str, tag: &str) -> Result<Box<str>, VisitError> {
+        self.input
+            .unknown_name(tag)
+            .map_err(|error| error.in_member(name))
+    }
+
+    /// Checks a tag whose enum value has special features.
+    ///
+    /// # Errors
+    ///
+    /// [`VisitErrorKind::Policy`].
+    pub fn check_value(&self, tag: &str, policy: Policy) -> Result<(), VisitError> {
+        self.input.check_value(tag, policy)
+    }
+
+    /// All members as a tree; for commands that take theirs unchecked.
+    pub fn take_all(&mut self) -> Object {
+        let count = self.input.value().members().count();
+        self.taken = u64::MAX;
+        self.taken_more = vec![true; count.saturating_sub(64)];
+        self.input.value().to_object()
+    }
+
+    /// Ends the object: in strict mode no member may be left.
+    ///
+    /// # Errors
+    ///
+    /// [`VisitErrorKind::Unexpected`].
+    pub fn finish(self) -> Result<(), VisitError> {
+        match self.mode() {
+            Mode::Lenient => Ok(()),
+            Mode::Strict => self.check_all_taken(),
+        }
+    }
+
+    fn check_all_taken(&self) -> Result<(), VisitError> {
+        let document = self.input.value().document;
+        let mut entry = self.first;
+        let mut position = 0;
+        while entry < self.end {
+            if !self.is_taken(position) {
+                return Err(VisitError::new(VisitErrorKind::Unexpected)
+                    .in_member(self.key_at(entry).to_owned()));
+            }
+            entry = document.skip(entry + 1);
+            position += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn missing(name: &'static str) -> VisitError {
+    VisitError::new(VisitErrorKind::Missing).in_member(name)
+}

@@ -1,0 +1,234 @@
+//! Writing the wire form.
+
+use super::Visit;
+use super::error::{VisitError, VisitErrorKind};
+use super::policy::{Compat, Policy};
+use crate::json::{ValueRef, Writer};
+use crate::value::Value;
+
+/// Writes the wire form of values into a buffer of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    writer: Writer,
+    compat: Compat,
+}
+
+impl Output {
+    /// An empty output in one-line form that sends everything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An output that appends to `buffer`.
+    pub fn with_buffer(buffer: Vec<u8>, compat: Compat, pretty: bool) -> Self {
+        let mut writer = Writer::with_buffer(buffer);
+        writer.set_pretty(pretty);
+        Self { writer, compat }
+    }
+
+    /// The policy for deprecated and unstable output.
+    pub fn compat(&self) -> Compat {
+        self.compat
+    }
+
+    /// What has been written.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.writer.as_bytes()
+    }
+
+    /// The buffer.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.writer.into_bytes()
+    }
+
+    /// The writer underneath, for values without a type.
+    pub fn writer(&mut self) -> &mut Writer {
+        &mut self.writer
+    }
+
+    /// Writes `null`.
+    pub fn null(&mut self) {
+        self.writer.null();
+    }
+
+    /// Writes a truth value.
+    pub fn boolean(&mut self, value: bool) {
+        self.writer.bool(value);
+    }
+
+    /// Writes an integer.
+    pub fn int(&mut self, value: i64) {
+        self.writer.int(value);
+    }
+
+    /// Writes an unsigned integer.
+    pub fn uint(&mut self, value: u64) {
+        self.writer.uint(value);
+    }
+
+    /// Writes a number.
+    ///
+    /// # Errors
+    ///
+    /// [`VisitErrorKind::NotFinite`].
+    pub fn number(&mut self, value: f64) -> Result<(), VisitError> {
+        if !value.is_finite() {
+            return Err(VisitError::new(VisitErrorKind::NotFinite));
+        }
+        self.writer.double(value);
+        Ok(())
+    }
+
+    /// Writes a string.
+    pub fn string(&mut self, value: &str) {
+        self.writer.string(value);
+    }
+
+    /// Writes a tree.
+    pub fn value(&mut self, value: &Value) {
+        self.writer.value(value);
+    }
+
+    /// Writes a value of a document.
+    pub fn value_ref(&mut self, value: ValueRef<'_>) {
+        self.writer.value_ref(value);
+    }
+
+    /// Writes the wire form of one value as it is given; for constants such as the answer of
+    /// `query-qmp-schema`.
+    pub fn raw(&mut self, json: &[u8]) {
+        self.writer.raw(json);
+    }
+
+    /// Opens an object.
+    pub fn object(&mut self) -> ObjectOutput<'_> {
+        self.writer.begin_object();
+        ObjectOutput { output: self }
+    }
+
+    /// Opens an array.
+    pub fn array(&mut self) -> ArrayOutput<'_> {
+        self.writer.begin_array();
+        ArrayOutput { output: self }
+    }
+}
+
+/// The members of one object. Must be ended with [`ObjectOutput::finish`].
+#[derive(Debug)]
+pub struct ObjectOutput<'o> {
+    output: &'o mut Output,
+}
+
+impl ObjectOutput<'_> {
+    /// A mandatory member.
+    ///
+    /// # Errors
+    ///
+    /// What the type of the member cannot send.
+    pub fn required<T: Visit>(&mut self, name: &'static str, value: &T) -> Result<(), VisitError> {
+        self.output.writer.key(name);
+        value
+            .write(self.output)
+            .map_err(|error| error.in_member(name))
+    }
+
+    /// An optional member.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectOutput::required`].
+    pub fn optional<T: Visit>(
+        &mut self,
+        name: &'static str,
+        value: &Option<T>,
+    ) -> Result<(), VisitError> {
+        match value {
+            Some(value) => self.required(name, value),
+            None => Ok(()),
+        }
+    }
+
+    /// A mandatory member with special features; left out if the policy hides them.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectOutput::required`].
+    pub fn required_with<T: Visit>(
+        &mut self,
+        name: &'static str,
+        policy: Policy,
+        value: &T,
+    ) -> Result<(), VisitError> {
+        if self.output.compat.hides(policy) {
+            return Ok(());
+        }
+        self.required(name, value)
+    }
+
+    /// An optional member with special features; left out if the policy hides them.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectOutput::required`].
+    pub fn optional_with<T: Visit>(
+        &mut self,
+        name: &'static str,
+        policy: Policy,
+        value: &Option<T>,
+    ) -> Result<(), VisitError> {
+        match value {
+            Some(value) => self.required_with(name, policy, value),
+            None => Ok(()),
+        }
+    }
+
+    /// The tag of a union.
+    ///
+    /// # Errors
+    ///
+    /// None today; the same form as the other members.
+    pub fn tag(&mut self, name: &'static str, tag: &str) -> Result<(), VisitError> {
+        self.output.writer.key(name);
+        self.output.writer.string(tag);
+        Ok(())
+    }
+
+    /// A member whose name is not known before.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectOutput::required`].
+    pub fn member<T: Visit>(&mut self, name: &str, value: &T) -> Result<(), VisitError> {
+        self.output.writer.key(name);
+        value
+            .write(self.output)
+            .map_err(|error| error.in_member(name.to_owned()))
+    }
+
+    /// Closes the object.
+    pub fn finish(self) {
+        self.output.writer.end_object();
+    }
+}
+
+/// The elements of one array. Must be ended with [`ArrayOutput::finish`].
+#[derive(Debug)]
+pub struct ArrayOutput<'o> {
+    output: &'o mut Output,
+}
+
+impl ArrayOutput<'_> {
+    /// The next element.
+    ///
+    /// # Errors
+    ///
+    /// What the type of the element cannot send.
+    pub fn element<T: Visit>(&mut self, value: &T) -> Result<(), VisitError> {
+        value.write(self.output)
+    }
+
+    /// Closes the array.
+    pub fn finish(self) {
+        self.output.writer.end_array();
+    }
+}
