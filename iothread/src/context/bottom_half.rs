@@ -1,0 +1,250 @@
+//! Bottom halves: callbacks that run soon, scheduled from anywhere at the price of an atomic operation.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use super::cell::CallbackCell;
+use super::core::Job;
+use super::{AioContext, CallbackKind, ContextError, Dispatch};
+use crate::holders::Registration;
+use crate::slab::Key;
+use crate::sync::{Arc, AtomicU8, OnceLock, Ordering};
+
+/// The callback is to run.
+const SCHEDULED: u8 = 1;
+/// The inbox or the loop has an entry for it.
+const QUEUED: u8 = 2;
+/// The callback is to run when there is an occasion.
+const IDLE: u8 = 4;
+/// As `QUEUED`, among the idle ones.
+const IDLE_QUEUED: u8 = 8;
+
+type Callback = dyn FnMut(&mut BhDispatch<'_>) + Send;
+
+/// A callback that runs on the context's thread after it has been scheduled, once however often it was.
+///
+/// It may schedule itself; it then runs in the next iteration, after file descriptors had their turn.
+/// Dropping the value removes the callback.
+pub struct BottomHalf {
+    bh: Arc<Bh>,
+}
+
+/// What the loop has of a [`BottomHalf`].
+pub(super) struct Bh {
+    context: AioContext,
+    callback: CallbackCell<Callback>,
+    state: AtomicU8,
+    key: OnceLock<Key>,
+}
+
+impl AioContext {
+    /// Makes a bottom half, which does not run before it is scheduled.
+    ///
+    /// # Errors
+    ///
+    /// [`ContextError::Released`] once the holder has been released.
+    pub fn bottom_half(
+        &self,
+        callback: impl FnMut(&mut BhDispatch<'_>) + Send + 'static,
+    ) -> Result<BottomHalf, ContextError> {
+        let bh = Arc::new(Bh {
+            context: self.share(),
+            callback: CallbackCell::new(Box::new(callback)),
+            state: AtomicU8::new(0),
+            key: OnceLock::new(),
+        });
+        let key = self
+            .attachment()
+            .register(Arc::<Bh>::clone(&bh))
+            .ok_or_else(|| self.released())?;
+        // The cell is fresh.
+        let _ = bh.key.set(key);
+        Ok(BottomHalf { bh })
+    }
+}
+
+impl BottomHalf {
+    /// Lets the callback run in the loop's next iteration. While one run is due, another is not added.
+    pub fn schedule(&self) {
+        self.bh.schedule();
+    }
+
+    /// Lets the callback run with the loop's next iteration, or after 10 milliseconds when there is none.
+    pub fn schedule_idle(&self) {
+        self.bh.schedule_idle();
+    }
+
+    /// Takes the scheduling back. A callback that is running is not interrupted.
+    pub fn cancel(&self) {
+        self.bh
+            .state
+            .fetch_and(!(SCHEDULED | IDLE), Ordering::AcqRel);
+    }
+
+    /// Whether a run is due.
+    pub fn is_scheduled(&self) -> bool {
+        self.bh.state.load(Ordering::Acquire) & (SCHEDULED | IDLE) != 0
+    }
+
+    /// Something that can schedule the bottom half from elsewhere, but does not keep it.
+    pub fn scheduler(&self) -> BhScheduler {
+        BhScheduler {
+            bh: Arc::clone(&self.bh),
+        }
+    }
+}
+
+impl Drop for BottomHalf {
+    fn drop(&mut self) {
+        self.bh.end();
+    }
+}
+
+impl fmt::Debug for BottomHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BottomHalf")
+            .field("context", &self.bh.context)
+            .field("scheduled", &self.is_scheduled())
+            .finish()
+    }
+}
+
+/// Schedules a [`BottomHalf`] that somebody else owns; does nothing once that is gone.
+#[derive(Clone)]
+pub struct BhScheduler {
+    bh: Arc<Bh>,
+}
+
+impl BhScheduler {
+    /// As [`BottomHalf::schedule`].
+    pub fn schedule(&self) {
+        self.bh.schedule();
+    }
+
+    /// As [`BottomHalf::schedule_idle`].
+    pub fn schedule_idle(&self) {
+        self.bh.schedule_idle();
+    }
+}
+
+impl fmt::Debug for BhScheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BhScheduler")
+            .field("context", &self.bh.context)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the callback of a bottom half may do beside.
+pub struct BhDispatch<'a> {
+    dispatch: Dispatch<'a>,
+    bh: &'a Arc<Bh>,
+}
+
+impl BhDispatch<'_> {
+    /// Lets the callback run once more, in the next iteration.
+    pub fn schedule(&self) {
+        self.bh.schedule();
+    }
+
+    /// As [`BottomHalf::schedule_idle`].
+    pub fn schedule_idle(&self) {
+        self.bh.schedule_idle();
+    }
+}
+
+impl<'a> Deref for BhDispatch<'a> {
+    type Target = Dispatch<'a>;
+
+    fn deref(&self) -> &Dispatch<'a> {
+        &self.dispatch
+    }
+}
+
+impl<'a> DerefMut for BhDispatch<'a> {
+    fn deref_mut(&mut self) -> &mut Dispatch<'a> {
+        &mut self.dispatch
+    }
+}
+
+impl Bh {
+    fn schedule(self: &Arc<Self>) {
+        let before = self.state.fetch_or(SCHEDULED | QUEUED, Ordering::AcqRel);
+        if before & QUEUED == 0 {
+            // A loop that has ended runs nothing more, and its users' callbacks are gone.
+            let _ = self.context.core().push(Job::BottomHalf(Arc::clone(self)));
+        }
+    }
+
+    fn schedule_idle(self: &Arc<Self>) {
+        let before = self.state.fetch_or(IDLE | IDLE_QUEUED, Ordering::AcqRel);
+        if before & IDLE_QUEUED == 0 {
+            // As in `schedule`.
+            let _ = self
+                .context
+                .core()
+                .push(Job::IdleBottomHalf(Arc::clone(self)));
+        }
+    }
+
+    /// Runs the callback if that is still wanted. Only the loop's thread calls this, for each entry once.
+    pub(super) fn dispatch(self: &Arc<Self>) {
+        let before = self.state.fetch_and(!(SCHEDULED | QUEUED), Ordering::AcqRel);
+        if before & SCHEDULED != 0 {
+            self.run();
+        }
+    }
+
+    /// As [`dispatch`](Self::dispatch), for an idle entry.
+    pub(super) fn dispatch_idle(self: &Arc<Self>) {
+        let before = self.state.fetch_and(!(IDLE | IDLE_QUEUED), Ordering::AcqRel);
+        if before & IDLE != 0 {
+            self.run();
+        }
+    }
+
+    fn run(self: &Arc<Self>) {
+        let Some(mut callback) = self.callback.take() else {
+            return;
+        };
+        let core = self.context.core();
+        core.stats.bottom_halves.add(1);
+        let mut dispatch = BhDispatch {
+            dispatch: Dispatch::new(&self.context),
+            bh: self,
+        };
+        let outcome = core.run(CallbackKind::BottomHalf, self.context.attachment(), || {
+            callback(&mut dispatch);
+        });
+        let keep = outcome.is_ok() && !dispatch.wants_removal();
+        let rejected = self.callback.put_back(callback);
+        self.drop_callback(rejected);
+        if !keep {
+            self.end();
+        }
+    }
+
+    /// Removes the callback for good.
+    fn end(&self) {
+        if let Some(key) = self.key.get() {
+            self.context.attachment().unregister(*key);
+        }
+        self.cancel();
+    }
+
+    fn drop_callback(&self, callback: Option<Box<Callback>>) {
+        // What the callback owns may panic when it is dropped.
+        let _ = self.context.core().run(
+            CallbackKind::BottomHalf,
+            self.context.attachment(),
+            move || drop(callback),
+        );
+    }
+}
+
+impl Registration for Bh {
+    fn cancel(&self) {
+        let removed = self.callback.remove();
+        self.drop_callback(removed);
+    }
+}

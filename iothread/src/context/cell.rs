@@ -1,0 +1,56 @@
+//! The place of one callback: lent to the loop while it runs, emptied by whoever removes it.
+
+use crate::sync::Mutex;
+
+/// Holds a callback that only the loop's thread runs and that any thread may remove.
+pub(super) struct CallbackCell<F: ?Sized>(Mutex<Slot<F>>);
+
+enum Slot<F: ?Sized> {
+    Present(Box<F>),
+    /// The loop's thread has it.
+    Running,
+    Removed,
+}
+
+impl<F: ?Sized> CallbackCell<F> {
+    pub(super) fn new(callback: Box<F>) -> Self {
+        Self(Mutex::new(Slot::Present(callback)))
+    }
+
+    /// Takes the callback to run it; `None` once it is removed.
+    pub(super) fn take(&self) -> Option<Box<F>> {
+        let mut slot = self.0.lock();
+        match std::mem::replace(&mut *slot, Slot::Running) {
+            Slot::Present(callback) => Some(callback),
+            Slot::Running => None,
+            Slot::Removed => {
+                *slot = Slot::Removed;
+                None
+            }
+        }
+    }
+
+    /// Gives the callback back; it is returned if it has been removed meanwhile, for the caller to drop.
+    pub(super) fn put_back(&self, callback: Box<F>) -> Option<Box<F>> {
+        let mut slot = self.0.lock();
+        match *slot {
+            Slot::Present(_) | Slot::Running => {
+                *slot = Slot::Present(callback);
+                None
+            }
+            Slot::Removed => Some(callback),
+        }
+    }
+
+    /// Removes the callback and returns it, unless it is running: then the loop's thread drops it.
+    pub(super) fn remove(&self) -> Option<Box<F>> {
+        match std::mem::replace(&mut *self.0.lock(), Slot::Removed) {
+            Slot::Present(callback) => Some(callback),
+            Slot::Running | Slot::Removed => None,
+        }
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        matches!(*self.0.lock(), Slot::Removed)
+    }
+}

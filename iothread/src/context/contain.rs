@@ -1,0 +1,111 @@
+//! Panics of callbacks: contained, counted, reported.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::qapi::IoThreadHolder;
+use crate::sync::{Arc, Mutex};
+
+/// What kind of callback panicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallbackKind {
+    /// A handler of a file descriptor.
+    FdHandler,
+    /// A bottom half.
+    BottomHalf,
+    /// A timer.
+    Timer,
+    /// A closure handed over with `post` or `call`.
+    Posted,
+    /// Blocking work, on a worker thread.
+    Worker,
+}
+
+impl fmt::Display for CallbackKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FdHandler => "fd handler",
+            Self::BottomHalf => "bottom half",
+            Self::Timer => "timer",
+            Self::Posted => "posted closure",
+            Self::Worker => "blocking work",
+        })
+    }
+}
+
+/// A panic of a callback. The thread goes on; the callback is not called again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PanicReport {
+    /// Name of the context: the id of its IOThread.
+    pub context: String,
+    /// What panicked.
+    pub callback: CallbackKind,
+    /// On whose behalf it ran, if the context has holders.
+    pub holder: Option<IoThreadHolder>,
+    /// The panic's message.
+    pub message: String,
+}
+
+impl fmt::Display for PanicReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} panicked: {}",
+            self.callback, self.context, self.message
+        )
+    }
+}
+
+/// Receives the reports of a context, on the thread that panicked.
+pub(crate) type PanicHook = Arc<dyn Fn(&PanicReport) + Send + Sync>;
+
+/// Where the reports of one context go.
+#[derive(Default)]
+pub(crate) struct PanicSink {
+    hook: Option<PanicHook>,
+    last: Mutex<Option<PanicReport>>,
+}
+
+impl PanicSink {
+    pub(crate) fn new(hook: Option<PanicHook>) -> Self {
+        Self {
+            hook,
+            last: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn report(&self, report: PanicReport) {
+        if let Some(hook) = &self.hook {
+            // A hook that panics has already reported more than it should.
+            let _ = contain(|| hook(&report));
+        }
+        *self.last.lock() = Some(report);
+    }
+
+    pub(crate) fn last(&self) -> Option<PanicReport> {
+        self.last.lock().clone()
+    }
+}
+
+/// Runs foreign code; a panic becomes its message.
+///
+/// What the code leaves behind is dropped by the callers, so that broken invariants stay inside it.
+pub(crate) fn contain<R>(code: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(message_of)
+}
+
+fn message_of(payload: Box<dyn Any + Send>) -> String {
+    let message = if let Some(message) = payload.downcast_ref::<&'static str>() {
+        (*message).to_owned()
+    } else if let Some(message) = payload.downcast_ref::<String>() {
+        message.clone()
+    } else {
+        "a value that is no message".to_owned()
+    };
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // Dropping this one could panic again, without end.
+        std::mem::forget(second);
+    }
+    message
+}

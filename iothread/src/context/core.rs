@@ -1,0 +1,264 @@
+//! What a loop and everybody who reaches it share.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::event::epoll;
+
+use super::bottom_half::Bh;
+use super::clock::{monotonic_ns, real_ns};
+use super::contain::{PanicSink, contain};
+use super::dispatch::Task;
+use super::fd::FdTable;
+use super::pool::Pool;
+use super::stats::StatCells;
+use super::timer::Timers;
+use super::{
+    AioContext, CallbackKind, Clock, ContextError, LoopStats, PanicHook, PanicReport, VirtualClock,
+};
+use crate::holders::{Attachment, Holders};
+use crate::inbox::Inbox;
+use crate::parameters::{Parameter, ParameterCells, Parameters};
+use crate::sync::{Arc, AtomicBool, AtomicU64, OnceLock, Ordering};
+
+/// Marks the eventfd among the events of epoll; no key of a handler is that large in practice.
+pub(super) const WAKE_UP: u64 = u64::MAX;
+
+thread_local! {
+    /// The loop that this thread runs right now.
+    static CURRENT: Cell<Option<ContextId>> = const { Cell::new(None) };
+}
+
+/// Tells the contexts of a process apart; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ContextId(u64);
+
+impl ContextId {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The loop that the calling thread runs.
+    pub(super) fn current() -> Option<Self> {
+        CURRENT.get()
+    }
+}
+
+/// Says that this thread runs a loop, until dropped.
+pub(super) struct CurrentGuard(Option<ContextId>);
+
+impl CurrentGuard {
+    pub(super) fn enter(id: ContextId) -> Self {
+        Self(CURRENT.replace(Some(id)))
+    }
+}
+
+impl Drop for CurrentGuard {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
+
+/// Work that reaches the loop through its inbox.
+pub(super) enum Job {
+    Posted(AioContext, Task),
+    BottomHalf(Arc<Bh>),
+    IdleBottomHalf(Arc<Bh>),
+}
+
+/// An event loop without the part that only its own thread touches.
+pub(crate) struct Core {
+    id: ContextId,
+    name: String,
+    pub(super) inbox: Inbox<Job>,
+    pub(super) epoll: OwnedFd,
+    pub(super) fds: FdTable,
+    pub(super) timers: Timers,
+    pub(super) pool: Pool,
+    pub(super) parameters: ParameterCells,
+    pub(super) stats: StatCells,
+    panics: PanicSink,
+    virtual_clock: VirtualClock,
+    holders: Holders,
+    stop: AtomicBool,
+    thread_id: OnceLock<i64>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        name: String,
+        parameters: &Parameters,
+        virtual_clock: VirtualClock,
+        panic_hook: Option<PanicHook>,
+    ) -> io::Result<Arc<Self>> {
+        let inbox = Inbox::new()?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        // Edge-triggered, the one exception: each signal is an edge, so that nobody needs to read the counter.
+        epoll::add(
+            &epoll,
+            inbox.notifier().event(),
+            epoll::EventData::new_u64(WAKE_UP),
+            epoll::EventFlags::IN | epoll::EventFlags::ET,
+        )?;
+        let core = Arc::new(Self {
+            id: ContextId::new(),
+            name,
+            inbox,
+            epoll,
+            fds: FdTable::default(),
+            timers: Timers::default(),
+            pool: Pool::new(),
+            parameters: ParameterCells::new(parameters),
+            stats: StatCells::default(),
+            panics: PanicSink::new(panic_hook),
+            virtual_clock,
+            holders: Holders::new(),
+            stop: AtomicBool::new(false),
+            thread_id: OnceLock::new(),
+        });
+        core.virtual_clock.add_context(&core);
+        Ok(core)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn holders(&self) -> &Holders {
+        &self.holders
+    }
+
+    pub(super) fn id(&self) -> ContextId {
+        self.id
+    }
+
+    pub(crate) fn is_current(&self) -> bool {
+        ContextId::current() == Some(self.id)
+    }
+
+    /// Kernel's id of the thread that runs the loop; known once that has begun.
+    pub(crate) fn thread_id(&self) -> Option<i64> {
+        self.thread_id.get().copied()
+    }
+
+    /// Remembers the calling thread as the loop's own.
+    pub(crate) fn set_thread_id(&self) {
+        let id = i64::from(rustix::thread::gettid().as_raw_nonzero().get());
+        // A main loop may be run by one thread after another; it keeps the id of the first.
+        let _ = self.thread_id.set(id);
+    }
+
+    pub(crate) fn parameters(&self) -> Parameters {
+        self.parameters.load()
+    }
+
+    /// Changes one parameter; the caller has validated the whole, and no other change is under way.
+    pub(crate) fn set_parameter(self: &Arc<Self>, parameter: Parameter, value: i64) {
+        self.parameters.set(parameter, value);
+        match parameter {
+            Parameter::ThreadPoolMin | Parameter::ThreadPoolMax => self.apply_pool_limits(),
+            // The loop reads these anew in every iteration, but it may be asleep.
+            Parameter::PollMaxNs
+            | Parameter::PollGrow
+            | Parameter::PollShrink
+            | Parameter::PollWeight
+            | Parameter::AioMaxBatch => self.notify(),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> LoopStats {
+        let mut stats = self.stats.load();
+        stats.fds = self.fds.len() as u64;
+        stats.workers = self.pool.n_workers() as u64;
+        stats
+    }
+
+    pub(crate) fn last_panic(&self) -> Option<PanicReport> {
+        self.panics.last()
+    }
+
+    pub(crate) fn now(&self, clock: Clock) -> Duration {
+        Duration::from_nanos(u64::try_from(self.now_ns(clock)).unwrap_or(0))
+    }
+
+    pub(super) fn now_ns(&self, clock: Clock) -> i64 {
+        match clock {
+            Clock::Monotonic => monotonic_ns(),
+            Clock::Real => real_ns(),
+            Clock::Virtual => self.virtual_clock.now_ns(),
+        }
+    }
+
+    /// Whether time passes on a clock.
+    pub(super) fn is_running(&self, clock: Clock) -> bool {
+        match clock {
+            Clock::Monotonic | Clock::Real => true,
+            Clock::Virtual => self.virtual_clock.is_running(),
+        }
+    }
+
+    /// Makes the loop look around.
+    pub(crate) fn notify(&self) {
+        self.count_wakeup(self.inbox.notifier().notify());
+    }
+
+    fn count_wakeup(&self, signalled: bool) {
+        if signalled {
+            self.stats.wakeups.add_shared(1);
+        }
+    }
+
+    pub(super) fn push(&self, job: Job) -> Result<(), ContextError> {
+        match self.inbox.push(job) {
+            Ok(signalled) => {
+                self.count_wakeup(signalled);
+                Ok(())
+            }
+            Err(_closed) => Err(ContextError::Ended {
+                context: self.name.clone(),
+            }),
+        }
+    }
+
+    /// Hands over a job that the inbox has been told to expect.
+    pub(super) fn deliver(&self, job: Job) {
+        self.count_wakeup(self.inbox.deliver(job));
+    }
+
+    /// Asks the loop to end as soon as no accepted work is left.
+    pub(crate) fn request_stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.notify();
+    }
+
+    pub(crate) fn stop_requested(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Lets a main loop that has returned from its run be run again.
+    pub(crate) fn take_stop_request(&self) -> bool {
+        self.stop.swap(false, Ordering::AcqRel)
+    }
+
+    /// Runs a callback of `attachment`. A panic is reported and becomes its message.
+    pub(super) fn run<R>(
+        &self,
+        kind: CallbackKind,
+        attachment: &Attachment,
+        callback: impl FnOnce() -> R,
+    ) -> Result<R, String> {
+        contain(callback).inspect_err(|message| {
+            // Workers report here, too.
+            self.stats.panics.add_shared(1);
+            self.panics.report(PanicReport {
+                context: self.name.clone(),
+                callback: kind,
+                holder: attachment.holder().cloned(),
+                message: message.clone(),
+            });
+        })
+    }
+}

@@ -1,0 +1,299 @@
+//! One iteration of a loop: wait, then dispatch file descriptors, then what was handed over, then timers.
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+use rustix::fs::Timespec;
+
+use super::bottom_half::Bh;
+use super::clock::monotonic_ns;
+use super::core::{Core, CurrentGuard, Job};
+use super::fd::{FdInner, Readiness};
+use super::polling::{EventInterval, PollParameters, PollTime};
+use crate::sync::Arc;
+
+/// How many events one system call can return; more come with the next iteration.
+const N_EVENTS: usize = 256;
+/// How long an idle bottom half waits for an occasion.
+const IDLE_BH_NS: i64 = 10_000_000;
+
+/// The part of a loop that only its own thread touches.
+pub(crate) struct EventLoop {
+    core: Arc<Core>,
+    events: Vec<epoll::Event>,
+    ready: Vec<(Arc<FdInner>, Readiness)>,
+    jobs: Vec<Job>,
+    idle: Vec<Arc<Bh>>,
+    /// When the idle bottom halves run at the latest.
+    idle_due_ns: Option<i64>,
+    /// The handlers that can be polled, and the version of the table that they were taken from.
+    pollable: Vec<Arc<FdInner>>,
+    pollable_version: u64,
+    poll_time: PollTime,
+    /// Interval between wake-ups from other threads.
+    wakeups: EventInterval,
+    /// Waiting time of all iterations.
+    waited_ns: i64,
+    /// End of the last wait; the loop is busy since then.
+    awake_ns: i64,
+}
+
+impl EventLoop {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            events: Vec::with_capacity(N_EVENTS),
+            ready: Vec::new(),
+            jobs: Vec::new(),
+            idle: Vec::new(),
+            idle_due_ns: None,
+            pollable: Vec::new(),
+            pollable_version: 0,
+            poll_time: PollTime::default(),
+            wakeups: EventInterval::default(),
+            waited_ns: 0,
+            awake_ns: monotonic_ns(),
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Runs until the loop is told to stop and nothing that it has accepted is left; then it accepts nothing more.
+    pub(crate) fn run_to_end(&mut self) {
+        let _current = CurrentGuard::enter(self.core.id());
+        self.awake_ns = monotonic_ns();
+        loop {
+            let stopping = self.core.stop_requested();
+            if stopping && self.core.inbox.close_if_drained() {
+                break;
+            }
+            self.iterate(true);
+        }
+        self.core.end_workers();
+        self.idle.clear();
+        self.pollable.clear();
+    }
+
+    /// Runs until the loop is told to stop, and can be run again.
+    pub(crate) fn run_until_stopped(&mut self) {
+        let _current = CurrentGuard::enter(self.core.id());
+        self.awake_ns = monotonic_ns();
+        while !self.core.take_stop_request() {
+            self.iterate(true);
+        }
+    }
+
+    /// Runs one iteration. Returns whether anything was dispatched.
+    pub(crate) fn run_once(&mut self, may_block: bool) -> bool {
+        let _current = CurrentGuard::enter(self.core.id());
+        self.awake_ns = monotonic_ns();
+        self.iterate(may_block)
+    }
+
+    fn iterate(&mut self, may_block: bool) -> bool {
+        self.core.stats.iterations.add(1);
+        let timeout_ns = if may_block {
+            self.timeout_ns()
+        } else {
+            Some(0)
+        };
+        let notified = self.wait(timeout_ns);
+        let mut progress = self.dispatch_fds();
+        progress |= self.dispatch_jobs(notified);
+        progress |= self.core.timers.run_due(&self.core);
+        self.core.start_workers();
+        progress
+    }
+
+    /// How long the loop may wait; `None` for as long as it takes.
+    fn timeout_ns(&self) -> Option<i64> {
+        if self.core.inbox.notifier().is_notified() {
+            return Some(0);
+        }
+        let timers_ns = self.core.timers.timeout_ns(&self.core);
+        let idle_ns = self
+            .idle_due_ns
+            .map(|due_ns| due_ns.saturating_sub(monotonic_ns()).max(0));
+        match (timers_ns, idle_ns) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Waits for events, by polling or asleep, and leaves them in `ready`. Returns whether other threads have something to say.
+    fn wait(&mut self, timeout_ns: Option<i64>) -> bool {
+        let parameters = PollParameters::load(&self.core.parameters);
+        let start_ns = monotonic_ns();
+        self.refresh_pollable();
+
+        let polled = timeout_ns != Some(0)
+            && self.core.fds.n_unpollable() == 0
+            && self.poll(start_ns, timeout_ns, &parameters);
+        if polled {
+            // Whatever epoll knows, the handlers have looked for themselves.
+        } else if timeout_ns == Some(0) || !self.core.inbox.notifier().prepare_sleep() {
+            if self.core.fds.len() > 0 {
+                self.wait_for_events(Some(0));
+            }
+        } else {
+            self.core.stats.sleeps.add(1);
+            self.wait_for_events(timeout_ns);
+        }
+        // What was said before this is seen below; what is said later stays for the next iteration.
+        let notified = self.core.inbox.notifier().clear();
+
+        let end_ns = monotonic_ns();
+        self.account(start_ns, end_ns);
+        self.adapt(notified, end_ns - start_ns, &parameters);
+        notified
+    }
+
+    fn account(&mut self, start_ns: i64, end_ns: i64) {
+        let stats = &self.core.stats;
+        let since = |from_ns: i64, to_ns: i64| u64::try_from(to_ns - from_ns).unwrap_or(0);
+        stats.busy_ns.add(since(self.awake_ns, start_ns));
+        stats.waited_ns.add(since(start_ns, end_ns));
+        self.waited_ns = self.waited_ns.saturating_add(end_ns - start_ns);
+        self.awake_ns = end_ns;
+    }
+
+    /// Chooses the next polling time by the events that ended this wait.
+    fn adapt(&mut self, notified: bool, waited_ns: i64, parameters: &PollParameters) {
+        if parameters.max_ns == 0 {
+            self.core.stats.poll_ns.set(0);
+            return;
+        }
+        let mut wanted_ns = None;
+        if notified {
+            wanted_ns = Some(self.wakeups.record(self.waited_ns, parameters));
+        }
+        for (inner, _) in &self.ready {
+            let ns = inner.record_event(self.waited_ns, parameters);
+            wanted_ns = wanted_ns.max(Some(ns));
+        }
+        // A wait that ended without an event was too long to poll for.
+        if wanted_ns.is_none() && waited_ns >= parameters.max_ns {
+            wanted_ns = Some(0);
+        }
+        if let Some(wanted_ns) = wanted_ns {
+            self.poll_time.adjust(wanted_ns, parameters);
+        }
+        let poll_ns = self.poll_time.ns(parameters);
+        self.core
+            .stats
+            .poll_ns
+            .set(u64::try_from(poll_ns).unwrap_or(0));
+    }
+
+    fn refresh_pollable(&mut self) {
+        let version = self.core.fds.pollable_version();
+        if version != self.pollable_version {
+            // Read before the list: a change in between is seen next time.
+            self.pollable_version = version;
+            self.pollable = self.core.fds.pollable();
+        }
+    }
+
+    /// Polls for at most the polling time. Returns whether something was found, and leaves handlers in `ready`.
+    fn poll(
+        &mut self,
+        start_ns: i64,
+        timeout_ns: Option<i64>,
+        parameters: &PollParameters,
+    ) -> bool {
+        let poll_ns = self.poll_time.ns(parameters);
+        let limit_ns = timeout_ns.map_or(poll_ns, |timeout_ns| timeout_ns.min(poll_ns));
+        if limit_ns <= 0 {
+            return false;
+        }
+        self.core.stats.polls.add(1);
+        for inner in &self.pollable {
+            inner.poll_begin();
+        }
+        let mut found = false;
+        loop {
+            found |= self.poll_once();
+            if found || monotonic_ns().saturating_sub(start_ns) >= limit_ns {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        for inner in &self.pollable {
+            inner.poll_end();
+        }
+        // A notification may have been suppressed while it ended.
+        if !found {
+            found = self.poll_once();
+        }
+        if found {
+            self.core.stats.successful_polls.add(1);
+        }
+        found
+    }
+
+    fn poll_once(&mut self) -> bool {
+        for inner in &self.pollable {
+            if inner.poll() {
+                self.ready.push((Arc::clone(inner), Readiness::Polled));
+            }
+        }
+        !self.ready.is_empty() || self.core.inbox.notifier().is_notified()
+    }
+
+    fn wait_for_events(&mut self, timeout_ns: Option<i64>) {
+        let timeout = timeout_ns.map(|ns| Timespec {
+            tv_sec: ns / 1_000_000_000,
+            tv_nsec: ns % 1_000_000_000,
+        });
+        self.events.clear();
+        // An error is a signal that interrupted the wait: no event, then. All others come from bad arguments.
+        let _ = epoll::wait(
+            &self.core.epoll,
+            spare_capacity(&mut self.events),
+            timeout.as_ref(),
+        );
+        if !self.events.is_empty() && self.core.fds.len() > 0 {
+            self.core.fds.resolve(&self.events, &mut self.ready);
+        }
+    }
+
+    fn dispatch_fds(&mut self) -> bool {
+        let any = !self.ready.is_empty();
+        for (inner, readiness) in self.ready.drain(..) {
+            inner.dispatch(readiness);
+        }
+        any
+    }
+
+    /// Runs what other threads, and callbacks, have handed over up to now.
+    fn dispatch_jobs(&mut self, notified: bool) -> bool {
+        let due = std::mem::take(&mut self.idle);
+        self.idle_due_ns = None;
+        for bh in due {
+            bh.dispatch_idle();
+        }
+        if !notified {
+            return false;
+        }
+        self.core.inbox.take_into(&mut self.jobs);
+        let mut progress = false;
+        for job in self.jobs.drain(..) {
+            match job {
+                Job::Posted(context, task) => {
+                    context.run_posted(task);
+                    progress = true;
+                }
+                Job::BottomHalf(bh) => {
+                    bh.dispatch();
+                    progress = true;
+                }
+                Job::IdleBottomHalf(bh) => self.idle.push(bh),
+            }
+        }
+        if !self.idle.is_empty() {
+            self.idle_due_ns = Some(monotonic_ns().saturating_add(IDLE_BH_NS));
+        }
+        progress
+    }
+}

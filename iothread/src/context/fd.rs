@@ -1,0 +1,448 @@
+//! File descriptors and their handlers.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+
+use super::cell::CallbackCell;
+use super::polling::{EventInterval, PollParameters};
+use super::{AioContext, CallbackKind, ContextError, FdDispatch};
+use crate::holders::Registration;
+use crate::slab::{Key, Slab};
+use crate::sync::{Arc, AtomicU8, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering};
+
+/// What a file descriptor is watched for. Errors and hang-ups count as both, as far as either is watched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Interest {
+    /// Call [`FdHandler::readable`].
+    pub read: bool,
+    /// Call [`FdHandler::writable`].
+    pub write: bool,
+}
+
+impl Interest {
+    /// Nothing; the registration stays for later.
+    pub const NONE: Self = Self::new(false, false);
+    /// Readability.
+    pub const READ: Self = Self::new(true, false);
+    /// Writability.
+    pub const WRITE: Self = Self::new(false, true);
+    /// Both.
+    pub const READ_WRITE: Self = Self::new(true, true);
+
+    const fn new(read: bool, write: bool) -> Self {
+        Self { read, write }
+    }
+
+    fn to_bits(self) -> u8 {
+        u8::from(self.read) | u8::from(self.write) << 1
+    }
+
+    fn from_bits(bits: u8) -> Self {
+        Self::new(bits & 1 != 0, bits & 2 != 0)
+    }
+
+    fn flags(self) -> EventFlags {
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::IN, self.read);
+        flags.set(EventFlags::OUT, self.write);
+        flags
+    }
+}
+
+/// Callbacks of one file descriptor. They run on the context's thread, never two at a time.
+///
+/// Watching is level-triggered: a callback that leaves data behind is called again.
+#[expect(unused_variables, reason = "the defaults do nothing, but their parameters are documentation")]
+pub trait FdHandler: Send + 'static {
+    /// There is something to read, or the other end is gone.
+    fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {}
+
+    /// There is room to write, or the other end is gone.
+    fn writable(&mut self, dispatch: &mut FdDispatch<'_>) {}
+
+    /// Whether [`poll`](Self::poll) can tell without a system call that there is work.
+    ///
+    /// A loop only polls while all its handlers can, since the others would be late otherwise. Asked once, when the
+    /// handler is added.
+    fn can_poll(&self) -> bool {
+        false
+    }
+
+    /// Looks for work, in memory shared with a guest for example, and returns whether there is any.
+    fn poll(&mut self, dispatch: &mut FdDispatch<'_>) -> bool {
+        false
+    }
+
+    /// Does the work that [`poll`](Self::poll) has found.
+    fn poll_ready(&mut self, dispatch: &mut FdDispatch<'_>) {
+        self.readable(dispatch);
+    }
+
+    /// The loop begins to poll; notifications may be suppressed from now on.
+    fn poll_begin(&mut self, dispatch: &mut FdDispatch<'_>) {}
+
+    /// The loop is about to sleep; notifications are needed again. Afterwards it polls once more.
+    fn poll_end(&mut self, dispatch: &mut FdDispatch<'_>) {}
+}
+
+/// A registered handler. Dropping the value removes it.
+///
+/// Once it is removed no callback of it starts any more; one that is running on the context's thread meanwhile runs
+/// to its end. The file descriptor is closed when that is over, if the registration owned it.
+pub struct FdWatch {
+    inner: Arc<FdInner>,
+}
+
+/// What the loop has of an [`FdWatch`].
+pub(super) struct FdInner {
+    context: AioContext,
+    source: Box<dyn AsFd + Send + Sync>,
+    handler: CallbackCell<dyn FdHandler>,
+    can_poll: bool,
+    /// Copy of the interest for the loop, see [`Interest::to_bits`].
+    interest: AtomicU8,
+    watch: Mutex<Watch>,
+    /// Only the loop's thread uses it.
+    interval: Mutex<EventInterval>,
+    /// Place among the registrations of the attachment.
+    key: OnceLock<Key>,
+}
+
+/// The registration as the kernel and the table know it.
+struct Watch {
+    key: Option<Key>,
+    in_epoll: bool,
+    removed: bool,
+}
+
+/// Why a handler is dispatched.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Readiness {
+    Events(EventFlags),
+    /// Its poll callback has found something.
+    Polled,
+}
+
+impl AioContext {
+    /// Watches a file descriptor; `source` owns or shares it and is kept until the handler is gone.
+    ///
+    /// # Errors
+    ///
+    /// What epoll says: regular files cannot be watched, and one file descriptor only once per context.
+    /// [`ContextError::Released`] once the holder has been released.
+    pub fn add_fd(
+        &self,
+        source: impl AsFd + Send + Sync + 'static,
+        interest: Interest,
+        handler: impl FdHandler,
+    ) -> Result<FdWatch, ContextError> {
+        let core = self.core();
+        let can_poll = handler.can_poll();
+        let waited_ns = i64::try_from(core.stats.waited_ns.get()).unwrap_or(i64::MAX);
+        let inner = Arc::new(FdInner {
+            context: self.share(),
+            source: Box::new(source),
+            handler: CallbackCell::new(Box::new(handler)),
+            can_poll,
+            interest: AtomicU8::new(Interest::NONE.to_bits()),
+            watch: Mutex::new(Watch {
+                key: None,
+                in_epoll: false,
+                removed: false,
+            }),
+            interval: Mutex::new(EventInterval::starting_at(waited_ns)),
+            key: OnceLock::new(),
+        });
+        core.fds.insert(&inner);
+        // From here on dropping the watch undoes everything.
+        let watch = FdWatch { inner };
+        let inner = &watch.inner;
+        let key = self
+            .attachment()
+            .register(Arc::<FdInner>::clone(inner))
+            .ok_or_else(|| self.released())?;
+        // The cell is fresh.
+        let _ = inner.key.set(key);
+        inner.set_interest(interest)?;
+        if can_poll {
+            core.notify();
+        }
+        Ok(watch)
+    }
+}
+
+impl FdWatch {
+    /// Changes what is watched for, from now on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AioContext::add_fd`].
+    pub fn set_interest(&self, interest: Interest) -> Result<(), ContextError> {
+        self.inner.set_interest(interest)
+    }
+
+    /// What is watched for.
+    pub fn interest(&self) -> Interest {
+        self.inner.interest()
+    }
+
+    /// Removes the handler, as dropping the value does.
+    pub fn remove(self) {
+        drop(self);
+    }
+}
+
+impl Drop for FdWatch {
+    fn drop(&mut self) {
+        self.inner.end();
+    }
+}
+
+impl AsFd for FdWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+impl fmt::Debug for FdWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FdWatch")
+            .field("context", &self.inner.context)
+            .field("fd", &self.as_fd())
+            .field("interest", &self.interest())
+            .finish()
+    }
+}
+
+impl FdInner {
+    pub(super) fn context(&self) -> &AioContext {
+        &self.context
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::from_bits(self.interest.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_interest(&self, interest: Interest) -> Result<(), ContextError> {
+        let mut watch = self.watch.lock();
+        let key = match watch.key {
+            Some(key) if !watch.removed => key,
+            Some(_) | None => return Err(self.context.released()),
+        };
+        self.apply(&mut watch, key, interest)
+            .map_err(ContextError::Watch)?;
+        self.interest.store(interest.to_bits(), Ordering::Release);
+        Ok(())
+    }
+
+    fn apply(&self, watch: &mut Watch, key: Key, interest: Interest) -> io::Result<()> {
+        let epoll = &self.context.core().epoll;
+        let data = EventData::new_u64(key.to_bits());
+        if interest == Interest::NONE {
+            // epoll reports hang-ups even to those who watch for nothing, so it must not know the fd.
+            if watch.in_epoll {
+                epoll::delete(epoll, self)?;
+            }
+            watch.in_epoll = false;
+        } else if watch.in_epoll {
+            epoll::modify(epoll, self, data, interest.flags())?;
+        } else {
+            epoll::add(epoll, self, data, interest.flags())?;
+            watch.in_epoll = true;
+        }
+        Ok(())
+    }
+
+    /// Counts an event for adaptive polling. Returns the polling time that the handler wants.
+    pub(super) fn record_event(&self, waited_ns: i64, parameters: &PollParameters) -> i64 {
+        self.interval.lock().record(waited_ns, parameters)
+    }
+
+    /// Calls the callbacks that `readiness` asks for. Only the loop's thread calls this.
+    pub(super) fn dispatch(&self, readiness: Readiness) {
+        self.with_handler((), |handler, dispatch| match readiness {
+            Readiness::Polled => handler.poll_ready(dispatch),
+            Readiness::Events(flags) => {
+                let gone = EventFlags::HUP | EventFlags::ERR;
+                if self.interest().read && flags.intersects(EventFlags::IN | gone) {
+                    self.context.core().stats.fd_events.add(1);
+                    handler.readable(dispatch);
+                }
+                // The callback may have changed its mind.
+                if self.interest().write
+                    && flags.intersects(EventFlags::OUT | gone)
+                    && !dispatch.wants_removal()
+                    && !self.handler.is_removed()
+                {
+                    self.context.core().stats.fd_events.add(1);
+                    handler.writable(dispatch);
+                }
+            }
+        });
+    }
+
+    /// Whether the handler has work. Only the loop's thread calls this, as the next two.
+    pub(super) fn poll(&self) -> bool {
+        self.interest().read
+            && self.with_handler(false, |handler, dispatch| handler.poll(dispatch))
+    }
+
+    pub(super) fn poll_begin(&self) {
+        self.with_handler((), |handler, dispatch| handler.poll_begin(dispatch));
+    }
+
+    pub(super) fn poll_end(&self) {
+        self.with_handler((), |handler, dispatch| handler.poll_end(dispatch));
+    }
+
+    /// Runs the handler unless it has been removed; `otherwise` is the outcome without it.
+    fn with_handler<R>(
+        &self,
+        otherwise: R,
+        callback: impl FnOnce(&mut dyn FdHandler, &mut FdDispatch<'_>) -> R,
+    ) -> R {
+        let Some(mut handler) = self.handler.take() else {
+            return otherwise;
+        };
+        let core = self.context.core();
+        let mut dispatch = FdDispatch::new(self);
+        let outcome = core.run(CallbackKind::FdHandler, self.context.attachment(), || {
+            callback(&mut *handler, &mut dispatch)
+        });
+        let keep = outcome.is_ok() && !dispatch.wants_removal();
+        let rejected = self.handler.put_back(handler);
+        self.drop_handler(rejected);
+        if !keep {
+            self.end();
+        }
+        outcome.unwrap_or(otherwise)
+    }
+
+    /// Removes the handler for good.
+    fn end(&self) {
+        if let Some(key) = self.key.get() {
+            self.context.attachment().unregister(*key);
+        }
+        self.cancel();
+    }
+
+    fn drop_handler(&self, handler: Option<Box<dyn FdHandler>>) {
+        // What the handler owns may panic when it is dropped.
+        let _ = self.context.core().run(
+            CallbackKind::FdHandler,
+            self.context.attachment(),
+            move || drop(handler),
+        );
+    }
+}
+
+impl Registration for FdInner {
+    fn cancel(&self) {
+        let key = {
+            let mut watch = self.watch.lock();
+            watch.removed = true;
+            if std::mem::take(&mut watch.in_epoll) {
+                // Fails only if the source has given its file descriptor away, and then it is out already.
+                let _ = epoll::delete(&self.context.core().epoll, self);
+            }
+            watch.key.take()
+        };
+        let core = self.context.core();
+        if let Some(key) = key {
+            core.fds.remove(key);
+            if self.can_poll && !core.is_current() {
+                // The loop's list of handlers to poll keeps this one, and its fd, until it looks again.
+                core.notify();
+            }
+        }
+        let removed = self.handler.remove();
+        self.drop_handler(removed);
+    }
+}
+
+impl AsFd for FdInner {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.source.as_fd()
+    }
+}
+
+/// The handlers of a context.
+#[derive(Default)]
+pub(super) struct FdTable {
+    entries: Mutex<Slab<Arc<FdInner>>>,
+    len: AtomicUsize,
+    /// How many handlers cannot be polled.
+    n_unpollable: AtomicUsize,
+    /// Counts the changes among those that can.
+    pollable_version: AtomicU64,
+}
+
+impl FdTable {
+    fn insert(&self, inner: &Arc<FdInner>) {
+        let mut entries = self.entries.lock();
+        let key = entries.insert(Arc::clone(inner));
+        inner.watch.lock().key = Some(key);
+        self.after_change(&entries, inner, true);
+    }
+
+    fn remove(&self, key: Key) {
+        let mut entries = self.entries.lock();
+        let removed = entries.remove(key);
+        if let Some(inner) = &removed {
+            self.after_change(&entries, inner, false);
+        }
+        drop(entries);
+        drop(removed);
+    }
+
+    fn after_change(&self, entries: &Slab<Arc<FdInner>>, inner: &FdInner, inserted: bool) {
+        self.len.store(entries.len(), Ordering::Release);
+        if inner.can_poll {
+            self.pollable_version.fetch_add(1, Ordering::AcqRel);
+        } else if inserted {
+            self.n_unpollable.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.n_unpollable.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    pub(super) fn n_unpollable(&self) -> usize {
+        self.n_unpollable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn pollable_version(&self) -> u64 {
+        self.pollable_version.load(Ordering::Acquire)
+    }
+
+    /// The handlers that can be polled.
+    pub(super) fn pollable(&self) -> Vec<Arc<FdInner>> {
+        let entries = self.entries.lock();
+        entries
+            .iter()
+            .filter(|inner| inner.can_poll)
+            .cloned()
+            .collect()
+    }
+
+    /// Adds the handlers that epoll has named to `ready`; those removed meanwhile are left out.
+    pub(super) fn resolve(
+        &self,
+        events: &[epoll::Event],
+        ready: &mut Vec<(Arc<FdInner>, Readiness)>,
+    ) {
+        let entries = self.entries.lock();
+        for event in events {
+            let key = Key::from_bits(event.data.u64());
+            if let Some(inner) = entries.get(key) {
+                ready.push((Arc::clone(inner), Readiness::Events(event.flags)));
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The context of an event loop: what can be done on it from any thread, and the loop itself.
+//!
+//! - `core`: what a loop and everybody who reaches it share.
+//! - `event_loop`: one iteration, on the loop's own thread.
+//! - `dispatch`: what a callback is given.
+//! - `fd`, `bottom_half`, `timer`, `call`, `pool`: what can be registered or handed over, one file each.
+//! - `clock`, `polling`, `stats`, `contain`, `cell`: parts of these.
+
+mod bottom_half;
+mod call;
+mod cell;
+mod clock;
+mod contain;
+mod core;
+mod dispatch;
+mod event_loop;
+mod fd;
+mod fd_builder;
+mod polling;
+mod pool;
+mod stats;
+mod timer;
+
+use std::io;
+use std::time::Duration;
+
+use thiserror::Error;
+
+pub use self::bottom_half::{BhDispatch, BhScheduler, BottomHalf};
+pub use self::call::CallError;
+pub use self::clock::{Clock, VirtualClock};
+pub(crate) use self::contain::PanicHook;
+pub use self::contain::{CallbackKind, PanicReport};
+pub(crate) use self::core::Core;
+pub use self::dispatch::{Dispatch, FdDispatch};
+pub(crate) use self::event_loop::EventLoop;
+pub use self::fd::{FdHandler, FdWatch, Interest};
+pub use self::fd_builder::FdWatchBuilder;
+pub use self::pool::WorkPanicked;
+pub use self::stats::LoopStats;
+pub use self::timer::{Timer, TimerDispatch};
+use crate::holders::Attachment;
+use crate::parameters::Parameter;
+use crate::qapi::IoThreadHolder;
+use crate::sync::Arc;
+
+/// The context of an event loop, as one of its users sees it.
+///
+/// It is only ever seen through a [`HeldAioContext`](crate::HeldAioContext), which has recorded its
+/// holder, through a [`MainContext`](crate::MainContext), or inside a callback of either. Everything may be
+/// called from any thread.
+pub struct AioContext {
+    core: Arc<Core>,
+    attachment: Arc<Attachment>,
+}
+
+/// Why something could not be registered on a context or handed over to it.
+#[derive(Debug, Error)]
+pub enum ContextError {
+    /// The loop has ended.
+    #[error("event loop '{context}' has ended")]
+    Ended {
+        /// Name of the context.
+        context: String,
+    },
+    /// The holder has been released; only callbacks that were still running can see this.
+    #[error("event loop '{context}' is no longer held")]
+    Released {
+        /// Name of the context.
+        context: String,
+    },
+    /// The kernel refuses to watch the file descriptor.
+    #[error("cannot watch file descriptor: {0}")]
+    Watch(#[source] io::Error),
+}
+
+impl AioContext {
+    pub(crate) fn new(core: Arc<Core>, attachment: Arc<Attachment>) -> Self {
+        Self { core, attachment }
+    }
+
+    /// The same user's view once more; stays inside the crate, since it would outlive the holder.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            attachment: Arc::clone(&self.attachment),
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn attachment(&self) -> &Arc<Attachment> {
+        &self.attachment
+    }
+
+    /// Name of the context: the id of its IOThread.
+    pub fn name(&self) -> &str {
+        self.core.name()
+    }
+
+    /// On whose behalf this user is there; `None` on a main context.
+    pub fn holder(&self) -> Option<&IoThreadHolder> {
+        self.attachment.holder()
+    }
+
+    /// Whether the calling thread is the one that runs the loop, at this moment.
+    pub fn is_current(&self) -> bool {
+        self.core.is_current()
+    }
+
+    /// The time on one of the context's clocks.
+    pub fn now(&self, clock: Clock) -> Duration {
+        self.core.now(clock)
+    }
+
+    /// The value of aio-max-batch; 0 leaves the size of a batch to the AIO engine.
+    pub fn aio_max_batch(&self) -> i64 {
+        self.core.parameters().get(Parameter::AioMaxBatch)
+    }
+
+    /// What the loop has done so far.
+    pub fn stats(&self) -> LoopStats {
+        self.core.stats()
+    }
+
+    fn ended(&self) -> ContextError {
+        ContextError::Ended {
+            context: self.name().to_owned(),
+        }
+    }
+
+    fn released(&self) -> ContextError {
+        ContextError::Released {
+            context: self.name().to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Debug for AioContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AioContext")
+            .field("name", &self.name())
+            .field("holder", &self.holder())
+            .finish_non_exhaustive()
+    }
+}

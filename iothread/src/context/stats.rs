@@ -1,0 +1,107 @@
+//! What a loop has done so far.
+
+use std::time::Duration;
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// Counters of one event loop, since it was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct LoopStats {
+    /// Iterations of the loop.
+    pub iterations: u64,
+    /// Iterations that went to sleep until something happened.
+    pub sleeps: u64,
+    /// Iterations that polled before they would have slept.
+    pub polls: u64,
+    /// Polls that found something, which saved the sleep.
+    pub successful_polls: u64,
+    /// Wake-ups from other threads that needed a signal, since the loop slept.
+    pub wakeups: u64,
+    /// Callbacks of file descriptors.
+    pub fd_events: u64,
+    /// Bottom halves.
+    pub bottom_halves: u64,
+    /// Closures handed over by `post`, `call` or as the completion of blocking work.
+    pub posted: u64,
+    /// Timers that fired.
+    pub timers: u64,
+    /// Callbacks that panicked.
+    pub panics: u64,
+    /// Time spent waiting, asleep or polling.
+    pub waited: Duration,
+    /// Time spent in callbacks and the loop itself.
+    pub busy: Duration,
+    /// Present polling time; between 0 and poll-max-ns.
+    pub poll_time: Duration,
+    /// File descriptors that are watched.
+    pub fds: u64,
+    /// Worker threads that exist for blocking work.
+    pub workers: u64,
+}
+
+/// A counter with one writer.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Only the loop's thread may call this; others use [`add_shared`](Self::add_shared) on counters of their own.
+    pub(super) fn add(&self, amount: u64) {
+        // One writer needs no read-modify-write instruction.
+        let value = self.0.load(Ordering::Relaxed).wrapping_add(amount);
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// As [`add`](Self::add), from any thread.
+    pub(super) fn add_shared(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(super) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters behind [`LoopStats`].
+#[derive(Debug, Default)]
+pub(super) struct StatCells {
+    pub(super) iterations: Counter,
+    pub(super) sleeps: Counter,
+    pub(super) polls: Counter,
+    pub(super) successful_polls: Counter,
+    pub(super) wakeups: Counter,
+    pub(super) fd_events: Counter,
+    pub(super) bottom_halves: Counter,
+    pub(super) posted: Counter,
+    pub(super) timers: Counter,
+    pub(super) panics: Counter,
+    pub(super) waited_ns: Counter,
+    pub(super) busy_ns: Counter,
+    pub(super) poll_ns: Counter,
+}
+
+impl StatCells {
+    pub(super) fn load(&self) -> LoopStats {
+        LoopStats {
+            iterations: self.iterations.get(),
+            sleeps: self.sleeps.get(),
+            polls: self.polls.get(),
+            successful_polls: self.successful_polls.get(),
+            wakeups: self.wakeups.get(),
+            fd_events: self.fd_events.get(),
+            bottom_halves: self.bottom_halves.get(),
+            posted: self.posted.get(),
+            timers: self.timers.get(),
+            panics: self.panics.get(),
+            waited: Duration::from_nanos(self.waited_ns.get()),
+            busy: Duration::from_nanos(self.busy_ns.get()),
+            poll_time: Duration::from_nanos(self.poll_ns.get()),
+            fds: 0,
+            workers: 0,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a sleeping loop is woken with: an eventfd, or loom's model of one.
+
+#[cfg(not(loom))]
+mod imp {
+    use std::io;
+    use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+    use rustix::event::{EventfdFlags, eventfd};
+
+    /// An eventfd, to be watched edge-triggered: each signal is one edge, and nobody needs to read it.
+    #[derive(Debug)]
+    pub(crate) struct Event {
+        fd: OwnedFd,
+    }
+
+    impl Event {
+        pub(crate) fn new() -> io::Result<Self> {
+            Ok(Self {
+                fd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            })
+        }
+
+        pub(crate) fn signal(&self) {
+            loop {
+                match rustix::io::write(&self.fd, &1_u64.to_ne_bytes()) {
+                    // The counter is full after 2^64 - 2 signals; emptying it makes room for an edge.
+                    Err(rustix::io::Errno::AGAIN) => {
+                        // Somebody else may empty it first, which is as good.
+                        let _ = rustix::io::read(&self.fd, &mut [0; 8]);
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
+                    // No other error exists for a valid eventfd.
+                    Ok(_) | Err(_) => return,
+                }
+            }
+        }
+    }
+
+    impl AsFd for Event {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.fd.as_fd()
+        }
+    }
+}
+
+#[cfg(loom)]
+mod imp {
+    use std::io;
+
+    use crate::sync::{Condvar, Mutex};
+
+    /// Counts the signals that no wait has seen.
+    #[derive(Debug)]
+    pub(crate) struct Event {
+        signals: Mutex<u64>,
+        changed: Condvar,
+    }
+
+    impl Event {
+        pub(crate) fn new() -> io::Result<Self> {
+            Ok(Self {
+                signals: Mutex::new(0),
+                changed: Condvar::new(),
+            })
+        }
+
+        pub(crate) fn signal(&self) {
+            *self.signals.lock() += 1;
+            self.changed.notify_one();
+        }
+
+        /// Waits for an edge; more than one counts once.
+        pub(crate) fn wait(&self) {
+            let mut signals = self.signals.lock();
+            while *signals == 0 {
+                signals = self.changed.wait(signals);
+            }
+            *signals = 0;
+        }
+    }
+}
+
+pub(crate) use self::imp::Event;

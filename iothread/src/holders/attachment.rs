@@ -1,0 +1,83 @@
+//! What one user of a context has registered there, and whether it still may.
+
+use std::fmt;
+
+use crate::qapi::IoThreadHolder;
+use crate::slab::{Key, Slab};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+
+/// One user's connection to a context: a recorded holder, or the main context's own code.
+pub(crate) struct Attachment {
+    /// `None` on a context that needs no holder.
+    holder: Option<IoThreadHolder>,
+    /// Set once, with `registrations` locked.
+    released: AtomicBool,
+    registrations: Mutex<Slab<Arc<dyn Registration>>>,
+}
+
+/// Something registered on a context that ends with its attachment.
+pub(crate) trait Registration: Send + Sync {
+    /// Makes sure that no callback of the registration starts any more.
+    fn cancel(&self);
+}
+
+impl Attachment {
+    pub(crate) fn of_holder(holder: IoThreadHolder) -> Self {
+        Self::new(Some(holder))
+    }
+
+    pub(crate) fn without_holder() -> Self {
+        Self::new(None)
+    }
+
+    fn new(holder: Option<IoThreadHolder>) -> Self {
+        Self {
+            holder,
+            released: AtomicBool::new(false),
+            registrations: Mutex::new(Slab::default()),
+        }
+    }
+
+    pub(crate) fn holder(&self) -> Option<&IoThreadHolder> {
+        self.holder.as_ref()
+    }
+
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
+    /// Remembers a registration; `None` once the attachment is released.
+    pub(crate) fn register(&self, registration: Arc<dyn Registration>) -> Option<Key> {
+        let mut registrations = self.registrations.lock();
+        if self.is_released() {
+            return None;
+        }
+        Some(registrations.insert(registration))
+    }
+
+    /// Forgets a registration that has ended by itself.
+    pub(crate) fn unregister(&self, key: Key) {
+        let registration = self.registrations.lock().remove(key);
+        drop(registration);
+    }
+
+    /// Ends all registrations, and forbids new ones.
+    pub(crate) fn release(&self) {
+        let registrations = {
+            let mut registrations = self.registrations.lock();
+            self.released.store(true, Ordering::Release);
+            registrations.drain()
+        };
+        for registration in registrations {
+            registration.cancel();
+        }
+    }
+}
+
+impl fmt::Debug for Attachment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attachment")
+            .field("holder", &self.holder)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,286 @@
+//! Who holds an IOThread: the records, and the life of the thread as far as they decide it.
+//!
+//! - `table`: the records themselves, without locks.
+//! - `attachment`: what one record may still do on the context.
+//!
+//! Recording a holder, releasing one and closing the list are one critical section each. So a thread
+//! can only be closed while nobody holds it, and nobody can come to hold a closed one.
+
+mod attachment;
+#[cfg(all(test, loom))]
+mod models;
+mod table;
+
+use thiserror::Error;
+
+pub(crate) use self::attachment::{Attachment, Registration};
+use self::table::{Origin, Table};
+use crate::qapi::IoThreadHolder;
+use crate::slab::Key;
+use crate::sync::{Arc, Mutex};
+
+/// The kinds of holders; the values of the tag of [`IoThreadHolder`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HolderKind {
+    /// A QOM object, by its path.
+    QomObject,
+    /// A block node, by its node name.
+    BlockNode,
+    /// A block export, by its id.
+    BlockExport,
+    /// A monitor, by its name.
+    Monitor,
+}
+
+impl HolderKind {
+    /// Every kind, in the order of the schema.
+    pub const ALL: [Self; 4] = [
+        Self::QomObject,
+        Self::BlockNode,
+        Self::BlockExport,
+        Self::Monitor,
+    ];
+
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::QomObject => "qom-object",
+            Self::BlockNode => "block-node",
+            Self::BlockExport => "block-export",
+            Self::Monitor => "monitor",
+        }
+    }
+}
+
+/// How many holders of each kind an IOThread has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HolderCounts([usize; HolderKind::ALL.len()]);
+
+impl HolderCounts {
+    /// The number of holders of one kind.
+    pub fn of(&self, kind: HolderKind) -> usize {
+        self.0[kind as usize]
+    }
+
+    /// The number of holders of all kinds.
+    pub fn total(&self) -> usize {
+        self.0.iter().sum()
+    }
+}
+
+/// Why an IOThread could not be taken hold of.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HoldError {
+    /// The IOThread has been deleted.
+    #[error("object '{id}' not found")]
+    Deleted {
+        /// Id of the IOThread.
+        id: String,
+    },
+    /// The holder is of a kind that this side does not know.
+    #[error("holder of unknown type '{kind}' cannot be recorded")]
+    UnknownKind {
+        /// Name of the kind.
+        kind: String,
+    },
+}
+
+/// Why a holder could not be released.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum UnrefError {
+    /// No equal record made by `ref_holder` is left.
+    #[error("IOThread '{id}' is not held by {}", describe(.holder))]
+    NotHeld {
+        /// Id of the IOThread.
+        id: String,
+        /// The holder that was to be released.
+        holder: IoThreadHolder,
+    },
+    /// The holder is of a kind that this side does not know.
+    #[error("holder of unknown type '{kind}' cannot be released")]
+    UnknownKind {
+        /// Name of the kind.
+        kind: String,
+    },
+}
+
+/// A holder's kind and its name; the name of the kind where it is unknown.
+pub(crate) fn identity(holder: &IoThreadHolder) -> Result<(HolderKind, &str), &str> {
+    match holder {
+        IoThreadHolder::QomObject(object) => Ok((HolderKind::QomObject, &object.qom_path)),
+        IoThreadHolder::BlockNode(node) => Ok((HolderKind::BlockNode, &node.node_name)),
+        IoThreadHolder::BlockExport(export) => Ok((HolderKind::BlockExport, &export.export_id)),
+        IoThreadHolder::Monitor(monitor) => Ok((HolderKind::Monitor, &monitor.monitor_name)),
+        IoThreadHolder::Unknown(kind) => Err(kind),
+    }
+}
+
+fn describe(holder: &IoThreadHolder) -> String {
+    match identity(holder) {
+        Ok((kind, name)) => format!("{} '{name}'", kind.as_str()),
+        Err(kind) => format!("a holder of unknown type '{kind}'"),
+    }
+}
+
+/// The holders of one IOThread.
+#[derive(Debug)]
+pub(crate) struct Holders {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    table: Table,
+    life: Life,
+}
+
+/// Whether the IOThread can be held, and what the last release means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// No handle is left; the last release ends the thread.
+    Abandoned,
+    /// Deleted; holds nothing and never will again.
+    Closed,
+}
+
+/// What became of the thread with a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Released {
+    StillWanted,
+    /// Nothing can reach the thread any more.
+    EndThread,
+}
+
+/// Why the list of holders could not be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CloseError {
+    Held,
+    AlreadyClosed,
+}
+
+/// Why a holder was not recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RecordError {
+    Closed,
+    UnknownKind(String),
+}
+
+impl Holders {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                table: Table::default(),
+                life: Life::Open,
+            }),
+        }
+    }
+
+    /// Records `holder` for a guard, which releases it by the key.
+    pub(crate) fn record_guard(
+        &self,
+        holder: IoThreadHolder,
+    ) -> Result<(Arc<Attachment>, Key), RecordError> {
+        self.record(holder, Origin::Guard)
+    }
+
+    /// Records `holder` until an equal one is released by name.
+    pub(crate) fn record_named(&self, holder: IoThreadHolder) -> Result<(), RecordError> {
+        self.record(holder, Origin::Named).map(|_| ())
+    }
+
+    fn record(
+        &self,
+        holder: IoThreadHolder,
+        origin: Origin,
+    ) -> Result<(Arc<Attachment>, Key), RecordError> {
+        let kind = match identity(&holder) {
+            Ok((kind, _)) => kind,
+            Err(kind) => return Err(RecordError::UnknownKind(kind.to_owned())),
+        };
+        let attachment = Arc::new(Attachment::of_holder(holder));
+        let record = Arc::clone(&attachment);
+        let mut state = self.state.lock();
+        if state.life == Life::Closed {
+            return Err(RecordError::Closed);
+        }
+        let key = state.table.insert(record, kind, origin);
+        Ok((attachment, key))
+    }
+
+    /// Releases a guard's record.
+    pub(crate) fn release_guard(&self, key: Key) -> Released {
+        let mut state = self.state.lock();
+        let record = state.table.remove(key);
+        let released = state.after_release();
+        drop(state);
+        // Freed outside the lock, so that others do not wait for the allocator.
+        drop(record);
+        released
+    }
+
+    /// Releases the most recent equal record that was made by name. `Ok(None)` if there is none, the
+    /// name of the kind if that is unknown.
+    pub(crate) fn release_named(
+        &self,
+        holder: &IoThreadHolder,
+    ) -> Result<Option<Released>, String> {
+        let (kind, name) = identity(holder)?;
+        let mut state = self.state.lock();
+        let Some(record) = state.table.remove_named(kind, name) else {
+            return Ok(None);
+        };
+        let released = state.after_release();
+        drop(state);
+        drop(record);
+        Ok(Some(released))
+    }
+
+    /// Forbids further holders, provided there are none.
+    pub(crate) fn close(&self) -> Result<(), CloseError> {
+        let mut state = self.state.lock();
+        if state.life == Life::Closed {
+            return Err(CloseError::AlreadyClosed);
+        }
+        if state.table.len() > 0 {
+            return Err(CloseError::Held);
+        }
+        state.life = Life::Closed;
+        Ok(())
+    }
+
+    /// Says that no handle to the thread is left: whoever releases the last record ends it.
+    pub(crate) fn abandon(&self) -> Released {
+        let mut state = self.state.lock();
+        if state.life == Life::Open {
+            state.life = Life::Abandoned;
+        }
+        state.after_release()
+    }
+
+    /// The holders at one moment, newest first.
+    pub(crate) fn snapshot(&self) -> Vec<IoThreadHolder> {
+        // The deep copies are made outside the lock.
+        let records = self.state.lock().table.newest_first();
+        records
+            .iter()
+            .filter_map(|record| record.holder().cloned())
+            .collect()
+    }
+
+    pub(crate) fn counts(&self) -> HolderCounts {
+        HolderCounts(self.state.lock().table.counts())
+    }
+}
+
+impl State {
+    fn after_release(&mut self) -> Released {
+        if self.life == Life::Abandoned && self.table.len() == 0 {
+            self.life = Life::Closed;
+            Released::EndThread
+        } else {
+            Released::StillWanted
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The records of one IOThread's holders. Every operation but the snapshot takes constant time.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::{Attachment, HolderKind, identity};
+use crate::slab::{Key, Slab};
+use crate::sync::Arc;
+
+/// Who releases a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The guard that has the record's key.
+    Guard,
+    /// Anybody, by an equal holder.
+    Named,
+}
+
+/// All records: a list linked through the entries, newest first, and an index of those that are released by name.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    entries: Slab<Entry>,
+    newest: Option<u32>,
+    /// The most recent entry of each named holder; the less recent equal ones are chained behind it.
+    named: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    counts: [usize; HolderKind::ALL.len()],
+}
+
+#[derive(Debug)]
+struct Entry {
+    record: Arc<Attachment>,
+    kind: HolderKind,
+    origin: Origin,
+    newer: Option<u32>,
+    older: Option<u32>,
+    /// The next most recent named entry of an equal holder.
+    older_equal: Option<u32>,
+}
+
+impl Entry {
+    fn identity(&self) -> Option<(HolderKind, &str)> {
+        identity(self.record.holder()?).ok()
+    }
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn counts(&self) -> [usize; HolderKind::ALL.len()] {
+        self.counts
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        record: Arc<Attachment>,
+        kind: HolderKind,
+        origin: Origin,
+    ) -> Key {
+        let older = self.newest;
+        let key = self.entries.insert(Entry {
+            record,
+            kind,
+            origin,
+            newer: None,
+            older,
+            older_equal: None,
+        });
+        if let Some(older) = older.and_then(|index| self.entries.at_mut(index)) {
+            older.newer = Some(key.index());
+        }
+        self.newest = Some(key.index());
+        self.counts[kind as usize] += 1;
+        match origin {
+            Origin::Guard => {}
+            Origin::Named => self.index_named(key.index()),
+        }
+        key
+    }
+
+    /// Puts a new named entry in front of its equals.
+    fn index_named(&mut self, index: u32) {
+        let Self {
+            entries,
+            named,
+            hasher,
+            ..
+        } = self;
+        let hash_of = |index: &u32| hasher.hash_one(entries.at(*index).and_then(Entry::identity));
+        let identity = entries.at(index).and_then(Entry::identity);
+        let hash = hasher.hash_one(identity);
+        let equal = named.find_mut(hash, |other| {
+            entries.at(*other).and_then(Entry::identity) == identity
+        });
+        let older_equal = match equal {
+            Some(head) => Some(std::mem::replace(head, index)),
+            None => {
+                named.insert_unique(hash, index, hash_of);
+                None
+            }
+        };
+        if let Some(entry) = entries.at_mut(index) {
+            entry.older_equal = older_equal;
+        }
+    }
+
+    /// Removes a guard's entry.
+    pub(super) fn remove(&mut self, key: Key) -> Option<Arc<Attachment>> {
+        // A key of a named entry is never handed out, so the index needs no change here.
+        debug_assert!(
+            self.entries
+                .get(key)
+                .is_none_or(|entry| entry.origin == Origin::Guard)
+        );
+        let entry = self.entries.remove(key)?;
+        self.unlink(&entry);
+        Some(entry.record)
+    }
+
+    /// Removes the most recent named entry that is equal.
+    pub(super) fn remove_named(&mut self, kind: HolderKind, name: &str) -> Option<Arc<Attachment>> {
+        let hash = self.hasher.hash_one(Some((kind, name)));
+        let entries = &self.entries;
+        let found = self.named.find_entry(hash, |index| {
+            entries.at(*index).and_then(Entry::identity) == Some((kind, name))
+        });
+        let mut head = found.ok()?;
+        let index = *head.get();
+        match entries.at(index)?.older_equal {
+            Some(older) => *head.get_mut() = older,
+            None => {
+                head.remove();
+            }
+        }
+        let key = self.entries.key_at(index)?;
+        let entry = self.entries.remove(key)?;
+        self.unlink(&entry);
+        Some(entry.record)
+    }
+
+    /// Closes the gap that `entry`, already removed, leaves in the list.
+    fn unlink(&mut self, entry: &Entry) {
+        match entry.newer.and_then(|index| self.entries.at_mut(index)) {
+            Some(newer) => newer.older = entry.older,
+            None => self.newest = entry.older,
+        }
+        if let Some(older) = entry.older.and_then(|index| self.entries.at_mut(index)) {
+            older.newer = entry.newer;
+        }
+        self.counts[entry.kind as usize] -= 1;
+    }
+
+    pub(super) fn newest_first(&self) -> Vec<Arc<Attachment>> {
+        let mut records = Vec::with_capacity(self.len());
+        let mut next = self.newest;
+        while let Some(entry) = next.and_then(|index| self.entries.at(index)) {
+            records.push(Arc::clone(&entry.record));
+            next = entry.older;
+        }
+        records
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::holder;
+    use crate::qapi::IoThreadHolder;
+
+    fn insert(table: &mut Table, holder: IoThreadHolder, origin: Origin) -> Key {
+        let kind = identity(&holder).expect("known kind").0;
+        table.insert(Arc::new(Attachment::of_holder(holder)), kind, origin)
+    }
+
+    fn names(table: &Table) -> Vec<String> {
+        table
+            .newest_first()
+            .iter()
+            .map(|record| identity(record.holder().unwrap()).unwrap().1.to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn holders_are_listed_newest_first_whatever_is_removed() {
+        let mut table = Table::default();
+        let a = insert(&mut table, holder::block_node("a"), Origin::Guard);
+        let b = insert(&mut table, holder::block_node("b"), Origin::Guard);
+        let c = insert(&mut table, holder::block_node("c"), Origin::Guard);
+        assert_eq!(names(&table), ["c", "b", "a"]);
+        assert!(table.remove(b).is_some());
+        assert_eq!(names(&table), ["c", "a"]);
+        let d = insert(&mut table, holder::block_node("d"), Origin::Guard);
+        assert_eq!(names(&table), ["d", "c", "a"]);
+        assert!(table.remove(d).is_some());
+        assert!(table.remove(a).is_some());
+        assert_eq!(names(&table), ["c"]);
+        assert!(table.remove(c).is_some());
+        assert!(table.remove(c).is_none());
+        assert!(names(&table).is_empty());
+    }
+
+    #[test]
+    fn equal_named_holders_go_most_recent_first_and_guards_stay() {
+        let mut table = Table::default();
+        insert(&mut table, holder::monitor("m"), Origin::Named);
+        let first = insert(&mut table, holder::monitor("m"), Origin::Guard);
+        insert(&mut table, holder::block_node("m"), Origin::Named);
+        insert(&mut table, holder::monitor("m"), Origin::Named);
+        assert!(table.remove_named(HolderKind::Monitor, "m").is_some());
+        assert_eq!(table.counts(), [0, 1, 0, 2]);
+        assert!(table.remove_named(HolderKind::Monitor, "m").is_some());
+        assert!(table.remove_named(HolderKind::Monitor, "m").is_none());
+        assert_eq!(table.counts(), [0, 1, 0, 1]);
+        assert!(table.remove(first).is_some());
+        assert!(table.remove_named(HolderKind::BlockNode, "m").is_some());
+        assert_eq!(table.len(), 0);
+    }
+
+    /// The table against a plain list, over a fixed pseudo-random course of operations.
+    #[test]
+    fn behaves_as_a_plain_list() {
+        let mut table = Table::default();
+        let mut model: Vec<(String, Option<Key>)> = Vec::new();
+        let mut random: u32 = 12345;
+        let rounds = if cfg!(miri) { 300 } else { 20_000 };
+        for _ in 0..rounds {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let name = format!("n{}", (random >> 8) % 5);
+            match (random >> 16) % 4 {
+                0 => {
+                    let key = insert(&mut table, holder::block_node(&name), Origin::Guard);
+                    model.insert(0, (name, Some(key)));
+                }
+                1 => {
+                    insert(&mut table, holder::block_node(&name), Origin::Named);
+                    model.insert(0, (name, None));
+                }
+                2 => {
+                    let found = model.iter().position(|(_, key)| key.is_some());
+                    if let Some(key) = found.and_then(|position| model.remove(position).1) {
+                        assert!(table.remove(key).is_some());
+                    }
+                }
+                _ => {
+                    let found = model
+                        .iter()
+                        .position(|(other, key)| key.is_none() && *other == name);
+                    let removed = table.remove_named(HolderKind::BlockNode, &name);
+                    assert_eq!(removed.is_some(), found.is_some());
+                    if let Some(position) = found {
+                        model.remove(position);
+                    }
+                }
+            }
+            let expected: Vec<_> = model.iter().map(|(name, _)| name.clone()).collect();
+            assert_eq!(names(&table), expected);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! How other threads reach a loop: a queue, and a wake-up that costs one write at most.
+
+use std::io;
+
+use crate::event::Event;
+use crate::sync::{AtomicU8, Mutex, Ordering};
+
+/// The loop is awake and will look at its inbox before it sleeps.
+const AWAKE: u8 = 0;
+/// The loop sleeps, or is about to; it needs a signal.
+const ASLEEP: u8 = 1;
+/// Somebody wants the loop to look around, and nobody else needs to say so again.
+const NOTIFIED: u8 = 2;
+
+/// Wakes a loop.
+///
+/// Whoever changes something that the loop must look at does so under a lock that the loop takes after
+/// [`clear`](Self::clear), and then calls [`notify`](Self::notify).
+#[derive(Debug)]
+pub(crate) struct Notifier {
+    state: AtomicU8,
+    event: Event,
+}
+
+impl Notifier {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            state: AtomicU8::new(AWAKE),
+            event: Event::new()?,
+        })
+    }
+
+    /// Makes the loop look around. Returns whether that took a signal.
+    pub(crate) fn notify(&self) -> bool {
+        // A loop that has been notified has not cleared that yet, and so has not taken the lock under
+        // which the caller made its change.
+        if self.state.load(Ordering::Acquire) == NOTIFIED {
+            return false;
+        }
+        // Among all notifiers only one sees the loop asleep.
+        let signal = self.state.swap(NOTIFIED, Ordering::AcqRel) == ASLEEP;
+        if signal {
+            self.event.signal();
+        }
+        signal
+    }
+
+    /// Whether there is reason to look around.
+    pub(crate) fn is_notified(&self) -> bool {
+        self.state.load(Ordering::Acquire) == NOTIFIED
+    }
+
+    /// Announces that the loop is going to sleep on the event. False if it must not.
+    pub(crate) fn prepare_sleep(&self) -> bool {
+        self.state
+            .compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Says that the loop is awake and looks around now. Returns whether it had been asked to.
+    pub(crate) fn clear(&self) -> bool {
+        self.state.swap(AWAKE, Ordering::AcqRel) == NOTIFIED
+    }
+
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
+    }
+}
+
+/// Work for a loop from any thread. What has been accepted is never lost.
+#[derive(Debug)]
+pub(crate) struct Inbox<T> {
+    queue: Mutex<Queue<T>>,
+    notifier: Notifier,
+}
+
+#[derive(Debug)]
+struct Queue<T> {
+    items: Vec<T>,
+    /// Deliveries that have been announced and are still to come.
+    expected: usize,
+    closed: bool,
+}
+
+/// The loop has ended and takes no more work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed;
+
+impl<T> Inbox<T> {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            queue: Mutex::new(Queue {
+                items: Vec::new(),
+                expected: 0,
+                closed: false,
+            }),
+            notifier: Notifier::new()?,
+        })
+    }
+
+    pub(crate) fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
+    /// Queues an item and wakes the loop. `Ok` says whether that took a signal.
+    pub(crate) fn push(&self, item: T) -> Result<bool, Closed> {
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            drop(queue);
+            drop(item);
+            return Err(Closed);
+        }
+        queue.items.push(item);
+        drop(queue);
+        Ok(self.notifier.notify())
+    }
+
+    /// Announces one [`deliver`](Self::deliver); until it comes the inbox stays open.
+    pub(crate) fn expect_delivery(&self) -> Result<(), Closed> {
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(Closed);
+        }
+        queue.expected += 1;
+        Ok(())
+    }
+
+    /// Queues an announced item and wakes the loop. Returns whether that took a signal.
+    pub(crate) fn deliver(&self, item: T) -> bool {
+        let mut queue = self.queue.lock();
+        queue.expected -= 1;
+        queue.items.push(item);
+        drop(queue);
+        self.notifier.notify()
+    }
+
+    /// Moves all items to the end of `items`, oldest first.
+    pub(crate) fn take_into(&self, items: &mut Vec<T>) {
+        let mut queue = self.queue.lock();
+        if items.is_empty() {
+            // The two buffers take turns, so that a busy loop does not allocate.
+            std::mem::swap(&mut queue.items, items);
+        } else {
+            items.append(&mut queue.items);
+        }
+    }
+
+    /// Refuses further items, provided that none is queued or announced.
+    pub(crate) fn close_if_drained(&self) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.items.is_empty() && queue.expected == 0 {
+            queue.closed = true;
+        }
+        queue.closed
+    }
+}

@@ -1,0 +1,205 @@
+//! The main loop: the same event loop on a thread of the program's own, which needs no holders.
+
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+
+use crate::context::{
+    AioContext, Core, EventLoop, LoopStats, PanicHook, PanicReport, VirtualClock,
+};
+use crate::holders::Attachment;
+use crate::parameters::{Parameter, ParameterError, Parameters};
+use crate::registry::Registry;
+use crate::sync::{Arc, Mutex};
+
+/// Describes a main loop to be created.
+#[must_use = "no loop exists before `build`"]
+pub struct MainLoopBuilder {
+    name: String,
+    parameters: Parameters,
+    virtual_clock: Option<VirtualClock>,
+    panic_hook: Option<PanicHook>,
+}
+
+impl MainLoopBuilder {
+    /// Sets all parameters. A main loop does not poll unless poll-max-ns says so.
+    pub fn parameters(mut self, parameters: Parameters) -> Self {
+        self.parameters = parameters;
+        self
+    }
+
+    /// Names the context; `main-loop` otherwise.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Gives the context a virtual clock instead of that of the process's registry.
+    pub fn virtual_clock(mut self, clock: &VirtualClock) -> Self {
+        self.virtual_clock = Some(clock.clone());
+        self
+    }
+
+    /// Receives the reports of callbacks that panic.
+    pub fn on_panic(mut self, hook: impl Fn(&PanicReport) + Send + Sync + 'static) -> Self {
+        self.panic_hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Makes the loop.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a bad parameter, with its [`ParameterError`]; else what the host says.
+    pub fn build(self) -> io::Result<MainLoop> {
+        self.parameters
+            .validate()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let clock = self
+            .virtual_clock
+            .unwrap_or_else(|| Registry::global().virtual_clock().clone());
+        let core = Core::new(self.name, &self.parameters, clock, self.panic_hook)?;
+        core.apply_pool_limits();
+        let context = AioContext::new(Arc::clone(&core), Arc::new(Attachment::without_holder()));
+        Ok(MainLoop {
+            event_loop: EventLoop::new(core),
+            context: MainContext {
+                inner: Arc::new(MainInner {
+                    context,
+                    parameter_change: Mutex::new(()),
+                }),
+            },
+        })
+    }
+}
+
+/// An event loop that runs on whichever thread calls [`run`](Self::run).
+///
+/// Dropping it does what it has accepted, ends it, and with it everything that is registered.
+pub struct MainLoop {
+    event_loop: EventLoop,
+    context: MainContext,
+}
+
+impl MainLoop {
+    /// Makes a loop with the parameters of a main loop.
+    ///
+    /// # Errors
+    ///
+    /// What the host says.
+    pub fn new() -> io::Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Describes a loop.
+    pub fn builder() -> MainLoopBuilder {
+        MainLoopBuilder {
+            name: "main-loop".to_owned(),
+            parameters: Parameters::of_main_loop(),
+            virtual_clock: None,
+            panic_hook: None,
+        }
+    }
+
+    /// The loop's context, for any thread. It needs no holder.
+    pub fn context(&self) -> MainContext {
+        self.context.clone()
+    }
+
+    /// Runs the loop on this thread until [`MainContext::quit`] is called; that may have happened before.
+    pub fn run(&mut self) {
+        self.event_loop.core().set_thread_id();
+        self.event_loop.run_until_stopped();
+    }
+
+    /// Runs one iteration, which waits for something to do if `may_block` says so. Returns whether anything was done.
+    pub fn run_once(&mut self, may_block: bool) -> bool {
+        self.event_loop.core().set_thread_id();
+        self.event_loop.run_once(may_block)
+    }
+}
+
+impl Drop for MainLoop {
+    fn drop(&mut self) {
+        self.context.attachment().release();
+        self.event_loop.core().request_stop();
+        self.event_loop.run_to_end();
+    }
+}
+
+impl fmt::Debug for MainLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MainLoop")
+            .field("name", &self.context.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The context of a [`MainLoop`]. Clones are the same context.
+#[derive(Clone)]
+pub struct MainContext {
+    inner: Arc<MainInner>,
+}
+
+struct MainInner {
+    context: AioContext,
+    /// Held while a parameter is changed.
+    parameter_change: Mutex<()>,
+}
+
+impl MainContext {
+    /// Lets the loop's run return after the iteration that is under way.
+    pub fn quit(&self) {
+        self.core().request_stop();
+    }
+
+    /// Kernel's id of the thread that first ran the loop.
+    pub fn thread_id(&self) -> Option<i64> {
+        self.core().thread_id()
+    }
+
+    /// The parameters at this moment.
+    pub fn parameters(&self) -> Parameters {
+        self.core().parameters()
+    }
+
+    /// Changes a parameter of the loop.
+    ///
+    /// # Errors
+    ///
+    /// A value that the parameter cannot take, by itself or beside the others; nothing is changed then.
+    pub fn set_parameter(&self, parameter: Parameter, value: i64) -> Result<(), ParameterError> {
+        let _change = self.inner.parameter_change.lock();
+        let mut parameters = self.parameters();
+        parameters.set(parameter, value);
+        parameters.validate()?;
+        self.core().set_parameter(parameter, value);
+        Ok(())
+    }
+
+    /// What the loop has done so far.
+    pub fn stats(&self) -> LoopStats {
+        self.core().stats()
+    }
+
+    /// The last panic of a callback, if there was any.
+    pub fn last_panic(&self) -> Option<PanicReport> {
+        self.core().last_panic()
+    }
+}
+
+impl Deref for MainContext {
+    type Target = AioContext;
+
+    fn deref(&self) -> &AioContext {
+        &self.inner.context
+    }
+}
+
+impl fmt::Debug for MainContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MainContext")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! Which IOThreads there are.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::context::VirtualClock;
+use crate::info;
+use crate::qapi::IoThreadInfo;
+use crate::sync::{Arc, Mutex, OnceLock, Weak};
+use crate::thread::{DeleteError, IoThread};
+
+/// The IOThreads of a process, or of a part of it. Clones are the same registry.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+/// A registry as its threads know it.
+pub(crate) struct WeakRegistry(Weak<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    virtual_clock: VirtualClock,
+}
+
+#[derive(Default)]
+struct State {
+    /// The threads under `/objects`.
+    objects: Listing,
+    /// The program's own.
+    internal: Listing,
+    n_created: u64,
+}
+
+/// Threads in the order of their creation, with ids of their own.
+#[derive(Default)]
+struct Listing {
+    threads: BTreeMap<u64, IoThread>,
+    /// Also has the ids of those that are being created.
+    numbers: HashMap<String, u64>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registry {
+    /// A registry without threads, with a virtual clock of its own.
+    pub fn new() -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                state: Mutex::new(State::default()),
+                virtual_clock: VirtualClock::new(),
+            }),
+        }
+    }
+
+    /// The registry of the process, which all threads are in unless told otherwise.
+    pub fn global() -> &'static Self {
+        static GLOBAL: OnceLock<Registry> = OnceLock::new();
+        GLOBAL.get_or_init(Self::new)
+    }
+
+    /// The virtual clock of all contexts that were not given another one.
+    pub fn virtual_clock(&self) -> &VirtualClock {
+        &self.inner.virtual_clock
+    }
+
+    /// The threads under `/objects`, in the order of their creation.
+    pub fn threads(&self) -> Vec<IoThread> {
+        self.inner.state.lock().objects.all()
+    }
+
+    /// The program's own threads, in the order of their creation.
+    pub fn internal_threads(&self) -> Vec<IoThread> {
+        self.inner.state.lock().internal.all()
+    }
+
+    /// The thread of that id under `/objects`.
+    pub fn find(&self, id: &str) -> Option<IoThread> {
+        self.inner.state.lock().objects.find(id)
+    }
+
+    /// The thread of that id among the program's own.
+    pub fn find_internal(&self, id: &str) -> Option<IoThread> {
+        self.inner.state.lock().internal.find(id)
+    }
+
+    /// Deletes the thread of that id under `/objects`, as [`IoThread::delete`] does.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or somebody holds it.
+    pub fn delete(&self, id: &str) -> Result<(), DeleteError> {
+        match self.find(id) {
+            Some(thread) => thread.delete(),
+            None => Err(DeleteError::NotFound { id: id.to_owned() }),
+        }
+    }
+
+    /// What `query-iothreads` returns.
+    pub fn query_iothreads(&self) -> Vec<IoThreadInfo> {
+        self.threads().iter().map(IoThread::info).collect()
+    }
+
+    /// What `x-query-internal-iothreads` returns.
+    pub fn query_internal_iothreads(&self) -> Vec<IoThreadInfo> {
+        self.internal_threads().iter().map(IoThread::info).collect()
+    }
+
+    /// What `info iothreads` prints.
+    pub fn info_iothreads(&self) -> String {
+        info::render(&self.query_iothreads())
+    }
+
+    /// What `info iothreads -i` prints.
+    pub fn info_internal_iothreads(&self) -> String {
+        info::render(&self.query_internal_iothreads())
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakRegistry {
+        WeakRegistry(Arc::downgrade(&self.inner))
+    }
+
+    /// Sets an id aside for a thread that is being created; `None` if it is in use.
+    pub(crate) fn reserve(&self, id: &str, internal: bool) -> Option<Reservation<'_>> {
+        let mut state = self.inner.state.lock();
+        let number = state.n_created;
+        let listing = state.listing(internal);
+        if listing.numbers.contains_key(id) {
+            return None;
+        }
+        listing.numbers.insert(id.to_owned(), number);
+        state.n_created += 1;
+        Some(Reservation {
+            registry: self,
+            id: Some(id.to_owned()),
+            internal,
+            number,
+        })
+    }
+
+    pub(crate) fn remove(&self, thread: &IoThread) {
+        let mut state = self.inner.state.lock();
+        let listing = state.listing(thread.is_internal());
+        let removed = match listing.find(thread.id()) {
+            Some(listed) if listed.is_same(thread) => listing
+                .numbers
+                .remove(thread.id())
+                .and_then(|number| listing.threads.remove(&number)),
+            Some(_) | None => None,
+        };
+        drop(state);
+        drop(removed);
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("threads", &self.threads())
+            .finish_non_exhaustive()
+    }
+}
+
+impl WeakRegistry {
+    pub(crate) fn upgrade(&self) -> Option<Registry> {
+        Some(Registry {
+            inner: self.0.upgrade()?,
+        })
+    }
+}
+
+impl State {
+    fn listing(&mut self, internal: bool) -> &mut Listing {
+        if internal {
+            &mut self.internal
+        } else {
+            &mut self.objects
+        }
+    }
+}
+
+impl Listing {
+    fn all(&self) -> Vec<IoThread> {
+        self.threads.values().cloned().collect()
+    }
+
+    fn find(&self, id: &str) -> Option<IoThread> {
+        self.threads.get(self.numbers.get(id)?).cloned()
+    }
+}
+
+/// An id that is set aside; given back unless it is filled.
+pub(crate) struct Reservation<'a> {
+    registry: &'a Registry,
+    /// `None` once filled.
+    id: Option<String>,
+    internal: bool,
+    number: u64,
+}
+
+impl Reservation<'_> {
+    /// Lists the thread.
+    pub(crate) fn fill(mut self, thread: &IoThread) {
+        self.id = None;
+        let mut state = self.registry.inner.state.lock();
+        state
+            .listing(self.internal)
+            .threads
+            .insert(self.number, thread.clone());
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = &self.id {
+            let mut state = self.registry.inner.state.lock();
+            state.listing(self.internal).numbers.remove(id);
+        }
+    }
+}
+
+/// What `query-iothreads` returns for the process's registry.
+pub fn query_iothreads() -> Vec<IoThreadInfo> {
+    Registry::global().query_iothreads()
+}
+
+/// What `x-query-internal-iothreads` returns for the process's registry.
+pub fn query_internal_iothreads() -> Vec<IoThreadInfo> {
+    Registry::global().query_internal_iothreads()
+}
+
+/// What `info iothreads` prints for the process's registry.
+pub fn info_iothreads() -> String {
+    Registry::global().info_iothreads()
+}

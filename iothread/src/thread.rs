@@ -1,0 +1,532 @@
+//! IOThreads: threads that run an event loop and know who holds them.
+
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
+use thiserror::Error;
+
+use crate::context::{
+    AioContext, Core, EventLoop, LoopStats, PanicHook, PanicReport, VirtualClock,
+};
+use crate::holders::{CloseError, HoldError, HolderCounts, RecordError, Released, UnrefError};
+use crate::parameters::{Parameter, ParameterError, Parameters};
+use crate::qapi::{IoThreadHolder, IoThreadInfo};
+use crate::registry::{Registry, WeakRegistry};
+use crate::slab::Key;
+use crate::sync::{Arc, Mutex};
+
+/// Describes an IOThread to be created.
+#[must_use = "no thread exists before `spawn`"]
+pub struct IoThreadBuilder {
+    id: String,
+    parameters: Parameters,
+    registry: Option<Registry>,
+    virtual_clock: Option<VirtualClock>,
+    panic_hook: Option<PanicHook>,
+    internal: bool,
+}
+
+/// Why an IOThread could not be created. The texts are those that QEMU answers with.
+#[derive(Debug, Error)]
+pub enum CreateError {
+    /// The id is not an identifier: a letter, then letters, digits, `-`, `.` and `_`.
+    #[error("Parameter 'id' expects an identifier")]
+    BadId,
+    /// There is an IOThread of this id.
+    #[error("attempt to add duplicate property '{id}' to object (type 'container')")]
+    Duplicate {
+        /// The id.
+        id: String,
+    },
+    /// A parameter has a value that it cannot take.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// The host refuses the thread or what it needs.
+    #[error("cannot create IOThread '{id}': {source}")]
+    Host {
+        /// The id.
+        id: String,
+        /// What the host says.
+        source: io::Error,
+    },
+}
+
+/// Why an IOThread could not be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DeleteError {
+    /// Somebody holds it.
+    #[error("object '{id}' is in use, can not be deleted")]
+    InUse {
+        /// Id of the IOThread.
+        id: String,
+    },
+    /// It has been deleted already, or never existed.
+    #[error("object '{id}' not found")]
+    NotFound {
+        /// Id of the IOThread.
+        id: String,
+    },
+}
+
+impl IoThreadBuilder {
+    fn new(id: String) -> Self {
+        Self {
+            id,
+            parameters: Parameters::default(),
+            registry: None,
+            virtual_clock: None,
+            panic_hook: None,
+            internal: false,
+        }
+    }
+
+    /// Sets one parameter; [`spawn`](Self::spawn) checks them all.
+    pub fn parameter(mut self, parameter: Parameter, value: i64) -> Self {
+        self.parameters.set(parameter, value);
+        self
+    }
+
+    /// Sets all parameters.
+    pub fn parameters(mut self, parameters: Parameters) -> Self {
+        self.parameters = parameters;
+        self
+    }
+
+    /// Longest polling time in nanoseconds (default 32768); 0 switches polling off.
+    pub fn poll_max_ns(self, value: i64) -> Self {
+        self.parameter(Parameter::PollMaxNs, value)
+    }
+
+    /// Factor by which the polling time grows (default 2).
+    pub fn poll_grow(self, value: i64) -> Self {
+        self.parameter(Parameter::PollGrow, value)
+    }
+
+    /// Divisor by which the polling time shrinks (default 2).
+    pub fn poll_shrink(self, value: i64) -> Self {
+        self.parameter(Parameter::PollShrink, value)
+    }
+
+    /// Weight of a new event interval, as a shift (default 3).
+    pub fn poll_weight(self, value: i64) -> Self {
+        self.parameter(Parameter::PollWeight, value)
+    }
+
+    /// Largest batch of the AIO engine (default 0, the engine's own).
+    pub fn aio_max_batch(self, value: i64) -> Self {
+        self.parameter(Parameter::AioMaxBatch, value)
+    }
+
+    /// Number of worker threads kept ready (default 0).
+    pub fn thread_pool_min(self, value: i64) -> Self {
+        self.parameter(Parameter::ThreadPoolMin, value)
+    }
+
+    /// Largest number of worker threads (default 64).
+    pub fn thread_pool_max(self, value: i64) -> Self {
+        self.parameter(Parameter::ThreadPoolMax, value)
+    }
+
+    /// Lists the thread in `registry` instead of the process's own.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = Some(registry.clone());
+        self
+    }
+
+    /// Gives the context a virtual clock instead of the registry's.
+    pub fn virtual_clock(mut self, clock: &VirtualClock) -> Self {
+        self.virtual_clock = Some(clock.clone());
+        self
+    }
+
+    /// Receives the reports of callbacks that panic, on the thread that panicked.
+    pub fn on_panic(mut self, hook: impl Fn(&PanicReport) + Send + Sync + 'static) -> Self {
+        self.panic_hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Makes a thread for the program's own ends: not listed under `/objects`, with ids of its own.
+    pub fn internal(mut self) -> Self {
+        self.internal = true;
+        self
+    }
+
+    /// Creates the thread. It inherits the caller's scheduling and affinity, is named `IO ID` (cut to the kernel's
+    /// 15 bytes), and its kernel id is known when this returns. It lives until it is deleted.
+    ///
+    /// # Errors
+    ///
+    /// An id that is no identifier or in use, a bad parameter, or a host without threads or file descriptors left.
+    pub fn spawn(self) -> Result<IoThread, CreateError> {
+        if !is_identifier(&self.id) {
+            return Err(CreateError::BadId);
+        }
+        self.parameters.validate()?;
+        let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
+        let Some(reservation) = registry.reserve(&self.id, self.internal) else {
+            return Err(CreateError::Duplicate { id: self.id });
+        };
+        let clock = self
+            .virtual_clock
+            .unwrap_or_else(|| registry.virtual_clock().clone());
+        let host_error = |source| CreateError::Host {
+            id: self.id.clone(),
+            source,
+        };
+        let core = Core::new(self.id.clone(), &self.parameters, clock, self.panic_hook)
+            .map_err(host_error)?;
+        let join = start(&core).map_err(host_error)?;
+        let thread = IoThread {
+            inner: Arc::new(Inner {
+                core,
+                internal: self.internal,
+                registry: registry.downgrade(),
+                thread: Mutex::new(Some(join)),
+            }),
+        };
+        reservation.fill(&thread);
+        Ok(thread)
+    }
+}
+
+/// Starts the thread, and waits until it knows its id.
+fn start(core: &Arc<Core>) -> io::Result<JoinHandle<()>> {
+    let (started, ready) = mpsc::channel();
+    let thread_core = Arc::clone(core);
+    // The standard library cuts the name.
+    let join = thread::Builder::new()
+        .name(format!("IO {}", core.name()))
+        .spawn(move || {
+            thread_core.set_thread_id();
+            thread_core.apply_pool_limits();
+            // The creator waits for this, or has died of a panic.
+            let _ = started.send(());
+            EventLoop::new(thread_core).run_to_end();
+        })?;
+    // Fails only if the thread died, and nothing before the loop can panic.
+    let _ = ready.recv();
+    Ok(join)
+}
+
+/// Whether QEMU would take `id`.
+fn is_identifier(id: &str) -> bool {
+    let mut bytes = id.bytes();
+    bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+}
+
+/// A thread that runs an event loop. Clones are the same thread.
+///
+/// The thread lives until it is [deleted](Self::delete), which is refused while somebody holds it. Its context is
+/// reached only by taking hold of it, with [`get_aio_context`](Self::get_aio_context).
+#[derive(Clone)]
+pub struct IoThread {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    core: Arc<Core>,
+    internal: bool,
+    registry: WeakRegistry,
+    /// `None` once the thread has been told to end. Locked while anything uses the thread's kernel id, and while a
+    /// parameter is changed.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl IoThread {
+    /// Describes a thread of that id.
+    pub fn builder(id: impl Into<String>) -> IoThreadBuilder {
+        IoThreadBuilder::new(id.into())
+    }
+
+    /// The id.
+    pub fn id(&self) -> &str {
+        self.inner.core.name()
+    }
+
+    /// Kernel's id of the thread.
+    pub fn thread_id(&self) -> i64 {
+        // Set before `spawn` has returned.
+        self.inner.core.thread_id().unwrap_or(-1)
+    }
+
+    /// Whether the thread is one of the program's own, not listed under `/objects`.
+    pub fn is_internal(&self) -> bool {
+        self.inner.internal
+    }
+
+    /// Takes hold of the thread: records `holder` and hands out the context, in one step.
+    ///
+    /// Takes constant time, however many holders there are.
+    ///
+    /// # Errors
+    ///
+    /// A thread that has been deleted, or a holder of a kind unknown to this side.
+    pub fn get_aio_context(&self, holder: IoThreadHolder) -> Result<HeldAioContext, HoldError> {
+        let core = &self.inner.core;
+        let (attachment, key) = core
+            .holders()
+            .record_guard(holder)
+            .map_err(|error| self.hold_error(error))?;
+        Ok(HeldAioContext {
+            context: AioContext::new(Arc::clone(core), attachment),
+            key,
+        })
+    }
+
+    /// Records `holder` without handing out the context, until [`unref_holder`](Self::unref_holder) is called as many
+    /// times with an equal one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get_aio_context`](Self::get_aio_context).
+    pub fn ref_holder(&self, holder: IoThreadHolder) -> Result<(), HoldError> {
+        self.inner
+            .core
+            .holders()
+            .record_named(holder)
+            .map_err(|error| self.hold_error(error))
+    }
+
+    /// Releases the most recent record equal to `holder` that [`ref_holder`](Self::ref_holder) made; never one that a
+    /// [`HeldAioContext`] stands for. Takes constant time.
+    ///
+    /// # Errors
+    ///
+    /// There is no such record. `Differs from QEMU:` the series that QEMU was offered aborts.
+    pub fn unref_holder(&self, holder: &IoThreadHolder) -> Result<(), UnrefError> {
+        let core = &self.inner.core;
+        match core.holders().release_named(holder) {
+            Ok(Some(released)) => {
+                end_if_unwanted(core, released);
+                Ok(())
+            }
+            Ok(None) => Err(UnrefError::NotHeld {
+                id: self.id().to_owned(),
+                holder: holder.clone(),
+            }),
+            Err(kind) => Err(UnrefError::UnknownKind { kind }),
+        }
+    }
+
+    fn hold_error(&self, error: RecordError) -> HoldError {
+        match error {
+            RecordError::Closed => HoldError::Deleted {
+                id: self.id().to_owned(),
+            },
+            RecordError::UnknownKind(kind) => HoldError::UnknownKind { kind },
+        }
+    }
+
+    /// Who holds the thread at this moment, newest first.
+    pub fn holders(&self) -> Vec<IoThreadHolder> {
+        self.inner.core.holders().snapshot()
+    }
+
+    /// How many holders of each kind there are, in constant time.
+    pub fn holder_counts(&self) -> HolderCounts {
+        self.inner.core.holders().counts()
+    }
+
+    /// The thread's entry in `query-iothreads`.
+    pub fn info(&self) -> IoThreadInfo {
+        let parameters = self.parameters();
+        IoThreadInfo {
+            id: self.id().to_owned(),
+            thread_id: self.thread_id(),
+            holders: self.holders(),
+            poll_max_ns: parameters.get(Parameter::PollMaxNs),
+            poll_grow: parameters.get(Parameter::PollGrow),
+            poll_shrink: parameters.get(Parameter::PollShrink),
+            poll_weight: parameters.get(Parameter::PollWeight),
+            aio_max_batch: parameters.get(Parameter::AioMaxBatch),
+        }
+    }
+
+    /// The parameters at this moment.
+    pub fn parameters(&self) -> Parameters {
+        self.inner.core.parameters()
+    }
+
+    /// Changes a parameter of the running thread.
+    ///
+    /// # Errors
+    ///
+    /// A value that the parameter cannot take, by itself or beside the others; nothing is changed then.
+    pub fn set_parameter(&self, parameter: Parameter, value: i64) -> Result<(), ParameterError> {
+        // Two changes at a time could each be good and bad together.
+        let _thread = self.inner.thread.lock();
+        let core = &self.inner.core;
+        let mut parameters = core.parameters();
+        parameters.set(parameter, value);
+        parameters.validate()?;
+        core.set_parameter(parameter, value);
+        Ok(())
+    }
+
+    /// What the thread's loop has done so far.
+    pub fn stats(&self) -> LoopStats {
+        self.inner.core.stats()
+    }
+
+    /// The last panic of a callback, if there was any.
+    pub fn last_panic(&self) -> Option<PanicReport> {
+        self.inner.core.last_panic()
+    }
+
+    /// The CPUs on which the thread may run.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, and `NotFound` once the thread has been deleted.
+    pub fn cpu_affinity(&self) -> io::Result<Vec<usize>> {
+        let set = self.with_kernel_id(|id| Ok(sched_getaffinity(Some(id))?))?;
+        Ok((0..CpuSet::MAX_CPU)
+            .filter(|cpu| set.is_set(*cpu))
+            .collect())
+    }
+
+    /// Sets the CPUs on which the thread may run; its workers that exist keep theirs.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, `InvalidInput` for a number of a CPU beyond what it can have, and `NotFound` once the
+    /// thread has been deleted.
+    pub fn set_cpu_affinity(&self, cpus: &[usize]) -> io::Result<()> {
+        let mut set = CpuSet::new();
+        for &cpu in cpus {
+            if cpu >= CpuSet::MAX_CPU {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            set.set(cpu);
+        }
+        self.with_kernel_id(|id| Ok(sched_setaffinity(Some(id), &set)?))
+    }
+
+    /// Calls `f` with the kernel's id of the thread, which stays the thread's meanwhile.
+    fn with_kernel_id<R>(&self, f: impl FnOnce(Pid) -> io::Result<R>) -> io::Result<R> {
+        let thread = self.inner.thread.lock();
+        let id = thread
+            .as_ref()
+            .and_then(|_| i32::try_from(self.thread_id()).ok())
+            .and_then(Pid::from_raw)
+            .ok_or(io::ErrorKind::NotFound)?;
+        f(id)
+    }
+
+    /// Deletes the thread: nobody can take hold of it any more, it does what it has accepted, and ends. Waits for that,
+    /// unless it is called on the thread itself.
+    ///
+    /// # Errors
+    ///
+    /// [`DeleteError::InUse`] while somebody holds it. `Differs from QEMU:` there it vanishes from view, and lives on.
+    pub fn delete(&self) -> Result<(), DeleteError> {
+        let id = || self.id().to_owned();
+        match self.inner.core.holders().close() {
+            Ok(()) => {}
+            Err(CloseError::Held) => return Err(DeleteError::InUse { id: id() }),
+            Err(CloseError::AlreadyClosed) => return Err(DeleteError::NotFound { id: id() }),
+        }
+        if let Some(registry) = self.inner.registry.upgrade() {
+            registry.remove(self);
+        }
+        self.inner.end();
+        Ok(())
+    }
+
+    /// Whether both are the same thread.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl fmt::Debug for IoThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IoThread")
+            .field("id", &self.id())
+            .field("thread_id", &self.thread_id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Ends the thread and waits for it.
+    fn end(&self) {
+        let Some(thread) = self.thread.lock().take() else {
+            return;
+        };
+        self.core.request_stop();
+        if !self.core.is_current() {
+            // Callbacks are contained, so the thread does not panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Inner {
+    /// Without handles and registry, only holders are left to want the thread.
+    fn drop(&mut self) {
+        match self.core.holders().abandon() {
+            Released::EndThread => self.end(),
+            Released::StillWanted => {}
+        }
+    }
+}
+
+fn end_if_unwanted(core: &Core, released: Released) {
+    match released {
+        Released::EndThread => core.request_stop(),
+        Released::StillWanted => {}
+    }
+}
+
+/// The context of an IOThread together with the record of who holds it.
+///
+/// Dropping the value releases that record, and nothing that was registered through it runs any more: file descriptors,
+/// timers and bottom halves end, whether or not their handles are dropped. A callback that is running on the thread at that
+/// moment runs to its end; [`release`](Self::release) waits for it.
+pub struct HeldAioContext {
+    context: AioContext,
+    key: Key,
+}
+
+impl HeldAioContext {
+    /// Releases the record after everything is over that this holder still has running or handed over.
+    ///
+    /// On the context's own thread, where waiting would never end, this is the same as dropping the value.
+    pub fn release(self) {
+        // The registrations end first, so that nothing new begins while this waits.
+        self.context.attachment().release();
+        // A refusal means that this thread is, or waits for, the one that would be waited for.
+        let _ = self.context.synchronize();
+    }
+}
+
+impl Deref for HeldAioContext {
+    type Target = AioContext;
+
+    fn deref(&self) -> &AioContext {
+        &self.context
+    }
+}
+
+impl Drop for HeldAioContext {
+    fn drop(&mut self) {
+        self.context.attachment().release();
+        let core = self.context.core();
+        end_if_unwanted(core, core.holders().release_guard(self.key));
+    }
+}
+
+impl fmt::Debug for HeldAioContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldAioContext")
+            .field("context", &self.name())
+            .field("holder", &self.holder())
+            .finish_non_exhaustive()
+    }
+}
