@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::error::Error;
 use crate::json::{Document, ValueRef};
@@ -246,6 +248,8 @@ pub trait EventData: Members {
     const NAME: &'static str;
     /// Special features of the event.
     const POLICY: Policy = Policy::NONE;
+    /// Whether the event has members at all; if not, it is sent without `data`.
+    const HAS_DATA: bool = true;
 }
 
 /// The enum of all events of a schema, as a client receives them.
@@ -262,8 +266,58 @@ pub trait Event: Sized {
 }
 
 /// The arguments of a command that has none given.
-pub fn no_arguments() -> ValueRef<'static> {
+pub fn no_arguments<'a>() -> ValueRef<'a> {
     static EMPTY: std::sync::LazyLock<Document> =
         std::sync::LazyLock::new(|| Document::parse(b"{}").unwrap_or_default());
     EMPTY.root()
+}
+
+/// Calls a command; a panic of its handler becomes an error.
+///
+/// # Errors
+///
+/// As [`Service::call`].
+pub fn call_guarded(
+    service: &dyn Service,
+    index: usize,
+    input: &mut Input<'_>,
+    output: &mut Output,
+) -> Result<Outcome, Error> {
+    // What a panic leaves behind half done is the handler's own state; the output is void.
+    let call = AssertUnwindSafe(|| service.call(index, input, output));
+    match std::panic::catch_unwind(call) {
+        Ok(outcome) => outcome,
+        Err(_) => Err(panicked(
+            service.info(index).map_or("unknown", |info| info.name),
+        )),
+    }
+}
+
+/// A future whose panics become errors.
+pub fn guard_future(command: &'static str, future: BoxFuture) -> BoxFuture {
+    Box::pin(Guarded { command, future })
+}
+
+struct Guarded {
+    command: &'static str,
+    future: BoxFuture,
+}
+
+impl Future for Guarded {
+    type Output = Result<Reply, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let future = &mut self.future;
+        let poll = AssertUnwindSafe(|| future.as_mut().poll(context));
+        match std::panic::catch_unwind(poll) {
+            Ok(poll) => poll,
+            Err(_) => Poll::Ready(Err(panicked(self.command))),
+        }
+    }
+}
+
+fn panicked(command: &str) -> Error {
+    Error::generic(format!(
+        "internal error while executing command '{command}'"
+    ))
 }

@@ -3,6 +3,7 @@
 //! - [`json`]: the wire's JSON dialect.
 //! - [`visit`]: between JSON values and Rust types.
 //! - [`dispatch`]: from the name of a command to its handler.
+//! - [`session`]: one QMP session as a state machine without I/O.
 
 #![deny(missing_docs)]
 
@@ -10,6 +11,7 @@ pub mod dispatch;
 mod error;
 pub mod interop;
 pub mod json;
+pub mod session;
 mod value;
 pub mod visit;
 

@@ -116,17 +116,6 @@ impl Writer {
         self.out
     }
 
-    /// Makes the writer ready for the next value at top level; the buffer stays.
-    pub(crate) fn reset(&mut self) {
-        self.depth = 0;
-        self.comma = false;
-        self.keyed = false;
-    }
-
-    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.out
-    }
-
     #[inline]
     fn separate(&mut self) {
         if self.keyed {

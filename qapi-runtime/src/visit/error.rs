@@ -20,6 +20,10 @@ pub enum VisitErrorKind {
     Missing,
     /// The value is of another kind; what was expected, in the reference's words.
     Type(&'static str),
+    /// The value is no integer that fits 64 unsigned bits.
+    ///
+    /// Of its own because the reference words it like a range, and has the whole path.
+    Unsigned,
     /// The type does not have the member.
     Unexpected,
     /// An integer is out of the range of its type.
@@ -135,6 +139,9 @@ impl VisitError {
             VisitErrorKind::Type(expected) => {
                 format!("{path} is of the wrong type, expected: {expected}")
             }
+            VisitErrorKind::Unsigned => {
+                format!("{path} is of the wrong type, expected: uint64")
+            }
             VisitErrorKind::Unexpected => format!("{path} is unexpected"),
             VisitErrorKind::Range(expected) => {
                 format!("{path} is out of range, expected: {expected}")
@@ -160,6 +167,9 @@ impl fmt::Display for VisitError {
                 "Invalid parameter type for '{}', expected: {expected}",
                 self.path_text()
             ),
+            VisitErrorKind::Unsigned => {
+                write!(f, "Parameter '{}' expects uint64", self.path_text())
+            }
             VisitErrorKind::Unexpected => {
                 write!(f, "Parameter '{}' is unexpected", self.path_text())
             }

@@ -92,12 +92,12 @@ impl<'a> Input<'a> {
     ///
     /// # Errors
     ///
-    /// [`VisitErrorKind::Type`].
+    /// [`VisitErrorKind::Unsigned`].
     pub fn uint64(&self) -> Result<u64, VisitError> {
         match self.node() {
             Node::Int(value) => Ok(value as u64),
             Node::UInt(value) => Ok(value),
-            _ => Err(wrong("uint64")),
+            _ => Err(VisitError::new(VisitErrorKind::Unsigned)),
         }
     }
 

@@ -10,6 +10,7 @@ mod enumeration;
 mod error;
 mod input;
 mod object;
+mod order;
 mod output;
 mod policy;
 
@@ -18,6 +19,7 @@ pub use self::enumeration::{Enumeration, parse_name, read_enum, write_enum};
 pub use self::error::{Segment, VisitError, VisitErrorKind};
 pub use self::input::{ArrayInput, Input, Mode};
 pub use self::object::ObjectInput;
+pub(crate) use self::order::dictionary_order;
 pub use self::output::{ArrayOutput, ObjectOutput, Output};
 pub use self::policy::{Compat, CompatInput, CompatOutput, Policy};
 pub use crate::json::Kind;

@@ -1,8 +1,11 @@
 //! Reading: the members of one object.
 
+use std::collections::HashSet;
+
 use super::Visit;
 use super::error::{VisitError, VisitErrorKind};
 use super::input::{Input, Mode};
+use super::order::first_unexpected;
 use super::policy::{Policy, PolicyKind};
 use crate::json::{Node, ValueRef, key_bit};
 use crate::value::Object;
@@ -248,13 +251,24 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
         let mut position = 0;
         while entry < self.end {
             if !self.is_taken(position) {
-                return Err(VisitError::new(VisitErrorKind::Unexpected)
-                    .in_member(self.key_at(entry).to_owned()));
+                return Err(self.unexpected());
             }
             entry = document.skip(entry + 1);
             position += 1;
         }
         Ok(())
+    }
+
+    #[cold]
+    fn unexpected(&self) -> VisitError {
+        let keys: Vec<&str> = self.input.value().members().map(|(key, _)| key).collect();
+        let left: HashSet<&str> = (0..)
+            .zip(&keys)
+            .filter(|(position, _)| !self.is_taken(*position))
+            .map(|(_, key)| *key)
+            .collect();
+        let key = first_unexpected(&keys, |key| left.contains(key)).unwrap_or("");
+        VisitError::new(VisitErrorKind::Unexpected).in_member(key.to_owned())
     }
 }
 

@@ -1,0 +1,249 @@
+//! Events on the side of the server: their wire form, and how often they may be sent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::dispatch::EventData;
+use crate::json::{Document, Writer};
+use crate::visit::{Compat, Output, VisitError};
+
+/// One event, ready to be sent to any number of sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventMessage {
+    name: Box<str>,
+    /// What distinguishes events of one name that are limited apart from each other.
+    key: Box<str>,
+    /// `{"timestamp": ..., "event": ..., "data": ...}` without line end.
+    wire: Arc<[u8]>,
+}
+
+impl EventMessage {
+    /// An event from its parts; `data` is the wire form of an object, if the event has data.
+    ///
+    /// A clock before 1970 gives the time stamp -1, as the protocol asks for where the time
+    /// cannot be told.
+    pub fn new(name: &str, data: Option<&[u8]>, time: SystemTime) -> Self {
+        let (seconds, microseconds) = match time.duration_since(UNIX_EPOCH) {
+            Ok(since) => (
+                i64::try_from(since.as_secs()).unwrap_or(-1),
+                i64::from(since.subsec_micros()),
+            ),
+            Err(_) => (-1, -1),
+        };
+        let mut writer = Writer::new();
+        writer.begin_object();
+        writer.key("timestamp");
+        writer.begin_object();
+        writer.key("seconds");
+        writer.int(seconds);
+        writer.key("microseconds");
+        writer.int(microseconds);
+        writer.end_object();
+        writer.key("event");
+        writer.string(name);
+        if let Some(data) = data {
+            writer.key("data");
+            writer.raw(data);
+        }
+        writer.end_object();
+        Self {
+            name: name.into(),
+            key: similarity_key(name, data),
+            wire: writer.into_bytes().into(),
+        }
+    }
+
+    /// A typed event; `None` if the policy hides it.
+    ///
+    /// # Errors
+    ///
+    /// Data that no peer can be sent.
+    pub fn of<E: EventData>(
+        event: &E,
+        time: SystemTime,
+        compat: Compat,
+    ) -> Result<Option<Self>, VisitError> {
+        if compat.hides(E::POLICY) {
+            return Ok(None);
+        }
+        if !E::HAS_DATA {
+            return Ok(Some(Self::new(E::NAME, None, time)));
+        }
+        let mut output = Output::with_buffer(Vec::new(), compat, false);
+        let mut object = output.object();
+        event.write_members(&mut object)?;
+        object.finish();
+        Ok(Some(Self::new(E::NAME, Some(output.as_bytes()), time)))
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The wire form on one line, without its end.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.wire
+    }
+}
+
+/// How long QEMU keeps similar events apart.
+pub const EVENT_PERIOD: Duration = Duration::from_secs(1);
+
+/// The events that QEMU limits to one a period, and the member by which similar ones are told
+/// apart.
+const LIMITED: [(&str, Option<&str>); 9] = [
+    ("BALLOON_CHANGE", None),
+    ("BLOCK_IO_ERROR", Some("qom-path")),
+    ("HV_BALLOON_STATUS_REPORT", None),
+    ("MEMORY_DEVICE_SIZE_CHANGE", Some("qom-path")),
+    ("QUORUM_FAILURE", None),
+    ("QUORUM_REPORT_BAD", Some("node-name")),
+    ("RTC_CHANGE", None),
+    ("VSERPORT_CHANGE", Some("id")),
+    ("WATCHDOG", None),
+];
+
+fn similarity_key(name: &str, data: Option<&[u8]>) -> Box<str> {
+    let member = LIMITED
+        .iter()
+        .find(|(limited, _)| *limited == name)
+        .and_then(|(_, member)| *member);
+    let (Some(member), Some(data)) = (member, data) else {
+        return "".into();
+    };
+    Document::parse(data)
+        .ok()
+        .and_then(|data| data.root().get(member)?.as_str().map(Into::into))
+        .unwrap_or_else(|| "".into())
+}
+
+/// Keeps similar events a period apart, as QEMU does: the first goes out at once, of those that
+/// come during the period the last is sent at its end, the others are dropped.
+///
+/// One limiter serves all sessions of a server. It does not look at a clock itself.
+#[derive(Debug)]
+pub struct EventLimiter {
+    period: Duration,
+    names: Vec<Box<str>>,
+    waiting: HashMap<(Box<str>, Box<str>), Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    until: Instant,
+    event: Option<EventMessage>,
+}
+
+impl Default for EventLimiter {
+    /// QEMU's events and QEMU's period.
+    fn default() -> Self {
+        Self::new(EVENT_PERIOD, LIMITED.iter().map(|(name, _)| *name))
+    }
+}
+
+impl EventLimiter {
+    /// A limiter for the events `names`.
+    pub fn new<'n>(period: Duration, names: impl IntoIterator<Item = &'n str>) -> Self {
+        Self {
+            period,
+            names: names.into_iter().map(Into::into).collect(),
+            waiting: HashMap::new(),
+        }
+    }
+
+    /// Takes an event; gives it back if it is to be sent now.
+    pub fn admit(&mut self, event: EventMessage, now: Instant) -> Option<EventMessage> {
+        if !self.names.iter().any(|name| **name == *event.name) {
+            return Some(event);
+        }
+        let key = (event.name.clone(), event.key.clone());
+        match self.waiting.get_mut(&key) {
+            Some(waiting) => {
+                waiting.event = Some(event);
+                None
+            }
+            None => {
+                let until = now + self.period;
+                self.waiting.insert(key, Waiting { until, event: None });
+                Some(event)
+            }
+        }
+    }
+
+    /// When [`EventLimiter::due`] is to be called next.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.waiting.values().map(|waiting| waiting.until).min()
+    }
+
+    /// The delayed events whose period is over.
+    pub fn due(&mut self, now: Instant) -> Vec<EventMessage> {
+        let period = self.period;
+        let mut due = Vec::new();
+        self.waiting.retain(|_, waiting| {
+            if waiting.until > now {
+                return true;
+            }
+            match waiting.event.take() {
+                Some(event) => {
+                    due.push((waiting.until, event));
+                    waiting.until = now + period;
+                    true
+                }
+                None => false,
+            }
+        });
+        due.sort_by_key(|(until, _)| *until);
+        due.into_iter().map(|(_, event)| event).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(name: &str, data: &str) -> EventMessage {
+        EventMessage::new(
+            name,
+            Some(data.as_bytes()),
+            UNIX_EPOCH + Duration::from_micros(5_000_007),
+        )
+    }
+
+    #[test]
+    fn wire_form() {
+        let event = event("STOP", r#"{"a": 1}"#);
+        assert_eq!(
+            event.as_bytes(),
+            br#"{"timestamp": {"seconds": 5, "microseconds": 7}, "event": "STOP", "data": {"a": 1}}"#
+        );
+    }
+
+    #[test]
+    fn the_last_similar_event_is_delayed() {
+        let mut limiter = EventLimiter::default();
+        let start = Instant::now();
+        let port = |id: &str, open: bool| {
+            event(
+                "VSERPORT_CHANGE",
+                &format!(r#"{{"id": "{id}", "open": {open}}}"#),
+            )
+        };
+        assert!(limiter.admit(port("a", true), start).is_some());
+        assert!(limiter.admit(port("b", true), start).is_some());
+        assert!(limiter.admit(port("a", false), start).is_none());
+        assert!(limiter.admit(port("a", true), start).is_none());
+        assert!(limiter.admit(event("STOP", "{}"), start).is_some());
+        assert!(limiter.admit(event("STOP", "{}"), start).is_some());
+        let end = start + EVENT_PERIOD;
+        assert_eq!(limiter.deadline(), Some(end));
+        assert_eq!(limiter.due(end), [port("a", true)]);
+        // The delayed event begins a period of its own.
+        assert!(limiter.admit(port("a", false), end).is_none());
+        assert!(limiter.admit(port("b", false), end).is_some());
+        assert_eq!(limiter.due(end + EVENT_PERIOD), [port("a", false)]);
+        assert!(limiter.due(end + EVENT_PERIOD * 2).is_empty());
+        assert_eq!(limiter.deadline(), None);
+    }
+}

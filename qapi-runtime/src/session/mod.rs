@@ -1,0 +1,663 @@
+//! One QMP session as a state machine without I/O.
+//!
+//! Bytes from the peer go in through [`Session::advance`], which hands out calls that are to run
+//! elsewhere; their results come back through [`Session::complete`]; bytes for the peer are taken
+//! from [`Session::output`]. Nothing here blocks, reads a clock or knows a socket, so a tokio
+//! server, an event loop, a test and a fuzzer drive the same code.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use qapi_runtime::dispatch::{Command, CommandInfo, Handler, Table};
+//! use qapi_runtime::session::{Session, SessionConfig};
+//! use qapi_runtime::visit::Visit;
+//!
+//! static COMMANDS: [Command<()>; 1] = [Command {
+//!     info: CommandInfo::new("ping"),
+//!     call: Handler::Sync(|_, input, output| {
+//!         input.object()?.finish()?;
+//!         Ok("pong".to_owned().write(output)?)
+//!     }),
+//! }];
+//!
+//! let service = Table::new(&COMMANDS, Arc::new(()));
+//! let mut session = Session::new(SessionConfig::default());
+//! session.consume_output(session.output().len()); // the greeting
+//! let mut input: &[u8] = b"{'execute': 'qmp_capabilities'} {'execute': 'ping', 'id': 1}";
+//! assert!(session.advance(&mut input, &service, |_| true).is_none());
+//! assert_eq!(session.output(), b"{\"return\": {}}\r\n{\"return\": \"pong\", \"id\": 1}\r\n");
+//! ```
+//!
+//! # Memory
+//!
+//! A session holds one value in the making (see [`Limits`]), at most eight queued requests, and
+//! output: once [`OUTPUT_HIGH_WATER`] bytes wait to be sent it takes no further input, and once
+//! [`SessionConfig::max_unsent_events`] bytes wait it drops events.
+
+mod call;
+mod envelope;
+mod events;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use self::call::{Call, CallId, Started};
+use self::envelope::{Envelope, is_out_of_band};
+pub use self::events::{EVENT_PERIOD, EventLimiter, EventMessage};
+use crate::dispatch::{CommandInfo, Outcome, Reply, Service, call_guarded, no_arguments};
+use crate::error::{Error, ErrorClass};
+use crate::json::{Document, Limits, ParseError, Parsed, Parser, ValueRef};
+use crate::value::Value;
+use crate::visit::{Compat, Enumeration, Input, Mode, Output, Visit, VisitError, read_enum};
+
+/// In-band requests that wait while one runs, with capability `oob`; as in QEMU.
+pub const QUEUE_LENGTH: usize = 8;
+
+/// Unsent bytes from which on a session takes no input.
+pub const OUTPUT_HIGH_WATER: usize = 1 << 20;
+
+/// What a session is made with.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// Member `version` of the greeting: the result of `query-version`.
+    pub version: Value,
+    /// Whether the capability `oob` is offered.
+    pub oob: bool,
+    /// Whether output is laid out over several lines.
+    pub pretty: bool,
+    /// What deprecated and unstable parts of the interface may do.
+    pub compat: Compat,
+    /// What the parser takes.
+    pub limits: Limits,
+    /// Whether only commands with 'allow-preconfig' may run at first.
+    pub preconfig: bool,
+    /// Unsent bytes from which on events are dropped. Replies are never.
+    ///
+    /// Differs from QEMU, which keeps all for a peer that reads nothing.
+    pub max_unsent_events: usize,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        let numbers = [("micro", 0), ("minor", 0), ("major", 0)];
+        let numbers = numbers.map(|(name, number)| (name.to_owned(), Value::from(number)));
+        Self {
+            version: Value::from_iter([
+                ("qemu".to_owned(), Value::from_iter(numbers)),
+                ("package".to_owned(), Value::from("")),
+            ]),
+            oob: true,
+            pretty: false,
+            compat: Compat::ACCEPT,
+            limits: Limits::QMP,
+            preconfig: false,
+            max_unsent_events: 16 << 20,
+        }
+    }
+}
+
+/// Lets a handler end the session that it runs for.
+#[derive(Clone, Debug, Default)]
+pub struct SessionControl {
+    closing: Arc<AtomicBool>,
+}
+
+impl SessionControl {
+    /// Ends the session once the replies to the commands that have begun are sent; later input
+    /// is not looked at. This is what `quit` does.
+    pub fn quit(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Whether the session is ending.
+    pub fn is_quitting(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+/// Which commands a session takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Only `qmp_capabilities`; no events.
+    Negotiation,
+    Command {
+        oob: bool,
+    },
+}
+
+/// A request that waits for its turn.
+#[derive(Debug)]
+enum Queued {
+    Request(Document),
+    Wrong(ParseError),
+}
+
+/// A call that runs elsewhere.
+#[derive(Debug)]
+struct Running {
+    id: CallId,
+    /// The wire form of member `id`.
+    request_id: Option<Box<[u8]>>,
+    success_response: bool,
+    out_of_band: bool,
+}
+
+/// The side of the server of one connection.
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    phase: Phase,
+    parser: Parser,
+    queue: VecDeque<Queued>,
+    running: Vec<Running>,
+    next_call: u64,
+    out: Vec<u8>,
+    /// How much of `out` is sent.
+    sent: usize,
+    input_ended: bool,
+    control: SessionControl,
+    n_dropped_events: u64,
+}
+
+impl Session {
+    /// A session whose greeting is ready to be sent.
+    pub fn new(config: SessionConfig) -> Self {
+        Self::with_control(config, SessionControl::default())
+    }
+
+    /// A session that `control` can end.
+    pub fn with_control(config: SessionConfig, control: SessionControl) -> Self {
+        let parser = Parser::new(config.limits);
+        let mut session = Self {
+            config,
+            phase: Phase::Negotiation,
+            parser,
+            queue: VecDeque::new(),
+            running: Vec::new(),
+            next_call: 0,
+            out: Vec::new(),
+            sent: 0,
+            input_ended: false,
+            control,
+            n_dropped_events: 0,
+        };
+        session.greet();
+        session
+    }
+
+    fn greet(&mut self) {
+        let mut output = self.begin_message();
+        let writer = output.writer();
+        writer.begin_object();
+        writer.key("QMP");
+        writer.begin_object();
+        writer.key("version");
+        writer.value(&self.config.version);
+        writer.key("capabilities");
+        writer.begin_array();
+        if self.config.oob {
+            writer.string("oob");
+        }
+        writer.end_array();
+        writer.end_object();
+        writer.end_object();
+        self.end_message(output, 0);
+    }
+
+    /// What lets a handler end this session.
+    pub fn control(&self) -> SessionControl {
+        self.control.clone()
+    }
+
+    /// The bytes that are to be sent next.
+    pub fn output(&self) -> &[u8] {
+        &self.out[self.sent..]
+    }
+
+    /// Marks the first `count` bytes of [`Session::output`] as sent.
+    pub fn consume_output(&mut self, count: usize) {
+        self.sent = (self.sent + count).min(self.out.len());
+        if self.sent == self.out.len() {
+            self.out.clear();
+            self.sent = 0;
+            if self.out.capacity() > OUTPUT_HIGH_WATER {
+                self.out = Vec::new();
+            }
+        } else if self.sent >= OUTPUT_HIGH_WATER {
+            self.out.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// Whether further input would be looked at now. If not, the caller stops reading until
+    /// output was sent or a call completed.
+    pub fn wants_input(&self) -> bool {
+        !self.input_ended
+            && !self.control.is_quitting()
+            && !self.is_clogged()
+            && !self.is_suspended()
+    }
+
+    /// Whether the session is over and all its output is sent.
+    pub fn is_finished(&self) -> bool {
+        let idle = self.running.is_empty()
+            && (self.control.is_quitting() || (self.input_ended && self.queue.is_empty()));
+        idle && self.output().is_empty()
+    }
+
+    /// Whether the capabilities are negotiated, so that events are sent.
+    pub fn is_negotiated(&self) -> bool {
+        self.phase != Phase::Negotiation
+    }
+
+    /// Ends the phase in which only commands with 'allow-preconfig' may run.
+    pub fn leave_preconfig(&mut self) {
+        self.config.preconfig = false;
+    }
+
+    /// How many events were dropped because the peer does not read.
+    pub fn n_dropped_events(&self) -> u64 {
+        self.n_dropped_events
+    }
+
+    /// The peer sends no more. What it has sent completely is still answered; a value that is
+    /// not complete is dropped.
+    pub fn end_of_input(&mut self) {
+        self.input_ended = true;
+        self.parser.reset();
+    }
+
+    fn oob_enabled(&self) -> bool {
+        self.phase == Phase::Command { oob: true }
+    }
+
+    fn is_clogged(&self) -> bool {
+        self.out.len() - self.sent >= OUTPUT_HIGH_WATER
+    }
+
+    fn in_band_running(&self) -> bool {
+        self.running.iter().any(|running| !running.out_of_band)
+    }
+
+    /// Without OOB, the next request is not even read before the last one is answered.
+    fn is_suspended(&self) -> bool {
+        if self.oob_enabled() {
+            self.queue.len() >= QUEUE_LENGTH
+        } else {
+            self.in_band_running() || !self.queue.is_empty()
+        }
+    }
+
+    /// Goes on as far as possible: takes queued requests and bytes off the front of `input`.
+    ///
+    /// Commands for which `runs_inline` holds are executed here, others are handed out one by
+    /// one: call again until the result is `None`. Then either `input` is empty, or the session
+    /// does not want input ([`Session::wants_input`]) and the rest is to be kept.
+    pub fn advance(
+        &mut self,
+        input: &mut &[u8],
+        service: &dyn Service,
+        runs_inline: impl Fn(&CommandInfo) -> bool,
+    ) -> Option<Call> {
+        loop {
+            if self.control.is_quitting() || self.is_clogged() {
+                return None;
+            }
+            if !self.queue.is_empty()
+                && !self.in_band_running()
+                && let Some(queued) = self.queue.pop_front()
+            {
+                let call = match queued {
+                    Queued::Request(document) => self.execute(document, service, &runs_inline),
+                    Queued::Wrong(error) => {
+                        self.answer_error(None, &error.into());
+                        None
+                    }
+                };
+                if call.is_some() {
+                    return call;
+                }
+                continue;
+            }
+            if self.input_ended || self.is_suspended() {
+                return None;
+            }
+            let call = match self.parser.feed(input) {
+                Parsed::Incomplete => return None,
+                Parsed::Error(error) => {
+                    if self.in_band_running() {
+                        self.queue.push_back(Queued::Wrong(error));
+                    } else {
+                        self.answer_error(None, &error.into());
+                    }
+                    None
+                }
+                Parsed::Value => {
+                    let document = self.parser.take_document();
+                    if self.in_band_running() && !is_out_of_band(document.root()) {
+                        self.queue.push_back(Queued::Request(document));
+                        None
+                    } else {
+                        self.execute(document, service, &runs_inline)
+                    }
+                }
+            };
+            if call.is_some() {
+                return call;
+            }
+        }
+    }
+
+    /// Executes a request, or makes a call of it.
+    fn execute(
+        &mut self,
+        document: Document,
+        service: &dyn Service,
+        runs_inline: &dyn Fn(&CommandInfo) -> bool,
+    ) -> Option<Call> {
+        let request = document.root();
+        let id = request.get("id");
+        let (envelope, index, info) = match self.look_up(request, service) {
+            Ok(Command::Capabilities(arguments)) => {
+                match self.negotiate(arguments) {
+                    Ok(()) => self.answer_reply(id.map(wire_form).as_deref(), &Reply::empty()),
+                    Err(error) => self.answer_error(id, &error),
+                }
+                self.parser.replace_document(document);
+                return None;
+            }
+            Ok(Command::Service(envelope, index, info)) => (envelope, index, info),
+            Err(error) => {
+                self.answer_error(id, &self.explain(error));
+                self.parser.replace_document(document);
+                return None;
+            }
+        };
+        let arguments = envelope.arguments.unwrap_or_else(no_arguments);
+        let out_of_band = envelope.out_of_band;
+        if !runs_inline(&info) {
+            let arguments = envelope.arguments.map(|arguments| arguments.index);
+            let id = self.begin_call(id, info, out_of_band);
+            return Some(Call::request(
+                id,
+                index,
+                info,
+                document,
+                arguments,
+                self.config.compat,
+            ));
+        }
+        let mark = self.out.len();
+        let mut output = self.begin_message();
+        output.writer().begin_object();
+        output.writer().key("return");
+        let mut input = Input::at(arguments, Mode::Strict, self.config.compat);
+        let outcome = call_guarded(service, index, &mut input, &mut output);
+        let mut call = None;
+        match outcome {
+            Ok(Outcome::Done) if info.success_response => {
+                if let Some(id) = id {
+                    output.writer().key("id");
+                    output.value_ref(id);
+                }
+                output.writer().end_object();
+                self.end_message(output, mark);
+            }
+            Ok(Outcome::Done) => self.drop_message(output, mark),
+            Ok(Outcome::Pending(future)) => {
+                self.drop_message(output, mark);
+                let id = self.begin_call(id, info, out_of_band);
+                call = Some(Call::future(id, info, future));
+            }
+            Err(error) => {
+                self.drop_message(output, mark);
+                self.answer_error(id, &error);
+            }
+        }
+        // Its memory is used for the next request.
+        self.parser.replace_document(document);
+        call
+    }
+
+    fn begin_call(
+        &mut self,
+        id: Option<ValueRef<'_>>,
+        info: CommandInfo,
+        out_of_band: bool,
+    ) -> CallId {
+        let call = CallId(self.next_call);
+        self.next_call += 1;
+        self.running.push(Running {
+            id: call,
+            request_id: id.map(|id| wire_form(id).into()),
+            success_response: info.success_response,
+            out_of_band,
+        });
+        call
+    }
+
+    /// Takes the result of a call. Unknown calls are ignored, so a result cannot be sent twice.
+    ///
+    /// The caller then calls [`Session::advance`], even without input.
+    pub fn complete(&mut self, call: CallId, result: Result<Reply, Error>) {
+        let Some(index) = self.running.iter().position(|running| running.id == call) else {
+            return;
+        };
+        let running = self.running.remove(index);
+        match result {
+            Ok(reply) if running.success_response => {
+                self.answer_reply(running.request_id.as_deref(), &reply);
+            }
+            Ok(_) => {}
+            Err(error) => self.write_error(running.request_id.as_deref(), &error),
+        }
+    }
+
+    /// Sends an event, if the capabilities are negotiated.
+    pub fn send_event(&mut self, event: &EventMessage) {
+        if !self.is_negotiated() || self.is_finished() {
+            return;
+        }
+        if self.out.len() - self.sent >= self.config.max_unsent_events {
+            self.n_dropped_events += 1;
+            return;
+        }
+        let mark = self.out.len();
+        let mut output = self.begin_message();
+        self.write_wire(&mut output, event.as_bytes());
+        self.end_message(output, mark);
+    }
+
+    /// The checks between the parser and the handler, in the reference's order.
+    fn look_up<'a>(
+        &self,
+        request: ValueRef<'a>,
+        service: &dyn Service,
+    ) -> Result<Command<'a>, Error> {
+        let envelope = Envelope::check(request, self.oob_enabled())?;
+        let name = envelope.command;
+        let arguments = envelope.arguments.unwrap_or_else(no_arguments);
+        if name == CAPABILITIES {
+            if envelope.out_of_band {
+                return Err(no_oob(name));
+            }
+            return Ok(Command::Capabilities(arguments));
+        }
+        let found = match self.phase {
+            Phase::Negotiation => None,
+            Phase::Command { .. } => service
+                .find(name)
+                .and_then(|index| Some((index, *service.info(index)?))),
+        };
+        let Some((index, info)) = found else {
+            return Err(Error::command_not_found(format!(
+                "The command {name} has not been found"
+            )));
+        };
+        self.config.compat.check_command(name, info.policy)?;
+        if envelope.out_of_band && !info.allow_oob {
+            return Err(no_oob(name));
+        }
+        if self.config.preconfig && !info.allow_preconfig {
+            return Err(Error::generic(format!(
+                "The command '{name}' is permitted only after machine initialization has completed"
+            )));
+        }
+        Ok(Command::Service(envelope, index, info))
+    }
+
+    /// Before negotiation, an unknown command gets a more useful text.
+    fn explain(&self, error: Error) -> Error {
+        if self.phase == Phase::Negotiation && error.class == ErrorClass::CommandNotFound {
+            Error::command_not_found("Expecting capabilities negotiation with 'qmp_capabilities'")
+        } else {
+            error
+        }
+    }
+
+    fn negotiate(&mut self, arguments: ValueRef<'_>) -> Result<(), Error> {
+        let mut input = Input::at(arguments, Mode::Strict, self.config.compat);
+        let mut object = input.object()?;
+        let enable: Option<Vec<Capability>> = object.optional("enable")?;
+        object.finish()?;
+        if self.is_negotiated() {
+            return Err(Error::command_not_found(
+                "Capabilities negotiation is already complete, command ignored",
+            ));
+        }
+        let oob = enable.is_some_and(|enable| !enable.is_empty());
+        if oob && !self.config.oob {
+            return Err(Error::generic("Capability oob not available"));
+        }
+        self.phase = Phase::Command { oob };
+        Ok(())
+    }
+
+    fn begin_message(&mut self) -> Output {
+        let out = std::mem::take(&mut self.out);
+        Output::with_buffer(out, self.config.compat, self.config.pretty)
+    }
+
+    fn end_message(&mut self, output: Output, mark: usize) {
+        self.out = output.into_bytes();
+        if self.config.pretty {
+            let lines = self.out.split_off(mark);
+            for line in lines.split(|byte| *byte == b'\n') {
+                self.out.extend_from_slice(line);
+                self.out.extend_from_slice(b"\r\n");
+            }
+        } else {
+            self.out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    fn drop_message(&mut self, output: Output, mark: usize) {
+        self.out = output.into_bytes();
+        self.out.truncate(mark);
+    }
+
+    /// Writes what is in one-line form already.
+    fn write_wire(&self, output: &mut Output, json: &[u8]) {
+        match self.config.pretty.then(|| Document::parse(json)) {
+            Some(Ok(document)) => output.value_ref(document.root()),
+            Some(Err(_)) | None => output.raw(json),
+        }
+    }
+
+    fn answer_reply(&mut self, id: Option<&[u8]>, reply: &Reply) {
+        let mark = self.out.len();
+        let mut output = self.begin_message();
+        output.writer().begin_object();
+        output.writer().key("return");
+        self.write_wire(&mut output, reply.as_bytes());
+        if let Some(id) = id {
+            output.writer().key("id");
+            self.write_wire(&mut output, id);
+        }
+        output.writer().end_object();
+        self.end_message(output, mark);
+    }
+
+    fn answer_error(&mut self, id: Option<ValueRef<'_>>, error: &Error) {
+        self.write_error(id.map(wire_form).as_deref(), error);
+    }
+
+    fn write_error(&mut self, id: Option<&[u8]>, error: &Error) {
+        let mark = self.out.len();
+        let mut output = self.begin_message();
+        output.writer().begin_object();
+        if let Some(id) = id {
+            output.writer().key("id");
+            self.write_wire(&mut output, id);
+        }
+        let writer = output.writer();
+        writer.key("error");
+        writer.begin_object();
+        writer.key("class");
+        writer.string(error.class.as_str());
+        writer.key("desc");
+        writer.string(&error.desc);
+        writer.end_object();
+        writer.end_object();
+        self.end_message(output, mark);
+    }
+}
+
+/// What a request asks for.
+enum Command<'a> {
+    /// `qmp_capabilities`, which the session executes itself.
+    Capabilities(ValueRef<'a>),
+    Service(Envelope<'a>, usize, CommandInfo),
+}
+
+/// The command that begins every session.
+const CAPABILITIES: &str = "qmp_capabilities";
+
+fn no_oob(name: &str) -> Error {
+    Error::generic(format!("The command {name} does not support OOB"))
+}
+
+fn wire_form(value: ValueRef<'_>) -> Vec<u8> {
+    let mut output = Output::new();
+    output.value_ref(value);
+    output.into_bytes()
+}
+
+/// QMPCapability.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Capability {
+    Oob,
+}
+
+impl Enumeration for Capability {
+    const NAME: &'static str = "QMPCapability";
+    const ALL: &'static [Self] = &[Self::Oob];
+
+    fn from_name(name: &str) -> Option<Self> {
+        (name == "oob").then_some(Self::Oob)
+    }
+
+    fn as_str(&self) -> &str {
+        "oob"
+    }
+
+    fn unknown(_name: Box<str>) -> Self {
+        // Only a lenient reader asks, and sessions are strict.
+        Self::Oob
+    }
+
+    fn is_unknown(&self) -> bool {
+        false
+    }
+}
+
+impl Visit for Capability {
+    fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
+        read_enum(input)
+    }
+
+    fn write(&self, output: &mut Output) -> Result<(), VisitError> {
+        output.string(self.as_str());
+        Ok(())
+    }
+}
