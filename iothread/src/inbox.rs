@@ -14,8 +14,8 @@ const NOTIFIED: u8 = 2;
 
 /// Wakes a loop.
 ///
-/// Whoever changes something that the loop must look at does so under a lock that the loop takes after
-/// [`clear`](Self::clear), and then calls [`notify`](Self::notify).
+/// Whoever changes something that the loop must look at calls [`notify`](Self::notify) after that; the loop looks
+/// after [`clear`](Self::clear).
 #[derive(Debug)]
 pub(crate) struct Notifier {
     state: AtomicU8,
@@ -32,12 +32,8 @@ impl Notifier {
 
     /// Makes the loop look around. Returns whether that took a signal.
     pub(crate) fn notify(&self) -> bool {
-        // A loop that has been notified has not cleared that yet, and so has not taken the lock under
-        // which the caller made its change.
-        if self.state.load(Ordering::Acquire) == NOTIFIED {
-            return false;
-        }
-        // Among all notifiers only one sees the loop asleep.
+        // Among all notifiers only one sees the loop asleep. It must be an exchange, not a look first: the loop
+        // synchronises with it when it clears the state, and so sees what the caller has changed before.
         let signal = self.state.swap(NOTIFIED, Ordering::AcqRel) == ASLEEP;
         if signal {
             self.event.signal();

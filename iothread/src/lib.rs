@@ -11,6 +11,8 @@ mod inbox;
 mod info;
 #[cfg(not(loom))]
 mod main_loop;
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(not(loom))]
 mod parameters;
 pub mod qapi;

@@ -189,7 +189,9 @@ impl Bh {
 
     /// Runs the callback if that is still wanted. Only the loop's thread calls this, for each entry once.
     pub(super) fn dispatch(self: &Arc<Self>) {
-        let before = self.state.fetch_and(!(SCHEDULED | QUEUED), Ordering::AcqRel);
+        let before = self
+            .state
+            .fetch_and(!(SCHEDULED | QUEUED), Ordering::AcqRel);
         if before & SCHEDULED != 0 {
             self.run();
         }
@@ -197,7 +199,9 @@ impl Bh {
 
     /// As [`dispatch`](Self::dispatch), for an idle entry.
     pub(super) fn dispatch_idle(self: &Arc<Self>) {
-        let before = self.state.fetch_and(!(IDLE | IDLE_QUEUED), Ordering::AcqRel);
+        let before = self
+            .state
+            .fetch_and(!(IDLE | IDLE_QUEUED), Ordering::AcqRel);
         if before & IDLE != 0 {
             self.run();
         }

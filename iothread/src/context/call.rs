@@ -143,7 +143,8 @@ struct Promise<R>(Arc<Reply<R>>);
 
 impl<R> Drop for Promise<R> {
     fn drop(&mut self) {
-        self.0.set(Err("it was dropped before it could run".to_owned()));
+        self.0
+            .set(Err("it was dropped before it could run".to_owned()));
     }
 }
 

@@ -55,7 +55,10 @@ impl Interest {
 /// Callbacks of one file descriptor. They run on the context's thread, never two at a time.
 ///
 /// Watching is level-triggered: a callback that leaves data behind is called again.
-#[expect(unused_variables, reason = "the defaults do nothing, but their parameters are documentation")]
+#[expect(
+    unused_variables,
+    reason = "the defaults do nothing, but their parameters are documentation"
+)]
 pub trait FdHandler: Send + 'static {
     /// There is something to read, or the other end is gone.
     fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {}
@@ -286,8 +289,7 @@ impl FdInner {
 
     /// Whether the handler has work. Only the loop's thread calls this, as the next two.
     pub(super) fn poll(&self) -> bool {
-        self.interest().read
-            && self.with_handler(false, |handler, dispatch| handler.poll(dispatch))
+        self.interest().read && self.with_handler(false, |handler, dispatch| handler.poll(dispatch))
     }
 
     pub(super) fn poll_begin(&self) {

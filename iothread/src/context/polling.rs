@@ -158,10 +158,7 @@ mod tests {
             weight: i64::MAX,
             ..DEFAULTS
         };
-        assert_eq!(
-            EventInterval::starting_at(0).record(10_000, &parameters),
-            0
-        );
+        assert_eq!(EventInterval::starting_at(0).record(10_000, &parameters), 0);
     }
 
     #[test]

@@ -195,11 +195,12 @@ impl TimerInner {
 
     fn drop_callback(&self, callback: Option<Box<Callback>>) {
         // What the callback owns may panic when it is dropped.
-        let _ = self.context.core().run(
-            CallbackKind::Timer,
-            self.context.attachment(),
-            move || drop(callback),
-        );
+        let _ =
+            self.context
+                .core()
+                .run(CallbackKind::Timer, self.context.attachment(), move || {
+                    drop(callback)
+                });
     }
 }
 

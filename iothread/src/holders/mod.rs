@@ -7,8 +7,6 @@
 //! can only be closed while nobody holds it, and nobody can come to hold a closed one.
 
 mod attachment;
-#[cfg(all(test, loom))]
-mod models;
 mod table;
 
 use thiserror::Error;

@@ -1,0 +1,239 @@
+//! Models of what several threads do at once, for loom to try in every interleaving.
+//!
+//! Three threads each, the model's own included. Run with `RUSTFLAGS="--cfg loom" cargo test -p iothread --lib --release models`;
+//! `LOOM_MAX_PREEMPTIONS` bounds the preemptions, without it there is no bound.
+
+use loom::thread;
+
+use crate::holder;
+use crate::holders::{Attachment, CloseError, Holders, RecordError, Registration, Released};
+use crate::inbox::{Closed, Inbox};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
+
+#[test]
+fn recorded_holders_are_seen_until_they_are_released() {
+    loom::model(|| {
+        let holders = Arc::new(Holders::new());
+        let guards = Arc::clone(&holders);
+        let guard = thread::spawn(move || {
+            let (_, key) = guards.record_guard(holder::monitor("m")).unwrap();
+            assert!(guards.snapshot().contains(&holder::monitor("m")));
+            assert_eq!(guards.release_guard(key), Released::StillWanted);
+        });
+        let named = Arc::clone(&holders);
+        let pair = thread::spawn(move || {
+            // Equal to the guard's, which this must not release.
+            named.record_named(holder::monitor("m")).unwrap();
+            let released = named.release_named(&holder::monitor("m")).unwrap();
+            assert_eq!(released, Some(Released::StillWanted));
+            assert_eq!(named.release_named(&holder::monitor("m")), Ok(None));
+        });
+        let seen = holders.snapshot();
+        assert!(seen.len() <= 2);
+        assert!(holders.counts().total() <= 2);
+        guard.join().unwrap();
+        pair.join().unwrap();
+        assert!(holders.snapshot().is_empty());
+        assert_eq!(holders.counts().total(), 0);
+        assert_eq!(holders.close(), Ok(()));
+    });
+}
+
+#[test]
+fn a_thread_is_either_held_or_closed() {
+    loom::model(|| {
+        let holders = Arc::new(Holders::new());
+        let taking = Arc::clone(&holders);
+        let taker = thread::spawn(move || match taking.record_guard(holder::monitor("m")) {
+            Ok((_, key)) => {
+                assert_eq!(taking.close(), Err(CloseError::Held));
+                let _ = taking.release_guard(key);
+                true
+            }
+            Err(error) => {
+                assert_eq!(error, RecordError::Closed);
+                assert_eq!(taking.close(), Err(CloseError::AlreadyClosed));
+                false
+            }
+        });
+        let closing = Arc::clone(&holders);
+        let closer = thread::spawn(move || closing.close());
+        let seen = holders.snapshot().len();
+        let taken = taker.join().unwrap();
+        match closer.join().unwrap() {
+            Ok(()) => assert!(seen == 0 || taken),
+            Err(CloseError::Held) => assert!(taken),
+            Err(CloseError::AlreadyClosed) => unreachable!("only one thread closes with success"),
+        }
+        assert!(holders.snapshot().is_empty());
+    });
+}
+
+#[test]
+fn the_last_release_ends_an_abandoned_thread_once() {
+    loom::model(|| {
+        let holders = Arc::new(Holders::new());
+        let keys = [(); 2].map(|()| holders.record_guard(holder::monitor("m")).unwrap().1);
+        let releases = keys.map(|key| {
+            let holders = Arc::clone(&holders);
+            thread::spawn(move || holders.release_guard(key))
+        });
+        let mut ends = usize::from(holders.abandon() == Released::EndThread);
+        for release in releases {
+            ends += usize::from(release.join().unwrap() == Released::EndThread);
+        }
+        assert_eq!(ends, 1);
+        assert!(matches!(
+            holders.record_guard(holder::monitor("m")),
+            Err(RecordError::Closed)
+        ));
+    });
+}
+
+/// Counts how often it is cancelled.
+#[derive(Default)]
+struct Cancelled(AtomicUsize);
+
+impl Registration for Cancelled {
+    fn cancel(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+#[test]
+fn a_registration_ends_with_its_attachment_or_is_refused() {
+    loom::model(|| {
+        let attachment = Arc::new(Attachment::without_holder());
+        let registering = Arc::clone(&attachment);
+        let register = thread::spawn(move || {
+            let registration = Arc::new(Cancelled::default());
+            let taken = registering.register(Arc::<Cancelled>::clone(&registration));
+            (registration, taken.is_some())
+        });
+        let ending = Arc::clone(&attachment);
+        let other = thread::spawn(move || {
+            let registration = Arc::new(Cancelled::default());
+            if let Some(key) = ending.register(registration) {
+                ending.unregister(key);
+            }
+        });
+        attachment.release();
+        other.join().unwrap();
+        let (registration, taken) = register.join().unwrap();
+        assert_eq!(registration.0.load(Ordering::Acquire), usize::from(taken));
+    });
+}
+
+/// A loop's wait: asleep unless notified.
+fn wait<T>(inbox: &Inbox<T>) {
+    if inbox.notifier().prepare_sleep() {
+        inbox.notifier().event().wait();
+    }
+    inbox.notifier().clear();
+}
+
+#[test]
+fn no_wake_up_is_lost() {
+    loom::model(|| {
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let producers = [1, 2].map(|item| {
+            let inbox = Arc::clone(&inbox);
+            thread::spawn(move || inbox.push(item).unwrap())
+        });
+        let mut items = Vec::new();
+        // A lost wake-up is a deadlock here, which loom reports.
+        while items.len() < 2 {
+            wait(&inbox);
+            inbox.take_into(&mut items);
+        }
+        let signals: usize = producers
+            .map(|producer| usize::from(producer.join().unwrap()))
+            .iter()
+            .sum();
+        assert!(signals <= 2);
+        items.sort_unstable();
+        assert_eq!(items, [1, 2]);
+    });
+}
+
+#[test]
+fn a_loop_that_polls_sees_every_notification() {
+    loom::model(|| {
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let producers = [1, 2].map(|item| {
+            let inbox = Arc::clone(&inbox);
+            thread::spawn(move || inbox.push(item).unwrap())
+        });
+        let mut items = Vec::new();
+        while items.len() < 2 {
+            // One look stands for polling, then the loop sleeps.
+            if inbox.notifier().is_notified() {
+                inbox.notifier().clear();
+            } else {
+                wait(&inbox);
+            }
+            inbox.take_into(&mut items);
+        }
+        for producer in producers {
+            producer.join().unwrap();
+        }
+    });
+}
+
+/// What a loop that is told to stop does, down to the items that it has run.
+fn run_to_end(inbox: &Inbox<u32>, stop: &AtomicBool) -> Vec<u32> {
+    let mut items = Vec::new();
+    loop {
+        if stop.load(Ordering::Acquire) && inbox.close_if_drained() {
+            return items;
+        }
+        wait(inbox);
+        inbox.take_into(&mut items);
+    }
+}
+
+#[test]
+fn a_stopping_loop_runs_what_it_has_accepted_and_nothing_after() {
+    loom::model(|| {
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let stop = Arc::new(AtomicBool::new(false));
+        let pushing = Arc::clone(&inbox);
+        let producer = thread::spawn(move || pushing.push(1).is_ok());
+        let (stopping, flag) = (Arc::clone(&inbox), Arc::clone(&stop));
+        let stopper = thread::spawn(move || {
+            flag.store(true, Ordering::Release);
+            stopping.notifier().notify();
+        });
+        let items = run_to_end(&inbox, &stop);
+        let accepted = producer.join().unwrap();
+        stopper.join().unwrap();
+        assert_eq!(items.len(), usize::from(accepted));
+        assert_eq!(inbox.push(2), Err(Closed));
+    });
+}
+
+#[test]
+fn a_stopping_loop_waits_for_announced_deliveries() {
+    loom::model(|| {
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let stop = Arc::new(AtomicBool::new(false));
+        let delivering = Arc::clone(&inbox);
+        let worker = thread::spawn(move || match delivering.expect_delivery() {
+            Ok(()) => {
+                delivering.deliver(1);
+                true
+            }
+            Err(Closed) => false,
+        });
+        let (stopping, flag) = (Arc::clone(&inbox), Arc::clone(&stop));
+        let stopper = thread::spawn(move || {
+            flag.store(true, Ordering::Release);
+            stopping.notifier().notify();
+        });
+        let items = run_to_end(&inbox, &stop);
+        let accepted = worker.join().unwrap();
+        stopper.join().unwrap();
+        assert_eq!(items.len(), usize::from(accepted));
+        assert_eq!(inbox.expect_delivery(), Err(Closed));
+    });
+}
