@@ -1,0 +1,126 @@
+//! Blocking work on worker threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
+
+use iothread::{IoThread, Parameter, Registry, WorkPanicked, holder};
+
+fn thread(min: i64, max: i64) -> IoThread {
+    IoThread::builder("io0")
+        .registry(&Registry::new())
+        .thread_pool_min(min)
+        .thread_pool_max(max)
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn completions_run_on_the_context_with_the_result() {
+    let io0 = thread(0, 64);
+    let context = io0.get_aio_context(holder::block_node("n")).unwrap();
+    let (sent, done) = channel();
+    context
+        .spawn_blocking(
+            || std::thread::current().name().map(str::to_owned),
+            move |dispatch, result| {
+                let on_context = dispatch.context().is_current();
+                sent.send((on_context, result)).unwrap();
+            },
+        )
+        .unwrap();
+    assert_eq!(done.recv().unwrap(), (true, Ok(Some("worker".to_owned()))));
+}
+
+#[test]
+fn as_many_workers_run_at_once_as_there_is_work() {
+    let io0 = thread(0, 4);
+    let context = io0.get_aio_context(holder::block_node("n")).unwrap();
+    let barrier = Arc::new(Barrier::new(4));
+    let (sent, done) = channel();
+    for _ in 0..4 {
+        let (barrier, sent) = (Arc::clone(&barrier), sent.clone());
+        // Ends only if all four run at once.
+        context
+            .spawn_blocking(move || barrier.wait(), move |_, _| sent.send(()).unwrap())
+            .unwrap();
+    }
+    assert_eq!(done.iter().take(4).count(), 4);
+    assert!(context.stats().workers <= 4);
+}
+
+#[test]
+fn no_more_workers_run_than_thread_pool_max() {
+    let io0 = thread(0, 2);
+    let context = io0.get_aio_context(holder::block_node("n")).unwrap();
+    let running = Arc::new(AtomicUsize::new(0));
+    let (sent, done) = channel();
+    for _ in 0..50 {
+        let (running, sent) = (Arc::clone(&running), sent.clone());
+        context
+            .spawn_blocking(
+                move || {
+                    let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                    std::thread::yield_now();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    now
+                },
+                move |_, result| sent.send(result.unwrap()).unwrap(),
+            )
+            .unwrap();
+    }
+    assert!(done.iter().take(50).max().unwrap() <= 2);
+}
+
+#[test]
+fn thread_pool_min_keeps_workers_ready() {
+    let io0 = thread(3, 8);
+    let context = io0.get_aio_context(holder::block_node("n")).unwrap();
+    context.synchronize().unwrap();
+    assert_eq!(context.stats().workers, 3);
+    io0.set_parameter(Parameter::ThreadPoolMin, 5).unwrap();
+    context.synchronize().unwrap();
+    context.synchronize().unwrap();
+    assert_eq!(context.stats().workers, 5);
+}
+
+#[test]
+fn deletion_waits_for_work_and_its_completion() {
+    let io0 = thread(0, 2);
+    let context = io0.get_aio_context(holder::block_node("n")).unwrap();
+    let (go, wait) = channel::<()>();
+    let (sent, done) = channel();
+    context
+        .spawn_blocking(
+            move || wait.recv().unwrap(),
+            move |_, result| sent.send(result).unwrap(),
+        )
+        .unwrap();
+    drop(context);
+    let deleting = io0.clone();
+    let deletion = std::thread::spawn(move || deleting.delete());
+    go.send(()).unwrap();
+    deletion.join().unwrap().unwrap();
+    assert_eq!(done.recv().unwrap(), Ok(()));
+    assert_eq!(io0.stats().workers, 0);
+}
+
+#[test]
+fn work_that_panics_tells_its_completion() {
+    let io0 = thread(0, 2);
+    let context = io0.get_aio_context(holder::block_node("n")).unwrap();
+    let (sent, done) = channel();
+    context
+        .spawn_blocking(
+            || panic!("work"),
+            move |_, result: Result<(), _>| sent.send(result).unwrap(),
+        )
+        .unwrap();
+    assert_eq!(
+        done.recv().unwrap(),
+        Err(WorkPanicked {
+            message: "work".to_owned()
+        })
+    );
+    assert_eq!(io0.last_panic().unwrap().message, "work");
+}
