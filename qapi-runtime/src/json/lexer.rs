@@ -63,6 +63,7 @@ pub(super) fn step(state: LexState, byte: u8) -> Step {
     match state {
         S::Start => start(byte),
         S::Recovery => match byte {
+            b'\t' => Step::Skip,
             0..=0x1f | 0xfe..=0xff | b'{' | b'}' | b'[' | b']' | b':' | b',' => Step::Restart,
             0x20..=0xfd => Step::Skip,
         },

@@ -6,7 +6,7 @@ use qapi_runtime::dispatch::{Command, CommandInfo, Handler, Service, Table};
 use qapi_runtime::visit::{
     Input, Kind, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
-use qapi_runtime::{Error, Object, Value};
+use qapi_runtime::{Error, ErrorClass, Object, Value};
 
 /// Arguments of `human-monitor-command`.
 struct HumanMonitorCommand {
@@ -64,7 +64,9 @@ impl Members for Integers {
 }
 
 /// Arguments of `yank`.
-struct Yank;
+struct Yank {
+    n_instances: usize,
+}
 
 struct YankInstance;
 
@@ -92,8 +94,10 @@ impl Members for YankInstance {
 
 impl Members for Yank {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        object.required::<Vec<YankInstance>>("instances")?;
-        Ok(Self)
+        let instances: Vec<YankInstance> = object.required("instances")?;
+        Ok(Self {
+            n_instances: instances.len(),
+        })
     }
 
     fn write_members(&self, _: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
@@ -113,12 +117,22 @@ fn empty_list(_: &(), input: &mut Input<'_>, output: &mut Output) -> Result<(), 
 
 fn human(_: &(), input: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
     let arguments = HumanMonitorCommand::read(input)?;
-    let _ = (arguments.command_line, arguments.cpu_index);
+    let _ = arguments.command_line;
+    if arguments.cpu_index.is_some() {
+        return Err(Error::generic(
+            "Parameter 'cpu-index' expects a CPU number",
+        ));
+    }
     Ok(String::new().write(output)?)
 }
 
 fn yank(_: &(), input: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
-    Yank::read(input)?;
+    if Yank::read(input)?.n_instances > 0 {
+        return Err(Error::new(
+            ErrorClass::DeviceNotFound,
+            "Instance not found",
+        ));
+    }
     Ok(().write(output)?)
 }
 
