@@ -15,24 +15,26 @@ fn thread(id: &str) -> IoThread {
     IoThread::builder(id)
         .registry(&Registry::new())
         .spawn()
-        .unwrap()
+        .expect("the host has room for it")
 }
 
 fn held(thread: &IoThread) -> HeldAioContext {
     thread
         .get_aio_context(holder::qom_object("/machine/d"))
-        .unwrap()
+        .expect("the host has room for it")
 }
 
 fn pair() -> (UnixStream, UnixStream) {
-    let (a, b) = UnixStream::pair().unwrap();
-    a.set_nonblocking(true).unwrap();
+    let (a, b) = UnixStream::pair().expect("the host has room for it");
+    a.set_nonblocking(true).expect("the host has room for it");
     (a, b)
 }
 
 fn read_byte(mut stream: &UnixStream) -> u8 {
     let mut byte = [0];
-    stream.read_exact(&mut byte).unwrap();
+    stream
+        .read_exact(&mut byte)
+        .expect("the host has room for it");
     byte[0]
 }
 
@@ -96,13 +98,17 @@ struct Toggle {
 
 impl FdHandler for Toggle {
     fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {
-        self.sent.send('r').unwrap();
-        dispatch.set_interest(Interest::WRITE).unwrap();
+        self.sent.send('r').expect("the host has room for it");
+        dispatch
+            .set_interest(Interest::WRITE)
+            .expect("the host has room for it");
     }
 
     fn writable(&mut self, dispatch: &mut FdDispatch<'_>) {
-        self.sent.send('w').unwrap();
-        dispatch.set_interest(Interest::NONE).unwrap();
+        self.sent.send('w').expect("the host has room for it");
+        dispatch
+            .set_interest(Interest::NONE)
+            .expect("the host has room for it");
     }
 }
 
@@ -401,9 +407,12 @@ fn a_cancelled_bottom_half_does_not_run_until_scheduled_again() {
     blocked.send(()).unwrap();
     context.synchronize().unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), 0);
+    let (blocked, go) = channel::<()>();
+    context.post(move |_| go.recv().unwrap()).unwrap();
     bh.schedule();
     bh.cancel();
     bh.schedule();
+    blocked.send(()).unwrap();
     context.synchronize().unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
@@ -495,7 +504,7 @@ impl FdHandler for Flagged {
 
     fn poll_ready(&mut self, _: &mut FdDispatch<'_>) {
         if self.work.swap(false, Ordering::SeqCst) {
-            self.sent.send(()).unwrap();
+            self.sent.send(()).expect("the host has room for it");
         }
     }
 }

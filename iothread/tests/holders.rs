@@ -7,7 +7,10 @@ use iothread::{
 
 fn thread(id: &str) -> (Registry, IoThread) {
     let registry = Registry::new();
-    let thread = IoThread::builder(id).registry(&registry).spawn().unwrap();
+    let thread = IoThread::builder(id)
+        .registry(&registry)
+        .spawn()
+        .expect("the host has room for it");
     (registry, thread)
 }
 

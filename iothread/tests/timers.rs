@@ -9,8 +9,10 @@ fn context() -> HeldAioContext {
     let thread = IoThread::builder("io0")
         .registry(&Registry::new())
         .spawn()
-        .unwrap();
-    thread.get_aio_context(holder::monitor("m")).unwrap()
+        .expect("the host has room for it");
+    thread
+        .get_aio_context(holder::monitor("m"))
+        .expect("the host has room for it")
 }
 
 #[test]

@@ -4,6 +4,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 use rustix::fs::Timespec;
 
+use super::alarm::Alarm;
 use super::bottom_half::Bh;
 use super::clock::monotonic_ns;
 use super::core::{Core, CurrentGuard, Job};
@@ -28,6 +29,7 @@ pub(crate) struct EventLoop {
     /// The handlers that can be polled, and the version of the table that they were taken from.
     pollable: Vec<Arc<FdInner>>,
     pollable_version: u64,
+    alarm: Alarm,
     poll_time: PollTime,
     /// Interval between wake-ups from other threads.
     wakeups: EventInterval,
@@ -48,6 +50,7 @@ impl EventLoop {
             idle_due_ns: None,
             pollable: Vec::new(),
             pollable_version: 0,
+            alarm: Alarm::default(),
             poll_time: PollTime::default(),
             wakeups: EventInterval::default(),
             waited_ns: 0,
@@ -99,10 +102,11 @@ impl EventLoop {
             Some(0)
         };
         let notified = self.wait(timeout_ns);
+        // Work that arrives from now on notifies the loop once more.
+        self.core.start_workers();
         let mut progress = self.dispatch_fds();
         progress |= self.dispatch_jobs(notified);
         progress |= self.core.timers.run_due(&self.core);
-        self.core.start_workers();
         progress
     }
 
@@ -138,6 +142,9 @@ impl EventLoop {
             }
         } else {
             self.core.stats.sleeps.add(1);
+            if self.core.timers.any_real() {
+                self.alarm.arm(&self.core);
+            }
             self.wait_for_events(timeout_ns);
         }
         // What was said before this is seen below; what is said later stays for the next iteration.
@@ -253,6 +260,13 @@ impl EventLoop {
             spare_capacity(&mut self.events),
             timeout.as_ref(),
         );
+        if self
+            .events
+            .iter()
+            .any(|event| event.data.u64() == Alarm::EVENT)
+        {
+            self.alarm.fired();
+        }
         if !self.events.is_empty() && self.core.fds.len() > 0 {
             self.core.fds.resolve(&self.events, &mut self.ready);
         }

@@ -179,7 +179,11 @@ mod tests {
         table
             .newest_first()
             .iter()
-            .map(|record| identity(record.holder().unwrap()).unwrap().1.to_owned())
+            .filter_map(|record| {
+                identity(record.holder()?)
+                    .ok()
+                    .map(|(_, name)| name.to_owned())
+            })
             .collect()
     }
 
