@@ -10,10 +10,12 @@
 //! duplicate keys, and noncharacters (U+FDD0 to U+FDEF, and the last two of each plane).
 
 mod document;
+mod fast;
 mod grammar;
 mod lexer;
 mod number;
 mod parser;
+mod scan;
 mod text;
 mod writer;
 

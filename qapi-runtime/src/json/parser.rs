@@ -3,8 +3,10 @@
 use std::fmt;
 
 use super::Document;
+use super::fast::FastParser;
 use super::grammar::{Grammar, TextRange};
 use super::lexer::{LexState, Step, TokenKind, step};
+use super::scan::{scan_string, scan_string_part, scan_word};
 use super::text::{decode_string, lossy};
 
 /// What a parser takes before it gives up on a value.
@@ -103,6 +105,7 @@ pub struct Parser {
     /// The bytes of a token that an earlier piece began.
     token: Vec<u8>,
     grammar: Grammar,
+    fast: FastParser,
     document: Document,
     n_tokens: usize,
     token_size: usize,
@@ -219,6 +222,11 @@ impl Parser {
     ///
     /// Call again with the rest until it is empty.
     pub fn feed(&mut self, input: &mut &[u8]) -> Parsed {
+        if self.n_tokens == 0 && self.state == LexState::Start {
+            if let Some(parsed) = self.whole_value(input) {
+                return parsed;
+            }
+        }
         loop {
             if self.state == LexState::Start {
                 if let Some(parsed) = self.tokens(input) {
@@ -232,6 +240,25 @@ impl Parser {
                 return parsed;
             }
         }
+    }
+
+    /// A complete value straight from `input`, if it is well formed and of the common kind.
+    fn whole_value(&mut self, input: &mut &[u8]) -> Option<Parsed> {
+        let bytes = *input;
+        let start = skip_space(bytes, 0);
+        let bytes = &bytes[start..];
+        // A token is at least a byte, so fewer bytes cannot pass the limits.
+        let most = self
+            .limits
+            .token_size
+            .min(self.limits.token_count)
+            .saturating_sub(1);
+        let cut = &bytes[..bytes.len().min(most)];
+        let end = self
+            .fast
+            .parse(cut, self.limits.nesting, &mut self.document)?;
+        *input = &bytes[end..];
+        Some(Parsed::Value)
     }
 
     /// Complete tokens straight from `input`, while there are any.
@@ -259,7 +286,7 @@ impl Parser {
                         b':' => TokenKind::Colon,
                         _ => TokenKind::Comma,
                     };
-                    if !self.admit(kind, 1) {
+                    if !self.admit_bracket(kind) {
                         break Some(self.limit());
                     }
                     if !self.grammar.failed() {
@@ -271,7 +298,7 @@ impl Parser {
                         break None;
                     };
                     at = end + 1;
-                    if !self.admit(TokenKind::String, at - start) {
+                    if !self.admit(at - start) {
                         break Some(self.limit());
                     }
                     if self.grammar.failed() {
@@ -301,7 +328,7 @@ impl Parser {
                         break None;
                     };
                     at = end;
-                    if !self.admit(kind, at - start) {
+                    if !self.admit(at - start) {
                         break Some(self.limit());
                     }
                     if !self.grammar.failed() {
@@ -405,7 +432,11 @@ impl Parser {
     }
 
     fn whole_token(&mut self, kind: TokenKind, token: &[u8]) -> Option<Parsed> {
-        if !self.admit(kind, token.len()) {
+        let admitted = match token {
+            [b'{' | b'}' | b'[' | b']' | b':' | b','] => self.admit_bracket(kind),
+            _ => self.admit(token.len()),
+        };
+        if !admitted {
             return Some(self.limit());
         }
         if !self.grammar.failed() {
@@ -429,7 +460,15 @@ impl Parser {
 
     /// Counts a token; false if it passes a limit.
     #[inline]
-    fn admit(&mut self, kind: TokenKind, len: usize) -> bool {
+    fn admit(&mut self, len: usize) -> bool {
+        self.n_tokens += 1;
+        self.token_size += len;
+        self.token_size < self.limits.token_size && self.n_tokens <= self.limits.token_count
+    }
+
+    /// Counts a bracket.
+    #[inline]
+    fn admit_bracket(&mut self, kind: TokenKind) -> bool {
         match kind {
             TokenKind::ObjectBegin => self.braces += 1,
             TokenKind::ObjectEnd => self.braces -= 1,
@@ -441,12 +480,7 @@ impl Parser {
             | TokenKind::Keyword
             | TokenKind::String => {}
         }
-        let fits = self.token_size + len < self.limits.token_size
-            && self.n_tokens < self.limits.token_count
-            && self.braces + self.brackets <= self.limits.nesting as isize;
-        self.n_tokens += 1;
-        self.token_size += len;
-        fits
+        self.admit(1) && self.braces + self.brackets <= self.limits.nesting as isize
     }
 
     /// The message for the token that [`Parser::admit`] has just refused.
@@ -497,70 +531,4 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
-}
-
-/// Bytes of a string that are neither a quote, nor a backslash, nor beyond ASCII, nor wrong.
-const SIMPLE: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0x20;
-    while byte < 0x80 {
-        table[byte] = byte != b'"' as usize && byte != b'\'' as usize && byte != b'\\' as usize;
-        byte += 1;
-    }
-    table
-};
-
-/// Where the closing quote of the string that goes on at `at` stands, and whether the content
-/// stands for itself; `None` if the string is cut short or wrong.
-#[inline]
-fn scan_string(bytes: &[u8], mut at: usize, quote: u8) -> Option<(usize, bool)> {
-    let mut plain = true;
-    loop {
-        let byte = *bytes.get(at)?;
-        if SIMPLE[usize::from(byte)] {
-            at += 1;
-            continue;
-        }
-        match byte {
-            _ if byte == quote => return Some((at, plain)),
-            b'"' | b'\'' => at += 1,
-            b'\\' => {
-                plain = false;
-                match bytes.get(at + 1)? {
-                    0x20..=0xfd => at += 2,
-                    0..=0x1f | 0xfe..=0xff => return None,
-                }
-            }
-            0x80..=0xfd => {
-                plain = false;
-                at += 1;
-            }
-            0..=0x7f | 0xfe..=0xff => return None,
-        }
-    }
-}
-
-/// How many of the next bytes are inside of a string for sure.
-fn scan_string_part(bytes: &[u8], quote: u8) -> usize {
-    bytes
-        .iter()
-        .position(|&byte| byte == quote || byte == b'\\' || !(0x20..=0xfd).contains(&byte))
-        .unwrap_or(bytes.len())
-}
-
-/// The end of a number or keyword, if it ends inside `bytes` and is well formed.
-#[inline]
-fn scan_word(bytes: &[u8], start: usize) -> Option<(usize, TokenKind)> {
-    let mut at = start;
-    let mut state = LexState::Start;
-    loop {
-        match step(state, *bytes.get(at)?) {
-            Step::Continue(next) => {
-                state = next;
-                at += 1;
-            }
-            Step::Before(kind) => return Some((at, kind)),
-            Step::Last(_) | Step::Skip | Step::Restart | Step::Wrong => return None,
-        }
-    }
 }

@@ -119,19 +119,14 @@ fn human(_: &(), input: &mut Input<'_>, output: &mut Output) -> Result<(), Error
     let arguments = HumanMonitorCommand::read(input)?;
     let _ = arguments.command_line;
     if arguments.cpu_index.is_some() {
-        return Err(Error::generic(
-            "Parameter 'cpu-index' expects a CPU number",
-        ));
+        return Err(Error::generic("Parameter 'cpu-index' expects a CPU number"));
     }
     Ok(String::new().write(output)?)
 }
 
 fn yank(_: &(), input: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
     if Yank::read(input)?.n_instances > 0 {
-        return Err(Error::new(
-            ErrorClass::DeviceNotFound,
-            "Instance not found",
-        ));
+        return Err(Error::new(ErrorClass::DeviceNotFound, "Instance not found"));
     }
     Ok(().write(output)?)
 }
