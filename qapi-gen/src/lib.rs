@@ -1,1 +1,18 @@
-//! Placeholder.
+//! QAPI schema compiler.
+//!
+//! ```text
+//! path --Loader--> SourceMap --syntax--> tree --check--> ir::Schema --backend--> files
+//!        every stage reports into one Report; a mistake never stops a stage
+//! ```
+
+#![deny(missing_docs)]
+
+pub mod backend;
+pub mod check;
+pub mod diagnostic;
+pub mod ir;
+pub mod loader;
+pub mod source;
+mod syntax;
+
+pub use syntax::{MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE};

@@ -1,0 +1,3 @@
+//! Backends: pure functions of a checked schema.
+
+pub mod dump;

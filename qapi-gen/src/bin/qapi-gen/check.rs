@@ -1,0 +1,33 @@
+//! `qapi-gen check`
+
+use std::io;
+use std::process::ExitCode;
+
+use super::schema::{LintArgs, MessageFormat, print_report, read};
+
+/// Arguments of `check`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The main files of the schemas.
+    #[arg(required = true, value_name = "SCHEMA")]
+    schemas: Vec<String>,
+    /// How diagnostics are printed.
+    #[arg(long, value_enum, default_value = "human", value_name = "FORMAT")]
+    message_format: MessageFormat,
+    #[command(flatten)]
+    lints: LintArgs,
+}
+
+pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
+    let mut is_good = true;
+    for path in &args.schemas {
+        let checked = read(path, &args.lints);
+        print_report(&checked.report, &checked.sources, args.message_format)?;
+        is_good &= !checked.report.has_errors();
+    }
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,29 @@
+//! `qapi-gen dump`
+
+use std::io;
+use std::process::ExitCode;
+
+use qapi_gen::backend::dump::dump;
+
+use super::schema::{LintArgs, print, print_first, read};
+
+/// Arguments of `dump`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The main file of the schema.
+    #[arg(value_name = "SCHEMA")]
+    schema: String,
+    #[command(flatten)]
+    lints: LintArgs,
+}
+
+pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
+    let checked = read(&args.schema, &args.lints);
+    match &checked.schema {
+        Some(schema) => print(dump(schema).as_bytes()),
+        None => {
+            print_first(&checked.report, &checked.sources)?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The command line of the QAPI schema compiler.
+//!
+//! Exit codes: 0 fine, 1 diagnostics or a file that cannot be read or written, 2 usage.
+
+mod check;
+mod dump;
+mod schema;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Checks QAPI schemas and makes what follows from them.
+#[derive(Parser)]
+#[command(name = "qapi-gen", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Report every mistake in the given schemas.
+    Check(check::Args),
+    /// Print the checked schema as text, in the form of the reference test suite.
+    Dump(dump::Args),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Check(args) => check::run(&args),
+        Command::Dump(args) => dump::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "qapi-gen", &mut script);
+            schema::print(&script)
+        }
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            // A reader that went away wants no message.
+            if error.kind() != std::io::ErrorKind::BrokenPipe {
+                anstream::eprintln!("qapi-gen: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! A graph without mistakes becomes a schema.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::draft::{DraftBranch, DraftFeature, DraftMember, DraftValue};
+use super::graph::{DocSlot, Graph, Node, NodeId, NodeKind};
+use super::resolve::Resolved;
+use crate::ir::{
+    Alternate, Branch, Command, CommandId, Condition, Doc, DocId, DocSection, DocSectionKind,
+    Entity, Enum, EnumValue, Event, EventId, Feature, Header, Member, Module, ModuleId, Object,
+    Schema, Type, TypeId, TypeKind, Variants,
+};
+use crate::source::{FileId, SourceMap};
+use crate::syntax::ast::{self, SectionKind};
+
+/// Makes the schema; `None` only if a name is unresolved, which the report would say.
+pub(super) fn finish(
+    graph: Graph,
+    resolved: Resolved,
+    sources: Arc<SourceMap>,
+    root: Option<FileId>,
+) -> Option<Schema> {
+    let root_name = sources.file(root?).name();
+    let root_folder = Path::new(root_name)
+        .parent()
+        .unwrap_or(Path::new(""))
+        .to_owned();
+    let finisher = Finisher::new(&graph, resolved, &sources, root_folder);
+    finisher.finish(&sources)
+}
+
+struct Finisher<'a> {
+    graph: &'a Graph,
+    resolved: Resolved,
+    sources: &'a SourceMap,
+    root_folder: PathBuf,
+    /// For each node the entity it becomes.
+    entities: Vec<Option<Entity>>,
+    modules: Vec<Module>,
+    module_ids: HashMap<String, ModuleId>,
+    docs: Vec<Doc>,
+    doc_ids: HashMap<NodeId, DocId>,
+}
+
+impl<'a> Finisher<'a> {
+    fn new(
+        graph: &'a Graph,
+        resolved: Resolved,
+        sources: &'a SourceMap,
+        root_folder: PathBuf,
+    ) -> Self {
+        let (mut n_types, mut n_commands, mut n_events) = (0, 0, 0);
+        let entities = graph.nodes.iter().map(|node| {
+            let count = |counter: &mut usize| std::mem::replace(counter, *counter + 1);
+            match node.kind {
+                NodeKind::Include(_) => None,
+                NodeKind::Command { .. } => {
+                    Some(Entity::Command(CommandId::new(count(&mut n_commands))))
+                }
+                NodeKind::Event { .. } => Some(Entity::Event(EventId::new(count(&mut n_events)))),
+                NodeKind::Builtin(_)
+                | NodeKind::Enum { .. }
+                | NodeKind::Array(_)
+                | NodeKind::Object { .. }
+                | NodeKind::Alternate { .. } => {
+                    Some(Entity::Type(TypeId::new(count(&mut n_types))))
+                }
+            }
+        });
+        let entities = entities.collect();
+        let (modules, module_ids) = (Vec::new(), HashMap::new());
+        let (docs, doc_ids) = (Vec::new(), HashMap::new());
+        Self {
+            graph,
+            resolved,
+            sources,
+            root_folder,
+            entities,
+            modules,
+            module_ids,
+            docs,
+            doc_ids,
+        }
+    }
+
+    fn finish(mut self, sources: &Arc<SourceMap>) -> Option<Schema> {
+        self.module_id(Module::BUILTIN.to_owned());
+        if let Some(root) = self.sources.files().next() {
+            self.module_of_path(root.name());
+        }
+        for slot in &self.graph.free_docs {
+            self.add_doc(slot);
+        }
+        let (mut types, mut commands, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut entities, mut names) = (Vec::new(), HashMap::new());
+        for (id, node) in self.graph.nodes.iter().enumerate() {
+            let module = self.module_of_node(node);
+            let entity = match &node.kind {
+                NodeKind::Include(path) => Entity::Include(self.module_of_path(path)),
+                _ => self.entities[id]?,
+            };
+            let header = self.header(id, node, module);
+            match &node.kind {
+                NodeKind::Include(_) => {}
+                NodeKind::Command { flags, .. } => commands.push(Command {
+                    header,
+                    arguments: self.type_of(self.resolved.bases[id]),
+                    returns: self.type_of(self.resolved.returns[id]),
+                    boxed: flags.boxed,
+                    gen_: flags.gen_,
+                    success_response: flags.success_response,
+                    allow_oob: flags.allow_oob,
+                    allow_preconfig: flags.allow_preconfig,
+                    coroutine: flags.coroutine,
+                }),
+                NodeKind::Event { boxed, .. } => {
+                    let arguments = self.type_of(self.resolved.bases[id]);
+                    events.push(Event {
+                        header,
+                        arguments,
+                        boxed: *boxed,
+                    });
+                }
+                NodeKind::Builtin(_)
+                | NodeKind::Enum { .. }
+                | NodeKind::Array(_)
+                | NodeKind::Object { .. }
+                | NodeKind::Alternate { .. } => {
+                    let kind = self.type_kind(id, node)?;
+                    types.push(Type { header, kind });
+                }
+            }
+            self.modules[module.index()].entities.push(entity);
+            if !matches!(entity, Entity::Include(_)) {
+                names.insert(node.name.clone(), entity);
+            }
+            entities.push(entity);
+        }
+        let empty = self.type_of(Some(self.graph.empty))?;
+        Some(Schema {
+            sources: Arc::clone(sources),
+            modules: self.modules,
+            types,
+            commands,
+            events,
+            docs: self.docs,
+            entities,
+            names,
+            empty,
+        })
+    }
+
+    fn type_of(&self, id: Option<NodeId>) -> Option<TypeId> {
+        match self.entities[id?]? {
+            Entity::Type(id) => Some(id),
+            Entity::Include(_) | Entity::Command(_) | Entity::Event(_) => None,
+        }
+    }
+
+    fn module_id(&mut self, name: String) -> ModuleId {
+        if let Some(id) = self.module_ids.get(&name) {
+            return *id;
+        }
+        let id = ModuleId::new(self.modules.len());
+        self.module_ids.insert(name.clone(), id);
+        self.modules.push(Module {
+            name,
+            entities: Vec::new(),
+        });
+        id
+    }
+
+    /// The module of a file is its path seen from the folder of the main file.
+    fn module_of_path(&mut self, path: &str) -> ModuleId {
+        self.module_id(relative(&self.root_folder, Path::new(path)))
+    }
+
+    fn module_of_node(&mut self, node: &Node) -> ModuleId {
+        let origin = match &node.kind {
+            // An array lives with its element.
+            NodeKind::Array(element) => self
+                .graph
+                .names
+                .get(&element.name)
+                .and_then(|id| self.graph.nodes[*id].span),
+            _ => node.span,
+        };
+        match origin {
+            Some(span) => {
+                let sources = self.sources;
+                self.module_of_path(sources.file(sources.file_of(span)).name())
+            }
+            None => self.module_id(Module::BUILTIN.to_owned()),
+        }
+    }
+
+    fn header(&self, id: NodeId, node: &Node, module: ModuleId) -> Header {
+        Header {
+            name: node.name.clone(),
+            span: node.span,
+            name_span: node.name_span,
+            module,
+            condition: node.condition.clone(),
+            features: features(&node.features),
+            doc: self.doc_ids.get(&id).copied(),
+        }
+    }
+
+    fn type_kind(&self, id: NodeId, node: &Node) -> Option<TypeKind> {
+        let types = &self.resolved.types[id];
+        let type_at = |index: usize| self.type_of(types.get(index).copied().flatten());
+        Some(match &node.kind {
+            NodeKind::Builtin(builtin) => TypeKind::Builtin(*builtin),
+            NodeKind::Enum { values, prefix } => {
+                let is_builtin = node.span.is_none();
+                let values = values
+                    .iter()
+                    .map(|value| enum_value(value, is_builtin))
+                    .collect();
+                TypeKind::Enum(Enum {
+                    values,
+                    prefix: prefix.clone(),
+                })
+            }
+            NodeKind::Array(_) => TypeKind::Array(type_at(0)?),
+            NodeKind::Object {
+                kind,
+                members,
+                variants,
+                ..
+            } => {
+                let members = members.iter().enumerate();
+                let members = members
+                    .map(|(index, member)| Some(object_member(member, type_at(index)?)))
+                    .collect::<Option<_>>()?;
+                let variants = match variants {
+                    Some(variants) => {
+                        let tag = variants.discriminator.as_ref()?.name.clone();
+                        Some(self.variants(id, tag, &variants.branches)?)
+                    }
+                    None => None,
+                };
+                let base = self.type_of(self.resolved.bases[id]);
+                TypeKind::Object(Object {
+                    kind: *kind,
+                    base,
+                    members,
+                    variants,
+                })
+            }
+            NodeKind::Alternate { branches } => {
+                let branches = branches.iter().enumerate();
+                let branches = branches
+                    .map(|(index, branch)| Some(listed_branch(branch, type_at(index)?)))
+                    .collect::<Option<_>>()?;
+                TypeKind::Alternate(Alternate { branches })
+            }
+            NodeKind::Include(_) | NodeKind::Command { .. } | NodeKind::Event { .. } => {
+                return None;
+            }
+        })
+    }
+
+    /// Branches that the schema lists, then an empty one for every other value.
+    fn variants(&self, id: NodeId, tag: String, drafts: &[DraftBranch]) -> Option<Variants> {
+        let tag_node = self.resolved.tags[id]?;
+        let mut branches = Vec::new();
+        for (draft, type_id) in drafts.iter().zip(&self.resolved.types[id]) {
+            branches.push(listed_branch(draft, self.type_of(*type_id)?));
+        }
+        if let NodeKind::Enum { values, .. } = &self.graph.nodes[tag_node].kind {
+            let empty = self.type_of(Some(self.graph.empty))?;
+            for value in values {
+                if !drafts.iter().any(|draft| draft.name == value.name) {
+                    branches.push(Branch {
+                        name: value.name.clone(),
+                        type_id: empty,
+                        condition: value.condition.clone(),
+                        span: None,
+                    });
+                }
+            }
+        }
+        Some(Variants {
+            tag,
+            tag_type: self.type_of(Some(tag_node))?,
+            branches,
+        })
+    }
+
+    fn add_doc(&mut self, slot: &DocSlot) {
+        let (doc, node_id) = match slot {
+            DocSlot::Free(doc) => (doc, None),
+            DocSlot::Of(id) => match &self.graph.nodes[*id].doc {
+                Some(doc) => (doc, Some(*id)),
+                None => return,
+            },
+        };
+        let mut sections: Vec<_> = doc
+            .sections
+            .iter()
+            .map(|section| doc_section(section, self.sources))
+            .collect();
+        if let Some(id) = node_id {
+            self.add_undocumented(id, &mut sections);
+            self.doc_ids.insert(id, DocId::new(self.docs.len()));
+        }
+        let symbol = doc
+            .symbol
+            .map(|symbol| self.sources.text(symbol).to_owned());
+        self.docs.push(Doc {
+            symbol,
+            span: doc.span,
+            sections,
+        });
+    }
+
+    /// A member without a description gets an empty section.
+    fn add_undocumented(&self, id: NodeId, sections: &mut Vec<DocSection>) {
+        for name in self.member_names(id) {
+            let is_described = sections.iter().any(|section| {
+                section.kind == DocSectionKind::Member && section.name.as_deref() == Some(name)
+            });
+            if !is_described {
+                let name = Some(name.to_owned());
+                let kind = DocSectionKind::Member;
+                sections.push(DocSection {
+                    kind,
+                    name,
+                    span: None,
+                    lines: Vec::new(),
+                });
+            }
+        }
+    }
+
+    fn member_names(&self, id: NodeId) -> Vec<&'a str> {
+        let implicit = |id: Option<NodeId>| match id {
+            Some(id) if self.graph.nodes[id].name.starts_with("q_obj_") => self.member_names(id),
+            Some(_) | None => Vec::new(),
+        };
+        match &self.graph.nodes[id].kind {
+            NodeKind::Enum { values, .. } => {
+                values.iter().map(|value| value.name.as_str()).collect()
+            }
+            NodeKind::Object { members, .. } => {
+                let mut names = implicit(self.resolved.bases[id]);
+                names.extend(members.iter().map(|member| member.name.as_str()));
+                names
+            }
+            NodeKind::Alternate { branches } => {
+                branches.iter().map(|branch| branch.name.as_str()).collect()
+            }
+            NodeKind::Command { .. } | NodeKind::Event { .. } => implicit(self.resolved.bases[id]),
+            NodeKind::Include(_) | NodeKind::Builtin(_) | NodeKind::Array(_) => Vec::new(),
+        }
+    }
+}
+
+fn features(drafts: &[DraftFeature]) -> Vec<Feature> {
+    let feature = |draft: &DraftFeature| Feature {
+        name: draft.name.clone(),
+        condition: draft.condition.clone(),
+        span: draft.span,
+    };
+    drafts.iter().map(feature).collect()
+}
+
+fn enum_value(draft: &DraftValue, is_builtin: bool) -> EnumValue {
+    EnumValue {
+        name: draft.name.clone(),
+        condition: draft.condition.clone(),
+        features: features(&draft.features),
+        span: (!is_builtin).then_some(draft.span),
+    }
+}
+
+fn object_member(draft: &DraftMember, type_id: TypeId) -> Member {
+    Member {
+        name: draft.name.clone(),
+        type_id,
+        optional: draft.optional,
+        condition: draft.condition.clone(),
+        features: features(&draft.features),
+        span: draft.span,
+    }
+}
+
+fn listed_branch(draft: &DraftBranch, type_id: TypeId) -> Branch {
+    let condition: Condition = draft.condition.clone();
+    Branch {
+        name: draft.name.clone(),
+        type_id,
+        condition,
+        span: Some(draft.span),
+    }
+}
+
+fn doc_section(section: &ast::Section, sources: &SourceMap) -> DocSection {
+    let (kind, name) = match section.kind {
+        SectionKind::Plain => (DocSectionKind::Plain, None),
+        SectionKind::Member(name) => (DocSectionKind::Member, Some(name)),
+        SectionKind::Feature(name) => (DocSectionKind::Feature, Some(name)),
+        SectionKind::Returns => (DocSectionKind::Returns, None),
+        SectionKind::Errors => (DocSectionKind::Errors, None),
+        SectionKind::Since => (DocSectionKind::Since, None),
+        SectionKind::Todo => (DocSectionKind::Todo, None),
+    };
+    DocSection {
+        kind,
+        name: name.map(|name| sources.text(name).to_owned()),
+        span: Some(section.span),
+        lines: section.lines.clone(),
+    }
+}
+
+/// `path` seen from `folder`, with `/` between its parts, by names alone.
+fn relative(folder: &Path, path: &Path) -> String {
+    let clean = |path: &Path| {
+        let mut parts: Vec<String> = Vec::new();
+        for component in path.components() {
+            match component {
+                Component::CurDir => {}
+                Component::ParentDir if parts.last().is_some_and(|last| last != "..") => {
+                    parts.pop();
+                }
+                other => parts.push(other.as_os_str().to_string_lossy().into_owned()),
+            }
+        }
+        parts
+    };
+    let (folder, path) = (clean(folder), clean(path));
+    let n_common = folder
+        .iter()
+        .zip(&path)
+        .take_while(|(left, right)| left == right)
+        .count();
+    let up = std::iter::repeat_n("..".to_owned(), folder.len() - n_common);
+    up.chain(path[n_common..].iter().cloned())
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_named_from_the_main_folder() {
+        let from = |folder: &str, path: &str| relative(Path::new(folder), Path::new(path));
+        assert_eq!(from("", "a.json"), "a.json");
+        assert_eq!(from("x/y", "x/y/sub/a.json"), "sub/a.json");
+        assert_eq!(from("x/y", "x/y/sub/../b.json"), "b.json");
+        assert_eq!(from("x/y", "x/y/../../q/b.json"), "../../q/b.json");
+    }
+}

@@ -1,0 +1,443 @@
+//! All definitions of a schema in one arena, their references still names.
+//!
+//! The order of the nodes is that of the reference's entities: an array or implicit type stands
+//! where it is first mentioned. That order decides which of several mistakes comes first.
+
+use std::collections::HashMap;
+
+use super::draft::{
+    Body, Draft, DraftBranch, DraftFeature, DraftMember, DraftValue, Flags, Members, Named, TypeRef,
+};
+use super::error::SchemaError;
+use crate::diagnostic::{Definition, Diagnostic, Related, Report};
+use crate::ir::{Builtin, Condition, ObjectKind};
+use crate::source::{SourceMap, Span};
+use crate::syntax::ast;
+
+/// The position of a node.
+pub(super) type NodeId = usize;
+
+/// An entity.
+pub(super) struct Node {
+    pub(super) name: String,
+    /// What messages call the definition it stems from; `None` for what is built in.
+    pub(super) context: Option<Definition>,
+    /// The expression it stems from; `None` for what is built in.
+    pub(super) span: Option<Span>,
+    pub(super) name_span: Option<Span>,
+    pub(super) condition: Condition,
+    pub(super) features: Vec<DraftFeature>,
+    pub(super) doc: Option<ast::Doc>,
+    pub(super) kind: NodeKind,
+    /// A mistake was reported that may have cost it members.
+    pub(super) is_broken: bool,
+}
+
+/// What an entity is.
+pub(super) enum NodeKind {
+    /// The `include` of the file at this path.
+    Include(String),
+    Builtin(Builtin),
+    Enum {
+        values: Vec<DraftValue>,
+        prefix: Option<String>,
+    },
+    /// The array of the named type.
+    Array(Named),
+    Object {
+        kind: ObjectKind,
+        base: Option<Named>,
+        members: Vec<DraftMember>,
+        variants: Option<DraftVariants>,
+    },
+    Alternate {
+        branches: Vec<DraftBranch>,
+    },
+    Command {
+        arguments: Option<Named>,
+        returns: Option<Named>,
+        flags: Flags,
+    },
+    Event {
+        arguments: Option<Named>,
+        boxed: bool,
+    },
+}
+
+/// The variant part of a union.
+pub(super) struct DraftVariants {
+    pub(super) discriminator: Option<Named>,
+    pub(super) branches: Vec<DraftBranch>,
+}
+
+/// The arena.
+pub(super) struct Graph {
+    pub(super) nodes: Vec<Node>,
+    pub(super) names: HashMap<String, NodeId>,
+    pub(super) free_docs: Vec<DocSlot>,
+    pub(super) empty: NodeId,
+}
+
+/// A documentation comment in source order: its own, or that of a node.
+pub(super) enum DocSlot {
+    Free(ast::Doc),
+    Of(NodeId),
+}
+
+/// The name of the array of `element`.
+pub(super) fn array_name(element: &str) -> String {
+    format!("{element}List")
+}
+
+impl Graph {
+    /// The built-in entities.
+    pub(super) fn new() -> Self {
+        let mut graph = Self {
+            nodes: Vec::new(),
+            names: HashMap::new(),
+            free_docs: Vec::new(),
+            empty: 0,
+        };
+        for builtin in Builtin::ALL {
+            graph.add_builtin(builtin.as_str().to_owned(), NodeKind::Builtin(builtin));
+            let element = Named {
+                name: builtin.as_str().to_owned(),
+                span: Span::new(0, 0),
+            };
+            graph.add_builtin(array_name(builtin.as_str()), NodeKind::Array(element));
+        }
+        let empty = NodeKind::Object {
+            kind: ObjectKind::Empty,
+            base: None,
+            members: Vec::new(),
+            variants: None,
+        };
+        graph.empty = graph.add_builtin("q_empty".to_owned(), empty);
+        let kinds = [
+            "none", "qnull", "qnum", "qstring", "qdict", "qlist", "qbool",
+        ];
+        let values = kinds.map(|name| DraftValue {
+            name: name.to_owned(),
+            span: Span::new(0, 0),
+            condition: Condition::Always,
+            features: Vec::new(),
+        });
+        let qtype = NodeKind::Enum {
+            values: values.into(),
+            prefix: Some("QTYPE".to_owned()),
+        };
+        graph.add_builtin("QType".to_owned(), qtype);
+        graph
+    }
+
+    fn add_builtin(&mut self, name: String, kind: NodeKind) -> NodeId {
+        self.push(Node {
+            name,
+            context: None,
+            span: None,
+            name_span: None,
+            condition: Condition::Always,
+            features: Vec::new(),
+            doc: None,
+            kind,
+            is_broken: false,
+        })
+    }
+
+    fn push(&mut self, node: Node) -> NodeId {
+        let id = self.nodes.len();
+        if !matches!(node.kind, NodeKind::Include(_)) {
+            self.names.insert(node.name.clone(), id);
+        }
+        self.nodes.push(node);
+        id
+    }
+
+    /// Adds the `include` of the file at `path`.
+    pub(super) fn add_include(&mut self, span: Span, path: String) {
+        self.push(Node {
+            name: String::new(),
+            context: None,
+            span: Some(span),
+            name_span: None,
+            condition: Condition::Always,
+            features: Vec::new(),
+            doc: None,
+            kind: NodeKind::Include(path),
+            is_broken: false,
+        });
+    }
+
+    /// Adds a definition, and before it the array and implicit types that it mentions first.
+    pub(super) fn add(&mut self, draft: Draft, report: &mut Report) {
+        let context = Definition {
+            kind: draft.kind.as_str(),
+            name: draft.name.clone(),
+        };
+        let origin = Origin {
+            context,
+            span: draft.span,
+            condition: draft.condition.clone(),
+        };
+        let mut is_broken = draft.is_broken;
+        let kind = match draft.body {
+            Body::Enum { values, prefix } => NodeKind::Enum { values, prefix },
+            Body::Struct { base, members } => {
+                self.add_arrays(&members, &origin);
+                let kind = ObjectKind::Struct;
+                NodeKind::Object {
+                    kind,
+                    base,
+                    members,
+                    variants: None,
+                }
+            }
+            Body::Union {
+                base,
+                discriminator,
+                branches,
+            } => {
+                let base = base.and_then(|base| {
+                    self.members_type(base, &draft.name, ObjectKind::Base, is_broken, &origin)
+                });
+                is_broken |= discriminator.is_none();
+                let variants = Some(DraftVariants {
+                    discriminator,
+                    branches,
+                });
+                let kind = ObjectKind::Union;
+                NodeKind::Object {
+                    kind,
+                    base,
+                    members: Vec::new(),
+                    variants,
+                }
+            }
+            Body::Alternate { branches } => {
+                for branch in branches.iter().filter(|branch| branch.type_ref.is_array) {
+                    self.add_array(&branch.type_ref, &origin);
+                }
+                NodeKind::Alternate { branches }
+            }
+            Body::Command {
+                arguments,
+                returns,
+                flags,
+            } => {
+                let arguments = arguments.and_then(|arguments| {
+                    let kind = ObjectKind::Arguments;
+                    self.members_type(arguments, &draft.name, kind, is_broken, &origin)
+                });
+                let returns = returns.map(|returns| self.type_name(&returns, &origin));
+                NodeKind::Command {
+                    arguments,
+                    returns,
+                    flags,
+                }
+            }
+            Body::Event { arguments, boxed } => {
+                let arguments = arguments.and_then(|arguments| {
+                    let kind = ObjectKind::Arguments;
+                    self.members_type(arguments, &draft.name, kind, is_broken, &origin)
+                });
+                NodeKind::Event { arguments, boxed }
+            }
+        };
+        let node = Node {
+            name: draft.name,
+            context: Some(origin.context),
+            span: Some(draft.span),
+            name_span: Some(draft.name_span),
+            condition: draft.condition,
+            features: draft.features,
+            doc: draft.doc,
+            kind,
+            is_broken,
+        };
+        self.define(node, report);
+    }
+
+    fn define(&mut self, node: Node, report: &mut Report) {
+        if let Some(&other) = self.names.get(&node.name) {
+            let other = &self.nodes[other];
+            let error = match other.span {
+                Some(_) => SchemaError::Redefinition(node.name.clone()),
+                None => SchemaError::RedefinitionOfBuiltin(other.describe()),
+            };
+            let span = node.name_span.unwrap_or(Span::new(0, 0));
+            let mut diagnostic = Diagnostic::new(error.code(), error.to_string(), span)
+                .at_line(node.span.unwrap_or(span))
+                .in_definition(node.context.clone());
+            if let Some(first) = other.name_span.or(other.span) {
+                let definition = other.context.clone();
+                let message = "previous definition".to_owned();
+                diagnostic = diagnostic.with_related(Related {
+                    span: first,
+                    message,
+                    definition,
+                });
+            }
+            report.push(diagnostic);
+            return;
+        }
+        let has_doc = node.doc.is_some();
+        let id = self.push(node);
+        if has_doc {
+            self.free_docs.push(DocSlot::Of(id));
+        }
+    }
+
+    /// Lets definitions that start on one line share the context of the last: that is what the
+    /// reference prints for them.
+    pub(super) fn share_contexts(&mut self, sources: &SourceMap) {
+        let mut last: Option<(Span, Definition)> = None;
+        for node in self.nodes.iter_mut().rev() {
+            let (Some(span), Some(context)) = (node.span, &node.context) else {
+                continue;
+            };
+            match &last {
+                Some((other, shared)) if *other == span => node.context = Some(shared.clone()),
+                Some((other, shared)) if super::same_line(sources, *other, span) => {
+                    node.context = Some(shared.clone());
+                    last = Some((span, shared.clone()));
+                }
+                Some(_) | None => last = Some((span, context.clone())),
+            }
+        }
+    }
+
+    /// The name of the type of `members`, which is made if they are written in place.
+    fn members_type(
+        &mut self,
+        members: Members,
+        owner: &str,
+        kind: ObjectKind,
+        is_broken: bool,
+        origin: &Origin,
+    ) -> Option<Named> {
+        let members = match members {
+            Members::Type(named) => return Some(named),
+            Members::Inline(members) => members,
+        };
+        self.add_arrays(&members, origin);
+        if members.is_empty() {
+            return None;
+        }
+        let role = if kind == ObjectKind::Base {
+            "base"
+        } else {
+            "arg"
+        };
+        let name = format!("q_obj_{owner}-{role}");
+        if !self.names.contains_key(&name) {
+            let kind = NodeKind::Object {
+                kind,
+                base: None,
+                members,
+                variants: None,
+            };
+            self.push(origin.node(name.clone(), kind, is_broken));
+        }
+        Some(Named {
+            name,
+            span: origin.span,
+        })
+    }
+
+    fn add_arrays(&mut self, members: &[DraftMember], origin: &Origin) {
+        for member in members.iter().filter(|member| member.type_ref.is_array) {
+            self.add_array(&member.type_ref, origin);
+        }
+    }
+
+    fn add_array(&mut self, element: &TypeRef, origin: &Origin) {
+        let name = array_name(&element.name);
+        if !self.names.contains_key(&name) {
+            let element = Named {
+                name: element.name.clone(),
+                span: element.span,
+            };
+            self.push(origin.node(name, NodeKind::Array(element), false));
+        }
+    }
+
+    fn type_name(&mut self, type_ref: &TypeRef, origin: &Origin) -> Named {
+        if type_ref.is_array {
+            self.add_array(type_ref, origin);
+        }
+        Named {
+            name: type_ref.full_name(),
+            span: type_ref.span,
+        }
+    }
+}
+
+impl TypeRef {
+    /// The name that the type has in the graph.
+    pub(super) fn full_name(&self) -> String {
+        if self.is_array {
+            array_name(&self.name)
+        } else {
+            self.name.clone()
+        }
+    }
+}
+
+/// The definition that an array or implicit type stems from.
+struct Origin {
+    context: Definition,
+    span: Span,
+    condition: Condition,
+}
+
+impl Origin {
+    fn node(&self, name: String, kind: NodeKind, is_broken: bool) -> Node {
+        let condition = match kind {
+            NodeKind::Array(_) => Condition::Always,
+            _ => self.condition.clone(),
+        };
+        Node {
+            name,
+            context: Some(self.context.clone()),
+            span: Some(self.span),
+            name_span: None,
+            condition,
+            features: Vec::new(),
+            doc: None,
+            kind,
+            is_broken,
+        }
+    }
+}
+
+impl Node {
+    /// The entity in the reference's words, such as `struct type 'X'`.
+    pub(super) fn describe(&self) -> String {
+        let name = &self.name;
+        match &self.kind {
+            NodeKind::Include(path) => format!("include '{path}'"),
+            NodeKind::Builtin(_) => format!("built-in type '{name}'"),
+            NodeKind::Enum { .. } => format!("enum type '{name}'"),
+            NodeKind::Array(element) => format!("array type ['{}']", element.name),
+            NodeKind::Object {
+                variants: Some(_), ..
+            } => format!("union type '{name}'"),
+            NodeKind::Object { variants: None, .. } => format!("struct type '{name}'"),
+            NodeKind::Alternate { .. } => format!("alternate type '{name}'"),
+            NodeKind::Command { .. } => format!("command '{name}'"),
+            NodeKind::Event { .. } => format!("event '{name}'"),
+        }
+    }
+
+    /// Whether it can be used as a type.
+    pub(super) fn is_type(&self) -> bool {
+        match self.kind {
+            NodeKind::Builtin(_)
+            | NodeKind::Enum { .. }
+            | NodeKind::Array(_)
+            | NodeKind::Object { .. }
+            | NodeKind::Alternate { .. } => true,
+            NodeKind::Include(_) | NodeKind::Command { .. } | NodeKind::Event { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! From syntax trees to a checked schema.
+
+mod draft;
+mod error;
+mod expression;
+mod finish;
+mod graph;
+pub(crate) mod names;
+mod resolve;
+
+use std::sync::Arc;
+
+use crate::diagnostic::{LintLevels, Report};
+use crate::ir::Schema;
+use crate::loader::Loader;
+use crate::source::{SourceMap, Span};
+use crate::syntax::ast::Item;
+use crate::syntax::read_schema;
+
+use graph::{DocSlot, Graph};
+
+/// What came of a schema.
+#[derive(Debug)]
+pub struct Checked {
+    /// Every file that was read.
+    pub sources: Arc<SourceMap>,
+    /// The schema, if it may be used: there is one exactly when the report has no error.
+    pub schema: Option<Schema>,
+    /// Every diagnostic.
+    pub report: Report,
+}
+
+/// Reads and checks the schema at `path`, with all files that it includes.
+///
+/// Messages print `path` as it is given, and paths of included files relative to it.
+#[must_use]
+pub fn load(path: &str, loader: &dyn Loader, levels: LintLevels) -> Checked {
+    let mut sources = SourceMap::new();
+    let mut report = Report::new(levels);
+
+    // All files come first: pragmas hold for the whole schema, wherever they stand.
+    let ast = read_schema(path, loader, &mut sources, &mut report);
+
+    // Then the form of every expression by itself, so that what follows deals with names only.
+    let mut graph = Graph::new();
+    let mut drafts = Vec::new();
+    let mut lost_names = ast.lost_names;
+    for item in ast.items {
+        match item {
+            Item::Include(include) => drafts.push(Step::Include(include)),
+            Item::FreeForm(doc) => drafts.push(Step::Doc(doc)),
+            Item::Definition(definition) => {
+                let named = expression::name_of(&definition, &sources);
+                let draft =
+                    expression::check_expression(definition, &sources, &ast.pragmas, &mut report);
+                match draft {
+                    Some(draft) => drafts.push(Step::Definition(draft)),
+                    None => lost_names.extend(named),
+                }
+            }
+        }
+    }
+
+    // Every name is known before the first one is looked up: forward references are fine.
+    for step in drafts {
+        match step {
+            Step::Include(include) => graph.add_include(include.span, include.path),
+            Step::Doc(doc) => graph.free_docs.push(DocSlot::Free(doc)),
+            Step::Definition(draft) => graph.add(draft, &mut report),
+        }
+    }
+    graph.share_contexts(&sources);
+
+    // What definitions say about each other, in order of definition; types that contain others
+    // first ask those. Documentation is compared last, when all members are known.
+    let excused = resolve::Excused {
+        names: lost_names,
+        all: ast.is_incomplete,
+    };
+    let resolved = resolve::resolve(&graph, &sources, &ast.pragmas, &excused, &mut report);
+
+    let sources = Arc::new(sources);
+    let schema = (!report.has_errors())
+        .then(|| finish::finish(graph, resolved, Arc::clone(&sources), ast.root))
+        .flatten();
+    Checked {
+        sources,
+        schema,
+        report,
+    }
+}
+
+/// An item whose form was checked.
+enum Step {
+    Include(crate::syntax::ast::Include),
+    Doc(crate::syntax::ast::Doc),
+    Definition(draft::Draft),
+}
+
+/// The candidate that is most like `name`, if one is like it enough to be what was meant.
+pub(crate) fn nearest<'c>(
+    name: &str,
+    candidates: impl Iterator<Item = &'c str>,
+) -> Option<&'c str> {
+    let limit = (name.len() / 3).clamp(1, 3);
+    candidates
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= limit)
+        .map(|candidate| (distance(name, candidate, limit), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// The number of insertions, deletions and substitutions between two names, case ignored; any
+/// number over `limit` where it is larger than that.
+fn distance(left: &str, right: &str, limit: usize) -> usize {
+    let right: Vec<u8> = right
+        .bytes()
+        .map(|byte| byte.to_ascii_lowercase())
+        .collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (n, byte) in left
+        .bytes()
+        .map(|byte| byte.to_ascii_lowercase())
+        .enumerate()
+    {
+        let mut diagonal = row[0];
+        row[0] = n + 1;
+        for (m, other) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(byte != *other);
+            diagonal = row[m + 1];
+            row[m + 1] = substituted.min(row[m] + 1).min(row[m + 1] + 1);
+        }
+        if row.iter().min() > Some(&limit) {
+            return limit + 1;
+        }
+    }
+    row[right.len()]
+}
+
+/// The place of a definition that shares its first line with the one before it.
+fn same_line(sources: &SourceMap, left: Span, right: Span) -> bool {
+    sources.file_of(left) == sources.file_of(right)
+        && sources.position(left).line == sources.position(right).line
+}

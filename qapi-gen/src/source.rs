@@ -1,0 +1,271 @@
+//! One map over all source files of a schema, and positions in it.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+/// A file of a [`SourceMap`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(u32);
+
+/// A range of bytes in a [`SourceMap`]: offsets run over all files, so a span alone names its file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// The span of the bytes `start..end`.
+    pub(crate) fn new(start: u32, end: u32) -> Self {
+        debug_assert!(start <= end);
+        Self { start, end }
+    }
+
+    /// The first byte, as an offset into the map.
+    #[must_use]
+    pub fn start(self) -> u32 {
+        self.start
+    }
+
+    /// One past the last byte, as an offset into the map.
+    #[must_use]
+    pub fn end(self) -> u32 {
+        self.end
+    }
+
+    /// The empty span at the start of this one.
+    #[must_use]
+    pub fn head(self) -> Self {
+        Self::new(self.start, self.start)
+    }
+
+    /// The smallest span that holds both.
+    #[must_use]
+    pub fn to(self, other: Self) -> Self {
+        Self::new(self.start.min(other.start), self.end.max(other.end))
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.start, self.end)
+    }
+}
+
+/// Line and column, both counted from 1; the column counts characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LineColumn {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+/// One source file: its name as it was given, its text, and who included it.
+#[derive(Debug)]
+pub struct SourceFile {
+    name: String,
+    text: Arc<str>,
+    start: u32,
+    included_at: Option<Span>,
+    lines: OnceLock<Vec<u32>>,
+}
+
+impl SourceFile {
+    /// The name that messages print: the path as the user or the including file gave it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// Offset of the first byte in the map.
+    #[must_use]
+    pub fn start(&self) -> u32 {
+        self.start
+    }
+
+    /// The top-level expression that included this file, `None` for the file given by the user.
+    #[must_use]
+    pub fn included_at(&self) -> Option<Span> {
+        self.included_at
+    }
+
+    /// The line that holds byte `at` of this file, counted from 0.
+    fn line_index(&self, at: u32) -> usize {
+        let starts = self.lines.get_or_init(|| line_starts(&self.text));
+        starts.partition_point(|&start| start <= at) - 1
+    }
+
+    /// The text of line `line`, counted from 1, without its line end.
+    #[must_use]
+    pub fn line_text(&self, line: usize) -> &str {
+        let starts = self.lines.get_or_init(|| line_starts(&self.text));
+        let Some(&start) = starts.get(line.wrapping_sub(1)) else {
+            return "";
+        };
+        let end = starts
+            .get(line)
+            .map_or(self.text.len(), |&end| end as usize);
+        self.text[start as usize..end].trim_end_matches(['\n', '\r'])
+    }
+}
+
+/// Where each line starts. A line ends at LF, CR LF or a lone CR.
+fn line_starts(text: &str) -> Vec<u32> {
+    let bytes = text.as_bytes();
+    let mut starts = vec![0];
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte == b'\n' || (byte == b'\r' && bytes.get(at + 1) != Some(&b'\n')) {
+            starts.push(at as u32 + 1);
+        }
+    }
+    starts
+}
+
+/// All source files of a run.
+///
+/// Together they hold less than 4 GiB, so that an offset fits 32 bits.
+#[derive(Debug, Default)]
+pub struct SourceMap {
+    files: Vec<SourceFile>,
+}
+
+impl SourceMap {
+    /// An empty map.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file; `None` when the map would pass 4 GiB.
+    pub(crate) fn add(
+        &mut self,
+        name: String,
+        text: Arc<str>,
+        included_at: Option<Span>,
+    ) -> Option<FileId> {
+        // One byte lies between two files, so that the end of one is not the start of the next.
+        let start = self
+            .files
+            .last()
+            .map_or(0, |file| file.start as usize + file.text.len() + 1);
+        let end = start.checked_add(text.len())?;
+        if end >= u32::MAX as usize {
+            return None;
+        }
+        let id = FileId(self.files.len() as u32);
+        self.files.push(SourceFile {
+            name,
+            text,
+            start: start as u32,
+            included_at,
+            lines: OnceLock::new(),
+        });
+        Some(id)
+    }
+
+    /// The files in the order in which they were read.
+    pub fn files(&self) -> impl Iterator<Item = &SourceFile> {
+        self.files.iter()
+    }
+
+    /// The file `id`.
+    #[must_use]
+    pub fn file(&self, id: FileId) -> &SourceFile {
+        &self.files[id.0 as usize]
+    }
+
+    /// The file that holds `span`.
+    #[must_use]
+    pub fn file_of(&self, span: Span) -> FileId {
+        let after = self.files.partition_point(|file| file.start <= span.start);
+        FileId(after.saturating_sub(1) as u32)
+    }
+
+    /// The text of `span`.
+    #[must_use]
+    pub fn text(&self, span: Span) -> &str {
+        let file = self.file(self.file_of(span));
+        let start = (span.start - file.start) as usize;
+        let end = (span.end - file.start) as usize;
+        &file.text[start..end.min(file.text.len())]
+    }
+
+    /// Line and column of the start of `span`.
+    #[must_use]
+    pub fn position(&self, span: Span) -> LineColumn {
+        self.position_at(self.file_of(span), span.start)
+    }
+
+    /// Line and column of the end of `span`.
+    #[must_use]
+    pub fn end_position(&self, span: Span) -> LineColumn {
+        self.position_at(self.file_of(span), span.end)
+    }
+
+    fn position_at(&self, file: FileId, at: u32) -> LineColumn {
+        let file = self.file(file);
+        let at = at - file.start;
+        let line = file.line_index(at);
+        let line_start = file.lines.get().map_or(0, |lines| lines[line]);
+        let before = &file.text[line_start as usize..at as usize];
+        LineColumn {
+            line: line + 1,
+            column: before.chars().count() + 1,
+        }
+    }
+
+    /// The column of the start of `span` as the reference counts it: a tab leads to a column that
+    /// is the old one modulo 8.
+    #[must_use]
+    pub fn reference_column(&self, span: Span) -> usize {
+        let file = self.file(self.file_of(span));
+        let at = span.start - file.start;
+        let line = file.line_index(at);
+        let line_start = file.lines.get().map_or(0, |lines| lines[line]);
+        file.text[line_start as usize..at as usize]
+            .chars()
+            .fold(1, |column, ch| match ch {
+                '\t' => (column + 7) % 8 + 1,
+                _ => column + 1,
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_span_files_and_line_ends() {
+        let mut map = SourceMap::new();
+        let first = map
+            .add("a".into(), "x\r\nyé z\n".into(), None)
+            .expect("small");
+        let second = map.add("b".into(), "1\r2\n".into(), None).expect("small");
+        let in_first = Span::new(7, 8);
+        assert_eq!(map.file_of(in_first), first);
+        assert_eq!(map.text(in_first), "z");
+        assert_eq!(map.position(in_first), LineColumn { line: 2, column: 4 });
+        let start = map.file(second).start();
+        let in_second = Span::new(start + 2, start + 3);
+        assert_eq!(map.text(in_second), "2");
+        assert_eq!(map.position(in_second), LineColumn { line: 2, column: 1 });
+        assert_eq!(map.file(second).line_text(1), "1");
+    }
+
+    #[test]
+    fn reference_columns_fold_at_tabs() {
+        let mut map = SourceMap::new();
+        map.add("a".into(), "\t\t12345678\tx".into(), None)
+            .expect("small");
+        assert_eq!(map.reference_column(Span::new(2, 3)), 1);
+        assert_eq!(map.reference_column(Span::new(11, 12)), 1);
+    }
+}

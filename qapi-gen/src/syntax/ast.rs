@@ -1,0 +1,176 @@
+//! The syntax tree: expressions and documentation comments as they stand in the source.
+//!
+//! The tree holds spans, no text: [`SourceMap::text`] gives what stands there.
+
+use std::borrow::Cow;
+
+use crate::source::{FileId, SourceMap, Span};
+
+/// A value of the schema language's JSON dialect.
+#[derive(Debug, Clone)]
+pub(crate) enum Node {
+    Object(Object),
+    Array(Array),
+    String(Text),
+    Bool { value: bool, span: Span },
+}
+
+impl Node {
+    pub(crate) fn span(&self) -> Span {
+        match self {
+            Self::Object(object) => object.span,
+            Self::Array(array) => array.span,
+            Self::String(text) => text.span,
+            Self::Bool { span, .. } => *span,
+        }
+    }
+
+    pub(crate) fn as_object(&self) -> Option<&Object> {
+        match self {
+            Self::Object(object) => Some(object),
+            Self::Array(_) | Self::String(_) | Self::Bool { .. } => None,
+        }
+    }
+
+    pub(crate) fn as_text(&self) -> Option<&Text> {
+        match self {
+            Self::String(text) => Some(text),
+            Self::Object(_) | Self::Array(_) | Self::Bool { .. } => None,
+        }
+    }
+}
+
+/// `{ 'key': value, ... }`; no key stands twice.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    pub(crate) span: Span,
+    pub(crate) members: Vec<(Text, Node)>,
+}
+
+impl Object {
+    /// The member `key`.
+    pub(crate) fn get<'a>(&'a self, sources: &SourceMap, key: &str) -> Option<&'a Node> {
+        self.members
+            .iter()
+            .find(|(name, _)| name.value(sources) == key)
+            .map(|(_, value)| value)
+    }
+}
+
+/// `[ value, ... ]`
+#[derive(Debug, Clone)]
+pub(crate) struct Array {
+    pub(crate) span: Span,
+    pub(crate) values: Vec<Node>,
+}
+
+/// A string; the span includes its quotes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text {
+    pub(crate) span: Span,
+    pub(crate) escaped: bool,
+}
+
+impl Text {
+    /// What the string stands for.
+    pub(crate) fn value<'s>(&self, sources: &'s SourceMap) -> Cow<'s, str> {
+        let inner = Span::new(self.span.start() + 1, self.span.end() - 1);
+        let raw = sources.text(inner);
+        // The only escape is `\\`.
+        if self.escaped {
+            Cow::Owned(raw.replace("\\\\", "\\"))
+        } else {
+            Cow::Borrowed(raw)
+        }
+    }
+}
+
+/// What stands at the top level of a file, in the order in which the reference meets it: the
+/// items of an included file come right after its `include`.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Include(Include),
+    Definition(Definition),
+    FreeForm(Doc),
+}
+
+/// An `include` directive, the first one of its file or a later one.
+#[derive(Debug)]
+pub(crate) struct Include {
+    pub(crate) span: Span,
+    /// The path as messages and modules name it.
+    pub(crate) path: String,
+}
+
+/// A top-level expression that is no directive.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub(crate) object: Object,
+    pub(crate) doc: Option<Doc>,
+}
+
+/// A documentation comment.
+#[derive(Debug)]
+pub(crate) struct Doc {
+    pub(crate) span: Span,
+    /// The name behind `@` in the first line, `None` for free-form documentation.
+    pub(crate) symbol: Option<Span>,
+    /// Sections in source order; the first one is plain.
+    pub(crate) sections: Vec<Section>,
+    /// A mistake inside was reported: what is missing here is no further mistake.
+    pub(crate) is_broken: bool,
+}
+
+/// One section of a documentation comment.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// The line that starts it.
+    pub(crate) span: Span,
+    pub(crate) kind: SectionKind,
+    /// The text, line by line, without the comment's `# ` and without trailing blanks. An empty
+    /// span is a blank line.
+    pub(crate) lines: Vec<Span>,
+}
+
+impl Section {
+    pub(crate) fn is_blank(&self) -> bool {
+        self.lines.iter().all(|line| line.start() == line.end())
+    }
+}
+
+/// The kinds of [`Section`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SectionKind {
+    Plain,
+    /// `@name:`; the span is the name's.
+    Member(Span),
+    /// `@name:` below `Features:`.
+    Feature(Span),
+    Returns,
+    Errors,
+    Since,
+    Todo,
+}
+
+/// All files of a schema, parsed.
+#[derive(Debug, Default)]
+pub(crate) struct Ast {
+    pub(crate) items: Vec<Item>,
+    pub(crate) pragmas: Pragmas,
+    /// Names of definitions that could not be parsed: using them is no mistake.
+    pub(crate) lost_names: Vec<String>,
+    /// A file could not be read, so any name may be missing through no fault of its user.
+    pub(crate) is_incomplete: bool,
+    /// The file that the user named.
+    pub(crate) root: Option<FileId>,
+}
+
+/// The pragmas of a schema; the scope of a pragma is the whole schema.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pragmas {
+    pub(crate) doc_required: bool,
+    pub(crate) command_name_exceptions: Vec<String>,
+    pub(crate) command_returns_exceptions: Vec<String>,
+    pub(crate) documentation_exceptions: Vec<String>,
+    pub(crate) member_name_exceptions: Vec<String>,
+}

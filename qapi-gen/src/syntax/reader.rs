@@ -1,0 +1,267 @@
+//! The files of a schema: the top level of each, and the files it includes.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::ast::{Ast, Definition, Doc, Include, Item, Node, Object};
+use super::directive::{parse_include, parse_pragma};
+use super::doc::parse_doc;
+use super::error::SyntaxError;
+use super::lexer::TokenKind;
+use super::parser::Parser;
+use super::{MAX_INCLUDE_DEPTH, MAX_LINE};
+use crate::diagnostic::{Diagnostic, Report};
+use crate::loader::Loader;
+use crate::source::{FileId, SourceMap, Span};
+
+/// Reads and parses the schema at `path` with all that it includes.
+pub(crate) fn read_schema(
+    path: &str,
+    loader: &dyn Loader,
+    sources: &mut SourceMap,
+    report: &mut Report,
+) -> Ast {
+    let ast = Ast::default();
+    let mut reader = Reader {
+        loader,
+        sources,
+        ast,
+        seen: HashSet::new(),
+        open: Vec::new(),
+    };
+    let identity = reader.loader.identity(Path::new(path));
+    match reader.load(path, None, report) {
+        Ok(file) => {
+            reader.ast.root = Some(file);
+            reader.read_file(file, identity, report);
+        }
+        Err(error) => {
+            let error = match error {
+                LoadError::Io(error) => SyntaxError::SchemaUnreadable {
+                    path: path.to_owned(),
+                    reason: reason(&error),
+                },
+                LoadError::TooLarge => SyntaxError::TooLarge(u64::from(u32::MAX)),
+            };
+            report.push(Diagnostic::unplaced(error.code(), error.to_string()));
+            reader.ast.is_incomplete = true;
+        }
+    }
+    reader.ast
+}
+
+/// Why a file could not be added to the source map.
+enum LoadError {
+    Io(io::Error),
+    TooLarge,
+}
+
+/// The text of `error` without Rust's note of the number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+struct Reader<'a> {
+    loader: &'a dyn Loader,
+    sources: &'a mut SourceMap,
+    ast: Ast,
+    /// Files that were read.
+    seen: HashSet<PathBuf>,
+    /// Files that are being read, the outermost first.
+    open: Vec<PathBuf>,
+}
+
+impl Reader<'_> {
+    fn load(
+        &mut self,
+        name: &str,
+        included_at: Option<Span>,
+        report: &mut Report,
+    ) -> Result<FileId, LoadError> {
+        let bytes = self.loader.read(Path::new(name)).map_err(LoadError::Io)?;
+        if bytes.len() >= u32::MAX as usize {
+            return Err(LoadError::TooLarge);
+        }
+        let (text, bad_at) = match String::from_utf8(bytes) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let bad_at = error.utf8_error().valid_up_to();
+                // What precedes the bad byte is checked all the same.
+                let mut bytes = error.into_bytes();
+                bytes.truncate(bad_at);
+                (String::from_utf8(bytes).unwrap_or_default(), Some(bad_at))
+            }
+        };
+        let file = self
+            .sources
+            .add(name.to_owned(), text.into(), included_at)
+            .ok_or(LoadError::TooLarge)?;
+        if let Some(bad_at) = bad_at {
+            let at = self.sources.file(file).start() + bad_at as u32;
+            self.lose_rest(&SyntaxError::NotUtf8, Span::new(at, at), report);
+        }
+        Ok(file)
+    }
+
+    /// Reports what keeps a file from being read to its end.
+    fn lose_rest(&mut self, error: &SyntaxError, at: Span, report: &mut Report) {
+        report.push(Diagnostic::new(error.code(), error.to_string(), at));
+        self.ast.is_incomplete = true;
+    }
+
+    fn read_file(&mut self, file: FileId, identity: PathBuf, report: &mut Report) {
+        let source = self.sources.file(file);
+        let (text, start) = (source.text().clone(), source.start());
+        if let Some((at, len)) = long_line(&text) {
+            let at = start + at as u32;
+            let span = Span::new(at, at + len as u32);
+            return self.lose_rest(&SyntaxError::LineTooLong(MAX_LINE), span, report);
+        }
+        self.seen.insert(identity.clone());
+        self.open.push(identity);
+        self.read_items(&mut Parser::new(text, start, report));
+        self.open.pop();
+    }
+
+    fn read_items(&mut self, parser: &mut Parser<'_>) {
+        let mut pending: Option<Doc> = None;
+        loop {
+            let token = parser.token();
+            match token.kind {
+                TokenKind::End => break,
+                TokenKind::Documentation => {
+                    self.flush_doc(parser, &mut pending);
+                    pending = Some(parse_doc(parser));
+                }
+                _ => self.read_expression(parser, &mut pending),
+            }
+        }
+        self.flush_doc(parser, &mut pending);
+    }
+
+    /// Lets go of a documentation comment that no definition follows.
+    fn flush_doc(&mut self, parser: &mut Parser<'_>, pending: &mut Option<Doc>) {
+        let Some(doc) = pending.take() else { return };
+        match doc.symbol {
+            Some(symbol) => {
+                let error = SyntaxError::DocNotFollowed(parser.text(symbol).to_owned());
+                parser.error_at_line(&error, symbol, doc.span);
+            }
+            None => self.ast.items.push(Item::FreeForm(doc)),
+        }
+    }
+
+    fn read_expression(&mut self, parser: &mut Parser<'_>, pending: &mut Option<Doc>) {
+        let start = parser.token().span;
+        let Ok(value) = parser.parse_value(0) else {
+            let names = parser.names_between(start);
+            self.ast.lost_names.extend(names);
+            self.ast.lost_names.extend(parser.recover(start));
+            // The comment was for what got lost.
+            if let Some(doc) = pending.take() {
+                match doc.symbol {
+                    Some(symbol) => self.ast.lost_names.push(parser.text(symbol).to_owned()),
+                    None => self.ast.items.push(Item::FreeForm(doc)),
+                }
+            }
+            return;
+        };
+        let span = value.span();
+        let Node::Object(object) = value else {
+            parser.error_at_line(&SyntaxError::TopLevelNotObject, span, span);
+            *pending = None;
+            return;
+        };
+        if object.get(self.sources, "include").is_some() {
+            self.flush_doc(parser, pending);
+            self.read_include(parser, &object);
+        } else if object.get(self.sources, "pragma").is_some() {
+            self.flush_doc(parser, pending);
+            parse_pragma(parser, self.sources, &object, &mut self.ast.pragmas);
+        } else {
+            self.read_definition(parser, object, pending.take());
+        }
+    }
+
+    fn read_definition(&mut self, parser: &mut Parser<'_>, object: Object, doc: Option<Doc>) {
+        let doc = match doc {
+            Some(doc) if doc.symbol.is_none() => {
+                if !doc.is_broken {
+                    let error = SyntaxError::DocNotForDefinition;
+                    parser.error_at_line(&error, doc.span, doc.span);
+                }
+                Some(Doc {
+                    is_broken: true,
+                    ..doc
+                })
+            }
+            other => other,
+        };
+        self.ast
+            .items
+            .push(Item::Definition(Definition { object, doc }));
+    }
+
+    fn read_include(&mut self, parser: &mut Parser<'_>, object: &Object) {
+        let span = object.span;
+        let Some(name) = parse_include(parser, self.sources, object) else {
+            self.ast.is_incomplete = true;
+            return;
+        };
+        let including = self.sources.file(self.sources.file_of(span)).name();
+        let path = join(including, &name);
+        self.ast.items.push(Item::Include(Include {
+            span,
+            path: path.clone(),
+        }));
+        let identity = self.loader.identity(Path::new(&path));
+        let error = if self.open.contains(&identity) {
+            SyntaxError::IncludeLoop(name)
+        } else if self.seen.contains(&identity) {
+            return;
+        } else if self.open.len() > MAX_INCLUDE_DEPTH {
+            SyntaxError::IncludeTooDeep(MAX_INCLUDE_DEPTH)
+        } else {
+            match self.load(&path, Some(span), parser.report) {
+                Ok(file) => return self.read_file(file, identity, parser.report),
+                Err(LoadError::Io(error)) => SyntaxError::IncludeUnreadable {
+                    path,
+                    reason: reason(&error),
+                },
+                Err(LoadError::TooLarge) => SyntaxError::TooLarge(u64::from(u32::MAX)),
+            }
+        };
+        let value = object.get(self.sources, "include").map_or(span, Node::span);
+        parser.error_at_line(&error, value, span);
+        self.ast.is_incomplete |= !matches!(error, SyntaxError::IncludeLoop(_));
+    }
+}
+
+/// `name` relative to the folder of `including`, as the reference writes it: nothing is
+/// normalised.
+fn join(including: &str, name: &str) -> String {
+    match including.rfind('/') {
+        Some(slash) if !name.starts_with('/') => format!("{}{name}", &including[..=slash]),
+        Some(_) | None => name.to_owned(),
+    }
+}
+
+/// Offset and length of the first line that is too long.
+fn long_line(text: &str) -> Option<(usize, usize)> {
+    if text.len() <= MAX_LINE {
+        return None;
+    }
+    let mut start = 0;
+    for line in text.split(['\n', '\r']) {
+        if line.len() > MAX_LINE {
+            return Some((start, line.len()));
+        }
+        start += line.len() + 1;
+    }
+    None
+}
