@@ -150,3 +150,72 @@ impl<T> Inbox<T> {
         queue.closed
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const N_ITEMS: usize = if cfg!(miri) { 20 } else { 10_000 };
+
+    /// Waits as a loop that polls for ever does.
+    fn wait<T>(inbox: &Inbox<T>) {
+        while !inbox.notifier().is_notified() {
+            std::thread::yield_now();
+        }
+        inbox.notifier().clear();
+    }
+
+    #[test]
+    fn every_item_arrives_once_and_in_the_order_of_its_thread() {
+        let inbox = Inbox::new().unwrap();
+        let mut items = Vec::new();
+        std::thread::scope(|scope| {
+            for thread in 0..2 {
+                let inbox = &inbox;
+                scope.spawn(move || {
+                    for number in 0..N_ITEMS {
+                        inbox.push((thread, number)).unwrap();
+                    }
+                });
+            }
+            while items.len() < 2 * N_ITEMS {
+                wait(&inbox);
+                inbox.take_into(&mut items);
+            }
+        });
+        for thread in 0..2 {
+            let own = items.iter().filter(|item| item.0 == thread);
+            assert!(own.map(|item| item.1).eq(0..N_ITEMS));
+        }
+    }
+
+    #[test]
+    fn only_a_sleeping_loop_needs_a_signal_and_only_one() {
+        let inbox = Inbox::new().unwrap();
+        assert_eq!(inbox.push(1), Ok(false));
+        assert!(!inbox.notifier().prepare_sleep());
+        inbox.notifier().clear();
+        assert!(inbox.notifier().prepare_sleep());
+        assert_eq!(inbox.push(2), Ok(true));
+        assert_eq!(inbox.push(3), Ok(false));
+        assert!(inbox.notifier().clear());
+        assert!(!inbox.notifier().clear());
+    }
+
+    #[test]
+    fn an_inbox_closes_when_nothing_is_queued_or_announced() {
+        let inbox = Inbox::new().unwrap();
+        inbox.push(1).unwrap();
+        inbox.expect_delivery().unwrap();
+        assert!(!inbox.close_if_drained());
+        let mut items = Vec::new();
+        inbox.take_into(&mut items);
+        assert!(!inbox.close_if_drained());
+        inbox.deliver(2);
+        inbox.take_into(&mut items);
+        assert_eq!(items, [1, 2]);
+        assert!(inbox.close_if_drained());
+        assert_eq!(inbox.push(3), Err(Closed));
+        assert_eq!(inbox.expect_delivery(), Err(Closed));
+    }
+}

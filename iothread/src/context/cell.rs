@@ -54,3 +54,30 @@ impl<F: ?Sized> CallbackCell<F> {
         matches!(*self.0.lock(), Slot::Removed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_removed_while_it_runs_is_left_to_the_loop() {
+        let cell: CallbackCell<dyn Fn() -> u32 + Send> = CallbackCell::new(Box::new(|| 1));
+        let callback = cell.take().unwrap();
+        assert!(cell.take().is_none());
+        assert!(cell.remove().is_none());
+        assert_eq!(callback(), 1);
+        assert!(cell.put_back(callback).is_some());
+        assert!(cell.take().is_none());
+        assert!(cell.is_removed());
+    }
+
+    #[test]
+    fn a_callback_removed_while_it_rests_is_handed_out() {
+        let cell: CallbackCell<dyn Fn() -> u32 + Send> = CallbackCell::new(Box::new(|| 2));
+        let callback = cell.take().unwrap();
+        assert!(cell.put_back(callback).is_none());
+        assert!(!cell.is_removed());
+        assert!(cell.remove().is_some_and(|callback| callback() == 2));
+        assert!(cell.remove().is_none());
+    }
+}

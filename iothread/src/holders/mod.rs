@@ -282,3 +282,60 @@ impl State {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::holder;
+    use crate::sync::{AtomicBool, Ordering};
+
+    /// Small enough for an interpreter that checks every memory access.
+    const N_ROUNDS: usize = if cfg!(miri) { 10 } else { 10_000 };
+
+    #[test]
+    fn threads_record_and_release_at_once() {
+        let holders = Holders::new();
+        std::thread::scope(|scope| {
+            for number in 0..3 {
+                let holders = &holders;
+                scope.spawn(move || {
+                    let own = holder::monitor(format!("m{number}"));
+                    for _ in 0..N_ROUNDS {
+                        let (attachment, key) = holders.record_guard(own.clone()).unwrap();
+                        holders.record_named(holder::monitor("shared")).unwrap();
+                        assert!(holders.snapshot().contains(&own));
+                        assert_eq!(holders.release_guard(key), Released::StillWanted);
+                        assert_eq!(attachment.holder(), Some(&own));
+                        let released = holders.release_named(&holder::monitor("shared"));
+                        assert_eq!(released, Ok(Some(Released::StillWanted)));
+                        assert_eq!(holders.release_named(&own), Ok(None));
+                    }
+                });
+            }
+        });
+        assert!(holders.snapshot().is_empty());
+        assert_eq!(holders.close(), Ok(()));
+    }
+
+    #[test]
+    fn a_released_attachment_ends_its_registrations_and_takes_no_more() {
+        struct Flag(AtomicBool);
+        impl Registration for Flag {
+            fn cancel(&self) {
+                assert!(!self.0.swap(true, Ordering::AcqRel), "cancelled twice");
+            }
+        }
+        let attachment = Attachment::without_holder();
+        let flags = [(); 3].map(|()| Arc::new(Flag(AtomicBool::new(false))));
+        let keys = flags
+            .each_ref()
+            .map(|flag| attachment.register(Arc::<Flag>::clone(flag)).unwrap());
+        attachment.unregister(keys[1]);
+        attachment.release();
+        attachment.release();
+        let cancelled = flags.each_ref().map(|flag| flag.0.load(Ordering::Acquire));
+        assert_eq!(cancelled, [true, false, true]);
+        assert!(attachment.register(Arc::<Flag>::clone(&flags[0])).is_none());
+        assert_eq!(Arc::strong_count(&flags[0]), 1);
+    }
+}

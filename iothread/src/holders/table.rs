@@ -229,7 +229,7 @@ mod tests {
         let mut table = Table::default();
         let mut model: Vec<(String, Option<Key>)> = Vec::new();
         let mut random: u32 = 12345;
-        let rounds = if cfg!(miri) { 300 } else { 20_000 };
+        let rounds = if cfg!(miri) { 100 } else { 5_000 };
         for _ in 0..rounds {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let name = format!("n{}", (random >> 8) % 5);

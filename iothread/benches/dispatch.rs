@@ -1,0 +1,132 @@
+//! What a loop costs that sleeps, and one with many handlers.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use iothread::{FdWatch, HeldAioContext, IoThread, Registry, holder};
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::measure::{at_most, note};
+
+const N_ROUNDS: u32 = 10_000;
+
+fn context() -> (IoThread, HeldAioContext) {
+    let io = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .spawn()
+        .expect("a thread");
+    let context = io
+        .get_aio_context(holder::monitor("bench"))
+        .expect("an IOThread that exists");
+    (io, context)
+}
+
+/// CPU time of a thread of this process, in clock ticks of 10 milliseconds.
+fn cpu_ticks(thread_id: i64) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread_id}/stat"))
+        .expect("a thread that runs");
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    // User and system time, the 14th and 15th of all fields; two are before the parenthesis.
+    fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum()
+}
+
+pub(crate) fn idle_cpu(name: &str) -> bool {
+    let (io, context) = context();
+    let (near, _far) = UnixStream::pair().expect("a socket pair");
+    let _watch = context
+        .watch(near)
+        .on_readable(|_, _| {})
+        .register()
+        .expect("a fresh fd");
+    let before = (cpu_ticks(io.thread_id()), io.stats().iterations);
+    // This measures what happens while time passes.
+    thread::sleep(Duration::from_secs(2));
+    let after = (cpu_ticks(io.thread_id()), io.stats().iterations);
+    note(name, &format!("{} iterations in 2 s", after.1 - before.1));
+    at_most(
+        name,
+        "CPU time of an idle thread in 2 s, ticks",
+        (after.0 - before.0) as f64,
+        0.0,
+        "",
+    )
+}
+
+/// Time from making one file descriptor ready to the end of its callback, among `n_handlers`.
+fn round_trip(n_handlers: usize) -> Duration {
+    let (_io, context) = context();
+    let watches: Vec<FdWatch> = (1..n_handlers)
+        .map(|_| {
+            let idle = eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd");
+            context
+                .watch(idle)
+                .on_readable(|_, _| {})
+                .register()
+                .expect("a fresh fd")
+        })
+        .collect();
+    let event = Arc::new(eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd"));
+    let (sender, done) = channel();
+    let _watch = context
+        .watch(Arc::clone(&event))
+        .on_readable(move |event, _| {
+            rustix::io::read(event, &mut [0; 8]).expect("a signal");
+            sender.send(()).expect("a receiver");
+        })
+        .register()
+        .expect("a fresh fd");
+    let mut best = Duration::MAX;
+    for _ in 0..7 {
+        let start = Instant::now();
+        for _ in 0..N_ROUNDS {
+            rustix::io::write(&event, &1_u64.to_ne_bytes()).expect("room in the counter");
+            done.recv().expect("a sender");
+        }
+        best = best.min(start.elapsed());
+    }
+    drop(watches);
+    best
+}
+
+pub(crate) fn ready_fd(name: &str) -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    if limit.current.is_some_and(|limit| limit < 10_100) {
+        let wanted = rustix::process::Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        if rustix::process::setrlimit(rustix::process::Resource::Nofile, wanted).is_err() {
+            note(name, "skipped: the host allows too few file descriptors");
+            return true;
+        }
+    }
+    let (mut few, mut many) = (Duration::MAX, Duration::MAX);
+    for _ in 0..3 {
+        few = few.min(round_trip(10));
+        many = many.min(round_trip(10_000));
+    }
+    let us = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(N_ROUNDS);
+    note(
+        name,
+        &format!(
+            "10 handlers {:.2} us, 10,000 handlers {:.2} us",
+            us(few),
+            us(many)
+        ),
+    );
+    at_most(
+        name,
+        "one ready fd, of 10,000 handlers / of 10",
+        us(many) / us(few),
+        1.1,
+        " x",
+    )
+}

@@ -1,0 +1,147 @@
+//! Recording, releasing and querying holders.
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use iothread::{HeldAioContext, IoThread, Registry, holder};
+
+use crate::measure::{at_least, at_most, best_of, note, time};
+
+const MILLION: usize = 1_000_000;
+const N_PAIRS: u32 = 200_000;
+const PATH: &str = "/machine/peripheral/disk0/virtio-backend";
+
+fn spawn(id: &str) -> IoThread {
+    IoThread::builder(id)
+        .registry(&Registry::new())
+        .spawn()
+        .expect("a thread")
+}
+
+fn hold(io: &IoThread, number: usize) -> HeldAioContext {
+    io.get_aio_context(holder::qom_object(format!(
+        "/machine/peripheral/d{number}/virtio-backend"
+    )))
+    .expect("an IOThread that exists")
+}
+
+fn pairs(io: &IoThread) {
+    for _ in 0..N_PAIRS {
+        drop(black_box(
+            io.get_aio_context(holder::qom_object(PATH))
+                .expect("an IOThread that exists"),
+        ));
+    }
+}
+
+fn nanoseconds_a_pair(time: Duration) -> f64 {
+    time.as_nanos() as f64 / f64::from(N_PAIRS)
+}
+
+pub(crate) fn record_release(name: &str) -> bool {
+    let io = spawn("io0");
+    let alone = best_of(7, || time(|| pairs(&io)));
+    let others: Vec<_> = (0..MILLION).map(|number| hold(&io, number)).collect();
+    let beside = best_of(7, || time(|| pairs(&io)));
+    let disk = holder::qom_object(PATH);
+    let named = best_of(7, || {
+        time(|| {
+            for _ in 0..N_PAIRS {
+                io.ref_holder(disk.clone())
+                    .expect("an IOThread that exists");
+                io.unref_holder(&disk).expect("a holder just recorded");
+            }
+        })
+    });
+    note(
+        name,
+        &format!(
+            "alone {:.0} ns, ref and unref beside a million {:.0} ns",
+            nanoseconds_a_pair(alone),
+            nanoseconds_a_pair(named)
+        ),
+    );
+    drop(others);
+    at_most(
+        name,
+        "record + release beside a million holders",
+        nanoseconds_a_pair(beside),
+        150.0,
+        " ns",
+    )
+}
+
+/// How much faster two threads are together than one, on the given IOThreads.
+fn speed_up(first: &IoThread, second: &IoThread) -> f64 {
+    let mut best = 0.0_f64;
+    for _ in 0..9 {
+        let one = time(|| pairs(first));
+        let barrier = Barrier::new(3);
+        let two = thread::scope(|scope| {
+            let threads = [first, second].map(|io| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    pairs(io);
+                })
+            });
+            barrier.wait();
+            let start = Instant::now();
+            for thread in threads {
+                thread.join().expect("no panic");
+            }
+            start.elapsed()
+        });
+        best = best.max(2.0 * one.as_secs_f64() / two.as_secs_f64());
+    }
+    best
+}
+
+pub(crate) fn two_threads_different(name: &str) -> bool {
+    let ratio = speed_up(&spawn("io0"), &spawn("io1"));
+    at_least(
+        name,
+        "rate of two threads / one, two IOThreads",
+        ratio,
+        1.3,
+        " x",
+    )
+}
+
+pub(crate) fn two_threads_same(name: &str) -> bool {
+    let io = spawn("io0");
+    let ratio = speed_up(&io, &io);
+    at_least(
+        name,
+        "rate of two threads / one, one IOThread",
+        ratio,
+        0.5,
+        " x",
+    )
+}
+
+pub(crate) fn query_linear(name: &str) -> bool {
+    let io = spawn("io0");
+    let mut holders = Vec::new();
+    let mut per_holder = Vec::new();
+    for n_holders in [MILLION / 10, MILLION] {
+        holders.extend((holders.len()..n_holders).map(|number| hold(&io, number)));
+        let query = best_of(5, || time(|| drop(black_box(io.info()))));
+        let ns = query.as_nanos() as f64 / n_holders as f64;
+        note(
+            name,
+            &format!("{n_holders} holders: {query:.1?}, {ns:.0} ns a holder"),
+        );
+        per_holder.push(ns);
+    }
+    // Ten times as many no longer fit the caches; a query that is not linear would be ten times as slow for each.
+    at_most(
+        name,
+        "time a holder, of a million / of 100,000",
+        per_holder[1] / per_holder[0],
+        2.5,
+        " x",
+    )
+}

@@ -1,0 +1,43 @@
+//! Measuring and printing.
+
+use std::time::{Duration, Instant};
+
+/// The shortest of several runs, the one that other programs have disturbed least.
+pub(crate) fn best_of(n_runs: usize, mut run: impl FnMut() -> Duration) -> Duration {
+    (0..n_runs).map(|_| run()).min().unwrap_or_default()
+}
+
+pub(crate) fn time(code: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    code();
+    start.elapsed()
+}
+
+/// Prints a figure with its limit. Returns whether the limit is kept.
+pub(crate) fn at_most(name: &str, what: &str, value: f64, limit: f64, unit: &str) -> bool {
+    report(name, what, value, "at most", limit, unit, value <= limit)
+}
+
+/// As [`at_most`], for a figure that should be large.
+pub(crate) fn at_least(name: &str, what: &str, value: f64, limit: f64, unit: &str) -> bool {
+    report(name, what, value, "at least", limit, unit, value >= limit)
+}
+
+fn report(
+    name: &str,
+    what: &str,
+    value: f64,
+    relation: &str,
+    limit: f64,
+    unit: &str,
+    reached: bool,
+) -> bool {
+    let verdict = if reached { "ok" } else { "MISSED" };
+    println!("{name:<24} {what:<52} {value:>9.2}{unit} ({relation} {limit}{unit}) {verdict}");
+    reached
+}
+
+/// Prints what a figure was made of.
+pub(crate) fn note(name: &str, text: &str) {
+    println!("{name:<24}   {text}");
+}
