@@ -18,11 +18,15 @@ mod parameters;
 pub mod qapi;
 #[cfg(not(loom))]
 mod registry;
+#[cfg(all(feature = "signal", not(loom)))]
+mod signal;
 mod slab;
 mod sync;
 #[cfg(not(loom))]
 mod thread;
 
+#[cfg(all(feature = "signal", not(loom)))]
+pub use self::signal::{Signal, SignalWatch};
 #[cfg(not(loom))]
 pub use self::{
     context::{
