@@ -90,6 +90,12 @@ impl<'a> Finisher<'a> {
         if let Some(root) = self.sources.files().next() {
             self.module_of_path(root.name());
         }
+        // Modules are in the order in which they are included, whatever is mentioned first.
+        for node in &self.graph.nodes {
+            if let NodeKind::Include(path) = &node.kind {
+                self.module_of_path(path);
+            }
+        }
         for slot in &self.graph.free_docs {
             self.add_doc(slot);
         }

@@ -8,7 +8,8 @@ macro_rules! codes {
         ///
         /// `Q01` is syntax, `Q02` documentation comments, `Q03` directives, `Q04` the form of an
         /// expression, `Q05` the schema as a whole, `Q06` documentation against definition,
-        /// `Q07` limits and files.
+        /// `Q07` limits and files, `Q08` what an output cannot
+        /// express.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[$attr])* $variant,)*
@@ -201,6 +202,12 @@ codes! {
     TooLarge = "Q0705",
     /// `include files are nested deeper than N levels`
     IncludeTooDeep = "Q0706",
+    /// `X and Y both become 'Z' in Rust`
+    RustNameCollision = "Q0801",
+    /// `option 'X' names 'Y', which the schema does not have`
+    OptionNamesNothing = "Q0802",
+    /// `X uses Y, which is not there under the same conditions`
+    ConditionExcludes = "Q0803",
 }
 
 impl Code {

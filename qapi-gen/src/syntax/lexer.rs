@@ -68,15 +68,8 @@ pub(super) fn tokenize(text: &str, start: u32) -> Vec<Token> {
             Rule::unterminated => TokenKind::Unterminated,
             Rule::documentation => TokenKind::Documentation,
             Rule::stray => TokenKind::Stray,
-            Rule::EOI => continue,
-            Rule::tokens
-            | Rule::token
-            | Rule::blank
-            | Rule::eol
-            | Rule::remark
-            | Rule::rest
-            | Rule::characters
-            | Rule::escape => continue,
+            Rule::remark | Rule::EOI => continue,
+            Rule::tokens | Rule::token | Rule::blank | Rule::escape => continue,
         };
         let at = pair.as_span();
         let span = Span::new(start + at.start() as u32, start + at.end() as u32);
