@@ -10,7 +10,7 @@ use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use thiserror::Error;
 
 use crate::context::{
-    AioContext, Core, EventLoop, LoopStats, PanicHook, PanicReport, VirtualClock,
+    AioContext, Core, EventLoop, LoopStats, PanicHook, PanicReport, VirtualClock, Wait,
 };
 use crate::holders::{CloseError, HoldError, HolderCounts, RecordError, Released, UnrefError};
 use crate::parameters::{Parameter, ParameterError, Parameters};
@@ -419,7 +419,7 @@ impl IoThread {
     }
 
     /// Deletes the thread: nobody can take hold of it any more, it does what it has accepted, and ends. Waits for that,
-    /// unless it is called on the thread itself.
+    /// unless it is called on the thread itself or on one that the thread is waiting for.
     ///
     /// # Errors
     ///
@@ -460,7 +460,8 @@ impl Inner {
             return;
         };
         self.core.request_stop();
-        if !self.core.is_current() {
+        // A thread that is this one, or waits for it, ends later by itself.
+        if let Some(_wait) = Wait::begin(&self.core) {
             // Callbacks are contained, so the thread does not panic.
             let _ = thread.join();
         }
@@ -502,7 +503,7 @@ impl HeldAioContext {
         // The registrations end first, so that nothing new begins while this waits.
         self.context.attachment().release();
         // A refusal means that this thread is, or waits for, the one that would be waited for.
-        let _ = self.context.synchronize();
+        let _ = self.context.drain();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use iothread::{
@@ -28,6 +28,20 @@ fn pair() -> (UnixStream, UnixStream) {
     let (a, b) = UnixStream::pair().expect("the host has room for it");
     a.set_nonblocking(true).expect("the host has room for it");
     (a, b)
+}
+
+/// Keeps the context's thread busy until the sender is used.
+fn block(context: &HeldAioContext) -> Sender<()> {
+    let (go, wait) = channel();
+    let (begun, begins) = channel();
+    context
+        .post(move |_| {
+            begun.send(()).expect("the test waits");
+            wait.recv().expect("the test goes on");
+        })
+        .expect("a context that is held");
+    begins.recv().expect("the closure runs");
+    go
 }
 
 fn read_byte(mut stream: &UnixStream) -> u8 {
@@ -93,7 +107,7 @@ fn a_hang_up_is_told_to_whoever_watches() {
 
 /// Sends 'r' or 'w' for each callback.
 struct Toggle {
-    sent: std::sync::mpsc::Sender<char>,
+    sent: Sender<char>,
 }
 
 impl FdHandler for Toggle {
@@ -156,8 +170,7 @@ fn one_handler_removes_another_that_is_ready_too() {
     let watches: Arc<Mutex<Vec<_>>> = Arc::default();
     let calls = Arc::new(AtomicUsize::new(0));
     // Both become ready while the thread is busy, so one iteration sees both.
-    let (blocked, go) = channel::<()>();
-    context.post(move |_| go.recv().unwrap()).unwrap();
+    let blocked = block(&context);
     for stream in [a, b] {
         let (watches, calls) = (Arc::clone(&watches), Arc::clone(&calls));
         let all = Arc::clone(&watches);
@@ -266,15 +279,8 @@ fn deletion_loses_no_posted_closure() {
         for _ in 0..20 {
             let ran = Arc::clone(&ran);
             context
-                .post(move |dispatch| {
-                    let ran = Arc::clone(&ran);
-                    // Accepted while the thread runs, so it counts as well.
-                    dispatch
-                        .context()
-                        .post(move |_| {
-                            ran.fetch_add(1, Ordering::SeqCst);
-                        })
-                        .unwrap();
+                .post(move |_| {
+                    ran.fetch_add(1, Ordering::SeqCst);
                 })
                 .unwrap();
         }
@@ -374,8 +380,7 @@ fn a_bottom_half_runs_once_however_often_it_is_scheduled() {
             counter.fetch_add(1, Ordering::SeqCst);
         })
         .unwrap();
-    let (blocked, go) = channel::<()>();
-    context.post(move |_| go.recv().unwrap()).unwrap();
+    let blocked = block(&context);
     for _ in 0..10 {
         bh.schedule();
     }
@@ -399,16 +404,14 @@ fn a_cancelled_bottom_half_does_not_run_until_scheduled_again() {
             counter.fetch_add(1, Ordering::SeqCst);
         })
         .unwrap();
-    let (blocked, go) = channel::<()>();
-    context.post(move |_| go.recv().unwrap()).unwrap();
+    let blocked = block(&context);
     bh.schedule();
     bh.cancel();
     assert!(!bh.is_scheduled());
     blocked.send(()).unwrap();
     context.synchronize().unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), 0);
-    let (blocked, go) = channel::<()>();
-    context.post(move |_| go.recv().unwrap()).unwrap();
+    let blocked = block(&context);
     bh.schedule();
     bh.cancel();
     bh.schedule();
@@ -485,7 +488,7 @@ fn a_scheduler_outlives_its_bottom_half_without_keeping_it() {
 /// Work is found in a flag; the file descriptor is only there to wake a loop that sleeps.
 struct Flagged {
     work: Arc<AtomicBool>,
-    sent: std::sync::mpsc::Sender<()>,
+    sent: Sender<()>,
 }
 
 impl FdHandler for Flagged {
@@ -657,4 +660,59 @@ fn a_main_loop_that_is_dropped_runs_what_it_has_accepted() {
         .unwrap();
     drop(main_loop);
     ran.recv().unwrap();
+}
+
+#[test]
+fn nothing_is_handed_over_after_the_holder_is_released() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (go, wait) = channel::<()>();
+    let (sent, refusals) = channel();
+    context
+        .post(move |dispatch| {
+            wait.recv().unwrap();
+            let context = dispatch.context();
+            let posted = context.post(|_| ()).is_err();
+            let worked = context.spawn_blocking(|| (), |_, _| ()).is_err();
+            let timed = context.timer(iothread::Clock::Monotonic, |_| ()).is_err();
+            let scheduled = context.bottom_half(|_| ()).is_err();
+            sent.send((posted, worked, timed, scheduled)).unwrap();
+        })
+        .unwrap();
+    drop(context);
+    go.send(()).unwrap();
+    assert_eq!(refusals.recv().unwrap(), (true, true, true, true));
+}
+
+#[test]
+fn deleting_a_thread_that_waits_for_the_deleting_one_does_not_hang() {
+    let registry = Registry::new();
+    let io0 = IoThread::builder("io0")
+        .registry(&registry)
+        .spawn()
+        .unwrap();
+    let io1 = IoThread::builder("io1")
+        .registry(&registry)
+        .spawn()
+        .unwrap();
+    let (c0, c1) = (held(&io0), held(&io1));
+    let (calling, called) = channel();
+    let (sent, done) = channel();
+    // io1 waits for io0, which deletes io1.
+    let deleted = io1.clone();
+    c0.post(move |_| {
+        called.recv().unwrap();
+        sent.send(deleted.delete()).unwrap();
+    })
+    .unwrap();
+    let (go, wait) = channel();
+    c1.post(move |_| {
+        wait.recv().unwrap();
+        calling.send(()).unwrap();
+        let _ = c0.synchronize();
+    })
+    .unwrap();
+    drop(c1);
+    go.send(()).unwrap();
+    assert_eq!(done.recv().unwrap(), Ok(()));
 }

@@ -91,7 +91,14 @@ fn one_timer_disarms_another_that_is_due_too() {
         .unwrap();
     // Both become due while the thread is busy.
     let (go, wait) = channel::<()>();
-    context.post(move |_| wait.recv().unwrap()).unwrap();
+    let (begun, begins) = channel();
+    context
+        .post(move |_| {
+            begun.send(()).unwrap();
+            wait.recv().unwrap();
+        })
+        .unwrap();
+    begins.recv().unwrap();
     first.arm_at(Duration::ZERO);
     second.arm_at(Duration::from_nanos(1));
     go.send(()).unwrap();

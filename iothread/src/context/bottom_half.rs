@@ -169,6 +169,9 @@ impl<'a> DerefMut for BhDispatch<'a> {
 
 impl Bh {
     fn schedule(self: &Arc<Self>) {
+        if self.context.attachment().is_released() {
+            return;
+        }
         let before = self.state.fetch_or(SCHEDULED | QUEUED, Ordering::AcqRel);
         if before & QUEUED == 0 {
             // A loop that has ended runs nothing more, and its users' callbacks are gone.
@@ -177,6 +180,9 @@ impl Bh {
     }
 
     fn schedule_idle(self: &Arc<Self>) {
+        if self.context.attachment().is_released() {
+            return;
+        }
         let before = self.state.fetch_or(IDLE | IDLE_QUEUED, Ordering::AcqRel);
         if before & IDLE_QUEUED == 0 {
             // As in `schedule`.

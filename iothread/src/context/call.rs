@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::contain::contain;
 use super::core::{ContextId, Job};
-use super::{AioContext, CallbackKind, ContextError, Dispatch};
+use super::{AioContext, CallbackKind, ContextError, Core, Dispatch};
 use crate::sync::{Arc, Condvar, Mutex, OnceLock};
 
 /// Why [`AioContext::call`] has no result.
@@ -39,10 +39,12 @@ impl AioContext {
     /// # Errors
     ///
     /// [`ContextError::Ended`], for a main context whose loop is gone; an IOThread that is held does not end.
+    /// [`ContextError::Released`] once the holder has been released, in a callback that still runs.
     pub fn post(
         &self,
         task: impl FnOnce(&mut Dispatch<'_>) + Send + 'static,
     ) -> Result<(), ContextError> {
+        self.check_held()?;
         self.core().push(Job::Posted(self.share(), Box::new(task)))
     }
 
@@ -56,26 +58,8 @@ impl AioContext {
         &self,
         task: impl FnOnce(&mut Dispatch<'_>) -> R + Send + 'static,
     ) -> Result<R, CallError> {
-        let _wait = Wait::begin(self)?;
-        let reply = Reply::new();
-        // Fulfilled even if the closure is never run.
-        let promise = Promise(Arc::clone(&reply));
-        let taken = self.core().push(Job::Posted(
-            self.share(),
-            Box::new(move |dispatch| {
-                let context = dispatch.context();
-                // The reply must be there however the closure ends, so it is contained here already.
-                let core = Arc::clone(context.core());
-                let attachment = Arc::clone(context.attachment());
-                let outcome = core.run(CallbackKind::Posted, &attachment, || task(dispatch));
-                promise.0.set(outcome);
-            }),
-        ));
-        taken?;
-        reply.wait().map_err(|message| CallError::Panicked {
-            context: self.name().to_owned(),
-            message,
-        })
+        self.check_held()?;
+        self.call_unchecked(task)
     }
 
     /// Waits until the callbacks that run now, and everything that has been handed over before, are done.
@@ -87,6 +71,40 @@ impl AioContext {
     /// [`CallError::WouldDeadlock`], as for [`call`](Self::call).
     pub fn synchronize(&self) -> Result<(), CallError> {
         self.call(|_| ())
+    }
+
+    /// As [`synchronize`](Self::synchronize), also after the holder has been released.
+    pub(crate) fn drain(&self) -> Result<(), CallError> {
+        self.call_unchecked(|_| ())
+    }
+
+    fn call_unchecked<R: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Dispatch<'_>) -> R + Send + 'static,
+    ) -> Result<R, CallError> {
+        let Some(_wait) = Wait::begin(self.core()) else {
+            return Err(CallError::WouldDeadlock {
+                context: self.name().to_owned(),
+            });
+        };
+        let reply = Reply::new();
+        // Fulfilled even if the closure is never run.
+        let promise = Promise(Arc::clone(&reply));
+        self.core().push(Job::Posted(
+            self.share(),
+            Box::new(move |dispatch| {
+                let context = dispatch.context();
+                // The reply must be there however the closure ends, so it is contained here already.
+                let core = Arc::clone(context.core());
+                let attachment = Arc::clone(context.attachment());
+                let outcome = core.run(CallbackKind::Posted, &attachment, || task(dispatch));
+                promise.0.set(outcome);
+            }),
+        ))?;
+        reply.wait().map_err(|message| CallError::Panicked {
+            context: self.name().to_owned(),
+            message,
+        })
     }
 
     /// Runs a closure that has been handed over.
@@ -155,25 +173,24 @@ fn waits() -> &'static Mutex<HashMap<ContextId, ContextId>> {
 }
 
 /// A wait of a loop's thread for another loop; threads without a loop need no entry.
-struct Wait(Option<ContextId>);
+pub(crate) struct Wait(Option<ContextId>);
 
 impl Wait {
-    fn begin(target: &AioContext) -> Result<Self, CallError> {
+    /// Announces that this thread is going to wait for a loop. `None` if that would wait for this thread.
+    pub(crate) fn begin(target: &Core) -> Option<Self> {
         let Some(waiting) = ContextId::current() else {
-            return Ok(Self(None));
+            return Some(Self(None));
         };
         let mut waits = waits().lock();
-        let mut next = Some(target.core().id());
+        let mut next = Some(target.id());
         while let Some(context) = next {
             if context == waiting {
-                return Err(CallError::WouldDeadlock {
-                    context: target.name().to_owned(),
-                });
+                return None;
             }
             next = waits.get(&context).copied();
         }
-        waits.insert(waiting, target.core().id());
-        Ok(Self(Some(waiting)))
+        waits.insert(waiting, target.id());
+        Some(Self(Some(waiting)))
     }
 }
 

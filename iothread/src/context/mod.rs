@@ -29,6 +29,7 @@ use thiserror::Error;
 
 pub use self::bottom_half::{BhDispatch, BhScheduler, BottomHalf};
 pub use self::call::CallError;
+pub(crate) use self::call::Wait;
 pub use self::clock::{Clock, VirtualClock};
 pub(crate) use self::contain::PanicHook;
 pub use self::contain::{CallbackKind, PanicReport};
@@ -64,7 +65,7 @@ pub enum ContextError {
         /// Name of the context.
         context: String,
     },
-    /// The holder has been released; only callbacks that were still running can see this.
+    /// The holder has been released. Only callbacks and closures that run after that can see this.
     #[error("event loop '{context}' is no longer held")]
     Released {
         /// Name of the context.
@@ -132,9 +133,22 @@ impl AioContext {
         }
     }
 
+    /// Refuses what nobody would hold the context for any more.
+    fn check_held(&self) -> Result<(), ContextError> {
+        if self.attachment.is_released() {
+            Err(self.released())
+        } else {
+            Ok(())
+        }
+    }
+
     fn released(&self) -> ContextError {
-        ContextError::Released {
-            context: self.name().to_owned(),
+        match self.holder() {
+            Some(_) => ContextError::Released {
+                context: self.name().to_owned(),
+            },
+            // A main context is released by the end of its loop.
+            None => self.ended(),
         }
     }
 }

@@ -63,6 +63,7 @@ impl AioContext {
         work: impl FnOnce() -> R + Send + 'static,
         completion: impl FnOnce(&mut Dispatch<'_>, Result<R, WorkPanicked>) + Send + 'static,
     ) -> Result<(), ContextError> {
+        self.check_held()?;
         let core = self.core();
         core.inbox.expect_delivery().map_err(|_| self.ended())?;
         let context = self.share();
