@@ -1,4 +1,95 @@
 //! Event-loop threads that know who holds them.
+//!
+//! An [`IoThread`] runs an event loop on behalf of devices, block nodes, exports and monitors: its *holders*. Its
+//! context is handed out together with the record of who has it, in one step, and that record ends with the value. So
+//! [`query_iothreads`] tells at any moment exactly who is on which thread.
+//!
+//! # A device in ten lines
+//!
+//! ```
+//! use iothread::{IoThread, holder};
+//! # use rustix::event::{EventfdFlags, eventfd};
+//! # let kick = std::sync::Arc::new(eventfd(0, EventfdFlags::NONBLOCK)?);
+//! # let (sender, requests) = std::sync::mpsc::channel();
+//! let io0 = IoThread::builder("io0").poll_max_ns(0).spawn()?;
+//! let context = io0.get_aio_context(holder::qom_object("/machine/peripheral/disk0"))?;
+//! let queue = context.watch(kick.clone()).on_readable(move |kick, _| {
+//!     let mut count = [0; 8];
+//!     if rustix::io::read(kick, &mut count).is_ok() {
+//!         let _ = sender.send(u64::from_ne_bytes(count));
+//!     }
+//! }).register()?;
+//!
+//! assert_eq!(iothread::query_iothreads()[0].holders, [holder::qom_object("/machine/peripheral/disk0")]);
+//! # rustix::io::write(&kick, &1_u64.to_ne_bytes())?;
+//! # assert_eq!(requests.recv()?, 1);
+//! drop(queue);
+//! context.release(); // Waits until nothing of the device runs, then the thread is free again.
+//! io0.delete()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What there is
+//!
+//! | on [`AioContext`] | runs on the thread |
+//! |---|---|
+//! | [`watch`](AioContext::watch), [`add_fd`](AioContext::add_fd) | whenever a file descriptor is ready, level-triggered; a handler with a poll callback also without the kernel |
+//! | [`bottom_half`](AioContext::bottom_half) | soon after it has been scheduled, once however often |
+//! | [`timer`](AioContext::timer) | when a [`Clock`] shows a time |
+//! | [`post`](AioContext::post) | once, soon |
+//! | [`call`](AioContext::call) | once, soon, while the caller waits for the result |
+//! | [`spawn_blocking`](AioContext::spawn_blocking) | the completion; the work itself runs on a worker thread |
+//!
+//! A [`MainLoop`] is the same loop on a thread of the program's own. It is no IOThread, so its [`MainContext`] needs no
+//! holder; code that takes `&AioContext` runs on either.
+//!
+//! # What runs where, and in which order
+//!
+//! Callbacks of a context run on its thread, one at a time, never inside one another. An iteration of the loop waits;
+//! then runs the file descriptors that are ready; then what was posted and which bottom halves were scheduled up to
+//! that point, in that order; then the timers that are due. What a callback schedules runs in a later iteration, so
+//! nothing starves. All handles and contexts may be used from any thread, inside callbacks too: a callback may remove
+//! itself, others, or its whole device.
+//!
+//! The closure of `spawn_blocking` runs on a worker of the context's own pool, between thread-pool-min and
+//! thread-pool-max of them. A panic hook runs wherever the panic was.
+//!
+//! # What may block
+//!
+//! A callback that blocks holds up everybody on its thread; give such work to `spawn_blocking`. These wait for the
+//! context's thread: [`AioContext::call`], [`AioContext::synchronize`], [`HeldAioContext::release`] and
+//! [`IoThread::delete`]. None of them waits for itself, neither directly nor in a circle of several contexts' threads: the
+//! first two are refused, the others go on without waiting. Dropping waits in two cases: a [`MainLoop`] runs what it has
+//! accepted, and the last handle of a thread whose [`Registry`] is gone deletes it. Nothing else waits.
+//!
+//! # Drop order
+//!
+//! Any order is safe. Dropping a [`FdWatch`], [`Timer`] or [`BottomHalf`] removes its callback; dropping the
+//! [`HeldAioContext`] removes all callbacks registered through it and releases the record. After either no such callback
+//! starts, but one that is running on the thread at that moment runs to its end. Where that matters, because it uses
+//! something that is about to change, use [`HeldAioContext::release`], or [`AioContext::synchronize`] after the removal.
+//! A callback is dropped by whoever removes it, or by its thread if it is running.
+//!
+//! Closures that were taken by `post`, and work taken by `spawn_blocking` with its completion, run in any case: also
+//! when the holder is released, and when the thread is deleted, which waits for them.
+//!
+//! # Holders
+//!
+//! Beside the guard there is the plain pair [`IoThread::ref_holder`] and [`IoThread::unref_holder`]. Holders are listed
+//! newest first; equal ones may be recorded several times and need as many releases. Recording and releasing take
+//! constant time however many there are. A thread that is held cannot be deleted, and one that is deleted cannot be held.
+//!
+//! # Panics
+//!
+//! A panic of a callback does not end the thread. It is counted in [`LoopStats`], kept as [`IoThread::last_panic`], and
+//! given to the hook set by [`IoThreadBuilder::on_panic`]; the callback is removed, since what it owns may be half
+//! changed. With `panic = "abort"` it ends the process, as everywhere.
+//!
+//! # Polling
+//!
+//! Before it sleeps, a loop looks around by itself for a time that adapts to how far its events are apart, at most
+//! poll-max-ns. It does so only while every file descriptor on it has a poll callback, since others would be late.
+//! All [`Parameter`]s may be changed while the thread runs.
 #![deny(missing_docs)]
 
 #[cfg(not(loom))]
