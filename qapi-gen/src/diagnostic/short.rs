@@ -78,10 +78,10 @@ fn write_place(
     }
 }
 
-/// Control characters would let a schema write to the user's terminal.
+/// Control characters other than a tab would let a schema write to the user's terminal.
 pub(super) fn push_escaped(out: &mut String, text: &str) {
     for ch in text.chars() {
-        if ch.is_control() {
+        if ch.is_control() && ch != '\t' {
             let _ = write!(out, "\\x{:02x}", ch as u32);
         } else {
             out.push(ch);

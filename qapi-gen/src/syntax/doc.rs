@@ -388,6 +388,8 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
         if self.doc.sections.len() == before {
             match self.line {
                 Some(line) => self.error(&SyntaxError::DocFeaturesEmpty, line.span()),
+                // A comment that does not end has that mistake instead.
+                None if !self.is_terminated => {}
                 // The reference points at the closing line.
                 None => {
                     let end = self.start + self.at as u32;
@@ -480,7 +482,9 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
             return;
         }
         self.append(&first);
-        let mut after_blank = false;
+        // The reference insists on the indentation in the second line only: further down, and
+        // below a blank line, a line with less of it ends the section.
+        let mut is_second = true;
         loop {
             self.next();
             let Some(line) = self.line else { return };
@@ -488,13 +492,13 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
                 return;
             }
             if !line.text.is_empty() && line.indent() < indent {
-                if !after_blank {
+                if is_second {
                     self.error(&SyntaxError::DocDeindent(indent), line.hash);
                 }
                 return;
             }
             self.append(&line);
-            after_blank = line.text.is_empty();
+            is_second = false;
         }
     }
 
