@@ -7,14 +7,20 @@
 
 #![deny(missing_docs)]
 
+#[cfg(feature = "client")]
+mod descriptor;
 pub mod dispatch;
 mod error;
 pub mod interop;
 pub mod json;
+#[cfg(feature = "tokio")]
+pub mod server;
 pub mod session;
 mod value;
 pub mod visit;
 
+#[cfg(feature = "client")]
+pub use self::descriptor::{Descriptors, MAX_DESCRIPTORS};
 pub use self::error::{Error, ErrorClass, UnknownName};
 pub use self::value::{Object, Value};
 pub use self::visit::{Null, QType};

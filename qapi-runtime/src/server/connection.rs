@@ -1,0 +1,239 @@
+//! One client: its transport, and the task that drives its session.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{mpsc, watch};
+
+use super::RunsInline;
+use crate::descriptor::{Descriptors, receive};
+use crate::dispatch::{Reply, Service};
+use crate::error::Error;
+use crate::session::{Call, CallId, EventMessage, Session, SessionConfig, SessionControl, Started};
+
+/// Bytes read at a time.
+const READ_SIZE: usize = 16 << 10;
+
+/// What a service may know of the client that it is made for.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    number: u64,
+    control: SessionControl,
+    descriptors: Descriptors,
+}
+
+impl Connection {
+    pub(super) fn new(number: u64) -> Self {
+        Self {
+            number,
+            control: SessionControl::default(),
+            descriptors: Descriptors::default(),
+        }
+    }
+
+    /// Counts the connections of a server, from 0.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What ends the session: for the handler of `quit`.
+    pub fn control(&self) -> &SessionControl {
+        &self.control
+    }
+
+    /// The descriptors that the client has sent: for the handlers of `getfd` and `add-fd`.
+    /// Only a unix socket brings any.
+    pub fn descriptors(&self) -> &Descriptors {
+        &self.descriptors
+    }
+}
+
+/// The two directions of a connection.
+pub(super) enum Transport {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+    Any {
+        reader: Box<dyn AsyncRead + Send + Unpin>,
+        writer: Box<dyn AsyncWrite + Send + Unpin>,
+    },
+}
+
+impl Transport {
+    pub(super) fn any(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        Self::Any {
+            reader: Box::new(reader),
+            writer: Box::new(writer),
+        }
+    }
+
+    fn split(self) -> (Reader, Writer) {
+        match self {
+            Self::Unix(stream) => {
+                let stream = Arc::new(stream);
+                (Reader::Unix(Arc::clone(&stream)), Writer::Unix(stream))
+            }
+            Self::Tcp(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Reader::Any(Box::new(reader)), Writer::Any(Box::new(writer)))
+            }
+            Self::Any { reader, writer } => (Reader::Any(reader), Writer::Any(writer)),
+        }
+    }
+}
+
+enum Reader {
+    Unix(Arc<UnixStream>),
+    Any(Box<dyn AsyncRead + Send + Unpin>),
+}
+
+impl Reader {
+    /// Reads bytes, and the descriptors that come with them. Safe to be cancelled.
+    async fn read(&mut self, buffer: &mut [u8], descriptors: &Descriptors) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => {
+                stream
+                    .async_io(Interest::READABLE, || {
+                        receive(&**stream, buffer, descriptors)
+                    })
+                    .await
+            }
+            Self::Any(reader) => reader.read(buffer).await,
+        }
+    }
+}
+
+enum Writer {
+    Unix(Arc<UnixStream>),
+    Any(Box<dyn AsyncWrite + Send + Unpin>),
+}
+
+impl Writer {
+    /// Writes some bytes. Safe to be cancelled.
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => loop {
+                match stream.try_write(bytes) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        stream.writable().await?;
+                    }
+                    result => return result,
+                }
+            },
+            Self::Any(writer) => {
+                let count = writer.write(bytes).await?;
+                writer.flush().await?;
+                Ok(count)
+            }
+        }
+    }
+
+    /// Ends the connection in an orderly way; the peer may be gone already.
+    async fn close(&mut self) {
+        match self {
+            Self::Unix(stream) => {
+                let _ = rustix::net::shutdown(&**stream, rustix::net::Shutdown::Write);
+            }
+            Self::Any(writer) => {
+                let _ = writer.shutdown().await;
+            }
+        }
+    }
+}
+
+/// Why the task of a session wakes up.
+enum Wake {
+    Read(io::Result<usize>),
+    Written(io::Result<usize>),
+    Completed(CallId, Result<Reply, Error>),
+    Event(EventMessage),
+    Stop,
+}
+
+/// Drives a session until it is over.
+pub(super) async fn serve(
+    transport: Transport,
+    config: SessionConfig,
+    connection: Connection,
+    service: Arc<dyn Service>,
+    runs_inline: Arc<RunsInline>,
+    mut events: mpsc::Receiver<EventMessage>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut session = Session::with_control(config, connection.control.clone());
+    let (mut reader, mut writer) = transport.split();
+    let (completed, mut completions) = mpsc::unbounded_channel();
+    let mut buffer = vec![0; READ_SIZE];
+    let mut pending = 0..0;
+    let mut stopping = false;
+    while !session.is_finished() {
+        let wants_input = session.wants_input() && !stopping;
+        let wake = {
+            let stopped = pin!(stop.wait_for(|stop| *stop));
+            tokio::select! {
+                biased;
+                written = writer.write(session.output()), if !session.output().is_empty() => {
+                    Wake::Written(written)
+                }
+                Some((call, result)) = completions.recv() => Wake::Completed(call, result),
+                Some(event) = events.recv() => Wake::Event(event),
+                _ = stopped, if !stopping => Wake::Stop,
+                read = reader.read(&mut buffer, &connection.descriptors),
+                    if wants_input && pending.is_empty() => Wake::Read(read),
+                else => return,
+            }
+        };
+        match wake {
+            Wake::Read(Ok(0) | Err(_)) => session.end_of_input(),
+            Wake::Read(Ok(count)) => pending = 0..count,
+            // Nobody reads any more, so there is nobody to answer.
+            Wake::Written(Ok(0) | Err(_)) => return,
+            Wake::Written(Ok(count)) => session.consume_output(count),
+            Wake::Completed(call, result) => session.complete(call, result),
+            Wake::Event(event) => session.send_event(&event),
+            Wake::Stop => stopping = true,
+        }
+        let mut input = &buffer[pending.clone()];
+        while let Some(call) = session.advance(&mut input, &*service, &*runs_inline) {
+            run(call, &service, &completed);
+        }
+        pending.start = pending.end - input.len();
+        if stopping && pending.is_empty() {
+            session.end_of_input();
+        }
+    }
+    writer.close().await;
+}
+
+/// Runs a call away from its session.
+fn run(
+    call: Call,
+    service: &Arc<dyn Service>,
+    completed: &mpsc::UnboundedSender<(CallId, Result<Reply, Error>)>,
+) {
+    let id = call.id();
+    let completed = completed.clone();
+    let service = Arc::clone(service);
+    tokio::spawn(async move {
+        let started = if call.is_future() {
+            call.start(&*service)
+        } else {
+            match tokio::task::spawn_blocking(move || call.start(&*service)).await {
+                Ok(started) => started,
+                // Panics are caught inside, so this is the end of the runtime.
+                Err(_) => Started::Done(Err(Error::generic("the server is shutting down"))),
+            }
+        };
+        let result = match started {
+            Started::Done(result) => result,
+            Started::Pending(future) => future.await,
+        };
+        // The session may be gone.
+        let _ = completed.send((id, result));
+    });
+}

@@ -1,0 +1,291 @@
+//! A QMP server on tokio: any number of clients, each with a session of its own.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use qapi_runtime::dispatch::{Command, Service, Table};
+//! use qapi_runtime::server::{ListenAddress, Server};
+//! use qapi_runtime::session::SessionConfig;
+//!
+//! # async fn serve(commands: &'static [Command<()>]) -> std::io::Result<()> {
+//! let server = Server::new(SessionConfig::default(), move |_connection| {
+//!     Arc::new(Table::new(commands, Arc::new(()))) as Arc<dyn Service>
+//! });
+//! server.listen(&ListenAddress::unix("/run/example/qmp.sock")).await?;
+//! // ... until the program ends:
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Handlers run on tokio's threads for blocking work, unless they are declared to run inline
+//! ([`Server::with_inline`]) or are futures. While a handler runs, its session takes no other
+//! in-band command, and no other session is held up. A handler that panics answers with an error.
+//!
+//! Everything must be called inside a tokio runtime with its I/O and time drivers enabled.
+
+mod connection;
+mod listen;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+
+pub use self::connection::Connection;
+use self::connection::{Transport, serve};
+pub use self::listen::{ListenAddress, inherited};
+use crate::dispatch::{CommandInfo, Service};
+use crate::session::{EventLimiter, EventMessage, SessionConfig};
+
+/// Events that may wait for the task of a session; it takes them faster than they come, or they
+/// are dropped.
+const EVENT_QUEUE: usize = 4096;
+
+/// A QMP server. Clones are handles on the same server.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+type MakeService = dyn Fn(&Connection) -> Arc<dyn Service> + Send + Sync;
+type RunsInline = dyn Fn(&CommandInfo) -> bool + Send + Sync;
+
+struct Shared {
+    config: SessionConfig,
+    make_service: Box<MakeService>,
+    runs_inline: Arc<RunsInline>,
+    sessions: Mutex<HashMap<u64, mpsc::Sender<EventMessage>>>,
+    next_session: AtomicU64,
+    limiter: Mutex<EventLimiter>,
+    /// Turns true when the server shuts down.
+    stop: watch::Sender<bool>,
+    /// Held by each task; gone when all have ended.
+    tasks: Mutex<Option<mpsc::Sender<()>>>,
+    all_ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is locked here is never left half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Server {
+    /// A server whose sessions get their services from `make_service`: one service for each, so
+    /// that its handler can hold what belongs to the session.
+    pub fn new(
+        config: SessionConfig,
+        make_service: impl Fn(&Connection) -> Arc<dyn Service> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_inline(config, make_service, |_| false)
+    }
+
+    /// The same with commands that run where their session runs, without a hop to another thread.
+    /// They must not block.
+    pub fn with_inline(
+        config: SessionConfig,
+        make_service: impl Fn(&Connection) -> Arc<dyn Service> + Send + Sync + 'static,
+        runs_inline: impl Fn(&CommandInfo) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let (tasks, all_ended) = mpsc::channel(1);
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                make_service: Box::new(make_service),
+                runs_inline: Arc::new(runs_inline),
+                sessions: Mutex::default(),
+                next_session: AtomicU64::new(0),
+                limiter: Mutex::default(),
+                stop: watch::Sender::new(false),
+                tasks: Mutex::new(Some(tasks)),
+                all_ended: tokio::sync::Mutex::new(all_ended),
+            }),
+        }
+    }
+
+    /// Listens on an address and serves all who connect, until the server shuts down. The actual
+    /// address of a TCP socket is the result, for port 0.
+    ///
+    /// # Errors
+    ///
+    /// What binding the socket refuses.
+    pub async fn listen(&self, address: &ListenAddress) -> io::Result<Option<SocketAddr>> {
+        let listener = listen::bind(address).await?;
+        let local = listener.local_address();
+        self.accept_all(listener);
+        Ok(local)
+    }
+
+    /// Serves a socket that was opened elsewhere: one that listens, or one that is connected.
+    ///
+    /// # Errors
+    ///
+    /// A descriptor that is no such socket.
+    pub fn serve_descriptor(&self, socket: OwnedFd) -> io::Result<()> {
+        match listen::adopt(socket)? {
+            listen::Adopted::Listener(listener) => self.accept_all(listener),
+            listen::Adopted::Transport(transport) => self.spawn(transport),
+        }
+        Ok(())
+    }
+
+    /// Serves one client on standard input and output.
+    pub fn serve_stdio(&self) {
+        self.spawn(Transport::any(tokio::io::stdin(), tokio::io::stdout()));
+    }
+
+    /// Serves one client on any pair of streams.
+    pub fn serve_stream(
+        &self,
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) {
+        self.spawn(Transport::any(reader, writer));
+    }
+
+    fn accept_all(&self, listener: listen::Listener) {
+        let Some(task) = self.task() else {
+            return;
+        };
+        let server = self.clone();
+        let mut stop = self.shared.stop.subscribe();
+        tokio::spawn(async move {
+            let _task = task;
+            loop {
+                let accepted = tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => break,
+                    accepted = listener.accept() => accepted,
+                };
+                match accepted {
+                    Ok(transport) => server.spawn(transport),
+                    // Out of descriptors, most likely: others may end their sessions.
+                    Err(_) => tokio::time::sleep(listen::ACCEPT_PAUSE).await,
+                }
+            }
+        });
+    }
+
+    /// What a task holds while it runs; `None` once the server has shut down.
+    fn task(&self) -> Option<mpsc::Sender<()>> {
+        lock(&self.shared.tasks).clone()
+    }
+
+    fn spawn(&self, transport: Transport) {
+        let Some(task) = self.task() else {
+            return;
+        };
+        let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
+        let number = self.shared.next_session.fetch_add(1, Ordering::Relaxed);
+        let connection = Connection::new(number);
+        let service = (self.shared.make_service)(&connection);
+        lock(&self.shared.sessions).insert(number, events);
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let _task = task;
+            let guard = Registered { shared, number };
+            let shared = &guard.shared;
+            serve(
+                transport,
+                shared.config.clone(),
+                connection,
+                service,
+                Arc::clone(&shared.runs_inline),
+                event_queue,
+                shared.stop.subscribe(),
+            )
+            .await;
+        });
+    }
+
+    /// How many clients are connected.
+    pub fn n_sessions(&self) -> usize {
+        lock(&self.shared.sessions).len()
+    }
+
+    /// Sends an event to all clients that have negotiated; at the rate that QEMU allows.
+    pub fn emit(&self, event: EventMessage) {
+        let now = Instant::now();
+        let (event, pending) = {
+            let mut limiter = lock(&self.shared.limiter);
+            let was_idle = limiter.deadline().is_none();
+            let event = limiter.admit(event, now);
+            (event, was_idle && limiter.deadline().is_some())
+        };
+        if let Some(event) = event {
+            self.shared.broadcast(&event);
+        }
+        if pending {
+            self.send_delayed();
+        }
+    }
+
+    /// Sends delayed events in their time, until none is left.
+    fn send_delayed(&self) {
+        let shared = Arc::downgrade(&self.shared);
+        tokio::spawn(async move {
+            loop {
+                let Some(deadline) = shared
+                    .upgrade()
+                    .and_then(|shared| lock(&shared.limiter).deadline())
+                else {
+                    return;
+                };
+                tokio::time::sleep_until(deadline.into()).await;
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                let due = lock(&shared.limiter).due(Instant::now());
+                for event in &due {
+                    shared.broadcast(event);
+                }
+            }
+        });
+    }
+
+    /// Ends the server: nobody is accepted any more, what clients have sent completely is
+    /// answered and flushed, then their connections are closed. Returns when all is done.
+    ///
+    /// A client that does not read its replies holds this up; give it a time-out of your own.
+    pub async fn shutdown(&self) {
+        self.shared.stop.send_replace(true);
+        lock(&self.shared.tasks).take();
+        let mut all_ended = self.shared.all_ended.lock().await;
+        // Nothing is ever sent: the end of the channel is the end of the last task.
+        while all_ended.recv().await.is_some() {}
+    }
+}
+
+impl Shared {
+    fn broadcast(&self, event: &EventMessage) {
+        for session in lock(&self.sessions).values() {
+            // A full queue means a task that is starved; a closed one a session that ends.
+            let _ = session.try_send(event.clone());
+        }
+    }
+}
+
+/// Keeps a session in the list while its task runs, whatever becomes of the task.
+struct Registered {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        lock(&self.shared.sessions).remove(&self.number);
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("n_sessions", &self.n_sessions())
+            .finish_non_exhaustive()
+    }
+}

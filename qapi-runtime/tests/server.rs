@@ -1,0 +1,231 @@
+//! The server against plain sockets.
+#![cfg(feature = "tokio")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Service, Table};
+use qapi_runtime::server::{Connection, ListenAddress, Server};
+use qapi_runtime::session::{EventMessage, SessionConfig};
+use qapi_runtime::visit::{Compat, Input, Output, Visit};
+use qapi_runtime::{Error, Object};
+use tokio::sync::Semaphore;
+
+/// The state of one session in these tests.
+struct State {
+    connection: Connection,
+    gate: Arc<Semaphore>,
+}
+
+fn getfd(state: &State, input: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
+    Object::read(input)?;
+    let descriptor = state
+        .connection
+        .descriptors()
+        .take()
+        .ok_or_else(|| Error::generic("No file descriptor supplied via SCM_RIGHTS"))?;
+    std::fs::File::from(descriptor)
+        .write_all(b"hello")
+        .map_err(|error| Error::generic(error.to_string()))?;
+    Ok(().write(output)?)
+}
+
+fn quit(state: &State, _: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
+    state.connection.control().quit();
+    Ok(().write(output)?)
+}
+
+fn panics(_: &State, _: &mut Input<'_>, _: &mut Output) -> Result<(), Error> {
+    panic!("on purpose");
+}
+
+fn wait(state: Arc<State>, _: &mut Input<'_>) -> Result<BoxFuture, Error> {
+    Ok(Box::pin(async move {
+        let permit = state.gate.acquire().await;
+        permit
+            .map_err(|error| Error::generic(error.to_string()))?
+            .forget();
+        Ok(Reply::new(&"waited".to_owned(), Compat::ACCEPT)?)
+    }))
+}
+
+fn name(_: &State, _: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
+    Ok(().write(output)?)
+}
+
+const fn row(name: &'static str, call: Handler<State>) -> Command<State> {
+    Command {
+        info: CommandInfo::new(name),
+        call,
+    }
+}
+
+static COMMANDS: [Command<State>; 5] = [
+    row("getfd", Handler::Sync(getfd)),
+    row("panics", Handler::Sync(panics)),
+    row("query-name", Handler::Sync(name)),
+    row("quit", Handler::Sync(quit)),
+    row("wait", Handler::Async(wait)),
+];
+
+fn server(gate: &Arc<Semaphore>) -> Server {
+    let gate = Arc::clone(gate);
+    Server::new(SessionConfig::default(), move |connection| {
+        let state = State {
+            connection: connection.clone(),
+            gate: Arc::clone(&gate),
+        };
+        Arc::new(Table::new(&COMMANDS, Arc::new(state))) as Arc<dyn Service>
+    })
+}
+
+struct Client {
+    reader: BufReader<UnixStream>,
+}
+
+impl Client {
+    fn connect(path: &std::path::Path) -> Self {
+        let stream = UnixStream::connect(path).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let mut client = Self {
+            reader: BufReader::new(stream),
+        };
+        assert!(client.line().starts_with(r#"{"QMP": "#));
+        client.send(r#"{"execute": "qmp_capabilities"}"#);
+        assert_eq!(client.line(), r#"{"return": {}}"#);
+        client
+    }
+
+    fn send(&mut self, text: &str) {
+        self.reader.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The next line, or nothing at the end.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+}
+
+#[test]
+fn clients_are_served_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    let server = server(&gate);
+    runtime
+        .block_on(server.listen(&ListenAddress::unix_with_mode(&path, 0o600)))
+        .unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let mut waiting = Client::connect(&path);
+    waiting.send(r#"{"execute": "wait", "id": 1} {"execute": "query-name", "id": 2}"#);
+    let mut other = Client::connect(&path);
+    other.send(r#"{"execute": "panics", "id": 3}"#);
+    assert_eq!(
+        other.line(),
+        r#"{"id": 3, "error": {"class": "GenericError", "desc": "internal error while executing command 'panics'"}}"#
+    );
+    other.send(r#"{"execute": "query-name", "id": 4}"#);
+    assert_eq!(other.line(), r#"{"return": {}, "id": 4}"#);
+
+    server.emit(EventMessage::new("STOP", None, SystemTime::UNIX_EPOCH));
+    let event = r#"{"timestamp": {"seconds": 0, "microseconds": 0}, "event": "STOP"}"#;
+    assert_eq!(other.line(), event);
+    assert_eq!(waiting.line(), event);
+
+    other.send(r#"{"execute": "quit"} {"execute": "query-name"}"#);
+    assert_eq!(other.line(), r#"{"return": {}}"#);
+    assert_eq!(other.line(), "", "closed after the reply");
+
+    // What was sent before the shutdown is answered in full.
+    let done = std::thread::spawn({
+        let handle = runtime.handle().clone();
+        let server = server.clone();
+        move || handle.block_on(server.shutdown())
+    });
+    gate.add_permits(1);
+    assert_eq!(waiting.line(), r#"{"return": "waited", "id": 1}"#);
+    assert_eq!(waiting.line(), r#"{"return": {}, "id": 2}"#);
+    assert_eq!(waiting.line(), "");
+    done.join().unwrap();
+    assert_eq!(server.n_sessions(), 0);
+}
+
+#[test]
+fn descriptors_reach_the_handler() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    let mut client = Client::connect(&path);
+    client.send(r#"{"execute": "getfd"}"#);
+    assert!(client.line().contains("No file descriptor supplied"));
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
+    let descriptors = [std::os::fd::AsFd::as_fd(&writer)];
+    assert!(ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors)));
+    rustix::net::sendmsg(
+        client.reader.get_ref(),
+        &[std::io::IoSlice::new(br#"{"execute": "getfd"}"#)],
+        &mut ancillary,
+        rustix::net::SendFlags::empty(),
+    )
+    .unwrap();
+    assert_eq!(client.line(), r#"{"return": {}}"#);
+    drop(writer);
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "hello");
+}
+
+#[test]
+fn a_slow_reader_loses_no_reply() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    let mut client = Client::connect(&path);
+    let mut writer = client.reader.get_ref().try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        let padding = "x".repeat(1000);
+        for index in 0..20_000 {
+            let request = format!(r#"{{"execute": "query-name", "id": [{index}, "{padding}"]}}"#);
+            writer.write_all(request.as_bytes()).unwrap();
+        }
+    });
+    for index in 0..20_000 {
+        let expected = format!(r#"{{"return": {{}}, "id": [{index}, "#);
+        assert!(client.line().starts_with(&expected));
+    }
+    sender.join().unwrap();
+}
+
+#[test]
+fn tcp_without_a_host_is_loopback() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    let address = runtime
+        .block_on(server.listen(&ListenAddress::Tcp(":0".to_owned())))
+        .unwrap()
+        .unwrap();
+    assert!(address.ip().is_loopback());
+    let stream = std::net::TcpStream::connect(address).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    assert!(line.starts_with(r#"{"QMP": "#));
+}
