@@ -208,10 +208,21 @@ impl<'a> Finisher<'a> {
             span: node.span,
             name_span: node.name_span,
             module,
-            condition: node.condition.clone(),
+            condition: self.condition(node),
             features: features(&node.features),
             doc: self.doc_ids.get(&id).copied(),
         }
+    }
+
+    /// An array is there when its element is.
+    fn condition(&self, node: &Node) -> Condition {
+        let owner = match &node.kind {
+            NodeKind::Array(element) => self.graph.names.get(&element.name),
+            _ => None,
+        };
+        owner
+            .map_or(&node.condition, |id| &self.graph.nodes[*id].condition)
+            .clone()
     }
 
     fn type_kind(&self, id: NodeId, node: &Node) -> Option<TypeKind> {

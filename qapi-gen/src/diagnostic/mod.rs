@@ -167,6 +167,12 @@ pub struct LintLevels {
 }
 
 impl LintLevels {
+    /// No lint is reported until it is set.
+    #[must_use]
+    pub fn allow_all() -> Self {
+        Self { set: Lint::ALL.iter().map(|lint| (*lint, Level::Allow)).collect() }
+    }
+
     /// Sets the level of `lint`; a later call wins.
     pub fn set(&mut self, lint: Lint, level: Level) {
         self.set.insert(lint, level);

@@ -4,6 +4,7 @@
 
 mod check;
 mod dump;
+mod introspect;
 mod schema;
 
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ enum Command {
     Check(check::Args),
     /// Print the checked schema as text, in the form of the reference test suite.
     Dump(dump::Args),
+    /// Print what query-qmp-schema returns: the wire interface as one JSON array.
+    Introspect(introspect::Args),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Introspect(args) => introspect::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "qapi-gen", &mut script);

@@ -1,6 +1,7 @@
 //! What all commands share: reading a schema, printing its diagnostics.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -8,6 +9,7 @@ use qapi_gen::check::{Checked, load};
 use qapi_gen::diagnostic::{
     Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
+use qapi_gen::ir::Configuration;
 use qapi_gen::loader::FileLoader;
 use qapi_gen::source::SourceMap;
 
@@ -27,8 +29,7 @@ pub(crate) struct LintArgs {
 
 impl LintArgs {
     /// The levels: the strictest option wins where a lint is named more than once.
-    pub(crate) fn levels(&self) -> LintLevels {
-        let mut levels = LintLevels::default();
+    fn levels(&self, mut levels: LintLevels) -> LintLevels {
         let lists = [
             (&self.allow, Level::Allow),
             (&self.warn, Level::Warn),
@@ -40,6 +41,38 @@ impl LintArgs {
             }
         }
         levels
+    }
+}
+
+/// Which conditions hold.
+#[derive(Args)]
+pub(crate) struct ConfigArgs {
+    /// A file that says which conditions hold, in the form of Kconfig: `NAME=y` or
+    /// `# NAME is not set`.
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// A condition that holds: NAME, or NAME=n for one that does not.
+    #[arg(short = 'D', value_name = "NAME[=y|n]")]
+    define: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// What the options say; `-D` wins over files. A name that no option mentions stays open.
+    pub(crate) fn read(&self) -> io::Result<Configuration> {
+        let mut configuration = Configuration::new();
+        for path in &self.config {
+            let in_file =
+                |reason: String| io::Error::other(format!("{}: {reason}", path.display()));
+            let text = std::fs::read_to_string(path).map_err(|error| in_file(error.to_string()))?;
+            configuration
+                .read(&text)
+                .map_err(|error| in_file(error.to_string()))?;
+        }
+        for define in &self.define {
+            let (name, value) = define.split_once('=').unwrap_or((define, "y"));
+            configuration.set(name, value != "n");
+        }
+        Ok(configuration)
     }
 }
 
@@ -56,7 +89,13 @@ pub(crate) enum MessageFormat {
 
 /// Reads and checks the schema at `path`.
 pub(crate) fn read(path: &str, lints: &LintArgs) -> Checked {
-    load(path, &FileLoader, lints.levels())
+    load(path, &FileLoader, lints.levels(LintLevels::default()))
+}
+
+/// Reads the schema at `path` to make something of it. Rules of style are for `check`: here they
+/// do not hold unless an option asks for them.
+pub(crate) fn read_for_output(path: &str, lints: &LintArgs) -> Checked {
+    load(path, &FileLoader, lints.levels(LintLevels::allow_all()))
 }
 
 /// Prints every diagnostic of `report` to standard error.

@@ -1,0 +1,53 @@
+//! `qapi-gen introspect`
+
+use std::io;
+use std::process::ExitCode;
+
+use qapi_gen::backend::introspect::{Options, introspect};
+
+use super::schema::{ConfigArgs, LintArgs, MessageFormat, print, print_report, read_for_output};
+
+/// Arguments of `introspect`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The main file of the schema.
+    #[arg(value_name = "SCHEMA")]
+    schema: String,
+    /// Show the names of types, and types that nothing uses.
+    #[arg(long)]
+    unmask: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    lints: LintArgs,
+}
+
+pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
+    let configuration = args.config.read()?;
+    let checked = read_for_output(&args.schema, &args.lints);
+    print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
+    let Some(schema) = &checked.schema else {
+        return Ok(ExitCode::FAILURE);
+    };
+    match introspect(
+        schema,
+        &configuration,
+        Options {
+            unmask: args.unmask,
+        },
+    ) {
+        Ok(mut array) => {
+            array.push('\n');
+            print(array.as_bytes())
+        }
+        Err(open) => {
+            if let Some(span) = open.span {
+                let file = checked.sources.file(checked.sources.file_of(span));
+                let line = checked.sources.position(span).line;
+                anstream::eprint!("{}:{line}: ", file.name());
+            }
+            anstream::eprintln!("{open}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
