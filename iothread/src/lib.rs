@@ -91,6 +91,15 @@
 //! poll-max-ns. It does so only while every file descriptor on it has a poll callback, since others would be late.
 //! All [`Parameter`]s may be changed while the thread runs.
 #![deny(missing_docs)]
+#![cfg_attr(
+    loom,
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "the models use the parts that synchronise, and nothing else is built then"
+    )
+)]
 
 #[cfg(not(loom))]
 mod context;

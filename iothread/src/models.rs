@@ -237,3 +237,40 @@ fn a_stopping_loop_waits_for_announced_deliveries() {
         assert_eq!(inbox.expect_delivery(), Err(Closed));
     });
 }
+
+#[test]
+fn who_holds_a_thread_finds_it_running_to_the_last_release() {
+    loom::model(|| {
+        let holders = Arc::new(Holders::new());
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let stop = Arc::new(AtomicBool::new(false));
+        let end_if = |released: Released, inbox: &Inbox<u32>, stop: &AtomicBool| match released {
+            Released::EndThread => {
+                stop.store(true, Ordering::Release);
+                inbox.notifier().notify();
+            }
+            Released::StillWanted => {}
+        };
+        let (taking, pushing, flag) = (Arc::clone(&holders), Arc::clone(&inbox), Arc::clone(&stop));
+        let holder = thread::spawn(move || match taking.record_guard(holder::monitor("m")) {
+            Ok((_, key)) => {
+                // Not refused, whatever the others do.
+                pushing.push(1).unwrap();
+                end_if(taking.release_guard(key), &pushing, &flag);
+                true
+            }
+            Err(error) => {
+                assert_eq!(error, RecordError::Closed);
+                false
+            }
+        });
+        let (leaving, ending, flag) = (Arc::clone(&holders), Arc::clone(&inbox), Arc::clone(&stop));
+        let owner = thread::spawn(move || end_if(leaving.abandon(), &ending, &flag));
+        // Ends in every interleaving, since either the holder or the owner is the last.
+        let items = run_to_end(&inbox, &stop);
+        let held = holder.join().unwrap();
+        owner.join().unwrap();
+        assert_eq!(items.len(), usize::from(held));
+        assert_eq!(inbox.push(2), Err(Closed));
+    });
+}

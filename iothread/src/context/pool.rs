@@ -177,6 +177,10 @@ impl Core {
         }
         state.n_idle -= 1;
         state.n_workers -= 1;
+        if !state.queue.is_empty() {
+            // Whoever woke this worker meant another one, then.
+            self.pool.changed.notify_one();
+        }
     }
 
     /// Ends all workers; there is no work left.

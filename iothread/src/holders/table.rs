@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
 
 use super::{Attachment, HolderKind, identity};
 use crate::slab::{Key, Slab};
@@ -43,6 +43,11 @@ impl Entry {
     fn identity(&self) -> Option<(HolderKind, &str)> {
         identity(self.record.holder()?).ok()
     }
+}
+
+/// Equal holders have equal hashes; the kind may be left to the comparison, since names rarely meet across kinds.
+fn hash(hasher: &DefaultHashBuilder, identity: Option<(HolderKind, &str)>) -> u64 {
+    hasher.hash_one(identity.map_or("", |(_, name)| name))
 }
 
 impl Table {
@@ -89,16 +94,17 @@ impl Table {
             hasher,
             ..
         } = self;
-        let hash_of = |index: &u32| hasher.hash_one(entries.at(*index).and_then(Entry::identity));
-        let identity = entries.at(index).and_then(Entry::identity);
-        let hash = hasher.hash_one(identity);
-        let equal = named.find_mut(hash, |other| {
-            entries.at(*other).and_then(Entry::identity) == identity
-        });
-        let older_equal = match equal {
-            Some(head) => Some(std::mem::replace(head, index)),
-            None => {
-                named.insert_unique(hash, index, hash_of);
+        let identity_of = |index: u32| entries.at(index).and_then(Entry::identity);
+        let identity = identity_of(index);
+        let entry = named.entry(
+            hash(hasher, identity),
+            |other| identity_of(*other) == identity,
+            |other| hash(hasher, identity_of(*other)),
+        );
+        let older_equal = match entry {
+            hash_table::Entry::Occupied(mut head) => Some(std::mem::replace(head.get_mut(), index)),
+            hash_table::Entry::Vacant(place) => {
+                place.insert(index);
                 None
             }
         };
@@ -122,7 +128,7 @@ impl Table {
 
     /// Removes the most recent named entry that is equal.
     pub(super) fn remove_named(&mut self, kind: HolderKind, name: &str) -> Option<Arc<Attachment>> {
-        let hash = self.hasher.hash_one(Some((kind, name)));
+        let hash = hash(&self.hasher, Some((kind, name)));
         let entries = &self.entries;
         let found = self.named.find_entry(hash, |index| {
             entries.at(*index).and_then(Entry::identity) == Some((kind, name))
