@@ -1,0 +1,196 @@
+//! File descriptors and their handlers.
+
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use iothread::{FdDispatch, FdHandler, Interest};
+
+use crate::fixture::{block, held, pair, read_byte, thread};
+
+#[test]
+fn readable_callback_is_called_again_while_data_is_left() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (near, mut far) = pair();
+    let (sent, bytes) = channel();
+    let _watch = context
+        .watch(near)
+        .on_readable(move |stream, _| sent.send(read_byte(stream)).unwrap())
+        .register()
+        .unwrap();
+    far.write_all(b"xyz").unwrap();
+    let received: Vec<_> = bytes.iter().take(3).collect();
+    assert_eq!(received, b"xyz");
+}
+
+#[test]
+fn a_hang_up_is_told_to_whoever_watches() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (near, far) = pair();
+    let (sent, gone) = channel();
+    let _watch = context
+        .watch(near)
+        .on_readable(move |mut stream, dispatch| {
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+            sent.send(()).unwrap();
+            dispatch.remove();
+        })
+        .register()
+        .unwrap();
+    drop(far);
+    gone.recv().unwrap();
+    // The callback, and with it the sender, is gone.
+    assert!(gone.recv().is_err());
+}
+
+/// Sends 'r' or 'w' for each callback.
+struct Toggle {
+    sent: Sender<char>,
+}
+
+impl FdHandler for Toggle {
+    fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {
+        self.sent.send('r').expect("the host has room for it");
+        dispatch
+            .set_interest(Interest::WRITE)
+            .expect("the host has room for it");
+    }
+
+    fn writable(&mut self, dispatch: &mut FdDispatch<'_>) {
+        self.sent.send('w').expect("the host has room for it");
+        dispatch
+            .set_interest(Interest::NONE)
+            .expect("the host has room for it");
+    }
+}
+
+#[test]
+fn interest_can_be_changed_by_the_handler_and_from_outside() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (near, mut far) = pair();
+    let (sent, calls) = channel();
+    let watch = context
+        .add_fd(near, Interest::READ, Toggle { sent })
+        .unwrap();
+    far.write_all(b"x").unwrap();
+    assert_eq!(calls.recv().unwrap(), 'r');
+    assert_eq!(calls.recv().unwrap(), 'w');
+    context.synchronize().unwrap();
+    assert_eq!(watch.interest(), Interest::NONE);
+    watch.set_interest(Interest::READ).unwrap();
+    assert_eq!(calls.recv().unwrap(), 'r');
+    assert_eq!(calls.recv().unwrap(), 'w');
+}
+
+#[test]
+fn a_hang_up_that_nobody_watches_for_does_not_spin() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (near, far) = pair();
+    struct Nothing;
+    impl FdHandler for Nothing {}
+    let _watch = context.add_fd(near, Interest::NONE, Nothing).unwrap();
+    drop(far);
+    context.synchronize().unwrap();
+    let before = context.stats().iterations;
+    context.synchronize().unwrap();
+    context.synchronize().unwrap();
+    assert!(context.stats().iterations - before <= 4);
+}
+
+#[test]
+fn one_handler_removes_another_that_is_ready_too() {
+    let io0 = thread("io0");
+    let context = Arc::new(held(&io0));
+    let (a, mut a_far) = pair();
+    let (b, mut b_far) = pair();
+    let watches: Arc<Mutex<Vec<_>>> = Arc::default();
+    let calls = Arc::new(AtomicUsize::new(0));
+    // Both become ready while the thread is busy, so one iteration sees both.
+    let blocked = block(&context);
+    for stream in [a, b] {
+        let (watches, calls) = (Arc::clone(&watches), Arc::clone(&calls));
+        let all = Arc::clone(&watches);
+        let watch = context
+            .watch(stream)
+            .on_readable(move |_, _| {
+                calls.fetch_add(1, Ordering::SeqCst);
+                // Itself and the other one.
+                all.lock().unwrap().clear();
+            })
+            .register()
+            .unwrap();
+        watches.lock().unwrap().push(watch);
+    }
+    a_far.write_all(b"x").unwrap();
+    b_far.write_all(b"x").unwrap();
+    blocked.send(()).unwrap();
+    context.synchronize().unwrap();
+    context.synchronize().unwrap();
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    assert_eq!(context.stats().fds, 0);
+}
+
+#[test]
+fn a_removed_watch_closes_its_file_descriptor() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (near, mut far) = pair();
+    let watch = context
+        .watch(near)
+        .on_readable(|_, _| {})
+        .register()
+        .unwrap();
+    watch.remove();
+    assert_eq!(far.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn releasing_the_holder_ends_its_handlers_and_spares_others() {
+    let io0 = thread("io0");
+    let first = held(&io0);
+    let second = held(&io0);
+    let (near, mut far) = pair();
+    let (near2, mut far2) = pair();
+    let _watch = first
+        .watch(near)
+        .on_readable(|_, _| panic!("called for a holder that is gone"))
+        .register()
+        .unwrap();
+    let (sent, bytes) = channel();
+    let _watch2 = second
+        .watch(near2)
+        .on_readable(move |stream, _| sent.send(read_byte(stream)).unwrap())
+        .register()
+        .unwrap();
+    let bh = first.bottom_half(|_| panic!("as above")).unwrap();
+    drop(first);
+    bh.schedule();
+    // The handle has kept the file descriptor.
+    far.write_all(b"x").unwrap();
+    far2.write_all(b"y").unwrap();
+    assert_eq!(bytes.recv().unwrap(), b'y');
+    second.synchronize().unwrap();
+    assert_eq!(io0.stats().panics, 0);
+    assert_eq!(io0.stats().fds, 1);
+}
+
+#[test]
+fn a_file_descriptor_is_watched_once() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (near, _far) = pair();
+    let near = Arc::new(near);
+    let watch = context
+        .watch(Arc::clone(&near))
+        .on_readable(|_, _| {})
+        .register();
+    let second = context.watch(near).on_readable(|_, _| {}).register();
+    assert!(watch.is_ok());
+    assert!(second.is_err());
+    assert_eq!(context.stats().fds, 1);
+}

@@ -1,0 +1,51 @@
+//! What most tests begin with.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Sender, channel};
+
+use iothread::{HeldAioContext, IoThread, Registry, holder};
+
+/// A thread in a registry of its own.
+pub(crate) fn thread(id: &str) -> IoThread {
+    IoThread::builder(id)
+        .registry(&Registry::new())
+        .spawn()
+        .expect("the host has room for it")
+}
+
+/// Its context, held by a device.
+pub(crate) fn held(thread: &IoThread) -> HeldAioContext {
+    thread
+        .get_aio_context(holder::qom_object("/machine/d"))
+        .expect("the host has room for it")
+}
+
+/// Two ends of a socket; the first one does not block.
+pub(crate) fn pair() -> (UnixStream, UnixStream) {
+    let (a, b) = UnixStream::pair().expect("the host has room for it");
+    a.set_nonblocking(true).expect("the host has room for it");
+    (a, b)
+}
+
+/// Keeps the context's thread busy until the sender is used.
+pub(crate) fn block(context: &HeldAioContext) -> Sender<()> {
+    let (go, wait) = channel();
+    let (begun, begins) = channel();
+    context
+        .post(move |_| {
+            begun.send(()).expect("the test waits");
+            wait.recv().expect("the test goes on");
+        })
+        .expect("a context that is held");
+    begins.recv().expect("the closure runs");
+    go
+}
+
+pub(crate) fn read_byte(mut stream: &UnixStream) -> u8 {
+    let mut byte = [0];
+    stream
+        .read_exact(&mut byte)
+        .expect("the host has room for it");
+    byte[0]
+}

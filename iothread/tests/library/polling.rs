@@ -1,0 +1,95 @@
+//! When a loop polls.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+
+use iothread::{FdDispatch, FdHandler, Interest, IoThread, Parameter, Registry};
+
+use crate::fixture::{held, pair};
+
+/// Work is found in a flag; the file descriptor is only there to wake a loop that sleeps.
+struct Flagged {
+    work: Arc<AtomicBool>,
+    sent: Sender<()>,
+}
+
+impl FdHandler for Flagged {
+    fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {
+        let _ = rustix::io::read(dispatch.fd(), &mut [0; 8]);
+        self.poll_ready(dispatch);
+    }
+
+    fn can_poll(&self) -> bool {
+        true
+    }
+
+    fn poll(&mut self, _: &mut FdDispatch<'_>) -> bool {
+        self.work.load(Ordering::SeqCst)
+    }
+
+    fn poll_ready(&mut self, _: &mut FdDispatch<'_>) {
+        if self.work.swap(false, Ordering::SeqCst) {
+            self.sent.send(()).expect("the host has room for it");
+        }
+    }
+}
+
+#[test]
+fn a_loop_learns_to_poll_and_forgets_it_when_told() {
+    let io0 = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .poll_max_ns(1_000_000_000)
+        .poll_weight(0)
+        .spawn()
+        .unwrap();
+    let context = held(&io0);
+    let (near, mut far) = pair();
+    let work = Arc::new(AtomicBool::new(false));
+    let (sent, done) = channel();
+    let handler = Flagged {
+        work: Arc::clone(&work),
+        sent,
+    };
+    let _watch = context.add_fd(near, Interest::READ, handler).unwrap();
+    // Each event comes through the file descriptor as well, so a loop that sleeps sees it, too.
+    while context.stats().successful_polls < 3 {
+        work.store(true, Ordering::SeqCst);
+        far.write_all(b"x").unwrap();
+        done.recv().unwrap();
+    }
+    assert!(context.stats().poll_time.as_nanos() > 0);
+    io0.set_parameter(Parameter::PollMaxNs, 0).unwrap();
+    context.synchronize().unwrap();
+    context.synchronize().unwrap();
+    assert_eq!(context.stats().poll_time.as_nanos(), 0);
+    let polls = context.stats().polls;
+    for _ in 0..10 {
+        context.synchronize().unwrap();
+    }
+    assert_eq!(context.stats().polls, polls);
+}
+
+#[test]
+fn a_loop_with_a_handler_that_cannot_be_polled_does_not_poll() {
+    let io0 = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .poll_max_ns(1_000_000_000)
+        .poll_weight(0)
+        .spawn()
+        .unwrap();
+    let context = held(&io0);
+    let (near, _far) = pair();
+    let _watch = context
+        .watch(near)
+        .on_readable(|_, _| {})
+        .register()
+        .unwrap();
+    context.synchronize().unwrap();
+    let polls = context.stats().polls;
+    for _ in 0..20 {
+        context.synchronize().unwrap();
+    }
+    assert_eq!(context.stats().polls, polls);
+}
