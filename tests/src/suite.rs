@@ -1,0 +1,82 @@
+//! Tests that need tools.
+
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Something outside the workspace that a test needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// A Python that has qemu.qmp; `cargo xtask test` makes one and names it in `QMP_PYTHON`.
+    QemuQmp,
+    /// The reference material beside the workspace.
+    Shared,
+    /// A program on the `PATH`.
+    Program(&'static str),
+}
+
+impl Tool {
+    /// Where it is.
+    #[must_use]
+    pub fn find(self) -> Option<PathBuf> {
+        match self {
+            Self::QemuQmp => std::env::var_os("QMP_PYTHON").map(PathBuf::from),
+            Self::Shared => {
+                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+                folder.join("qemu").is_dir().then_some(folder)
+            }
+            Self::Program(name) => {
+                let path = std::env::var_os("PATH")?;
+                std::env::split_paths(&path)
+                    .map(|folder| folder.join(name))
+                    .find(|it| it.is_file())
+            }
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::QemuQmp => "Python's qemu.qmp",
+            Self::Shared => "the reference material in ../shared",
+            Self::Program(name) => name,
+        }
+    }
+}
+
+/// A list of tests. One whose tool is absent says so in a line and counts as ignored.
+#[derive(Default)]
+pub struct Suite {
+    trials: Vec<Trial>,
+}
+
+impl Suite {
+    /// No tests.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a test that needs `tool` and is given its path.
+    #[must_use]
+    pub fn with(
+        mut self,
+        name: &str,
+        tool: Tool,
+        test: impl FnOnce(&Path) -> Result<(), Failed> + Send + 'static,
+    ) -> Self {
+        let found = tool.find();
+        if found.is_none() {
+            println!("skipped: {name}: {} is not here", tool.describe());
+        }
+        let is_absent = found.is_none();
+        let run = move || test(&found.unwrap_or_default());
+        self.trials
+            .push(Trial::test(name, run).with_ignored_flag(is_absent));
+        self
+    }
+
+    /// Runs the tests as the command line says, and ends the program.
+    pub fn run(self) -> ! {
+        libtest_mimic::run(&Arguments::from_args(), self.trials).exit()
+    }
+}
