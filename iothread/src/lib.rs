@@ -101,6 +101,7 @@
     )
 )]
 
+mod cell;
 #[cfg(not(loom))]
 mod context;
 mod event;
@@ -118,6 +119,7 @@ mod parameters;
 pub mod qapi;
 #[cfg(not(loom))]
 mod registry;
+mod schedule;
 #[cfg(all(feature = "signal", not(loom)))]
 mod signal;
 mod slab;

@@ -5,9 +5,11 @@
 
 use loom::thread;
 
+use crate::cell::CallbackCell;
 use crate::holder;
 use crate::holders::{Attachment, CloseError, Holders, RecordError, Registration, Released};
 use crate::inbox::{Closed, Inbox};
+use crate::schedule::{Schedule, Urgency};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
 
 #[test]
@@ -272,5 +274,110 @@ fn who_holds_a_thread_finds_it_running_to_the_last_release() {
         owner.join().unwrap();
         assert_eq!(items.len(), usize::from(held));
         assert_eq!(inbox.push(2), Err(Closed));
+    });
+}
+
+#[test]
+fn a_bottom_half_runs_after_it_was_scheduled() {
+    loom::model(|| {
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let schedule = Arc::new(Schedule::new());
+        // Each scheduler raises the wish before it schedules; the last run must have seen all of them.
+        let wishes = Arc::new(AtomicUsize::new(0));
+        let schedulers = [(); 2].map(|()| {
+            let (inbox, schedule) = (Arc::clone(&inbox), Arc::clone(&schedule));
+            let wishes = Arc::clone(&wishes);
+            thread::spawn(move || {
+                wishes.fetch_add(1, Ordering::Relaxed);
+                if schedule.schedule(Urgency::Soon) {
+                    inbox.push(()).unwrap();
+                }
+            })
+        });
+        let mut seen = 0;
+        let mut runs = 0;
+        let mut entries = Vec::new();
+        while seen < 2 {
+            wait(&inbox);
+            inbox.take_into(&mut entries);
+            for () in entries.drain(..) {
+                // Nobody cancels, so each entry stands for a run.
+                assert!(schedule.begin(Urgency::Soon));
+                seen = wishes.load(Ordering::Relaxed);
+                runs += 1;
+            }
+        }
+        assert!(runs <= 2);
+        for scheduler in schedulers {
+            scheduler.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_cancelled_bottom_half_leaves_no_entry_behind() {
+    loom::model(|| {
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let schedule = Arc::new(Schedule::new());
+        let (queue, scheduled) = (Arc::clone(&inbox), Arc::clone(&schedule));
+        let scheduler = thread::spawn(move || {
+            if scheduled.schedule(Urgency::Soon) {
+                queue.push(()).unwrap();
+            }
+        });
+        let cancelled = Arc::clone(&schedule);
+        let canceller = thread::spawn(move || cancelled.cancel());
+        let mut entries = Vec::new();
+        while entries.is_empty() {
+            wait(&inbox);
+            inbox.take_into(&mut entries);
+        }
+        // Runs or not, by who came first; afterwards it can be scheduled anew.
+        schedule.begin(Urgency::Soon);
+        scheduler.join().unwrap();
+        canceller.join().unwrap();
+        assert!(!schedule.is_scheduled());
+        assert!(schedule.schedule(Urgency::Soon));
+    });
+}
+
+/// A callback that counts its runs, and its end.
+struct Counted {
+    runs: Arc<AtomicUsize>,
+    ends: Arc<AtomicUsize>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.ends.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+#[test]
+fn a_removed_callback_is_dropped_once_and_does_not_start_again() {
+    loom::model(|| {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let ends = Arc::new(AtomicUsize::new(0));
+        let cell = Arc::new(CallbackCell::new(Box::new(Counted {
+            runs: Arc::clone(&runs),
+            ends: Arc::clone(&ends),
+        })));
+        let removers = [(); 2].map(|()| {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || drop(cell.remove()))
+        });
+        // The loop's part, for two events.
+        for _ in 0..2 {
+            if let Some(callback) = cell.take() {
+                callback.runs.fetch_add(1, Ordering::AcqRel);
+                drop(cell.put_back(callback));
+            }
+        }
+        for remover in removers {
+            remover.join().unwrap();
+        }
+        assert!(runs.load(Ordering::Acquire) <= 2);
+        assert_eq!(ends.load(Ordering::Acquire), 1);
+        assert!(cell.take().is_none());
     });
 }

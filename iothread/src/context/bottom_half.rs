@@ -3,21 +3,13 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use super::cell::CallbackCell;
 use super::core::Job;
 use super::{AioContext, CallbackKind, ContextError, Dispatch};
+use crate::cell::CallbackCell;
 use crate::holders::Registration;
+use crate::schedule::{Schedule, Urgency};
 use crate::slab::Key;
-use crate::sync::{Arc, AtomicU8, OnceLock, Ordering};
-
-/// The callback is to run.
-const SCHEDULED: u8 = 1;
-/// The inbox or the loop has an entry for it.
-const QUEUED: u8 = 2;
-/// The callback is to run when there is an occasion.
-const IDLE: u8 = 4;
-/// As `QUEUED`, among the idle ones.
-const IDLE_QUEUED: u8 = 8;
+use crate::sync::{Arc, OnceLock};
 
 type Callback = dyn FnMut(&mut BhDispatch<'_>) + Send;
 
@@ -33,7 +25,7 @@ pub struct BottomHalf {
 pub(super) struct Bh {
     context: AioContext,
     callback: CallbackCell<Callback>,
-    state: AtomicU8,
+    schedule: Schedule,
     key: OnceLock<Key>,
 }
 
@@ -50,7 +42,7 @@ impl AioContext {
         let bh = Arc::new(Bh {
             context: self.share(),
             callback: CallbackCell::new(Box::new(callback)),
-            state: AtomicU8::new(0),
+            schedule: Schedule::new(),
             key: OnceLock::new(),
         });
         let key = self
@@ -66,24 +58,22 @@ impl AioContext {
 impl BottomHalf {
     /// Lets the callback run in the loop's next iteration. While one run is due, another is not added.
     pub fn schedule(&self) {
-        self.bh.schedule();
+        self.bh.schedule(Urgency::Soon);
     }
 
     /// Lets the callback run with the loop's next iteration, or after 10 milliseconds when there is none.
     pub fn schedule_idle(&self) {
-        self.bh.schedule_idle();
+        self.bh.schedule(Urgency::Idle);
     }
 
     /// Takes the scheduling back. A callback that is running is not interrupted.
     pub fn cancel(&self) {
-        self.bh
-            .state
-            .fetch_and(!(SCHEDULED | IDLE), Ordering::AcqRel);
+        self.bh.schedule.cancel();
     }
 
     /// Whether a run is due.
     pub fn is_scheduled(&self) -> bool {
-        self.bh.state.load(Ordering::Acquire) & (SCHEDULED | IDLE) != 0
+        self.bh.schedule.is_scheduled()
     }
 
     /// Something that can schedule the bottom half from elsewhere, but does not keep it.
@@ -118,12 +108,12 @@ pub struct BhScheduler {
 impl BhScheduler {
     /// As [`BottomHalf::schedule`].
     pub fn schedule(&self) {
-        self.bh.schedule();
+        self.bh.schedule(Urgency::Soon);
     }
 
     /// As [`BottomHalf::schedule_idle`].
     pub fn schedule_idle(&self) {
-        self.bh.schedule_idle();
+        self.bh.schedule(Urgency::Idle);
     }
 }
 
@@ -144,12 +134,12 @@ pub struct BhDispatch<'a> {
 impl BhDispatch<'_> {
     /// Lets the callback run once more, in the next iteration.
     pub fn schedule(&self) {
-        self.bh.schedule();
+        self.bh.schedule(Urgency::Soon);
     }
 
     /// As [`BottomHalf::schedule_idle`].
     pub fn schedule_idle(&self) {
-        self.bh.schedule_idle();
+        self.bh.schedule(Urgency::Idle);
     }
 }
 
@@ -168,47 +158,20 @@ impl<'a> DerefMut for BhDispatch<'a> {
 }
 
 impl Bh {
-    fn schedule(self: &Arc<Self>) {
-        if self.context.attachment().is_released() {
+    fn schedule(self: &Arc<Self>, urgency: Urgency) {
+        if self.context.attachment().is_released() || !self.schedule.schedule(urgency) {
             return;
         }
-        let before = self.state.fetch_or(SCHEDULED | QUEUED, Ordering::AcqRel);
-        if before & QUEUED == 0 {
-            // A loop that has ended runs nothing more, and its users' callbacks are gone.
-            let _ = self.context.core().push(Job::BottomHalf(Arc::clone(self)));
-        }
-    }
-
-    fn schedule_idle(self: &Arc<Self>) {
-        if self.context.attachment().is_released() {
-            return;
-        }
-        let before = self.state.fetch_or(IDLE | IDLE_QUEUED, Ordering::AcqRel);
-        if before & IDLE_QUEUED == 0 {
-            // As in `schedule`.
-            let _ = self
-                .context
-                .core()
-                .push(Job::IdleBottomHalf(Arc::clone(self)));
-        }
+        // A loop that has ended runs nothing more, and its users' callbacks are gone.
+        let _ = self
+            .context
+            .core()
+            .push(Job::BottomHalf(Arc::clone(self), urgency));
     }
 
     /// Runs the callback if that is still wanted. Only the loop's thread calls this, for each entry once.
-    pub(super) fn dispatch(self: &Arc<Self>) {
-        let before = self
-            .state
-            .fetch_and(!(SCHEDULED | QUEUED), Ordering::AcqRel);
-        if before & SCHEDULED != 0 {
-            self.run();
-        }
-    }
-
-    /// As [`dispatch`](Self::dispatch), for an idle entry.
-    pub(super) fn dispatch_idle(self: &Arc<Self>) {
-        let before = self
-            .state
-            .fetch_and(!(IDLE | IDLE_QUEUED), Ordering::AcqRel);
-        if before & IDLE != 0 {
+    pub(super) fn dispatch(self: &Arc<Self>, urgency: Urgency) {
+        if self.schedule.begin(urgency) {
             self.run();
         }
     }

@@ -21,6 +21,7 @@ use super::{
 use crate::holders::{Attachment, Holders};
 use crate::inbox::Inbox;
 use crate::parameters::{Parameter, ParameterCells, Parameters};
+use crate::schedule::Urgency;
 use crate::sync::{Arc, AtomicBool, AtomicU64, OnceLock, Ordering};
 
 /// Marks the eventfd among the events of epoll; no key of a handler is that large in practice.
@@ -65,8 +66,7 @@ impl Drop for CurrentGuard {
 /// Work that reaches the loop through its inbox.
 pub(super) enum Job {
     Posted(AioContext, Task),
-    BottomHalf(Arc<Bh>),
-    IdleBottomHalf(Arc<Bh>),
+    BottomHalf(Arc<Bh>, Urgency),
 }
 
 /// An event loop without the part that only its own thread touches.

@@ -10,6 +10,7 @@ use super::clock::monotonic_ns;
 use super::core::{Core, CurrentGuard, Job};
 use super::fd::{FdInner, Readiness};
 use super::polling::{EventInterval, PollParameters, PollTime};
+use crate::schedule::Urgency;
 use crate::sync::Arc;
 
 /// How many events one system call can return; more come with the next iteration.
@@ -285,7 +286,7 @@ impl EventLoop {
         let due = std::mem::take(&mut self.idle);
         self.idle_due_ns = None;
         for bh in due {
-            bh.dispatch_idle();
+            bh.dispatch(Urgency::Idle);
         }
         if !notified {
             return false;
@@ -298,11 +299,11 @@ impl EventLoop {
                     context.run_posted(task);
                     progress = true;
                 }
-                Job::BottomHalf(bh) => {
-                    bh.dispatch();
+                Job::BottomHalf(bh, Urgency::Soon) => {
+                    bh.dispatch(Urgency::Soon);
                     progress = true;
                 }
-                Job::IdleBottomHalf(bh) => self.idle.push(bh),
+                Job::BottomHalf(bh, Urgency::Idle) => self.idle.push(bh),
             }
         }
         if !self.idle.is_empty() {

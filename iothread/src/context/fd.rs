@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 
-use super::cell::CallbackCell;
 use super::polling::{EventInterval, PollParameters};
 use super::{AioContext, CallbackKind, ContextError, FdDispatch};
+use crate::cell::CallbackCell;
 use crate::holders::Registration;
 use crate::slab::{Key, Slab};
 use crate::sync::{Arc, AtomicU8, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering};

@@ -4,12 +4,11 @@
 //! - `event_loop`: one iteration, on the loop's own thread.
 //! - `dispatch`: what a callback is given.
 //! - `fd`, `bottom_half`, `timer`, `call`, `pool`: what can be registered or handed over, one file each.
-//! - `clock`, `alarm`, `polling`, `stats`, `contain`, `cell`: parts of these.
+//! - `clock`, `alarm`, `polling`, `stats`, `contain`: parts of these.
 
 mod alarm;
 mod bottom_half;
 mod call;
-mod cell;
 mod clock;
 mod contain;
 mod core;

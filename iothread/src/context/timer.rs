@@ -5,9 +5,9 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use super::cell::CallbackCell;
 use super::clock::duration_ns;
 use super::{AioContext, CallbackKind, Clock, ContextError, Core, Dispatch};
+use crate::cell::CallbackCell;
 use crate::holders::Registration;
 use crate::slab::Key;
 use crate::sync::{Arc, Mutex, OnceLock};

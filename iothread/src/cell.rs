@@ -3,7 +3,7 @@
 use crate::sync::Mutex;
 
 /// Holds a callback that only the loop's thread runs and that any thread may remove.
-pub(super) struct CallbackCell<F: ?Sized>(Mutex<Slot<F>>);
+pub(crate) struct CallbackCell<F: ?Sized>(Mutex<Slot<F>>);
 
 enum Slot<F: ?Sized> {
     Present(Box<F>),
@@ -13,12 +13,12 @@ enum Slot<F: ?Sized> {
 }
 
 impl<F: ?Sized> CallbackCell<F> {
-    pub(super) fn new(callback: Box<F>) -> Self {
+    pub(crate) fn new(callback: Box<F>) -> Self {
         Self(Mutex::new(Slot::Present(callback)))
     }
 
     /// Takes the callback to run it; `None` once it is removed.
-    pub(super) fn take(&self) -> Option<Box<F>> {
+    pub(crate) fn take(&self) -> Option<Box<F>> {
         let mut slot = self.0.lock();
         match std::mem::replace(&mut *slot, Slot::Running) {
             Slot::Present(callback) => Some(callback),
@@ -31,7 +31,7 @@ impl<F: ?Sized> CallbackCell<F> {
     }
 
     /// Gives the callback back; it is returned if it has been removed meanwhile, for the caller to drop.
-    pub(super) fn put_back(&self, callback: Box<F>) -> Option<Box<F>> {
+    pub(crate) fn put_back(&self, callback: Box<F>) -> Option<Box<F>> {
         let mut slot = self.0.lock();
         match *slot {
             Slot::Present(_) | Slot::Running => {
@@ -43,19 +43,19 @@ impl<F: ?Sized> CallbackCell<F> {
     }
 
     /// Removes the callback and returns it, unless it is running: then the loop's thread drops it.
-    pub(super) fn remove(&self) -> Option<Box<F>> {
+    pub(crate) fn remove(&self) -> Option<Box<F>> {
         match std::mem::replace(&mut *self.0.lock(), Slot::Removed) {
             Slot::Present(callback) => Some(callback),
             Slot::Running | Slot::Removed => None,
         }
     }
 
-    pub(super) fn is_removed(&self) -> bool {
+    pub(crate) fn is_removed(&self) -> bool {
         matches!(*self.0.lock(), Slot::Removed)
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
