@@ -12,6 +12,7 @@ pub mod check;
 pub mod diagnostic;
 pub mod ir;
 pub mod loader;
+pub mod output;
 pub mod source;
 mod syntax;
 

@@ -1,0 +1,215 @@
+//! Conditions as far as the configuration leaves them open, and their `#[cfg(...)]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ir::{Condition, Configuration};
+
+/// What is left of a condition that neither holds nor fails under the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Gate(Condition);
+
+impl Gate {
+    pub(super) const ALWAYS: Self = Self(Condition::Always);
+
+    pub(super) fn is_always(&self) -> bool {
+        self.0.is_always()
+    }
+
+    /// Both hold.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        if self.is_always() || self == other {
+            return other.clone();
+        }
+        if other.is_always() {
+            return self.clone();
+        }
+        let mut operands = Vec::new();
+        for gate in [self, other] {
+            match &gate.0 {
+                Condition::All(all) => operands.extend(all.iter().cloned()),
+                open => operands.push(open.clone()),
+            }
+        }
+        dedup(&mut operands);
+        Self(Condition::All(operands))
+    }
+
+    /// One of them holds.
+    pub(super) fn any(gates: &[Self]) -> Self {
+        if gates.iter().any(Self::is_always) {
+            return Self::ALWAYS;
+        }
+        let mut operands = Vec::new();
+        for gate in gates {
+            match &gate.0 {
+                Condition::Any(any) => operands.extend(any.iter().cloned()),
+                open => operands.push(open.clone()),
+            }
+        }
+        dedup(&mut operands);
+        match operands.len() {
+            1 => Self(operands.swap_remove(0)),
+            _ => Self(Condition::Any(operands)),
+        }
+    }
+
+    /// It does not hold; `None` when that cannot be.
+    pub(super) fn negated(&self) -> Option<Self> {
+        match &self.0 {
+            Condition::Always => None,
+            Condition::Not(operand) => Some(Self((**operand).clone())),
+            open => Some(Self(Condition::Not(Box::new(open.clone())))),
+        }
+    }
+
+    pub(super) fn names<'a>(&'a self, names: &mut BTreeSet<&'a str>) {
+        names.extend(self.0.names());
+    }
+}
+
+fn dedup(operands: &mut Vec<Condition>) {
+    let mut kept: Vec<Condition> = Vec::with_capacity(operands.len());
+    for operand in operands.drain(..) {
+        if !kept.contains(&operand) {
+            kept.push(operand);
+        }
+    }
+    *operands = kept;
+}
+
+/// Reduces `condition`; `None` when it fails.
+pub(super) fn reduce(condition: &Condition, configuration: &Configuration) -> Option<Gate> {
+    match condition.resolve(configuration) {
+        Some(true) => Some(Gate::ALWAYS),
+        Some(false) => None,
+        None => Some(Gate(open_part(condition, configuration))),
+    }
+}
+
+/// The part of an open condition that is open.
+fn open_part(condition: &Condition, configuration: &Configuration) -> Condition {
+    let open_operands = |operands: &[Condition]| {
+        let open = operands
+            .iter()
+            .filter(|operand| operand.resolve(configuration).is_none());
+        open.map(|operand| open_part(operand, configuration))
+            .collect::<Vec<_>>()
+    };
+    let (mut operands, join): (_, fn(Vec<Condition>) -> Condition) = match condition {
+        Condition::Always | Condition::Name(_) => return condition.clone(),
+        Condition::Not(operand) => {
+            return Condition::Not(Box::new(open_part(operand, configuration)));
+        }
+        Condition::All(operands) => (open_operands(operands), Condition::All),
+        Condition::Any(operands) => (open_operands(operands), Condition::Any),
+    };
+    if operands.len() == 1 {
+        operands.swap_remove(0)
+    } else {
+        join(operands)
+    }
+}
+
+/// The Cargo feature that stands for a name: `CONFIG_FOO` is `config-foo`.
+pub(super) fn default_feature(name: &str) -> String {
+    name.trim_matches('_')
+        .to_ascii_lowercase()
+        .replace('_', "-")
+}
+
+/// Prints `#[cfg(...)]` attributes.
+#[derive(Debug, Default, Clone)]
+pub(super) struct CfgMapping {
+    /// The predicate for a name; for others it is their feature.
+    pub(super) predicates: BTreeMap<String, String>,
+}
+
+/// A predicate as a tree of attribute items.
+enum Meta {
+    Leaf(String),
+    List(&'static str, Vec<Meta>),
+}
+
+/// rustfmt's `attr_fn_like_width`.
+const ATTR_WIDTH: usize = 70;
+
+impl CfgMapping {
+    fn meta(&self, condition: &Condition) -> Meta {
+        let metas =
+            |operands: &[Condition]| operands.iter().map(|operand| self.meta(operand)).collect();
+        match condition {
+            Condition::Always => Meta::List("all", Vec::new()),
+            Condition::Name(name) => Meta::Leaf(match self.predicates.get(name) {
+                Some(predicate) => predicate.clone(),
+                None => format!("feature = \"{}\"", default_feature(name)),
+            }),
+            Condition::Not(operand) => Meta::List("not", vec![self.meta(operand)]),
+            Condition::All(operands) => Meta::List("all", metas(operands)),
+            Condition::Any(operands) => Meta::List("any", metas(operands)),
+        }
+    }
+
+    /// The attribute with its line end, indented; nothing when the gate is always open.
+    pub(super) fn attribute(&self, out: &mut String, indent: usize, gate: &Gate) {
+        if gate.is_always() {
+            return;
+        }
+        super::layout::indent(out, indent);
+        out.push_str("#[");
+        Meta::List("cfg", vec![self.meta(&gate.0)]).print(out, indent);
+        out.push_str("]\n");
+    }
+}
+
+impl Meta {
+    fn width(&self) -> usize {
+        match self {
+            Self::Leaf(text) => text.len(),
+            Self::List(name, items) => name.len() + 2 + items_width(items),
+        }
+    }
+
+    fn print_inline(&self, out: &mut String) {
+        match self {
+            Self::Leaf(text) => out.push_str(text),
+            Self::List(name, items) => {
+                out.push_str(name);
+                out.push('(');
+                for (n, item) in items.iter().enumerate() {
+                    if n > 0 {
+                        out.push_str(", ");
+                    }
+                    item.print_inline(out);
+                }
+                out.push(')');
+            }
+        }
+    }
+
+    /// Prints it in the way rustfmt lays out attributes.
+    fn print(&self, out: &mut String, indent: usize) {
+        let (name, items) = match self {
+            Self::List(name, items) if items_width(items) > ATTR_WIDTH => (name, items),
+            Self::Leaf(_) | Self::List(..) => return self.print_inline(out),
+        };
+        out.push_str(name);
+        out.push('(');
+        if let [only @ Self::List(..)] = items.as_slice() {
+            only.print(out, indent);
+        } else {
+            out.push('\n');
+            for (n, item) in items.iter().enumerate() {
+                super::layout::indent(out, indent + 4);
+                item.print(out, indent + 4);
+                out.push_str(if n + 1 < items.len() { ",\n" } else { "\n" });
+            }
+            super::layout::indent(out, indent);
+        }
+        out.push(')');
+    }
+}
+
+fn items_width(items: &[Meta]) -> usize {
+    let commas = items.len().saturating_sub(1) * 2;
+    items.iter().map(Meta::width).sum::<usize>() + commas
+}

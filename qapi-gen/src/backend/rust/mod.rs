@@ -1,0 +1,69 @@
+//! Rust types, commands, events and a dispatcher.
+//!
+//! Everything is decided in a [`plan`] before the first line is printed; the text is printed in
+//! rustfmt's layout directly, which costs a fraction of parsing and formatting it again.
+
+mod alternates;
+mod commands;
+mod docs;
+mod enums;
+mod events;
+mod gate;
+mod introspection;
+mod layout;
+mod names;
+mod options;
+mod plan;
+mod reach;
+mod root;
+mod server;
+mod shape;
+mod structs;
+mod unions;
+mod writer;
+
+pub use options::{OptionError, Options};
+
+use crate::backend::{Backend, Emission};
+use crate::diagnostic::Diagnostic;
+use crate::ir::Schema;
+
+/// The Rust backend.
+#[derive(Debug, Clone, Default)]
+pub struct RustBackend {
+    options: Options,
+}
+
+impl RustBackend {
+    /// A backend with these options.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+
+    /// The Cargo features that the output for `schema` is conditional on, sorted: those of
+    /// conditions that the configuration leaves open and that have no predicate of their own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::emit`].
+    pub fn features(&self, schema: &Schema) -> Result<Vec<String>, Vec<Diagnostic>> {
+        let plan = plan::plan(schema, &self.options)?;
+        let names = plan::open_names(&plan).into_iter();
+        let mapped = &self.options.mapping.predicates;
+        let mut features: Vec<String> = names
+            .filter(|name| !mapped.contains_key(*name))
+            .map(gate::default_feature)
+            .collect();
+        features.sort_unstable();
+        features.dedup();
+        Ok(features)
+    }
+}
+
+impl Backend for RustBackend {
+    fn emit(&self, schema: &Schema) -> Result<Emission, Vec<Diagnostic>> {
+        let plan = plan::plan(schema, &self.options)?;
+        Ok(root::emit(&plan))
+    }
+}

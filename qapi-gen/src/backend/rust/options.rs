@@ -1,0 +1,255 @@
+//! What a user may choose about generated Rust.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use syn::parse::Parser;
+
+use crate::ir::Configuration;
+
+use super::gate::CfgMapping;
+
+/// Options of the Rust backend.
+///
+/// Fragments of Rust are parsed when they are given, so that what is emitted is what was meant.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(super) configuration: Configuration,
+    pub(super) mapping: CfgMapping,
+    pub(super) command: String,
+    pub(super) licence: Option<String>,
+    pub(super) runtime: String,
+    pub(super) visibility: String,
+    pub(super) docs: bool,
+    pub(super) attributes: BTreeMap<String, Vec<String>>,
+    pub(super) attributes_for_all: Vec<String>,
+    pub(super) replacements: BTreeMap<String, String>,
+    pub(super) commands: Option<BTreeSet<String>>,
+}
+
+/// A fragment of Rust that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("option '{option}': '{fragment}' is not {expected}: {reason}")]
+pub struct OptionError {
+    /// The option.
+    pub option: &'static str,
+    /// What was given.
+    pub fragment: String,
+    /// What the option takes.
+    pub expected: &'static str,
+    /// What the parser said.
+    pub reason: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            configuration: Configuration::new(),
+            mapping: CfgMapping::default(),
+            command: "qapi-gen generate".to_owned(),
+            licence: None,
+            runtime: "qapi_runtime".to_owned(),
+            visibility: "pub".to_owned(),
+            docs: true,
+            attributes: BTreeMap::new(),
+            attributes_for_all: Vec::new(),
+            replacements: BTreeMap::new(),
+            commands: None,
+        }
+    }
+}
+
+impl Options {
+    /// Everything is generated, conditions become `#[cfg]`, docs are carried over.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decides conditions; what it leaves open becomes `#[cfg(...)]`.
+    #[must_use]
+    pub fn configuration(mut self, configuration: Configuration) -> Self {
+        self.configuration = configuration;
+        self
+    }
+
+    /// The command that the header of every file names as its maker.
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.command = command.into();
+        self
+    }
+
+    /// The licence that the header of every file states, an SPDX expression.
+    #[must_use]
+    pub fn licence(mut self, licence: impl Into<String>) -> Self {
+        self.licence = Some(licence.into());
+        self
+    }
+
+    /// Whether the schema's documentation is carried over; without it every item has one line.
+    #[must_use]
+    pub fn docs(mut self, docs: bool) -> Self {
+        self.docs = docs;
+        self
+    }
+
+    /// Adds a command to those that are served. Without a call all are.
+    #[must_use]
+    pub fn serve(mut self, command: impl Into<String>) -> Self {
+        self.commands.get_or_insert_default().insert(command.into());
+        self
+    }
+
+    /// The predicate of `#[cfg(...)]` for the condition `name`, in place of
+    /// `feature = "config-foo"` for `CONFIG_FOO`.
+    ///
+    /// # Errors
+    ///
+    /// `predicate` is no configuration predicate.
+    pub fn cfg(mut self, name: &str, predicate: &str) -> Result<Self, OptionError> {
+        let parsed: syn::Meta = parse("cfg", predicate, "a configuration predicate")?;
+        self.mapping
+            .predicates
+            .insert(name.to_owned(), tokens(&parsed));
+        Ok(self)
+    }
+
+    /// The path at which generated code finds `qapi_runtime`.
+    ///
+    /// # Errors
+    ///
+    /// `path` is no path.
+    pub fn runtime(mut self, path: &str) -> Result<Self, OptionError> {
+        let parsed: syn::Path = parse_with("runtime", path, "a path", syn::Path::parse_mod_style)?;
+        self.runtime = tokens(&parsed);
+        Ok(self)
+    }
+
+    /// The visibility of what the root module shows, such as `pub(crate)`.
+    ///
+    /// # Errors
+    ///
+    /// `visibility` is none.
+    pub fn visibility(mut self, visibility: &str) -> Result<Self, OptionError> {
+        let parsed: syn::Visibility = parse("visibility", visibility, "a visibility")?;
+        self.visibility = tokens(&parsed);
+        Ok(self)
+    }
+
+    /// Adds derives or other outer attributes, such as `#[derive(Eq, Hash)]`, to the type that
+    /// the schema calls `name`, or to every type if it is `*`.
+    ///
+    /// # Errors
+    ///
+    /// `attributes` are none.
+    pub fn attributes(mut self, name: &str, attributes: &str) -> Result<Self, OptionError> {
+        let parser = syn::Attribute::parse_outer;
+        let parsed = parse_with("attributes", attributes, "outer attributes", parser)?;
+        let list = match name {
+            "*" => &mut self.attributes_for_all,
+            _ => self.attributes.entry(name.to_owned()).or_default(),
+        };
+        list.extend(parsed.iter().map(tokens));
+        Ok(self)
+    }
+
+    /// Uses the type at `path` where the schema says `name`, and generates none.
+    ///
+    /// # Errors
+    ///
+    /// `path` is no type.
+    pub fn replace(mut self, name: &str, path: &str) -> Result<Self, OptionError> {
+        let parsed: syn::Type = parse("replace", path, "a type")?;
+        self.replacements.insert(name.to_owned(), tokens(&parsed));
+        Ok(self)
+    }
+}
+
+fn parse<T: syn::parse::Parse>(
+    option: &'static str,
+    fragment: &str,
+    expected: &'static str,
+) -> Result<T, OptionError> {
+    parse_with(option, fragment, expected, T::parse)
+}
+
+fn parse_with<T>(
+    option: &'static str,
+    fragment: &str,
+    expected: &'static str,
+    parser: impl FnOnce(syn::parse::ParseStream<'_>) -> syn::Result<T>,
+) -> Result<T, OptionError> {
+    parser.parse_str(fragment).map_err(|error| OptionError {
+        option,
+        fragment: fragment.to_owned(),
+        expected,
+        reason: error.to_string(),
+    })
+}
+
+/// The tokens in the spacing of rustfmt, as far as paths, attributes and types go.
+fn tokens(parsed: &impl quote::ToTokens) -> String {
+    let mut text = String::new();
+    push_tokens(&mut text, parsed.to_token_stream());
+    text
+}
+
+fn push_tokens(out: &mut String, stream: proc_macro2::TokenStream) {
+    use proc_macro2::{Delimiter, TokenTree};
+    let mut after_word = false;
+    for token in stream {
+        match token {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::Brace => ("{ ", " }"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::None => ("", ""),
+                };
+                out.push_str(open);
+                push_tokens(out, group.stream());
+                out.push_str(close);
+                after_word = false;
+            }
+            TokenTree::Punct(punct) => {
+                match punct.as_char() {
+                    ',' => out.push_str(", "),
+                    '=' => out.push_str(" = "),
+                    ch => out.push(ch),
+                }
+                after_word = false;
+            }
+            word @ (TokenTree::Ident(_) | TokenTree::Literal(_)) => {
+                if after_word {
+                    out.push(' ');
+                }
+                out.push_str(&word.to_string());
+                after_word = true;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fragments_are_parsed() {
+        let options = Options::new()
+            .cfg("CONFIG_A", "all(unix,feature=\"a\")")
+            .and_then(|options| options.replace("Foo", "std::vec::Vec< u8 >"))
+            .and_then(|options| options.attributes("*", "#[derive(Eq,Hash)]"))
+            .expect("well-formed");
+        assert_eq!(
+            options.mapping.predicates["CONFIG_A"],
+            "all(unix, feature = \"a\")"
+        );
+        assert_eq!(options.replacements["Foo"], "std::vec::Vec<u8>");
+        assert_eq!(options.attributes_for_all, ["#[derive(Eq, Hash)]"]);
+        let error = Options::new()
+            .replace("Foo", "fn main() {}")
+            .expect_err("no type");
+        assert_eq!(error.option, "replace");
+    }
+}

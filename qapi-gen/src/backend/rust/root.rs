@@ -1,0 +1,324 @@
+//! The files and what stands in which.
+
+use std::collections::HashSet;
+
+use crate::backend::Emission;
+use crate::ir::{Entity, ModuleId};
+
+use super::gate::Gate;
+use super::introspection;
+use super::layout;
+use super::plan::{Body, Plan};
+use super::server;
+use super::structs::Struct;
+use super::writer::{ModuleWriter, Place};
+
+/// The second line of every file, by which output knows its own.
+pub(super) const MARKER: &str = crate::output::MARKER;
+
+/// A module of one of the three folders.
+struct Part {
+    name: String,
+    gate: Gate,
+    contents: String,
+}
+
+/// All files.
+pub(super) fn emit(plan: &Plan<'_>) -> Emission {
+    let mut types = Vec::new();
+    let mut commands = Vec::new();
+    let mut events = Vec::new();
+    for (index, module) in plan.schema.modules().iter().enumerate() {
+        let rust = plan.modules[index].as_str();
+        let part = |folder: &str, what: &str, writer: ModuleWriter<'_, '_>| {
+            let _ = folder;
+            finish_part(
+                plan,
+                rust,
+                &format!("{what} of `{}`.", module.name()),
+                writer,
+            )
+        };
+        types.extend(part("types", "Types", types_of(plan, ModuleId::new(index))));
+        commands.extend(part(
+            "commands",
+            "Commands",
+            commands_of(plan, module.entities()),
+        ));
+        events.extend(part("events", "Events", events_of(plan, module.entities())));
+    }
+    let schema = introspection::data(plan);
+    let mut emission = Emission::new();
+    emission.push("mod.rs", root(plan, schema.is_some()));
+    push_folder(
+        plan,
+        &mut emission,
+        "types",
+        "Types of the schema.",
+        types,
+        String::new(),
+    );
+    push_folder(
+        plan,
+        &mut emission,
+        "commands",
+        "Commands as requests.",
+        commands,
+        String::new(),
+    );
+    let mut enum_writer = ModuleWriter::new(plan, Place::EventsRoot);
+    enum_writer.blank();
+    enum_writer.emit_event_enum();
+    let event_enum = enum_writer.finish("");
+    push_folder(plan, &mut emission, "events", "Events.", events, event_enum);
+    let header = header(plan, "Serving the commands.");
+    emission.push("server.rs", server::emit(plan, &header, schema.is_some()));
+    if let Some(schema) = schema {
+        let mut text = self::header(plan, "What `query-qmp-schema` returns.");
+        text.push_str("\n/// The JSON text, on one line.\npub const SCHEMA: &str = ");
+        text.push_str(&layout::string(&schema));
+        text.push_str(";\n");
+        emission.push("introspection.rs", text);
+    }
+    emission
+}
+
+fn types_of<'p, 'a>(plan: &'p Plan<'a>, module: ModuleId) -> ModuleWriter<'p, 'a> {
+    let mut writer = ModuleWriter::new(plan, Place::Types(module));
+    for entity in plan.schema.module(module).entities() {
+        let Entity::Type(id) = entity else { continue };
+        let Some(ty) = plan.ty(*id) else { continue };
+        if matches!(ty.body, Body::Replaced(_)) {
+            continue;
+        }
+        writer.begin_item(&ty.gate);
+        writer.blank_before_item();
+        match &ty.body {
+            Body::Replaced(_) => {}
+            Body::Enum(values, unknown) => writer.emit_enum(ty, values, unknown),
+            Body::Union(union) => writer.emit_union(ty, union),
+            Body::Alternate(variants) => writer.emit_alternate(ty, variants),
+            Body::Struct(fields) => {
+                writer.emit_struct(&Struct {
+                    name: &ty.name,
+                    schema_name: ty.ty.name(),
+                    summary: format!("Struct `{}`.", ty.ty.name()),
+                    doc: ty.ty.doc(),
+                    fields,
+                    id: Some(*id),
+                    tag: None,
+                });
+                writer.emit_members(&ty.name, fields);
+                writer.emit_serde(&ty.name);
+            }
+        }
+    }
+    writer
+}
+
+fn commands_of<'p, 'a>(plan: &'p Plan<'a>, entities: &[Entity]) -> ModuleWriter<'p, 'a> {
+    let mut writer = ModuleWriter::new(plan, Place::Commands);
+    for entity in entities {
+        let Entity::Command(id) = entity else {
+            continue;
+        };
+        let Some(command) = &plan.commands[id.index()] else {
+            continue;
+        };
+        writer.begin_item(&command.gate);
+        writer.blank_before_item();
+        writer.emit_command(command);
+    }
+    writer
+}
+
+fn events_of<'p, 'a>(plan: &'p Plan<'a>, entities: &[Entity]) -> ModuleWriter<'p, 'a> {
+    let mut writer = ModuleWriter::new(plan, Place::Events);
+    for entity in entities {
+        let Entity::Event(id) = entity else { continue };
+        let Some(event) = &plan.events[id.index()] else {
+            continue;
+        };
+        writer.begin_item(&event.gate);
+        writer.blank_before_item();
+        writer.emit_event(event);
+    }
+    writer
+}
+
+fn finish_part(
+    plan: &Plan<'_>,
+    rust: &str,
+    title: &str,
+    writer: ModuleWriter<'_, '_>,
+) -> Option<Part> {
+    if writer.out.is_empty() {
+        return None;
+    }
+    let gate = writer.module_gate();
+    let contents = end_with_one_newline(writer.finish(&header(plan, title)));
+    Some(Part {
+        name: rust.to_owned(),
+        gate,
+        contents,
+    })
+}
+
+fn end_with_one_newline(mut text: String) -> String {
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+/// The comment at the top of a file, and the doc of its module.
+fn header(plan: &Plan<'_>, title: &str) -> String {
+    let options = plan.options;
+    let one_line = |text: &str| text.replace(|ch: char| ch.is_control(), " ");
+    let mut header = format!(
+        "// {MARKER} `{}`; do not edit.\n",
+        one_line(&options.command)
+    );
+    if let Some(licence) = &options.licence {
+        header.push_str("// SPDX-License-Identifier: ");
+        header.push_str(&one_line(licence));
+        header.push('\n');
+    }
+    header.push_str("\n//! ");
+    header.push_str(&one_line(title));
+    header.push('\n');
+    header
+}
+
+/// `mod.rs` of a folder and the modules in it.
+fn push_folder(
+    plan: &Plan<'_>,
+    emission: &mut Emission,
+    folder: &str,
+    title: &str,
+    mut parts: Vec<Part>,
+    items: String,
+) {
+    parts.sort_by(|left, right| left.name.cmp(&right.name));
+    let mut text = header(plan, title);
+    let mapping = &plan.options.mapping;
+    let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+    for (n, part) in parts.iter().enumerate() {
+        if n == 0 || keeps_apart(names[n - 1], names[n]) {
+            text.push('\n');
+        }
+        mapping.attribute(&mut text, 0, &part.gate);
+        layout::line(&mut text, 0, &["mod ", &part.name, ";"]);
+    }
+    for (n, part) in parts.iter().enumerate() {
+        if n == 0 || keeps_apart(names[n - 1], names[n]) {
+            text.push('\n');
+        }
+        mapping.attribute(&mut text, 0, &part.gate);
+        layout::line(&mut text, 0, &["pub use self::", &part.name, "::*;"]);
+    }
+    text.push_str(&items);
+    emission.push(format!("{folder}/mod.rs"), end_with_one_newline(text));
+    for part in parts {
+        emission.push(format!("{folder}/{}.rs", part.name), part.contents);
+    }
+}
+
+/// Whether a blank line must keep rustfmt from sorting two neighbours: its editions sort digits
+/// and underscores in different ways.
+fn keeps_apart(left: &str, right: &str) -> bool {
+    let is_plain = |name: &str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+    };
+    !is_plain(left) || !is_plain(right)
+}
+
+/// The root module.
+fn root(plan: &Plan<'_>, has_introspection: bool) -> String {
+    let visibility = plan.options.visibility.as_str();
+    let main = plan
+        .schema
+        .modules()
+        .iter()
+        .find(|module| !module.is_builtin());
+    let title = match main {
+        Some(main) => format!("The schema `{}`: types, commands and events.", main.name()),
+        None => "A schema: types, commands and events.".to_owned(),
+    };
+    let mut text = header(plan, &title);
+    text.push('\n');
+    layout::line(&mut text, 0, &[visibility, " mod commands;"]);
+    layout::line(&mut text, 0, &[visibility, " mod events;"]);
+    if has_introspection {
+        layout::line(&mut text, 0, &[visibility, " mod introspection;"]);
+    }
+    layout::line(&mut text, 0, &[visibility, " mod server;"]);
+    layout::line(&mut text, 0, &["mod types;"]);
+    text.push('\n');
+    let types: HashSet<&str> = plan
+        .types
+        .iter()
+        .flatten()
+        .filter(|ty| !matches!(ty.body, Body::Replaced(_)))
+        .flat_map(|ty| std::iter::once(ty.name.as_str()).chain(ty.branches_name()))
+        .collect();
+    let commands: Vec<(&str, &Gate)> = plan
+        .commands
+        .iter()
+        .flatten()
+        .map(|command| (&*command.name, &command.gate))
+        .collect();
+    let events: Vec<(&str, &Gate)> = plan
+        .events
+        .iter()
+        .flatten()
+        .map(|event| (&*event.name, &event.gate))
+        .collect();
+    let is_command = |name: &str| commands.iter().any(|(command, _)| *command == name);
+    let is_event = |name: &str| events.iter().any(|(event, _)| *event == name);
+    let is_known = |name: &str| types.contains(name) || is_command(name) || is_event(name);
+    let free_commands = commands
+        .iter()
+        .filter(|(name, _)| !types.contains(name) && !is_event(name));
+    let mut free_commands: Vec<_> = free_commands.copied().collect();
+    let free_events = events
+        .iter()
+        .filter(|(name, _)| !types.contains(name) && !is_command(name));
+    let mut free_events: Vec<_> = free_events.copied().collect();
+    if !is_known("Event") {
+        free_events.push(("Event", &Gate::ALWAYS));
+    }
+    push_exports(plan, &mut text, "commands", &mut free_commands);
+    push_exports(plan, &mut text, "events", &mut free_events);
+    let mut server: Vec<_> = ["Commands", "Dispatcher"]
+        .into_iter()
+        .filter(|name| !is_known(name))
+        .map(|name| (name, &Gate::ALWAYS))
+        .collect();
+    push_exports(plan, &mut text, "server", &mut server);
+    if !types.is_empty() {
+        layout::line(&mut text, 0, &[visibility, " use self::types::*;"]);
+    }
+    end_with_one_newline(text)
+}
+
+/// `pub use` of the names of one module: one list of those that are always there, the others alone.
+fn push_exports(plan: &Plan<'_>, text: &mut String, module: &str, names: &mut Vec<(&str, &Gate)>) {
+    names.sort_by_key(|(name, _)| *name);
+    let is_plain =
+        |name: &str, gate: &Gate| gate.is_always() && name.bytes().all(|b| b.is_ascii_alphabetic());
+    let (plain, others): (Vec<_>, Vec<_>) =
+        names.iter().partition(|(name, gate)| is_plain(name, gate));
+    let head = format!("{} use ", plan.options.visibility);
+    let path = format!("self::{module}");
+    if !plain.is_empty() {
+        let plain: Vec<String> = plain.iter().map(|(name, _)| (*name).to_owned()).collect();
+        layout::use_list(text, &head, &path, &plain);
+        text.push('\n');
+    }
+    for (name, gate) in others {
+        plan.options.mapping.attribute(text, 0, gate);
+        layout::use_list(text, &head, &path, &[(*name).to_owned()]);
+        text.push('\n');
+    }
+}

@@ -1,0 +1,325 @@
+//! The server side: the trait of handlers and the dispatcher.
+
+use crate::ir::Command;
+
+use super::gate::Gate;
+use super::introspection;
+use super::layout;
+use super::names;
+use super::plan::{Arguments, DefinitionPlan, Plan, header_policies};
+use super::writer::{ModuleWriter, Place};
+
+/// The commands that have a row in the dispatcher, sorted by name.
+fn served<'p, 'a>(plan: &'p Plan<'a>) -> Vec<&'p DefinitionPlan<'a, Command>> {
+    let chosen = plan.options.commands.as_ref();
+    let is_served = |command: &&DefinitionPlan<'_, Command>| {
+        chosen.is_none_or(|chosen| chosen.contains(command.definition.name()))
+    };
+    let mut served: Vec<_> = plan.commands.iter().flatten().filter(is_served).collect();
+    served.sort_by_key(|command| command.definition.name());
+    served
+}
+
+/// `server.rs` behind its header.
+pub(super) fn emit(plan: &Plan<'_>, header: &str, has_introspection: bool) -> String {
+    let mut writer = ModuleWriter::new(plan, Place::Server);
+    let commands = served(plan);
+    let is_built_in = |command: &DefinitionPlan<'_, Command>| {
+        has_introspection && command.definition.name() == introspection::COMMAND
+    };
+    writer.blank();
+    writer.emit_trait(&commands, &is_built_in);
+    writer.emit_dispatcher(&commands, &is_built_in);
+    writer.finish(header)
+}
+
+impl ModuleWriter<'_, '_> {
+    fn emit_trait(
+        &mut self,
+        commands: &[&DefinitionPlan<'_, Command>],
+        is_built_in: &dyn Fn(&DefinitionPlan<'_, Command>) -> bool,
+    ) {
+        let (send, sync) = (self.std("Send"), self.std("Sync"));
+        self.line(0, &["/// The handlers of all commands."]);
+        let handled: Vec<_> = commands
+            .iter()
+            .filter(|command| !is_built_in(command))
+            .collect();
+        if handled.is_empty() {
+            self.line(0, &["pub trait Commands: ", &send, " + ", &sync, " {}"]);
+            self.blank();
+            return;
+        }
+        self.line(0, &["pub trait Commands: ", &send, " + ", &sync, " {"]);
+        for (n, command) in handled.into_iter().enumerate() {
+            if n > 0 {
+                self.blank();
+            }
+            self.gate = command.gate.clone();
+            let name = command.definition.name();
+            let rust = command.name.as_str();
+            let link = format!("/// Handles [`{name}`](super::commands::{rust}).");
+            self.line(4, &[&link]);
+            self.attribute(4, &command.gate);
+            self.emit_method(command);
+        }
+        self.gate = Gate::ALWAYS;
+        self.line(0, &["}"]);
+        self.blank();
+    }
+
+    fn emit_method(&mut self, plan: &DefinitionPlan<'_, Command>) {
+        let command = plan.definition;
+        let arguments = self.arguments_type(plan);
+        let returns = if command.is_generated() {
+            match command.returns() {
+                Some(id) => self.type_ref(id, &Gate::ALWAYS),
+                None => "()".to_owned(),
+            }
+        } else {
+            self.runtime("", "Value").into_owned()
+        };
+        let error = self.runtime("", "Error");
+        let mut result = format!("{}<{returns}, {error}>", self.std("Result"));
+        if command.is_coroutine() {
+            result = format!(
+                "impl std::future::Future<Output = {result}> + {}",
+                self.std("Send")
+            );
+        }
+        let head = format!("fn {}", names::field(command.name()));
+        let result = format!(" -> {result}");
+        let mut parameters = vec!["&self"];
+        let mut argument = arguments.map(|ty| format!("arguments: {ty}"));
+        if let Some(argument) = &mut argument {
+            // Behind the head: `    (&self, ...);`.
+            if layout::is_contested(head.len() + argument.len() + result.len() + 14) {
+                *argument = argument.replacen("arguments", "request", 1);
+            }
+            parameters.push(argument);
+        }
+        layout::signature(&mut self.out, 4, &head, &parameters, &result, ";");
+    }
+
+    /// The type of the one parameter of a handler, `None` without arguments.
+    fn arguments_type(&mut self, plan: &DefinitionPlan<'_, Command>) -> Option<String> {
+        match &plan.arguments {
+            Arguments::Members(_) if plan.definition.arguments().is_none() => None,
+            Arguments::Members(_) => {
+                Some(format!("{}::{}", self.parent_module("commands"), plan.name))
+            }
+            Arguments::Type(id) => Some(self.type_ref(*id, &Gate::ALWAYS)),
+            Arguments::Raw => Some(self.runtime("", "Object").into_owned()),
+        }
+    }
+
+    fn emit_dispatcher(
+        &mut self,
+        commands: &[&DefinitionPlan<'_, Command>],
+        is_built_in: &dyn Fn(&DefinitionPlan<'_, Command>) -> bool,
+    ) {
+        let table = self.dispatch("Table");
+        let command = self.dispatch("Command");
+        self.line(
+            0,
+            &["/// Finds the handler of a command by the command's name."],
+        );
+        self.line(0, &["#[derive(Debug)]"]);
+        self.line(0, &["pub struct Dispatcher<H: 'static>(", &table, "<H>);"]);
+        self.blank();
+        self.line(0, &["impl<H: Commands + 'static> Dispatcher<H> {"]);
+        self.line(4, &["/// All commands, sorted by name."]);
+        let head = format!("pub const COMMANDS: &'static [{command}<H>] = &[");
+        if commands.is_empty() {
+            self.line(4, &[&head, "];"]);
+        } else {
+            self.line(4, &[&head]);
+            for command in commands {
+                self.gate = command.gate.clone();
+                self.attribute(8, &command.gate);
+                self.emit_row(command, is_built_in(command));
+            }
+            self.gate = Gate::ALWAYS;
+            self.line(4, &["];"]);
+        }
+        self.blank();
+        self.line(4, &["/// Serves the commands by `handler`."]);
+        self.line(4, &["pub fn new(handler: std::sync::Arc<H>) -> Self {"]);
+        self.line(8, &["Self(", &table, "::new(Self::COMMANDS, handler))"]);
+        self.line(4, &["}"]);
+        self.blank();
+        self.line(4, &["/// The handlers."]);
+        self.line(4, &["pub fn handler(&self) -> &std::sync::Arc<H> {"]);
+        self.line(8, &["self.0.handler()"]);
+        self.line(4, &["}"]);
+        self.line(0, &["}"]);
+        self.blank();
+        self.emit_service();
+    }
+
+    fn emit_row(&mut self, plan: &DefinitionPlan<'_, Command>, is_built_in: bool) {
+        let (command_type, handler_type) = (self.dispatch("Command"), self.dispatch("Handler"));
+        self.line(8, &[&command_type, " {"]);
+        self.emit_info(plan.definition);
+        if is_built_in {
+            self.line(12, &["call: ", &handler_type, "::Sync(|_, _, output| {"]);
+            let schema = self.parent_module("introspection");
+            self.line(16, &["output.raw(", schema, "::SCHEMA.as_bytes());"]);
+            self.line(16, &["Ok(())"]);
+        } else if plan.definition.is_coroutine() {
+            self.line(12, &["call: ", &handler_type, "::Async(|handler, input| {"]);
+            self.emit_read_arguments(plan);
+            self.line(16, &["let compat = input.compat();"]);
+            let box_ = self.std("Box");
+            self.line(16, &["Ok(", &box_, "::pin(async move {"]);
+            self.emit_call(plan, 20, "?.await?;");
+            let reply = self.dispatch("Reply");
+            if self.has_value(plan.definition) {
+                self.line(20, &["Ok(", &reply, "::new(&value, compat)?)"]);
+            } else {
+                self.line(20, &["Ok(", &reply, "::new(&(), compat)?)"]);
+            }
+            self.line(16, &["}))"]);
+        } else {
+            self.line(
+                12,
+                &["call: ", &handler_type, "::Sync(|handler, input, output| {"],
+            );
+            self.emit_read_arguments(plan);
+            self.emit_call(plan, 16, "?;");
+            self.visit("Visit");
+            if self.has_value(plan.definition) {
+                self.line(16, &["value.write(output)?;"]);
+            } else {
+                self.line(16, &["().write(output)?;"]);
+            }
+            self.line(16, &["Ok(())"]);
+        }
+        self.line(12, &["}),"]);
+        self.line(8, &["},"]);
+    }
+
+    fn has_value(&self, command: &Command) -> bool {
+        command.returns().is_some() || !command.is_generated()
+    }
+
+    fn emit_read_arguments(&mut self, plan: &DefinitionPlan<'_, Command>) {
+        let visit = self.visit("Visit");
+        if self.arguments_type(plan).is_some() {
+            self.line(16, &["let arguments = ", &visit, "::read(input)?;"]);
+        } else {
+            let commands = self.parent_module("commands");
+            let read = format!("{commands}::{}::read(input)?;", plan.name);
+            self.line(16, &[&read]);
+        }
+    }
+
+    fn emit_call(&mut self, plan: &DefinitionPlan<'_, Command>, width: usize, tail: &str) {
+        let head = if self.has_value(plan.definition) {
+            "let value = "
+        } else {
+            ""
+        };
+        let method = names::field(plan.definition.name());
+        let has_arguments = self.arguments_type(plan).is_some();
+        let arguments: &[&str] = if has_arguments { &["arguments"] } else { &[] };
+        let tail = tail
+            .strip_prefix('?')
+            .filter(|rest| rest.starts_with('.'))
+            .unwrap_or(tail);
+        layout::method_call(
+            &mut self.out,
+            width,
+            head,
+            "handler",
+            &method,
+            arguments,
+            tail,
+        );
+    }
+
+    /// The options of a command; only what differs from the default is written down.
+    fn emit_info(&mut self, command: &Command) {
+        let info = self.dispatch("CommandInfo");
+        let new = format!("{info}::new({})", layout::string(command.name()));
+        let mut settings = Vec::new();
+        if command.allows_oob() {
+            settings.push((String::new(), "allow_oob: true".to_owned()));
+        }
+        if command.allows_preconfig() {
+            settings.push((String::new(), "allow_preconfig: true".to_owned()));
+        }
+        if !command.has_success_response() {
+            settings.push((String::new(), "success_response: false".to_owned()));
+        }
+        let cases = header_policies(self.plan, command.features());
+        let is_open = cases.len() > 1;
+        for case in cases {
+            if let Some(constant) = self.policy(&case) {
+                let attribute = self.attribute_text(16, &case.gate);
+                settings.push((attribute, format!("policy: {constant}")));
+            } else if is_open {
+                let attribute = self.attribute_text(16, &case.gate);
+                let policy = self.visit("Policy");
+                settings.push((attribute, format!("policy: {policy}::NONE")));
+            }
+        }
+        if settings.is_empty() {
+            self.line(12, &["info: ", &new, ","]);
+            return;
+        }
+        self.line(12, &["info: ", &info, " {"]);
+        for (attribute, setting) in settings {
+            self.out.push_str(&attribute);
+            self.line(16, &[&setting, ","]);
+        }
+        self.line(16, &["..", &new]);
+        self.line(12, &["},"]);
+    }
+
+    fn emit_service(&mut self) {
+        let service = self.dispatch("Service");
+        let info = self.dispatch("CommandInfo");
+        let outcome = self.dispatch("Outcome");
+        let (input, output) = (self.visit("Input"), self.visit("Output"));
+        let error = self.runtime("", "Error");
+        let (option, result) = (self.std("Option"), self.std("Result"));
+        self.line(
+            0,
+            &[
+                "impl<H: Commands + 'static> ",
+                &service,
+                " for Dispatcher<H> {",
+            ],
+        );
+        self.line(4, &["fn n_commands(&self) -> usize {"]);
+        self.line(8, &["self.0.n_commands()"]);
+        self.line(4, &["}"]);
+        self.blank();
+        self.line(
+            4,
+            &[
+                "fn info(&self, index: usize) -> ",
+                &option,
+                "<&",
+                &info,
+                "> {",
+            ],
+        );
+        self.line(8, &["self.0.info(index)"]);
+        self.line(4, &["}"]);
+        self.blank();
+        self.line(4, &["fn find(&self, name: &str) -> ", &option, "<usize> {"]);
+        self.line(8, &["self.0.find(name)"]);
+        self.line(4, &["}"]);
+        self.blank();
+        let input = format!("input: &mut {input}<'_>");
+        let output = format!("output: &mut {output}");
+        let parameters = ["&self", "index: usize", &input, &output];
+        let result = format!(" -> {result}<{outcome}, {error}>");
+        layout::signature(&mut self.out, 4, "fn call", &parameters, &result, " {");
+        self.line(8, &["self.0.call(index, input, output)"]);
+        self.line(4, &["}"]);
+        self.line(0, &["}"]);
+    }
+}

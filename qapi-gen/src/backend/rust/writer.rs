@@ -1,0 +1,312 @@
+//! One generated module: its text, and the imports that the text needs.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::ir::{ModuleId, TypeId, TypeKind};
+
+use super::gate::Gate;
+use super::layout;
+use super::plan::{Body, Plan, builtin_name};
+
+/// Which namespace a module belongs to, and so where it finds the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// `types/x.rs`
+    Types(ModuleId),
+    /// `commands/x.rs`
+    Commands,
+    /// `events/x.rs`
+    Events,
+    /// `events/mod.rs`
+    EventsRoot,
+    /// `server.rs`
+    Server,
+}
+
+impl Place {
+    /// The path to the types.
+    fn types(self) -> &'static str {
+        match self {
+            Self::Types(_) => "super",
+            Self::Commands | Self::Events => "super::super::types",
+            Self::EventsRoot | Self::Server => "super::types",
+        }
+    }
+
+    /// The path to `commands` or `events`.
+    pub(super) fn sibling(self, folder: &str) -> String {
+        match self {
+            Self::Types(_) | Self::Commands | Self::Events => format!("super::super::{folder}"),
+            Self::EventsRoot | Self::Server => format!("super::{folder}"),
+        }
+    }
+}
+
+/// Marks in the text around the target of a link that is needless when types are imported.
+pub(super) const LINK_START: char = '\u{1}';
+pub(super) const LINK_END: char = '\u{2}';
+
+/// Imports that stand together: whether they are of our own modules, when they are there, paths and
+/// names.
+type ImportGroup = (bool, Gate, Vec<(String, &'static str)>);
+
+/// Builds one module.
+pub(super) struct ModuleWriter<'p, 'a> {
+    pub(super) plan: &'p Plan<'a>,
+    pub(super) place: Place,
+    pub(super) out: String,
+    /// The condition of the item that is being printed.
+    pub(super) gate: Gate,
+    /// By whether it is a list of the crate's root, which rustfmt sorts last, path and name.
+    imports: BTreeMap<(bool, String, &'static str), Vec<Gate>>,
+    /// The conditions of all items.
+    item_gates: Vec<Gate>,
+}
+
+impl<'p, 'a> ModuleWriter<'p, 'a> {
+    pub(super) fn new(plan: &'p Plan<'a>, place: Place) -> Self {
+        Self {
+            plan,
+            place,
+            out: String::new(),
+            gate: Gate::ALWAYS,
+            imports: BTreeMap::new(),
+            item_gates: Vec::new(),
+        }
+    }
+
+    /// Starts an item that is there under `gate`.
+    pub(super) fn begin_item(&mut self, gate: &Gate) {
+        self.item_gates.push(gate.clone());
+        self.gate = gate.clone();
+    }
+
+    /// When anything of the module is there.
+    pub(super) fn module_gate(&self) -> Gate {
+        Gate::any(&self.item_gates)
+    }
+
+    /// The blank line between imports, or the item before, and the current item.
+    pub(super) fn blank_before_item(&mut self) {
+        if self.out.is_empty() {
+            self.blank();
+        }
+    }
+
+    /// The condition of the current item as an attribute.
+    pub(super) fn item_attribute(&mut self) {
+        self.plan
+            .options
+            .mapping
+            .attribute(&mut self.out, 0, &self.gate);
+    }
+
+    pub(super) fn attribute(&mut self, width: usize, gate: &Gate) {
+        self.plan
+            .options
+            .mapping
+            .attribute(&mut self.out, width, gate);
+    }
+
+    /// The attribute lines for an element of a list.
+    pub(super) fn attribute_text(&self, width: usize, gate: &Gate) -> String {
+        let mut text = String::new();
+        self.plan.options.mapping.attribute(&mut text, width, gate);
+        text
+    }
+
+    pub(super) fn line(&mut self, width: usize, parts: &[&str]) {
+        layout::line(&mut self.out, width, parts);
+    }
+
+    pub(super) fn blank(&mut self) {
+        self.out.push('\n');
+    }
+
+    fn import(&mut self, path: String, name: &'static str, gate: &Gate) {
+        let gate = self.gate.and(gate);
+        let is_root = path == self.plan.options.runtime;
+        let gates = self.imports.entry((is_root, path, name)).or_default();
+        if !gates.contains(&gate) && !gates.iter().any(Gate::is_always) {
+            gates.push(gate);
+        }
+    }
+
+    /// A name of the runtime, imported or, where the schema has the same name, with its path.
+    pub(super) fn runtime(&mut self, path: &'static str, name: &'static str) -> Cow<'static, str> {
+        self.runtime_under(path, name, &Gate::ALWAYS)
+    }
+
+    fn runtime_under(
+        &mut self,
+        path: &'static str,
+        name: &'static str,
+        gate: &Gate,
+    ) -> Cow<'static, str> {
+        let separator = if path.is_empty() { "" } else { "::" };
+        let path = format!("{}{separator}{path}", self.plan.options.runtime);
+        if self.plan.taken.contains(name) {
+            return Cow::Owned(format!("{path}::{name}"));
+        }
+        self.import(path, name, gate);
+        Cow::Borrowed(name)
+    }
+
+    pub(super) fn visit(&mut self, name: &'static str) -> Cow<'static, str> {
+        self.runtime("visit", name)
+    }
+
+    pub(super) fn dispatch(&mut self, name: &'static str) -> Cow<'static, str> {
+        self.runtime("dispatch", name)
+    }
+
+    /// A name of the prelude, with its path where the schema has the same name.
+    pub(super) fn std(&self, name: &'static str) -> Cow<'static, str> {
+        if !self.plan.taken.contains(name) {
+            return Cow::Borrowed(name);
+        }
+        let module = match name {
+            "Vec" => "std::vec",
+            "String" => "std::string",
+            "Box" => "std::boxed",
+            "Option" => "std::option",
+            "Result" => "std::result",
+            "From" => "std::convert",
+            "Send" | "Sync" => "std::marker",
+            "Iterator" => "std::iter",
+            _ => "std::prelude::rust_2021",
+        };
+        Cow::Owned(format!("::{module}::{name}"))
+    }
+
+    /// The Rust type for a QAPI type.
+    pub(super) fn type_ref(&mut self, id: TypeId, gate: &Gate) -> String {
+        let ty = self.plan.schema.ty(id);
+        match ty.kind() {
+            TypeKind::Builtin(builtin) => match builtin_name(*builtin) {
+                name @ ("Value" | "Null") => self.runtime_under("", name, gate).into_owned(),
+                "String" => self.std("String").into_owned(),
+                primitive => primitive.to_owned(),
+            },
+            TypeKind::Array(element) => {
+                let element = self.type_ref(*element, gate);
+                format!("{}<{element}>", self.std("Vec"))
+            }
+            TypeKind::Enum(_) if !ty.is_named() => {
+                self.runtime_under("", "QType", gate).into_owned()
+            }
+            TypeKind::Enum(_) | TypeKind::Object(_) | TypeKind::Alternate(_) => {
+                self.named_type(id, gate)
+            }
+        }
+    }
+
+    fn named_type(&mut self, id: TypeId, gate: &Gate) -> String {
+        let Some(plan) = self.plan.ty(id) else {
+            return "()".to_owned();
+        };
+        if let Body::Replaced(path) = &plan.body {
+            return (*path).to_owned();
+        }
+        let is_local = match self.place {
+            Place::Types(module) => module == plan.ty.module(),
+            Place::Commands | Place::Events | Place::EventsRoot | Place::Server => false,
+        };
+        if is_local {
+            return plan.name.clone();
+        }
+        if self.is_shadowed(&plan.name) {
+            return format!("{}::{}", self.place.types(), plan.name);
+        }
+        self.import(self.place.types().to_owned(), "*", gate);
+        plan.name.clone()
+    }
+
+    /// Whether the name of a type means something else in this module.
+    fn is_shadowed(&self, name: &str) -> bool {
+        match self.place {
+            Place::Types(_) => false,
+            Place::Commands => self
+                .plan
+                .commands
+                .iter()
+                .flatten()
+                .any(|plan| plan.name == name),
+            Place::Events | Place::EventsRoot => {
+                name == "Event"
+                    || self
+                        .plan
+                        .events
+                        .iter()
+                        .flatten()
+                        .any(|plan| plan.name == name)
+            }
+            Place::Server => ["Commands", "Dispatcher"].contains(&name),
+        }
+    }
+
+    /// Imports the module `name` of the parent.
+    pub(super) fn parent_module(&mut self, name: &'static str) -> &'static str {
+        self.import("super".to_owned(), name, &Gate::ALWAYS);
+        name
+    }
+
+    /// The whole file.
+    pub(super) fn finish(self, header: &str) -> String {
+        let mut file = String::with_capacity(self.out.len() + 1024);
+        file.push_str(header);
+        // Imports with the same condition stand together.
+        let mut groups: Vec<ImportGroup> = Vec::new();
+        for ((_, path, name), gates) in self.imports {
+            let gate = Gate::any(&gates);
+            let is_own = path.starts_with("super");
+            match groups
+                .iter_mut()
+                .find(|group| group.0 == is_own && group.1 == gate)
+            {
+                Some(group) => group.2.push((path, name)),
+                None => groups.push((is_own, gate, vec![(path, name)])),
+            }
+        }
+        let has_types = groups
+            .iter()
+            .any(|(_, gate, names)| gate.is_always() && names.iter().any(|(_, name)| *name == "*"));
+        groups.sort_by_key(|(is_own, gate, _)| (*is_own, !gate.is_always()));
+        for (_, gate, names) in groups {
+            file.push('\n');
+            let n_paths = names.len();
+            let mut names = names.into_iter().peekable();
+            while let Some((path, name)) = names.next() {
+                let mut list = vec![name.to_owned()];
+                while let Some((_, name)) = names.next_if(|next| next.0 == path) {
+                    list.push(name.to_owned());
+                }
+                if path == self.plan.options.runtime && list.len() == 1 && n_paths > 1 {
+                    // The editions of rustfmt sort a single name here in different ways.
+                    file.push('\n');
+                }
+                self.plan.options.mapping.attribute(&mut file, 0, &gate);
+                layout::use_list(&mut file, "use ", &path, &list);
+            }
+        }
+        push_links(&mut file, &self.out, has_types);
+        file
+    }
+}
+
+/// Appends `text`; targets of links to imported names are left out.
+fn push_links(file: &mut String, text: &str, has_types: bool) {
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(LINK_START) {
+        file.push_str(before);
+        let Some((target, after)) = after.split_once(LINK_END) else {
+            break;
+        };
+        if !has_types {
+            file.push_str(target);
+        }
+        rest = after;
+    }
+    file.push_str(rest);
+}
