@@ -8,6 +8,8 @@
 #![deny(missing_docs)]
 
 #[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "client")]
 mod descriptor;
 pub mod dispatch;
 mod error;
@@ -16,11 +18,15 @@ pub mod json;
 #[cfg(feature = "tokio")]
 pub mod server;
 pub mod session;
+#[cfg(feature = "tokio")]
+mod transport;
 mod value;
 pub mod visit;
 
+#[cfg(feature = "tokio")]
+pub use self::descriptor::Descriptors;
 #[cfg(feature = "client")]
-pub use self::descriptor::{Descriptors, MAX_DESCRIPTORS};
+pub use self::descriptor::MAX_DESCRIPTORS;
 pub use self::error::{Error, ErrorClass, UnknownName};
 pub use self::value::{Object, Value};
 pub use self::visit::{Null, QType};

@@ -1,4 +1,5 @@
 //! Recorded sessions with a QEMU, played against a session; skipped where they are absent.
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 mod support;
 

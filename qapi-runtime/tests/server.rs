@@ -1,5 +1,6 @@
 //! The server against plain sockets.
 #![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;

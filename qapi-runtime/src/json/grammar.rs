@@ -34,7 +34,7 @@ struct Frame {
     mask: u64,
     next: Next,
     /// The hashes of the keys so far, once there are many.
-    keys: Option<Box<HashSet<u64>>>,
+    keys: Option<HashSet<u64>>,
 }
 
 /// From this number of members on, duplicate keys are looked for by hash.
@@ -312,7 +312,7 @@ impl Grammar {
                 let earlier = keys_before(&self.nodes, frame.node, frame.key)
                     .map(|(start, len)| self.hasher.hash_one(text.at(start, len)))
                     .collect();
-                frame.keys.insert(Box::new(earlier))
+                frame.keys.insert(earlier)
             }
         };
         // Two keys with one 64-bit hash, from a secret seed, are compared to be sure.

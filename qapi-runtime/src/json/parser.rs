@@ -222,16 +222,17 @@ impl Parser {
     ///
     /// Call again with the rest until it is empty.
     pub fn feed(&mut self, input: &mut &[u8]) -> Parsed {
-        if self.n_tokens == 0 && self.state == LexState::Start {
-            if let Some(parsed) = self.whole_value(input) {
-                return parsed;
-            }
+        if self.n_tokens == 0
+            && self.state == LexState::Start
+            && let Some(parsed) = self.whole_value(input)
+        {
+            return parsed;
         }
         loop {
-            if self.state == LexState::Start {
-                if let Some(parsed) = self.tokens(input) {
-                    return parsed;
-                }
+            if self.state == LexState::Start
+                && let Some(parsed) = self.tokens(input)
+            {
+                return parsed;
             }
             if input.is_empty() {
                 return Parsed::Incomplete;

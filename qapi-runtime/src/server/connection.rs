@@ -4,15 +4,14 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use super::RunsInline;
-use crate::descriptor::{Descriptors, receive};
+use crate::descriptor::Descriptors;
 use crate::dispatch::{Reply, Service};
 use crate::error::Error;
 use crate::session::{Call, CallId, EventMessage, Session, SessionConfig, SessionControl, Started};
+use crate::transport::Transport;
 
 /// Bytes read at a time.
 const READ_SIZE: usize = 16 << 10;
@@ -51,101 +50,6 @@ impl Connection {
     }
 }
 
-/// The two directions of a connection.
-pub(super) enum Transport {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-    Any {
-        reader: Box<dyn AsyncRead + Send + Unpin>,
-        writer: Box<dyn AsyncWrite + Send + Unpin>,
-    },
-}
-
-impl Transport {
-    pub(super) fn any(
-        reader: impl AsyncRead + Send + Unpin + 'static,
-        writer: impl AsyncWrite + Send + Unpin + 'static,
-    ) -> Self {
-        Self::Any {
-            reader: Box::new(reader),
-            writer: Box::new(writer),
-        }
-    }
-
-    fn split(self) -> (Reader, Writer) {
-        match self {
-            Self::Unix(stream) => {
-                let stream = Arc::new(stream);
-                (Reader::Unix(Arc::clone(&stream)), Writer::Unix(stream))
-            }
-            Self::Tcp(stream) => {
-                let (reader, writer) = stream.into_split();
-                (Reader::Any(Box::new(reader)), Writer::Any(Box::new(writer)))
-            }
-            Self::Any { reader, writer } => (Reader::Any(reader), Writer::Any(writer)),
-        }
-    }
-}
-
-enum Reader {
-    Unix(Arc<UnixStream>),
-    Any(Box<dyn AsyncRead + Send + Unpin>),
-}
-
-impl Reader {
-    /// Reads bytes, and the descriptors that come with them. Safe to be cancelled.
-    async fn read(&mut self, buffer: &mut [u8], descriptors: &Descriptors) -> io::Result<usize> {
-        match self {
-            Self::Unix(stream) => {
-                stream
-                    .async_io(Interest::READABLE, || {
-                        receive(&**stream, buffer, descriptors)
-                    })
-                    .await
-            }
-            Self::Any(reader) => reader.read(buffer).await,
-        }
-    }
-}
-
-enum Writer {
-    Unix(Arc<UnixStream>),
-    Any(Box<dyn AsyncWrite + Send + Unpin>),
-}
-
-impl Writer {
-    /// Writes some bytes. Safe to be cancelled.
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(stream) => loop {
-                match stream.try_write(bytes) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        stream.writable().await?;
-                    }
-                    result => return result,
-                }
-            },
-            Self::Any(writer) => {
-                let count = writer.write(bytes).await?;
-                writer.flush().await?;
-                Ok(count)
-            }
-        }
-    }
-
-    /// Ends the connection in an orderly way; the peer may be gone already.
-    async fn close(&mut self) {
-        match self {
-            Self::Unix(stream) => {
-                let _ = rustix::net::shutdown(&**stream, rustix::net::Shutdown::Write);
-            }
-            Self::Any(writer) => {
-                let _ = writer.shutdown().await;
-            }
-        }
-    }
-}
-
 /// Why the task of a session wakes up.
 enum Wake {
     Read(io::Result<usize>),
@@ -177,7 +81,7 @@ pub(super) async fn serve(
             let stopped = pin!(stop.wait_for(|stop| *stop));
             tokio::select! {
                 biased;
-                written = writer.write(session.output()), if !session.output().is_empty() => {
+                written = writer.write(session.output(), &[]), if !session.output().is_empty() => {
                     Wake::Written(written)
                 }
                 Some((call, result)) = completions.recv() => Wake::Completed(call, result),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use super::connection::Transport;
+use crate::transport::Transport;
 
 /// How long a listener waits after it could not accept.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -39,10 +39,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
 pub use self::connection::Connection;
-use self::connection::{Transport, serve};
+use self::connection::serve;
 pub use self::listen::{ListenAddress, inherited};
 use crate::dispatch::{CommandInfo, Service};
 use crate::session::{EventLimiter, EventMessage, SessionConfig};
+use crate::transport::Transport;
 
 /// Events that may wait for the task of a session; it takes them faster than they come, or they
 /// are dropped.

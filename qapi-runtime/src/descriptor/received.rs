@@ -1,17 +1,13 @@
-//! File descriptors that travel beside the bytes of a unix socket (SCM_RIGHTS).
+//! The receiving side.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-/// Descriptors taken with one message; the kernel closes those beyond it. As in QEMU.
-pub const MAX_DESCRIPTORS: usize = 16;
+use super::MAX_DESCRIPTORS;
 
 /// The descriptors that came with the last message that had any.
 ///
@@ -63,28 +59,4 @@ pub(crate) fn receive(
         descriptors.replace(received);
     }
     Ok(message.bytes)
-}
-
-/// Sends bytes with descriptors beside them; how many bytes were taken. The descriptors travel
-/// with the first byte, so the rest is sent without them.
-pub(crate) fn send(
-    socket: impl AsFd,
-    bytes: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "more descriptors than one message takes",
-        ));
-    }
-    let count = sendmsg(
-        socket,
-        &[IoSlice::new(bytes)],
-        &mut ancillary,
-        SendFlags::NOSIGNAL,
-    )?;
-    Ok(count)
 }

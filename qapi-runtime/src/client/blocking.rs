@@ -1,0 +1,581 @@
+//! The client for programs with threads.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use qapi_runtime::client::blocking::Client;
+//! use qapi_runtime::client::{Address, CallOptions, ConnectOptions, EventFilter};
+//!
+//! # fn main() -> Result<(), qapi_runtime::client::ClientError> {
+//! let options = ConnectOptions::new(Address::unix("/run/example/qmp.sock"))
+//!     .wait_for_socket(Duration::from_secs(5));
+//! let client = Client::connect(options)?;
+//! let stopped = client.listen(EventFilter::name("STOP"));
+//! client.execute_raw("stop", None, CallOptions::new())?;
+//! stopped.next(Some(Duration::from_secs(1)))?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::core::{Answer, Encoded, Greeting};
+use super::error::{ClientError, ClientErrorKind};
+use super::event::{EventFilter, RawEvent};
+use super::hub::Hub;
+use super::options::{Address, CallOptions, ConnectOptions};
+use super::{CONNECT_PAUSE, EVENT_BACKLOG, READ_SIZE};
+use crate::descriptor;
+use crate::dispatch::Request;
+use crate::value::Value;
+use crate::visit::Visit;
+
+/// A connection to a server. Clones share it; the last one closes it.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: ConnectOptions,
+    state: Mutex<State>,
+    /// Told when the state of the connection changes.
+    changed: Condvar,
+    /// Held while a request is written, so that requests do not mix. Never taken with `state`
+    /// held: a write can block until the reader has made room.
+    writer: Mutex<Option<Stream>>,
+    next_id: AtomicU64,
+}
+
+struct State {
+    hub: Hub,
+    phase: Phase,
+    greeting: Option<Greeting>,
+    /// Another handle on the socket, to end what blocks on it.
+    socket: Option<Stream>,
+}
+
+/// Where the answer to one request comes.
+type Answers = mpsc::Receiver<Result<Answer, ClientErrorKind>>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Connected,
+    Reconnecting,
+    Closed,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is locked here is never left half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A connected socket.
+pub(super) enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    fn open(address: &Address) -> io::Result<Self> {
+        Ok(match address {
+            Address::Unix(path) => Self::Unix(UnixStream::connect(path)?),
+            Address::Abstract(name) => {
+                let address = SocketAddr::from_abstract_name(name)?;
+                Self::Unix(UnixStream::connect_addr(&address)?)
+            }
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_nodelay(true)?;
+                Self::Tcp(stream)
+            }
+        })
+    }
+
+    /// Tries until the server is there.
+    fn open_by(address: &Address, deadline: Instant) -> io::Result<Self> {
+        loop {
+            match Self::open(address) {
+                Ok(stream) => return Ok(stream),
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(_) => std::thread::sleep(CONNECT_PAUSE),
+            }
+        }
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
+            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
+        })
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.set_read_timeout(timeout),
+            Self::Tcp(stream) => stream.set_read_timeout(timeout),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let result = match self {
+                Self::Unix(stream) => stream.read(buffer),
+                Self::Tcp(stream) => stream.read(buffer),
+            };
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => {
+                let count = descriptor::send(&*stream, bytes, descriptors)?;
+                stream.write_all(&bytes[count..])
+            }
+            Self::Tcp(_) if !descriptors.is_empty() => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "descriptors travel over unix sockets only",
+            )),
+            Self::Tcp(stream) => stream.write_all(bytes),
+        }
+    }
+
+    fn shut_down(&self) {
+        // The peer may be gone already.
+        let _ = match self {
+            Self::Unix(stream) => stream.shutdown(std::net::Shutdown::Both),
+            Self::Tcp(stream) => stream.shutdown(std::net::Shutdown::Both),
+        };
+    }
+}
+
+/// Connects and brings the protocol to the point where commands may be sent.
+fn establish(
+    options: &ConnectOptions,
+    hub: &mut Hub,
+    wait: Duration,
+) -> Result<Stream, ClientError> {
+    let mut stream = Stream::open_by(&options.address, Instant::now() + wait)?;
+    let deadline = Instant::now() + options.handshake;
+    let mut buffer = vec![0; READ_SIZE];
+    loop {
+        let output = hub.core().take_output();
+        if !output.is_empty() {
+            stream.send(&output, &[])?;
+        }
+        if hub.core().is_ready() {
+            stream.set_read_timeout(None)?;
+            return Ok(stream);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ClientError::new(ClientErrorKind::TimedOut(
+                options.handshake,
+            )));
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut buffer) {
+            Ok(0) => return Err(ClientError::new(ClientErrorKind::Closed)),
+            Ok(count) => hub.receive(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+impl Client {
+    /// Connects to a server and negotiates.
+    ///
+    /// # Errors
+    ///
+    /// The server is not there in time, or does not behave.
+    pub fn connect(options: ConnectOptions) -> Result<Self, ClientError> {
+        let mut hub = Hub::new(&options);
+        let stream = establish(&options, &mut hub, options.wait)?;
+        let reader = stream.try_clone()?;
+        let socket = stream.try_clone()?;
+        let greeting = hub.core().greeting().cloned();
+        let inner = Arc::new(Inner {
+            options,
+            state: Mutex::new(State {
+                hub,
+                phase: Phase::Connected,
+                greeting,
+                socket: Some(socket),
+            }),
+            changed: Condvar::new(),
+            writer: Mutex::new(Some(stream)),
+            next_id: AtomicU64::new(1),
+        });
+        let weak = Arc::downgrade(&inner);
+        std::thread::Builder::new()
+            .name("qmp-client".to_owned())
+            .spawn(move || read_all(&weak, reader))?;
+        Ok(Self { inner })
+    }
+
+    /// What the server said of itself; the guest agent says nothing.
+    pub fn greeting(&self) -> Option<Greeting> {
+        lock(&self.inner.state).greeting.clone()
+    }
+
+    /// Executes a command.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`].
+    pub fn execute<R: Request>(&self, request: &R) -> Result<R::Returns, ClientError> {
+        self.execute_with(request, CallOptions::new())
+    }
+
+    /// Executes a command in some other way than the usual one.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`].
+    pub fn execute_with<R: Request>(
+        &self,
+        request: &R,
+        options: CallOptions,
+    ) -> Result<R::Returns, ClientError> {
+        self.call(R::COMMAND, Some(request), options)
+    }
+
+    /// Executes a command without types.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`].
+    pub fn execute_raw(
+        &self,
+        command: &str,
+        arguments: Option<&Value>,
+        options: CallOptions,
+    ) -> Result<Value, ClientError> {
+        self.call(command, arguments, options)
+    }
+
+    fn call<A: Visit, T: Visit>(
+        &self,
+        command: &str,
+        arguments: Option<&A>,
+        options: CallOptions,
+    ) -> Result<T, ClientError> {
+        let timeout = options.timeout.or(self.inner.options.timeout);
+        let deadline = timeout.map(|timeout| (Instant::now() + timeout, timeout));
+        let encode = |id| Encoded::new(command, arguments, id, options.out_of_band);
+        let (request, answer) = self.inner.send(&encode, &options, deadline)?;
+        let answer = match deadline {
+            None => answer.recv().unwrap_or(Err(ClientErrorKind::Closed)),
+            Some((deadline, timeout)) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                answer.recv_timeout(left).unwrap_or_else(|error| {
+                    Err(match error {
+                        RecvTimeoutError::Timeout => ClientErrorKind::TimedOut(timeout),
+                        RecvTimeoutError::Disconnected => ClientErrorKind::Closed,
+                    })
+                })
+            }
+        };
+        match answer {
+            Ok(answer) => answer.decode(&request),
+            Err(kind) => {
+                lock(&self.inner.state).hub.forget(request.id);
+                Err(request.error(kind))
+            }
+        }
+    }
+
+    /// Listens to events from now on, also those of later connections.
+    pub fn listen(&self, filter: EventFilter) -> Events {
+        let (sender, receiver) = mpsc::sync_channel(EVENT_BACKLOG);
+        let missed = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&missed);
+        let mut state = lock(&self.inner.state);
+        if state.phase != Phase::Closed {
+            state.hub.listen(
+                filter,
+                Box::new(move |event| match sender.try_send(Arc::clone(event)) {
+                    Ok(()) => true,
+                    Err(mpsc::TrySendError::Full(_)) => {
+                        counter.fetch_add(1, Ordering::Relaxed);
+                        true
+                    }
+                    Err(mpsc::TrySendError::Disconnected(_)) => false,
+                }),
+            );
+        }
+        Events { receiver, missed }
+    }
+
+    /// Waits for the next event that passes the filter. Events that came before do not count:
+    /// [`Client::listen`] before the command that causes the event, if it may come soon.
+    ///
+    /// # Errors
+    ///
+    /// No such event in time, or the end of the connection.
+    pub fn wait_for_event(
+        &self,
+        filter: EventFilter,
+        timeout: Option<Duration>,
+    ) -> Result<Arc<RawEvent>, ClientError> {
+        self.listen(filter).next(timeout)
+    }
+
+    /// Closes the connection for all clones. Commands in flight end with
+    /// [`ClientErrorKind::Closed`].
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    /// Whether the connection is closed for good.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.inner.state).phase == Phase::Closed
+    }
+}
+
+impl Inner {
+    /// Waits for the connection, if it is being made again.
+    fn wait_until_connected(
+        &self,
+        deadline: Option<(Instant, Duration)>,
+    ) -> Result<MutexGuard<'_, State>, ClientErrorKind> {
+        let mut state = lock(&self.state);
+        loop {
+            match state.phase {
+                Phase::Connected => return Ok(state),
+                Phase::Closed => return Err(ClientErrorKind::Closed),
+                Phase::Reconnecting => {}
+            }
+            state = match deadline {
+                None => self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some((deadline, timeout)) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(ClientErrorKind::TimedOut(timeout));
+                    }
+                    self.changed
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+        }
+    }
+
+    fn send(
+        &self,
+        encode: &dyn Fn(u64) -> Result<Encoded, ClientError>,
+        options: &CallOptions,
+        deadline: Option<(Instant, Duration)>,
+    ) -> Result<(Encoded, Answers), ClientError> {
+        // What cannot be encoded or is not allowed is told before anything waits.
+        let fail = |kind| -> Result<_, ClientError> { Err(encode(0)?.error(kind)) };
+        encode(0)?;
+        if let Err(kind) = self.wait_until_connected(deadline).map(drop) {
+            return fail(kind);
+        }
+        let mut writer = lock(&self.writer);
+        let (sender, answer) = mpsc::channel();
+        let request = {
+            let mut state = lock(&self.state);
+            if options.out_of_band && !state.hub.core().oob_enabled() {
+                return fail(ClientErrorKind::OobNotEnabled);
+            }
+            if state.phase != Phase::Connected {
+                return fail(ClientErrorKind::Closed);
+            }
+            // Under both locks, so that numbers grow in the order of the stream.
+            let request = encode(self.next_id.fetch_add(1, Ordering::Relaxed))?;
+            let deliver = Box::new(move |answer| {
+                // The receiver has given up.
+                let _ = sender.send(answer);
+            });
+            state.hub.sent(&request, options.out_of_band, deliver);
+            request
+        };
+        let descriptors: Vec<BorrowedFd<'_>> =
+            options.descriptors.iter().map(AsFd::as_fd).collect();
+        let result = match writer.as_mut() {
+            Some(stream) => stream.send(request.as_bytes(), &descriptors),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        };
+        match result {
+            Ok(()) => Ok((request, answer)),
+            Err(error) => {
+                lock(&self.state).hub.forget(request.id);
+                let kind = match error.kind() {
+                    io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::NotConnected => ClientErrorKind::Closed,
+                    _ => ClientErrorKind::Io(error),
+                };
+                Err(request.error(kind))
+            }
+        }
+    }
+
+    fn set_phase(&self, state: &mut State, phase: Phase) {
+        if phase == Phase::Closed {
+            state.hub.close();
+        }
+        state.phase = phase;
+        self.changed.notify_all();
+    }
+
+    fn close(&self) {
+        {
+            let mut state = lock(&self.state);
+            self.set_phase(&mut state, Phase::Closed);
+            if let Some(socket) = state.socket.take() {
+                socket.shut_down();
+            }
+        }
+        lock(&self.writer).take();
+    }
+
+    /// Makes the connection again; the stream to read from, or nothing if that is the end.
+    fn reconnect(&self) -> Option<Stream> {
+        let trying = self.options.reconnect;
+        {
+            let mut state = lock(&self.state);
+            if state.phase == Phase::Closed {
+                return None;
+            }
+            let Some(_) = trying else {
+                self.set_phase(&mut state, Phase::Closed);
+                return None;
+            };
+            state.hub.restart(&self.options);
+            self.set_phase(&mut state, Phase::Reconnecting);
+        }
+        // The writer that is blocked on the old connection, if any, fails now.
+        lock(&self.writer).take();
+        let deadline = Instant::now() + trying.unwrap_or_default();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut hub = Hub::new(&self.options);
+            let stream = establish(&self.options, &mut hub, left)
+                .and_then(|stream| Ok((stream.try_clone()?, stream.try_clone()?, stream)));
+            let mut writer = lock(&self.writer);
+            let mut state = lock(&self.state);
+            if state.phase == Phase::Closed {
+                return None;
+            }
+            match stream {
+                Ok((reader, socket, stream)) => {
+                    state.socket = Some(socket);
+                    state.greeting = hub.core().greeting().cloned();
+                    state.hub.adopt(hub);
+                    *writer = Some(stream);
+                    self.set_phase(&mut state, Phase::Connected);
+                    return Some(reader);
+                }
+                Err(_) if Instant::now() < deadline => {}
+                Err(_) => {
+                    self.set_phase(&mut state, Phase::Closed);
+                    return None;
+                }
+            }
+            drop(state);
+            drop(writer);
+            std::thread::sleep(CONNECT_PAUSE);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(socket) = lock(&self.state).socket.take() {
+            socket.shut_down();
+        }
+    }
+}
+
+/// The body of the reader thread.
+///
+/// It holds the client only while it has something to hand on, so that dropping the last client
+/// closes the socket and thereby ends the thread.
+fn read_all(inner: &Weak<Inner>, mut stream: Stream) {
+    let mut buffer = vec![0; READ_SIZE];
+    loop {
+        let count = stream.read(&mut buffer).unwrap_or(0);
+        let Some(inner) = inner.upgrade() else {
+            return;
+        };
+        let goes_on = count > 0 && {
+            let mut state = lock(&inner.state);
+            state.phase == Phase::Connected && state.hub.receive(&buffer[..count]).is_ok()
+        };
+        if goes_on {
+            continue;
+        }
+        stream.shut_down();
+        match inner.reconnect() {
+            Some(next) => stream = next,
+            None => return,
+        }
+    }
+}
+
+/// A listener's events.
+#[derive(Debug)]
+pub struct Events {
+    receiver: mpsc::Receiver<Arc<RawEvent>>,
+    missed: Arc<AtomicU64>,
+}
+
+impl Events {
+    /// Waits for the next event; for ever without a time-out.
+    ///
+    /// # Errors
+    ///
+    /// No event in time, or the end of the connection.
+    pub fn next(&self, timeout: Option<Duration>) -> Result<Arc<RawEvent>, ClientError> {
+        match timeout {
+            None => self
+                .receiver
+                .recv()
+                .map_err(|_| ClientError::new(ClientErrorKind::Closed)),
+            Some(timeout) => self.receiver.recv_timeout(timeout).map_err(|error| {
+                ClientError::new(match error {
+                    RecvTimeoutError::Timeout => ClientErrorKind::TimedOut(timeout),
+                    RecvTimeoutError::Disconnected => ClientErrorKind::Closed,
+                })
+            }),
+        }
+    }
+
+    /// An event that is there already.
+    pub fn try_next(&self) -> Option<Arc<RawEvent>> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// How many events were dropped because 1,024 were waiting here.
+    pub fn n_missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("address", &self.inner.options.address)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,174 @@
+//! What can go wrong between a client and its server.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::json::Document;
+use crate::visit::{Segment, VisitError};
+
+/// Why a request has no result.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientErrorKind {
+    /// The connection could not be made, or failed.
+    Io(io::Error),
+    /// The server closed the connection, or is gone.
+    Closed,
+    /// No answer in this time. The command may still be executed.
+    TimedOut(Duration),
+    /// The server answered with an error.
+    Server(Error),
+    /// The reply does not fit the type of the result.
+    Reply(VisitError),
+    /// The arguments cannot be sent.
+    Request(VisitError),
+    /// What the server sent is no QMP.
+    Protocol(String),
+    /// The command was to be executed out of band, which the server did not offer or the client
+    /// did not ask for.
+    OobNotEnabled,
+}
+
+/// A failed request, or a failed connection.
+///
+/// `Display` is one line. `Debug` adds what was sent, what came, and where the two differ from
+/// what was expected; both are cut at 4 KiB.
+pub struct ClientError(Box<Inner>);
+
+struct Inner {
+    kind: ClientErrorKind,
+    command: Option<Box<str>>,
+    sent: Option<Box<[u8]>>,
+    received: Option<Document>,
+}
+
+impl ClientError {
+    pub(super) fn new(kind: ClientErrorKind) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            command: None,
+            sent: None,
+            received: None,
+        }))
+    }
+
+    pub(super) fn for_command(mut self, command: &str) -> Self {
+        self.0.command = Some(command.into());
+        self
+    }
+
+    pub(super) fn with_sent(mut self, sent: &[u8]) -> Self {
+        self.0.sent = Some(sent.into());
+        self
+    }
+
+    pub(super) fn with_received(mut self, received: Document) -> Self {
+        self.0.received = Some(received);
+        self
+    }
+
+    /// Why.
+    pub fn kind(&self) -> &ClientErrorKind {
+        &self.0.kind
+    }
+
+    /// The command, if the error is about one.
+    pub fn command(&self) -> Option<&str> {
+        self.0.command.as_deref()
+    }
+
+    /// The error that the server answered with, if it did.
+    pub fn server_error(&self) -> Option<&Error> {
+        match &self.0.kind {
+            ClientErrorKind::Server(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The part of the reply that does not fit, as far as the path leads into it.
+    fn differing_part(&self) -> Option<String> {
+        let ClientErrorKind::Reply(error) = &self.0.kind else {
+            return None;
+        };
+        let mut value = self.0.received.as_ref()?.root().get("return")?;
+        for segment in error.path() {
+            let next = match segment {
+                Segment::Member(name) => value.get(name),
+                Segment::Index(index) => value.elements().nth(*index),
+            };
+            match next {
+                Some(next) => value = next,
+                None => break,
+            }
+        }
+        Some(format!("{} in {value}", error.detail()))
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(command) = &self.0.command {
+            write!(f, "{command}: ")?;
+        }
+        match &self.0.kind {
+            ClientErrorKind::Io(error) => error.fmt(f),
+            ClientErrorKind::Closed => f.write_str("the server closed the connection"),
+            ClientErrorKind::TimedOut(after) => write!(f, "no answer in {after:?}"),
+            ClientErrorKind::Server(error) => write!(f, "{} ({})", error.desc, error.class),
+            ClientErrorKind::Reply(error) => f.write_str(&error.detail()),
+            ClientErrorKind::Request(error) => error.fmt(f),
+            ClientErrorKind::Protocol(text) => f.write_str(text),
+            ClientErrorKind::OobNotEnabled => {
+                f.write_str("execution out of band is not enabled on this connection")
+            }
+        }
+    }
+}
+
+/// Bytes of a message that `Debug` shows.
+const SHOWN: usize = 4096;
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}... ({} bytes)", &text[..at], text.len()),
+    }
+}
+
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        if let Some(sent) = &self.0.sent {
+            write!(f, "\n  sent:     {}", cut(&String::from_utf8_lossy(sent)))?;
+        }
+        if let Some(received) = &self.0.received {
+            write!(f, "\n  received: {}", cut(&received.root().to_string()))?;
+        }
+        if let Some(part) = self.differing_part() {
+            write!(f, "\n  differs:  {}", cut(&part))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.kind {
+            ClientErrorKind::Io(error) => Some(error),
+            ClientErrorKind::Server(error) => Some(error),
+            ClientErrorKind::Reply(error) | ClientErrorKind::Request(error) => Some(error),
+            ClientErrorKind::Closed
+            | ClientErrorKind::TimedOut(_)
+            | ClientErrorKind::Protocol(_)
+            | ClientErrorKind::OobNotEnabled => None,
+        }
+    }
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        Self::new(ClientErrorKind::Io(error))
+    }
+}

@@ -1,0 +1,118 @@
+//! Events on the side of the client.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::error::{ClientError, ClientErrorKind};
+use crate::dispatch::{Event, no_arguments};
+use crate::json::{Document, ValueRef};
+use crate::visit::{Input, Mode};
+
+/// An event as it came.
+#[derive(Clone, PartialEq)]
+pub struct RawEvent {
+    message: Document,
+}
+
+impl RawEvent {
+    /// `None` if the message is no event.
+    pub(super) fn new(message: Document) -> Option<Self> {
+        message.root().get("event")?.as_str()?;
+        Some(Self { message })
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.message
+            .root()
+            .get("event")
+            .and_then(ValueRef::as_str)
+            .unwrap_or("")
+    }
+
+    /// The data; an empty object if the event has none.
+    pub fn data(&self) -> ValueRef<'_> {
+        self.message.root().get("data").unwrap_or_else(no_arguments)
+    }
+
+    /// The whole message.
+    pub fn message(&self) -> ValueRef<'_> {
+        self.message.root()
+    }
+
+    /// When the event happened, by the clock of the server; `None` if it could not tell.
+    pub fn time(&self) -> Option<SystemTime> {
+        let timestamp = self.message.root().get("timestamp")?;
+        let seconds = timestamp.get("seconds")?.as_u64()?;
+        let microseconds = timestamp.get("microseconds")?.as_u64()?;
+        let since =
+            Duration::from_secs(seconds).checked_add(Duration::from_micros(microseconds))?;
+        UNIX_EPOCH.checked_add(since)
+    }
+
+    /// The event as one of the types of a schema; unknown names are kept there.
+    ///
+    /// # Errors
+    ///
+    /// Data that does not fit the event.
+    pub fn parse<E: Event>(&self) -> Result<E, ClientError> {
+        let mut input = Input::at(self.data(), Mode::Lenient, Default::default());
+        E::read_event(self.name(), &mut input).map_err(|error| {
+            ClientError::new(ClientErrorKind::Reply(error))
+                .for_command(self.name())
+                .with_received(self.message.clone())
+        })
+    }
+}
+
+impl fmt::Debug for RawEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message.root())
+    }
+}
+
+/// Which events a listener gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    names: Option<Vec<Box<str>>>,
+    members: Vec<(Box<str>, Box<str>)>,
+}
+
+impl EventFilter {
+    /// All events.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// The events with these names.
+    pub fn names<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        Self {
+            names: Some(names.into_iter().map(Into::into).collect()),
+            members: Vec::new(),
+        }
+    }
+
+    /// The event with this name.
+    pub fn name(name: &str) -> Self {
+        Self::names([name])
+    }
+
+    /// Of these, the ones whose data has the string `value` as its member `member`.
+    #[must_use]
+    pub fn with_member(mut self, member: &str, value: &str) -> Self {
+        self.members.push((member.into(), value.into()));
+        self
+    }
+
+    /// Whether an event passes.
+    pub fn matches(&self, event: &RawEvent) -> bool {
+        let name_fits = match &self.names {
+            None => true,
+            Some(names) => names.iter().any(|name| **name == *event.name()),
+        };
+        name_fits
+            && self.members.iter().all(|(member, value)| {
+                event.data().get(member).and_then(ValueRef::as_str) == Some(&**value)
+            })
+    }
+}

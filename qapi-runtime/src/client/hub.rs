@@ -1,0 +1,113 @@
+//! What the fronts of the client have in common: who waits for which answer and which events.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use super::core::{Answer, ClientCore, Encoded, Incoming};
+use super::error::{ClientError, ClientErrorKind};
+use super::event::{EventFilter, RawEvent};
+use super::options::ConnectOptions;
+
+/// Takes the answer to one request.
+pub(super) type Deliver = Box<dyn FnOnce(Result<Answer, ClientErrorKind>) + Send>;
+
+/// Takes events; false when nobody listens any more.
+pub(super) type Listen = Box<dyn Fn(&Arc<RawEvent>) -> bool + Send>;
+
+/// The connection that there is, and all who wait for something from it.
+///
+/// Dropping a [`Deliver`] tells its owner that no answer will come.
+pub(super) struct Hub {
+    core: ClientCore,
+    waiting: HashMap<u64, Deliver>,
+    listeners: Vec<(EventFilter, Listen)>,
+}
+
+impl Hub {
+    pub(super) fn new(options: &ConnectOptions) -> Self {
+        Self {
+            core: new_core(options),
+            waiting: HashMap::new(),
+            listeners: Vec::new(),
+        }
+    }
+
+    /// Starts over with another connection. Those who wait for answers are told; those who
+    /// listen stay.
+    pub(super) fn restart(&mut self, options: &ConnectOptions) {
+        self.waiting.clear();
+        self.core = new_core(options);
+    }
+
+    /// Goes on with a connection that another hub has established.
+    pub(super) fn adopt(&mut self, established: Self) {
+        self.core = established.core;
+    }
+
+    /// Tells everybody that nothing more will come.
+    pub(super) fn close(&mut self) {
+        self.waiting.clear();
+        self.listeners.clear();
+    }
+
+    pub(super) fn core(&mut self) -> &mut ClientCore {
+        &mut self.core
+    }
+
+    pub(super) fn sent(&mut self, request: &Encoded, out_of_band: bool, deliver: Deliver) {
+        self.core.sent(request, out_of_band);
+        self.waiting.insert(request.id, deliver);
+    }
+
+    /// Nobody wants the answer any more. It is still matched when it comes.
+    pub(super) fn forget(&mut self, id: u64) {
+        self.waiting.remove(&id);
+    }
+
+    pub(super) fn listen(&mut self, filter: EventFilter, listen: Listen) {
+        self.listeners.push((filter, listen));
+    }
+
+    /// Hands on all that is in `input`. If that is no QMP, all who wait are told so.
+    pub(super) fn receive(&mut self, input: &[u8]) -> Result<(), ClientError> {
+        let result = self.hand_on(input);
+        if let Err(error) = &result {
+            let text = format!("what the server sent is no QMP: {error}");
+            for (_, deliver) in self.waiting.drain() {
+                deliver(Err(ClientErrorKind::Protocol(text.clone())));
+            }
+        }
+        result
+    }
+
+    fn hand_on(&mut self, mut input: &[u8]) -> Result<(), ClientError> {
+        while let Some(incoming) = self.core.receive(&mut input)? {
+            match incoming {
+                Incoming::Ready => {}
+                Incoming::Reply(id, answer) => {
+                    if let Some(deliver) = self.waiting.remove(&id) {
+                        deliver(Ok(answer));
+                    }
+                }
+                Incoming::Event(event) => {
+                    let event = Arc::new(event);
+                    self.listeners
+                        .retain(|(filter, listen)| !filter.matches(&event) || listen(&event));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn new_core(options: &ConnectOptions) -> ClientCore {
+    // A fresh RandomState is a number that differs from connection to connection.
+    let seed = RandomState::new().hash_one(0_u8);
+    let mut core = ClientCore::new(options.dialect, options.oob, seed);
+    if let Some(transcript) = &options.transcript {
+        core.record(Arc::clone(transcript));
+    }
+    core
+}

@@ -1,0 +1,118 @@
+//! Connections on tokio, for servers and clients alike.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::descriptor::{Descriptors, receive, send};
+
+/// The two directions of a connection.
+pub(crate) enum Transport {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+    Any {
+        reader: Box<dyn AsyncRead + Send + Unpin>,
+        writer: Box<dyn AsyncWrite + Send + Unpin>,
+    },
+}
+
+impl Transport {
+    pub(crate) fn any(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        Self::Any {
+            reader: Box::new(reader),
+            writer: Box::new(writer),
+        }
+    }
+
+    pub(crate) fn split(self) -> (Reader, Writer) {
+        match self {
+            Self::Unix(stream) => {
+                let stream = Arc::new(stream);
+                (Reader::Unix(Arc::clone(&stream)), Writer::Unix(stream))
+            }
+            Self::Tcp(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Reader::Any(Box::new(reader)), Writer::Any(Box::new(writer)))
+            }
+            Self::Any { reader, writer } => (Reader::Any(reader), Writer::Any(writer)),
+        }
+    }
+}
+
+/// The direction from the peer.
+pub(crate) enum Reader {
+    Unix(Arc<UnixStream>),
+    Any(Box<dyn AsyncRead + Send + Unpin>),
+}
+
+impl Reader {
+    /// Reads bytes, and the descriptors that come with them. Safe to be cancelled.
+    pub(crate) async fn read(
+        &mut self,
+        buffer: &mut [u8],
+        descriptors: &Descriptors,
+    ) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => {
+                stream
+                    .async_io(Interest::READABLE, || {
+                        receive(&**stream, buffer, descriptors)
+                    })
+                    .await
+            }
+            Self::Any(reader) => reader.read(buffer).await,
+        }
+    }
+}
+
+/// The direction to the peer.
+pub(crate) enum Writer {
+    Unix(Arc<UnixStream>),
+    Any(Box<dyn AsyncWrite + Send + Unpin>),
+}
+
+impl Writer {
+    /// Writes some bytes, and the descriptors with them. Safe to be cancelled.
+    pub(crate) async fn write(
+        &mut self,
+        bytes: &[u8],
+        descriptors: &[OwnedFd],
+    ) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => {
+                let descriptors: Vec<BorrowedFd<'_>> =
+                    descriptors.iter().map(AsFd::as_fd).collect();
+                stream
+                    .async_io(Interest::WRITABLE, || send(&**stream, bytes, &descriptors))
+                    .await
+            }
+            Self::Any(_) if !descriptors.is_empty() => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "descriptors travel over unix sockets only",
+            )),
+            Self::Any(writer) => {
+                let count = writer.write(bytes).await?;
+                writer.flush().await?;
+                Ok(count)
+            }
+        }
+    }
+
+    /// Ends the connection in an orderly way; the peer may be gone already.
+    pub(crate) async fn close(&mut self) {
+        match self {
+            Self::Unix(stream) => {
+                let _ = rustix::net::shutdown(&**stream, rustix::net::Shutdown::Write);
+            }
+            Self::Any(writer) => {
+                let _ = writer.shutdown().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The clients against a live QEMU; skipped where there is none.
+#![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use qapi_runtime::Value;
+use qapi_runtime::client::{
+    Address, CallOptions, Client, ClientErrorKind, ConnectOptions, Dialect, EventFilter, blocking,
+};
+
+/// A QEMU without a machine that is killed in the end.
+struct Qemu {
+    child: Child,
+}
+
+impl Qemu {
+    /// Starts one that listens on `socket`; nothing if there is no QEMU here.
+    fn start(socket: &Path) -> Option<Self> {
+        let child = Command::new("qemu-system-x86_64")
+            .args([
+                "-machine",
+                "none",
+                "-nodefaults",
+                "-display",
+                "none",
+                "-qmp",
+            ])
+            .arg(format!("unix:{},server=on,wait=off", socket.display()))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        match child {
+            Ok(child) => Some(Self { child }),
+            Err(error) => {
+                eprintln!("skipped: no qemu-system-x86_64 ({error})");
+                None
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn options(socket: &Path) -> ConnectOptions {
+    ConnectOptions::new(Address::unix(socket)).wait_for_socket(Duration::from_secs(30))
+}
+
+fn value(json: &str) -> Value {
+    qapi_runtime::json::Document::parse(json.as_bytes())
+        .unwrap()
+        .root()
+        .to_value()
+}
+
+#[test]
+fn blocking_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("qmp");
+    let Some(mut qemu) = Qemu::start(&socket) else {
+        return;
+    };
+    let client =
+        blocking::Client::connect(options(&socket).reconnect(Duration::from_secs(30))).unwrap();
+    let raw = |command: &str| client.execute_raw(command, None, CallOptions::new());
+
+    let version = raw("query-version").unwrap();
+    assert_eq!(
+        Some(&version),
+        client.greeting().map(|greeting| greeting.version).as_ref()
+    );
+    let schema = raw("query-qmp-schema").unwrap();
+    assert!(schema.to_string().len() > 100_000);
+    let error = raw("no-such-command").unwrap_err();
+    assert_eq!(
+        error.server_error().unwrap().class.as_str(),
+        "CommandNotFound"
+    );
+
+    // A descriptor travels in and is used: QEMU writes to the pipe as a log of a chardev.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let descriptor = CallOptions::new().descriptor(OwnedFd::from(writer));
+    let added = client
+        .execute_raw("add-fd", Some(&value("{'fdset-id': 1}")), descriptor)
+        .unwrap();
+    assert_eq!(added.get("fdset-id").and_then(Value::as_i64), Some(1));
+    let sets = raw("query-fdsets").unwrap();
+    assert_eq!(sets.as_array().map(<[Value]>::len), Some(1));
+    raw("remove-fd").unwrap_err();
+    client
+        .execute_raw(
+            "remove-fd",
+            Some(&value("{'fdset-id': 1}")),
+            CallOptions::new(),
+        )
+        .unwrap();
+    drop(reader);
+
+    // The end of the server is told at once, and a new one found.
+    qemu.kill();
+    let start = Instant::now();
+    let error = loop {
+        match client.execute_raw(
+            "query-name",
+            None,
+            CallOptions::new().timeout(Duration::from_secs(1)),
+        ) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(
+            error.kind(),
+            ClientErrorKind::Closed | ClientErrorKind::TimedOut(_)
+        ),
+        "{error:?}"
+    );
+    assert!(start.elapsed() < Duration::from_secs(20));
+    let _qemu = Qemu::start(&socket).unwrap();
+    let options = CallOptions::new().timeout(Duration::from_secs(30));
+    client.execute_raw("query-name", None, options).unwrap();
+
+    let shutdown = client.listen(EventFilter::name("SHUTDOWN"));
+    raw("quit").unwrap();
+    let event = shutdown.next(Some(Duration::from_secs(30))).unwrap();
+    assert_eq!(
+        event
+            .data()
+            .get("reason")
+            .and_then(|reason| reason.as_str()),
+        Some("host-qmp-quit")
+    );
+}
+
+/// An in-band command blocks QEMU on a FIFO, and one out of band is answered meanwhile.
+#[tokio::test]
+async fn out_of_band_overtakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("qmp");
+    let Some(_qemu) = Qemu::start(&socket) else {
+        return;
+    };
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from(0o600)).unwrap();
+    let client = Client::connect(options(&socket)).await.unwrap();
+    let arguments = value(&format!(
+        "{{'driver': 'blkdebug', 'node-name': 'n', 'config': '{}', 'image': {{'driver': 'null-co'}}}}",
+        fifo.display()
+    ));
+    let blocked = tokio::spawn({
+        let client = client.clone();
+        async move {
+            client
+                .execute_raw("blockdev-add", Some(&arguments), CallOptions::new())
+                .await
+        }
+    });
+    let oob = CallOptions::new()
+        .out_of_band()
+        .timeout(Duration::from_secs(30));
+    let instances = client.execute_raw("query-yank", None, oob).await.unwrap();
+    assert!(instances.as_array().is_some());
+    assert!(!blocked.is_finished());
+    // Opening the other end releases the command.
+    tokio::task::spawn_blocking(move || {
+        let mut fifo = std::fs::File::options().write(true).open(fifo).unwrap();
+        // The reader may have gone by now.
+        let _ = fifo.write_all(b"\n");
+    })
+    .await
+    .unwrap();
+    let _ = blocked.await.unwrap();
+}
+
+#[test]
+fn guest_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("agent");
+    let agent = Command::new("qemu-ga")
+        .args(["-m", "unix-listen", "-t"])
+        .arg(folder.path())
+        .arg("-p")
+        .arg(&socket)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let child = match agent {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("skipped: no qemu-ga ({error})");
+            return;
+        }
+    };
+    let _agent = Qemu { child };
+    let client = blocking::Client::connect(options(&socket).dialect(Dialect::GuestAgent)).unwrap();
+    assert_eq!(client.greeting(), None);
+    let raw = |command: &str| client.execute_raw(command, None, CallOptions::new());
+    assert_eq!(raw("guest-ping").unwrap(), value("{}"));
+    assert!(raw("guest-info").unwrap().get("version").is_some());
+    let error = raw("guest-nope").unwrap_err();
+    assert!(error.server_error().is_some());
+    // Another client finds what the last one left half done.
+    client.close();
+    let mut stream = loop {
+        if let Ok(stream) = std::os::unix::net::UnixStream::connect(&socket) {
+            break stream;
+        }
+    };
+    stream.write_all(b"{\"execute\": [").unwrap();
+    drop(stream);
+    let client = blocking::Client::connect(options(&socket).dialect(Dialect::GuestAgent)).unwrap();
+    let pong = client.execute_raw("guest-ping", None, CallOptions::new());
+    assert_eq!(pong.unwrap(), value("{}"));
+}
