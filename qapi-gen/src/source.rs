@@ -1,6 +1,7 @@
 //! One map over all source files of a schema, and positions in it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A file of a [`SourceMap`].
@@ -120,8 +121,8 @@ impl SourceFile {
 fn line_starts(text: &str) -> Vec<u32> {
     let bytes = text.as_bytes();
     let mut starts = vec![0];
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte == b'\n' || (byte == b'\r' && bytes.get(at + 1) != Some(&b'\n')) {
+    for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
+        if bytes[at] == b'\n' || bytes.get(at + 1) != Some(&b'\n') {
             starts.push(at as u32 + 1);
         }
     }
@@ -134,6 +135,8 @@ fn line_starts(text: &str) -> Vec<u32> {
 #[derive(Debug, Default)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
+    /// The file of the last look-up: the next one is mostly in the same.
+    last: AtomicU32,
 }
 
 impl SourceMap {
@@ -184,8 +187,17 @@ impl SourceMap {
     /// The file that holds `span`.
     #[must_use]
     pub fn file_of(&self, span: Span) -> FileId {
+        let last = self.last.load(Ordering::Relaxed);
+        if let Some(file) = self.files.get(last as usize) {
+            let offset = span.start.wrapping_sub(file.start) as usize;
+            if offset <= file.text.len() {
+                return FileId(last);
+            }
+        }
         let after = self.files.partition_point(|file| file.start <= span.start);
-        FileId(after.saturating_sub(1) as u32)
+        let found = after.saturating_sub(1) as u32;
+        self.last.store(found, Ordering::Relaxed);
+        FileId(found)
     }
 
     /// The text of `span`.
@@ -201,6 +213,13 @@ impl SourceMap {
     #[must_use]
     pub fn position(&self, span: Span) -> LineColumn {
         self.position_at(self.file_of(span), span.start)
+    }
+
+    /// The line of the start of `span`, counted from 1.
+    #[must_use]
+    pub fn line(&self, span: Span) -> usize {
+        let file = self.file(self.file_of(span));
+        file.line_index(span.start - file.start) + 1
     }
 
     /// Line and column of the end of `span`.

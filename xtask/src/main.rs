@@ -1,3 +1,51 @@
-//! Tasks of the workspace.
+//! Tasks of the workspace, run as `cargo xtask TASK`.
 
-fn main() {}
+mod codegen;
+mod demo;
+mod process;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of the workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Show the whole idea at work: generate, build, serve, plug and unplug devices.
+    Demo(demo::Args),
+    /// Run every test: formatting, generated code, lints, unit, integration and doc tests.
+    Test(test::Args),
+    /// Write the Rust code generated from schema/ to iothread/src/qapi/.
+    Codegen(codegen::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Codegen(args) => codegen::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The top folder of the workspace.
+fn workspace() -> PathBuf {
+    let mut folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    folder.pop();
+    folder
+}

@@ -40,6 +40,7 @@ struct Finisher<'a> {
     entities: Vec<Option<Entity>>,
     modules: Vec<Module>,
     module_ids: HashMap<String, ModuleId>,
+    file_modules: HashMap<FileId, ModuleId>,
     docs: Vec<Doc>,
     doc_ids: HashMap<NodeId, DocId>,
 }
@@ -70,7 +71,7 @@ impl<'a> Finisher<'a> {
             }
         });
         let entities = entities.collect();
-        let (modules, module_ids) = (Vec::new(), HashMap::new());
+        let (modules, module_ids, file_modules) = (Vec::new(), HashMap::new(), HashMap::new());
         let (docs, doc_ids) = (Vec::new(), HashMap::new());
         Self {
             graph,
@@ -80,6 +81,7 @@ impl<'a> Finisher<'a> {
             entities,
             modules,
             module_ids,
+            file_modules,
             docs,
             doc_ids,
         }
@@ -196,7 +198,15 @@ impl<'a> Finisher<'a> {
         match origin {
             Some(span) => {
                 let sources = self.sources;
-                self.module_of_path(sources.file(sources.file_of(span)).name())
+                let file = sources.file_of(span);
+                match self.file_modules.get(&file) {
+                    Some(module) => *module,
+                    None => {
+                        let module = self.module_of_path(sources.file(file).name());
+                        self.file_modules.insert(file, module);
+                        module
+                    }
+                }
             }
             None => self.module_id(Module::BUILTIN.to_owned()),
         }

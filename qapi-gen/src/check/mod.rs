@@ -141,5 +141,5 @@ fn distance(left: &str, right: &str, limit: usize) -> usize {
 /// The place of a definition that shares its first line with the one before it.
 fn same_line(sources: &SourceMap, left: Span, right: Span) -> bool {
     sources.file_of(left) == sources.file_of(right)
-        && sources.position(left).line == sources.position(right).line
+        && sources.line(left) == sources.line(right)
 }

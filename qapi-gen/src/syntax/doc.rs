@@ -182,9 +182,10 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
 
     /// The next line of the comment from its `#` on, its line end excluded.
     fn raw_line(&mut self) -> Option<RawLine<'t>> {
-        let hash = self.at + self.text[self.at..].find('#')?;
+        let bytes = self.text.as_bytes();
+        let hash = self.at + memchr::memchr(b'#', &bytes[self.at..])?;
         let rest = &self.text[hash..];
-        let len = rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let len = memchr::memchr2(b'\n', b'\r', rest.as_bytes()).unwrap_or(rest.len());
         self.at = hash + len;
         Some(RawLine {
             text: &rest[..len],

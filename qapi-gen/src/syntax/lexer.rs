@@ -1,5 +1,8 @@
 //! Tokens of a schema file.
 
+use std::ops::Range;
+
+use memchr::{memchr2, memmem, memrchr2};
 use pest::Parser as _;
 use pest_derive::Parser;
 
@@ -40,38 +43,99 @@ pub(super) struct Token {
 
 /// The tokens of `text`, whose first byte has offset `start`; the last one is [`TokenKind::End`].
 pub(super) fn tokenize(text: &str, start: u32) -> Vec<Token> {
+    let mut tokens = Vec::with_capacity(text.len() / 24);
+    // Documentation comments are most of the text and take no grammar to find.
+    match documentation(text) {
+        Some(comments) => {
+            let mut at = 0;
+            for comment in comments {
+                grammar_tokens(&text[at..comment.start], start + at as u32, &mut tokens);
+                at = comment.end;
+                let span = Span::new(start + comment.start as u32, start + at as u32);
+                tokens.push(Token { kind: TokenKind::Documentation, span });
+            }
+            grammar_tokens(&text[at..], start + at as u32, &mut tokens);
+        }
+        None => grammar_tokens(text, start, &mut tokens),
+    }
     let end = start + text.len() as u32;
-    let end_token = Token {
-        kind: TokenKind::End,
-        span: Span::new(end, end),
-    };
+    tokens.push(Token { kind: TokenKind::End, span: Span::new(end, end) });
+    tokens
+}
+
+/// Where the documentation comments of `text` are, if each of them starts its line. `None` where
+/// a `##` stands behind something else: whether that is code or a string, the grammar knows.
+fn documentation(text: &str) -> Option<Vec<Range<usize>>> {
+    let bytes = text.as_bytes();
+    let marks = memmem::Finder::new("##");
+    let mut comments = Vec::new();
+    let mut at = 0;
+    while let Some(found) = marks.find(&bytes[at..]) {
+        let mark = at + found;
+        let line = memrchr2(b'\n', b'\r', &bytes[..mark]).map_or(0, |newline| newline + 1);
+        let first = line + blanks(&bytes[line..mark]);
+        if first == mark {
+            at = documentation_end(bytes, mark);
+            comments.push(mark..at);
+        } else if bytes[first] == b'#' {
+            at = line_end(bytes, mark);
+        } else {
+            return None;
+        }
+    }
+    Some(comments)
+}
+
+/// The end of the documentation comment that starts at `at`: that of its closing `##` line, or of
+/// its last line if nothing closes it.
+fn documentation_end(bytes: &[u8], at: usize) -> usize {
+    let mut end = line_end(bytes, at);
+    loop {
+        let next = end + blanks(&bytes[end..]);
+        if bytes.get(next) != Some(&b'#') {
+            return end;
+        }
+        end = line_end(bytes, next);
+        if bytes.get(next + 1) == Some(&b'#') {
+            return end;
+        }
+    }
+}
+
+fn line_end(bytes: &[u8], at: usize) -> usize {
+    memchr2(b'\n', b'\r', &bytes[at..]).map_or(bytes.len(), |len| at + len)
+}
+
+/// How many of the grammar's blanks `bytes` starts with.
+fn blanks(bytes: &[u8]) -> usize {
+    let is_blank = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
+    bytes.iter().take_while(|byte| is_blank(byte)).count()
+}
+
+fn grammar_tokens(text: &str, start: u32, tokens: &mut Vec<Token>) {
+    if blanks(text.as_bytes()) == text.len() {
+        return;
+    }
     let Ok(pairs) = Grammar::parse(Rule::tokens, text) else {
         // The grammar takes any text. Should that ever cease to hold, the whole text is stray.
-        let whole = Token {
-            kind: TokenKind::Stray,
-            span: Span::new(start, end),
-        };
-        return vec![whole, end_token];
+        let span = Span::new(start, start + text.len() as u32);
+        return tokens.push(Token { kind: TokenKind::Stray, span });
     };
-    let mut tokens = Vec::with_capacity(text.len() / 16);
     for pair in pairs.flat_map(pest::iterators::Pair::into_inner) {
+        let at = pair.as_span();
         let kind = match pair.as_rule() {
-            Rule::open_brace => TokenKind::OpenBrace,
-            Rule::close_brace => TokenKind::CloseBrace,
-            Rule::open_bracket => TokenKind::OpenBracket,
-            Rule::close_bracket => TokenKind::CloseBracket,
-            Rule::colon => TokenKind::Colon,
-            Rule::comma => TokenKind::Comma,
-            Rule::keyword_true => TokenKind::True,
-            Rule::keyword_false => TokenKind::False,
+            Rule::punctuation => punctuation(at.as_str()),
+            Rule::keyword => match at.as_str() {
+                "true" => TokenKind::True,
+                _ => TokenKind::False,
+            },
             Rule::string => TokenKind::String,
             Rule::unterminated => TokenKind::Unterminated,
             Rule::documentation => TokenKind::Documentation,
             Rule::stray => TokenKind::Stray,
             Rule::remark | Rule::EOI => continue,
-            Rule::tokens | Rule::token | Rule::blank | Rule::escape => continue,
+            Rule::tokens | Rule::blank | Rule::escape => continue,
         };
-        let at = pair.as_span();
         let span = Span::new(start + at.start() as u32, start + at.end() as u32);
         if kind == TokenKind::Stray {
             tokens.extend(stray(at.as_str(), span));
@@ -79,8 +143,17 @@ pub(super) fn tokenize(text: &str, start: u32) -> Vec<Token> {
             tokens.push(Token { kind, span });
         }
     }
-    tokens.push(end_token);
-    tokens
+}
+
+fn punctuation(text: &str) -> TokenKind {
+    match text {
+        "," => TokenKind::Comma,
+        ":" => TokenKind::Colon,
+        "{" => TokenKind::OpenBrace,
+        "}" => TokenKind::CloseBrace,
+        "[" => TokenKind::OpenBracket,
+        _ => TokenKind::CloseBracket,
+    }
 }
 
 /// The stray tokens in `text`: the grammar knows only ASCII blanks, the reference skips every

@@ -214,7 +214,7 @@ impl<'r> Parser<'r> {
     fn parse_object(&mut self, depth: usize) -> Result<Object, Lost> {
         let open = self.token().span;
         self.advance();
-        let mut members: Vec<(Text, Node)> = Vec::new();
+        let mut members: Vec<(Text, Node)> = Vec::with_capacity(4);
         let mut keys = Keys::default();
         if self.token().kind == TokenKind::CloseBrace {
             let span = open.to(self.token().span);

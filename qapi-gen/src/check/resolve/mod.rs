@@ -123,7 +123,7 @@ impl<'a> Resolver<'a> {
                     .context
                     .as_ref()
                     .map_or("array", |context| context.kind);
-                let element = self.lookup(node, element, || meta.to_owned());
+                let element = self.lookup(node, element, |_| meta.to_owned());
                 self.resolved.types[id].push(element);
             }
             NodeKind::Object { .. } => {
@@ -151,7 +151,7 @@ impl<'a> Resolver<'a> {
         &mut self,
         node: &Node,
         named: &Named,
-        what: impl FnOnce() -> String,
+        what: impl FnOnce(&Self) -> String,
     ) -> Option<NodeId> {
         let found = self.graph.names.get(&named.name).copied();
         if let Some(id) = found.filter(|id| self.node(*id).is_type()) {
@@ -166,7 +166,7 @@ impl<'a> Resolver<'a> {
                     .any(|name| is_of(&named.name, name)));
         if !is_excused {
             let error = SchemaError::UnknownType {
-                what: what(),
+                what: what(self),
                 name: named.name.clone(),
             };
             let help = self
@@ -237,7 +237,7 @@ impl<'a> Resolver<'a> {
     ) {
         let Some(arguments) = arguments else { return };
         let node = self.node(id);
-        let Some(type_id) = self.lookup(node, arguments, || format!("{meta}'s 'data'")) else {
+        let Some(type_id) = self.lookup(node, arguments, |_| format!("{meta}'s 'data'")) else {
             return;
         };
         let ty = self.node(type_id);
@@ -264,7 +264,7 @@ impl<'a> Resolver<'a> {
     fn check_returns(&mut self, id: NodeId, returns: Option<&Named>) {
         let Some(returns) = returns else { return };
         let node = self.node(id);
-        let what = || "command's 'returns'".to_owned();
+        let what = |_: &Self| "command's 'returns'".to_owned();
         let Some(type_id) = self.lookup(node, returns, what) else {
             return;
         };
@@ -322,7 +322,7 @@ impl<'a> Resolver<'a> {
             name: branch.type_ref.full_name(),
             span: branch.type_ref.span,
         };
-        self.lookup(node, &named, || format!("branch '{}'", branch.name))
+        self.lookup(node, &named, |_| format!("branch '{}'", branch.name))
     }
 }
 

@@ -5,12 +5,11 @@ use super::{MemberRef, Resolver, State};
 use crate::check::draft::{DraftMember, Named};
 use crate::check::error::SchemaError;
 use crate::check::graph::{DraftVariants, Node, NodeId, NodeKind};
-use crate::check::names::collision_key;
 use crate::check::nearest;
 use crate::ir::ObjectKind;
 use crate::source::Span;
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
     /// Checks the object `id`, once; objects that it contains are checked on the way.
     pub(super) fn check_object(&mut self, id: NodeId) {
         let node = self.node(id);
@@ -46,8 +45,8 @@ impl Resolver<'_> {
     }
 
     /// Says whether the base has all its members.
-    fn check_base(&mut self, id: NodeId, node: &Node, base: &Named, seen: &mut Seen) -> bool {
-        let Some(base_id) = self.lookup(node, base, || "'base'".to_owned()) else {
+    fn check_base(&mut self, id: NodeId, node: &Node, base: &Named, seen: &mut Seen<'a>) -> bool {
+        let Some(base_id) = self.lookup(node, base, |_| "'base'".to_owned()) else {
             return false;
         };
         let base_node = self.node(base_id);
@@ -66,15 +65,14 @@ impl Resolver<'_> {
         !base_node.is_broken
     }
 
-    fn check_members(&mut self, id: NodeId, node: &Node, members: &[DraftMember], seen: &mut Seen) {
+    fn check_members(&mut self, id: NodeId, node: &Node, members: &'a [DraftMember], seen: &mut Seen<'a>) {
         for (index, member) in members.iter().enumerate() {
             let member_ref = MemberRef { owner: id, index };
             let named = Named {
                 name: member.type_ref.full_name(),
                 span: member.type_ref.span,
             };
-            let description = self.describe(member_ref, node);
-            let type_id = self.lookup(node, &named, || description);
+            let type_id = self.lookup(node, &named, |this| this.describe(member_ref, node));
             self.resolved.types[id].push(type_id);
             self.check_features(node, &member.features);
             self.add_member(node, member_ref, seen, member.span);
@@ -82,15 +80,15 @@ impl Resolver<'_> {
     }
 
     /// Adds the members of the object `id`, which was checked, to those of the object at hand.
-    fn check_clash(&mut self, node: &Node, id: NodeId, seen: &mut Seen, at: Span) {
+    fn check_clash(&mut self, node: &Node, id: NodeId, seen: &mut Seen<'a>, at: Span) {
         for member in self.members[id].clone() {
             self.add_member(node, member, seen, at);
         }
     }
 
-    fn add_member(&mut self, node: &Node, member: MemberRef, seen: &mut Seen, at: Span) {
-        let key = collision_key(&self.draft_member(member).name);
-        let Some(first) = seen.insert(key, member) else {
+    fn add_member(&mut self, node: &Node, member: MemberRef, seen: &mut Seen<'a>, at: Span) {
+        let name = &self.draft_member(member).name;
+        let Some(first) = seen.insert(name, member) else {
             return;
         };
         let ours = self.describe(member, node);
@@ -104,7 +102,7 @@ impl Resolver<'_> {
         id: NodeId,
         node: &Node,
         variants: &DraftVariants,
-        seen: &mut Seen,
+        seen: &mut Seen<'a>,
         has_base: bool,
     ) {
         let tag_type = match &variants.discriminator {
@@ -152,7 +150,7 @@ impl Resolver<'_> {
     }
 
     /// The members of one branch do not affect those of another one.
-    fn check_branch_clash(&mut self, node: &Node, type_id: NodeId, seen: &mut Seen, at: Span) {
+    fn check_branch_clash(&mut self, node: &Node, type_id: NodeId, seen: &mut Seen<'a>, at: Span) {
         let mark = seen.mark();
         self.check_clash(node, type_id, seen, at);
         if let NodeKind::Object {
@@ -175,12 +173,12 @@ impl Resolver<'_> {
         id: NodeId,
         node: &Node,
         discriminator: &Named,
-        seen: &Seen,
+        seen: &Seen<'a>,
         has_base: bool,
     ) -> Option<NodeId> {
         let name = discriminator.name.clone();
         let found = seen
-            .get(&collision_key(&name))
+            .get(&name)
             .filter(|member| self.draft_member(*member).name == name);
         let Some(member_ref) = found else {
             if has_base && !node.is_broken {

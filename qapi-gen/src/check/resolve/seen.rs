@@ -3,27 +3,44 @@
 use std::collections::HashMap;
 
 use super::MemberRef;
+use crate::check::names::{collide, collision_key};
 
 /// Members in order. A mark taken before branch members are added lets them be dropped again.
 #[derive(Default)]
-pub(super) struct Seen {
-    members: Vec<(String, MemberRef)>,
-    by_key: HashMap<String, MemberRef>,
+pub(super) struct Seen<'a> {
+    members: Vec<(&'a str, MemberRef)>,
+    /// Where members are, once there are many.
+    by_key: HashMap<String, usize>,
 }
 
-impl Seen {
-    /// Adds `member` under `key`, or gives the member that has it already.
-    pub(super) fn insert(&mut self, key: String, member: MemberRef) -> Option<MemberRef> {
-        if let Some(other) = self.by_key.get(&key) {
-            return Some(*other);
+/// Up to this many members a scan is faster than a table.
+const FEW: usize = 24;
+
+impl<'a> Seen<'a> {
+    /// Adds `member`, or gives the one that it collides with.
+    pub(super) fn insert(&mut self, name: &'a str, member: MemberRef) -> Option<MemberRef> {
+        if let Some(other) = self.get(name) {
+            return Some(other);
         }
-        self.by_key.insert(key.clone(), member);
-        self.members.push((key, member));
+        self.members.push((name, member));
+        if self.members.len() > FEW {
+            if self.by_key.is_empty() {
+                let keys = self.members.iter().map(|(name, _)| collision_key(name));
+                self.by_key = keys.enumerate().map(|(index, key)| (key, index)).collect();
+            } else {
+                self.by_key.insert(collision_key(name), self.members.len() - 1);
+            }
+        }
         None
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<MemberRef> {
-        self.by_key.get(key).copied()
+    /// The member that collides with `name`.
+    pub(super) fn get(&self, name: &str) -> Option<MemberRef> {
+        if self.by_key.is_empty() {
+            let found = self.members.iter().find(|(other, _)| collide(other, name));
+            return found.map(|(_, member)| *member);
+        }
+        self.by_key.get(&collision_key(name)).map(|&index| self.members[index].1)
     }
 
     pub(super) fn mark(&self) -> usize {
@@ -31,9 +48,12 @@ impl Seen {
     }
 
     pub(super) fn drop_to(&mut self, mark: usize) {
-        for (key, _) in self.members.drain(mark..) {
-            self.by_key.remove(&key);
+        if !self.by_key.is_empty() {
+            for (name, _) in &self.members[mark..] {
+                self.by_key.remove(&collision_key(name));
+            }
         }
+        self.members.truncate(mark);
     }
 
     pub(super) fn members(&self) -> Vec<MemberRef> {

@@ -1,0 +1,87 @@
+//! Running other programs.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::workspace;
+
+/// The `cargo` that runs this task, in the workspace's folder.
+pub(crate) fn cargo() -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(workspace());
+    command
+}
+
+/// Runs `command` and fails unless it succeeds.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let shown = show(command);
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {shown}"))?;
+    if !status.success() {
+        bail!("{shown}: {status}");
+    }
+    Ok(())
+}
+
+/// Runs `command`, passes its standard output on line by line, and shows each line to `look`.
+/// Says whether it succeeded.
+pub(crate) fn run_looking(command: &mut Command, mut look: impl FnMut(&str)) -> Result<bool> {
+    let shown = show(command);
+    let started = command.stdout(Stdio::piped()).spawn();
+    let mut child = started.with_context(|| format!("cannot start {shown}"))?;
+    let stdout = child
+        .stdout
+        .take()
+        .context("the child has no standard output")?;
+    for line in BufReader::new(stdout).lines() {
+        let line = line.with_context(|| format!("cannot read what {shown} prints"))?;
+        look(&line);
+        println!("{line}");
+    }
+    Ok(child.wait()?.success())
+}
+
+/// Builds a binary of the workspace and gives its path.
+pub(crate) fn build_binary(package: &str, features: &str, name: &str) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args([
+        "build",
+        "--quiet",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    command.args(["--package", package, "--features", features, "--bin", name]);
+    let shown = show(&command);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {shown}"))?;
+    if !output.status.success() {
+        bail!("{shown}: {}", output.status);
+    }
+    let stdout = String::from_utf8(output.stdout).context("cargo printed no UTF-8")?;
+    let executable = stdout
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executable.with_context(|| format!("{shown} made no executable"))
+}
+
+/// The command as one would type it.
+fn show(command: &Command) -> String {
+    let program = command.get_program().to_string_lossy();
+    let name = program.rsplit('/').next().unwrap_or(&program);
+    let arguments = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy());
+    std::iter::once(name.into())
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,146 @@
+//! `cargo xtask test`
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::codegen;
+use crate::process::{build_binary, cargo, run, run_looking};
+use crate::workspace;
+
+/// Arguments of `test`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Do what takes longer as well: every condition set, deeper model checking, soak tests.
+    #[arg(long)]
+    full: bool,
+}
+
+/// The release of qemu.qmp that the tests drive.
+const QEMU_QMP: &str = "qemu.qmp==0.0.6";
+
+/// What the test programs counted.
+#[derive(Default)]
+struct Totals {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Totals {
+    /// Takes what a line of a test program says.
+    fn look(&mut self, line: &str) {
+        // A test that lacks a tool says so in a line of its own.
+        if line.starts_with("skipped: ") {
+            self.skipped += 1;
+        }
+        let Some(counts) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        let words: Vec<&str> = counts
+            .split([' ', ';'])
+            .filter(|word| !word.is_empty())
+            .collect();
+        for pair in words.windows(2) {
+            let Ok(count) = pair[0].parse::<usize>() else {
+                continue;
+            };
+            match pair[1] {
+                "passed" => self.passed += count,
+                "failed" => self.failed += count,
+                "ignored" => self.skipped += count,
+                _ => {}
+            }
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let start = Instant::now();
+    let mut problems = Vec::new();
+    let mut step = |title: &str, result: Result<()>| {
+        if let Err(error) = result {
+            eprintln!("xtask: {title}: {error:#}");
+            problems.push(title.to_owned());
+        }
+    };
+
+    println!("== formatting");
+    step("formatting", run(cargo().args(["fmt", "--all", "--check"])));
+
+    println!("== generated code");
+    step("generated code", codegen::check());
+
+    println!("== lints");
+    let mut clippy = cargo();
+    clippy.args([
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+    ]);
+    step("lints", run(clippy.args(["--", "--deny", "warnings"])));
+
+    println!("== tests");
+    let iothreadd = build_binary("iothread", "iothreadd", "iothreadd")?;
+    let mut totals = Totals::default();
+    let mut tests = cargo();
+    tests.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    tests.env("IOTHREADD", iothreadd);
+    match prepare_python() {
+        Ok(python) => {
+            tests.env("QMP_PYTHON", python);
+        }
+        Err(error) => println!("the tests that need qemu.qmp will skip: {error:#}"),
+    }
+    if args.full {
+        tests.env("QAPI_TEST_FULL", "1");
+    }
+    let passed = run_looking(&mut tests, |line| totals.look(line))?;
+    if !passed {
+        problems.push("tests".to_owned());
+    }
+
+    println!("== done in {} s", start.elapsed().as_secs());
+    if !problems.is_empty() {
+        println!("failed: {}", problems.join(", "));
+    }
+    let Totals {
+        passed,
+        failed,
+        skipped,
+    } = totals;
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    if !problems.is_empty() || passed == 0 {
+        bail!("not everything is well");
+    }
+    Ok(())
+}
+
+/// A virtual environment under target/ that has qemu.qmp; gives its interpreter.
+fn prepare_python() -> Result<std::path::PathBuf> {
+    let folder = workspace().join("target/python");
+    let python = folder.join("bin/python");
+    let has_qmp = |python: &std::path::Path| {
+        let mut probe = Command::new(python);
+        probe
+            .args(["-c", "import qemu.qmp"])
+            .stderr(std::process::Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    };
+    if !has_qmp(&python) {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let mut pip = Command::new(&python);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]);
+        run(pip.args(["--retries", "1", "--timeout", "20", QEMU_QMP]))?;
+    }
+    Ok(python)
+}
