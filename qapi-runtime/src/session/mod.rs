@@ -36,6 +36,8 @@
 mod call;
 mod envelope;
 mod events;
+mod negotiation;
+mod output;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,11 +46,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use self::call::{Call, CallId, Started};
 use self::envelope::{Envelope, is_out_of_band};
 pub use self::events::{EVENT_PERIOD, EventLimiter, EventMessage};
+use self::output::wire_form;
 use crate::dispatch::{CommandInfo, Outcome, Reply, Service, call_guarded, no_arguments};
 use crate::error::{Error, ErrorClass};
 use crate::json::{Document, Limits, ParseError, Parsed, Parser, ValueRef};
 use crate::value::Value;
-use crate::visit::{Compat, Enumeration, Input, Mode, Output, Visit, VisitError, read_enum};
+use crate::visit::{Compat, Input, Mode};
 
 /// In-band requests that wait while one runs, with capability `oob`; as in QEMU.
 pub const QUEUE_LENGTH: usize = 8;
@@ -183,25 +186,6 @@ impl Session {
         };
         session.greet();
         session
-    }
-
-    fn greet(&mut self) {
-        let mut output = self.begin_message();
-        let writer = output.writer();
-        writer.begin_object();
-        writer.key("QMP");
-        writer.begin_object();
-        writer.key("version");
-        writer.value(&self.config.version);
-        writer.key("capabilities");
-        writer.begin_array();
-        if self.config.oob {
-            writer.string("oob");
-        }
-        writer.end_array();
-        writer.end_object();
-        writer.end_object();
-        self.end_message(output, 0);
     }
 
     /// What lets a handler end this session.
@@ -514,93 +498,6 @@ impl Session {
             error
         }
     }
-
-    fn negotiate(&mut self, arguments: ValueRef<'_>) -> Result<(), Error> {
-        let mut input = Input::at(arguments, Mode::Strict, self.config.compat);
-        let mut object = input.object()?;
-        let enable: Option<Vec<Capability>> = object.optional("enable")?;
-        object.finish()?;
-        if self.is_negotiated() {
-            return Err(Error::command_not_found(
-                "Capabilities negotiation is already complete, command ignored",
-            ));
-        }
-        let oob = enable.is_some_and(|enable| !enable.is_empty());
-        if oob && !self.config.oob {
-            return Err(Error::generic("Capability oob not available"));
-        }
-        self.phase = Phase::Command { oob };
-        Ok(())
-    }
-
-    fn begin_message(&mut self) -> Output {
-        let out = std::mem::take(&mut self.out);
-        Output::with_buffer(out, self.config.compat, self.config.pretty)
-    }
-
-    fn end_message(&mut self, output: Output, mark: usize) {
-        self.out = output.into_bytes();
-        if self.config.pretty {
-            let lines = self.out.split_off(mark);
-            for line in lines.split(|byte| *byte == b'\n') {
-                self.out.extend_from_slice(line);
-                self.out.extend_from_slice(b"\r\n");
-            }
-        } else {
-            self.out.extend_from_slice(b"\r\n");
-        }
-    }
-
-    fn drop_message(&mut self, output: Output, mark: usize) {
-        self.out = output.into_bytes();
-        self.out.truncate(mark);
-    }
-
-    /// Writes what is in one-line form already.
-    fn write_wire(&self, output: &mut Output, json: &[u8]) {
-        match self.config.pretty.then(|| Document::parse(json)) {
-            Some(Ok(document)) => output.value_ref(document.root()),
-            Some(Err(_)) | None => output.raw(json),
-        }
-    }
-
-    fn answer_reply(&mut self, id: Option<&[u8]>, reply: &Reply) {
-        let mark = self.out.len();
-        let mut output = self.begin_message();
-        output.writer().begin_object();
-        output.writer().key("return");
-        self.write_wire(&mut output, reply.as_bytes());
-        if let Some(id) = id {
-            output.writer().key("id");
-            self.write_wire(&mut output, id);
-        }
-        output.writer().end_object();
-        self.end_message(output, mark);
-    }
-
-    fn answer_error(&mut self, id: Option<ValueRef<'_>>, error: &Error) {
-        self.write_error(id.map(wire_form).as_deref(), error);
-    }
-
-    fn write_error(&mut self, id: Option<&[u8]>, error: &Error) {
-        let mark = self.out.len();
-        let mut output = self.begin_message();
-        output.writer().begin_object();
-        if let Some(id) = id {
-            output.writer().key("id");
-            self.write_wire(&mut output, id);
-        }
-        let writer = output.writer();
-        writer.key("error");
-        writer.begin_object();
-        writer.key("class");
-        writer.string(error.class.as_str());
-        writer.key("desc");
-        writer.string(&error.desc);
-        writer.end_object();
-        writer.end_object();
-        self.end_message(output, mark);
-    }
 }
 
 /// What a request asks for.
@@ -615,49 +512,4 @@ const CAPABILITIES: &str = "qmp_capabilities";
 
 fn no_oob(name: &str) -> Error {
     Error::generic(format!("The command {name} does not support OOB"))
-}
-
-fn wire_form(value: ValueRef<'_>) -> Vec<u8> {
-    let mut output = Output::new();
-    output.value_ref(value);
-    output.into_bytes()
-}
-
-/// QMPCapability.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Capability {
-    Oob,
-}
-
-impl Enumeration for Capability {
-    const NAME: &'static str = "QMPCapability";
-    const ALL: &'static [Self] = &[Self::Oob];
-
-    fn from_name(name: &str) -> Option<Self> {
-        (name == "oob").then_some(Self::Oob)
-    }
-
-    fn as_str(&self) -> &str {
-        "oob"
-    }
-
-    fn unknown(_name: Box<str>) -> Self {
-        // Only a lenient reader asks, and sessions are strict.
-        Self::Oob
-    }
-
-    fn is_unknown(&self) -> bool {
-        false
-    }
-}
-
-impl Visit for Capability {
-    fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        read_enum(input)
-    }
-
-    fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        output.string(self.as_str());
-        Ok(())
-    }
 }

@@ -1,0 +1,471 @@
+//! The session, driven by hand.
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use qapi_runtime::Error;
+use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Service, Table};
+use qapi_runtime::session::{
+    Call, EventMessage, OUTPUT_HIGH_WATER, QUEUE_LENGTH, Session, SessionConfig, SessionControl,
+    Started,
+};
+use qapi_runtime::visit::{Compat, CompatInput, CompatOutput, Input, Output, Policy, Visit};
+
+/// A session and what is said in it.
+struct Dialogue {
+    session: Session,
+    service: Arc<dyn Service>,
+}
+
+impl Dialogue {
+    fn new(config: SessionConfig) -> Self {
+        Self::with_service(config, Arc::new(support::service()))
+    }
+
+    fn with_service(config: SessionConfig, service: Arc<dyn Service>) -> Self {
+        let mut dialogue = Self {
+            session: Session::new(config),
+            service,
+        };
+        assert!(dialogue.output().starts_with("{"));
+        dialogue
+    }
+
+    fn negotiated(oob: bool) -> Self {
+        let mut dialogue = Self::new(SessionConfig::default());
+        dialogue.negotiate(oob);
+        dialogue
+    }
+
+    fn negotiate(&mut self, oob: bool) {
+        let enable = if oob { "'oob'" } else { "" };
+        let request =
+            format!("{{'execute': 'qmp_capabilities', 'arguments': {{'enable': [{enable}]}}}}");
+        assert_eq!(self.say(&request), "{\"return\": {}}\r\n");
+    }
+
+    fn output(&mut self) -> String {
+        let output = String::from_utf8(self.session.output().to_vec()).unwrap();
+        self.session.consume_output(output.len());
+        output
+    }
+
+    /// Sends text of which all commands run inline.
+    fn say(&mut self, text: &str) -> String {
+        let mut input = text.as_bytes();
+        assert!(
+            self.session
+                .advance(&mut input, &*self.service, |_| true)
+                .is_none()
+        );
+        assert!(input.is_empty(), "input left over: {input:?}");
+        self.output()
+    }
+
+    /// Sends text of which `query-name` runs elsewhere; the rest of it.
+    fn say_blocking<'t>(&mut self, text: &'t str, calls: &mut Vec<Call>) -> &'t str {
+        let mut input = text.as_bytes();
+        while let Some(call) = self
+            .session
+            .advance(&mut input, &*self.service, |info| info.name != "query-name")
+        {
+            calls.push(call);
+        }
+        &text[text.len() - input.len()..]
+    }
+
+    fn finish(&mut self, call: Call) {
+        let id = call.id();
+        let result = match call.start(&*self.service) {
+            Started::Done(result) => result,
+            Started::Pending(_) => panic!("no future"),
+        };
+        self.session.complete(id, result);
+    }
+}
+
+fn name(id: usize) -> String {
+    format!("{{'execute': 'query-name', 'id': {id}}}\n")
+}
+
+fn reply(id: usize) -> String {
+    format!("{{\"return\": {{}}, \"id\": {id}}}\r\n")
+}
+
+#[test]
+fn without_oob_nothing_is_read_while_a_command_runs() {
+    let mut dialogue = Dialogue::negotiated(false);
+    let mut calls = Vec::new();
+    let text = name(1) + &name(2);
+    let rest = dialogue.say_blocking(&text, &mut calls);
+    assert_eq!(rest, format!("\n{}", name(2)));
+    assert!(!dialogue.session.wants_input());
+    dialogue.finish(calls.pop().unwrap());
+    assert!(dialogue.session.wants_input());
+    assert_eq!(dialogue.say_blocking(rest, &mut calls), "\n");
+    dialogue.finish(calls.pop().unwrap());
+    assert_eq!(dialogue.output(), reply(1) + &reply(2));
+}
+
+#[test]
+fn with_oob_eight_requests_wait_and_others_overtake() {
+    let mut dialogue = Dialogue::negotiated(true);
+    let mut calls = Vec::new();
+    // One runs, eight wait, the tenth is not read.
+    let text: String = (0..10).map(name).collect();
+    let rest = dialogue.say_blocking(&text, &mut calls);
+    assert_eq!(rest.trim(), name(9).trim());
+    assert_eq!(calls.len(), 1);
+    assert!(!dialogue.session.wants_input());
+    // The end of the first makes room.
+    dialogue.finish(calls.pop().unwrap());
+    assert_eq!(dialogue.say_blocking("", &mut calls), "");
+    assert_eq!(calls.len(), 1);
+    assert!(dialogue.session.wants_input());
+    let oob = "{'exec-oob': 'yank', 'arguments': {'instances': []}, 'id': 'oob'} [";
+    assert_eq!(dialogue.say_blocking(oob, &mut calls), "");
+    assert_eq!(
+        dialogue.output(),
+        reply(0) + "{\"return\": {}, \"id\": \"oob\"}\r\n"
+    );
+    // A mistake waits for its turn like a request.
+    assert_eq!(
+        dialogue.say_blocking("} {'execute': 'nope'}", &mut calls),
+        " {'execute': 'nope'}"
+    );
+    for id in 1..=QUEUE_LENGTH {
+        dialogue.finish(calls.pop().unwrap());
+        dialogue.say_blocking("", &mut calls);
+        assert!(dialogue.output().starts_with(&reply(id)));
+    }
+    assert!(calls.is_empty());
+}
+
+#[test]
+fn a_result_cannot_be_sent_twice() {
+    let mut dialogue = Dialogue::negotiated(false);
+    let mut calls = Vec::new();
+    dialogue.say_blocking(&name(1), &mut calls);
+    let id = calls[0].id();
+    dialogue.session.complete(id, Ok(Reply::empty()));
+    dialogue.session.complete(id, Err(Error::generic("late")));
+    assert_eq!(dialogue.output(), reply(1));
+}
+
+#[test]
+fn events_wait_for_the_negotiation() {
+    let event = EventMessage::new("STOP", None, SystemTime::UNIX_EPOCH);
+    let mut dialogue = Dialogue::new(SessionConfig::default());
+    dialogue.session.send_event(&event);
+    assert_eq!(dialogue.output(), "");
+    dialogue.negotiate(false);
+    dialogue.session.send_event(&event);
+    assert_eq!(
+        dialogue.output(),
+        "{\"timestamp\": {\"seconds\": 0, \"microseconds\": 0}, \"event\": \"STOP\"}\r\n"
+    );
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_not_read_and_gets_no_more_events() {
+    let config = SessionConfig {
+        max_unsent_events: OUTPUT_HIGH_WATER + 100,
+        ..SessionConfig::default()
+    };
+    let mut dialogue = Dialogue::new(config);
+    dialogue.negotiate(false);
+    let event = EventMessage::new("STOP", None, SystemTime::UNIX_EPOCH);
+    while dialogue.session.n_dropped_events() == 0 {
+        dialogue.session.send_event(&event);
+    }
+    assert!(dialogue.session.output().len() < OUTPUT_HIGH_WATER + 300);
+    assert!(!dialogue.session.wants_input());
+    let request = name(1);
+    let mut input = request.as_bytes();
+    let service = Arc::clone(&dialogue.service);
+    assert!(
+        dialogue
+            .session
+            .advance(&mut input, &*service, |_| true)
+            .is_none()
+    );
+    assert_eq!(input.len(), request.len());
+    dialogue.output();
+    assert_eq!(dialogue.say(&request), reply(1));
+}
+
+#[test]
+fn the_end_of_input_answers_what_is_complete() {
+    let mut dialogue = Dialogue::negotiated(true);
+    let mut calls = Vec::new();
+    let text = name(1) + &name(2) + "{'execute':";
+    assert_eq!(dialogue.say_blocking(&text, &mut calls), "");
+    dialogue.session.end_of_input();
+    assert!(!dialogue.session.is_finished());
+    dialogue.finish(calls.pop().unwrap());
+    dialogue.say_blocking("", &mut calls);
+    dialogue.finish(calls.pop().unwrap());
+    assert!(!dialogue.session.is_finished());
+    assert_eq!(dialogue.output(), reply(1) + &reply(2));
+    assert!(dialogue.session.is_finished());
+}
+
+/// The handler of the next tests.
+struct Handlers {
+    control: SessionControl,
+}
+
+fn quit(handlers: &Handlers, _: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
+    handlers.control.quit();
+    Ok(().write(output)?)
+}
+
+fn later(_: Arc<Handlers>, input: &mut Input<'_>) -> Result<BoxFuture, Error> {
+    input.object()?.finish()?;
+    Ok(Box::pin(async { Ok(Reply::empty()) }))
+}
+
+fn silent(_: &Handlers, _: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
+    Ok(().write(output)?)
+}
+
+static COMMANDS: [Command<Handlers>; 6] = [
+    Command {
+        info: CommandInfo::new("later"),
+        call: Handler::Async(later),
+    },
+    Command {
+        info: CommandInfo {
+            policy: Policy::DEPRECATED,
+            ..CommandInfo::new("old")
+        },
+        call: Handler::Sync(silent),
+    },
+    Command {
+        info: CommandInfo {
+            allow_preconfig: true,
+            ..CommandInfo::new("preconfig")
+        },
+        call: Handler::Sync(silent),
+    },
+    Command {
+        info: CommandInfo::new("quit"),
+        call: Handler::Sync(quit),
+    },
+    Command {
+        info: CommandInfo {
+            success_response: false,
+            ..CommandInfo::new("silent")
+        },
+        call: Handler::Sync(silent),
+    },
+    Command {
+        info: CommandInfo {
+            policy: Policy::UNSTABLE,
+            ..CommandInfo::new("x-new")
+        },
+        call: Handler::Sync(silent),
+    },
+];
+
+fn dialogue(config: SessionConfig) -> Dialogue {
+    let session = Session::new(config);
+    let handlers = Handlers {
+        control: session.control(),
+    };
+    let mut dialogue = Dialogue {
+        session,
+        service: Arc::new(Table::new(&COMMANDS, Arc::new(handlers))),
+    };
+    dialogue.output();
+    dialogue.negotiate(false);
+    dialogue
+}
+
+#[test]
+fn quit_is_answered_and_nothing_after_it_is_read() {
+    let mut dialogue = dialogue(SessionConfig::default());
+    let mut input: &[u8] = b"{'execute': 'quit'} {'execute': 'silent'}";
+    let service = Arc::clone(&dialogue.service);
+    assert!(
+        dialogue
+            .session
+            .advance(&mut input, &*service, |_| true)
+            .is_none()
+    );
+    assert_eq!(input, b" {'execute': 'silent'}");
+    assert!(!dialogue.session.is_finished());
+    assert_eq!(dialogue.output(), "{\"return\": {}}\r\n");
+    assert!(dialogue.session.is_finished());
+}
+
+#[test]
+fn futures_are_handed_out() {
+    let mut dialogue = dialogue(SessionConfig::default());
+    let mut input: &[u8] = b"{'execute': 'later', 'id': 1}";
+    let service = Arc::clone(&dialogue.service);
+    let call = dialogue
+        .session
+        .advance(&mut input, &*service, |_| true)
+        .unwrap();
+    assert!(call.is_future());
+    dialogue.session.complete(call.id(), Ok(Reply::empty()));
+    assert_eq!(dialogue.output(), reply(1));
+    let wrong = "{'execute': 'later', 'arguments': {'a': 1}}";
+    assert!(dialogue.say(wrong).contains("Parameter 'a' is unexpected"));
+}
+
+#[test]
+fn success_is_not_answered_where_the_schema_says_so() {
+    let mut dialogue = dialogue(SessionConfig::default());
+    assert_eq!(dialogue.say("{'execute': 'silent'}"), "");
+}
+
+#[test]
+fn policies_and_preconfig_are_checked() {
+    let config = SessionConfig {
+        compat: Compat {
+            deprecated_input: CompatInput::Reject,
+            unstable_input: CompatInput::Reject,
+            deprecated_output: CompatOutput::Hide,
+            unstable_output: CompatOutput::Accept,
+        },
+        preconfig: true,
+        ..SessionConfig::default()
+    };
+    let mut dialogue = dialogue(config);
+    for (command, text) in [
+        (
+            "old",
+            "CommandNotFound\", \"desc\": \"Deprecated command old disabled by policy",
+        ),
+        (
+            "x-new",
+            "CommandNotFound\", \"desc\": \"Unstable command x-new disabled by policy",
+        ),
+        (
+            "quit",
+            "GenericError\", \"desc\": \"The command 'quit' is permitted only after machine \
+             initialization has completed",
+        ),
+    ] {
+        let output = dialogue.say(&format!("{{'execute': '{command}'}}"));
+        assert!(output.contains(text), "{output}");
+    }
+    assert_eq!(
+        dialogue.say("{'execute': 'preconfig'}"),
+        "{\"return\": {}}\r\n"
+    );
+    dialogue.session.leave_preconfig();
+    assert_eq!(dialogue.say("{'execute': 'quit'}"), "{\"return\": {}}\r\n");
+}
+
+#[test]
+fn pretty_output_has_a_line_for_each_value() {
+    let config = SessionConfig {
+        pretty: true,
+        ..SessionConfig::default()
+    };
+    let mut dialogue = Dialogue::new(config);
+    let output = dialogue.say("{'execute': 'qmp_capabilities', 'id': {'a': []}}");
+    let expected = [
+        "{",
+        "    \"return\": {",
+        "    },",
+        "    \"id\": {",
+        "        \"a\": [",
+        "        ]",
+        "    }",
+        "}",
+        "",
+    ];
+    assert_eq!(output, expected.join("\r\n"));
+}
+
+#[test]
+fn a_second_negotiation_is_refused() {
+    let mut dialogue = Dialogue::negotiated(false);
+    assert!(
+        dialogue
+            .say("{'execute': 'qmp_capabilities'}")
+            .contains("Capabilities negotiation is already complete, command ignored")
+    );
+    let config = SessionConfig {
+        oob: false,
+        ..SessionConfig::default()
+    };
+    let mut dialogue = Dialogue::new(config);
+    assert!(
+        dialogue
+            .say("{'execute': 'qmp_capabilities', 'arguments': {'enable': ['oob']}}")
+            .contains("Capability oob not available")
+    );
+}
+
+#[test]
+fn panics_are_contained() {
+    let mut dialogue = Dialogue::negotiated(false);
+    assert_eq!(
+        dialogue.say("{'execute': 'panics', 'id': 1}"),
+        "{\"id\": 1, \"error\": {\"class\": \"GenericError\", \"desc\": \"internal error while \
+         executing command 'panics'\"}}\r\n"
+    );
+    assert_eq!(dialogue.say(&name(2)), reply(2));
+}
+
+#[test]
+fn integers_of_all_widths() {
+    let mut dialogue = Dialogue::negotiated(false);
+    for (arguments, text) in [
+        ("'i8': 128", "Parameter 'i8' expects int8_t"),
+        ("'i8': -129", "Parameter 'i8' expects int8_t"),
+        ("'i16': 32768", "Parameter 'i16' expects int16_t"),
+        ("'i32': 2147483648", "Parameter 'i32' expects int32_t"),
+        (
+            "'i64': 9223372036854775808",
+            "Invalid parameter type for 'i64', expected: integer",
+        ),
+        (
+            "'i8': 1.0",
+            "Invalid parameter type for 'i8', expected: integer",
+        ),
+        ("'u8': 256", "Parameter 'u8' expects uint8_t"),
+        ("'u8': -1", "Parameter 'u8' expects uint8_t"),
+        ("'u16': 65536", "Parameter 'u16' expects uint16_t"),
+        ("'u32': 4294967296", "Parameter 'u32' expects uint32_t"),
+        ("'u64': 'x'", "Parameter 'u64' expects uint64"),
+        (
+            "'u64': 18446744073709551616",
+            "Parameter 'u64' expects uint64",
+        ),
+        ("'list': [1, 256]", "Parameter 'null' expects uint8_t"),
+        ("'list': [1, 'x']", "Parameter 'list[1]' expects uint64"),
+        (
+            "'list': {}",
+            "Invalid parameter type for 'list', expected: array",
+        ),
+    ] {
+        let request = format!("{{'execute': 'x-integers', 'arguments': {{{arguments}}}}}");
+        let output = dialogue.say(&request);
+        assert!(
+            output.contains(&format!("\"{text}\"")),
+            "{arguments}: {output}"
+        );
+    }
+    for arguments in [
+        "'i8': -128",
+        "'u64': -1",
+        "'u64': 18446744073709551615",
+        "'i64': -0",
+    ] {
+        let request = format!("{{'execute': 'x-integers', 'arguments': {{{arguments}}}}}");
+        assert_eq!(
+            dialogue.say(&request),
+            "{\"return\": {}}\r\n",
+            "{arguments}"
+        );
+    }
+}
