@@ -4,6 +4,7 @@
 
 mod check;
 mod dump;
+mod generate;
 mod introspect;
 mod schema;
 
@@ -25,6 +26,8 @@ enum Command {
     Check(check::Args),
     /// Print the checked schema as text, in the form of the reference test suite.
     Dump(dump::Args),
+    /// Write Rust: types, commands, events, dispatcher, introspection.
+    Generate(Box<generate::Args>),
     /// Print what query-qmp-schema returns: the wire interface as one JSON array.
     Introspect(introspect::Args),
     /// Print a completion script for a shell.
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Introspect(args) => introspect::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,0 +1,165 @@
+//! `qapi-gen generate`
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use qapi_gen::backend::Backend as _;
+use qapi_gen::backend::rust::{OptionError, Options, RustBackend};
+use qapi_gen::diagnostic::{Diagnostic, render_human};
+use qapi_gen::ir::Configuration;
+use qapi_gen::output;
+use qapi_gen::source::SourceMap;
+
+use super::schema::{ConfigArgs, LintArgs, MessageFormat, print_report, read_for_output};
+
+/// Arguments of `generate`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The main file of the schema.
+    #[arg(value_name = "SCHEMA")]
+    schema: String,
+    /// The folder that gets the code; its root is DIR/mod.rs.
+    #[arg(long, value_name = "DIR")]
+    out_dir: PathBuf,
+    /// Write nothing; fail if a file is not what would be written.
+    #[arg(long)]
+    check: bool,
+    /// Leave the schema's documentation out.
+    #[arg(long)]
+    no_docs: bool,
+    /// The licence that every file states, an SPDX expression.
+    #[arg(long, value_name = "SPDX")]
+    licence: Option<String>,
+    /// Serve only this command; may be given more than once.
+    #[arg(long, value_name = "COMMAND")]
+    serve: Vec<String>,
+    /// Where generated code finds the crate `qapi_runtime`.
+    #[arg(long, value_name = "PATH")]
+    runtime: Option<String>,
+    /// The visibility of what the root module shows.
+    #[arg(long, value_name = "VISIBILITY")]
+    visibility: Option<String>,
+    /// The cfg predicate of a condition; without it CONFIG_FOO is feature = "config-foo".
+    #[arg(long, value_name = "NAME=PREDICATE")]
+    cfg: Vec<Pair>,
+    /// Attributes for a type, or for all if it is called `*`: `Foo=#[derive(Eq)]`.
+    #[arg(long, value_name = "TYPE=ATTRIBUTES")]
+    attributes: Vec<Pair>,
+    /// Use a Rust type of your own for a type of the schema.
+    #[arg(long, value_name = "TYPE=PATH")]
+    replace: Vec<Pair>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    lints: LintArgs,
+}
+
+/// `NAME=VALUE`.
+#[derive(Clone)]
+struct Pair {
+    name: String,
+    value: String,
+}
+
+impl std::str::FromStr for Pair {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once('=').ok_or("there is no '='")?;
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
+    }
+}
+
+impl Args {
+    fn options(&self, configuration: Configuration) -> Result<Options, OptionError> {
+        let mut options = Options::new()
+            .configuration(configuration)
+            .docs(!self.no_docs);
+        options = options.command(self.command());
+        if let Some(licence) = &self.licence {
+            options = options.licence(licence);
+        }
+        for command in &self.serve {
+            options = options.serve(command);
+        }
+        if let Some(runtime) = &self.runtime {
+            options = options.runtime(runtime)?;
+        }
+        if let Some(visibility) = &self.visibility {
+            options = options.visibility(visibility)?;
+        }
+        for Pair { name, value } in &self.cfg {
+            options = options.cfg(name, value)?;
+        }
+        for Pair { name, value } in &self.attributes {
+            options = options.attributes(name, value)?;
+        }
+        for Pair { name, value } in &self.replace {
+            options = options.replace(name, value)?;
+        }
+        Ok(options)
+    }
+
+    /// The command as the generated files name it; the output folder is not part of it, so that
+    /// two folders can be compared.
+    fn command(&self) -> String {
+        let name = self.schema.rsplit('/').next().unwrap_or_default();
+        let printable = name.chars().filter(|ch| !ch.is_control());
+        format!("qapi-gen generate {}", printable.collect::<String>())
+    }
+}
+
+pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
+    let configuration = args.config.read()?;
+    let options = args.options(configuration).map_err(io::Error::other)?;
+    let checked = read_for_output(&args.schema, &args.lints);
+    print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
+    let Some(schema) = &checked.schema else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let backend = RustBackend::new(options);
+    let emission = match backend.emit(schema) {
+        Ok(emission) => emission,
+        Err(diagnostics) => return Ok(refuse(&diagnostics, &checked.sources)),
+    };
+    if args.check {
+        let summary = output::check(&emission, &args.out_dir).map_err(io::Error::other)?;
+        for path in summary.changed.iter().chain(&summary.stale) {
+            anstream::eprintln!("{} is out of date", path.display());
+        }
+        let code = if summary.is_current() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+        return Ok(code);
+    }
+    output::write(&emission, &args.out_dir).map_err(io::Error::other)?;
+    match backend.features(schema) {
+        Ok(features) => print_features(&features),
+        Err(diagnostics) => return Ok(refuse(&diagnostics, &checked.sources)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refuse(diagnostics: &[Diagnostic], sources: &SourceMap) -> ExitCode {
+    for diagnostic in diagnostics {
+        anstream::eprintln!("{}", render_human(diagnostic, sources, true));
+    }
+    ExitCode::FAILURE
+}
+
+/// The table that the including crate's manifest needs.
+fn print_features(features: &[String]) {
+    if features.is_empty() {
+        return;
+    }
+    anstream::println!("[features]");
+    for feature in features {
+        anstream::println!("{feature} = []");
+    }
+}
