@@ -72,3 +72,27 @@ impl Alarm {
         Ok(())
     }
 }
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+    use crate::context::VirtualClock;
+    use crate::parameters::Parameters;
+
+    #[test]
+    fn the_kernel_takes_the_alarm_and_takes_it_again() {
+        let core = Core::new(
+            "alarm".to_owned(),
+            &Parameters::default(),
+            VirtualClock::new(),
+            None,
+        )
+        .unwrap();
+        let mut alarm = Alarm::default();
+        alarm.arm(&core);
+        assert!(alarm.armed);
+        alarm.fired();
+        alarm.arm(&core);
+        assert!(alarm.armed);
+    }
+}

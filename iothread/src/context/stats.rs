@@ -40,6 +40,22 @@ pub struct LoopStats {
     pub workers: u64,
 }
 
+impl LoopStats {
+    /// The part of the time that the loop was busy between `earlier` and now: 0 is idle, 1 is fully loaded.
+    ///
+    /// A callback that is running counts when it ends.
+    pub fn load_since(&self, earlier: &Self) -> f64 {
+        let busy = self.busy.saturating_sub(earlier.busy);
+        let waited = self.waited.saturating_sub(earlier.waited);
+        let whole = busy + waited;
+        if whole.is_zero() {
+            0.0
+        } else {
+            busy.as_secs_f64() / whole.as_secs_f64()
+        }
+    }
+}
+
 /// A counter with one writer.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);

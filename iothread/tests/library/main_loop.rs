@@ -50,3 +50,17 @@ fn a_main_loop_that_is_dropped_runs_what_it_has_accepted() {
     drop(main_loop);
     ran.recv().unwrap();
 }
+
+#[test]
+fn the_load_is_the_busy_part_of_the_time() {
+    let mut main_loop = MainLoop::new().unwrap();
+    let context = main_loop.context();
+    let start = context.stats();
+    assert_eq!(start.load_since(&start), 0.0);
+    for _ in 0..100 {
+        context.post(|_| ()).unwrap();
+        main_loop.run_once(true);
+    }
+    let load = context.stats().load_since(&start);
+    assert!((0.0..=1.0).contains(&load));
+}

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 
-use iothread::{IoThread, Registry};
+use iothread::{
+    AioContext, BhScheduler, BottomHalf, FdWatch, HeldAioContext, IoThread, MainContext, Registry,
+    Timer, VirtualClock,
+};
 
 use crate::fixture::{held, thread};
 
@@ -123,4 +126,19 @@ fn deleting_a_thread_that_waits_for_the_deleting_one_does_not_hang() {
     drop(c1);
     go.send(()).unwrap();
     assert_eq!(done.recv().unwrap(), Ok(()));
+}
+
+#[test]
+fn handles_may_be_used_from_any_thread() {
+    fn check<T: Send + Sync>() {}
+    check::<IoThread>();
+    check::<HeldAioContext>();
+    check::<AioContext>();
+    check::<MainContext>();
+    check::<BottomHalf>();
+    check::<BhScheduler>();
+    check::<Timer>();
+    check::<FdWatch>();
+    check::<Registry>();
+    check::<VirtualClock>();
 }

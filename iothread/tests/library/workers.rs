@@ -124,3 +124,27 @@ fn work_that_panics_tells_its_completion() {
     );
     assert_eq!(io0.last_panic().unwrap().message, "work");
 }
+
+#[test]
+fn all_work_is_done_while_the_limits_change() {
+    let io0 = thread(0, 4);
+    let context = io0.get_aio_context(holder::block_node("n")).unwrap();
+    let (sent, done) = channel();
+    for number in 0..2_000_i64 {
+        let sent = sent.clone();
+        context
+            .spawn_blocking(move || number, move |_, n| sent.send(n.unwrap()).unwrap())
+            .unwrap();
+        if number % 20 == 0 {
+            let max = number / 20 % 7 + 1;
+            io0.set_parameter(Parameter::ThreadPoolMin, 0).unwrap();
+            io0.set_parameter(Parameter::ThreadPoolMax, max).unwrap();
+            io0.set_parameter(Parameter::ThreadPoolMin, max / 2)
+                .unwrap();
+        }
+    }
+    drop(sent);
+    let mut numbers: Vec<_> = done.iter().collect();
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..2_000));
+}
