@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 
 pub mod backend;
+mod builder;
 pub mod check;
 pub mod diagnostic;
 pub mod ir;
@@ -16,4 +17,5 @@ pub mod output;
 pub mod source;
 mod syntax;
 
+pub use builder::{BuildError, Builder};
 pub use syntax::{MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE};

@@ -56,6 +56,14 @@ impl ModuleWriter<'_, '_> {
         self.blank();
         self.line(4, &["/// The name in the schema."]);
         self.line(4, &["pub fn as_str(&self) -> &str {"]);
+        if values.is_empty() {
+            self.line(8, &["let Self::", unknown, "(name) = self;"]);
+            self.line(8, &["name"]);
+            self.line(4, &["}"]);
+            self.line(0, &["}"]);
+            self.blank();
+            return;
+        }
         self.line(8, &["match self {"]);
         for value in values {
             self.attribute(12, &value.gate);

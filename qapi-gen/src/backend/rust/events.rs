@@ -106,22 +106,41 @@ impl ModuleWriter<'_, '_> {
             &result,
             " {",
         );
-        self.line(8, &["Ok(match name {"]);
-        for event in events {
-            self.attribute(12, &event.gate);
-            let pattern = layout::string(event.definition.name());
-            let body = format!("Self::{}({visit}::read(data)?)", event.name);
-            layout::arm(&mut self.out, 12, &pattern, &body);
-        }
-        self.line(12, &["_ => Self::", unknown, " {"]);
-        self.line(16, &["name: name.into(),"]);
         let read = format!("<{value} as {visit}>::read(data)?");
-        layout::field(&mut self.out, 16, "data:", &read);
-        self.line(12, &["},"]);
-        self.line(8, &["})"]);
+        if events.is_empty() {
+            self.line(8, &["Ok(Self::", unknown, " {"]);
+            self.line(12, &["name: name.into(),"]);
+            layout::field(&mut self.out, 12, "data:", &read);
+            self.line(8, &["})"]);
+        } else {
+            self.line(8, &["Ok(match name {"]);
+            for event in events {
+                self.attribute(12, &event.gate);
+                let pattern = layout::string(event.definition.name());
+                let body = format!("Self::{}({visit}::read(data)?)", event.name);
+                layout::arm(&mut self.out, 12, &pattern, &body);
+            }
+            self.line(12, &["_ => Self::", unknown, " {"]);
+            self.line(16, &["name: name.into(),"]);
+            layout::field(&mut self.out, 16, "data:", &read);
+            self.line(12, &["},"]);
+            self.line(8, &["})"]);
+        }
         self.line(4, &["}"]);
         self.blank();
+        self.emit_event_name(unknown, events);
+        self.line(0, &["}"]);
+        self.blank();
+    }
+
+    fn emit_event_name(&mut self, unknown: &str, events: &[&DefinitionPlan<'_, Event>]) {
         self.line(4, &["fn name(&self) -> &str {"]);
+        if events.is_empty() {
+            self.line(8, &["let Self::", unknown, " { name, .. } = self;"]);
+            self.line(8, &["name"]);
+            self.line(4, &["}"]);
+            return;
+        }
         self.line(8, &["match self {"]);
         for event in events {
             self.attribute(12, &event.gate);
@@ -132,8 +151,6 @@ impl ModuleWriter<'_, '_> {
         self.line(12, &["Self::", unknown, " { name, .. } => name,"]);
         self.line(8, &["}"]);
         self.line(4, &["}"]);
-        self.line(0, &["}"]);
-        self.blank();
     }
 
     fn event_payload(&mut self, event: &DefinitionPlan<'_, Event>) -> String {

@@ -76,7 +76,7 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
     if let Some(schema) = schema {
         let mut text = self::header(plan, "What `query-qmp-schema` returns.");
         text.push_str("\n/// The JSON text, on one line.\npub const SCHEMA: &str = ");
-        text.push_str(&layout::string(&schema));
+        text.push_str(&introspection::literal(&schema));
         text.push_str(";\n");
         emission.push("introspection.rs", text);
     }

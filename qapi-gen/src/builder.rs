@@ -1,0 +1,214 @@
+//! Generating from a build script.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::backend::Backend;
+use crate::backend::rust::{Options, RustBackend};
+use crate::check;
+use crate::diagnostic::{Diagnostic, Level, Lint, LintLevels, render_short};
+use crate::ir::Configuration;
+use crate::loader::FileLoader;
+use crate::output;
+use crate::source::SourceMap;
+
+/// Generates Rust from a schema in `build.rs`.
+///
+/// ```no_run
+/// qapi_gen::Builder::new().schema("schema/daemon.json").generate()?;
+/// # Ok::<(), qapi_gen::BuildError>(())
+/// ```
+///
+/// The crate then has one line, which makes the module `qapi`:
+///
+/// ```text
+/// include!(concat!(env!("OUT_DIR"), "/qapi.rs"));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    schema: PathBuf,
+    out_dir: Option<PathBuf>,
+    module: Option<String>,
+    configuration: Configuration,
+    config_files: Vec<PathBuf>,
+    settings: Vec<(String, bool)>,
+    levels: LintLevels,
+    options: Options,
+}
+
+/// What kept [`Builder::generate`] from generating.
+///
+/// Its debug form is its text, since that is what a build script's `main` prints.
+pub struct BuildError(String);
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+impl Builder {
+    /// Everything is generated, conditions become `#[cfg]`.
+    #[must_use]
+    pub fn new() -> Self {
+        let options = Options::new().command("build script");
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// The main file of the schema, relative to the package.
+    #[must_use]
+    pub fn schema(mut self, path: impl Into<PathBuf>) -> Self {
+        self.schema = path.into();
+        self
+    }
+
+    /// The folder that gets the code, in place of one below `OUT_DIR`.
+    #[must_use]
+    pub fn out_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.out_dir = Some(path.into());
+        self
+    }
+
+    /// The name of the module below `OUT_DIR`, `qapi` by default; two schemas need two.
+    #[must_use]
+    pub fn module(mut self, name: impl Into<String>) -> Self {
+        self.module = Some(name.into());
+        self
+    }
+
+    /// A file that sets names of conditions: `CONFIG_FOO=y`.
+    #[must_use]
+    pub fn config(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config_files.push(path.into());
+        self
+    }
+
+    /// The names of conditions that are decided; files and settings come on top.
+    #[must_use]
+    pub fn configuration(mut self, configuration: Configuration) -> Self {
+        self.configuration = configuration;
+        self
+    }
+
+    /// Sets a name of conditions.
+    #[must_use]
+    pub fn define(mut self, name: impl Into<String>) -> Self {
+        self.settings.push((name.into(), true));
+        self
+    }
+
+    /// Unsets a name of conditions.
+    #[must_use]
+    pub fn undefine(mut self, name: impl Into<String>) -> Self {
+        self.settings.push((name.into(), false));
+        self
+    }
+
+    /// Sets the level of a lint.
+    #[must_use]
+    pub fn lint(mut self, lint: Lint, level: Level) -> Self {
+        self.levels.set(lint, level);
+        self
+    }
+
+    /// What is generated. The configuration is the builder's, not that of `options`.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Reads the schema, writes the code and tells Cargo what it depends on.
+    ///
+    /// # Errors
+    ///
+    /// Mistakes in the schema, all of them; files that cannot be read or written.
+    pub fn generate(self) -> Result<(), BuildError> {
+        let mut configuration = self.configuration.clone();
+        for path in &self.config_files {
+            println!("cargo::rerun-if-changed={}", path.display());
+            let fail = |reason: &dyn fmt::Display| {
+                BuildError(format!("cannot read '{}': {reason}", path.display()))
+            };
+            let text = fs::read_to_string(path).map_err(|error| fail(&error))?;
+            configuration.read(&text).map_err(|error| fail(&error))?;
+        }
+        for (name, value) in &self.settings {
+            configuration.set(name, *value);
+        }
+        let path = self
+            .schema
+            .to_str()
+            .ok_or_else(|| BuildError(format!("'{}' is not UTF-8", self.schema.display())))?;
+        let checked = check::load(path, &FileLoader, self.levels.clone());
+        for file in checked.sources.files() {
+            println!("cargo::rerun-if-changed={}", file.name());
+        }
+        let Some(schema) = &checked.schema else {
+            return Err(refuse(checked.report.diagnostics(), &checked.sources));
+        };
+        for diagnostic in checked.report.diagnostics() {
+            for line in render_short(diagnostic, &checked.sources).lines() {
+                println!("cargo::warning={line}");
+            }
+        }
+        let backend = RustBackend::new(self.options.clone().configuration(configuration));
+        let refuse = |diagnostics: Vec<Diagnostic>| refuse(&diagnostics, &checked.sources);
+        let emission = backend.emit(schema).map_err(refuse)?;
+        let features = backend.features(schema).map_err(refuse)?;
+        if !features.is_empty() {
+            let values = features.join("\", \"");
+            println!("cargo::rustc-check-cfg=cfg(feature, values(\"{values}\"))");
+        }
+        let folder = self.folder()?;
+        output::write(&emission, &folder).map_err(|error| BuildError(error.to_string()))?;
+        if self.out_dir.is_none() {
+            write_include(&folder)?;
+        }
+        Ok(())
+    }
+
+    fn folder(&self) -> Result<PathBuf, BuildError> {
+        if let Some(folder) = &self.out_dir {
+            return Ok(folder.clone());
+        }
+        let Some(out_dir) = env::var_os("OUT_DIR") else {
+            let message = "OUT_DIR is not set: outside of build scripts give an `out_dir`";
+            return Err(BuildError(message.to_owned()));
+        };
+        Ok(PathBuf::from(out_dir).join(self.module.as_deref().unwrap_or("qapi")))
+    }
+}
+
+/// The file to be included: a module of another folder cannot be named by `OUT_DIR`.
+fn write_include(folder: &Path) -> Result<(), BuildError> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let root = folder.join("mod.rs");
+    let text = format!(
+        "#[path = {:?}]\npub mod {name};\n",
+        root.display().to_string()
+    );
+    let path = folder.with_extension("rs");
+    fs::write(&path, text)
+        .map_err(|error| BuildError(format!("cannot write '{}': {error}", path.display())))
+}
+
+fn refuse(diagnostics: &[Diagnostic], sources: &SourceMap) -> BuildError {
+    let texts = diagnostics
+        .iter()
+        .map(|diagnostic| render_short(diagnostic, sources));
+    BuildError(texts.collect::<Vec<_>>().join("\n"))
+}
