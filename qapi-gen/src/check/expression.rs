@@ -11,13 +11,17 @@ use crate::source::{SourceMap, Span};
 use crate::syntax::MAX_DEPTH;
 use crate::syntax::ast::{self, Node, Object, Pragmas, SectionKind};
 
-/// Checks the form of `definition`; `None` when not even its kind and name are known.
+/// Checks the form of `definition`.
+///
+/// # Errors
+///
+/// The names that it was meant to define, when kind and name are not known.
 pub(super) fn check_expression(
     definition: ast::Definition,
     sources: &SourceMap,
     pragmas: &Pragmas,
     report: &mut Report,
-) -> Option<Draft> {
+) -> Result<Draft, Vec<String>> {
     let ast::Definition { object, doc } = definition;
     let mut checker = Checker {
         sources,
@@ -27,12 +31,14 @@ pub(super) fn check_expression(
         line: object.span,
         is_broken: false,
     };
-    checker.check_definition(&object, doc)
+    checker
+        .check_definition(&object, doc)
+        .ok_or_else(|| names_of(&object, sources))
 }
 
-/// The name that `definition` was meant to define, for one that is too broken to check.
-pub(super) fn name_of(definition: &ast::Definition, sources: &SourceMap) -> Vec<String> {
-    let members = definition.object.members.iter();
+/// The names behind the keys that define something.
+fn names_of(object: &Object, sources: &SourceMap) -> Vec<String> {
+    let members = object.members.iter();
     members
         .filter(|(key, _)| {
             let key = key.value(sources);

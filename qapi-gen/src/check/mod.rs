@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::diagnostic::{LintLevels, Report};
 use crate::ir::Schema;
 use crate::loader::Loader;
-use crate::source::{SourceMap, Span};
+use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::Item;
 use crate::syntax::read_schema;
 
@@ -35,6 +35,44 @@ pub struct Checked {
 /// Messages print `path` as it is given, and paths of included files relative to it.
 #[must_use]
 pub fn load(path: &str, loader: &dyn Loader, levels: LintLevels) -> Checked {
+    let Analysis {
+        graph,
+        resolved,
+        sources,
+        report,
+        root,
+    } = analyse(path, loader, levels);
+    let sources = Arc::new(sources);
+    let schema = (!report.has_errors())
+        .then(|| finish::finish(graph, resolved, Arc::clone(&sources), root))
+        .flatten();
+    Checked {
+        sources,
+        schema,
+        report,
+    }
+}
+
+/// As [`load`], for the diagnostics alone.
+#[must_use]
+pub fn diagnose(path: &str, loader: &dyn Loader, levels: LintLevels) -> (SourceMap, Report) {
+    let analysis = analyse(path, loader, levels);
+    let diagnosed = (analysis.sources, analysis.report);
+    // Whoever asks this is about to print and end: taking a large schema apart is for nothing.
+    std::mem::forget((analysis.graph, analysis.resolved));
+    diagnosed
+}
+
+/// A schema whose mistakes are known.
+struct Analysis {
+    graph: Graph,
+    resolved: resolve::Resolved,
+    sources: SourceMap,
+    report: Report,
+    root: Option<FileId>,
+}
+
+fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
     let mut sources = SourceMap::new();
     let mut report = Report::new(levels);
 
@@ -50,12 +88,10 @@ pub fn load(path: &str, loader: &dyn Loader, levels: LintLevels) -> Checked {
             Item::Include(include) => drafts.push(Step::Include(include)),
             Item::FreeForm(doc) => drafts.push(Step::Doc(doc)),
             Item::Definition(definition) => {
-                let named = expression::name_of(&definition, &sources);
-                let draft =
-                    expression::check_expression(definition, &sources, &ast.pragmas, &mut report);
-                match draft {
-                    Some(draft) => drafts.push(Step::Definition(draft)),
-                    None => lost_names.extend(named),
+                match expression::check_expression(definition, &sources, &ast.pragmas, &mut report)
+                {
+                    Ok(draft) => drafts.push(Step::Definition(draft)),
+                    Err(names) => lost_names.extend(names),
                 }
             }
         }
@@ -79,14 +115,12 @@ pub fn load(path: &str, loader: &dyn Loader, levels: LintLevels) -> Checked {
     };
     let resolved = resolve::resolve(&graph, &sources, &ast.pragmas, &excused, &mut report);
 
-    let sources = Arc::new(sources);
-    let schema = (!report.has_errors())
-        .then(|| finish::finish(graph, resolved, Arc::clone(&sources), ast.root))
-        .flatten();
-    Checked {
+    Analysis {
+        graph,
+        resolved,
         sources,
-        schema,
         report,
+        root: ast.root,
     }
 }
 
@@ -140,6 +174,5 @@ fn distance(left: &str, right: &str, limit: usize) -> usize {
 
 /// The place of a definition that shares its first line with the one before it.
 fn same_line(sources: &SourceMap, left: Span, right: Span) -> bool {
-    sources.file_of(left) == sources.file_of(right)
-        && sources.line(left) == sources.line(right)
+    sources.file_of(left) == sources.file_of(right) && sources.line(left) == sources.line(right)
 }

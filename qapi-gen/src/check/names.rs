@@ -58,7 +58,13 @@ pub(crate) fn collision_key(name: &str) -> String {
 /// Whether two names have the same [`collision_key`].
 pub(crate) fn collide(left: &str, right: &str) -> bool {
     let same = |(left, right): (u8, u8)| {
-        let plain = |byte: u8| if matches!(byte, b'-' | b'.') { b'_' } else { byte };
+        let plain = |byte: u8| {
+            if matches!(byte, b'-' | b'.') {
+                b'_'
+            } else {
+                byte
+            }
+        };
         plain(left) == plain(right)
     };
     left.len() == right.len() && left.bytes().zip(right.bytes()).all(same)

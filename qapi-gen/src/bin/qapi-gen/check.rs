@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use super::schema::{LintArgs, MessageFormat, print_report, read};
+use super::schema::{LintArgs, MessageFormat, diagnose, print_report};
 
 /// Arguments of `check`.
 #[derive(clap::Args)]
@@ -21,11 +21,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let mut is_good = true;
     for path in &args.schemas {
-        let checked = read(path, &args.lints);
-        print_report(&checked.report, &checked.sources, args.message_format)?;
-        is_good &= !checked.report.has_errors();
-        // The process is about to end: taking a large schema apart would be for nothing.
-        std::mem::forget(checked);
+        let (sources, report) = diagnose(path, &args.lints);
+        print_report(&report, &sources, args.message_format)?;
+        is_good &= !report.has_errors();
     }
     Ok(if is_good {
         ExitCode::SUCCESS

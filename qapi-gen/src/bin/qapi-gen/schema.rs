@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use qapi_gen::check::{Checked, load};
+use qapi_gen::check::{self, Checked, load};
 use qapi_gen::diagnostic::{
     Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
@@ -85,6 +85,11 @@ pub(crate) enum MessageFormat {
     Short,
     /// One JSON object a line, sorted by file and position.
     Json,
+}
+
+/// The mistakes in the schema at `path`.
+pub(crate) fn diagnose(path: &str, lints: &LintArgs) -> (SourceMap, Report) {
+    check::diagnose(path, &FileLoader, lints.levels(LintLevels::default()))
 }
 
 /// Reads and checks the schema at `path`.

@@ -65,7 +65,13 @@ impl<'a> Resolver<'a> {
         !base_node.is_broken
     }
 
-    fn check_members(&mut self, id: NodeId, node: &Node, members: &'a [DraftMember], seen: &mut Seen<'a>) {
+    fn check_members(
+        &mut self,
+        id: NodeId,
+        node: &Node,
+        members: &'a [DraftMember],
+        seen: &mut Seen<'a>,
+    ) {
         for (index, member) in members.iter().enumerate() {
             let member_ref = MemberRef { owner: id, index };
             let named = Named {

@@ -28,7 +28,8 @@ impl<'a> Seen<'a> {
                 let keys = self.members.iter().map(|(name, _)| collision_key(name));
                 self.by_key = keys.enumerate().map(|(index, key)| (key, index)).collect();
             } else {
-                self.by_key.insert(collision_key(name), self.members.len() - 1);
+                self.by_key
+                    .insert(collision_key(name), self.members.len() - 1);
             }
         }
         None
@@ -40,7 +41,9 @@ impl<'a> Seen<'a> {
             let found = self.members.iter().find(|(other, _)| collide(other, name));
             return found.map(|(_, member)| *member);
         }
-        self.by_key.get(&collision_key(name)).map(|&index| self.members[index].1)
+        self.by_key
+            .get(&collision_key(name))
+            .map(|&index| self.members[index].1)
     }
 
     pub(super) fn mark(&self) -> usize {
