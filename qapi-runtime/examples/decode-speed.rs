@@ -1,5 +1,5 @@
 //! Prints how long it takes to decode a `blockdev-add` request and an event, bytes to types.
-//! The argument is the number of rounds.
+//! The argument is the number of rounds. Beside it stands a tree of serde_json, as a yardstick.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -243,9 +243,15 @@ fn main() {
         parse(&mut parser, REQUEST);
         black_box(read::<BlockdevOptions>(&parser, "arguments", Mode::Strict));
     });
+    time("blockdev-add, serde_json", || {
+        black_box(serde_json::from_slice::<serde_json::Value>(black_box(REQUEST)).ok());
+    });
     time("event, tape only", || parse(&mut parser, EVENT));
     time("event", || {
         parse(&mut parser, EVENT);
         black_box(read::<BlockJobCompleted>(&parser, "data", Mode::Lenient));
+    });
+    time("event, serde_json", || {
+        black_box(serde_json::from_slice::<serde_json::Value>(black_box(EVENT)).ok());
     });
 }

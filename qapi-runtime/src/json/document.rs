@@ -49,6 +49,7 @@ pub(crate) enum Node {
 }
 
 /// The bit of `key` in the mask of an object.
+#[inline]
 pub(crate) fn key_bit(key: &[u8]) -> u64 {
     let (first, last) = match key {
         [] => (0, 0),
@@ -106,6 +107,13 @@ impl Document {
     pub(crate) fn str_at(&self, start: u32, len: u32) -> &str {
         let start = start as usize;
         self.text.get(start..start + len as usize).unwrap_or("")
+    }
+
+    /// A text without the checks that it starts and ends with a character.
+    #[inline]
+    pub(crate) fn bytes_at(&self, start: u32, len: u32) -> Option<&[u8]> {
+        let start = start as usize;
+        self.text.as_bytes().get(start..start + len as usize)
     }
 
     /// The index behind the value at `index`.

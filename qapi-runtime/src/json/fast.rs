@@ -213,16 +213,50 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 
 #[inline]
 fn scalar(bytes: &[u8], at: usize) -> Option<(usize, Node)> {
-    let (end, _) = scan_word(bytes, at)?;
-    let token = bytes.get(at..end)?;
-    let node = match token {
-        b"true" => Node::Bool(true),
-        b"false" => Node::Bool(false),
-        b"null" => Node::Null,
-        [b'a'..=b'z', ..] => return None,
-        _ => parse_number(token),
+    let rest = bytes.get(at..)?;
+    let (len, node) = match rest {
+        [b'1'..=b'9', ..] => return integer(bytes, at),
+        [b't', b'r', b'u', b'e', ..] => (4, Node::Bool(true)),
+        [b'f', b'a', b'l', b's', b'e', ..] => (5, Node::Bool(false)),
+        [b'n', b'u', b'l', b'l', ..] => (4, Node::Null),
+        [b'0' | b'-', ..] => return number(bytes, at),
+        _ => return None,
     };
-    Some((end, node))
+    // A longer word is a mistake, and a word at the end may become one.
+    if rest.get(len)?.is_ascii_lowercase() {
+        return None;
+    }
+    Some((at + len, node))
+}
+
+/// Digits that fit `i64` in any case.
+const SHORT_INTEGER: usize = 18;
+
+/// A number that begins with a digit other than 0; mostly a short integer.
+#[inline]
+fn integer(bytes: &[u8], start: usize) -> Option<(usize, Node)> {
+    let mut value = 0;
+    let mut at = start;
+    loop {
+        let byte = *bytes.get(at)?;
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            if matches!(byte, b'.' | b'e' | b'E') {
+                return number(bytes, start);
+            }
+            return Some((at, Node::Int(value)));
+        }
+        if at - start == SHORT_INTEGER {
+            return number(bytes, start);
+        }
+        value = value * 10 + i64::from(digit);
+        at += 1;
+    }
+}
+
+fn number(bytes: &[u8], start: usize) -> Option<(usize, Node)> {
+    let (end, _) = scan_word(bytes, start)?;
+    Some((end, parse_number(bytes.get(start..end)?)))
 }
 
 /// Whether the object at `object`, which is still open, has the key.

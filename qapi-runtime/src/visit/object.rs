@@ -57,19 +57,17 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
         self.input.mode()
     }
 
-    fn key_at(&self, entry: usize) -> &'a str {
-        let document = self.input.value().document;
-        match document.node(entry) {
-            Node::String { start, len } => document.str_at(start, len),
-            _ => "",
-        }
-    }
-
     /// Finds a member and marks it as taken.
+    #[inline]
     fn take(&mut self, name: &str) -> Option<ValueRef<'a>> {
         if self.mask & key_bit(name.as_bytes()) == 0 {
             return None;
         }
+        self.take_likely(name)
+    }
+
+    /// The part of [`ObjectInput::take`] for names that the object probably has.
+    fn take_likely(&mut self, name: &str) -> Option<ValueRef<'a>> {
         let found = self.find(name)?;
         if found.position < 64 {
             self.taken |= 1 << found.position;
@@ -100,15 +98,16 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
         end: usize,
     ) -> Option<Found<'a>> {
         let document = self.input.value().document;
-        while entry < end {
-            if self.key_at(entry) == name {
-                let value = ValueRef {
-                    document,
-                    index: entry + 1,
-                };
+        let nodes = document.nodes.get(..end)?;
+        while let Some(Node::String { start, len }) = nodes.get(entry) {
+            let index = entry + 1;
+            if *len as usize == name.len()
+                && document.bytes_at(*start, *len) == Some(name.as_bytes())
+            {
+                let value = ValueRef { document, index };
                 return Some(Found { value, position });
             }
-            entry = document.skip(entry + 1);
+            entry = document.skip(index);
             position += 1;
         }
         None
