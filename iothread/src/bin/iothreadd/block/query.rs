@@ -1,0 +1,86 @@
+//! What the graph looks like to clients.
+
+use iothread::qapi::{
+    BlockDeviceInfo, BlockDeviceIoStatus, BlockInfo, BlockdevCacheInfo, BlockdevChild, ImageInfo,
+};
+
+use super::{Blocks, Graph, Node};
+
+impl Blocks {
+    /// `query-named-block-nodes`: the newest first, as in QEMU.
+    pub(crate) fn query_nodes(&self) -> Vec<BlockDeviceInfo> {
+        let graph = self.0.lock();
+        graph
+            .nodes
+            .iter()
+            .rev()
+            .map(|node| graph.info(node))
+            .collect()
+    }
+
+    /// `query-block`
+    pub(crate) fn query_devices(&self) -> Vec<BlockInfo> {
+        let graph = self.0.lock();
+        let mut devices = Vec::new();
+        for node in &graph.nodes {
+            for user in node.users.iter().filter(|user| user.path.starts_with('/')) {
+                let mut info = BlockInfo::new(String::new(), "unknown".to_owned(), false, false);
+                info.qdev = Some(user.path.to_string());
+                info.inserted = Some(graph.info(node));
+                info.io_status = Some(BlockDeviceIoStatus::Ok);
+                devices.push(info);
+            }
+        }
+        devices
+    }
+}
+
+impl Graph {
+    /// The node with the data that `node` shows.
+    fn bottom<'g>(&'g self, node: &'g Node) -> &'g Node {
+        match node.child.as_deref().map(|child| self.find(child)) {
+            Some(Ok(child)) => self.bottom(child),
+            Some(Err(_)) | None => node,
+        }
+    }
+
+    fn info(&self, node: &Node) -> BlockDeviceInfo {
+        let bottom = self.bottom(node);
+        let filename = bottom.driver.filename().unwrap_or_default();
+        let count = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let mut image = ImageInfo::new(
+            filename.to_owned(),
+            node.driver.name().to_owned(),
+            count(node.driver.size()),
+        );
+        image.actual_size = bottom.driver.allocated().map(count);
+        let child = |child: &String| BlockdevChild {
+            child: "file".to_owned(),
+            node_name: child.clone(),
+        };
+        BlockDeviceInfo {
+            file: filename.to_owned(),
+            node_name: node.name.clone(),
+            ro: node.read_only,
+            drv: node.driver.name().to_owned(),
+            backing_file_depth: 0,
+            children: node.child.iter().map(child).collect(),
+            active: true,
+            encrypted: false,
+            detect_zeroes: node.detect_zeroes.clone(),
+            bps: 0,
+            bps_rd: 0,
+            bps_wr: 0,
+            iops: 0,
+            iops_rd: 0,
+            iops_wr: 0,
+            image,
+            cache: BlockdevCacheInfo {
+                writeback: true,
+                direct: node.cache.direct.unwrap_or(false),
+                no_flush: node.cache.no_flush.unwrap_or(false),
+            },
+            write_threshold: 0,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Each QMP command and the part of the server that executes it.
+
+use std::sync::Arc;
+
+use iothread::qapi::commands::{
+    AddFd, BlockExportDel, BlockdevDel, ChardevAdd, ChardevRemove, Closefd, DeviceDel, Getfd,
+    HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties, QomSet,
+    QueryBlock, QueryNamedBlockNodes, RemoveFd, XBlockdevSetIothread, Yank,
+};
+use iothread::qapi::{
+    AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockInfo, BlockdevOptions,
+    ChardevInfo, ChardevReturn, CommandInfo, Commands, Dispatcher, FdsetInfo, IoThreadInfo,
+    NameInfo, NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, SchemaInfo, StatusInfo,
+    StrOrNull, VersionInfo, YankInstance,
+};
+use qapi_runtime::dispatch::Service;
+use qapi_runtime::{Error, Object, Value};
+
+pub(crate) use crate::descriptors::SessionDescriptors;
+use crate::hmp;
+use crate::qom::commands::list_properties;
+use crate::server::{self, Server};
+
+/// Executes the commands of one session.
+struct Handler {
+    server: Arc<Server>,
+    descriptors: Arc<SessionDescriptors>,
+}
+
+/// The commands as one session has them.
+pub(crate) fn service(
+    server: &Arc<Server>,
+    descriptors: &Arc<SessionDescriptors>,
+) -> Arc<dyn Service> {
+    Arc::new(Dispatcher::new(Arc::new(Handler {
+        server: Arc::clone(server),
+        descriptors: Arc::clone(descriptors),
+    })))
+}
+
+/// The answer to commands whose subsystem this build does not have.
+fn no_subsystem(what: &str) -> Error {
+    Error::generic(format!("{what} are not available in this build"))
+}
+
+impl Commands for Handler {
+    fn add_fd(&self, arguments: AddFd) -> Result<AddfdInfo, Error> {
+        let sets = self.server.descriptor_sets();
+        sets.add(&self.descriptors, arguments.fdset_id, arguments.opaque)
+    }
+
+    fn block_export_add(&self, arguments: BlockExportOptions) -> Result<(), Error> {
+        let _ = arguments;
+        Err(no_subsystem("block exports"))
+    }
+
+    fn block_export_del(&self, arguments: BlockExportDel) -> Result<(), Error> {
+        Err(Error::generic(format!(
+            "Export '{}' is not found",
+            arguments.id
+        )))
+    }
+
+    fn blockdev_add(&self, arguments: BlockdevOptions) -> Result<(), Error> {
+        self.server.blocks().add(arguments)
+    }
+
+    fn blockdev_del(&self, arguments: BlockdevDel) -> Result<(), Error> {
+        self.server.blocks().delete(&arguments.node_name)
+    }
+
+    fn chardev_add(&self, arguments: ChardevAdd) -> Result<ChardevReturn, Error> {
+        let _ = arguments;
+        Err(no_subsystem("character devices"))
+    }
+
+    fn chardev_remove(&self, arguments: ChardevRemove) -> Result<(), Error> {
+        Err(Error::generic(format!(
+            "Chardev '{}' not found",
+            arguments.id
+        )))
+    }
+
+    fn closefd(&self, arguments: Closefd) -> Result<(), Error> {
+        self.descriptors.close(&arguments.fdname)
+    }
+
+    fn device_add(&self, arguments: Object) -> Result<Value, Error> {
+        self.server.devices().add(&self.server, arguments)?;
+        Ok(Value::Object(Object::new()))
+    }
+
+    fn device_del(&self, arguments: DeviceDel) -> Result<(), Error> {
+        self.server.devices().delete(&self.server, &arguments.id)
+    }
+
+    fn getfd(&self, arguments: Getfd) -> Result<(), Error> {
+        self.descriptors.keep(arguments.fdname)
+    }
+
+    fn human_monitor_command(&self, arguments: HumanMonitorCommand) -> Result<String, Error> {
+        Ok(hmp::execute(&self.server, &arguments.command_line))
+    }
+
+    fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {
+        let _ = arguments;
+        Err(no_subsystem("block exports"))
+    }
+
+    fn nbd_server_stop(&self) -> Result<(), Error> {
+        Err(Error::generic("NBD server not running"))
+    }
+
+    fn object_add(&self, arguments: ObjectOptions) -> Result<(), Error> {
+        self.server.objects().add(arguments)
+    }
+
+    fn object_del(&self, arguments: ObjectDel) -> Result<(), Error> {
+        self.server.objects().delete(&arguments.id)
+    }
+
+    /// Sessions execute it themselves.
+    fn qmp_capabilities(&self, _: QmpCapabilities) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn qom_get(&self, arguments: QomGet) -> Result<Value, Error> {
+        self.server.tree().get(&arguments.path, &arguments.property)
+    }
+
+    fn qom_list(&self, arguments: QomList) -> Result<Vec<ObjectPropertyInfo>, Error> {
+        self.server.tree().list(&arguments.path)
+    }
+
+    fn qom_list_properties(
+        &self,
+        arguments: QomListProperties,
+    ) -> Result<Vec<ObjectPropertyInfo>, Error> {
+        list_properties(&arguments.typename)
+    }
+
+    fn qom_set(&self, arguments: QomSet) -> Result<(), Error> {
+        let tree = self.server.tree();
+        tree.set(&arguments.path, &arguments.property, &arguments.value)
+    }
+
+    fn query_block(&self, _: QueryBlock) -> Result<Vec<BlockInfo>, Error> {
+        Ok(self.server.blocks().query_devices())
+    }
+
+    fn query_block_exports(&self) -> Result<Vec<BlockExportInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn query_chardev(&self) -> Result<Vec<ChardevInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn query_commands(&self) -> Result<Vec<CommandInfo>, Error> {
+        let name = |name: &str| CommandInfo {
+            name: name.to_owned(),
+        };
+        let commands = Dispatcher::<Self>::COMMANDS;
+        Ok(commands.iter().map(|it| name(it.info.name)).collect())
+    }
+
+    fn query_fdsets(&self) -> Result<Vec<FdsetInfo>, Error> {
+        Ok(self.server.descriptor_sets().query())
+    }
+
+    fn query_iothreads(&self) -> Result<Vec<IoThreadInfo>, Error> {
+        Ok(iothread::query_iothreads())
+    }
+
+    fn query_name(&self) -> Result<NameInfo, Error> {
+        Ok(NameInfo {
+            name: self.server.name().map(str::to_owned),
+        })
+    }
+
+    fn query_named_block_nodes(
+        &self,
+        _: QueryNamedBlockNodes,
+    ) -> Result<Vec<BlockDeviceInfo>, Error> {
+        Ok(self.server.blocks().query_nodes())
+    }
+
+    fn query_qmp_schema(&self) -> Result<Vec<SchemaInfo>, Error> {
+        Err(no_subsystem("introspection data"))
+    }
+
+    fn query_status(&self) -> Result<StatusInfo, Error> {
+        Ok(self.server.status())
+    }
+
+    fn query_version(&self) -> Result<VersionInfo, Error> {
+        Ok(server::version())
+    }
+
+    fn query_yank(&self) -> Result<Vec<YankInstance>, Error> {
+        // Nothing here has a connection that could hang.
+        Ok(Vec::new())
+    }
+
+    fn quit(&self) -> Result<(), Error> {
+        self.server.quit();
+        Ok(())
+    }
+
+    fn remove_fd(&self, arguments: RemoveFd) -> Result<(), Error> {
+        let sets = self.server.descriptor_sets();
+        sets.remove(arguments.fdset_id, arguments.fd)
+    }
+
+    fn x_blockdev_set_iothread(&self, arguments: XBlockdevSetIothread) -> Result<(), Error> {
+        let thread = match &arguments.iothread {
+            StrOrNull::S(id) => {
+                // The node is looked for first, as in QEMU.
+                self.server.blocks().check_exists(&arguments.node_name)?;
+                let thread = self.server.objects().iothread(id);
+                Some(thread.ok_or_else(|| Error::generic(format!("Cannot find iothread {id}")))?)
+            }
+            StrOrNull::N(_) => None,
+        };
+        let force = arguments.force.unwrap_or(false);
+        let blocks = self.server.blocks();
+        blocks.set_iothread(&arguments.node_name, thread.as_ref(), force)
+    }
+
+    fn x_query_internal_iothreads(&self) -> Result<Vec<IoThreadInfo>, Error> {
+        Ok(iothread::query_internal_iothreads())
+    }
+
+    fn yank(&self, arguments: Yank) -> Result<(), Error> {
+        match arguments.instances.first() {
+            None => Ok(()),
+            Some(_) => Err(Error::device_not_found("Instance not found")),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Descriptors that clients pass along: those kept by name, and the numbered sets.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use iothread::qapi::{AddfdInfo, FdsetFdInfo, FdsetInfo};
+use qapi_runtime::Error;
+
+use crate::sync::Mutex;
+
+/// Descriptors taken with one message; the kernel closes those beyond it. As in QEMU.
+pub(crate) const MAX_DESCRIPTORS: usize = 16;
+
+/// What one session has received and kept.
+#[derive(Default)]
+pub(crate) struct SessionDescriptors {
+    /// Those that came with the last message that had any and were not taken yet.
+    received: Mutex<Vec<OwnedFd>>,
+    named: Mutex<BTreeMap<String, OwnedFd>>,
+}
+
+impl SessionDescriptors {
+    /// Takes what came with a message, and closes what nobody has taken of an earlier one: a peer cannot pile them up.
+    pub(crate) fn received(&self, descriptors: Vec<OwnedFd>) {
+        if !descriptors.is_empty() {
+            *self.received.lock() = descriptors;
+        }
+    }
+
+    fn take(&self) -> Result<OwnedFd, Error> {
+        let mut received = self.received.lock();
+        if received.is_empty() {
+            return Err(Error::generic("No file descriptor supplied via SCM_RIGHTS"));
+        }
+        Ok(received.remove(0))
+    }
+
+    /// `getfd`
+    pub(crate) fn keep(&self, name: String) -> Result<(), Error> {
+        let descriptor = self.take()?;
+        if name.starts_with(|first: char| first.is_ascii_digit()) {
+            return Err(Error::generic(
+                "Parameter 'fdname' expects a name not starting with a digit",
+            ));
+        }
+        self.named.lock().insert(name, descriptor);
+        Ok(())
+    }
+
+    /// `closefd`
+    pub(crate) fn close(&self, name: &str) -> Result<(), Error> {
+        match self.named.lock().remove(name) {
+            Some(_) => Ok(()),
+            None => Err(not_found(name)),
+        }
+    }
+}
+
+fn not_found(name: &str) -> Error {
+    Error::generic(format!("File descriptor named '{name}' not found"))
+}
+
+/// The numbered sets, which all sessions share.
+#[derive(Default)]
+pub(crate) struct DescriptorSets(Mutex<BTreeMap<i64, Vec<Kept>>>);
+
+struct Kept {
+    descriptor: OwnedFd,
+    opaque: Option<String>,
+}
+
+impl DescriptorSets {
+    /// `add-fd`
+    pub(crate) fn add(
+        &self,
+        session: &SessionDescriptors,
+        set: Option<i64>,
+        opaque: Option<String>,
+    ) -> Result<AddfdInfo, Error> {
+        let descriptor = session.take()?;
+        if set.is_some_and(|set| set < 0) {
+            return Err(Error::generic(
+                "Parameter 'fdset-id' expects a non-negative value",
+            ));
+        }
+        let mut sets = self.0.lock();
+        let free = (0..i64::MAX).find(|number| !sets.contains_key(number));
+        let Some(number) = set.or(free) else {
+            return Err(Error::generic("no set is free"));
+        };
+        let fd = i64::from(descriptor.as_raw_fd());
+        sets.entry(number)
+            .or_default()
+            .push(Kept { descriptor, opaque });
+        Ok(AddfdInfo {
+            fdset_id: number,
+            fd,
+        })
+    }
+
+    /// `remove-fd`
+    pub(crate) fn remove(&self, set: i64, fd: Option<i64>) -> Result<(), Error> {
+        let name = match fd {
+            Some(fd) => format!("fdset-id:{set}, fd:{fd}"),
+            None => format!("fdset-id:{set}"),
+        };
+        let mut sets = self.0.lock();
+        let kept = sets.get_mut(&set).ok_or_else(|| not_found(&name))?;
+        match fd {
+            None => kept.clear(),
+            Some(fd) => {
+                let is_it = |kept: &Kept| i64::from(kept.descriptor.as_raw_fd()) == fd;
+                let index = kept.iter().position(is_it);
+                kept.remove(index.ok_or_else(|| not_found(&name))?);
+            }
+        }
+        if kept.is_empty() {
+            sets.remove(&set);
+        }
+        Ok(())
+    }
+
+    /// `query-fdsets`
+    pub(crate) fn query(&self) -> Vec<FdsetInfo> {
+        let sets = self.0.lock();
+        let info = |kept: &Kept| FdsetFdInfo {
+            fd: i64::from(kept.descriptor.as_raw_fd()),
+            opaque: kept.opaque.clone(),
+        };
+        sets.iter()
+            .map(|(number, kept)| FdsetInfo {
+                fdset_id: *number,
+                fds: kept.iter().map(info).collect(),
+            })
+            .collect()
+    }
+}

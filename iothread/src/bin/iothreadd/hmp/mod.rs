@@ -1,0 +1,87 @@
+//! The human monitor: one line in, text out.
+
+mod command;
+mod session;
+
+use std::sync::Arc;
+
+use iothread::ContextError;
+use thiserror::Error;
+
+pub(crate) use self::command::execute;
+use self::session::HumanSession;
+use crate::monitor::listener::{ListenError, Listener};
+use crate::monitor::stream::Stream;
+use crate::options::Address;
+use crate::server::Server;
+use crate::sync::Mutex;
+
+/// A human monitor that cannot be served.
+#[derive(Debug, Error)]
+pub(crate) enum HumanMonitorError {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("cannot watch {what}: {source}")]
+    Watch { what: String, source: ContextError },
+}
+
+/// All human monitors. They run on the main loop, as in QEMU, so their commands may do anything.
+#[derive(Default)]
+pub(crate) struct HumanMonitors {
+    listeners: Mutex<Vec<Listener>>,
+    sessions: Arc<Mutex<Vec<Arc<HumanSession>>>>,
+}
+
+impl HumanMonitors {
+    /// Serves human monitors at an address.
+    pub(crate) fn add(
+        &self,
+        server: &Arc<Server>,
+        address: &Address,
+    ) -> Result<(), HumanMonitorError> {
+        let main = server.main();
+        let owner = Arc::downgrade(server);
+        let serve = move |stream| {
+            if let Some(server) = owner.upgrade() {
+                server.human_monitors().serve(&server, stream);
+            }
+        };
+        if *address == Address::Stdio {
+            return main
+                .post(move |_| serve(Stream::stdio()))
+                .map_err(|source| HumanMonitorError::Watch {
+                    what: "the standard streams".to_owned(),
+                    source,
+                });
+        }
+        let listener = Listener::bind(address)?;
+        let watched = listener.watch(main, serve);
+        let what = listener.to_string();
+        self.listeners.lock().push(listener);
+        watched.map_err(|source| HumanMonitorError::Watch { what, source })
+    }
+
+    fn serve(&self, server: &Arc<Server>, stream: Stream) {
+        let session = HumanSession::new(server, stream);
+        self.sessions.lock().push(Arc::clone(&session));
+        session.start();
+    }
+
+    /// A session is over.
+    fn remove(&self, session: &Arc<HumanSession>) {
+        self.sessions
+            .lock()
+            .retain(|known| !Arc::ptr_eq(known, session));
+    }
+
+    /// Ends all sessions, at the end of the server.
+    pub(crate) fn clear(&self) {
+        for listener in std::mem::take(&mut *self.listeners.lock()) {
+            listener.stop();
+        }
+        let sessions = std::mem::take(&mut *self.sessions.lock());
+        for session in sessions {
+            session.abandon();
+        }
+    }
+}

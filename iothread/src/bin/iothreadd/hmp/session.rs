@@ -1,0 +1,182 @@
+//! One client of a human monitor.
+
+use std::io;
+use std::sync::{Arc, Weak};
+
+use iothread::Interest;
+
+use super::command::execute;
+use crate::monitor::stream::{Endpoint, Stream, Watches};
+use crate::report;
+use crate::server::Server;
+use crate::sync::Mutex;
+
+/// Printed before each line.
+const PROMPT: &str = "(iothreadd) ";
+
+/// The longest line, as in QEMU.
+const MAX_LINE: usize = 4095;
+
+/// Unsent bytes from which on no further line is executed.
+const MAX_UNSENT: usize = 1 << 20;
+
+/// A session on the main loop.
+pub(super) struct HumanSession {
+    server: Weak<Server>,
+    stream: Stream,
+    is_stdio: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None` before the start and after the end.
+    watches: Option<Watches>,
+    /// What has been received and not executed.
+    line: Vec<u8>,
+    unsent: Vec<u8>,
+    /// The peer sends no more, or the session is to end.
+    is_ending: bool,
+}
+
+impl HumanSession {
+    pub(super) fn new(server: &Arc<Server>, stream: Stream) -> Arc<Self> {
+        let version = env!("CARGO_PKG_VERSION");
+        let banner =
+            format!("iothreadd {version} monitor - type 'help' for more information\r\n{PROMPT}");
+        Arc::new(Self {
+            server: Arc::downgrade(server),
+            is_stdio: matches!(stream, Stream::Stdio(_)),
+            stream,
+            state: Mutex::new(State {
+                watches: None,
+                line: Vec::new(),
+                unsent: banner.into_bytes(),
+                is_ending: false,
+            }),
+        })
+    }
+
+    /// Sends the first prompt and begins to receive. On the main loop.
+    pub(super) fn start(self: &Arc<Self>) {
+        let Some(server) = self.server.upgrade() else {
+            return;
+        };
+        match Watches::new(server.main(), &self.stream, self) {
+            Ok(watches) => {
+                let mut state = self.state.lock();
+                state.watches = Some(watches);
+                self.progress(&mut state);
+            }
+            Err(error) => {
+                report(&format!("cannot serve a client: {error}"));
+                server.human_monitors().remove(self);
+            }
+        }
+    }
+
+    /// Ends the session at once.
+    pub(super) fn abandon(&self) {
+        if self.state.lock().watches.take().is_some() {
+            self.stream.close();
+        }
+    }
+
+    fn progress(self: &Arc<Self>, state: &mut State) {
+        while state.unsent.len() < MAX_UNSENT
+            && let Some(end) = state.line.iter().position(|byte| *byte == b'\n')
+        {
+            let line: Vec<u8> = state.line.drain(..=end).collect();
+            self.execute(state, &line);
+        }
+        if state.line.len() > MAX_LINE {
+            state.unsent.extend_from_slice(b"line too long\r\n");
+            state.is_ending = true;
+            state.line.clear();
+        }
+        if self.send(state).is_err() || (state.is_ending && state.unsent.is_empty()) {
+            self.close(state);
+            return;
+        }
+        let interest = Interest {
+            read: !state.is_ending && state.unsent.len() < MAX_UNSENT,
+            write: !state.unsent.is_empty(),
+        };
+        let is_watched = match &mut state.watches {
+            Some(watches) => watches.set(interest).is_ok(),
+            None => return,
+        };
+        if !is_watched {
+            self.close(state);
+        }
+    }
+
+    fn execute(&self, state: &mut State, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim();
+        if matches!(line, "quit" | "q")
+            && let Some(server) = self.server.upgrade()
+        {
+            server.quit();
+            state.is_ending = true;
+            state.line.clear();
+            return;
+        }
+        if let Some(server) = self.server.upgrade() {
+            let text = execute(&server, line);
+            state.unsent.extend_from_slice(text.as_bytes());
+        }
+        state.unsent.extend_from_slice(PROMPT.as_bytes());
+    }
+
+    fn send(&self, state: &mut State) -> io::Result<()> {
+        while !state.unsent.is_empty() {
+            match self.stream.send(&state.unsent) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => drop(state.unsent.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn close(self: &Arc<Self>, state: &mut State) {
+        if state.watches.take().is_none() {
+            return;
+        }
+        self.stream.close();
+        if let Some(server) = self.server.upgrade() {
+            server.human_monitors().remove(self);
+            if self.is_stdio {
+                server.quit();
+            }
+        }
+    }
+}
+
+impl Endpoint for HumanSession {
+    fn readable(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if state.is_ending {
+            self.progress(&mut state);
+            return;
+        }
+        let mut buffer = [0; 4096];
+        match self.stream.receive(&mut buffer, &mut Vec::new()) {
+            Ok(0) => state.is_ending = true,
+            Ok(count) => state.line.extend_from_slice(&buffer[..count]),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) => {}
+            Err(_) => state.is_ending = true,
+        }
+        self.progress(&mut state);
+    }
+
+    fn writable(self: &Arc<Self>) {
+        self.progress(&mut self.state.lock());
+    }
+}

@@ -1,0 +1,51 @@
+//! A QMP server whose devices, block nodes and monitors run on IOThreads.
+//!
+//! One module per concern: [`options`] and [`keyval`] read the command line, [`server`] owns the
+//! parts and their life, [`commands`] maps each QMP command to the part that executes it, and
+//! [`monitor`] and [`hmp`] are the two ways in.
+//!
+//! The main loop runs on the main thread and is the only place where anything is created, moved
+//! or deleted; monitors run on an internal IOThread and read through the parts' locks.
+
+mod block;
+mod commands;
+mod descriptors;
+mod devices;
+mod events;
+mod hmp;
+mod keyval;
+mod monitor;
+mod objects;
+mod options;
+mod qom;
+mod server;
+mod sync;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::options::Options;
+
+fn main() -> ExitCode {
+    // A wrong option ends the process here, with code 2.
+    let options = Options::parse();
+    if let Some(help) = options.object_help() {
+        // Nobody reads: nothing is lost.
+        let _ = std::io::stdout().write_all(help.as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    match server::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes a line to the standard error stream, which may be gone.
+fn report(text: &str) {
+    let _ = writeln!(std::io::stderr(), "iothreadd: {text}");
+}

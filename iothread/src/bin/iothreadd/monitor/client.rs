@@ -1,0 +1,251 @@
+//! One client of a QMP monitor: a session and its connection, on the monitor's thread.
+
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+
+use iothread::{AioContext, Interest, MainContext};
+use qapi_runtime::Error;
+use qapi_runtime::dispatch::{Reply, Service};
+use qapi_runtime::session::{Call, CallId, EventMessage, Session, SessionConfig, SessionControl};
+
+use super::Monitor;
+use super::call::{run_on_main_loop, runs_inline};
+use super::stream::{Endpoint, Stream, Watches};
+use crate::commands::{self, SessionDescriptors};
+use crate::report;
+use crate::server::Server;
+use crate::sync::Mutex;
+
+/// Bytes received at a time.
+const RECEIVE_SIZE: usize = 16 << 10;
+
+/// A client and its session.
+pub(super) struct Client {
+    number: u64,
+    monitor: Weak<Monitor>,
+    main: MainContext,
+    service: Arc<dyn Service>,
+    descriptors: Arc<SessionDescriptors>,
+    control: SessionControl,
+    state: Mutex<State>,
+}
+
+struct State {
+    session: Session,
+    /// `None` before the start and after the end.
+    connection: Option<(Stream, Watches)>,
+    buffer: Box<[u8]>,
+    /// The part of the buffer that the session has not taken yet.
+    pending: Range<usize>,
+}
+
+impl Client {
+    pub(super) fn new(
+        monitor: &Arc<Monitor>,
+        server: &Arc<Server>,
+        number: u64,
+        config: SessionConfig,
+    ) -> Arc<Self> {
+        let descriptors = Arc::new(SessionDescriptors::default());
+        let control = SessionControl::default();
+        Arc::new(Self {
+            number,
+            monitor: Arc::downgrade(monitor),
+            main: monitor.main.clone(),
+            service: commands::service(server, &descriptors),
+            descriptors,
+            control: control.clone(),
+            state: Mutex::new(State {
+                session: Session::with_control(config, control),
+                connection: None,
+                buffer: vec![0; RECEIVE_SIZE].into(),
+                pending: 0..0,
+            }),
+        })
+    }
+
+    /// Sends the greeting and begins to receive. On the monitor's thread.
+    pub(super) fn start(self: &Arc<Self>, context: &AioContext, stream: Stream) {
+        let mut state = self.state.lock();
+        match Watches::new(context, &stream, self) {
+            Ok(watches) => {
+                state.connection = Some((stream, watches));
+                self.progress(&mut state);
+            }
+            Err(error) => {
+                drop(state);
+                report(&format!("cannot serve a client: {error}"));
+                self.forget();
+            }
+        }
+    }
+
+    /// Sends an event, if the session takes any.
+    pub(super) fn send_event(self: &Arc<Self>, event: &EventMessage) {
+        let mut state = self.state.lock();
+        state.session.send_event(event);
+        self.progress(&mut state);
+    }
+
+    /// Ends the session once its replies are sent.
+    pub(super) fn finish(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        self.control.quit();
+        self.progress(&mut state);
+    }
+
+    /// Ends the session at once; from any thread.
+    pub(super) fn abandon(&self) {
+        let connection = self.state.lock().connection.take();
+        if let Some((stream, watches)) = connection {
+            drop(watches);
+            stream.close();
+        }
+    }
+
+    fn complete(self: &Arc<Self>, call: CallId, result: Result<Reply, Error>) {
+        let mut state = self.state.lock();
+        state.session.complete(call, result);
+        self.progress(&mut state);
+    }
+
+    /// Goes on until the session waits for something, and arranges to be called then.
+    fn progress(self: &Arc<Self>, state: &mut State) {
+        loop {
+            self.advance(state);
+            let Some((stream, _)) = &state.connection else {
+                return;
+            };
+            let n_unsent = state.session.output().len();
+            if send_output(&mut state.session, stream).is_err() {
+                // Nobody reads any more, so there is nobody to answer.
+                self.close(state);
+                return;
+            }
+            let has_sent = state.session.output().len() < n_unsent;
+            // What has been sent may have made room for more.
+            if state.pending.is_empty() || !state.session.wants_input() || !has_sent {
+                break;
+            }
+        }
+        if state.session.is_finished() {
+            self.close(state);
+            return;
+        }
+        let wants_input = state.session.wants_input() && state.pending.is_empty();
+        let has_output = !state.session.output().is_empty();
+        let Some((_, watches)) = &mut state.connection else {
+            return;
+        };
+        let interest = Interest {
+            // A session that waits for a call is likely to want input again soon, which is not worth two system calls.
+            // Input that comes nevertheless ends the watching, see `readable`.
+            read: wants_input || (watches.wanted().read && !has_output),
+            write: has_output,
+        };
+        if let Err(error) = watches.set(interest) {
+            report(&format!("cannot watch a client: {error}"));
+            self.close(state);
+        }
+    }
+
+    /// Gives the session what has been received, and runs what it asks for.
+    fn advance(self: &Arc<Self>, state: &mut State) {
+        let State {
+            session,
+            buffer,
+            pending,
+            ..
+        } = state;
+        let mut input = &buffer[pending.clone()];
+        while let Some(call) = session.advance(&mut input, &*self.service, runs_inline) {
+            let id = call.id();
+            if self.run(call).is_err() {
+                session.complete(id, Err(Error::generic("the server is shutting down")));
+            }
+        }
+        pending.start = pending.end - input.len();
+    }
+
+    fn run(self: &Arc<Self>, call: Call) -> Result<(), iothread::ContextError> {
+        let client = Arc::clone(self);
+        let id = call.id();
+        let done = move |result| {
+            let Some(monitor) = client.monitor.upgrade() else {
+                return;
+            };
+            // A monitor that is gone has no session to answer.
+            let _ = monitor.context.post(move |_| client.complete(id, result));
+        };
+        run_on_main_loop(&self.main, Arc::clone(&self.service), call, Box::new(done))
+    }
+
+    fn close(&self, state: &mut State) {
+        if let Some((stream, watches)) = state.connection.take() {
+            drop(watches);
+            stream.close();
+        }
+        self.forget();
+    }
+
+    fn forget(&self) {
+        if let Some(monitor) = self.monitor.upgrade() {
+            monitor.remove(self.number);
+        }
+    }
+}
+
+/// Sends what the session has to send, as far as the connection takes it.
+fn send_output(session: &mut Session, stream: &Stream) -> io::Result<()> {
+    while !session.output().is_empty() {
+        match stream.send(session.output()) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => session.consume_output(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl Endpoint for Client {
+    fn readable(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        let State {
+            session,
+            connection: Some((stream, watches)),
+            buffer,
+            pending,
+        } = &mut *state
+        else {
+            return;
+        };
+        if !session.wants_input() || !Range::is_empty(pending) {
+            let write = !session.output().is_empty();
+            if watches.set(Interest { read: false, write }).is_err() {
+                self.close(&mut state);
+            }
+            return;
+        }
+        let mut received = Vec::new();
+        match stream.receive(buffer, &mut received) {
+            Ok(0) => session.end_of_input(),
+            Ok(count) => *pending = 0..count,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) => {}
+            // The peer is gone in a hard way.
+            Err(_) => session.end_of_input(),
+        }
+        self.descriptors.received(received);
+        self.progress(&mut state);
+    }
+
+    fn writable(self: &Arc<Self>) {
+        self.progress(&mut self.state.lock());
+    }
+}

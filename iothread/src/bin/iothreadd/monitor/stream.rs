@@ -1,0 +1,274 @@
+//! Connections of monitors: a socket, or the two standard streams.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use iothread::{AioContext, BottomHalf, ContextError, FdDispatch, FdHandler, FdWatch, Interest};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, Shutdown, recv, recvmsg, send,
+    shutdown,
+};
+
+use crate::descriptors::MAX_DESCRIPTORS;
+
+/// How much of what a peer still sends is taken away before its connection is closed.
+const DRAIN_SIZE: usize = 64 << 10;
+
+/// The two directions of a connection. Nothing here blocks.
+#[derive(Clone)]
+pub(crate) enum Stream {
+    Unix(Arc<OwnedFd>),
+    Tcp(Arc<OwnedFd>),
+    Stdio(Arc<Stdio>),
+}
+
+/// The standard streams, which do not block as long as this lives.
+pub(crate) struct Stdio {
+    input: Arc<OwnedFd>,
+    output: Arc<OwnedFd>,
+    /// The streams that blocked before. Other processes may share them.
+    blocking: Vec<Arc<OwnedFd>>,
+}
+
+impl Stream {
+    /// The standard streams. A closed one reads as empty, and takes nothing.
+    pub(crate) fn stdio() -> Self {
+        let input = duplicate(std::io::stdin());
+        let output = duplicate(std::io::stdout());
+        let blocking = [&input, &output]
+            .into_iter()
+            .filter(|fd| stop_blocking(fd))
+            .cloned()
+            .collect();
+        Self::Stdio(Arc::new(Stdio {
+            input,
+            output,
+            blocking,
+        }))
+    }
+
+    /// Receives bytes; descriptors that come with them are added to `descriptors`.
+    pub(crate) fn receive(
+        &self,
+        buffer: &mut [u8],
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> io::Result<usize> {
+        match self {
+            Self::Unix(socket) => receive_with_descriptors(socket, buffer, descriptors),
+            Self::Tcp(socket) => Ok(recv(&**socket, buffer, RecvFlags::DONTWAIT)?.0),
+            Self::Stdio(stdio) => Ok(rustix::io::read(&*stdio.input, buffer)?),
+        }
+    }
+
+    /// Sends some of the bytes.
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(match self {
+            Self::Unix(socket) | Self::Tcp(socket) => {
+                send(&**socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?
+            }
+            Self::Stdio(stdio) => rustix::io::write(&*stdio.output, bytes)?,
+        })
+    }
+
+    /// Ends the connection so that the peer receives all that was sent.
+    pub(crate) fn close(&self) {
+        let (Self::Unix(socket) | Self::Tcp(socket)) = self else {
+            return;
+        };
+        // The peer may be gone already.
+        let _ = shutdown(&**socket, Shutdown::Write);
+        // Closing a socket that has unread bytes resets the connection.
+        let mut rest = [0; 4096];
+        let mut drained = 0;
+        while drained < DRAIN_SIZE
+            && let Ok((count @ 1.., _)) = recv(&**socket, &mut rest[..], RecvFlags::DONTWAIT)
+        {
+            drained += count;
+        }
+    }
+}
+
+/// A descriptor of a standard stream. If there is none, one end of a connection whose other end is closed.
+fn duplicate(stream: impl std::os::fd::AsFd) -> Arc<OwnedFd> {
+    let fd = fcntl_dupfd_cloexec(stream, 3).or_else(|_| {
+        let (near, _far) = std::os::unix::net::UnixStream::pair()?;
+        Ok::<_, io::Error>(OwnedFd::from(near))
+    });
+    match fd {
+        Ok(fd) => Arc::new(fd),
+        // Without descriptors nothing else works either.
+        Err(error) => {
+            crate::report(&format!("cannot use the standard streams: {error}"));
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Whether the stream blocked before.
+fn stop_blocking(fd: &OwnedFd) -> bool {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    match fcntl_getfl(fd) {
+        Ok(flags) if !flags.contains(OFlags::NONBLOCK) => {
+            fcntl_setfl(fd, flags | OFlags::NONBLOCK).is_ok()
+        }
+        Ok(_) | Err(_) => false,
+    }
+}
+
+impl Drop for Stdio {
+    fn drop(&mut self) {
+        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+        for fd in &self.blocking {
+            if let Ok(flags) = fcntl_getfl(fd) {
+                // As well as can be.
+                let _ = fcntl_setfl(fd, flags.difference(OFlags::NONBLOCK));
+            }
+        }
+    }
+}
+
+fn receive_with_descriptors(
+    socket: &OwnedFd,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let message = recvmsg(
+        socket,
+        &mut [io::IoSliceMut::new(buffer)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
+    )?;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    Ok(message.bytes)
+}
+
+/// Whoever serves a connection.
+pub(crate) trait Endpoint: Send + Sync + 'static {
+    /// There is something to receive, or the peer is gone.
+    fn readable(self: &Arc<Self>);
+
+    /// There is room to send, or the peer is gone.
+    fn writable(self: &Arc<Self>);
+}
+
+/// What wakes an endpoint; dropping it ends that.
+pub(crate) struct Watches {
+    input: Input,
+    /// Of its own where the directions are two descriptors.
+    output: Option<FdWatch>,
+    wanted: Interest,
+}
+
+enum Input {
+    Watched(FdWatch),
+    /// A file, which is always ready.
+    Ready(BottomHalf),
+}
+
+impl Watches {
+    /// Watches a connection, for nothing yet. On the context's thread, so that the caller can keep the result before the
+    /// endpoint is called.
+    pub(crate) fn new<E: Endpoint>(
+        context: &AioContext,
+        stream: &Stream,
+        endpoint: &Arc<E>,
+    ) -> Result<Self, ContextError> {
+        let handler = || Handler(Arc::clone(endpoint));
+        let (input, output) = match stream {
+            Stream::Unix(socket) | Stream::Tcp(socket) => {
+                let watch = context.add_fd(Arc::clone(socket), Interest::NONE, handler())?;
+                (Input::Watched(watch), None)
+            }
+            Stream::Stdio(stdio) => {
+                // Whether a descriptor can be watched shows when it is watched for something.
+                let watch = context.add_fd(Arc::clone(&stdio.input), Interest::READ, handler());
+                let input = match watch {
+                    Ok(watch) => Input::Watched(watch),
+                    Err(error) if is_file(&error) => {
+                        let reader = Arc::clone(endpoint);
+                        Input::Ready(context.bottom_half(move |_| reader.readable())?)
+                    }
+                    Err(error) => return Err(error),
+                };
+                let output = context.add_fd(Arc::clone(&stdio.output), Interest::WRITE, handler());
+                let output = match output {
+                    Ok(watch) => Some(watch),
+                    // Writing to it never has to wait.
+                    Err(error) if is_file(&error) => None,
+                    Err(error) => return Err(error),
+                };
+                (input, output)
+            }
+        };
+        Ok(Self {
+            input,
+            output,
+            // More than what holds, so that the first change is made in any case.
+            wanted: Interest::READ_WRITE,
+        })
+    }
+
+    /// Changes what the endpoint is called for.
+    pub(crate) fn set(&mut self, wanted: Interest) -> Result<(), ContextError> {
+        if let Input::Ready(reader) = &self.input
+            && wanted.read
+        {
+            reader.schedule();
+        }
+        if wanted == self.wanted {
+            return Ok(());
+        }
+        self.wanted = wanted;
+        let of_input = match &self.output {
+            Some(output) => {
+                output.set_interest(Interest {
+                    read: false,
+                    write: wanted.write,
+                })?;
+                Interest {
+                    read: wanted.read,
+                    write: false,
+                }
+            }
+            None => wanted,
+        };
+        match &self.input {
+            Input::Watched(watch) => watch.set_interest(of_input),
+            Input::Ready(_) => Ok(()),
+        }
+    }
+
+    /// What the endpoint is called for.
+    pub(crate) fn wanted(&self) -> Interest {
+        self.wanted
+    }
+}
+
+/// Whether epoll has refused a file.
+fn is_file(error: &ContextError) -> bool {
+    match error {
+        ContextError::Watch(error) => error.raw_os_error() == Some(Errno::PERM.raw_os_error()),
+        _ => false,
+    }
+}
+
+struct Handler<E>(Arc<E>);
+
+impl<E: Endpoint> FdHandler for Handler<E> {
+    fn readable(&mut self, _: &mut FdDispatch<'_>) {
+        self.0.readable();
+    }
+
+    fn writable(&mut self, _: &mut FdDispatch<'_>) {
+        self.0.writable();
+    }
+}

@@ -1,0 +1,287 @@
+//! Objects that users create, below `/objects`.
+
+mod option;
+
+use std::sync::Arc;
+
+use iothread::qapi::{
+    ColoCompareProperties, IothreadProperties, MainLoopProperties, ObjectOptions,
+    ObjectOptionsQomType,
+};
+use iothread::{IoThread, MainContext, Parameter, ParameterError, Registry};
+use qapi_runtime::json::Document;
+use qapi_runtime::visit::{Input, Mode};
+use qapi_runtime::{Error, Object as Members, Value};
+
+pub(crate) use self::option::{help, parse};
+use crate::qom::Object;
+use crate::qom::types::{self, Type};
+use crate::sync::Mutex;
+
+/// All objects below `/objects`, in the order of their creation.
+pub(crate) struct Objects {
+    main: MainContext,
+    list: Mutex<Vec<(String, Arc<dyn Object>)>>,
+}
+
+impl Objects {
+    pub(crate) fn new(main: &MainContext) -> Self {
+        Self {
+            main: main.clone(),
+            list: Mutex::default(),
+        }
+    }
+
+    /// `object-add`
+    pub(crate) fn add(&self, options: ObjectOptions) -> Result<(), Error> {
+        let ObjectOptions { qom_type, id } = options;
+        if !is_identifier(&id) {
+            return Err(Error::generic("Parameter 'id' expects an identifier"));
+        }
+        let object = match qom_type {
+            ObjectOptionsQomType::Iothread(properties) => self.new_iothread(&id, &properties)?,
+            ObjectOptionsQomType::MainLoop(properties) => self.new_main_loop(&id, &properties)?,
+            ObjectOptionsQomType::ColoCompare(properties) => {
+                return Err(no_chardev_of(&properties));
+            }
+            ObjectOptionsQomType::MonitorQmp(properties) => {
+                return Err(no_chardev(&properties.chardev));
+            }
+            ObjectOptionsQomType::Unknown(name) => {
+                return Err(Error::generic(format!(
+                    "Parameter 'qom-type' does not accept value '{name}'"
+                )));
+            }
+        };
+        self.list.lock().push((id, object));
+        Ok(())
+    }
+
+    /// `object-del`
+    pub(crate) fn delete(&self, id: &str) -> Result<(), Error> {
+        let Some(object) = self.child(id) else {
+            return Err(Error::generic(format!("object '{id}' not found")));
+        };
+        if std::ptr::eq(object.object_type(), &types::IOTHREAD) {
+            // Refused while anybody holds it. What waits for the thread's end must not hold the list.
+            Registry::global()
+                .delete(id)
+                .map_err(|error| Error::generic(error.to_string()))?;
+        } else if std::ptr::eq(object.object_type(), &types::MAIN_LOOP) {
+            // The main loop uses it for good.
+            return Err(Error::generic(format!(
+                "object '{id}' is in use, can not be deleted"
+            )));
+        }
+        self.list.lock().retain(|(known, _)| known != id);
+        Ok(())
+    }
+
+    /// Finds the IOThread that a property or argument names.
+    pub(crate) fn iothread(&self, id: &str) -> Option<IoThread> {
+        Registry::global().find(id)
+    }
+
+    /// Deletes everything, at the end of the server.
+    pub(crate) fn clear(&self) {
+        let objects = std::mem::take(&mut *self.list.lock());
+        for (id, _) in objects {
+            // Whoever still holds a thread keeps it until the process ends.
+            let _ = Registry::global().delete(&id);
+        }
+    }
+
+    fn check_duplicate(&self, id: &str) -> Result<(), Error> {
+        if self.child(id).is_some() {
+            return Err(Error::generic(format!(
+                "attempt to add duplicate property '{id}' to object (type 'container')"
+            )));
+        }
+        Ok(())
+    }
+
+    fn new_iothread(
+        &self,
+        id: &str,
+        properties: &IothreadProperties,
+    ) -> Result<Arc<dyn Object>, Error> {
+        let mut builder = IoThread::builder(id);
+        for (parameter, value) in iothread_parameters(properties) {
+            if let Some(value) = value {
+                builder = builder.parameter(parameter, value);
+            }
+        }
+        // An object of another type may have the id.
+        if Registry::global().find(id).is_none() {
+            self.check_duplicate(id)?;
+        }
+        let thread = builder
+            .spawn()
+            .map_err(|error| Error::generic(error.to_string()))?;
+        Ok(Arc::new(IoThreadObject { thread }))
+    }
+
+    fn new_main_loop(
+        &self,
+        id: &str,
+        properties: &MainLoopProperties,
+    ) -> Result<Arc<dyn Object>, Error> {
+        self.check_duplicate(id)?;
+        let is_main_loop = |(_, object): &(String, Arc<dyn Object>)| {
+            std::ptr::eq(object.object_type(), &types::MAIN_LOOP)
+        };
+        if self.list.lock().iter().any(is_main_loop) {
+            return Err(Error::generic("only one main-loop instance allowed"));
+        }
+        let wanted = [
+            (Parameter::AioMaxBatch, properties.aio_max_batch),
+            (Parameter::ThreadPoolMax, properties.thread_pool_max),
+            (Parameter::ThreadPoolMin, properties.thread_pool_min),
+        ];
+        let mut parameters = self.main.parameters();
+        for (parameter, value) in wanted {
+            parameters.set(
+                parameter,
+                value.unwrap_or_else(|| parameters.get(parameter)),
+            );
+        }
+        parameters.validate().map_err(parameter_error)?;
+        for (parameter, value) in wanted {
+            if let Some(value) = value {
+                self.main
+                    .set_parameter(parameter, value)
+                    .map_err(parameter_error)?;
+            }
+        }
+        Ok(Arc::new(MainLoopObject {
+            main: self.main.clone(),
+        }))
+    }
+}
+
+fn iothread_parameters(properties: &IothreadProperties) -> [(Parameter, Option<i64>); 7] {
+    [
+        (Parameter::PollMaxNs, properties.poll_max_ns),
+        (Parameter::PollGrow, properties.poll_grow),
+        (Parameter::PollShrink, properties.poll_shrink),
+        (Parameter::PollWeight, properties.poll_weight),
+        (Parameter::AioMaxBatch, properties.aio_max_batch),
+        (Parameter::ThreadPoolMin, properties.thread_pool_min),
+        (Parameter::ThreadPoolMax, properties.thread_pool_max),
+    ]
+}
+
+/// Whether QEMU would take `id`.
+fn is_identifier(id: &str) -> bool {
+    id.starts_with(|first: char| first.is_ascii_alphabetic())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+fn parameter_error(error: ParameterError) -> Error {
+    Error::generic(error.to_string())
+}
+
+/// The integer that a property is set to.
+fn int_of(property: &str, value: &Value) -> Result<i64, Error> {
+    let members = Members::from_iter([(property.to_owned(), value.clone())]);
+    let document = Document::from(&Value::Object(members));
+    match document.root().get(property) {
+        Some(value) => Input::at(value, Mode::Strict, Default::default())
+            .int64()
+            .map_err(|error| error.in_member(property.to_owned()).into()),
+        None => Err(Error::generic(format!("Parameter '{property}' is missing"))),
+    }
+}
+
+/// Packets come from character devices.
+fn no_chardev_of(properties: &ColoCompareProperties) -> Error {
+    if Registry::global().find(&properties.iothread).is_none() {
+        return no_chardev(&properties.iothread);
+    }
+    no_chardev(&properties.primary_in)
+}
+
+/// There are no character devices that an object could be on.
+fn no_chardev(id: &str) -> Error {
+    Error::device_not_found(format!("Device '{id}' not found"))
+}
+
+/// An IOThread as an object.
+struct IoThreadObject {
+    thread: IoThread,
+}
+
+impl Object for IoThreadObject {
+    fn object_type(&self) -> &'static Type {
+        &types::IOTHREAD
+    }
+
+    fn get(&self, property: &str) -> Result<Value, Error> {
+        let parameter = parameter_of(property)?;
+        Ok(Value::from(self.thread.parameters().get(parameter)))
+    }
+
+    fn set(&self, property: &str, value: &Value) -> Result<(), Error> {
+        let parameter = parameter_of(property)?;
+        let value = int_of(property, value)?;
+        self.thread
+            .set_parameter(parameter, value)
+            .map_err(parameter_error)
+    }
+}
+
+/// The main loop as an object.
+struct MainLoopObject {
+    main: MainContext,
+}
+
+impl Object for MainLoopObject {
+    fn object_type(&self) -> &'static Type {
+        &types::MAIN_LOOP
+    }
+
+    fn get(&self, property: &str) -> Result<Value, Error> {
+        let parameter = parameter_of(property)?;
+        Ok(Value::from(self.main.parameters().get(parameter)))
+    }
+
+    fn set(&self, property: &str, value: &Value) -> Result<(), Error> {
+        let parameter = parameter_of(property)?;
+        let value = int_of(property, value)?;
+        self.main
+            .set_parameter(parameter, value)
+            .map_err(parameter_error)
+    }
+}
+
+fn parameter_of(property: &str) -> Result<Parameter, Error> {
+    Parameter::from_name(property)
+        .ok_or_else(|| Error::generic(format!("Property '{property}' not found")))
+}
+
+impl Object for Objects {
+    fn object_type(&self) -> &'static Type {
+        &types::CONTAINER
+    }
+
+    fn get(&self, _: &str) -> Result<Value, Error> {
+        Ok(Value::Null)
+    }
+
+    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
+        self.list.lock().clone()
+    }
+
+    fn child(&self, name: &str) -> Option<Arc<dyn Object>> {
+        self.list
+            .lock()
+            .iter()
+            .find_map(|(known, object)| (known == name).then(|| Arc::clone(object)))
+    }
+}

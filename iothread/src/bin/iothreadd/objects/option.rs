@@ -1,0 +1,116 @@
+//! Objects as the command line and the human monitor describe them.
+
+use iothread::qapi::ObjectOptions;
+use qapi_runtime::json::Document;
+use qapi_runtime::visit::{Input, Mode, Visit};
+use qapi_runtime::{Error, Value};
+
+use crate::keyval::{self, ValueKind};
+use crate::qom::types::{self, Type};
+
+/// The member that may be given without its name.
+const TYPE: &str = "qom-type";
+
+/// Reads a description: JSON, or keys and values.
+pub(crate) fn parse(text: &str) -> Result<ObjectOptions, Error> {
+    let document = if text.starts_with('{') {
+        Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))?
+    } else {
+        Document::from(&parse_keyval(text)?)
+    };
+    Ok(ObjectOptions::read(&mut Input::new(
+        &document,
+        Mode::Strict,
+    ))?)
+}
+
+fn parse_keyval(text: &str) -> Result<Value, Error> {
+    let pairs = keyval::parse(text, TYPE);
+    let value_of = |key: &str| pairs.iter().find(|pair| pair.0 == key).map(|pair| &*pair.1);
+    let missing = |key: &str| Error::generic(format!("Parameter '{key}' is missing"));
+    let type_name = value_of(TYPE).ok_or_else(|| missing(TYPE))?;
+    let object_type = find(type_name).ok_or_else(|| {
+        Error::generic(format!(
+            "Parameter '{TYPE}' does not accept value '{type_name}'"
+        ))
+    })?;
+    value_of("id").ok_or_else(|| missing("id"))?;
+    let object = keyval::typed(pairs, |key| match key {
+        TYPE | "id" => Some(ValueKind::String),
+        key => object_type.property(key).map(|known| known.value_kind()),
+    })?;
+    Ok(Value::Object(object))
+}
+
+fn find(type_name: &str) -> Option<&'static Type> {
+    types::USER_CREATABLE
+        .into_iter()
+        .find(|known| known.name == type_name)
+}
+
+/// The text for `help` and `TYPE,help`.
+pub(crate) fn help(text: &str) -> Option<String> {
+    if matches!(text, "help" | "?") {
+        let mut help = "List of user creatable objects:\n".to_owned();
+        for known in types::USER_CREATABLE {
+            help.push_str(&format!("  {}\n", known.name));
+        }
+        return Some(help);
+    }
+    let type_name = text
+        .strip_suffix(",help")
+        .or_else(|| text.strip_suffix(",?"))?;
+    let known = find(type_name)?;
+    let mut names: Vec<_> = known.properties.iter().collect();
+    names.sort_by_key(|property| property.name);
+    let mut help = format!("{} options:\n", known.name);
+    for property in names {
+        help.push_str(&format!("  {}=<{}>\n", property.name, property.value_type));
+    }
+    Some(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        parse(text).unwrap_err().desc
+    }
+
+    #[test]
+    fn refusals_have_the_known_texts() {
+        for (text, desc) in [
+            ("iothread", "Parameter 'id' is missing"),
+            ("id=x", "Parameter 'qom-type' is missing"),
+            ("", "Parameter 'qom-type' is missing"),
+            (
+                "nope,id=x",
+                "Parameter 'qom-type' does not accept value 'nope'",
+            ),
+            ("iothread,id=x,foo=1", "Invalid parameter 'foo'"),
+            ("iothread,id=a,=3", "Invalid parameter ''"),
+            (
+                "iothread,id=x,poll-max-ns=abc",
+                "Parameter 'poll-max-ns' expects an int64 value",
+            ),
+            ("{\"qom-type\":\"iothread\"}", "Parameter 'id' is missing"),
+        ] {
+            assert_eq!(error(text), desc, "{text}");
+        }
+    }
+
+    #[test]
+    fn both_forms_mean_the_same() {
+        let object = parse("iothread,id=io0,poll-max-ns=0x10").unwrap();
+        let json = r#"{"qom-type": "iothread", "id": "io0", "poll-max-ns": 16}"#;
+        assert_eq!(object, parse(json).unwrap());
+    }
+
+    #[test]
+    fn help_is_for_those_who_ask() {
+        assert!(help("help").is_some_and(|text| text.contains("  iothread\n")));
+        assert!(help("iothread,help").is_some_and(|text| text.contains("  poll-max-ns=<int>\n")));
+        assert_eq!(help("iothread,id=help"), None);
+    }
+}

@@ -1,0 +1,234 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use qapi_runtime::visit::{Compat, CompatInput, CompatOutput};
+
+use crate::objects;
+
+/// A QMP server that knows who holds its IOThreads.
+#[derive(Debug, Parser)]
+#[command(name = "iothreadd", version, about)]
+pub(crate) struct Options {
+    /// Serve QMP: unix:PATH[,mode=OCTAL], tcp:HOST:PORT or stdio, each with [,pretty=on].
+    ///
+    /// May be given several times. Each is one monitor, with any number of sessions; "stdio" has one, and the
+    /// server ends with it.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_qmp)]
+    pub(crate) qmp: Vec<QmpOption>,
+
+    /// Serve the human monitor: unix:PATH[,mode=OCTAL], tcp:HOST:PORT or stdio.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_monitor)]
+    pub(crate) monitor: Vec<Address>,
+
+    /// Create an object: TYPE,id=ID[,PROPERTY=VALUE]..., or the same as JSON; "help" and "TYPE,help" list what there
+    /// is.
+    #[arg(long, value_name = "OBJECT")]
+    pub(crate) object: Vec<String>,
+
+    /// The name that query-name reports.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// What deprecated and unstable parts of QMP may do: a list of deprecated-input=accept|reject,
+    /// deprecated-output=accept|hide, unstable-input=... and unstable-output=....
+    #[arg(long, value_name = "POLICY", value_parser = parse_compat, default_value = "")]
+    pub(crate) compat: CompatOption,
+}
+
+/// A QMP monitor to be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct QmpOption {
+    pub(crate) address: Address,
+    pub(crate) pretty: bool,
+}
+
+/// Where a monitor is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Unix { path: PathBuf, mode: Option<u32> },
+    Tcp { host: String, port: u16 },
+    Stdio,
+}
+
+/// The policy for special features.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CompatOption(pub(crate) Compat);
+
+impl Options {
+    /// The text that `--object help` or `--object TYPE,help` asks for.
+    pub(crate) fn object_help(&self) -> Option<String> {
+        self.object.iter().find_map(|object| objects::help(object))
+    }
+}
+
+fn parse_qmp(text: &str) -> Result<QmpOption, String> {
+    let mut pretty = false;
+    let address = parse_address(text, &mut |name, value| match (name, value) {
+        ("pretty", "on") => {
+            pretty = true;
+            Some(())
+        }
+        ("pretty", "off") => Some(()),
+        _ => None,
+    })?;
+    Ok(QmpOption { address, pretty })
+}
+
+fn parse_monitor(text: &str) -> Result<Address, String> {
+    parse_address(text, &mut |_, _| None)
+}
+
+/// Reads an address; `other` takes settings that are not the address's own.
+fn parse_address(
+    text: &str,
+    other: &mut dyn FnMut(&str, &str) -> Option<()>,
+) -> Result<Address, String> {
+    let (address, settings) = split_settings(text);
+    let mut mode = None;
+    for setting in settings {
+        let (name, value) = setting.split_once('=').unwrap_or((&setting, ""));
+        match (name, value) {
+            ("mode", digits) => mode = Some(parse_mode(digits)?),
+            // QEMU's way to say what holds here in any case.
+            ("server", "" | "on") | ("wait", "off") | ("nowait", "") => {}
+            _ => {
+                other(name, value).ok_or_else(|| format!("invalid parameter '{setting}'"))?;
+            }
+        }
+    }
+    if let Some(path) = address.strip_prefix("unix:") {
+        if path.is_empty() {
+            return Err("the path of the socket is missing".to_owned());
+        }
+        return Ok(Address::Unix {
+            path: path.into(),
+            mode,
+        });
+    }
+    if mode.is_some() {
+        return Err("only a unix socket has a mode".to_owned());
+    }
+    if address == "stdio" {
+        return Ok(Address::Stdio);
+    }
+    if let Some(host_and_port) = address.strip_prefix("tcp:") {
+        let (host, port) = host_and_port
+            .rsplit_once(':')
+            .ok_or_else(|| "the port is missing".to_owned())?;
+        let port = port
+            .parse()
+            .map_err(|_| format!("'{port}' is not a port number"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        return Ok(Address::Tcp {
+            // Without authentication, other hosts have to be let in by name.
+            host: if host.is_empty() { "localhost" } else { host }.to_owned(),
+            port,
+        });
+    }
+    Err("neither unix:PATH, tcp:HOST:PORT nor stdio".to_owned())
+}
+
+/// Splits at commas; a doubled one stands for itself.
+fn split_settings(text: &str) -> (String, Vec<String>) {
+    let mut parts = vec![String::new()];
+    let mut chars = text.chars().peekable();
+    while let Some(ch) = chars.next() {
+        if ch == ',' && chars.next_if_eq(&',').is_none() {
+            parts.push(String::new());
+        } else if let Some(part) = parts.last_mut() {
+            part.push(ch);
+        }
+    }
+    let settings = parts.split_off(1);
+    (parts.pop().unwrap_or_default(), settings)
+}
+
+fn parse_mode(digits: &str) -> Result<u32, String> {
+    match u32::from_str_radix(digits, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        Ok(_) | Err(_) => Err(format!("'{digits}' is not an octal mode up to 777")),
+    }
+}
+
+fn parse_compat(text: &str) -> Result<CompatOption, String> {
+    let mut compat = Compat::ACCEPT;
+    for setting in text.split(',').filter(|setting| !setting.is_empty()) {
+        let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
+        let input = match value {
+            "accept" => Some(CompatInput::Accept),
+            "reject" => Some(CompatInput::Reject),
+            _ => None,
+        };
+        let output = match value {
+            "accept" => Some(CompatOutput::Accept),
+            "hide" => Some(CompatOutput::Hide),
+            _ => None,
+        };
+        match (name, input, output) {
+            ("deprecated-input", Some(input), _) => compat.deprecated_input = input,
+            ("unstable-input", Some(input), _) => compat.unstable_input = input,
+            ("deprecated-output", _, Some(output)) => compat.deprecated_output = output,
+            ("unstable-output", _, Some(output)) => compat.unstable_output = output,
+            _ => return Err(format!("invalid parameter '{setting}'")),
+        }
+    }
+    Ok(CompatOption(compat))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let unix = |path: &str, mode| Address::Unix {
+            path: path.into(),
+            mode,
+        };
+        let qmp = |text| parse_qmp(text).map(|option| (option.address, option.pretty));
+        assert_eq!(qmp("unix:/run/x"), Ok((unix("/run/x", None), false)));
+        assert_eq!(
+            qmp("unix:a,,b,mode=600,server=on,wait=off,pretty=on"),
+            Ok((unix("a,b", Some(0o600)), true))
+        );
+        assert_eq!(qmp("stdio"), Ok((Address::Stdio, false)));
+        let tcp = |host: &str, port| Address::Tcp {
+            host: host.to_owned(),
+            port,
+        };
+        assert_eq!(qmp("tcp::4444"), Ok((tcp("localhost", 4444), false)));
+        assert_eq!(qmp("tcp:[::1]:1"), Ok((tcp("::1", 1), false)));
+    }
+
+    #[test]
+    fn addresses_that_are_none() {
+        for wrong in [
+            "",
+            "unix:",
+            "unix:x,mode=9",
+            "unix:x,mode=7777",
+            "unix:x,wait=on",
+            "tcp:host",
+            "tcp:host:x",
+            "tcp:host:70000",
+            "stdio,mode=600",
+            "stdio,pretty=maybe",
+            "nope",
+        ] {
+            assert!(parse_qmp(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_monitor("stdio,pretty=on").is_err());
+    }
+
+    #[test]
+    fn policies() {
+        let compat = parse_compat("unstable-input=reject,deprecated-output=hide").map(|it| it.0);
+        let compat = compat.unwrap();
+        assert_eq!(compat.unstable_input, CompatInput::Reject);
+        assert_eq!(compat.deprecated_output, CompatOutput::Hide);
+        assert_eq!(compat.deprecated_input, CompatInput::Accept);
+        assert!(parse_compat("unstable-input=hide").is_err());
+    }
+}

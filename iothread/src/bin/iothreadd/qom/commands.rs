@@ -1,0 +1,88 @@
+//! The commands that look at the tree.
+
+use iothread::qapi::ObjectPropertyInfo;
+use qapi_runtime::{Error, Value};
+
+use super::types::{self, Type};
+use super::{Object, Tree};
+
+/// The property that tells the type, which every object has.
+const TYPE: &str = "type";
+
+impl Tree {
+    /// `qom-list`
+    pub(crate) fn list(&self, path: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
+        let found = self.find(path)?;
+        let mut properties = properties_of(found.object.object_type(), false);
+        for (name, child) in found.object.children() {
+            let child_type = format!("child<{}>", child.object_type().name);
+            properties.push(ObjectPropertyInfo::new(name, child_type));
+        }
+        Ok(properties)
+    }
+
+    /// `qom-get`
+    pub(crate) fn get(&self, path: &str, property: &str) -> Result<Value, Error> {
+        let found = self.find(path)?;
+        let object_type = found.object.object_type();
+        if property == TYPE {
+            return Ok(Value::from(object_type.name));
+        }
+        if object_type.property(property).is_some() {
+            return found.object.get(property);
+        }
+        match found.below(property) {
+            Some(child) => Ok(Value::from(child.path)),
+            None => Err(no_property(&*found.object, property)),
+        }
+    }
+
+    /// `qom-set`
+    pub(crate) fn set(&self, path: &str, property: &str, value: &Value) -> Result<(), Error> {
+        let object = self.find(path)?.object;
+        match object.object_type().property(property) {
+            Some(known) if known.is_writable => object.set(property, value),
+            Some(_) => Err(not_writable(&*object, property)),
+            None if property == TYPE || object.child(property).is_some() => {
+                Err(not_writable(&*object, property))
+            }
+            None => Err(no_property(&*object, property)),
+        }
+    }
+}
+
+/// `qom-list-properties`
+pub(crate) fn list_properties(type_name: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
+    match types::find(type_name) {
+        Some(known) => Ok(properties_of(known, true)),
+        None => Err(Error::device_not_found(format!(
+            "Class '{type_name}' not found"
+        ))),
+    }
+}
+
+fn properties_of(known: &Type, with_descriptions: bool) -> Vec<ObjectPropertyInfo> {
+    let mut list = vec![ObjectPropertyInfo::new(
+        TYPE.to_owned(),
+        "string".to_owned(),
+    )];
+    list.extend(known.properties.iter().map(|property| {
+        let mut info =
+            ObjectPropertyInfo::new(property.name.to_owned(), property.value_type.to_owned());
+        if with_descriptions && !property.description.is_empty() {
+            info.description = Some(property.description.to_owned());
+        }
+        info
+    }));
+    list
+}
+
+fn no_property(object: &dyn Object, property: &str) -> Error {
+    let type_name = object.object_type().name;
+    Error::generic(format!("Property '{type_name}.{property}' not found"))
+}
+
+fn not_writable(object: &dyn Object, property: &str) -> Error {
+    let type_name = object.object_type().name;
+    Error::generic(format!("Property '{type_name}.{property}' is not writable"))
+}

@@ -1,0 +1,258 @@
+//! The server: its parts, how they start and how they end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use iothread::qapi::{RunState, Shutdown, ShutdownCause, StatusInfo, VersionInfo, VersionTriple};
+use iothread::{Clock, ContextError, MainContext, MainLoop, Signal, Timer};
+use qapi_runtime::session::SessionConfig;
+use qapi_runtime::{Error, Value};
+use thiserror::Error as ThisError;
+
+use crate::block::Blocks;
+use crate::descriptors::DescriptorSets;
+use crate::devices::Devices;
+use crate::events::Events;
+use crate::hmp::{HumanMonitorError, HumanMonitors};
+use crate::monitor::{MonitorError, Monitors};
+use crate::objects::{self, Objects};
+use crate::options::{Address, Options};
+use crate::qom::Tree;
+
+/// How long the end waits for clients that do not read what they are owed.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Why the server does not start.
+#[derive(Debug, ThisError)]
+pub(crate) enum StartError {
+    #[error("cannot make the main loop: {0}")]
+    MainLoop(#[from] std::io::Error),
+    #[error("cannot use the main loop: {0}")]
+    Context(#[from] ContextError),
+    #[error("--object {option}: {}", error.desc)]
+    Object { option: String, error: Error },
+    #[error("--qmp: {0}")]
+    Qmp(#[from] MonitorError),
+    #[error("--monitor: {0}")]
+    Monitor(#[from] HumanMonitorError),
+    #[error("only one monitor can be on the standard streams")]
+    StdioTwice,
+}
+
+/// All parts of the server.
+pub(crate) struct Server {
+    name: Option<String>,
+    main: MainContext,
+    monitors: Arc<Monitors>,
+    human_monitors: HumanMonitors,
+    events: Events,
+    objects: Arc<Objects>,
+    devices: Arc<Devices>,
+    blocks: Blocks,
+    descriptor_sets: DescriptorSets,
+    tree: Tree,
+    ending: AtomicBool,
+    /// Ends the main loop although clients do not read.
+    deadline: OnceLock<Timer>,
+}
+
+/// Serves until `quit`, a signal, or the end of the standard input.
+pub(crate) fn run(options: Options) -> Result<(), StartError> {
+    let mut main_loop = MainLoop::new()?;
+    let main = main_loop.context();
+    let server = Server::new(&main, &options)?;
+    let _signals = [Signal::Terminate, Signal::Interrupt].map(|signal| {
+        let ending = Arc::clone(&server);
+        main.on_signal(signal, move |_| ending.signalled())
+    });
+    let started = server.start(&options);
+    if started.is_ok() {
+        main_loop.run();
+    }
+    server.tear_down();
+    started
+}
+
+impl Server {
+    fn new(main: &MainContext, options: &Options) -> Result<Arc<Self>, StartError> {
+        let monitors = Arc::new(Monitors::new(main));
+        let objects = Arc::new(Objects::new(main));
+        let devices = Arc::new(Devices::new());
+        Ok(Arc::new(Self {
+            name: options.name.clone(),
+            main: main.clone(),
+            events: Events::new(main, &monitors, options.compat.0)?,
+            monitors,
+            human_monitors: HumanMonitors::default(),
+            tree: Tree::new(&objects, &devices),
+            objects,
+            devices,
+            blocks: Blocks::default(),
+            descriptor_sets: DescriptorSets::default(),
+            ending: AtomicBool::new(false),
+            deadline: OnceLock::new(),
+        }))
+    }
+
+    /// Makes what the command line asks for. The monitors come last, so that their clients find the rest.
+    fn start(self: &Arc<Self>, options: &Options) -> Result<(), StartError> {
+        let on_stdio = options
+            .qmp
+            .iter()
+            .map(|qmp| &qmp.address)
+            .chain(&options.monitor)
+            .filter(|address| **address == Address::Stdio);
+        if on_stdio.count() > 1 {
+            return Err(StartError::StdioTwice);
+        }
+        for option in &options.object {
+            let added = objects::parse(option).and_then(|object| self.objects.add(object));
+            added.map_err(|error| StartError::Object {
+                option: option.clone(),
+                error,
+            })?;
+        }
+        for address in &options.monitor {
+            self.human_monitors.add(self, address)?;
+        }
+        let config = SessionConfig {
+            version: version_value(),
+            compat: options.compat.0,
+            ..SessionConfig::default()
+        };
+        for option in &options.qmp {
+            self.monitors.add(self, option, config.clone())?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn main(&self) -> &MainContext {
+        &self.main
+    }
+
+    pub(crate) fn monitors(&self) -> &Arc<Monitors> {
+        &self.monitors
+    }
+
+    pub(crate) fn human_monitors(&self) -> &HumanMonitors {
+        &self.human_monitors
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    pub(crate) fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
+    pub(crate) fn descriptor_sets(&self) -> &DescriptorSets {
+        &self.descriptor_sets
+    }
+
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// `query-status`
+    pub(crate) fn status(&self) -> StatusInfo {
+        let running = !self.ending.load(Ordering::Acquire);
+        StatusInfo {
+            running,
+            status: if running {
+                RunState::Running
+            } else {
+                RunState::Shutdown
+            },
+        }
+    }
+
+    /// Ends the server in an orderly way, after what the main loop has accepted so far.
+    pub(crate) fn quit(self: &Arc<Self>) {
+        let server = Arc::clone(self);
+        // A main loop that is gone has ended already.
+        let _ = self
+            .main
+            .post(move |_| server.end(ShutdownCause::HostQmpQuit));
+    }
+
+    /// The first signal ends the server in an orderly way, the second one at once.
+    fn signalled(self: &Arc<Self>) {
+        if self.ending.load(Ordering::Acquire) {
+            self.main.quit();
+        } else {
+            self.end(ShutdownCause::HostSignal);
+        }
+    }
+
+    fn end(self: &Arc<Self>, reason: ShutdownCause) {
+        if self.ending.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.events.emit(&Shutdown {
+            guest: false,
+            reason,
+        });
+        let main = self.main.clone();
+        match self.main.timer(Clock::Monotonic, move |_| main.quit()) {
+            Ok(timer) => {
+                timer.arm_after(LAST_WORDS);
+                // Only one caller comes here.
+                let _ = self.deadline.set(timer);
+            }
+            // Without a deadline there is no waiting.
+            Err(_) => self.main.quit(),
+        }
+        self.monitors.close();
+    }
+
+    /// Gives everything back: monitors first, so that nobody asks for what is going.
+    fn tear_down(&self) {
+        self.monitors.clear();
+        self.human_monitors.clear();
+        self.devices.clear(&self.blocks);
+        self.blocks.clear();
+        self.objects.clear();
+    }
+}
+
+/// `query-version`
+pub(crate) fn version() -> VersionInfo {
+    let number = |text: &str| text.parse().unwrap_or_default();
+    VersionInfo {
+        qemu: VersionTriple {
+            major: number(env!("CARGO_PKG_VERSION_MAJOR")),
+            minor: number(env!("CARGO_PKG_VERSION_MINOR")),
+            micro: number(env!("CARGO_PKG_VERSION_PATCH")),
+        },
+        package: String::new(),
+    }
+}
+
+/// The version as part of the greeting.
+fn version_value() -> Value {
+    let VersionInfo { qemu, package } = version();
+    let numbers = [
+        ("micro", qemu.micro),
+        ("minor", qemu.minor),
+        ("major", qemu.major),
+    ];
+    let numbers = numbers.map(|(name, number)| (name.to_owned(), Value::from(number)));
+    Value::from_iter([
+        ("qemu".to_owned(), Value::from_iter(numbers)),
+        ("package".to_owned(), Value::from(package)),
+    ])
+}
