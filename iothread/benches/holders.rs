@@ -10,9 +10,10 @@ use iothread::{HeldAioContext, IoThread, Registry, holder};
 use crate::measure::{at_least, at_most, best_of, note, time};
 
 const MILLION: usize = 1_000_000;
-const N_PAIRS: u32 = 200_000;
-/// Pairs of a run that fits into a time slice.
-const N_SHORT: u32 = 20_000;
+/// Pairs of a run; it fits into a time slice.
+const N_PAIRS: u32 = 20_000;
+/// Some of so many runs are undisturbed.
+const N_RUNS: usize = 100;
 const PATH: &str = "/machine/peripheral/disk0/virtio-backend";
 
 fn spawn(id: &str) -> IoThread {
@@ -30,11 +31,7 @@ fn hold(io: &IoThread, number: usize) -> HeldAioContext {
 }
 
 fn pairs(io: &IoThread) {
-    some_pairs(io, N_PAIRS);
-}
-
-fn some_pairs(io: &IoThread, n_pairs: u32) {
-    for _ in 0..n_pairs {
+    for _ in 0..N_PAIRS {
         drop(black_box(
             io.get_aio_context(holder::qom_object(PATH))
                 .expect("an IOThread that exists"),
@@ -42,49 +39,52 @@ fn some_pairs(io: &IoThread, n_pairs: u32) {
     }
 }
 
-fn nanoseconds_a_pair(time: Duration) -> f64 {
-    time.as_nanos() as f64 / f64::from(N_PAIRS)
+/// Time of one of the pairs that `run` makes.
+fn nanoseconds_a_pair(mut run: impl FnMut()) -> f64 {
+    let best = best_of(N_RUNS, || time(&mut run));
+    best.as_nanos() as f64 / f64::from(N_PAIRS)
 }
 
 pub(crate) fn record_release(name: &str) -> bool {
     let io = spawn("io0");
-    let alone = best_of(7, || time(|| pairs(&io)));
+    let alone = nanoseconds_a_pair(|| pairs(&io));
     let others: Vec<_> = (0..MILLION).map(|number| hold(&io, number)).collect();
-    let beside = best_of(7, || time(|| pairs(&io)));
+    let beside = nanoseconds_a_pair(|| pairs(&io));
     let disk = holder::qom_object(PATH);
-    let named = best_of(7, || {
-        time(|| {
-            for _ in 0..N_PAIRS {
-                io.ref_holder(disk.clone())
-                    .expect("an IOThread that exists");
-                io.unref_holder(&disk).expect("a holder just recorded");
-            }
-        })
+    let named = nanoseconds_a_pair(|| {
+        for _ in 0..N_PAIRS {
+            io.ref_holder(disk.clone())
+                .expect("an IOThread that exists");
+            io.unref_holder(&disk).expect("a holder just recorded");
+        }
     });
     note(
         name,
-        &format!(
-            "alone {:.0} ns, ref and unref beside a million {:.0} ns",
-            nanoseconds_a_pair(alone),
-            nanoseconds_a_pair(named)
-        ),
+        &format!("alone {alone:.0} ns, beside a million {beside:.0} ns"),
     );
     drop(others);
-    at_most(
+    let guard_ok = at_most(
         name,
-        "record + release beside a million holders",
-        nanoseconds_a_pair(beside),
+        "get_aio_context + drop beside a million holders",
+        beside,
         150.0,
         " ns",
-    )
+    );
+    let named_ok = at_most(
+        name,
+        "ref_holder + unref_holder beside a million holders",
+        named,
+        150.0,
+        " ns",
+    );
+    guard_ok && named_ok
 }
 
 /// How much faster two threads are together than one, on the given IOThreads.
 fn speed_up(first: &IoThread, second: &IoThread) -> f64 {
     let (mut one, mut two) = (Duration::MAX, Duration::MAX);
-    // Many short runs: some of them have both CPUs for themselves.
-    for _ in 0..300 {
-        one = one.min(time(|| some_pairs(first, N_SHORT)));
+    for _ in 0..3 * N_RUNS {
+        one = one.min(time(|| pairs(first)));
         two = two.min(time_of_two(first, second));
     }
     2.0 * one.as_secs_f64() / two.as_secs_f64()
@@ -99,7 +99,7 @@ fn time_of_two(first: &IoThread, second: &IoThread) -> Duration {
             scope.spawn(move || {
                 barrier.wait();
                 let start = Instant::now();
-                some_pairs(io, N_SHORT);
+                pairs(io);
                 (start, Instant::now())
             })
         });

@@ -113,6 +113,13 @@ pub(crate) fn identity(holder: &IoThreadHolder) -> Result<(HolderKind, &str), &s
     }
 }
 
+fn known_kind(holder: &IoThreadHolder) -> Result<HolderKind, RecordError> {
+    match identity(holder) {
+        Ok((kind, _)) => Ok(kind),
+        Err(kind) => Err(RecordError::UnknownKind(kind.to_owned())),
+    }
+}
+
 fn describe(holder: &IoThreadHolder) -> String {
     match identity(holder) {
         Ok((kind, name)) => format!("{} '{name}'", kind.as_str()),
@@ -180,31 +187,33 @@ impl Holders {
         &self,
         holder: IoThreadHolder,
     ) -> Result<(Arc<Attachment>, Key), RecordError> {
-        self.record(holder, Origin::Guard)
+        let kind = known_kind(&holder)?;
+        let attachment = Arc::new(Attachment::of_holder(holder));
+        let key = self.record(Arc::clone(&attachment), kind, Origin::Guard)?;
+        Ok((attachment, key))
     }
 
     /// Records `holder` until an equal one is released by name.
     pub(crate) fn record_named(&self, holder: IoThreadHolder) -> Result<(), RecordError> {
-        self.record(holder, Origin::Named).map(|_| ())
+        let kind = known_kind(&holder)?;
+        let record = Arc::new(Attachment::of_holder(holder));
+        self.record(record, kind, Origin::Named).map(|_| ())
     }
 
     fn record(
         &self,
-        holder: IoThreadHolder,
+        record: Arc<Attachment>,
+        kind: HolderKind,
         origin: Origin,
-    ) -> Result<(Arc<Attachment>, Key), RecordError> {
-        let kind = match identity(&holder) {
-            Ok((kind, _)) => kind,
-            Err(kind) => return Err(RecordError::UnknownKind(kind.to_owned())),
-        };
-        let attachment = Arc::new(Attachment::of_holder(holder));
-        let record = Arc::clone(&attachment);
+    ) -> Result<Key, RecordError> {
         let mut state = self.state.lock();
         if state.life == Life::Closed {
+            // Freed outside the lock, as below.
+            drop(state);
+            drop(record);
             return Err(RecordError::Closed);
         }
-        let key = state.table.insert(record, kind, origin);
-        Ok((attachment, key))
+        Ok(state.table.insert(record, kind, origin))
     }
 
     /// Releases a guard's record.
