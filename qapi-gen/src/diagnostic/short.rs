@@ -63,7 +63,8 @@ fn write_place(
         chain.push(span);
         included_at = sources.file(sources.file_of(span)).included_at();
     }
-    for span in chain {
+    // The outermost file comes first.
+    for span in chain.into_iter().rev() {
         let name = sources.file(sources.file_of(span)).name();
         let line = sources.position(span).line;
         let _ = writeln!(out, "In file included from {name}:{line}:");

@@ -19,6 +19,8 @@ pub(super) fn parse_doc(parser: &mut Parser<'_>) -> Doc {
     parser.advance();
     if !is_terminated {
         doc.is_broken = true;
+        // Whatever it was meant for is hidden in it, or follows it.
+        doc.symbol = None;
         if !parser.is_bad() {
             let at = parser.place();
             parser.error(&SyntaxError::DocUnterminated, at);
@@ -38,7 +40,7 @@ fn check_texts(parser: &mut Parser<'_>, doc: &mut Doc) {
             SectionKind::Returns => "Returns",
             SectionKind::Errors => "Errors",
             SectionKind::Since => "Since",
-            SectionKind::Todo => "TODO",
+            SectionKind::Todo => "Todo",
         };
         if section.is_blank() && !doc.is_broken {
             let error = SyntaxError::DocSectionEmpty(tag);

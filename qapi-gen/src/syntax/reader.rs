@@ -130,6 +130,8 @@ impl Reader<'_> {
 
     fn read_items(&mut self, parser: &mut Parser<'_>) {
         let mut pending: Option<Doc> = None;
+        // The expression before was lost: what follows its end may be pieces of it.
+        let mut is_recovering = false;
         loop {
             let token = parser.token();
             match token.kind {
@@ -138,7 +140,11 @@ impl Reader<'_> {
                     self.flush_doc(parser, &mut pending);
                     pending = Some(parse_doc(parser));
                 }
-                _ => self.read_expression(parser, &mut pending),
+                TokenKind::OpenBrace => {
+                    is_recovering = !self.read_expression(parser, &mut pending);
+                }
+                _ if is_recovering => self.recover(parser, token.span, &mut pending),
+                _ => is_recovering = !self.read_expression(parser, &mut pending),
             }
         }
         self.flush_doc(parser, &mut pending);
@@ -156,26 +162,32 @@ impl Reader<'_> {
         }
     }
 
-    fn read_expression(&mut self, parser: &mut Parser<'_>, pending: &mut Option<Doc>) {
+    /// Goes on where the next expression may start, after the one at `start` was lost.
+    fn recover(&mut self, parser: &mut Parser<'_>, start: Span, pending: &mut Option<Doc>) {
+        let names = parser.names_between(start);
+        self.ast.lost_names.extend(names);
+        self.ast.lost_names.extend(parser.recover(start));
+        // The comment was for what got lost.
+        if let Some(doc) = pending.take() {
+            match doc.symbol {
+                Some(symbol) => self.ast.lost_names.push(parser.text(symbol).to_owned()),
+                None => self.ast.items.push(Item::FreeForm(doc)),
+            }
+        }
+    }
+
+    /// Says whether there was an expression.
+    fn read_expression(&mut self, parser: &mut Parser<'_>, pending: &mut Option<Doc>) -> bool {
         let start = parser.token().span;
         let Ok(value) = parser.parse_value(0) else {
-            let names = parser.names_between(start);
-            self.ast.lost_names.extend(names);
-            self.ast.lost_names.extend(parser.recover(start));
-            // The comment was for what got lost.
-            if let Some(doc) = pending.take() {
-                match doc.symbol {
-                    Some(symbol) => self.ast.lost_names.push(parser.text(symbol).to_owned()),
-                    None => self.ast.items.push(Item::FreeForm(doc)),
-                }
-            }
-            return;
+            self.recover(parser, start, pending);
+            return false;
         };
         let span = value.span();
         let Node::Object(object) = value else {
             parser.error_at_line(&SyntaxError::TopLevelNotObject, span, span);
             *pending = None;
-            return;
+            return true;
         };
         if object.get(self.sources, "include").is_some() {
             self.flush_doc(parser, pending);
@@ -186,6 +198,7 @@ impl Reader<'_> {
         } else {
             self.read_definition(parser, object, pending.take());
         }
+        true
     }
 
     fn read_definition(&mut self, parser: &mut Parser<'_>, object: Object, doc: Option<Doc>) {

@@ -28,7 +28,7 @@ impl Resolver<'_> {
         let names = branches
             .iter()
             .map(|branch| (branch.name.as_str(), branch.span));
-        self.check_names(node, "branch", names);
+        self.check_names(node, "branch", "", names);
         let mut taken: Vec<(JsonKind, &DraftBranch)> = Vec::new();
         for (index, branch) in branches.iter().enumerate() {
             let Some(type_id) = self.resolved.types[id][index] else {

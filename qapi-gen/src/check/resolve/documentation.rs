@@ -6,12 +6,16 @@ use super::Resolver;
 use crate::check::draft::DraftFeature;
 use crate::check::error::SchemaError;
 use crate::check::graph::{DocSlot, Node, NodeId, NodeKind};
+use crate::check::nearest;
 use crate::ir::ObjectKind;
 use crate::source::Span;
 use crate::syntax::ast::{Doc, SectionKind};
 
 /// Name, place, role and features of what a documentation comment describes.
 type Documented<'a> = (&'a str, Span, &'static str, &'a [DraftFeature]);
+
+/// The name that a section describes, and the section's line.
+type Described = (Span, Span);
 
 impl<'a> Resolver<'a> {
     /// Every feature and member of the definition `id` must be documented, if anything of it is.
@@ -20,26 +24,60 @@ impl<'a> Resolver<'a> {
         let Some(doc) = node.doc.as_ref().filter(|doc| !doc.is_broken) else {
             return;
         };
+        // A comment for another definition has that mistake.
+        let symbol = doc.symbol.map(|symbol| self.sources.text(symbol));
+        if symbol.is_some_and(|symbol| symbol != node.name) {
+            return;
+        }
         for feature in &node.features {
-            self.connect_feature(node, doc, feature);
+            self.connect_feature(id, node, doc, feature);
         }
         for (name, span, role, features) in self.documented(id) {
             let is_excepted = self.pragmas.documentation_exceptions.contains(&node.name);
             if !is_excepted && !self.has_section(doc, name, false) {
                 let error = SchemaError::DocMemberMissing(format!("{role} '{name}'"));
-                self.error(node, &error, span);
+                self.report_missing(id, node, doc, &error, name, span);
             }
             for feature in features {
-                self.connect_feature(node, doc, feature);
+                self.connect_feature(id, node, doc, feature);
             }
         }
     }
 
-    fn connect_feature(&mut self, node: &Node, doc: &Doc, feature: &DraftFeature) {
+    fn connect_feature(&mut self, id: NodeId, node: &Node, doc: &Doc, feature: &DraftFeature) {
         if !self.has_section(doc, &feature.name, true) {
             let error = SchemaError::DocFeatureMissing(feature.name.clone());
-            self.error(node, &error, feature.span);
+            self.report_missing(id, node, doc, &error, &feature.name, feature.span);
         }
+    }
+
+    /// Reports that `name` has no description. A description under a similar name, or under this
+    /// name among those of the other kind, is the same mistake, and is not reported again.
+    fn report_missing(
+        &mut self,
+        id: NodeId,
+        node: &Node,
+        doc: &Doc,
+        error: &SchemaError,
+        name: &str,
+        span: Span,
+    ) {
+        let (members, features) = self.unknown(id, node, doc);
+        let unknown = members.iter().chain(&features).map(|(span, _)| *span);
+        let mut unknown = unknown.filter(|span| !self.explained.contains(span));
+        let near = nearest(name, unknown.clone().map(|span| self.sources.text(span)));
+        let at = near.and_then(|near| unknown.find(|span| self.sources.text(*span) == near));
+        drop(unknown);
+        let help = near.map(|near| {
+            if near == name {
+                format!("the description of '@{near}:' stands in the wrong section")
+            } else {
+                format!("a similar name is described: '@{near}:'")
+            }
+        });
+        self.explained.extend(at);
+        let diagnostic = self.diagnostic(node, error, span).with_help(help);
+        self.report.push(diagnostic);
     }
 
     fn has_section(&self, doc: &Doc, name: &str, of_feature: bool) -> bool {
@@ -123,42 +161,50 @@ impl<'a> Resolver<'a> {
             if node.is_broken {
                 continue;
             }
-            let documented = self.documented(*id);
-            let members: HashSet<&str> = documented.iter().map(|(name, ..)| *name).collect();
-            let features: HashSet<&str> = node
-                .features
-                .iter()
-                .chain(documented.iter().flat_map(|(_, _, _, features)| *features))
-                .map(|feature| feature.name.as_str())
-                .collect();
-            let mut unknown_members = Vec::new();
-            let mut unknown_features = Vec::new();
-            for section in &doc.sections {
-                match section.kind {
-                    SectionKind::Member(span) if !members.contains(self.sources.text(span)) => {
-                        unknown_members.push((span, section.span));
-                    }
-                    SectionKind::Feature(span) if !features.contains(self.sources.text(span)) => {
-                        unknown_features.push((span, section.span));
-                    }
-                    SectionKind::Member(_)
-                    | SectionKind::Feature(_)
-                    | SectionKind::Plain
-                    | SectionKind::Returns
-                    | SectionKind::Errors
-                    | SectionKind::Since
-                    | SectionKind::Todo => {}
-                }
-            }
-            self.report_unknown(&unknown_members, SchemaError::DocMembersUnknown);
-            self.report_unknown(&unknown_features, SchemaError::DocFeaturesUnknown);
+            let (mut members, mut features) = self.unknown(*id, node, doc);
+            members.retain(|(span, _)| !self.explained.contains(span));
+            features.retain(|(span, _)| !self.explained.contains(span));
+            self.report_unknown(&members, SchemaError::DocMembersUnknown);
+            self.report_unknown(&features, SchemaError::DocFeaturesUnknown);
         }
+    }
+
+    /// The names of members and of features that `doc` describes and the definition `id` lacks,
+    /// each with its line.
+    fn unknown(&self, id: NodeId, node: &Node, doc: &Doc) -> (Vec<Described>, Vec<Described>) {
+        let documented = self.documented(id);
+        let members: HashSet<&str> = documented.iter().map(|(name, ..)| *name).collect();
+        let features: HashSet<&str> = node
+            .features
+            .iter()
+            .chain(documented.iter().flat_map(|(_, _, _, features)| *features))
+            .map(|feature| feature.name.as_str())
+            .collect();
+        let (mut unknown_members, mut unknown_features) = (Vec::new(), Vec::new());
+        for section in &doc.sections {
+            match section.kind {
+                SectionKind::Member(span) if !members.contains(self.sources.text(span)) => {
+                    unknown_members.push((span, section.span));
+                }
+                SectionKind::Feature(span) if !features.contains(self.sources.text(span)) => {
+                    unknown_features.push((span, section.span));
+                }
+                SectionKind::Member(_)
+                | SectionKind::Feature(_)
+                | SectionKind::Plain
+                | SectionKind::Returns
+                | SectionKind::Errors
+                | SectionKind::Since
+                | SectionKind::Todo => {}
+            }
+        }
+        (unknown_members, unknown_features)
     }
 
     /// The reference names all of them at once, at the first.
     fn report_unknown(
         &mut self,
-        unknown: &[(Span, Span)],
+        unknown: &[Described],
         error: impl FnOnce(Vec<String>) -> SchemaError,
     ) {
         let Some((first, line)) = unknown.first() else {

@@ -5,6 +5,8 @@ mod documentation;
 mod object;
 mod seen;
 
+use std::collections::HashSet;
+
 use super::draft::{DraftBranch, DraftFeature, DraftMember, Named};
 use super::error::SchemaError;
 use super::graph::{Graph, Node, NodeId, NodeKind};
@@ -66,6 +68,7 @@ pub(super) fn resolve(
         report,
         states: vec![State::Unchecked; n],
         members: vec![Vec::new(); n],
+        explained: HashSet::new(),
         resolved: Resolved {
             types: vec![Vec::new(); n],
             bases: vec![None; n],
@@ -90,6 +93,8 @@ struct Resolver<'a> {
     states: Vec<State>,
     /// For each object all its members, those of its bases first.
     members: Vec<Vec<MemberRef>>,
+    /// Descriptions of nothing whose mistake was reported together with a missing one.
+    explained: HashSet<Span>,
     resolved: Resolved,
 }
 
@@ -116,7 +121,7 @@ impl<'a> Resolver<'a> {
             NodeKind::Enum { values, .. } => {
                 self.check_features(node, &node.features);
                 let names = values.iter().map(|value| (value.name.as_str(), value.span));
-                self.check_names(node, "value", names);
+                self.check_names(node, "value", "", names);
             }
             NodeKind::Array(element) => {
                 let meta = node
@@ -190,21 +195,36 @@ impl<'a> Resolver<'a> {
         let names = features
             .iter()
             .map(|feature| (feature.name.as_str(), feature.span));
-        self.check_names(node, "feature", names);
+        self.check_names(node, "feature", "", names);
     }
 
-    /// No two of `names` may collide.
+    /// The features of a member. The reference calls the member a type.
+    fn check_member_features(&mut self, node: &Node, member: &DraftMember) {
+        let features = member.features.iter();
+        let names = features.map(|feature| (feature.name.as_str(), feature.span));
+        let context = node.context.as_ref();
+        let is_own = context.is_some_and(|context| context.name == member.name);
+        let of = if is_own {
+            String::new()
+        } else {
+            format!(" of type '{}'", member.name)
+        };
+        self.check_names(node, "feature", &of, names);
+    }
+
+    /// No two of `names` may collide; `of` says in messages whose names they are.
     fn check_names<'n>(
         &mut self,
         node: &Node,
         role: &str,
+        of: &str,
         names: impl Iterator<Item = (&'n str, Span)>,
     ) {
         let mut seen = std::collections::HashMap::new();
         for (name, span) in names {
             if let Some((first, first_span)) = seen.insert(collision_key(name), (name, span)) {
-                let ours = format!("{role} '{name}'");
-                let theirs = format!("{role} '{first}'");
+                let ours = format!("{role} '{name}'{of}");
+                let theirs = format!("{role} '{first}'{of}");
                 self.report_collision(node, ours, span, theirs, first_span);
             }
         }

@@ -80,7 +80,7 @@ impl<'a> Resolver<'a> {
             };
             let type_id = self.lookup(node, &named, |this| this.describe(member_ref, node));
             self.resolved.types[id].push(type_id);
-            self.check_features(node, &member.features);
+            self.check_member_features(node, member);
             self.add_member(node, member_ref, seen, member.span);
         }
     }
@@ -157,17 +157,18 @@ impl<'a> Resolver<'a> {
 
     /// The members of one branch do not affect those of another one.
     fn check_branch_clash(&mut self, node: &Node, type_id: NodeId, seen: &mut Seen<'a>, at: Span) {
+        // A union that contains itself was reported; its members and branches must not be followed.
+        if self.states[type_id] != State::Checked {
+            return;
+        }
         let mark = seen.mark();
         self.check_clash(node, type_id, seen, at);
         if let NodeKind::Object {
             variants: Some(_), ..
         } = &self.node(type_id).kind
         {
-            // A union that contains itself was reported; its branches must not be followed.
-            if self.states[type_id] == State::Checked {
-                for inner in self.resolved.types[type_id].clone().into_iter().flatten() {
-                    self.check_branch_clash(node, inner, seen, at);
-                }
+            for inner in self.resolved.types[type_id].clone().into_iter().flatten() {
+                self.check_branch_clash(node, inner, seen, at);
             }
         }
         seen.drop_to(mark);
