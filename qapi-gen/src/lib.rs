@@ -16,6 +16,8 @@ pub mod loader;
 pub mod output;
 pub mod source;
 mod syntax;
+#[cfg(feature = "cli")]
+pub mod validate;
 
 pub use builder::{BuildError, Builder};
 pub use syntax::{MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE};

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use qapi_gen::backend::introspect::{Options, introspect};
 
-use super::schema::{ConfigArgs, LintArgs, MessageFormat, print, print_report, read_for_output};
+use super::schema::{
+    ConfigArgs, LintArgs, MessageFormat, print, print_open_condition, print_report, read_for_output,
+};
 
 /// Arguments of `introspect`.
 #[derive(clap::Args)]
@@ -40,14 +42,6 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
             array.push('\n');
             print(array.as_bytes())
         }
-        Err(open) => {
-            if let Some(span) = open.span {
-                let file = checked.sources.file(checked.sources.file_of(span));
-                let line = checked.sources.position(span).line;
-                anstream::eprint!("{}:{line}: ", file.name());
-            }
-            anstream::eprintln!("{open}");
-            Ok(ExitCode::FAILURE)
-        }
+        Err(open) => Ok(print_open_condition(&open, &checked.sources)),
     }
 }

@@ -7,6 +7,7 @@ mod dump;
 mod generate;
 mod introspect;
 mod schema;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ enum Command {
     Generate(Box<generate::Args>),
     /// Print what query-qmp-schema returns: the wire interface as one JSON array.
     Introspect(introspect::Args),
+    /// Check QMP commands, one JSON object a line, and print what a server must answer.
+    Validate(validate::Args),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Dump(args) => dump::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Introspect(args) => introspect::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "qapi-gen", &mut script);

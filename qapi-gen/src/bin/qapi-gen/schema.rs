@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use qapi_gen::backend::introspect::OpenCondition;
 use qapi_gen::check::{self, Checked, load};
 use qapi_gen::diagnostic::{
     Level, Lint, LintLevels, Report, render_human, render_json, render_short,
@@ -144,6 +145,16 @@ pub(crate) fn print_first(report: &Report, sources: &SourceMap) -> io::Result<()
         Some(first) => io::stderr().write_all(render_short(first, sources).as_bytes()),
         None => Ok(()),
     }
+}
+
+/// Prints a condition that keeps a command from its work.
+pub(crate) fn print_open_condition(open: &OpenCondition, sources: &SourceMap) -> ExitCode {
+    if let Some(span) = open.span {
+        let file = sources.file(sources.file_of(span));
+        anstream::eprint!("{}:{}: ", file.name(), sources.line(span));
+    }
+    anstream::eprintln!("{open}");
+    ExitCode::FAILURE
 }
 
 /// Writes `bytes` to standard output.

@@ -1,0 +1,322 @@
+//! QMP commands against a schema, without generated code.
+//!
+//! A [`Validator`] is a [`Service`] that has a schema's commands and no handlers: a session that
+//! drives it answers what a server must answer, down to the text of every error, and success
+//! where arguments fit.
+
+use std::collections::HashMap;
+
+use qapi_runtime::Error;
+use qapi_runtime::dispatch::{CommandInfo, Outcome, Service};
+use qapi_runtime::session::{Session, SessionConfig};
+use qapi_runtime::visit::{
+    Input, Kind, ObjectInput, Output, Policy, Visit, VisitError, VisitErrorKind,
+};
+
+use crate::backend::introspect::OpenCondition;
+use crate::ir::{
+    Alternate, Builtin, Condition, Configuration, Enum, Feature, Schema, TypeId, TypeKind,
+};
+
+/// The commands of a schema, each accepting what its arguments' type accepts.
+pub struct Validator<'s> {
+    schema: &'s Schema,
+    commands: Vec<CommandInfo>,
+    /// For each command the type of its arguments; `None` for one that checks them itself.
+    arguments: Vec<Option<TypeId>>,
+    by_name: HashMap<&'static str, usize>,
+    configuration: Configuration,
+}
+
+impl<'s> Validator<'s> {
+    /// A validator for the part of `schema` that `configuration` leaves.
+    ///
+    /// The names of commands are copied to memory that is never freed: a process is meant to make
+    /// one validator for a schema.
+    ///
+    /// # Errors
+    ///
+    /// The first condition that `configuration` leaves open.
+    pub fn new(schema: &'s Schema, configuration: &Configuration) -> Result<Self, OpenCondition> {
+        check_conditions(schema, configuration)?;
+        let mut validator = Self {
+            schema,
+            commands: Vec::new(),
+            arguments: Vec::new(),
+            by_name: HashMap::new(),
+            configuration: configuration.clone(),
+        };
+        for command in schema.commands() {
+            if !validator.holds(command.condition()) {
+                continue;
+            }
+            let mut info = CommandInfo::new(immortal(command.name()));
+            info.allow_oob = command.allows_oob();
+            info.allow_preconfig = command.allows_preconfig();
+            info.success_response = command.has_success_response();
+            info.policy = policy(command.features());
+            let arguments = command.arguments().unwrap_or(schema.empty_object());
+            validator
+                .by_name
+                .insert(info.name, validator.commands.len());
+            validator.commands.push(info);
+            validator
+                .arguments
+                .push(command.is_generated().then_some(arguments));
+        }
+        Ok(validator)
+    }
+
+    /// The reply to the command in `line`, as wire JSON without a line end: a server's error, or
+    /// `{"return": {}}`. Empty when `line` has nothing but blanks.
+    #[must_use]
+    pub fn reply(&self, line: &[u8]) -> Vec<u8> {
+        let mut session = Session::new(SessionConfig {
+            oob: true,
+            ..SessionConfig::default()
+        });
+        let negotiation = br#"{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}"#;
+        self.drive(&mut session, negotiation);
+        session.consume_output(session.output().len());
+        self.drive(&mut session, line);
+        // A value that the line does not end is a mistake of the line.
+        self.drive(&mut session, b"\n");
+        session.end_of_input();
+        let output = session.output();
+        let end = output
+            .iter()
+            .position(|byte| *byte == b'\r')
+            .unwrap_or(output.len());
+        output[..end].to_vec()
+    }
+
+    fn drive(&self, session: &mut Session, mut input: &[u8]) {
+        // Every command runs inline, so none is handed out.
+        while session.advance(&mut input, self, |_| true).is_some() {}
+    }
+
+    fn holds(&self, condition: &Condition) -> bool {
+        condition.resolve(&self.configuration) == Some(true)
+    }
+
+    fn check(&self, id: TypeId, input: &mut Input<'_>) -> Result<(), VisitError> {
+        match self.schema.ty(id).kind() {
+            TypeKind::Builtin(builtin) => check_builtin(*builtin, input),
+            TypeKind::Enum(values) => self.check_enum(values, input),
+            TypeKind::Array(element) => self.check_array(*element, input),
+            TypeKind::Object(_) => {
+                let mut object = input.object()?;
+                self.check_members(id, &mut object)?;
+                object.finish()
+            }
+            TypeKind::Alternate(alternate) => {
+                self.check_alternate(self.schema.ty(id).name(), alternate, input)
+            }
+        }
+    }
+
+    fn check_enum(&self, values: &Enum, input: &Input<'_>) -> Result<(), VisitError> {
+        let name = input.string()?;
+        let is_it =
+            |value: &&crate::ir::EnumValue| value.name() == name && self.holds(value.condition());
+        if values.values().iter().any(|value| is_it(&value)) {
+            return Ok(());
+        }
+        input.unknown_name(name).map(|_| ())
+    }
+
+    fn check_array(&self, element: TypeId, input: &Input<'_>) -> Result<(), VisitError> {
+        let mut array = input.array()?;
+        while let Some(mut value) = array.next_element() {
+            self.check(element, &mut value)
+                .map_err(|error| array.locate(error))?;
+        }
+        Ok(())
+    }
+
+    fn check_members(
+        &self,
+        id: TypeId,
+        object: &mut ObjectInput<'_, '_>,
+    ) -> Result<(), VisitError> {
+        for member in self.schema.members(id) {
+            if !self.holds(member.condition()) {
+                continue;
+            }
+            let name = member.name();
+            match object.take_member(name) {
+                Some(mut value) => {
+                    self.check(member.type_id(), &mut value)
+                        .map_err(|error| error.in_member(name.to_owned()))?;
+                }
+                None if member.is_optional() => {}
+                None => {
+                    let error = VisitError::new(VisitErrorKind::Missing);
+                    return Err(error.in_member(name.to_owned()));
+                }
+            }
+        }
+        let variants = self
+            .schema
+            .ty(id)
+            .as_object()
+            .and_then(|object| object.variants());
+        let Some(variants) = variants else {
+            return Ok(());
+        };
+        // The tag is one of the members that were just checked.
+        let tag = object
+            .take_member(variants.tag())
+            .map(|tag| tag.string())
+            .transpose()?;
+        let branch = variants
+            .branches()
+            .iter()
+            .find(|branch| Some(branch.name()) == tag && self.holds(branch.condition()));
+        match branch {
+            Some(branch) => self.check_members(branch.type_id(), object),
+            None => Ok(()),
+        }
+    }
+
+    fn check_alternate(
+        &self,
+        name: &str,
+        alternate: &Alternate,
+        input: &mut Input<'_>,
+    ) -> Result<(), VisitError> {
+        let kind = input.kind();
+        let branch = alternate.branches().iter().find(|branch| {
+            self.holds(branch.condition()) && self.kind_of(branch.type_id()) == Some(kind)
+        });
+        match branch {
+            Some(branch) => self.check(branch.type_id(), input),
+            None => Err(input.invalid_type(immortal(name))),
+        }
+    }
+
+    /// The kind of JSON value that stands for the type in an alternate.
+    fn kind_of(&self, id: TypeId) -> Option<Kind> {
+        Some(match self.schema.ty(id).kind() {
+            TypeKind::Builtin(builtin) => match builtin.json_type() {
+                "string" => Kind::String,
+                "boolean" => Kind::Bool,
+                "null" => Kind::Null,
+                "value" => return None,
+                _ => Kind::Number,
+            },
+            TypeKind::Enum(_) => Kind::String,
+            TypeKind::Array(_) => Kind::Array,
+            TypeKind::Object(_) => Kind::Object,
+            TypeKind::Alternate(_) => return None,
+        })
+    }
+}
+
+impl Service for Validator<'_> {
+    fn n_commands(&self) -> usize {
+        self.commands.len()
+    }
+
+    fn info(&self, index: usize) -> Option<&CommandInfo> {
+        self.commands.get(index)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    fn call(
+        &self,
+        index: usize,
+        input: &mut Input<'_>,
+        output: &mut Output,
+    ) -> Result<Outcome, Error> {
+        if let Some(Some(arguments)) = self.arguments.get(index) {
+            self.check(*arguments, input)?;
+        }
+        output.object().finish();
+        Ok(Outcome::Done)
+    }
+}
+
+fn check_builtin(builtin: Builtin, input: &mut Input<'_>) -> Result<(), VisitError> {
+    match builtin {
+        Builtin::Str => input.string().map(|_| ()),
+        Builtin::Number => input.number().map(|_| ()),
+        Builtin::Int | Builtin::Int64 => input.int64().map(|_| ()),
+        Builtin::Int8 => i8::read(input).map(|_| ()),
+        Builtin::Int16 => i16::read(input).map(|_| ()),
+        Builtin::Int32 => i32::read(input).map(|_| ()),
+        Builtin::Uint8 => u8::read(input).map(|_| ()),
+        Builtin::Uint16 => u16::read(input).map(|_| ()),
+        Builtin::Uint32 => u32::read(input).map(|_| ()),
+        Builtin::Uint64 | Builtin::Size => input.uint64().map(|_| ()),
+        Builtin::Bool => input.boolean().map(|_| ()),
+        Builtin::Null => input.null(),
+        Builtin::Any => Ok(()),
+    }
+}
+
+fn policy(features: &[Feature]) -> Policy {
+    features
+        .iter()
+        .fold(Policy::NONE, |policy, feature| match feature.name() {
+            "deprecated" => policy.union(Policy::DEPRECATED),
+            "unstable" => policy.union(Policy::UNSTABLE),
+            _ => policy,
+        })
+}
+
+fn immortal(name: &str) -> &'static str {
+    Box::leak(name.to_owned().into_boxed_str())
+}
+
+/// Every condition that validation asks about must be decided.
+fn check_conditions(schema: &Schema, configuration: &Configuration) -> Result<(), OpenCondition> {
+    let decided = |condition: &Condition, span| match condition.resolve(configuration) {
+        Some(_) => Ok(()),
+        None => {
+            let is_open = |name: &&str| configuration.get(name).is_none();
+            let name = condition
+                .names()
+                .into_iter()
+                .find(is_open)
+                .unwrap_or_default();
+            Err(OpenCondition {
+                name: name.to_owned(),
+                span,
+            })
+        }
+    };
+    for command in schema.commands() {
+        decided(command.condition(), command.span())?;
+    }
+    for (_, ty) in schema.types() {
+        match ty.kind() {
+            TypeKind::Builtin(_) | TypeKind::Array(_) => {}
+            TypeKind::Enum(values) => {
+                for value in values.values() {
+                    decided(value.condition(), ty.span())?;
+                }
+            }
+            TypeKind::Object(object) => {
+                for member in object.local_members() {
+                    decided(member.condition(), ty.span())?;
+                }
+                for branch in object
+                    .variants()
+                    .map_or(&[][..], |variants| variants.branches())
+                {
+                    decided(branch.condition(), ty.span())?;
+                }
+            }
+            TypeKind::Alternate(alternate) => {
+                for branch in alternate.branches() {
+                    decided(branch.condition(), ty.span())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
