@@ -297,7 +297,7 @@ impl IoThread {
     ///
     /// # Errors
     ///
-    /// There is no such record. `Differs from QEMU:` the series that QEMU was offered aborts.
+    /// There is no such record. Differs from QEMU: the series that QEMU was offered aborts.
     pub fn unref_holder(&self, holder: &IoThreadHolder) -> Result<(), UnrefError> {
         let core = &self.inner.core;
         match core.holders().release_named(holder) {
@@ -423,7 +423,7 @@ impl IoThread {
     ///
     /// # Errors
     ///
-    /// [`DeleteError::InUse`] while somebody holds it. `Differs from QEMU:` there it vanishes from view, and lives on.
+    /// [`DeleteError::InUse`] while somebody holds it. Differs from QEMU: there it vanishes from view, and lives on.
     pub fn delete(&self) -> Result<(), DeleteError> {
         let id = || self.id().to_owned();
         match self.inner.core.holders().close() {

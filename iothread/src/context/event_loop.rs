@@ -135,9 +135,10 @@ impl EventLoop {
         let polled = timeout_ns != Some(0)
             && self.core.fds.n_unpollable() == 0
             && self.poll(start_ns, timeout_ns, &parameters);
-        if polled {
-            // Whatever epoll knows, the handlers have looked for themselves.
-        } else if timeout_ns == Some(0) || !self.core.inbox.notifier().prepare_sleep() {
+        if polled && !self.ready.is_empty() {
+            // The handlers have looked for themselves.
+        } else if polled || timeout_ns == Some(0) || !self.core.inbox.notifier().prepare_sleep() {
+            // Others keep the loop busy; file descriptors have their turn nevertheless.
             if self.core.fds.len() > 0 {
                 self.wait_for_events(Some(0));
             }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use iothread::{FdDispatch, FdHandler, Interest, IoThread, Parameter, Registry};
 
-use crate::fixture::{held, pair};
+use crate::fixture::{held, pair, read_byte};
 
 /// Work is found in a flag; the file descriptor is only there to wake a loop that sleeps.
 struct Flagged {
@@ -92,4 +92,35 @@ fn a_loop_with_a_handler_that_cannot_be_polled_does_not_poll() {
         context.synchronize().unwrap();
     }
     assert_eq!(context.stats().polls, polls);
+}
+
+#[test]
+fn a_file_descriptor_has_its_turn_while_polling_finds_other_things() {
+    let io0 = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .poll_max_ns(1_000_000_000)
+        .poll_weight(0)
+        .spawn()
+        .unwrap();
+    let context = held(&io0);
+    let (near, mut far) = pair();
+    let seen = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&seen);
+    let _watch = context
+        .watch(near)
+        .on_readable(move |stream, _| {
+            read_byte(stream);
+            flag.store(true, Ordering::SeqCst);
+        })
+        // Never finds what the kernel knows.
+        .on_poll(|_, _| false)
+        .register()
+        .unwrap();
+    while context.stats().successful_polls == 0 {
+        context.synchronize().unwrap();
+    }
+    far.write_all(b"x").unwrap();
+    while !seen.load(Ordering::SeqCst) {
+        context.synchronize().unwrap();
+    }
 }
