@@ -1,9 +1,26 @@
 //! What code generated from a QAPI schema needs, and what peers of QMP are built from.
 //!
-//! - [`json`]: the wire's JSON dialect.
-//! - [`visit`]: between JSON values and Rust types.
-//! - [`dispatch`]: from the name of a command to its handler.
-//! - [`session`]: one QMP session as a state machine without I/O.
+//! | module | what it is | feature |
+//! |---|---|---|
+//! | [`json`] | the wire's JSON dialect: tape, incremental parser, writer | |
+//! | [`visit`] | between JSON values and Rust types, with QEMU's checks and texts | |
+//! | [`interop`] | the same types in any other format, by serde | |
+//! | [`dispatch`] | from the name of a command to its handler | |
+//! | [`session`] | the server's side of one connection as a state machine without I/O | |
+//! | `client` | clients of QMP and of the guest agent, and mocks for their tests | `client`; `tokio` for the asynchronous one |
+//! | `server` | a server for any number of clients | `tokio` |
+//!
+//! Without features the crate does no I/O and starts no thread. With them it needs Linux.
+//!
+//! # Where it differs from QEMU on purpose
+//!
+//! - An infinite number, which QEMU prints as `inf`, is printed as a number (see
+//!   [`json::push_double`]).
+//! - A handler that panics answers its client with an error, and nobody else notices.
+//! - Events for a client that reads nothing are dropped at a limit
+//!   ([`session::SessionConfig::max_unsent_events`]).
+//! - A client that closes its sending half gets all its replies before the connection ends.
+//! - `-compat` has no `crash`.
 
 #![deny(missing_docs)]
 

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use qapi_runtime::client::{Address, CallOptions, ConnectOptions};
 use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Service, Table};
 use qapi_runtime::server::{Connection, ListenAddress, Server};
 use qapi_runtime::session::{EventMessage, SessionConfig};
@@ -229,4 +230,61 @@ fn tcp_without_a_host_is_loopback() {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).unwrap();
     assert!(line.starts_with(r#"{"QMP": "#));
+}
+
+/// Well behaved clients among others that do not read, or leave in the middle of a command.
+#[test]
+fn hundreds_of_clients_get_all_their_replies() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    let mut silent = Vec::new();
+    for index in 0..50 {
+        let mut client = Client::connect(&path);
+        client.send(&r#"{"execute": "query-name", "id": 1}"#.repeat(100));
+        if index % 2 == 0 {
+            client.send(r#"{"execute": "#);
+            drop(client);
+        } else {
+            silent.push(client);
+        }
+    }
+    runtime.block_on(async {
+        let mut clients = tokio::task::JoinSet::new();
+        for number in 0..200 {
+            let options = ConnectOptions::new(Address::unix(&path));
+            clients.spawn(async move {
+                let client = qapi_runtime::client::Client::connect(options)
+                    .await
+                    .unwrap();
+                let mut n_errors = 0;
+                for index in 0..50 {
+                    let command = ["query-name", "nope", "getfd"][(number + index) % 3];
+                    let call = client.execute_raw(command, None, CallOptions::new());
+                    n_errors += usize::from(call.await.is_err());
+                }
+                n_errors
+            });
+        }
+        let mut n_errors = 0;
+        while let Some(errors) = clients.join_next().await {
+            n_errors += errors.unwrap();
+        }
+        let expected = (0..200)
+            .flat_map(|number| (0..50).map(move |index| (number + index) % 3))
+            .filter(|kind| *kind > 0)
+            .count();
+        assert_eq!(n_errors, expected);
+    });
+    for mut client in silent {
+        for _ in 0..100 {
+            assert_eq!(client.line(), r#"{"return": {}, "id": 1}"#);
+        }
+    }
+    runtime.block_on(server.shutdown());
+    assert_eq!(server.n_sessions(), 0);
 }

@@ -37,6 +37,17 @@ struct Frame {
     keys: Option<HashSet<u64>>,
 }
 
+/// Bytes of memory that are kept from value to value.
+const RETAINED: usize = 256 << 10;
+
+/// Empties a vector, and gives its memory back if it is large.
+pub(super) fn clear_retaining<T>(vector: &mut Vec<T>) {
+    vector.clear();
+    if vector.capacity() * size_of::<T>() > RETAINED {
+        *vector = Vec::new();
+    }
+}
+
 /// From this number of members on, duplicate keys are looked for by hash.
 const MANY_MEMBERS: u32 = 16;
 
@@ -62,8 +73,8 @@ pub(super) struct TextRange {
 
 impl Grammar {
     pub(super) fn clear(&mut self) {
-        self.text.clear();
-        self.nodes.clear();
+        clear_retaining(&mut self.text);
+        clear_retaining(&mut self.nodes);
         self.frames.clear();
         self.error = None;
     }

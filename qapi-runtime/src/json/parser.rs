@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Document;
 use super::fast::FastParser;
-use super::grammar::{Grammar, TextRange};
+use super::grammar::{Grammar, TextRange, clear_retaining};
 use super::lexer::{LexState, Step, TokenKind, step};
 use super::scan::{scan_string, scan_string_part, scan_word};
 use super::text::{decode_string, lossy};
@@ -130,8 +130,14 @@ impl Parser {
         &self.document
     }
 
-    /// Takes the last complete value and leaves `spare`, whose memory is used again.
-    pub fn replace_document(&mut self, spare: Document) -> Document {
+    /// Takes the last complete value and leaves `spare`, whose memory is used again unless it is
+    /// large.
+    pub fn replace_document(&mut self, mut spare: Document) -> Document {
+        let mut text = std::mem::take(&mut spare.text).into_bytes();
+        clear_retaining(&mut text);
+        // Nothing is left in it, so it is UTF-8.
+        spare.text = String::from_utf8(text).unwrap_or_default();
+        clear_retaining(&mut spare.nodes);
         std::mem::replace(&mut self.document, spare)
     }
 
@@ -148,7 +154,7 @@ impl Parser {
     /// Forgets a value that has begun.
     pub fn reset(&mut self) {
         self.state = LexState::Start;
-        self.token.clear();
+        clear_retaining(&mut self.token);
         self.reset_value();
     }
 
@@ -428,7 +434,7 @@ impl Parser {
         let token = std::mem::take(&mut self.token);
         let parsed = self.whole_token(kind, &token);
         self.token = token;
-        self.token.clear();
+        clear_retaining(&mut self.token);
         parsed
     }
 

@@ -37,6 +37,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 pub use self::connection::Connection;
 use self::connection::serve;
@@ -131,23 +132,25 @@ impl Server {
     pub fn serve_descriptor(&self, socket: OwnedFd) -> io::Result<()> {
         match listen::adopt(socket)? {
             listen::Adopted::Listener(listener) => self.accept_all(listener),
-            listen::Adopted::Transport(transport) => self.spawn(transport),
+            listen::Adopted::Transport(transport) => {
+                self.spawn(transport);
+            }
         }
         Ok(())
     }
 
-    /// Serves one client on standard input and output.
-    pub fn serve_stdio(&self) {
-        self.spawn(Transport::any(tokio::io::stdin(), tokio::io::stdout()));
+    /// Serves one client on standard input and output. The task ends with the session.
+    pub fn serve_stdio(&self) -> JoinHandle<()> {
+        self.spawn(Transport::any(tokio::io::stdin(), tokio::io::stdout()))
     }
 
-    /// Serves one client on any pair of streams.
+    /// Serves one client on any pair of streams. The task ends with the session.
     pub fn serve_stream(
         &self,
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,
-    ) {
-        self.spawn(Transport::any(reader, writer));
+    ) -> JoinHandle<()> {
+        self.spawn(Transport::any(reader, writer))
     }
 
     fn accept_all(&self, listener: listen::Listener) {
@@ -164,7 +167,9 @@ impl Server {
                     accepted = listener.accept() => accepted,
                 };
                 match accepted {
-                    Ok(transport) => server.spawn(transport),
+                    Ok(transport) => {
+                        server.spawn(transport);
+                    }
                     // Out of descriptors, most likely: others may end their sessions.
                     Err(_) => tokio::time::sleep(listen::ACCEPT_PAUSE).await,
                 }
@@ -177,9 +182,10 @@ impl Server {
         lock(&self.shared.tasks).clone()
     }
 
-    fn spawn(&self, transport: Transport) {
+    fn spawn(&self, transport: Transport) -> JoinHandle<()> {
         let Some(task) = self.task() else {
-            return;
+            // The server has shut down, so the connection is closed.
+            return tokio::spawn(async {});
         };
         let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
         let number = self.shared.next_session.fetch_add(1, Ordering::Relaxed);
@@ -201,7 +207,7 @@ impl Server {
                 shared.stop.subscribe(),
             )
             .await;
-        });
+        })
     }
 
     /// How many clients are connected.

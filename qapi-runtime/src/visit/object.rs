@@ -224,6 +224,11 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
         self.input.check_value(tag, policy)
     }
 
+    /// The member `name`, which counts as taken; for visitors that learn names only when they run.
+    pub fn take_member(&mut self, name: &str) -> Option<Input<'a>> {
+        self.take(name).map(|value| self.input.child(value))
+    }
+
     /// All members as a tree; for commands that take theirs unchecked.
     pub fn take_all(&mut self) -> Object {
         let count = self.input.value().members().count();
