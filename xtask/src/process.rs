@@ -17,7 +17,7 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// Runs `command` and fails unless it succeeds.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let shown = show(command);
     let status = command
         .status()

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::codegen;
-use crate::process::{build_binary, cargo, run, run_looking};
+use crate::process::{build_binary, cargo, run_looking, succeed};
 use crate::workspace;
 
 /// Arguments of `test`.
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
 
     println!("== formatting");
-    step("formatting", run(cargo().args(["fmt", "--all", "--check"])));
+    step("formatting", succeed(cargo().args(["fmt", "--all", "--check"])));
 
     println!("== generated code");
     step("generated code", codegen::check());
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "--all-targets",
         "--all-features",
     ]);
-    step("lints", run(clippy.args(["--", "--deny", "warnings"])));
+    step("lints", succeed(clippy.args(["--", "--deny", "warnings"])));
 
     println!("== tests");
     let iothreadd = build_binary("iothread", "iothreadd", "iothreadd")?;
@@ -131,7 +131,7 @@ fn prepare_python() -> Result<std::path::PathBuf> {
         probe.status().is_ok_and(|status| status.success())
     };
     if !has_qmp(&python) {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
         let mut pip = Command::new(&python);
         pip.args([
             "-m",
@@ -140,7 +140,7 @@ fn prepare_python() -> Result<std::path::PathBuf> {
             "--quiet",
             "--disable-pip-version-check",
         ]);
-        run(pip.args(["--retries", "1", "--timeout", "20", QEMU_QMP]))?;
+        succeed(pip.args(["--retries", "1", "--timeout", "20", QEMU_QMP]))?;
     }
     Ok(python)
 }
