@@ -5,6 +5,7 @@
 
 pub mod commands;
 pub mod events;
+pub mod introspection;
 pub mod server;
 mod types;
 

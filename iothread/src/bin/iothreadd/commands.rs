@@ -10,8 +10,8 @@ use iothread::qapi::commands::{
 use iothread::qapi::{
     AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockInfo, BlockdevOptions,
     ChardevInfo, ChardevReturn, CommandInfo, Commands, Dispatcher, FdsetInfo, IoThreadInfo,
-    NameInfo, NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, SchemaInfo, StatusInfo,
-    StrOrNull, VersionInfo, YankInstance,
+    NameInfo, NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, StatusInfo, StrOrNull,
+    VersionInfo, YankInstance,
 };
 use qapi_runtime::dispatch::Service;
 use qapi_runtime::{Error, Object, Value};
@@ -183,10 +183,6 @@ impl Commands for Handler {
         _: QueryNamedBlockNodes,
     ) -> Result<Vec<BlockDeviceInfo>, Error> {
         Ok(self.server.blocks().query_nodes())
-    }
-
-    fn query_qmp_schema(&self) -> Result<Vec<SchemaInfo>, Error> {
-        Err(no_subsystem("introspection data"))
     }
 
     fn query_status(&self) -> Result<StatusInfo, Error> {

@@ -399,6 +399,7 @@ pub struct SchemaInfoEnum {
     /// The values it has, in no particular order.
     pub members: Vec<SchemaInfoEnumMember>,
     /// The names of the same values.
+    #[deprecated]
     pub values: Vec<String>,
 }
 

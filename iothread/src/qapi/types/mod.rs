@@ -8,6 +8,7 @@ mod block_export;
 mod char;
 mod common;
 mod control;
+#[expect(deprecated, reason = "handled like everything else")]
 mod introspect;
 mod misc;
 mod qom;

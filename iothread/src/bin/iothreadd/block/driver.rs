@@ -126,7 +126,7 @@ impl Driver {
             )));
         }
         let size = match size {
-            None => (below - offset) / SECTOR * SECTOR,
+            None => (below - offset).next_multiple_of(SECTOR),
             Some(size) => {
                 let size = not_negative("size", size)?;
                 if size > below - offset {

@@ -1,0 +1,99 @@
+//! Block nodes, and descriptors passed along.
+
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use serde_json::json;
+
+use crate::harness::Server;
+
+#[test]
+fn files_are_opened_and_locked() {
+    let server = Server::start(&[]);
+    let image = server.folder().join("image");
+    std::fs::write(&image, [0; 1000]).unwrap();
+    let image = image.to_str().unwrap();
+    let mut client = server.client();
+    let raw = json!({
+        "driver": "raw", "node-name": "r0",
+        "file": {"driver": "file", "filename": image},
+    });
+    client.execute("blockdev-add", raw);
+    let nodes = client.execute("query-named-block-nodes", json!({}));
+    assert_eq!(nodes[0]["node-name"], "r0");
+    assert_eq!(nodes[0]["file"], image);
+    assert_eq!(nodes[0]["image"]["virtual-size"], 1024);
+    assert_eq!(nodes[0]["children"][0]["node-name"], nodes[1]["node-name"]);
+    let again = json!({"driver": "file", "node-name": "f1", "filename": image});
+    let refused = client.error("blockdev-add", again.clone());
+    assert!(
+        refused.starts_with("Failed to get \"write\" lock"),
+        "{refused}"
+    );
+    client.execute("blockdev-del", json!({"node-name": "r0"}));
+    assert_eq!(
+        client.execute("query-named-block-nodes", json!({})),
+        json!([])
+    );
+    client.execute("blockdev-add", again);
+    let missing = json!({"driver": "file", "node-name": "f2", "filename": "/nonexistent/x"});
+    assert_eq!(
+        client.error("blockdev-add", missing),
+        "Could not open '/nonexistent/x': No such file or directory"
+    );
+}
+
+#[test]
+fn a_device_is_reported_with_its_node() {
+    let server = Server::start(&["--object", "iothread,id=io0"]);
+    let mut client = server.client();
+    client.add_node("n0");
+    let device = json!({"driver": "virtio-blk-pci", "id": "d0", "drive": "n0", "iothread": "io0"});
+    client.execute("device_add", device.clone());
+    let blocks = client.execute("query-block", json!({}));
+    assert_eq!(blocks[0]["qdev"], "/machine/peripheral/d0/virtio-backend");
+    assert_eq!(blocks[0]["inserted"]["node-name"], "n0");
+    assert_eq!(
+        client.error("device_add", device),
+        "Duplicate device ID 'd0'"
+    );
+    client.execute("device_del", json!({"id": "d0"}));
+    client.event();
+    client.event();
+    assert_eq!(client.execute("query-block", json!({})), json!([]));
+}
+
+#[test]
+fn descriptors_are_kept() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let file = tempfile::tempfile().unwrap();
+    let send = |command: &str, client: &mut crate::harness::Client| {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [file.as_fd()];
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        let text = [IoSlice::new(command.as_bytes())];
+        sendmsg(client.stream(), &text, &mut ancillary, SendFlags::empty()).unwrap();
+        client.reply()
+    };
+    let getfd = r#"{"execute": "getfd", "arguments": {"fdname": "a"}}"#;
+    assert_eq!(send(getfd, &mut client), json!({"return": {}}));
+    client.execute("closefd", json!({"fdname": "a"}));
+    let gone = client.error("closefd", json!({"fdname": "a"}));
+    assert_eq!(gone, "File descriptor named 'a' not found");
+    let none = client.error("getfd", json!({"fdname": "a"}));
+    assert_eq!(none, "No file descriptor supplied via SCM_RIGHTS");
+    let add = r#"{"execute": "add-fd", "arguments": {"opaque": "note"}}"#;
+    let added = send(add, &mut client)["return"].clone();
+    assert_eq!(added["fdset-id"], 0);
+    let sets = server.client().execute("query-fdsets", json!({}));
+    assert_eq!(
+        sets,
+        json!([{"fdset-id": 0, "fds": [{"fd": added["fd"], "opaque": "note"}]}])
+    );
+    client.execute("remove-fd", json!({"fdset-id": 0}));
+    assert_eq!(client.execute("query-fdsets", json!({})), json!([]));
+}

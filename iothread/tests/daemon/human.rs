@@ -1,0 +1,72 @@
+//! The human monitor, on its own socket and through QMP.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use serde_json::json;
+
+use crate::harness::{PATIENCE, Server};
+
+/// Reads up to and including the next prompt.
+fn until_prompt(stream: &mut UnixStream) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(b"(iothreadd) ") {
+        let mut byte = [0];
+        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{text:?}");
+        text.push(byte[0]);
+    }
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn a_session_on_a_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hmp");
+    let option = format!("unix:{}", path.display());
+    let mut server = Server::start(&["--monitor", &option, "--name", "pool"]);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(until_prompt(&mut stream).starts_with("iothreadd "));
+    let mut ask = |line: &str| {
+        stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        until_prompt(&mut stream)
+    };
+    assert_eq!(ask("info name"), "pool\r\n(iothreadd) ");
+    assert_eq!(ask("info status"), "VM status: running\r\n(iothreadd) ");
+    assert_eq!(ask("object_add iothread,id=io0"), "(iothreadd) ");
+    let threads = ask("info iothreads");
+    assert!(threads.starts_with("io0:\r\n  thread_id="), "{threads}");
+    assert!(threads.contains("  holders=none\r\n"), "{threads}");
+    let internal = ask("info iothreads -i");
+    assert!(
+        internal.contains("  holders=[monitor: compat_monitor0]\r\n"),
+        "{internal}"
+    );
+    assert!(ask("help").contains("info [subcommand]"));
+    assert_eq!(ask("nope"), "unknown command: 'nope'\r\n(iothreadd) ");
+    assert_eq!(ask(""), "(iothreadd) ");
+    stream.write_all(b"quit\n").unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn devices_come_and_go() {
+    let server = Server::start(&["--object", "iothread,id=io0"]);
+    let mut client = server.client();
+    client.add_node("n0");
+    let mut hmp =
+        |line: &str| client.execute("human-monitor-command", json!({"command-line": line}));
+    assert_eq!(
+        hmp("device_add virtio-blk-pci,id=d0,drive=n0,num-queues=2,iothread=io0"),
+        ""
+    );
+    let threads = hmp("info iothreads");
+    let holder = "  holders=[qom-path: /machine/peripheral/d0/virtio-backend]\r\n";
+    assert!(threads.as_str().unwrap().contains(holder), "{threads}");
+    assert_eq!(hmp("device_del nope"), "Error: Device 'nope' not found\r\n");
+    assert_eq!(hmp("device_del d0"), "");
+    assert_eq!(client.event()["event"], "DEVICE_DELETED");
+}

@@ -1,0 +1,13 @@
+//! Tests of the program `iothreadd`: real processes, real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
+
+mod blocks;
+mod endings;
+mod harness;
+mod holders;
+mod human;
+mod objects;
+mod protocol;
+mod sessions;
+mod sockets;

@@ -1,0 +1,66 @@
+//! Recordings of QEMU's side of the protocol, played against the program.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::run;
+use qapi_runtime::Value as Message;
+use qapi_runtime::json::{Limits, Parsed, Parser};
+
+/// The recordings, which are kept beside the repository.
+const RECORDINGS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../shared/qemu/10.0.13/transcripts/protocol.jsonl"
+);
+
+fn text_of(recording: &Value, member: &str) -> String {
+    let parts = recording[member].as_array().unwrap();
+    parts.iter().map(|part| part.as_str().unwrap()).collect()
+}
+
+/// The messages of a text, which nest as deep as the protocol allows; a timestamp may differ.
+fn messages(mut text: &[u8]) -> Vec<Message> {
+    let mut parser = Parser::new(Limits::REPLY);
+    let mut messages = Vec::new();
+    loop {
+        match parser.feed(&mut text) {
+            Parsed::Value => messages.push(parser.document().root().to_value()),
+            Parsed::Incomplete => break,
+            Parsed::Error(error) => panic!("{error}"),
+        }
+    }
+    for message in &mut messages {
+        if let Message::Object(members) = message {
+            members.shift_remove("timestamp");
+        }
+    }
+    messages
+}
+
+#[test]
+fn sessions_are_as_recorded() {
+    if !Path::new(RECORDINGS).exists() {
+        println!("skipped: no recordings at {RECORDINGS}");
+        return;
+    }
+    let recordings = std::fs::read_to_string(RECORDINGS).unwrap();
+    let mut n_played = 0;
+    for line in recordings.lines() {
+        let recording: Value = serde_json::from_str(line).unwrap();
+        let sent: Vec<u8> = text_of(&recording, "send")
+            .chars()
+            .map(|ch| u8::try_from(u32::from(ch)).unwrap())
+            .collect();
+        let output = run(&["--qmp", "stdio"], &sent);
+        assert!(output.status.success(), "{}", recording["name"]);
+        let mut received = messages(&output.stdout);
+        let greeting = received.remove(0);
+        assert!(greeting.get("QMP").is_some(), "{greeting}");
+        let expected = messages(text_of(&recording, "recv").as_bytes());
+        assert_eq!(received, expected, "{}", recording["name"]);
+        n_played += 1;
+    }
+    println!("{n_played} sessions played");
+    assert_ne!(n_played, 0);
+}

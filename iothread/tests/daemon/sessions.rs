@@ -1,0 +1,160 @@
+//! Many clients, and clients that do not behave.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use serde_json::json;
+
+use crate::harness::{Client, Server};
+
+#[test]
+fn a_hundred_clients_at_once() {
+    let server = Server::start(&["--object", "iothread,id=io0"]);
+    let mut clients: Vec<_> = (0..100).map(|_| server.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(&format!(
+            r#"{{"execute": "query-named-block-nodes", "id": {number}}}"#
+        ));
+    }
+    for (number, client) in clients.iter_mut().enumerate().rev() {
+        assert_eq!(client.reply(), json!({"return": [], "id": number}));
+    }
+    clients[0].add_node("n0");
+    let device = json!({"driver": "virtio-blk-pci", "id": "d0", "drive": "n0", "iothread": "io0"});
+    clients[0].execute("device_add", device);
+    clients[99].execute("device_del", json!({"id": "d0"}));
+    for client in &mut clients {
+        assert_eq!(client.event()["event"], "DEVICE_DELETED");
+        assert_eq!(client.event()["data"]["device"], "d0");
+    }
+}
+
+#[test]
+fn events_wait_for_negotiation() {
+    let server = Server::start(&["--object", "iothread,id=io0"]);
+    let mut silent = Client::connect(&server.socket());
+    let mut client = server.client();
+    client.add_node("n0");
+    let device = json!({"driver": "virtio-blk-pci", "id": "d0", "drive": "n0"});
+    client.execute("device_add", device);
+    client.execute("device_del", json!({"id": "d0"}));
+    client.event();
+    client.event();
+    assert_eq!(
+        silent.exchange("qmp_capabilities", json!({})),
+        json!({"return": {}})
+    );
+    assert_eq!(
+        silent.exchange("query-name", json!({})),
+        json!({"return": {}})
+    );
+}
+
+#[test]
+fn clients_that_vanish_or_babble_harm_nobody() {
+    let server = Server::start(&["--object", "iothread,id=io0"]);
+    let mut client = server.client();
+    for round in 0..20 {
+        // In the middle of a value.
+        let mut cut = server.client();
+        cut.send(r#"{"execute": "query-io"#);
+        drop(cut);
+        // While a command runs elsewhere.
+        let mut busy = server.client();
+        let node = format!(
+            r#"{{"execute": "blockdev-add", "arguments": {{"driver": "null-co", "node-name": "n{round}"}}}}"#
+        );
+        busy.send(&node.repeat(3));
+        drop(busy);
+        let mut babbler = UnixStream::connect(server.socket()).unwrap();
+        let garbage: Vec<u8> = (0..=255_u8).cycle().take(20_000).collect();
+        // It may be cut off.
+        let _ = babbler.write_all(&garbage);
+        drop(UnixStream::connect(server.socket()).unwrap());
+        assert_eq!(client.execute("query-name", json!({})), json!({}));
+    }
+}
+
+#[test]
+fn a_client_that_only_stops_sending_is_answered() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.send(r#"{"execute": "query-named-block-nodes"} {"execute": "query-name"}"#);
+    client.stream().shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(
+        client.rest(),
+        [json!({"return": []}), json!({"return": {}})]
+    );
+}
+
+#[test]
+fn bytes_may_come_one_by_one() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    for byte in r#"{"execute": "query-name", "id": "slow"}"#.chars() {
+        client.send(&byte.to_string());
+    }
+    assert_eq!(client.reply(), json!({"return": {}, "id": "slow"}));
+}
+
+#[test]
+fn a_command_overtakes_out_of_band() {
+    let server = Server::start(&[]);
+    let mut client = Client::connect(&server.socket());
+    client.execute("qmp_capabilities", json!({"enable": ["oob"]}));
+    client.send(r#"{"exec-oob": "query-yank", "id": 1}"#);
+    assert_eq!(client.reply(), json!({"return": [], "id": 1}));
+    let reply = {
+        client.send(r#"{"exec-oob": "query-name", "id": 2}"#);
+        client.reply()
+    };
+    assert_eq!(
+        reply["error"]["desc"],
+        "The command query-name does not support OOB"
+    );
+}
+
+#[test]
+fn a_suspended_session_holds_up_no_other() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    // A long list of commands that run on the main loop.
+    let mut pipelined = String::new();
+    for number in 0..300 {
+        let node = json!({"driver": "null-co", "node-name": format!("n{number}")});
+        pipelined.push_str(&json!({"execute": "blockdev-add", "arguments": node}).to_string());
+    }
+    client.send(&pipelined);
+    let mut other = server.client();
+    assert_eq!(other.execute("query-iothreads", json!({})), json!([]));
+    for _ in 0..300 {
+        assert_eq!(client.reply(), json!({"return": {}}));
+    }
+}
+
+#[test]
+fn pretty_sessions_and_policies() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pretty");
+    let option = format!("unix:{},pretty=on", path.display());
+    let server = Server::start(&["--qmp", &option, "--compat", "unstable-input=reject"]);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream
+        .write_all(br#"{"execute": "qmp_capabilities"}"#)
+        .unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("{\r\n    \"QMP\": {\r\n"), "{text}");
+    assert!(
+        text.ends_with("{\r\n    \"return\": {\r\n    }\r\n}\r\n"),
+        "{text}"
+    );
+    let refused = server
+        .client()
+        .error("x-query-internal-iothreads", json!({}));
+    assert_eq!(
+        refused,
+        "Unstable command x-query-internal-iothreads disabled by policy"
+    );
+}

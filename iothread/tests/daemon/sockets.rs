@@ -1,0 +1,113 @@
+//! Where the server listens, and where it refuses to.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::harness::{Server, program, run};
+
+/// The message of a server that does not start.
+fn refusal(arguments: &[&str], code: i32) -> String {
+    let output = run(arguments, b"");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    assert!(output.stdout.is_empty());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_stale_socket_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(UnixListener::bind(folder.path().join("qmp")).unwrap());
+    let server = Server::start_in(folder, &[]);
+    assert_eq!(server.client().execute("query-name", json!({})), json!({}));
+}
+
+#[test]
+fn a_live_socket_is_refused() {
+    let server = Server::start(&[]);
+    let path = server.socket();
+    let message = refusal(&["--qmp", &format!("unix:{}", path.display())], 1);
+    assert!(message.contains(path.to_str().unwrap()), "{message}");
+    // It is as it was.
+    assert_eq!(server.client().execute("query-name", json!({})), json!({}));
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, "data").unwrap();
+    let message = refusal(&["--qmp", &format!("unix:{}", path.display())], 1);
+    assert!(message.contains(path.to_str().unwrap()), "{message}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
+}
+
+#[test]
+fn paths_that_cannot_be_are_named() {
+    let long = format!("/tmp/{}", "x".repeat(120));
+    for path in [long.as_str(), "/nonexistent/qmp", "/proc/qmp"] {
+        let message = refusal(&["--qmp", &format!("unix:{path}")], 1);
+        assert!(message.contains(path), "{message}");
+        let message = refusal(&["--monitor", &format!("unix:{path}")], 1);
+        assert!(message.contains(path), "{message}");
+    }
+}
+
+#[test]
+fn wrong_options_are_usage_errors() {
+    for option in [
+        "nope",
+        "unix:",
+        "tcp:host",
+        "stdio,x=y",
+        "unix:/tmp/x,mode=8",
+    ] {
+        let message = refusal(&["--qmp", option], 2);
+        assert!(message.contains(option), "{message}");
+    }
+    refusal(&["--nope"], 2);
+    refusal(&["--compat", "unstable-input=maybe"], 2);
+    refusal(&["--qmp", "stdio", "--monitor", "stdio"], 1);
+}
+
+#[test]
+fn the_mode_is_that_of_the_option() {
+    let folder = tempfile::tempdir().unwrap();
+    let second = folder.path().join("second");
+    let option = format!("unix:{},mode=0601", second.display());
+    let mut server = Server::start(&["--qmp", &option]);
+    let mode = std::fs::metadata(&second).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o601);
+    server.signal("TERM");
+    server.wait();
+    assert!(!second.exists());
+}
+
+#[test]
+fn tcp_and_several_monitors_at_once() {
+    let mut child = program()
+        .args(["--qmp", "tcp:127.0.0.1:0", "--qmp", "stdio"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut message = String::new();
+    BufReader::new(child.stderr.take().unwrap())
+        .read_line(&mut message)
+        .unwrap();
+    let (_, address) = message.trim().rsplit_once("tcp:").unwrap();
+    let mut greeting = String::new();
+    let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
+    stream.read_line(&mut greeting).unwrap();
+    assert!(greeting.starts_with(r#"{"QMP": "#), "{greeting}");
+    // The end of the input of one monitor ends the server.
+    drop(child.stdin.take());
+    greeting.clear();
+    assert_eq!(stream.read_line(&mut greeting).unwrap(), 0);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
