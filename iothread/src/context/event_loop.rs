@@ -30,6 +30,8 @@ pub(crate) struct EventLoop {
     /// The handlers that can be polled, and the version of the table that they were taken from.
     pollable: Vec<Arc<FdInner>>,
     pollable_version: u64,
+    /// Whether the handlers are in polling mode, without notifications.
+    polling: bool,
     alarm: Alarm,
     poll_time: PollTime,
     /// Interval between wake-ups from other threads.
@@ -51,6 +53,7 @@ impl EventLoop {
             idle_due_ns: None,
             pollable: Vec::new(),
             pollable_version: 0,
+            polling: false,
             alarm: Alarm::default(),
             poll_time: PollTime::default(),
             wakeups: EventInterval::default(),
@@ -86,13 +89,17 @@ impl EventLoop {
         while !self.core.take_stop_request() {
             self.iterate(true);
         }
+        // What this finds waits for the next run.
+        self.stop_polling();
     }
 
     /// Runs one iteration. Returns whether anything was dispatched.
     pub(crate) fn run_once(&mut self, may_block: bool) -> bool {
         let _current = CurrentGuard::enter(self.core.id());
         self.awake_ns = monotonic_ns();
-        self.iterate(may_block)
+        let progress = self.iterate(may_block);
+        self.stop_polling();
+        progress
     }
 
     fn iterate(&mut self, may_block: bool) -> bool {
@@ -132,22 +139,28 @@ impl EventLoop {
         let start_ns = monotonic_ns();
         self.refresh_pollable();
 
-        let polled = timeout_ns != Some(0)
-            && self.core.fds.n_unpollable() == 0
-            && self.poll(start_ns, timeout_ns, &parameters);
-        if polled && !self.ready.is_empty() {
-            // The handlers have looked for themselves.
-        } else if polled || timeout_ns == Some(0) || !self.core.inbox.notifier().prepare_sleep() {
-            // Others keep the loop busy; file descriptors have their turn nevertheless.
-            if self.core.fds.len() > 0 {
-                self.wait_for_events(Some(0));
-            }
-        } else {
+        let mut found = !self.ready.is_empty();
+        if self.core.fds.n_unpollable() > 0 {
+            found |= self.stop_polling();
+        } else if !found && timeout_ns == Some(0) {
+            // There is no time to poll, but the kernel does not know of handlers in polling mode.
+            found = self.polling && self.poll_once();
+        } else if !found {
+            found = self.poll(start_ns, timeout_ns, &parameters);
+        }
+        let sleep = !found
+            && timeout_ns != Some(0)
+            && !self.stop_polling()
+            && self.core.inbox.notifier().prepare_sleep();
+        if sleep {
             self.core.stats.sleeps.add(1);
             if self.core.timers.any_real() {
                 self.alarm.arm(&self.core);
             }
             self.wait_for_events(timeout_ns);
+        } else if self.ready.is_empty() && self.core.fds.len() > 0 {
+            // Others keep the loop busy; file descriptors have their turn nevertheless.
+            self.wait_for_events(Some(0));
         }
         // What was said before this is seen below; what is said later stays for the next iteration.
         let notified = self.core.inbox.notifier().clear();
@@ -198,6 +211,8 @@ impl EventLoop {
     fn refresh_pollable(&mut self) {
         let version = self.core.fds.pollable_version();
         if version != self.pollable_version {
+            // Those that stay begin anew together with those that come.
+            self.stop_polling();
             // Read before the list: a change in between is seen next time.
             self.pollable_version = version;
             self.pollable = self.core.fds.pollable();
@@ -217,8 +232,10 @@ impl EventLoop {
             return false;
         }
         self.core.stats.polls.add(1);
-        for inner in &self.pollable {
-            inner.poll_begin();
+        if !std::mem::replace(&mut self.polling, true) {
+            for inner in &self.pollable {
+                inner.poll_begin();
+            }
         }
         let mut found = false;
         loop {
@@ -228,17 +245,23 @@ impl EventLoop {
             }
             std::hint::spin_loop();
         }
+        if found {
+            // The handlers stay in polling mode until the loop has to sleep.
+            self.core.stats.successful_polls.add(1);
+        }
+        found
+    }
+
+    /// Leaves polling mode. Returns whether a last look has found something.
+    fn stop_polling(&mut self) -> bool {
+        if !std::mem::take(&mut self.polling) {
+            return false;
+        }
         for inner in &self.pollable {
             inner.poll_end();
         }
         // A notification may have been suppressed while it ended.
-        if !found {
-            found = self.poll_once();
-        }
-        if found {
-            self.core.stats.successful_polls.add(1);
-        }
-        found
+        self.poll_once()
     }
 
     fn poll_once(&mut self) -> bool {

@@ -84,10 +84,10 @@ pub trait FdHandler: Send + 'static {
         self.readable(dispatch);
     }
 
-    /// The loop begins to poll; notifications may be suppressed from now on.
+    /// The loop begins to poll; notifications may be suppressed until [`poll_end`](Self::poll_end).
     fn poll_begin(&mut self, dispatch: &mut FdDispatch<'_>) {}
 
-    /// The loop is about to sleep; notifications are needed again. Afterwards it polls once more.
+    /// The loop is about to sleep, or cannot poll any more; notifications are needed again. Afterwards it polls once more.
     fn poll_end(&mut self, dispatch: &mut FdDispatch<'_>) {}
 }
 

@@ -124,3 +124,75 @@ fn a_file_descriptor_has_its_turn_while_polling_finds_other_things() {
         context.synchronize().unwrap();
     }
 }
+
+/// Notifies like a virtqueue: not at all while it is polled.
+struct Suppressed {
+    notify: Arc<AtomicBool>,
+    flagged: Flagged,
+}
+
+impl FdHandler for Suppressed {
+    fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {
+        self.flagged.readable(dispatch);
+    }
+
+    fn can_poll(&self) -> bool {
+        true
+    }
+
+    fn poll(&mut self, dispatch: &mut FdDispatch<'_>) -> bool {
+        self.flagged.poll(dispatch)
+    }
+
+    fn poll_ready(&mut self, dispatch: &mut FdDispatch<'_>) {
+        self.flagged.poll_ready(dispatch);
+    }
+
+    fn poll_begin(&mut self, _: &mut FdDispatch<'_>) {
+        assert!(self.notify.swap(false, Ordering::SeqCst), "begun twice");
+    }
+
+    fn poll_end(&mut self, _: &mut FdDispatch<'_>) {
+        assert!(!self.notify.swap(true, Ordering::SeqCst), "ended twice");
+    }
+}
+
+#[test]
+fn no_work_is_missed_by_handlers_that_notify_only_while_the_loop_sleeps() {
+    let io0 = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .poll_max_ns(2_000_000)
+        .poll_weight(0)
+        .spawn()
+        .unwrap();
+    let context = held(&io0);
+    let (near, mut far) = pair();
+    let (work, notify) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(true)),
+    );
+    let (sent, done) = channel();
+    let handler = Suppressed {
+        notify: Arc::clone(&notify),
+        flagged: Flagged {
+            work: Arc::clone(&work),
+            sent,
+        },
+    };
+    let _watch = context.add_fd(near, Interest::READ, handler).unwrap();
+    for round in 0..3_000 {
+        work.store(true, Ordering::SeqCst);
+        if notify.load(Ordering::SeqCst) {
+            far.write_all(b"x").unwrap();
+        }
+        done.recv().unwrap();
+        if round % 500 == 0 {
+            // One that cannot be polled ends polling for all, and comes and goes.
+            let (other, _other_far) = pair();
+            let other = context.watch(other).on_readable(|_, _| {}).register();
+            context.synchronize().unwrap();
+            drop(other);
+        }
+    }
+    assert_eq!(context.stats().panics, 0);
+}
