@@ -60,24 +60,25 @@ impl ModuleWriter<'_, '_> {
                     fields,
                     id: None,
                     tag: None,
+                    deprecated: self.plan.header_deprecation(header),
                 });
                 self.emit_members(name, fields);
             }
             Arguments::Type(id) => {
                 self.definition_doc(doc, &summary);
                 let content = self.type_ref(*id, &Gate::ALWAYS);
-                self.emit_newtype(name, header.name(), &content, Some(*id));
+                self.emit_newtype(name, header, &content, Some(*id));
             }
             Arguments::Raw => {
                 self.definition_doc(doc, &summary);
                 let content = self.runtime("", "Object").into_owned();
-                self.emit_newtype(name, header.name(), &content, None);
+                self.emit_newtype(name, header, &content, None);
             }
         }
     }
 
     /// `struct Name(pub Content)` behind its doc.
-    fn emit_newtype(&mut self, name: &str, schema_name: &str, content: &str, id: Option<TypeId>) {
+    fn emit_newtype(&mut self, name: &str, header: &Header, content: &str, id: Option<TypeId>) {
         self.item_attribute();
         let has_default = id.is_none_or(|id| self.plan.shapes.has_default(id));
         let derives: &[&str] = if has_default {
@@ -85,7 +86,11 @@ impl ModuleWriter<'_, '_> {
         } else {
             &["Debug", "Clone", "PartialEq"]
         };
-        self.derives(derives, schema_name);
+        self.derives(derives, header.name());
+        if let Some(gate) = self.plan.header_deprecation(header) {
+            self.deprecated_attribute(0, &gate);
+            self.note_deprecated(&gate);
+        }
         let one_line = format!("pub struct {name}(pub {content});");
         if one_line.len() <= layout::MAX_WIDTH {
             self.line(0, &[&one_line]);

@@ -1,7 +1,7 @@
 //! Enumerations.
 
 use super::layout::{self, List};
-use super::plan::{TypePlan, Value};
+use super::plan::{TypePlan, Value, deprecation};
 use super::writer::ModuleWriter;
 
 impl ModuleWriter<'_, '_> {
@@ -15,6 +15,10 @@ impl ModuleWriter<'_, '_> {
         for value in values {
             self.part_doc(4, ty.ty.doc(), value.value.name(), "Value");
             self.attribute(4, &value.gate);
+            if let Some(gate) = deprecation(&value.policies) {
+                self.deprecated_attribute(4, &gate);
+                self.note_deprecated(&value.gate.and(&gate));
+            }
             self.line(4, &[&value.ident, ","]);
         }
         self.line(

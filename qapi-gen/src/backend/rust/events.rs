@@ -47,6 +47,14 @@ impl ModuleWriter<'_, '_> {
             .unwrap_or("EventOfSchema");
         self.begin_item(&Gate::ALWAYS);
         self.line(0, &["/// An event as a client receives it."]);
+        let deprecated = events
+            .iter()
+            .filter_map(|event| Some(event.gate.and(&plan.header_deprecation(event.definition)?)));
+        let deprecated: Vec<Gate> = deprecated.collect();
+        let mapping = &plan.options.mapping;
+        if !deprecated.is_empty() {
+            mapping.expect_deprecated(&mut self.out, 0, &Gate::any(&deprecated));
+        }
         self.line(0, &["#[derive(Debug, Clone, PartialEq)]"]);
         self.line(0, &["pub enum ", name, " {"]);
         let unknown = if is_taken("Unknown") {
@@ -76,6 +84,9 @@ impl ModuleWriter<'_, '_> {
         for event in &events {
             self.gate = event.gate.clone();
             let is_boxed = self.is_event_boxed(event);
+            if let Some(gate) = plan.header_deprecation(event.definition) {
+                mapping.expect_deprecated(&mut self.out, 0, &gate);
+            }
             self.emit_from(name, &event.name, &event.name, is_boxed);
         }
         self.gate = Gate::ALWAYS;

@@ -161,6 +161,34 @@ impl CfgMapping {
     }
 }
 
+/// Why our own code may name what it marks as deprecated.
+const REASON: &str = "reason = \"handled like everything else\"";
+
+impl CfgMapping {
+    /// `#[deprecated]` under `gate`.
+    pub(super) fn deprecated(&self, out: &mut String, indent: usize, gate: &Gate) {
+        self.conditional(out, indent, gate, Meta::Leaf("deprecated".to_owned()));
+    }
+
+    /// `#[expect(deprecated)]` under `gate`: the item names something deprecated.
+    pub(super) fn expect_deprecated(&self, out: &mut String, indent: usize, gate: &Gate) {
+        let items = ["deprecated", REASON].map(|item| Meta::Leaf(item.to_owned()));
+        self.conditional(out, indent, gate, Meta::List("expect", Vec::from(items)));
+    }
+
+    fn conditional(&self, out: &mut String, indent: usize, gate: &Gate, meta: Meta) {
+        let meta = if gate.is_always() {
+            meta
+        } else {
+            Meta::List("cfg_attr", vec![self.meta(&gate.0), meta])
+        };
+        super::layout::indent(out, indent);
+        out.push_str("#[");
+        meta.print(out, indent);
+        out.push_str("]\n");
+    }
+}
+
 impl Meta {
     fn width(&self) -> usize {
         match self {

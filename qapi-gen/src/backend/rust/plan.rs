@@ -28,6 +28,9 @@ pub(super) struct Plan<'a> {
     pub(super) modules: Vec<String>,
     /// Every Rust name of the schema: what the prelude or the runtime call so needs its path.
     pub(super) taken: HashSet<String>,
+    /// The Rust names of commands and events, which may be those of types.
+    pub(super) command_names: HashSet<String>,
+    pub(super) event_names: HashSet<String>,
     pub(super) shapes: Shapes,
 }
 
@@ -169,9 +172,21 @@ pub(super) fn plan<'a>(
     if !planner.errors.is_empty() {
         return Err(planner.errors);
     }
+    let command_names = commands
+        .iter()
+        .flatten()
+        .map(|plan| plan.name.clone())
+        .collect();
+    let event_names = events
+        .iter()
+        .flatten()
+        .map(|plan| plan.name.clone())
+        .collect();
     let mut plan = Plan {
         schema,
         options,
+        command_names,
+        event_names,
         types,
         commands,
         events,
@@ -221,6 +236,23 @@ impl<'a> Plan<'a> {
             .iter()
             .find(|value| value.value.name() == branch.name());
         value.map_or_else(|| names::camel(branch.name()), |value| value.ident.clone())
+    }
+
+    /// When the value of the tag's enumeration that selects a branch is deprecated.
+    pub(super) fn tag_deprecation(&self, union: &UnionPlan<'_>, branch: &Branch) -> Option<Gate> {
+        let plan = self.ty(union.variants.tag_type())?;
+        let Body::Enum(values, _) = &plan.body else {
+            return None;
+        };
+        let value = values
+            .iter()
+            .find(|value| value.value.name() == branch.name())?;
+        deprecation(&value.policies)
+    }
+
+    /// When a command or event is deprecated.
+    pub(super) fn header_deprecation(&self, header: &crate::ir::Header) -> Option<Gate> {
+        deprecation(&policies(header.features(), self.options))
     }
 
     /// The catch-all variant of the tag's enumeration.
@@ -612,6 +644,13 @@ fn policies(features: &[Feature], options: &Options) -> Vec<Policies> {
         cases = next;
     }
     cases
+}
+
+/// When something is deprecated, `None` for never.
+pub(super) fn deprecation(cases: &[Policies]) -> Option<Gate> {
+    let deprecated = cases.iter().filter(|case| case.deprecated);
+    let gates: Vec<Gate> = deprecated.map(|case| case.gate.clone()).collect();
+    (!gates.is_empty()).then(|| Gate::any(&gates))
 }
 
 /// The special features of a command or event.

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use crate::backend::Emission;
-use crate::ir::{Entity, ModuleId};
+use crate::ir::{Entity, Header, ModuleId};
 
 use super::gate::Gate;
 use super::introspection;
 use super::layout;
-use super::plan::{Body, Plan};
+use super::plan::{Body, DefinitionPlan, Plan};
 use super::server;
 use super::structs::Struct;
 use super::writer::{ModuleWriter, Place};
@@ -20,6 +20,8 @@ pub(super) const MARKER: &str = crate::output::MARKER;
 struct Part {
     name: String,
     gate: Gate,
+    /// When it names something deprecated.
+    deprecated: Option<Gate>,
     contents: String,
 }
 
@@ -49,7 +51,12 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
     }
     let schema = introspection::data(plan);
     let mut emission = Emission::new();
-    emission.push("mod.rs", root(plan, schema.is_some()));
+    let server_header = header(plan, "Serving the commands.");
+    let (server, server_deprecated) = server::emit(plan, &server_header, schema.is_some());
+    emission.push(
+        "mod.rs",
+        root(plan, schema.is_some(), server_deprecated.as_ref()),
+    );
     push_folder(
         plan,
         &mut emission,
@@ -71,8 +78,7 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
     enum_writer.emit_event_enum();
     let event_enum = enum_writer.finish("");
     push_folder(plan, &mut emission, "events", "Events.", events, event_enum);
-    let header = header(plan, "Serving the commands.");
-    emission.push("server.rs", server::emit(plan, &header, schema.is_some()));
+    emission.push("server.rs", server);
     if let Some(schema) = schema {
         let mut text = self::header(plan, "What `query-qmp-schema` returns.");
         text.push_str("\n/// The JSON text, on one line.\npub const SCHEMA: &str = ");
@@ -107,6 +113,7 @@ fn types_of<'p, 'a>(plan: &'p Plan<'a>, module: ModuleId) -> ModuleWriter<'p, 'a
                     fields,
                     id: Some(*id),
                     tag: None,
+                    deprecated: None,
                 });
                 writer.emit_members(&ty.name, fields);
                 writer.emit_serde(&ty.name);
@@ -156,10 +163,12 @@ fn finish_part(
         return None;
     }
     let gate = writer.module_gate();
+    let deprecated = writer.deprecated_gate();
     let contents = end_with_one_newline(writer.finish(&header(plan, title)));
     Some(Part {
         name: rust.to_owned(),
         gate,
+        deprecated,
         contents,
     })
 }
@@ -207,6 +216,9 @@ fn push_folder(
             text.push('\n');
         }
         mapping.attribute(&mut text, 0, &part.gate);
+        if let Some(gate) = &part.deprecated {
+            mapping.expect_deprecated(&mut text, 0, gate);
+        }
         layout::line(&mut text, 0, &["mod ", &part.name, ";"]);
     }
     for (n, part) in parts.iter().enumerate() {
@@ -234,7 +246,7 @@ fn keeps_apart(left: &str, right: &str) -> bool {
 }
 
 /// The root module.
-fn root(plan: &Plan<'_>, has_introspection: bool) -> String {
+fn root(plan: &Plan<'_>, has_introspection: bool, server_deprecated: Option<&Gate>) -> String {
     let visibility = plan.options.visibility.as_str();
     let main = plan
         .schema
@@ -252,6 +264,9 @@ fn root(plan: &Plan<'_>, has_introspection: bool) -> String {
     if has_introspection {
         layout::line(&mut text, 0, &[visibility, " mod introspection;"]);
     }
+    if let Some(gate) = server_deprecated {
+        plan.options.mapping.expect_deprecated(&mut text, 0, gate);
+    }
     layout::line(&mut text, 0, &[visibility, " mod server;"]);
     layout::line(&mut text, 0, &["mod types;"]);
     text.push('\n');
@@ -262,63 +277,80 @@ fn root(plan: &Plan<'_>, has_introspection: bool) -> String {
         .filter(|ty| !matches!(ty.body, Body::Replaced(_)))
         .flat_map(|ty| std::iter::once(ty.name.as_str()).chain(ty.branches_name()))
         .collect();
-    let commands: Vec<(&str, &Gate)> = plan
-        .commands
-        .iter()
-        .flatten()
-        .map(|command| (&*command.name, &command.gate))
-        .collect();
-    let events: Vec<(&str, &Gate)> = plan
-        .events
-        .iter()
-        .flatten()
-        .map(|event| (&*event.name, &event.gate))
-        .collect();
-    let is_command = |name: &str| commands.iter().any(|(command, _)| *command == name);
-    let is_event = |name: &str| events.iter().any(|(event, _)| *event == name);
-    let is_known = |name: &str| types.contains(name) || is_command(name) || is_event(name);
-    let free_commands = commands
-        .iter()
-        .filter(|(name, _)| !types.contains(name) && !is_event(name));
-    let mut free_commands: Vec<_> = free_commands.copied().collect();
-    let free_events = events
-        .iter()
-        .filter(|(name, _)| !types.contains(name) && !is_command(name));
-    let mut free_events: Vec<_> = free_events.copied().collect();
-    if !is_known("Event") {
-        free_events.push(("Event", &Gate::ALWAYS));
-    }
-    push_exports(plan, &mut text, "commands", &mut free_commands);
-    push_exports(plan, &mut text, "events", &mut free_events);
-    let mut server: Vec<_> = ["Commands", "Dispatcher"]
-        .into_iter()
-        .filter(|name| !is_known(name))
-        .map(|name| (name, &Gate::ALWAYS))
-        .collect();
-    push_exports(plan, &mut text, "server", &mut server);
+    let commands = exports(plan, &plan.commands);
+    let events = exports(plan, &plan.events);
+    let command_names: HashSet<&str> = commands.iter().map(|export| export.name).collect();
+    let event_names: HashSet<&str> = events.iter().map(|export| export.name).collect();
+    let is_known = |name: &str| {
+        types.contains(name) || command_names.contains(name) || event_names.contains(name)
+    };
+    let always = |name| Export {
+        name,
+        gate: Gate::ALWAYS,
+        deprecated: None,
+    };
+    let own_event = (!is_known("Event")).then(|| always("Event"));
+    let server = ["Commands", "Dispatcher"].into_iter();
+    let server = server.filter(|name| !is_known(name)).map(always);
+    // What would mean two things is found in its own module alone; but for types, which are here.
+    let commands = commands.into_iter();
+    let commands = commands
+        .filter(|export| !types.contains(export.name) && !event_names.contains(export.name));
+    let events = events.into_iter();
+    let events = events
+        .filter(|export| !types.contains(export.name) && !command_names.contains(export.name));
+    push_exports(plan, &mut text, "commands", commands.collect());
+    push_exports(plan, &mut text, "events", events.chain(own_event).collect());
+    push_exports(plan, &mut text, "server", server.collect());
     if !types.is_empty() {
         layout::line(&mut text, 0, &[visibility, " use self::types::*;"]);
     }
     end_with_one_newline(text)
 }
 
+/// A name that the root module shows.
+struct Export<'p> {
+    name: &'p str,
+    gate: Gate,
+    deprecated: Option<Gate>,
+}
+
+/// The Rust names of commands or events.
+fn exports<'p, T: std::ops::Deref<Target = Header>>(
+    plan: &Plan<'_>,
+    definitions: &'p [Option<DefinitionPlan<'_, T>>],
+) -> Vec<Export<'p>> {
+    let export = |definition: &'p DefinitionPlan<'_, T>| Export {
+        name: &definition.name,
+        gate: definition.gate.clone(),
+        deprecated: plan.header_deprecation(definition.definition),
+    };
+    definitions.iter().flatten().map(export).collect()
+}
+
 /// `pub use` of the names of one module: one list of those that are always there, the others alone.
-fn push_exports(plan: &Plan<'_>, text: &mut String, module: &str, names: &mut Vec<(&str, &Gate)>) {
-    names.sort_by_key(|(name, _)| *name);
-    let is_plain =
-        |name: &str, gate: &Gate| gate.is_always() && name.bytes().all(|b| b.is_ascii_alphabetic());
-    let (plain, others): (Vec<_>, Vec<_>) =
-        names.iter().partition(|(name, gate)| is_plain(name, gate));
+fn push_exports(plan: &Plan<'_>, text: &mut String, module: &str, mut exports: Vec<Export<'_>>) {
+    exports.sort_by_key(|export| export.name);
+    let is_plain = |export: &Export<'_>| {
+        export.gate.is_always()
+            && export.deprecated.is_none()
+            && export.name.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let (plain, others): (Vec<_>, Vec<_>) = exports.into_iter().partition(is_plain);
     let head = format!("{} use ", plan.options.visibility);
     let path = format!("self::{module}");
     if !plain.is_empty() {
-        let plain: Vec<String> = plain.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let plain: Vec<String> = plain.iter().map(|export| export.name.to_owned()).collect();
         layout::use_list(text, &head, &path, &plain);
         text.push('\n');
     }
-    for (name, gate) in others {
-        plan.options.mapping.attribute(text, 0, gate);
-        layout::use_list(text, &head, &path, &[(*name).to_owned()]);
+    for export in others {
+        let mapping = &plan.options.mapping;
+        mapping.attribute(text, 0, &export.gate);
+        if let Some(gate) = &export.deprecated {
+            mapping.expect_deprecated(text, 0, gate);
+        }
+        layout::use_list(text, &head, &path, &[export.name.to_owned()]);
         text.push('\n');
     }
 }

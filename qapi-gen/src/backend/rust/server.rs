@@ -20,8 +20,12 @@ fn served<'p, 'a>(plan: &'p Plan<'a>) -> Vec<&'p DefinitionPlan<'a, Command>> {
     served
 }
 
-/// `server.rs` behind its header.
-pub(super) fn emit(plan: &Plan<'_>, header: &str, has_introspection: bool) -> String {
+/// `server.rs` behind its header, and when it names something deprecated.
+pub(super) fn emit(
+    plan: &Plan<'_>,
+    header: &str,
+    has_introspection: bool,
+) -> (String, Option<Gate>) {
     let mut writer = ModuleWriter::new(plan, Place::Server);
     let commands = served(plan);
     let is_built_in = |command: &DefinitionPlan<'_, Command>| {
@@ -30,7 +34,8 @@ pub(super) fn emit(plan: &Plan<'_>, header: &str, has_introspection: bool) -> St
     writer.blank();
     writer.emit_trait(&commands, &is_built_in);
     writer.emit_dispatcher(&commands, &is_built_in);
-    writer.finish(header)
+    let deprecated = writer.deprecated_gate();
+    (writer.finish(header), deprecated)
 }
 
 impl ModuleWriter<'_, '_> {
@@ -106,10 +111,17 @@ impl ModuleWriter<'_, '_> {
         match &plan.arguments {
             Arguments::Members(_) if plan.definition.arguments().is_none() => None,
             Arguments::Members(_) => {
+                self.note_deprecated_request(plan);
                 Some(format!("{}::{}", self.parent_module("commands"), plan.name))
             }
             Arguments::Type(id) => Some(self.type_ref(*id, &Gate::ALWAYS)),
             Arguments::Raw => Some(self.runtime("", "Object").into_owned()),
+        }
+    }
+
+    fn note_deprecated_request(&mut self, plan: &DefinitionPlan<'_, Command>) {
+        if let Some(gate) = self.plan.header_deprecation(plan.definition) {
+            self.note_deprecated(&gate);
         }
     }
 
@@ -208,6 +220,7 @@ impl ModuleWriter<'_, '_> {
         if self.arguments_type(plan).is_some() {
             self.line(16, &["let arguments = ", &visit, "::read(input)?;"]);
         } else {
+            self.note_deprecated_request(plan);
             let commands = self.parent_module("commands");
             let read = format!("{commands}::{}::read(input)?;", plan.name);
             self.line(16, &[&read]);

@@ -4,7 +4,7 @@ use crate::ir::{DocId, TypeId};
 
 use super::gate::Gate;
 use super::layout;
-use super::plan::{Field, Policies};
+use super::plan::{Field, Policies, deprecation};
 use super::writer::ModuleWriter;
 
 /// A struct to be printed.
@@ -21,6 +21,8 @@ pub(super) struct Struct<'s, 'a> {
     pub(super) id: Option<TypeId>,
     /// The field that is the enum of branches, with its Rust type.
     pub(super) tag: Option<(&'s str, &'s str)>,
+    /// When the struct itself is deprecated.
+    pub(super) deprecated: Option<Gate>,
 }
 
 /// clippy's limit on the parameters of a function.
@@ -66,6 +68,10 @@ impl ModuleWriter<'_, '_> {
             &["Debug", "Clone", "PartialEq"]
         };
         self.derives(derives, item.schema_name);
+        if let Some(gate) = &item.deprecated {
+            self.deprecated_attribute(0, gate);
+            self.note_deprecated(gate);
+        }
         let visibility = "pub";
         if item.fields.is_empty() {
             self.line(0, &[visibility, " struct ", item.name, " {}"]);
@@ -76,6 +82,10 @@ impl ModuleWriter<'_, '_> {
         for field in item.fields {
             self.part_doc(4, field.doc, field.member.name(), "Member");
             self.attribute(4, &field.gate);
+            if let Some(gate) = deprecation(&field.policies) {
+                self.deprecated_attribute(4, &gate);
+                self.note_deprecated(&field.gate.and(&gate));
+            }
             let head = format!("pub {}:", field.ident);
             let ty = self.field_type(item, field);
             layout::field(&mut self.out, 4, &head, &ty);

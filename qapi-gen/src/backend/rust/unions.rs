@@ -27,6 +27,7 @@ impl ModuleWriter<'_, '_> {
             fields: &union.fields,
             id: Some(ty.id),
             tag: Some((union.variants.tag(), &union.branches_name)),
+            deprecated: None,
         });
         self.emit_union_members(name, union);
         self.emit_serde(name);
@@ -138,6 +139,9 @@ impl ModuleWriter<'_, '_> {
             let rest = if variant.payload.is_some() { "(_)" } else { "" };
             let pattern = format!("Self::{}{rest}", variant.ident);
             let value = self.plan.tag_value(union, variant.branch);
+            if let Some(gate) = self.plan.tag_deprecation(union, variant.branch) {
+                self.note_deprecated(&variant.gate.and(&gate));
+            }
             layout::arm(&mut self.out, 12, &pattern, &format!("{kind}::{value}"));
         }
         let pattern = format!("Self::{}(name)", union.unknown);

@@ -62,6 +62,8 @@ pub(super) struct ModuleWriter<'p, 'a> {
     imports: BTreeMap<(bool, String, &'static str), Vec<Gate>>,
     /// The conditions of all items.
     item_gates: Vec<Gate>,
+    /// When something deprecated is named.
+    deprecated_uses: Vec<Gate>,
 }
 
 impl<'p, 'a> ModuleWriter<'p, 'a> {
@@ -73,6 +75,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
             gate: Gate::ALWAYS,
             imports: BTreeMap::new(),
             item_gates: Vec::new(),
+            deprecated_uses: Vec::new(),
         }
     }
 
@@ -85,6 +88,27 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
     /// When anything of the module is there.
     pub(super) fn module_gate(&self) -> Gate {
         Gate::any(&self.item_gates)
+    }
+
+    /// The current item names something that is deprecated under `gate`.
+    pub(super) fn note_deprecated(&mut self, gate: &Gate) {
+        let gate = self.gate.and(gate);
+        if !self.deprecated_uses.contains(&gate) {
+            self.deprecated_uses.push(gate);
+        }
+    }
+
+    /// When the module names something deprecated, `None` for never.
+    pub(super) fn deprecated_gate(&self) -> Option<Gate> {
+        (!self.deprecated_uses.is_empty()).then(|| Gate::any(&self.deprecated_uses))
+    }
+
+    /// `#[deprecated]`.
+    pub(super) fn deprecated_attribute(&mut self, width: usize, gate: &Gate) {
+        self.plan
+            .options
+            .mapping
+            .deprecated(&mut self.out, width, gate);
     }
 
     /// The blank line between imports, or the item before, and the current item.
@@ -227,20 +251,9 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
     fn is_shadowed(&self, name: &str) -> bool {
         match self.place {
             Place::Types(_) => false,
-            Place::Commands => self
-                .plan
-                .commands
-                .iter()
-                .flatten()
-                .any(|plan| plan.name == name),
+            Place::Commands => self.plan.command_names.contains(name),
             Place::Events | Place::EventsRoot => {
-                name == "Event"
-                    || self
-                        .plan
-                        .events
-                        .iter()
-                        .flatten()
-                        .any(|plan| plan.name == name)
+                name == "Event" || self.plan.event_names.contains(name)
             }
             Place::Server => ["Commands", "Dispatcher"].contains(&name),
         }
@@ -275,19 +288,23 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         groups.sort_by_key(|(is_own, gate, _)| (*is_own, !gate.is_always()));
         for (_, gate, names) in groups {
             file.push('\n');
-            let n_paths = names.len();
-            let mut names = names.into_iter().peekable();
-            while let Some((path, name)) = names.next() {
-                let mut list = vec![name.to_owned()];
-                while let Some((_, name)) = names.next_if(|next| next.0 == path) {
-                    list.push(name.to_owned());
+            let mut lists: Vec<(String, Vec<String>)> = Vec::new();
+            for (path, name) in names {
+                match lists.last_mut().filter(|list| list.0 == path) {
+                    Some(list) => list.1.push(name.to_owned()),
+                    None => lists.push((path, vec![name.to_owned()])),
                 }
-                if path == self.plan.options.runtime && list.len() == 1 && n_paths > 1 {
+            }
+            // rustfmt sorts a list behind the paths below its own.
+            lists.sort_by_key(|(path, names)| path == "super" && names.len() > 1);
+            let n_lists = lists.len();
+            for (path, names) in lists {
+                if path == self.plan.options.runtime && names.len() == 1 && n_lists > 1 {
                     // The editions of rustfmt sort a single name here in different ways.
                     file.push('\n');
                 }
                 self.plan.options.mapping.attribute(&mut file, 0, &gate);
-                layout::use_list(&mut file, "use ", &path, &list);
+                layout::use_list(&mut file, "use ", &path, &names);
             }
         }
         push_links(&mut file, &self.out, has_types);
