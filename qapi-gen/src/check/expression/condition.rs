@@ -1,0 +1,154 @@
+//! Conditions and features (QAPI: sections 'Configuring the schema' and 'Features').
+
+use super::Checker;
+use crate::check::draft::DraftFeature;
+use crate::check::error::{ExprError, Keys, Source};
+use crate::ir::Condition;
+use crate::syntax::MAX_DEPTH;
+use crate::syntax::ast::{self, Node, Object};
+
+impl Checker<'_> {
+    pub(super) fn check_condition(&mut self, object: &Object, source: Source<'_>) -> Condition {
+        match object.get(self.sources, "if") {
+            Some(node) => self.condition(node, source, 0).unwrap_or(Condition::Always),
+            None => Condition::Always,
+        }
+    }
+
+    pub(super) fn condition(
+        &mut self,
+        node: &Node,
+        source: Source<'_>,
+        depth: usize,
+    ) -> Option<Condition> {
+        if depth > MAX_DEPTH {
+            self.error(&ExprError::TooDeep(MAX_DEPTH), node.span());
+            return None;
+        }
+        let object = match node {
+            Node::String(text) => return self.condition_name(text, source),
+            Node::Object(object) => object,
+            Node::Array(_) | Node::Bool { .. } => {
+                self.error(&ExprError::ConditionForm(source.to_string()), node.span());
+                return None;
+            }
+        };
+        let owner = ConditionOf(source).to_string();
+        let known = ["all", "any", "not"];
+        let keys = object
+            .members
+            .iter()
+            .map(|(key, _)| (key.value(self.sources), key.span));
+        let unknown: Vec<_> = keys.filter(|(name, _)| !known.contains(&&**name)).collect();
+        if let Some((_, span)) = unknown.first() {
+            let n = unknown.len();
+            let keys = Keys(unknown.iter().map(|(name, _)| &**name).collect()).to_string();
+            let note = format!("Valid keys are {}.", Keys(known.to_vec()));
+            let error = ExprError::KeyUnknown { owner, n, keys };
+            self.error_with_note(&error, *span, Some(note), None);
+            return None;
+        }
+        let [(key, value)] = &object.members[..] else {
+            self.error(&ExprError::ConditionKeys(source.to_string()), object.span);
+            return None;
+        };
+        match &*key.value(self.sources) {
+            "not" => {
+                let operand = self.condition(value, source, depth + 1)?;
+                Some(Condition::Not(Box::new(operand)))
+            }
+            "all" => self
+                .operands("all", value, source, depth)
+                .map(Condition::All),
+            _ => self
+                .operands("any", value, source, depth)
+                .map(Condition::Any),
+        }
+    }
+
+    pub(super) fn condition_name(
+        &mut self,
+        text: &ast::Text,
+        source: Source<'_>,
+    ) -> Option<Condition> {
+        let name = text.value(self.sources);
+        let is_name = |ch: char| ch.is_ascii_uppercase() || ch.is_ascii_digit() || ch == '_';
+        if name.starts_with(|ch: char| ch.is_ascii_uppercase()) && name.chars().all(is_name) {
+            return Some(Condition::Name(name.into_owned()));
+        }
+        let error = ExprError::ConditionName(source.to_string(), name.into_owned());
+        self.error(&error, text.span);
+        None
+    }
+
+    pub(super) fn operands(
+        &mut self,
+        operator: &'static str,
+        node: &Node,
+        source: Source<'_>,
+        depth: usize,
+    ) -> Option<Vec<Condition>> {
+        let Node::Array(array) = node else {
+            let error = ExprError::ConditionNotArray(source.to_string(), operator);
+            self.error(&error, node.span());
+            return None;
+        };
+        if array.values.is_empty() {
+            self.error(&ExprError::ConditionEmpty(source.to_string()), array.span);
+            return None;
+        }
+        let operands: Vec<_> = array
+            .values
+            .iter()
+            .map(|value| self.condition(value, source, depth + 1))
+            .collect();
+        operands.into_iter().collect()
+    }
+
+    pub(super) fn check_features(&mut self, object: &Object) -> Vec<DraftFeature> {
+        let Some(node) = object.get(self.sources, "features") else {
+            return Vec::new();
+        };
+        let Node::Array(array) = node else {
+            self.error(&ExprError::NotArray("'features'".to_owned()), node.span());
+            return Vec::new();
+        };
+        array
+            .values
+            .iter()
+            .filter_map(|value| self.check_feature(value))
+            .collect()
+    }
+
+    pub(super) fn check_feature(&mut self, node: &Node) -> Option<DraftFeature> {
+        let source = Source::Member("features", None);
+        let (name_node, condition_of) = self.named(node, source, &["if"])?;
+        let Node::String(text) = name_node else {
+            self.error(
+                &ExprError::NameNotString(source.to_string()),
+                name_node.span(),
+            );
+            return None;
+        };
+        let name = text.value(self.sources).into_owned();
+        let source = Source::Member("features", Some(&name));
+        self.check_lower(&name, text.span, source, false, false);
+        let condition = condition_of.map_or(Condition::Always, |object| {
+            self.check_condition(object, source)
+        });
+        Some(DraftFeature {
+            span: text.span,
+            condition,
+            name,
+        })
+    }
+}
+
+/// Names a condition as the owner of keys.
+struct ConditionOf<'a>(Source<'a>);
+
+impl std::fmt::Display for ConditionOf<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "'if' condition of {}", self.0)
+    }
+}

@@ -1,0 +1,221 @@
+//! Members, branches, and references to types.
+
+use super::Checker;
+use super::key::is_falsy;
+use crate::check::draft::{DraftBranch, DraftMember, DraftValue, Members, Named, TypeRef};
+use crate::check::error::{ExprError, Source};
+use crate::check::names;
+use crate::ir::Condition;
+use crate::syntax::ast::{self, Node, Object};
+
+impl Checker<'_> {
+    /// Members written in place.
+    pub(super) fn check_members(
+        &mut self,
+        node: &Node,
+        key: &'static str,
+        owner: Option<&str>,
+    ) -> Vec<DraftMember> {
+        let Node::Object(object) = node else {
+            let error = ExprError::NotMembersOrTypeName(format!("'{key}'"));
+            self.error(&error, node.span());
+            return Vec::new();
+        };
+        let is_permissive = owner.is_some_and(|owner| self.is_permissive(owner));
+        let members = object.members.iter();
+        members
+            .filter_map(|(name, value)| self.check_member(key, name, value, is_permissive))
+            .collect()
+    }
+
+    pub(super) fn check_member(
+        &mut self,
+        key: &'static str,
+        name: &ast::Text,
+        value: &Node,
+        is_permissive: bool,
+    ) -> Option<DraftMember> {
+        let full_name = name.value(self.sources);
+        let source = Source::Member(key, Some(&full_name));
+        let bare_name = full_name.strip_prefix('*').unwrap_or(&full_name);
+        let is_good = self.check_lower(bare_name, name.span, source, is_permissive, is_permissive);
+        if is_good && names::is_reserved_member(bare_name) {
+            self.error(&ExprError::NameReserved(source.to_string()), name.span);
+        }
+        let (mut condition, mut features) = (Condition::Always, Vec::new());
+        let type_node = match value {
+            Node::Object(object) => {
+                let has_type = self.check_keys(object, source, &["type"], &["if", "features"]);
+                condition = self.check_condition(object, source);
+                features = self.check_features(object);
+                if !has_type {
+                    return None;
+                }
+                object.get(self.sources, "type")?
+            }
+            Node::String(_) | Node::Array(_) | Node::Bool { .. } => value,
+        };
+        let type_ref = self.check_type_ref(type_node, source)?;
+        Some(DraftMember {
+            name: bare_name.to_owned(),
+            span: name.span,
+            optional: bare_name.len() < full_name.len(),
+            type_ref,
+            condition,
+            features,
+        })
+    }
+
+    pub(super) fn check_value(&mut self, node: &Node, is_permissive: bool) -> Option<DraftValue> {
+        let source = Source::Member("data", None);
+        let (name_node, long) = self.named(node, source, &["if", "features"])?;
+        let Node::String(text) = name_node else {
+            self.error(
+                &ExprError::NameNotString(source.to_string()),
+                name_node.span(),
+            );
+            return None;
+        };
+        let name = text.value(self.sources).into_owned();
+        let source = Source::Member("data", Some(&name));
+        // A value may start with a digit, as if a letter stood before it.
+        let with_letter;
+        let checked = if name.starts_with(|ch: char| ch.is_ascii_digit()) {
+            with_letter = format!("d{name}");
+            &with_letter
+        } else {
+            &name
+        };
+        self.check_lower(checked, text.span, source, is_permissive, is_permissive);
+        let (mut condition, mut features) = (Condition::Always, Vec::new());
+        if let Some(object) = long {
+            condition = self.check_condition(object, source);
+            features = self.check_features(object);
+        }
+        Some(DraftValue {
+            span: text.span,
+            condition,
+            features,
+            name,
+        })
+    }
+
+    pub(super) fn branches(&mut self, object: &Object, of_alternate: bool) -> Vec<DraftBranch> {
+        let data = match object.get(self.sources, "data") {
+            Some(node) if of_alternate && is_falsy(node) => {
+                self.error(&ExprError::AlternateEmpty, node.span());
+                return Vec::new();
+            }
+            Some(Node::Object(data)) => data,
+            Some(other) => {
+                self.error(&ExprError::NotObject("'data'".to_owned()), other.span());
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let members = data.members.iter();
+        members
+            .filter_map(|(key, value)| self.check_branch(key, value, of_alternate))
+            .collect()
+    }
+
+    pub(super) fn check_branch(
+        &mut self,
+        key: &ast::Text,
+        value: &Node,
+        of_alternate: bool,
+    ) -> Option<DraftBranch> {
+        let name = key.value(self.sources).into_owned();
+        let source = Source::Member("data", Some(&name));
+        if of_alternate {
+            self.check_lower(&name, key.span, source, false, false);
+        }
+        let mut condition = Condition::Always;
+        let type_node = match value {
+            Node::Object(object) => {
+                let has_type = self.check_keys(object, source, &["type"], &["if"]);
+                condition = self.check_condition(object, source);
+                if !has_type {
+                    return None;
+                }
+                object.get(self.sources, "type")?
+            }
+            Node::String(_) | Node::Array(_) | Node::Bool { .. } => value,
+        };
+        let type_ref = if of_alternate {
+            self.check_type_ref(type_node, source)?
+        } else {
+            let Named { name, span } = self.check_type_name(type_node, source)?;
+            TypeRef {
+                name,
+                is_array: false,
+                span,
+            }
+        };
+        Some(DraftBranch {
+            name,
+            span: key.span,
+            type_ref,
+            condition,
+        })
+    }
+
+    pub(super) fn check_type_name(&mut self, node: &Node, source: Source<'_>) -> Option<Named> {
+        let Node::String(text) = node else {
+            self.error(&ExprError::NotTypeName(source.to_string()), node.span());
+            return None;
+        };
+        Some(Named {
+            name: text.value(self.sources).into_owned(),
+            span: text.span,
+        })
+    }
+
+    pub(super) fn check_type_ref(&mut self, node: &Node, source: Source<'_>) -> Option<TypeRef> {
+        match node {
+            Node::String(text) => {
+                let name = text.value(self.sources).into_owned();
+                Some(TypeRef {
+                    name,
+                    is_array: false,
+                    span: text.span,
+                })
+            }
+            Node::Array(array) => {
+                let [Node::String(text)] = &array.values[..] else {
+                    self.error(&ExprError::ArrayTypeForm(source.to_string()), array.span);
+                    return None;
+                };
+                let name = text.value(self.sources).into_owned();
+                Some(TypeRef {
+                    name,
+                    is_array: true,
+                    span: array.span,
+                })
+            }
+            Node::Object(_) | Node::Bool { .. } => {
+                let error = ExprError::NotTypeNameOrArray(source.to_string());
+                self.error(&error, node.span());
+                None
+            }
+        }
+    }
+
+    /// The name of a type, or members written in place.
+    pub(super) fn check_type_or_members(
+        &mut self,
+        node: &Node,
+        key: &'static str,
+        owner: Option<&str>,
+    ) -> Members {
+        match node {
+            Node::String(text) => Members::Type(Named {
+                name: text.value(self.sources).into_owned(),
+                span: text.span,
+            }),
+            Node::Object(_) | Node::Array(_) | Node::Bool { .. } => {
+                Members::Inline(self.check_members(node, key, owner))
+            }
+        }
+    }
+}

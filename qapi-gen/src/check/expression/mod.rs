@@ -1,0 +1,192 @@
+//! The form of one expression: keys, names and values, without a look at any other definition.
+
+mod condition;
+mod definition;
+mod key;
+mod member;
+mod name;
+
+use super::draft::{Draft, Named};
+use super::error::{ExprError, Source};
+use crate::diagnostic::{Definition, Diagnostic, Report};
+use crate::ir::DefinitionKind;
+use crate::source::{SourceMap, Span};
+use crate::syntax::ast::{self, Node, Object, Pragmas, SectionKind};
+
+/// Checks the form of `definition`.
+///
+/// # Errors
+///
+/// The names that it was meant to define, when kind and name are not known.
+pub(super) fn check_expression(
+    definition: ast::Definition,
+    sources: &SourceMap,
+    pragmas: &Pragmas,
+    report: &mut Report,
+) -> Result<Draft, Vec<String>> {
+    let ast::Definition { object, doc } = definition;
+    let mut checker = Checker {
+        sources,
+        pragmas,
+        report,
+        definition: None,
+        line: object.span,
+        is_broken: false,
+    };
+    checker
+        .check_definition(&object, doc)
+        .ok_or_else(|| names_of(&object, sources))
+}
+
+/// The names behind the keys that define something.
+fn names_of(object: &Object, sources: &SourceMap) -> Vec<String> {
+    let members = object.members.iter();
+    members
+        .filter(|(key, _)| {
+            let key = key.value(sources);
+            DefinitionKind::ALL.iter().any(|kind| kind.as_str() == key)
+        })
+        .filter_map(|(_, value)| value.as_text())
+        .map(|text| text.value(sources).into_owned())
+        .collect()
+}
+
+struct Checker<'a> {
+    sources: &'a SourceMap,
+    pragmas: &'a Pragmas,
+    report: &'a mut Report,
+    definition: Option<Definition>,
+    /// The whole expression; the reference places every mistake at its first line.
+    line: Span,
+    is_broken: bool,
+}
+
+impl Checker<'_> {
+    fn error(&mut self, error: &ExprError, span: Span) {
+        self.error_with_note(error, span, None, None);
+    }
+
+    fn error_with_note(
+        &mut self,
+        error: &ExprError,
+        span: Span,
+        note: Option<String>,
+        help: Option<String>,
+    ) {
+        self.is_broken = true;
+        let diagnostic = Diagnostic::new(error.code(), error.to_string(), span)
+            .at_line(self.line)
+            .in_definition(self.definition.clone())
+            .with_note(note)
+            .with_help(help);
+        self.report.push(diagnostic);
+    }
+
+    fn check_definition(&mut self, object: &Object, doc: Option<ast::Doc>) -> Option<Draft> {
+        let (kind, name_node) = self.meta_key(object)?;
+        let meta = kind.as_str();
+        let name = match name_node {
+            Node::String(text) => Named {
+                name: text.value(self.sources).into_owned(),
+                span: text.span,
+            },
+            other => {
+                let error = ExprError::NameNotString(format!("'{meta}'"));
+                self.error(&error, other.span());
+                return None;
+            }
+        };
+        self.definition = Some(Definition {
+            kind: meta,
+            name: name.name.clone(),
+        });
+        self.check_definition_name(kind, &name);
+        self.check_doc(kind, &name, object, doc.as_ref());
+        let body = match kind {
+            DefinitionKind::Enum => self.check_enum(object, &name.name),
+            DefinitionKind::Struct => self.check_struct(object, &name.name),
+            DefinitionKind::Union => self.check_union(object, &name.name),
+            DefinitionKind::Alternate => self.check_alternate(object),
+            DefinitionKind::Command => self.check_command(object),
+            DefinitionKind::Event => self.check_event(object),
+        };
+        let condition = self.check_condition(object, Source::Meta(meta));
+        let features = self.check_features(object);
+        let body = self.check_flags(object, body);
+        Some(Draft {
+            kind,
+            name: name.name,
+            name_span: name.span,
+            span: object.span,
+            condition,
+            features,
+            doc,
+            body,
+            is_broken: self.is_broken,
+        })
+    }
+
+    /// The one key that says what the expression defines.
+    fn meta_key<'o>(&mut self, object: &'o Object) -> Option<(DefinitionKind, &'o Node)> {
+        let mut found = object.members.iter().filter_map(|(key, value)| {
+            let key = key.value(self.sources);
+            let kind = DefinitionKind::ALL
+                .iter()
+                .find(|kind| kind.as_str() == key)?;
+            Some((*kind, value))
+        });
+        match (found.next(), found.next()) {
+            (Some(only), None) => Some(only),
+            (Some(_), Some(_)) | (None, _) => {
+                drop(found);
+                self.error(&ExprError::NoSingleMetaKey, object.span);
+                None
+            }
+        }
+    }
+
+    fn check_doc(
+        &mut self,
+        kind: DefinitionKind,
+        name: &Named,
+        object: &Object,
+        doc: Option<&ast::Doc>,
+    ) {
+        let Some(doc) = doc else {
+            if self.pragmas.doc_required {
+                self.error(&ExprError::DocMissing, name.span);
+            }
+            return;
+        };
+        if let Some(symbol) = doc.symbol {
+            let text = self.sources.text(symbol);
+            if text != name.name {
+                let error = ExprError::DocSymbolMismatch(text.to_owned());
+                self.error(&error, symbol);
+            }
+        }
+        let find = |kind| doc.sections.iter().find(|section| section.kind == kind);
+        let is_command = kind == DefinitionKind::Command;
+        let returns = object.get(self.sources, "returns").is_some();
+        let errors = [
+            match find(SectionKind::Returns) {
+                Some(section) if !is_command => {
+                    Some((ExprError::DocSectionNotCommand("Returns"), section.span))
+                }
+                Some(section) if !returns => Some((ExprError::DocReturnsNothing, section.span)),
+                Some(_) | None => None,
+            },
+            match find(SectionKind::Errors) {
+                Some(section) if !is_command => {
+                    Some((ExprError::DocSectionNotCommand("Errors"), section.span))
+                }
+                Some(_) | None => None,
+            },
+        ];
+        for (error, span) in errors.into_iter().flatten() {
+            self.is_broken = true;
+            let diagnostic = Diagnostic::new(error.code(), error.to_string(), span);
+            self.report.push(diagnostic.at_line(span));
+        }
+    }
+}
