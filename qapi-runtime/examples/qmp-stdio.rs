@@ -13,6 +13,9 @@ fn main() -> std::io::Result<()> {
     let mut stdin = std::io::stdin().lock();
     let mut stdout = std::io::stdout().lock();
     let mut buffer = vec![0; 1 << 16];
+    stdout.write_all(session.output())?;
+    stdout.flush()?;
+    session.consume_output(session.output().len());
     loop {
         let count = stdin.read(&mut buffer)?;
         if count == 0 {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use qapi_runtime::client::{Address, CallOptions, ConnectOptions};
 use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Service, Table};
-use qapi_runtime::server::{Connection, ListenAddress, Server};
+use qapi_runtime::server::{Connection, ListenAddress, Server, inherited};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use qapi_runtime::visit::{Compat, Input, Output, Visit};
 use qapi_runtime::{Error, Object};
@@ -287,4 +288,55 @@ fn hundreds_of_clients_get_all_their_replies() {
     }
     runtime.block_on(server.shutdown());
     assert_eq!(server.n_sessions(), 0);
+}
+
+#[test]
+fn sockets_that_were_opened_elsewhere_are_served() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    let _guard = runtime.enter();
+
+    // One that is connected.
+    let (near, far) = UnixStream::pair().unwrap();
+    server.serve_descriptor(far.into()).unwrap();
+    let mut line = String::new();
+    BufReader::new(near).read_line(&mut line).unwrap();
+    assert!(line.starts_with(r#"{"QMP": "#));
+
+    // One that listens, by its number, as socket activation hands it over.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let inherited = inherited(listener.as_raw_fd()).unwrap();
+    server.serve_descriptor(inherited).unwrap();
+    Client::connect(&path);
+
+    let (reader, _writer) = std::io::pipe().unwrap();
+    assert!(server.serve_descriptor(reader.into()).is_err());
+}
+
+#[test]
+fn abstract_names_and_leftover_sockets() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    let name = format!("qapi-runtime-test-{}", std::process::id()).into_bytes();
+    let address = ListenAddress::Abstract(name.clone());
+    runtime.block_on(server.listen(&address)).unwrap();
+    let options = ConnectOptions::new(Address::Abstract(name));
+    let client = qapi_runtime::client::blocking::Client::connect(options).unwrap();
+    assert!(client.greeting().is_some());
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    Client::connect(&path);
+    // What is no socket stays.
+    let file = folder.path().join("file");
+    std::fs::write(&file, "precious").unwrap();
+    let refused = runtime.block_on(server.listen(&ListenAddress::unix(&file)));
+    assert!(refused.is_err());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
 }

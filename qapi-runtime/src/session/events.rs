@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::dispatch::EventData;
-use crate::json::{Document, Writer};
+use crate::json::{Document, ValueRef, Writer};
 use crate::visit::{Compat, Output, VisitError};
 
 /// One event, ready to be sent to any number of sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventMessage {
     name: Box<str>,
-    /// What distinguishes events of one name that are limited apart from each other.
-    key: Box<str>,
+    /// What distinguishes events of one name that are limited apart from each other; `None` for
+    /// an event that is not limited.
+    key: Option<Box<str>>,
     /// `{"timestamp": ..., "event": ..., "data": ...}` without line end.
     wire: Arc<[u8]>,
 }
@@ -105,18 +106,22 @@ const LIMITED: [(&str, Option<&str>); 9] = [
     ("WATCHDOG", None),
 ];
 
-fn similarity_key(name: &str, data: Option<&[u8]>) -> Box<str> {
+/// What tells an event apart from others of its name; `None` if it is never held back.
+fn similarity_key(name: &str, data: Option<&[u8]>) -> Option<Box<str>> {
     let member = LIMITED
         .iter()
         .find(|(limited, _)| *limited == name)
         .and_then(|(_, member)| *member);
     let (Some(member), Some(data)) = (member, data) else {
-        return "".into();
+        return Some("".into());
     };
-    Document::parse(data)
-        .ok()
-        .and_then(|data| data.root().get(member)?.as_str().map(Into::into))
-        .unwrap_or_else(|| "".into())
+    let data = Document::parse(data).unwrap_or_default();
+    let text = |member| data.root().get(member).and_then(ValueRef::as_str);
+    // The one after which the guest is stopped is the one that matters.
+    if name == "BLOCK_IO_ERROR" && text("action") == Some("stop") {
+        return None;
+    }
+    Some(text(member).unwrap_or("").into())
 }
 
 /// Keeps similar events a period apart, as QEMU does: the first goes out at once, of those that
@@ -155,10 +160,11 @@ impl EventLimiter {
 
     /// Takes an event; gives it back if it is to be sent now.
     pub fn admit(&mut self, event: EventMessage, now: Instant) -> Option<EventMessage> {
-        if !self.names.iter().any(|name| **name == *event.name) {
-            return Some(event);
-        }
-        let key = (event.name.clone(), event.key.clone());
+        let similar = match &event.key {
+            Some(key) if self.names.contains(&event.name) => key.clone(),
+            Some(_) | None => return Some(event),
+        };
+        let key = (event.name.clone(), similar);
         match self.waiting.get_mut(&key) {
             Some(waiting) => {
                 waiting.event = Some(event);
@@ -218,6 +224,19 @@ mod tests {
             event.as_bytes(),
             br#"{"timestamp": {"seconds": 5, "microseconds": 7}, "event": "STOP", "data": {"a": 1}}"#
         );
+    }
+
+    #[test]
+    fn an_error_that_stops_the_guest_is_not_held_back() {
+        let mut limiter = EventLimiter::default();
+        let now = Instant::now();
+        let error = |action| {
+            let data = format!(r#"{{"qom-path": "/x", "action": "{action}"}}"#);
+            event("BLOCK_IO_ERROR", &data)
+        };
+        assert!(limiter.admit(error("report"), now).is_some());
+        assert!(limiter.admit(error("report"), now).is_none());
+        assert!(limiter.admit(error("stop"), now).is_some());
     }
 
     #[test]
