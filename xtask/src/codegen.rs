@@ -35,7 +35,8 @@ pub(crate) fn generate() -> anyhow::Result<()> {
     let workspace = crate::workspace();
     let summary = output::write(&emit(&workspace)?, &workspace.join(FOLDER))?;
     let n_changed = summary.changed.len() + summary.stale.len();
-    println!(
+    // Standard output belongs to the task that called.
+    eprintln!(
         "codegen: {n_changed} files changed, {} unchanged",
         summary.n_unchanged
     );

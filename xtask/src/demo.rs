@@ -100,8 +100,8 @@ fn tell(client: &mut Client, show: &Show) -> Result<()> {
 /// One command that must succeed, with the holders after it.
 fn step(client: &mut Client, show: &Show, command: &str, arguments: Value) -> Result<()> {
     let (request, reply) = client.exchange(command, arguments)?;
-    if reply.get("return").is_none() {
-        bail!("{command} failed: {reply}");
+    if reply.value.get("return").is_none() {
+        bail!("{command} failed: {}", reply.text);
     }
     let threads = client.execute("query-iothreads", json!({}))?;
     show.step(&request, &reply, &threads);
@@ -111,8 +111,8 @@ fn step(client: &mut Client, show: &Show, command: &str, arguments: Value) -> Re
 /// One command that must be refused.
 fn refused(client: &mut Client, show: &Show, command: &str, arguments: Value) -> Result<()> {
     let (request, reply) = client.exchange(command, arguments)?;
-    if reply.get("error").is_none() {
-        bail!("{command} should have been refused: {reply}");
+    if reply.value.get("error").is_none() {
+        bail!("{command} should have been refused: {}", reply.text);
     }
     let threads = client.execute("query-iothreads", json!({}))?;
     show.step(&request, &reply, &threads);
@@ -161,11 +161,17 @@ impl Drop for Server {
     }
 }
 
+/// One line of the connection: as it is on the wire, and what it says.
+struct Message {
+    text: String,
+    value: Value,
+}
+
 /// A QMP client as plain as can be: everything it knows of QMP is on these lines.
 struct Client {
     reader: BufReader<UnixStream>,
-    greeting: Value,
-    events: Vec<Value>,
+    greeting: Message,
+    events: Vec<Message>,
 }
 
 impl Client {
@@ -186,39 +192,27 @@ impl Client {
             }
         };
         stream.set_read_timeout(Some(PATIENCE))?;
-        let reader = BufReader::new(stream);
-        let mut client = Self {
+        let mut reader = BufReader::new(stream);
+        let greeting = read(&mut reader)?;
+        Ok(Self {
             reader,
-            greeting: Value::Null,
+            greeting,
             events: Vec::new(),
-        };
-        client.greeting = client.read()?;
-        Ok(client)
+        })
     }
 
-    fn read(&mut self) -> Result<Value> {
-        let mut line = String::new();
-        let n_bytes = self
-            .reader
-            .read_line(&mut line)
-            .context("no answer from iothreadd")?;
-        if n_bytes == 0 {
-            bail!("iothreadd closed the connection");
-        }
-        serde_json::from_str(&line).with_context(|| format!("iothreadd sent {line:?}"))
-    }
-
-    /// Sends one command; gives the request and its reply. Events on the way are kept.
-    fn exchange(&mut self, command: &str, arguments: Value) -> Result<(Value, Value)> {
+    /// Sends one command; gives the request's text and its reply. Events on the way are kept.
+    fn exchange(&mut self, command: &str, arguments: Value) -> Result<(String, Message)> {
+        let name = json!(command);
         let request = match arguments.as_object() {
-            Some(none) if none.is_empty() => json!({"execute": command}),
-            _ => json!({"execute": command, "arguments": arguments}),
+            Some(none) if none.is_empty() => format!(r#"{{"execute": {name}}}"#),
+            _ => format!(r#"{{"execute": {name}, "arguments": {arguments}}}"#),
         };
         let mut stream = self.reader.get_ref();
         stream.write_all(format!("{request}\n").as_bytes())?;
         loop {
-            let message = self.read()?;
-            if message.get("event").is_some() {
+            let message = read(&mut self.reader)?;
+            if message.value.get("event").is_some() {
                 self.events.push(message);
             } else {
                 return Ok((request, message));
@@ -229,23 +223,39 @@ impl Client {
     /// Sends one command that must succeed; gives what it returns.
     fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let (_, reply) = self.exchange(command, arguments)?;
-        match reply.get("return") {
+        match reply.value.get("return") {
             Some(value) => Ok(value.clone()),
-            None => bail!("{command} failed: {reply}"),
+            None => bail!("{command} failed: {}", reply.text),
         }
     }
 
     /// Waits for an event about the device `id`.
     fn wait_for(&mut self, event: &str, id: &str) -> Result<()> {
-        let is_it = |message: &Value| message["event"] == event && message["data"]["device"] == id;
+        let is_it = |message: &Message| {
+            let value = &message.value;
+            value["event"] == event && value["data"]["device"] == id
+        };
         while !self.events.iter().any(is_it) {
-            let message = self.read()?;
+            let message = read(&mut self.reader)?;
             self.events.push(message);
         }
         Ok(())
     }
 
-    fn take_events(&mut self) -> Vec<Value> {
+    fn take_events(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.events)
     }
+}
+
+fn read(reader: &mut BufReader<UnixStream>) -> Result<Message> {
+    let mut line = String::new();
+    let n_bytes = reader
+        .read_line(&mut line)
+        .context("no answer from iothreadd")?;
+    if n_bytes == 0 {
+        bail!("iothreadd closed the connection");
+    }
+    let text = line.trim_end().to_owned();
+    let value = serde_json::from_str(&text).with_context(|| format!("iothreadd sent {text:?}"))?;
+    Ok(Message { text, value })
 }

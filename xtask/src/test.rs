@@ -67,7 +67,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
 
     println!("== formatting");
-    step("formatting", succeed(cargo().args(["fmt", "--all", "--check"])));
+    step(
+        "formatting",
+        succeed(cargo().args(["fmt", "--all", "--check"])),
+    );
 
     println!("== generated code");
     step("generated code", codegen::check());

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::Message;
+
 /// Prints the steps, for people or for machines.
 pub(super) struct Show {
     is_json: bool,
@@ -17,11 +19,11 @@ impl Show {
         eprintln!("{text}");
     }
 
-    pub(super) fn greeting(&self, greeting: &Value) {
+    pub(super) fn greeting(&self, greeting: &Message) {
         if self.is_json {
-            println!("{}", json!({ "greeting": greeting }));
+            println!("{}", greeting.text);
         } else {
-            println!("\niothreadd greets: {greeting}");
+            println!("\niothreadd greets: {}", greeting.text);
         }
     }
 
@@ -33,28 +35,28 @@ impl Show {
         }
     }
 
-    pub(super) fn events(&self, events: &[Value]) {
+    pub(super) fn events(&self, events: &[Message]) {
         for event in events {
             if self.is_json {
-                println!("{event}");
+                println!("{}", event.text);
             } else {
-                println!("<- {event}");
+                println!("<- {}", event.text);
             }
         }
     }
 
     /// A request, its reply, and who holds which thread after it.
-    pub(super) fn step(&self, request: &Value, reply: &Value, threads: &Value) {
+    pub(super) fn step(&self, request: &str, reply: &Message, threads: &Value) {
         if self.is_json {
-            let step = json!({ "request": request, "reply": reply, "iothreads": threads });
-            println!("{step}");
+            let reply = &reply.text;
+            println!(r#"{{"request": {request}, "reply": {reply}, "iothreads": {threads}}}"#);
             return;
         }
         println!("\n-> {request}");
-        match reply["return"].as_str() {
+        match reply.value["return"].as_str() {
             // Text from the human monitor reads best as it is.
             Some(text) => print_indented("<- ", text),
-            None => println!("<- {reply}"),
+            None => println!("<- {}", reply.text),
         }
         for thread in threads.as_array().into_iter().flatten() {
             let holders = thread["holders"].as_array().map_or(&[][..], Vec::as_slice);
