@@ -88,7 +88,8 @@ impl ModuleWriter<'_, '_> {
         let mut result = format!("{}<{returns}, {error}>", self.std("Result"));
         if command.is_coroutine() {
             result = format!(
-                "impl std::future::Future<Output = {result}> + {}",
+                "impl {}<Output = {result}> + {}",
+                self.future(),
                 self.std("Send")
             );
         }

@@ -47,9 +47,20 @@ impl Place {
 pub(super) const LINK_START: char = '\u{1}';
 pub(super) const LINK_END: char = '\u{2}';
 
-/// Imports that stand together: whether they are of our own modules, when they are there, paths and
-/// names.
-type ImportGroup = (bool, Gate, Vec<(String, &'static str)>);
+/// Where an imported name comes from. Each has a block of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    Std,
+    Runtime,
+    /// Another generated module.
+    Own,
+}
+
+/// Origin, path below it and name.
+type Import = (Origin, &'static str, &'static str);
+
+/// Imports that stand together: whence, when they are there, paths and names.
+type ImportGroup = (Origin, Gate, Vec<(&'static str, &'static str)>);
 
 /// Builds one module.
 pub(super) struct ModuleWriter<'p, 'a> {
@@ -58,8 +69,8 @@ pub(super) struct ModuleWriter<'p, 'a> {
     pub(super) out: String,
     /// The condition of the item that is being printed.
     pub(super) gate: Gate,
-    /// By whether it is a list of the crate's root, which rustfmt sorts last, path and name.
-    imports: BTreeMap<(bool, String, &'static str), Vec<Gate>>,
+    /// What is imported, and when.
+    imports: BTreeMap<Import, Vec<Gate>>,
     /// The conditions of all items.
     item_gates: Vec<Gate>,
     /// When something deprecated is named.
@@ -148,16 +159,20 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         self.out.push('\n');
     }
 
-    fn import(&mut self, path: String, name: &'static str, gate: &Gate) {
+    fn import(&mut self, import: Import, gate: &Gate) {
+        if let Some(gates) = self.imports.get(&import)
+            && gates.iter().any(Gate::is_always)
+        {
+            return;
+        }
         let gate = self.gate.and(gate);
-        let is_root = path == self.plan.options.runtime;
-        let gates = self.imports.entry((is_root, path, name)).or_default();
-        if !gates.contains(&gate) && !gates.iter().any(Gate::is_always) {
+        let gates = self.imports.entry(import).or_default();
+        if !gates.contains(&gate) {
             gates.push(gate);
         }
     }
 
-    /// A name of the runtime, imported or, where the schema has the same name, with its path.
+    /// A name of the runtime: imported, under another name where the schema has the same.
     pub(super) fn runtime(&mut self, path: &'static str, name: &'static str) -> Cow<'static, str> {
         self.runtime_under(path, name, &Gate::ALWAYS)
     }
@@ -168,13 +183,30 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         name: &'static str,
         gate: &Gate,
     ) -> Cow<'static, str> {
-        let separator = if path.is_empty() { "" } else { "::" };
-        let path = format!("{}{separator}{path}", self.plan.options.runtime);
+        self.import((Origin::Runtime, path, name), gate);
         if self.plan.taken.contains(name) {
-            return Cow::Owned(format!("{path}::{name}"));
+            Cow::Owned(self.alias(name))
+        } else {
+            Cow::Borrowed(name)
         }
-        self.import(path, name, gate);
-        Cow::Borrowed(name)
+    }
+
+    /// What a name of the runtime is called where the schema has the same.
+    fn alias(&self, name: &str) -> String {
+        let mut alias = format!("Runtime{name}");
+        while self.plan.taken.contains(&alias) {
+            alias.insert_str(0, "Runtime");
+        }
+        alias
+    }
+
+    /// `Future`, which is in the prelude of some editions only.
+    pub(super) fn future(&mut self) -> &'static str {
+        if self.plan.taken.contains("Future") {
+            return "std::future::Future";
+        }
+        self.import((Origin::Std, "std::future", "Future"), &Gate::ALWAYS);
+        "Future"
     }
 
     pub(super) fn visit(&mut self, name: &'static str) -> Cow<'static, str> {
@@ -243,7 +275,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         if self.is_shadowed(&plan.name) {
             return format!("{}::{}", self.place.types(), plan.name);
         }
-        self.import(self.place.types().to_owned(), "*", gate);
+        self.import((Origin::Own, self.place.types(), "*"), gate);
         plan.name.clone()
     }
 
@@ -261,7 +293,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
 
     /// Imports the module `name` of the parent.
     pub(super) fn parent_module(&mut self, name: &'static str) -> &'static str {
-        self.import("super".to_owned(), name, &Gate::ALWAYS);
+        self.import((Origin::Own, "super", name), &Gate::ALWAYS);
         name
     }
 
@@ -269,46 +301,66 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
     pub(super) fn finish(self, header: &str) -> String {
         let mut file = String::with_capacity(self.out.len() + 1024);
         file.push_str(header);
+        let has_types = self.push_imports(&mut file);
+        push_links(&mut file, &self.out, has_types);
+        file
+    }
+}
+
+impl ModuleWriter<'_, '_> {
+    /// Prints the imports; returns whether the names of all types are among them.
+    fn push_imports(&self, file: &mut String) -> bool {
         // Imports with the same condition stand together.
         let mut groups: Vec<ImportGroup> = Vec::new();
-        for ((_, path, name), gates) in self.imports {
-            let gate = Gate::any(&gates);
-            let is_own = path.starts_with("super");
+        for ((origin, path, name), gates) in &self.imports {
+            let gate = Gate::any(gates);
             match groups
                 .iter_mut()
-                .find(|group| group.0 == is_own && group.1 == gate)
+                .find(|group| group.0 == *origin && group.1 == gate)
             {
                 Some(group) => group.2.push((path, name)),
-                None => groups.push((is_own, gate, vec![(path, name)])),
+                None => groups.push((*origin, gate, vec![(path, name)])),
             }
         }
         let has_types = groups
             .iter()
             .any(|(_, gate, names)| gate.is_always() && names.iter().any(|(_, name)| *name == "*"));
-        groups.sort_by_key(|(is_own, gate, _)| (*is_own, !gate.is_always()));
-        for (_, gate, names) in groups {
+        groups.sort_by_key(|(origin, gate, _)| (*origin, !gate.is_always()));
+        for (origin, gate, names) in groups {
             file.push('\n');
-            let mut lists: Vec<(String, Vec<String>)> = Vec::new();
+            let mut lists: Vec<(&str, Vec<String>)> = Vec::new();
             for (path, name) in names {
+                let is_renamed = origin == Origin::Runtime && self.plan.taken.contains(name);
+                let name = if is_renamed {
+                    format!("{name} as {}", self.alias(name))
+                } else {
+                    name.to_owned()
+                };
                 match lists.last_mut().filter(|list| list.0 == path) {
-                    Some(list) => list.1.push(name.to_owned()),
-                    None => lists.push((path, vec![name.to_owned()])),
+                    Some(list) => list.1.push(name),
+                    None => lists.push((path, vec![name])),
                 }
             }
             // rustfmt sorts a list behind the paths below its own.
-            lists.sort_by_key(|(path, names)| path == "super" && names.len() > 1);
+            let is_root = |path: &str| path.is_empty() || path == "super";
+            lists
+                .sort_by_key(|(path, names)| path.is_empty() || (is_root(path) && names.len() > 1));
             let n_lists = lists.len();
             for (path, names) in lists {
-                if path == self.plan.options.runtime && names.len() == 1 && n_lists > 1 {
+                if path.is_empty() && names.len() == 1 && n_lists > 1 {
                     // The editions of rustfmt sort a single name here in different ways.
                     file.push('\n');
                 }
-                self.plan.options.mapping.attribute(&mut file, 0, &gate);
-                layout::use_list(&mut file, "use ", &path, &names);
+                let path = match (origin, path) {
+                    (Origin::Std | Origin::Own, path) => path.to_owned(),
+                    (Origin::Runtime, "") => self.plan.options.runtime.clone(),
+                    (Origin::Runtime, path) => format!("{}::{path}", self.plan.options.runtime),
+                };
+                self.plan.options.mapping.attribute(file, 0, &gate);
+                layout::use_list(file, "use ", &path, &names);
             }
         }
-        push_links(&mut file, &self.out, has_types);
-        file
+        has_types
     }
 }
 
