@@ -92,11 +92,20 @@ async fn open(address: &Address) -> io::Result<Transport> {
     })
 }
 
-async fn open_by(address: &Address, deadline: Instant) -> io::Result<Transport> {
+/// Tries until the server is there, or has room for one more.
+async fn open_by(options: &ConnectOptions, wait: Duration) -> io::Result<Transport> {
+    let start = Instant::now();
     loop {
-        match open(address).await {
+        match open(&options.address).await {
             Ok(transport) => return Ok(transport),
-            Err(error) if Instant::now() >= deadline => return Err(error),
+            // The queue of those who wait to be accepted is full.
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock
+                    && start.elapsed() < options.handshake =>
+            {
+                tokio::time::sleep(CONNECT_PAUSE).await;
+            }
+            Err(error) if start.elapsed() >= wait => return Err(error),
             Err(_) => tokio::time::sleep(CONNECT_PAUSE).await,
         }
     }
@@ -108,7 +117,7 @@ async fn establish(
     hub: &mut Hub,
     wait: Duration,
 ) -> Result<(Reader, Writer), ClientError> {
-    let transport = open_by(&options.address, Instant::now() + wait).await?;
+    let transport = open_by(options, wait).await?;
     let (mut reader, mut writer) = transport.split();
     let handshake = async {
         let mut buffer = vec![0; READ_SIZE];

@@ -450,7 +450,7 @@ impl Inner {
     }
 
     /// Makes the connection again; the stream to read from, or nothing if that is the end.
-    fn reconnect(&self) -> Option<Stream> {
+    fn reconnect(self: &Arc<Self>) -> Option<Stream> {
         let trying = self.options.reconnect;
         {
             let mut state = lock(&self.state);
@@ -468,9 +468,12 @@ impl Inner {
         lock(&self.writer).take();
         let deadline = Instant::now() + trying.unwrap_or_default();
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            // Only the caller is left.
+            if Arc::strong_count(self) == 1 {
+                return None;
+            }
             let mut hub = Hub::new(&self.options);
-            let stream = establish(&self.options, &mut hub, left)
+            let stream = establish(&self.options, &mut hub, Duration::ZERO)
                 .and_then(|stream| Ok((stream.try_clone()?, stream.try_clone()?, stream)));
             let mut writer = lock(&self.writer);
             let mut state = lock(&self.state);

@@ -15,8 +15,8 @@ use crate::transport::Transport;
 /// How long a listener waits after it could not accept.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 128;
+/// Connections that wait to be accepted; the kernel has a limit of its own.
+const BACKLOG: i32 = 1024;
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,8 @@ impl Listener {
             Self::Tcp(listener) => {
                 let stream = listener.accept().await?.0;
                 stream.set_nodelay(true)?;
+                // A peer that vanishes without a word is noticed in the end.
+                sockopt::set_socket_keepalive(&stream, true)?;
                 Ok(Transport::Tcp(stream))
             }
         }

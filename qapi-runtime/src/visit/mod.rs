@@ -4,6 +4,40 @@
 //! the wire form. Other formats go through serde, see [`impl_serde!`](crate::impl_serde).
 //!
 //! [`Document`]: crate::json::Document
+//!
+//! A struct, as the generator writes it:
+//!
+//! ```
+//! use qapi_runtime::json::Document;
+//! use qapi_runtime::visit::{Input, Members, Mode, ObjectInput, ObjectOutput, Visit, VisitError};
+//!
+//! struct Image {
+//!     filename: String,
+//!     size: Option<u64>,
+//! }
+//!
+//! impl Members for Image {
+//!     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+//!         Ok(Self {
+//!             filename: object.required("filename")?,
+//!             size: object.optional("size")?,
+//!         })
+//!     }
+//!
+//!     fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+//!         object.required("filename", &self.filename)?;
+//!         object.optional("size", &self.size)
+//!     }
+//! }
+//!
+//! let document = Document::parse(b"{'size': 'large', 'filename': 'a.img'}")?;
+//! let error = Image::read(&mut Input::new(&document, Mode::Strict)).err();
+//! assert_eq!(
+//!     error.map(|error| error.to_string()).as_deref(),
+//!     Some("Parameter 'size' expects uint64"),
+//! );
+//! # Ok::<(), qapi_runtime::json::ParseError>(())
+//! ```
 
 mod builtin;
 mod enumeration;
