@@ -1,6 +1,7 @@
 //! Tasks of the workspace, run as `cargo xtask TASK`.
 
 mod codegen;
+mod conformance;
 mod demo;
 mod process;
 mod test;
@@ -26,6 +27,8 @@ enum Task {
     Test(test::Args),
     /// Write the Rust code generated from schema/ to iothread/src/qapi/.
     Codegen(codegen::Args),
+    /// Play recordings of the reference against iothreadd.
+    Conformance(conformance::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Codegen(args) => codegen::run(&args),
+        Task::Conformance(args) => conformance::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
