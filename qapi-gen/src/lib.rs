@@ -12,6 +12,7 @@ mod builder;
 pub mod check;
 pub mod diagnostic;
 pub mod ir;
+mod lint;
 pub mod loader;
 pub mod output;
 pub mod source;

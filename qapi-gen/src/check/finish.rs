@@ -10,7 +10,7 @@ use super::resolve::Resolved;
 use crate::ir::{
     Alternate, Branch, Command, CommandId, Condition, Doc, DocId, DocSection, DocSectionKind,
     Entity, Enum, EnumValue, Event, EventId, Feature, Header, Member, Module, ModuleId, Object,
-    Schema, Type, TypeId, TypeKind, Variants,
+    Pragmas, Schema, Type, TypeId, TypeKind, Variants,
 };
 use crate::source::{FileId, SourceMap};
 use crate::syntax::ast::{self, SectionKind};
@@ -20,6 +20,7 @@ pub(super) fn finish(
     graph: Graph,
     resolved: Resolved,
     sources: Arc<SourceMap>,
+    pragmas: Pragmas,
     root: Option<FileId>,
 ) -> Option<Schema> {
     let root_name = sources.file(root?).name();
@@ -28,7 +29,7 @@ pub(super) fn finish(
         .unwrap_or(Path::new(""))
         .to_owned();
     let finisher = Finisher::new(&graph, resolved, &sources, root_folder);
-    finisher.finish(&sources)
+    finisher.finish(&sources, pragmas)
 }
 
 struct Finisher<'a> {
@@ -87,7 +88,7 @@ impl<'a> Finisher<'a> {
         }
     }
 
-    fn finish(mut self, sources: &Arc<SourceMap>) -> Option<Schema> {
+    fn finish(mut self, sources: &Arc<SourceMap>, pragmas: Pragmas) -> Option<Schema> {
         self.module_id(Module::BUILTIN.to_owned());
         if let Some(root) = self.sources.files().next() {
             self.module_of_path(root.name());
@@ -154,6 +155,7 @@ impl<'a> Finisher<'a> {
             commands,
             events,
             docs: self.docs,
+            pragmas,
             entities,
             names,
             empty,

@@ -11,7 +11,8 @@ mod resolve;
 use std::sync::Arc;
 
 use crate::diagnostic::{LintLevels, Report};
-use crate::ir::Schema;
+use crate::ir::{Pragmas, Schema};
+use crate::lint;
 use crate::loader::Loader;
 use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::Item;
@@ -39,13 +40,20 @@ pub fn load(path: &str, loader: &dyn Loader, levels: LintLevels) -> Checked {
         graph,
         resolved,
         sources,
-        report,
+        mut report,
+        pragmas,
         root,
     } = analyse(path, loader, levels);
     let sources = Arc::new(sources);
-    let schema = (!report.has_errors())
-        .then(|| finish::finish(graph, resolved, Arc::clone(&sources), root))
+    let mut schema = (!report.has_errors())
+        .then(|| finish::finish(graph, resolved, Arc::clone(&sources), pragmas, root))
         .flatten();
+    if let Some(checked) = &schema {
+        lint::check(checked, &mut report);
+    }
+    if report.has_errors() {
+        schema = None;
+    }
     Checked {
         sources,
         schema,
@@ -55,9 +63,14 @@ pub fn load(path: &str, loader: &dyn Loader, levels: LintLevels) -> Checked {
 
 /// As [`load`], for the diagnostics alone.
 #[must_use]
-pub fn diagnose(path: &str, loader: &dyn Loader, levels: LintLevels) -> (SourceMap, Report) {
+pub fn diagnose(path: &str, loader: &dyn Loader, levels: LintLevels) -> (Arc<SourceMap>, Report) {
+    // Lints look at a schema.
+    if lint::is_enabled(&levels) {
+        let checked = load(path, loader, levels);
+        return (checked.sources, checked.report);
+    }
     let analysis = analyse(path, loader, levels);
-    let diagnosed = (analysis.sources, analysis.report);
+    let diagnosed = (Arc::new(analysis.sources), analysis.report);
     // Whoever asks this is about to print and end: taking a large schema apart is for nothing.
     std::mem::forget((analysis.graph, analysis.resolved));
     diagnosed
@@ -69,6 +82,7 @@ struct Analysis {
     resolved: resolve::Resolved,
     sources: SourceMap,
     report: Report,
+    pragmas: Pragmas,
     root: Option<FileId>,
 }
 
@@ -120,6 +134,7 @@ fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
         resolved,
         sources,
         report,
+        pragmas: ast.pragmas,
         root: ast.root,
     }
 }

@@ -2,7 +2,7 @@
 
 /// The stem of a valid name: what follows a downstream prefix `__RFQDN_` and a prefix `x-`.
 /// `None` when the name is invalid.
-pub(super) fn stem(name: &str) -> Option<&str> {
+pub(crate) fn stem(name: &str) -> Option<&str> {
     if is_reserved_for_generator(name) {
         return None;
     }

@@ -2,6 +2,13 @@
 
 use super::Level;
 
+/// The explanation of a code: a page of the folder `explain`.
+macro_rules! page {
+    ($code:literal) => {
+        include_str!(concat!("explain/", $code, ".md"))
+    };
+}
+
 macro_rules! codes {
     ($($(#[$attr:meta])* $variant:ident = $code:literal,)*) => {
         /// The rule that a diagnostic is about; `qapi-gen explain CODE` tells more.
@@ -27,6 +34,15 @@ macro_rules! codes {
                 match self {
                     $(Self::$variant => $code,)*
                     Self::Lint(lint) => lint.as_str(),
+                }
+            }
+
+            /// What the rule is and why, with an example, as Markdown.
+            #[must_use]
+            pub fn explanation(self) -> &'static str {
+                match self {
+                    $(Self::$variant => page!($code),)*
+                    Self::Lint(lint) => lint.explanation(),
                 }
             }
         }
@@ -237,6 +253,14 @@ macro_rules! lints {
                 }
             }
 
+            /// What the rule is and why, with an example, as Markdown.
+            #[must_use]
+            pub fn explanation(self) -> &'static str {
+                match self {
+                    $(Self::$variant => page!($name),)*
+                }
+            }
+
             /// The level where the user sets none.
             #[must_use]
             pub fn default_level(self) -> Level {
@@ -263,6 +287,12 @@ lints! {
     UnstableWithoutFeature = "unstable-without-feature", Allow;
     /// A name on a pragma's list of exceptions that needs none.
     UnusedException = "unused-exception", Allow;
+    /// A definition without a documentation comment.
+    MissingDocumentation = "missing-documentation", Allow;
+    /// A `TODO:` section.
+    OpenTodo = "open-todo", Allow;
+    /// A condition that the definition around it has already.
+    RedundantCondition = "redundant-condition", Allow;
 }
 
 impl std::str::FromStr for Lint {
@@ -276,6 +306,24 @@ impl std::str::FromStr for Lint {
             .ok_or_else(|| UnknownLint(name.to_owned()))
     }
 }
+
+impl std::str::FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let codes = Self::ALL.iter().copied();
+        let lints = Lint::ALL.iter().copied().map(Self::Lint);
+        codes
+            .chain(lints)
+            .find(|code| code.as_str().eq_ignore_ascii_case(name))
+            .ok_or_else(|| UnknownCode(name.to_owned()))
+    }
+}
+
+/// There is no code and no lint of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown code '{0}'")]
+pub struct UnknownCode(pub String);
 
 /// There is no lint of this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ mod human;
 mod json;
 mod short;
 
-pub use code::{Code, Lint, UnknownLint};
+pub use code::{Code, Lint, UnknownCode, UnknownLint};
 #[cfg(feature = "cli")]
 pub use human::render_human;
 pub use json::render_json;
@@ -231,6 +231,11 @@ impl Report {
                 ..diagnostic
             });
         }
+    }
+
+    /// Whether the diagnostics of `lint` are wanted.
+    pub(crate) fn wants(&self, lint: Lint) -> bool {
+        self.levels.level(lint) > Level::Allow
     }
 
     /// Whether the schema must be refused.

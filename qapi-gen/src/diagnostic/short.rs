@@ -70,7 +70,8 @@ fn write_place(
         let _ = writeln!(out, "In file included from {name}:{line}:");
     }
     let name = file.name();
-    if let Some(definition) = definition {
+    // The reference takes a definition with an empty name for none.
+    if let Some(definition) = definition.filter(|definition| !definition.name.is_empty()) {
         let _ = writeln!(out, "{name}: In {} '{}':", definition.kind, definition.name);
     }
     let _ = write!(out, "{name}:{}", sources.position(at).line);

@@ -7,11 +7,13 @@
 mod command;
 mod condition;
 mod doc;
+mod pragma;
 mod types;
 
 pub use command::{Command, Event};
 pub use condition::{Condition, Configuration};
 pub use doc::{Doc, DocSection, DocSectionKind};
+pub use pragma::{Exception, ExceptionKind, Pragmas};
 pub use types::{
     Alternate, Branch, Builtin, Enum, EnumValue, Member, Object, ObjectKind, Type, TypeKind,
     Variants,
@@ -250,6 +252,7 @@ pub struct Schema {
     pub(crate) commands: Vec<Command>,
     pub(crate) events: Vec<Event>,
     pub(crate) docs: Vec<Doc>,
+    pub(crate) pragmas: Pragmas,
     pub(crate) entities: Vec<Entity>,
     pub(crate) names: HashMap<String, Entity>,
     pub(crate) empty: TypeId,
@@ -297,6 +300,12 @@ impl Schema {
     #[must_use]
     pub fn docs(&self) -> &[Doc] {
         &self.docs
+    }
+
+    /// The pragmas of all files together.
+    #[must_use]
+    pub fn pragmas(&self) -> &Pragmas {
+        &self.pragmas
     }
 
     /// Every entity, in order of definition.

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::ir::Pragmas;
 use crate::source::{FileId, SourceMap, Span};
 
 /// A value of the schema language's JSON dialect.
@@ -163,14 +164,4 @@ pub(crate) struct Ast {
     pub(crate) is_incomplete: bool,
     /// The file that the user named.
     pub(crate) root: Option<FileId>,
-}
-
-/// The pragmas of a schema; the scope of a pragma is the whole schema.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Pragmas {
-    pub(crate) doc_required: bool,
-    pub(crate) command_name_exceptions: Vec<String>,
-    pub(crate) command_returns_exceptions: Vec<String>,
-    pub(crate) documentation_exceptions: Vec<String>,
-    pub(crate) member_name_exceptions: Vec<String>,
 }

@@ -1,8 +1,9 @@
 //! Directives (QAPI: sections 'Include directives' and 'Pragma directives').
 
-use super::ast::{Node, Object, Pragmas, Text};
+use super::ast::{Node, Object, Text};
 use super::error::SyntaxError;
 use super::parser::Parser;
+use crate::ir::{Exception, ExceptionKind, Pragmas};
 use crate::source::SourceMap;
 
 /// The path of an `include` directive as it is written; `None` when the directive is no good.
@@ -57,28 +58,35 @@ fn set_pragma(
     pragmas: &mut Pragmas,
 ) -> Result<(), SyntaxError> {
     let name = key.value(sources);
-    let list = match &*name {
-        "doc-required" => {
-            let Node::Bool { value, .. } = value else {
-                return Err(SyntaxError::PragmaNotBool("doc-required"));
-            };
-            pragmas.doc_required = *value;
-            return Ok(());
-        }
-        "command-name-exceptions" => &mut pragmas.command_name_exceptions,
-        "command-returns-exceptions" => &mut pragmas.command_returns_exceptions,
-        "documentation-exceptions" => &mut pragmas.documentation_exceptions,
-        "member-name-exceptions" => &mut pragmas.member_name_exceptions,
-        _ => return Err(SyntaxError::PragmaUnknown(name.into_owned())),
+    if name == "doc-required" {
+        let Node::Bool { value, .. } = value else {
+            return Err(SyntaxError::PragmaNotBool("doc-required"));
+        };
+        pragmas.doc_required = *value;
+        return Ok(());
+    }
+    let kinds = ExceptionKind::ALL.into_iter();
+    let mut kinds = kinds.filter(|kind| kind.as_str() == name);
+    let Some(kind) = kinds.next() else {
+        return Err(SyntaxError::PragmaUnknown(name.into_owned()));
     };
     let not_strings = || SyntaxError::PragmaNotStrings(name.to_string());
     let Node::Array(array) = value else {
         return Err(not_strings());
     };
-    let strings = array.values.iter().map(|value| value.as_text());
-    *list = strings
-        .map(|text| text.map(|text| text.value(sources).into_owned()))
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(not_strings)?;
+    let exception = |value: &Node| {
+        value.as_text().map(|text| Exception {
+            kind,
+            name: text.value(sources).into_owned(),
+            span: text.span,
+        })
+    };
+    let exceptions = array.values.iter().map(exception);
+    let exceptions: Vec<_> = exceptions.collect::<Option<_>>().ok_or_else(not_strings)?;
+    // A pragma that is set again loses its old value.
+    pragmas
+        .exceptions
+        .retain(|exception| exception.kind != kind);
+    pragmas.exceptions.extend(exceptions);
     Ok(())
 }

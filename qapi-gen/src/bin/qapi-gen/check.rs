@@ -21,7 +21,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let mut is_good = true;
     for path in &args.schemas {
-        let (sources, report) = diagnose(path, &args.lints);
+        let (sources, report) = diagnose(path, &args.lints)?;
         print_report(&report, &sources, args.message_format)?;
         is_good &= !report.has_errors();
     }

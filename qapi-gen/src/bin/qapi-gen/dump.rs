@@ -18,7 +18,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
-    let checked = read(&args.schema, &args.lints);
+    let checked = read(&args.schema, &args.lints)?;
     match &checked.schema {
         Some(schema) => print(dump(schema).as_bytes()),
         None => {

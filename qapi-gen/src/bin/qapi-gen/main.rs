@@ -3,7 +3,9 @@
 //! Exit codes: 0 fine, 1 diagnostics or a file that cannot be read or written, 2 usage.
 
 mod check;
+mod config;
 mod dump;
+mod explain;
 mod generate;
 mod introspect;
 mod schema;
@@ -33,6 +35,8 @@ enum Command {
     Introspect(introspect::Args),
     /// Check QMP commands, one JSON object a line, and print what a server must answer.
     Validate(validate::Args),
+    /// Explain the rule behind the code of a diagnostic.
+    Explain(explain::Args),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => generate::run(&args),
         Command::Introspect(args) => introspect::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "qapi-gen", &mut script);

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use qapi_gen::backend::introspect::OpenCondition;
@@ -13,6 +14,8 @@ use qapi_gen::diagnostic::{
 use qapi_gen::ir::Configuration;
 use qapi_gen::loader::FileLoader;
 use qapi_gen::source::SourceMap;
+
+use super::config;
 
 /// Levels of lints.
 #[derive(Args)]
@@ -89,13 +92,15 @@ pub(crate) enum MessageFormat {
 }
 
 /// The mistakes in the schema at `path`.
-pub(crate) fn diagnose(path: &str, lints: &LintArgs) -> (SourceMap, Report) {
-    check::diagnose(path, &FileLoader, lints.levels(LintLevels::default()))
+pub(crate) fn diagnose(path: &str, lints: &LintArgs) -> io::Result<(Arc<SourceMap>, Report)> {
+    let levels = lints.levels(config::levels_beside(path)?);
+    Ok(check::diagnose(path, &FileLoader, levels))
 }
 
 /// Reads and checks the schema at `path`.
-pub(crate) fn read(path: &str, lints: &LintArgs) -> Checked {
-    load(path, &FileLoader, lints.levels(LintLevels::default()))
+pub(crate) fn read(path: &str, lints: &LintArgs) -> io::Result<Checked> {
+    let levels = lints.levels(config::levels_beside(path)?);
+    Ok(load(path, &FileLoader, levels))
 }
 
 /// Reads the schema at `path` to make something of it. Rules of style are for `check`: here they

@@ -9,9 +9,9 @@ mod name;
 use super::draft::{Draft, Named};
 use super::error::{ExprError, Source};
 use crate::diagnostic::{Definition, Diagnostic, Report};
-use crate::ir::DefinitionKind;
+use crate::ir::{DefinitionKind, Pragmas};
 use crate::source::{SourceMap, Span};
-use crate::syntax::ast::{self, Node, Object, Pragmas, SectionKind};
+use crate::syntax::ast::{self, Node, Object, SectionKind};
 
 /// Checks the form of `definition`.
 ///
@@ -153,7 +153,7 @@ impl Checker<'_> {
         doc: Option<&ast::Doc>,
     ) {
         let Some(doc) = doc else {
-            if self.pragmas.doc_required {
+            if self.pragmas.requires_docs() {
                 self.error(&ExprError::DocMissing, name.span);
             }
             return;

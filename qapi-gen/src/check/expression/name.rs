@@ -4,7 +4,7 @@ use super::Checker;
 use crate::check::draft::Named;
 use crate::check::error::{ExprError, Source};
 use crate::check::names;
-use crate::ir::DefinitionKind;
+use crate::ir::{DefinitionKind, ExceptionKind};
 use crate::source::Span;
 
 impl Checker<'_> {
@@ -21,8 +21,8 @@ impl Checker<'_> {
                 }
             }
             DefinitionKind::Command => {
-                let exceptions = &self.pragmas.command_name_exceptions;
-                let permits_underscore = exceptions.contains(&name.name);
+                let kind = ExceptionKind::CommandName;
+                let permits_underscore = self.pragmas.excepts(kind, &name.name);
                 self.check_lower(&name.name, name.span, source, false, permits_underscore);
             }
             DefinitionKind::Enum
@@ -76,9 +76,6 @@ impl Checker<'_> {
     }
 
     pub(super) fn is_permissive(&self, name: &str) -> bool {
-        self.pragmas
-            .member_name_exceptions
-            .iter()
-            .any(|exception| exception == name)
+        self.pragmas.excepts(ExceptionKind::MemberName, name)
     }
 }

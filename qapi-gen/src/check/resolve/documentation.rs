@@ -7,7 +7,7 @@ use crate::check::draft::DraftFeature;
 use crate::check::error::SchemaError;
 use crate::check::graph::{DocSlot, Node, NodeId, NodeKind};
 use crate::check::nearest;
-use crate::ir::ObjectKind;
+use crate::ir::{ExceptionKind, ObjectKind};
 use crate::source::Span;
 use crate::syntax::ast::{Doc, SectionKind};
 
@@ -33,7 +33,9 @@ impl<'a> Resolver<'a> {
             self.connect_feature(id, node, doc, feature);
         }
         for (name, span, role, features) in self.documented(id) {
-            let is_excepted = self.pragmas.documentation_exceptions.contains(&node.name);
+            let is_excepted = self
+                .pragmas
+                .excepts(ExceptionKind::Documentation, &node.name);
             if !is_excepted && !self.has_section(doc, name, false) {
                 let error = SchemaError::DocMemberMissing(format!("{role} '{name}'"));
                 self.report_missing(id, node, doc, &error, name, span);

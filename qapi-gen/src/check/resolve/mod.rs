@@ -13,8 +13,8 @@ use super::graph::{Graph, Node, NodeId, NodeKind};
 use super::names::collision_key;
 use super::nearest;
 use crate::diagnostic::{Diagnostic, Related, Report};
+use crate::ir::{ExceptionKind, Pragmas};
 use crate::source::{SourceMap, Span};
-use crate::syntax::ast::Pragmas;
 
 /// Names whose absence is the fault of another mistake.
 pub(super) struct Excused {
@@ -289,7 +289,7 @@ impl<'a> Resolver<'a> {
             return;
         };
         self.resolved.returns[id] = Some(type_id);
-        if self.pragmas.command_returns_exceptions.contains(&node.name) {
+        if self.pragmas.excepts(ExceptionKind::CommandReturns, &node.name) {
             return;
         }
         let ty = self.node(type_id);

@@ -1,0 +1,92 @@
+//! Pragmas (QAPI: section 'Pragma directives').
+
+use crate::source::Span;
+
+/// The pragmas of a schema; their scope is the whole schema.
+#[derive(Debug, Clone, Default)]
+pub struct Pragmas {
+    pub(crate) doc_required: bool,
+    pub(crate) exceptions: Vec<Exception>,
+}
+
+impl Pragmas {
+    /// Whether every definition must be documented.
+    #[must_use]
+    pub fn requires_docs(&self) -> bool {
+        self.doc_required
+    }
+
+    /// Every exception, in source order.
+    #[must_use]
+    pub fn exceptions(&self) -> &[Exception] {
+        &self.exceptions
+    }
+
+    /// Whether there is an exception of this kind for `name`.
+    pub(crate) fn excepts(&self, kind: ExceptionKind, name: &str) -> bool {
+        let mut exceptions = self.exceptions.iter();
+        exceptions.any(|exception| exception.kind == kind && exception.name == name)
+    }
+}
+
+/// A definition for which a rule does not hold.
+#[derive(Debug, Clone)]
+pub struct Exception {
+    pub(crate) kind: ExceptionKind,
+    pub(crate) name: String,
+    pub(crate) span: Span,
+}
+
+impl Exception {
+    /// The rule that does not hold.
+    #[must_use]
+    pub fn kind(&self) -> ExceptionKind {
+        self.kind
+    }
+
+    /// The name of the definition.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the name stands.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.span
+    }
+}
+
+/// The rules that have exceptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExceptionKind {
+    /// A command's name has hyphens.
+    CommandName,
+    /// A command returns an object or an array of objects.
+    CommandReturns,
+    /// Members are documented.
+    Documentation,
+    /// Names of members have small letters and hyphens.
+    MemberName,
+}
+
+impl ExceptionKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [
+        Self::CommandName,
+        Self::CommandReturns,
+        Self::Documentation,
+        Self::MemberName,
+    ];
+
+    /// The pragma that lists the exceptions.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CommandName => "command-name-exceptions",
+            Self::CommandReturns => "command-returns-exceptions",
+            Self::Documentation => "documentation-exceptions",
+            Self::MemberName => "member-name-exceptions",
+        }
+    }
+}
