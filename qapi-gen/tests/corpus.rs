@@ -1,0 +1,263 @@
+//! Our own cases: a file is a test.
+//!
+//! | folder | expected files | what a case shows |
+//! |---|---|---|
+//! | `corpus/good` | `.dump` | a rule that is kept: no diagnostic, and this is how it is understood |
+//! | `corpus/bad` | `.short` | a rule that is broken: exactly one diagnostic |
+//! | `corpus/recovery` | `.short` | several mistakes, each reported once |
+//! | `corpus/render` | `.short`, `.human`, `.jsonl` | one report in every format |
+//!
+//! The pages of `qapi-gen explain` are cases as well: the wrong example fails with the code of the
+//! page alone, and the right one has no diagnostic.
+//!
+//! The first line of a case is a comment that states the rule. Sub-folders hold files that cases
+//! include. `BLESS=1` writes the expected files.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use qapi_gen::backend::dump::dump;
+use qapi_gen::check::{Checked, load};
+use qapi_gen::diagnostic::{
+    Code, Level, Lint, LintLevels, render_human, render_json, render_short,
+};
+use qapi_gen::loader::{Loader, MemoryLoader};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    let mut all_cases = Vec::new();
+    for (folder, check) in [
+        ("good", check_good as Check),
+        ("bad", check_bad),
+        ("recovery", check_recovery),
+        ("render", check_render),
+    ] {
+        let cases = cases(folder);
+        all_cases.extend(cases.iter().cloned());
+        trials.extend(cases.into_iter().map(|case| {
+            let name = case.file_stem().unwrap_or_default().to_string_lossy();
+            Trial::test(format!("{folder}::{name}"), move || {
+                has_rule(&case)?;
+                check(&case)
+            })
+        }));
+    }
+    let lints = Lint::ALL.iter().copied().map(Code::Lint);
+    trials.extend(Code::ALL.iter().copied().chain(lints).map(|code| {
+        Trial::test(format!("explain::{}", code.as_str()), move || {
+            check_explanation(code)
+        })
+    }));
+    trials.push(Trial::test("every_code_has_a_case", move || {
+        check_coverage(&all_cases)
+    }));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+type Check = fn(&Path) -> Result<(), Failed>;
+
+/// The cases in a folder of the corpus, those in its sub-folders left out.
+fn cases(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/corpus")
+        .join(folder);
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .collect();
+    cases.sort();
+    assert!(!cases.is_empty(), "no cases in {}", folder.display());
+    cases
+}
+
+/// Files as seen from inside a folder, so that messages print their bare names.
+struct Folder(PathBuf);
+
+impl Loader for Folder {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(self.0.join(path))
+    }
+}
+
+fn check_schema(case: &Path, levels: LintLevels) -> Checked {
+    let folder = case.parent().unwrap_or(Path::new("")).to_owned();
+    let name = case.file_name().unwrap_or_default().to_string_lossy();
+    load(&name, &Folder(folder), levels)
+}
+
+/// The first line says which rule the case is about.
+fn has_rule(case: &Path) -> Result<(), Failed> {
+    let text = std::fs::read(case)?;
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
+    if text.starts_with(b"# ") {
+        Ok(())
+    } else {
+        Err("the first line states no rule".into())
+    }
+}
+
+fn check_good(case: &Path) -> Result<(), Failed> {
+    let checked = check_schema(case, LintLevels::default());
+    let Some(schema) = &checked.schema else {
+        return Err(short(&checked).into());
+    };
+    if !checked.report.diagnostics().is_empty() {
+        return Err(short(&checked).into());
+    }
+    compare(case, "dump", &dump(schema))
+}
+
+fn check_bad(case: &Path) -> Result<(), Failed> {
+    let checked = check_schema(case, LintLevels::default());
+    if checked.schema.is_some() {
+        return Err("a schema with an error was accepted".into());
+    }
+    let n = checked.report.diagnostics().len();
+    if n != 1 {
+        return Err(format!("{n} diagnostics for one mistake:\n{}", short(&checked)).into());
+    }
+    compare(case, "short", &short(&checked))
+}
+
+fn check_recovery(case: &Path) -> Result<(), Failed> {
+    let checked = check_schema(case, LintLevels::default());
+    if checked.report.diagnostics().len() < 2 {
+        return Err(format!("too few diagnostics:\n{}", short(&checked)).into());
+    }
+    compare(case, "short", &short(&checked))
+}
+
+fn check_render(case: &Path) -> Result<(), Failed> {
+    // Lints that are allowed by default are shown as warnings here.
+    let mut levels = LintLevels::default();
+    for lint in Lint::ALL {
+        levels.set(*lint, lint.default_level().max(Level::Warn));
+    }
+    let checked = check_schema(case, levels);
+    let sorted = checked.report.sorted();
+    let mut human = String::new();
+    let mut json = String::new();
+    for diagnostic in sorted {
+        human.push_str(&render_human(diagnostic, &checked.sources, false));
+        human.push('\n');
+        json.push_str(&render_json(diagnostic, &checked.sources));
+    }
+    for line in json.lines() {
+        serde_json::from_str::<serde_json::Value>(line)?;
+    }
+    compare(case, "short", &short(&checked))?;
+    compare(case, "human", &human)?;
+    compare(case, "jsonl", &json)
+}
+
+fn short(checked: &Checked) -> String {
+    let diagnostics = checked.report.diagnostics().iter();
+    diagnostics
+        .map(|diagnostic| render_short(diagnostic, &checked.sources))
+        .collect()
+}
+
+/// Compares `actual` with the file beside `case`, or writes that file if asked to.
+fn compare(case: &Path, extension: &str, actual: &str) -> Result<(), Failed> {
+    let path = case.with_extension(extension);
+    if std::env::var_os("BLESS").is_some_and(|value| value == "1") {
+        return Ok(std::fs::write(path, actual)?);
+    }
+    let expected = std::fs::read_to_string(&path)
+        .map_err(|error| format!("{}: {error}; BLESS=1 writes it", path.display()))?;
+    if actual == expected {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(format!("{path} differs\n--- expected\n{expected}\n--- actual\n{actual}").into())
+}
+
+fn check_explanation(code: Code) -> Result<(), Failed> {
+    let page = code.explanation();
+    let heading = format!("# {}: ", code.as_str());
+    if !page.starts_with(&heading) {
+        return Err(format!("the page does not start with '{heading}'").into());
+    }
+    let mut examples = page.split("```qapi\n").skip(1);
+    let mut example = || examples.next().and_then(|rest| rest.split("```").next());
+    let (Some(wrong), Some(right)) = (example(), example()) else {
+        let exempt = has_no_case(code) || matches!(code, Code::NotUtf8 | Code::TooDeep);
+        return if exempt {
+            Ok(())
+        } else {
+            Err("no examples".into())
+        };
+    };
+    let check = |example: &str| {
+        let mut levels = LintLevels::default();
+        if let Code::Lint(lint) = code {
+            levels.set(lint, Level::Deny);
+        }
+        let loader = MemoryLoader::new().with("schema.json", example);
+        load("schema.json", &loader, levels)
+    };
+    let checked = check(wrong);
+    let codes: Vec<Code> = checked
+        .report
+        .diagnostics()
+        .iter()
+        .map(|found| found.code)
+        .collect();
+    if codes != [code] {
+        return Err(format!("the wrong example gives\n{}", short(&checked)).into());
+    }
+    let checked = check(right);
+    if checked.schema.is_none() {
+        return Err(format!("the right example gives\n{}", short(&checked)).into());
+    }
+    Ok(())
+}
+
+/// Codes that no input file of the corpus can show.
+fn has_no_case(code: Code) -> bool {
+    match code {
+        // The main file itself, and limits that take a file of many megabytes or a hundred
+        // files: `corpus_limits.rs` shows these.
+        Code::SchemaUnreadable | Code::LineTooLong | Code::TooLarge | Code::IncludeTooDeep => true,
+        // What Rust code cannot express: the tests of that output show these.
+        _ => code.as_str().starts_with("Q08"),
+    }
+}
+
+fn check_coverage(cases: &[PathBuf]) -> Result<(), Failed> {
+    let mut seen = HashSet::new();
+    for case in cases {
+        let mut levels = LintLevels::default();
+        for lint in Lint::ALL {
+            levels.set(*lint, Level::Deny);
+        }
+        let checked = check_schema(case, levels);
+        seen.extend(
+            checked
+                .report
+                .diagnostics()
+                .iter()
+                .map(|diagnostic| diagnostic.code),
+        );
+    }
+    let codes = Code::ALL.iter().copied();
+    let lints = Lint::ALL.iter().copied().map(Code::Lint);
+    let missing: Vec<&str> = codes
+        .chain(lints)
+        .filter(|code| !seen.contains(code) && !has_no_case(*code))
+        .map(Code::as_str)
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("no case for {}", missing.join(", ")).into())
+    }
+}
