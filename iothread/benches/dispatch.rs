@@ -11,7 +11,9 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::measure::{at_most, note};
 
-const N_ROUNDS: u32 = 10_000;
+/// Round trips of a run; short, so that some runs are undisturbed.
+const N_ROUNDS: u32 = 200;
+const N_RUNS: usize = 400;
 
 fn context() -> (IoThread, HeldAioContext) {
     let io = IoThread::builder("io0")
@@ -84,7 +86,7 @@ fn round_trip(n_handlers: usize) -> Duration {
         .register()
         .expect("a fresh fd");
     let mut best = Duration::MAX;
-    for _ in 0..7 {
+    for _ in 0..N_RUNS {
         let start = Instant::now();
         for _ in 0..N_ROUNDS {
             rustix::io::write(&event, &1_u64.to_ne_bytes()).expect("room in the counter");

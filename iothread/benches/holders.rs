@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use iothread::{HeldAioContext, IoThread, Registry, holder};
 
-use crate::measure::{at_least, at_most, best_of, note, time};
+use crate::measure::{at_least, at_most, best_of, cpu_time, note, time};
 
 const MILLION: usize = 1_000_000;
 /// Pairs of a run; it fits into a time slice.
@@ -41,7 +41,7 @@ fn pairs(io: &IoThread) {
 
 /// Time of one of the pairs that `run` makes.
 fn nanoseconds_a_pair(mut run: impl FnMut()) -> f64 {
-    let best = best_of(N_RUNS, || time(&mut run));
+    let best = best_of(N_RUNS, || cpu_time(&mut run));
     best.as_nanos() as f64 / f64::from(N_PAIRS)
 }
 
@@ -137,7 +137,7 @@ pub(crate) fn query_linear(name: &str) -> bool {
     let mut per_holder = Vec::new();
     for n_holders in [MILLION / 10, MILLION] {
         holders.extend((holders.len()..n_holders).map(|number| hold(&io, number)));
-        let query = best_of(5, || time(|| drop(black_box(io.info()))));
+        let query = best_of(7, || cpu_time(|| drop(black_box(io.info()))));
         let ns = query.as_nanos() as f64 / n_holders as f64;
         note(
             name,

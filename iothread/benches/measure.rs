@@ -2,9 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The shortest of several runs, the one that other programs have disturbed least.
 pub(crate) fn best_of(n_runs: usize, mut run: impl FnMut() -> Duration) -> Duration {
     (0..n_runs).map(|_| run()).min().unwrap_or_default()
+}
+
+/// CPU time that this thread spends on `code`; what others run meanwhile does not count.
+pub(crate) fn cpu_time(code: impl FnOnce()) -> Duration {
+    let start = thread_cpu_time();
+    code();
+    thread_cpu_time() - start
+}
+
+fn thread_cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("a time after the thread's start")
 }
 
 pub(crate) fn time(code: impl FnOnce()) -> Duration {

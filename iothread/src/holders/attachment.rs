@@ -12,8 +12,11 @@ pub(crate) struct Attachment {
     holder: Option<IoThreadHolder>,
     /// Set once, with `registrations` locked.
     released: AtomicBool,
-    registrations: Mutex<Slab<Arc<dyn Registration>>>,
+    /// Made with the first registration: most of a million holders never have one.
+    registrations: Mutex<Option<Box<Registrations>>>,
 }
+
+type Registrations = Slab<Arc<dyn Registration>>;
 
 /// Something registered on a context that ends with its attachment.
 pub(crate) trait Registration: Send + Sync {
@@ -34,7 +37,7 @@ impl Attachment {
         Self {
             holder,
             released: AtomicBool::new(false),
-            registrations: Mutex::new(Slab::default()),
+            registrations: Mutex::new(None),
         }
     }
 
@@ -52,12 +55,15 @@ impl Attachment {
         if self.is_released() {
             return None;
         }
-        Some(registrations.insert(registration))
+        Some(registrations.get_or_insert_default().insert(registration))
     }
 
     /// Forgets a registration that has ended by itself.
     pub(crate) fn unregister(&self, key: Key) {
-        let registration = self.registrations.lock().remove(key);
+        let mut registrations = self.registrations.lock();
+        let registration = registrations.as_mut().and_then(|slab| slab.remove(key));
+        // The last reference may drop a callback, which may come back here.
+        drop(registrations);
         drop(registration);
     }
 
@@ -66,9 +72,9 @@ impl Attachment {
         let registrations = {
             let mut registrations = self.registrations.lock();
             self.released.store(true, Ordering::Release);
-            registrations.drain()
+            registrations.take()
         };
-        for registration in registrations {
+        for registration in registrations.into_iter().flat_map(|mut slab| slab.drain()) {
             registration.cancel();
         }
     }
