@@ -166,7 +166,7 @@ impl ModuleWriter<'_, '_> {
 
     fn event_payload(&mut self, event: &DefinitionPlan<'_, Event>) -> String {
         if self.is_event_boxed(event) {
-            format!("{}<{}>", self.std("Box"), event.name)
+            format!("{}<{}>", self.std_under("Box", &event.gate), event.name)
         } else {
             event.name.clone()
         }

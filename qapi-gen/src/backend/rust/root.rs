@@ -73,7 +73,10 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
         commands,
         String::new(),
     );
-    let mut enum_writer = ModuleWriter::new(plan, Place::EventsRoot);
+    let mut enum_writer = {
+        let names = plan.event_names.iter().map(String::as_str).chain(["Event"]);
+        ModuleWriter::new(plan, Place::EventsRoot, names.collect())
+    };
     enum_writer.blank();
     enum_writer.emit_event_enum();
     let event_enum = enum_writer.finish("");
@@ -89,8 +92,46 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
     emission
 }
 
+/// The names that a module defines.
+fn locals<'p>(plan: &'p Plan<'_>, entities: &[Entity], place: Place) -> HashSet<&'p str> {
+    let mut names = HashSet::new();
+    for entity in entities {
+        match (entity, place) {
+            (Entity::Type(id), Place::Types(_)) => {
+                let ty = plan.ty(*id);
+                names.extend(ty.map(|ty| ty.name.as_str()));
+                names.extend(ty.and_then(|ty| ty.branches_name()));
+            }
+            (Entity::Command(id), Place::Commands) => {
+                names.extend(
+                    plan.commands[id.index()]
+                        .as_ref()
+                        .map(|plan| plan.name.as_str()),
+                );
+            }
+            (Entity::Event(id), Place::Events) => {
+                names.extend(
+                    plan.events[id.index()]
+                        .as_ref()
+                        .map(|plan| plan.name.as_str()),
+                );
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
 fn types_of<'p, 'a>(plan: &'p Plan<'a>, module: ModuleId) -> ModuleWriter<'p, 'a> {
-    let mut writer = ModuleWriter::new(plan, Place::Types(module));
+    let mut writer = ModuleWriter::new(
+        plan,
+        Place::Types(module),
+        locals(
+            plan,
+            plan.schema.module(module).entities(),
+            Place::Types(module),
+        ),
+    );
     for entity in plan.schema.module(module).entities() {
         let Entity::Type(id) = entity else { continue };
         let Some(ty) = plan.ty(*id) else { continue };
@@ -124,7 +165,11 @@ fn types_of<'p, 'a>(plan: &'p Plan<'a>, module: ModuleId) -> ModuleWriter<'p, 'a
 }
 
 fn commands_of<'p, 'a>(plan: &'p Plan<'a>, entities: &[Entity]) -> ModuleWriter<'p, 'a> {
-    let mut writer = ModuleWriter::new(plan, Place::Commands);
+    let mut writer = ModuleWriter::new(
+        plan,
+        Place::Commands,
+        locals(plan, entities, Place::Commands),
+    );
     for entity in entities {
         let Entity::Command(id) = entity else {
             continue;
@@ -140,7 +185,7 @@ fn commands_of<'p, 'a>(plan: &'p Plan<'a>, entities: &[Entity]) -> ModuleWriter<
 }
 
 fn events_of<'p, 'a>(plan: &'p Plan<'a>, entities: &[Entity]) -> ModuleWriter<'p, 'a> {
-    let mut writer = ModuleWriter::new(plan, Place::Events);
+    let mut writer = ModuleWriter::new(plan, Place::Events, locals(plan, entities, Place::Events));
     for entity in entities {
         let Entity::Event(id) = entity else { continue };
         let Some(event) = &plan.events[id.index()] else {

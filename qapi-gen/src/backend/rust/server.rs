@@ -26,7 +26,7 @@ pub(super) fn emit(
     header: &str,
     has_introspection: bool,
 ) -> (String, Option<Gate>) {
-    let mut writer = ModuleWriter::new(plan, Place::Server);
+    let mut writer = ModuleWriter::new(plan, Place::Server, ["Commands", "Dispatcher"].into());
     let commands = served(plan);
     let is_built_in = |command: &DefinitionPlan<'_, Command>| {
         has_introspection && command.definition.name() == introspection::COMMAND

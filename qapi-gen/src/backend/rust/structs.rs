@@ -98,12 +98,12 @@ impl ModuleWriter<'_, '_> {
     fn field_type(&mut self, item: &Struct<'_, '_>, field: &Field<'_>) -> String {
         let ty = self.bare_field_type(item, field);
         let ty = if self.is_boxed(item, field) {
-            format!("{}<{ty}>", self.std("Box"))
+            format!("{}<{ty}>", self.std_under("Box", &field.gate))
         } else {
             ty
         };
         if field.member.is_optional() {
-            format!("{}<{ty}>", self.std("Option"))
+            format!("{}<{ty}>", self.std_under("Option", &field.gate))
         } else {
             ty
         }

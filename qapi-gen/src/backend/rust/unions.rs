@@ -107,7 +107,7 @@ impl ModuleWriter<'_, '_> {
     pub(super) fn variant_type(&mut self, container: TypeId, id: TypeId, gate: &Gate) -> String {
         let ty = self.type_ref(id, gate);
         if self.is_variant_boxed(Some(container), id) {
-            format!("{}<{ty}>", self.std("Box"))
+            format!("{}<{ty}>", self.std_under("Box", gate))
         } else {
             ty
         }

@@ -1,7 +1,7 @@
 //! One generated module: its text, and the imports that the text needs.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::ir::{ModuleId, TypeId, TypeKind};
 
@@ -62,10 +62,48 @@ type Import = (Origin, &'static str, &'static str);
 /// Imports that stand together: whence, when they are there, paths and names.
 type ImportGroup = (Origin, Gate, Vec<(&'static str, &'static str)>);
 
+/// What modules may import by name: a type of the schema that is called so needs its path.
+const IMPORTED: &[&str] = &[
+    "Vec",
+    "String",
+    "Box",
+    "Option",
+    "Result",
+    "From",
+    "Send",
+    "Sync",
+    "Future",
+    "Command",
+    "CommandInfo",
+    "EventData",
+    "Handler",
+    "Outcome",
+    "Reply",
+    "Request",
+    "Service",
+    "Table",
+    "Enumeration",
+    "Input",
+    "Kind",
+    "Members",
+    "ObjectInput",
+    "ObjectOutput",
+    "Output",
+    "Policy",
+    "Visit",
+    "VisitError",
+    "Error",
+    "Null",
+    "Object",
+    "QType",
+    "Value",
+];
+
 /// Builds one module.
 pub(super) struct ModuleWriter<'p, 'a> {
     pub(super) plan: &'p Plan<'a>,
     pub(super) place: Place,
+    locals: HashSet<&'p str>,
     pub(super) out: String,
     /// The condition of the item that is being printed.
     pub(super) gate: Gate,
@@ -78,10 +116,12 @@ pub(super) struct ModuleWriter<'p, 'a> {
 }
 
 impl<'p, 'a> ModuleWriter<'p, 'a> {
-    pub(super) fn new(plan: &'p Plan<'a>, place: Place) -> Self {
+    /// `locals` are the names that the module defines.
+    pub(super) fn new(plan: &'p Plan<'a>, place: Place, locals: HashSet<&'p str>) -> Self {
         Self {
             plan,
             place,
+            locals,
             out: String::new(),
             gate: Gate::ALWAYS,
             imports: BTreeMap::new(),
@@ -184,7 +224,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         gate: &Gate,
     ) -> Cow<'static, str> {
         self.import((Origin::Runtime, path, name), gate);
-        if self.plan.taken.contains(name) {
+        if self.locals.contains(name) {
             Cow::Owned(self.alias(name))
         } else {
             Cow::Borrowed(name)
@@ -202,7 +242,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
 
     /// `Future`, which is in the prelude of some editions only.
     pub(super) fn future(&mut self) -> &'static str {
-        if self.plan.taken.contains("Future") {
+        if self.locals.contains("Future") {
             return "std::future::Future";
         }
         self.import((Origin::Std, "std::future", "Future"), &Gate::ALWAYS);
@@ -217,8 +257,13 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         self.runtime("dispatch", name)
     }
 
-    /// A name of the prelude, with its path where the schema has the same name.
-    pub(super) fn std(&self, name: &'static str) -> Cow<'static, str> {
+    /// A name of the prelude; imported where the schema has the same name elsewhere, with its path
+    /// where this module has it.
+    pub(super) fn std(&mut self, name: &'static str) -> Cow<'static, str> {
+        self.std_under(name, &Gate::ALWAYS)
+    }
+
+    pub(super) fn std_under(&mut self, name: &'static str, gate: &Gate) -> Cow<'static, str> {
         if !self.plan.taken.contains(name) {
             return Cow::Borrowed(name);
         }
@@ -230,10 +275,13 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
             "Result" => "std::result",
             "From" => "std::convert",
             "Send" | "Sync" => "std::marker",
-            "Iterator" => "std::iter",
             _ => "std::prelude::rust_2021",
         };
-        Cow::Owned(format!("::{module}::{name}"))
+        if self.locals.contains(name) {
+            return Cow::Owned(format!("::{module}::{name}"));
+        }
+        self.import((Origin::Std, module, name), gate);
+        Cow::Borrowed(name)
     }
 
     /// The Rust type for a QAPI type.
@@ -242,12 +290,12 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         match ty.kind() {
             TypeKind::Builtin(builtin) => match builtin_name(*builtin) {
                 name @ ("Value" | "Null") => self.runtime_under("", name, gate).into_owned(),
-                "String" => self.std("String").into_owned(),
+                "String" => self.std_under("String", gate).into_owned(),
                 primitive => primitive.to_owned(),
             },
             TypeKind::Array(element) => {
                 let element = self.type_ref(*element, gate);
-                format!("{}<{element}>", self.std("Vec"))
+                format!("{}<{element}>", self.std_under("Vec", gate))
             }
             TypeKind::Enum(_) if !ty.is_named() => {
                 self.runtime_under("", "QType", gate).into_owned()
@@ -272,7 +320,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         if is_local {
             return plan.name.clone();
         }
-        if self.is_shadowed(&plan.name) {
+        if self.is_shadowed(&plan.name) || IMPORTED.contains(&plan.name.as_str()) {
             return format!("{}::{}", self.place.types(), plan.name);
         }
         self.import((Origin::Own, self.place.types(), "*"), gate);
@@ -330,7 +378,7 @@ impl ModuleWriter<'_, '_> {
             file.push('\n');
             let mut lists: Vec<(&str, Vec<String>)> = Vec::new();
             for (path, name) in names {
-                let is_renamed = origin == Origin::Runtime && self.plan.taken.contains(name);
+                let is_renamed = origin == Origin::Runtime && self.locals.contains(name);
                 let name = if is_renamed {
                     format!("{name} as {}", self.alias(name))
                 } else {
