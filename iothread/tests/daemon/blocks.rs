@@ -38,6 +38,13 @@ fn files_are_opened_and_locked() {
         json!([])
     );
     client.execute("blockdev-add", again);
+    // An inactive node locks nothing, and serves nobody.
+    let inactive = json!({
+        "driver": "file", "node-name": "f3", "filename": image, "active": false,
+    });
+    client.execute("blockdev-add", inactive);
+    let device = json!({"driver": "virtio-blk-pci", "drive": "f3"});
+    assert_eq!(client.error("device_add", device), "Node f3 is inactive");
     let missing = json!({"driver": "file", "node-name": "f2", "filename": "/nonexistent/x"});
     assert_eq!(
         client.error("blockdev-add", missing),

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::json;
 
-use crate::harness::{Client, Server};
+use crate::harness::{Client, PATIENCE, Server, program};
 
 #[test]
 fn a_hundred_clients_at_once() {
@@ -102,12 +102,16 @@ fn a_command_overtakes_out_of_band() {
     let server = Server::start(&[]);
     let mut client = Client::connect(&server.socket());
     client.execute("qmp_capabilities", json!({"enable": ["oob"]}));
-    client.send(r#"{"exec-oob": "query-yank", "id": 1}"#);
+    // Commands that run on the main loop, in order; and one that does not wait for them.
+    let mut text = r#"{"execute": "query-named-block-nodes", "id": 0}"#.repeat(5);
+    text.push_str(r#"{"exec-oob": "query-yank", "id": 1}"#);
+    client.send(&text);
     assert_eq!(client.reply(), json!({"return": [], "id": 1}));
-    let reply = {
-        client.send(r#"{"exec-oob": "query-name", "id": 2}"#);
-        client.reply()
-    };
+    for _ in 0..5 {
+        assert_eq!(client.reply(), json!({"return": [], "id": 0}));
+    }
+    client.send(r#"{"exec-oob": "query-name", "id": 2}"#);
+    let reply = client.reply();
     assert_eq!(
         reply["error"]["desc"],
         "The command query-name does not support OOB"
@@ -157,4 +161,33 @@ fn pretty_sessions_and_policies() {
         refused,
         "Unstable command x-query-internal-iothreads disabled by policy"
     );
+}
+
+#[test]
+fn clients_wait_while_descriptors_are_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("qmp");
+    let mut child = std::process::Command::new("sh")
+        .arg("-c")
+        .arg("ulimit -n 40; exec \"$0\" --qmp \"unix:$1\"")
+        .arg(program().get_program())
+        .arg(&socket)
+        .spawn()
+        .unwrap();
+    while UnixStream::connect(&socket).is_err() {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::yield_now();
+    }
+    // More than the server has descriptors for; those that it does not take yet wait in the kernel.
+    let mut waiting: Vec<_> = (0..60)
+        .map(|_| UnixStream::connect(&socket).unwrap())
+        .collect();
+    let mut last = waiting.pop().unwrap();
+    drop(waiting);
+    let mut greeting = [0; 8];
+    last.set_read_timeout(Some(PATIENCE)).unwrap();
+    last.read_exact(&mut greeting).unwrap();
+    assert_eq!(greeting, *b"{\"QMP\": ");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -49,8 +49,7 @@ impl Commands for Handler {
         sets.add(&self.descriptors, arguments.fdset_id, arguments.opaque)
     }
 
-    fn block_export_add(&self, arguments: BlockExportOptions) -> Result<(), Error> {
-        let _ = arguments;
+    fn block_export_add(&self, _: BlockExportOptions) -> Result<(), Error> {
         Err(no_subsystem("block exports"))
     }
 
@@ -69,8 +68,7 @@ impl Commands for Handler {
         self.server.blocks().delete(&arguments.node_name)
     }
 
-    fn chardev_add(&self, arguments: ChardevAdd) -> Result<ChardevReturn, Error> {
-        let _ = arguments;
+    fn chardev_add(&self, _: ChardevAdd) -> Result<ChardevReturn, Error> {
         Err(no_subsystem("character devices"))
     }
 
@@ -102,8 +100,7 @@ impl Commands for Handler {
         Ok(hmp::execute(&self.server, &arguments.command_line))
     }
 
-    fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {
-        let _ = arguments;
+    fn nbd_server_start(&self, _: NbdServerOptionsLegacy) -> Result<(), Error> {
         Err(no_subsystem("block exports"))
     }
 

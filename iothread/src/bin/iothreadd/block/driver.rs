@@ -37,6 +37,7 @@ pub(super) struct OpenOptions {
     pub(super) read_only: bool,
     pub(super) auto_read_only: bool,
     pub(super) force_share: bool,
+    pub(super) active: bool,
     pub(super) direct: bool,
 }
 
@@ -103,7 +104,10 @@ impl Driver {
                 "'file' driver requires '{filename}' to be a regular file"
             )));
         }
-        if options.locking != Some(OnOffAuto::Off) && !open_options.force_share {
+        if options.locking != Some(OnOffAuto::Off)
+            && open_options.active
+            && !open_options.force_share
+        {
             lock(&file, read_only, &filename)?;
         }
         Ok(Self::File {

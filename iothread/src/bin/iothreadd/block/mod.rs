@@ -7,8 +7,8 @@ mod query;
 use std::sync::Arc;
 
 use iothread::qapi::{
-    BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevOptions, BlockdevOptionsDriver,
-    BlockdevRef,
+    BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDiscardOptions, BlockdevOptions,
+    BlockdevOptionsDriver, BlockdevRef,
 };
 use qapi_runtime::Error;
 
@@ -40,6 +40,8 @@ struct Node {
     /// Whether `blockdev-add` made it itself, so that `blockdev-del` may name it.
     is_root: bool,
     read_only: bool,
+    /// Whether it may carry out requests.
+    active: bool,
     cache: BlockdevCacheOptions,
     detect_zeroes: BlockdevDetectZeroesOptions,
     users: Vec<NodeUser>,
@@ -107,13 +109,12 @@ impl Blocks {
         new: &mut Vec<Node>,
     ) -> Result<String, Error> {
         let read_only = options.read_only.unwrap_or(false);
-        if options.active == Some(false) {
-            return Err(Error::generic("nodes that are not active are not served"));
-        }
+        let active = options.active.unwrap_or(true);
         let open_options = OpenOptions {
             read_only,
             auto_read_only: options.auto_read_only.unwrap_or(false),
             force_share: options.force_share.unwrap_or(false),
+            active,
             direct: options
                 .cache
                 .as_ref()
@@ -123,6 +124,14 @@ impl Blocks {
         if open_options.force_share && !read_only {
             return Err(Error::generic(
                 "force-share=on can only be used with read-only images",
+            ));
+        }
+        let is_unmap = |it: &BlockdevDetectZeroesOptions| *it == BlockdevDetectZeroesOptions::Unmap;
+        if options.detect_zeroes.as_ref().is_some_and(is_unmap)
+            && options.discard != Some(BlockdevDiscardOptions::Unmap)
+        {
+            return Err(Error::generic(
+                "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap",
             ));
         }
         let (driver, child) = match options.driver {
@@ -167,6 +176,7 @@ impl Blocks {
             driver,
             child,
             is_root,
+            active,
             cache: options.cache.unwrap_or_default(),
             detect_zeroes: options
                 .detect_zeroes

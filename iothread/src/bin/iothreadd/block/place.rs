@@ -170,6 +170,9 @@ impl Blocks {
     pub(crate) fn check_permission(&self, name: &str, new: &NodeUser) -> Result<(), Error> {
         let graph = self.0.lock();
         let node = graph.find(name)?;
+        if !node.active {
+            return Err(Error::generic(format!("Node {name} is inactive")));
+        }
         let conflict = node
             .users
             .iter()

@@ -65,7 +65,7 @@ impl Graph {
             drv: node.driver.name().to_owned(),
             backing_file_depth: 0,
             children: node.child.iter().map(child).collect(),
-            active: true,
+            active: node.active,
             encrypted: false,
             detect_zeroes: node.detect_zeroes.clone(),
             bps: 0,

@@ -21,6 +21,8 @@ use crate::sync::Mutex;
 pub(crate) enum HumanMonitorError {
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("cannot use the standard streams: {0}")]
+    Stdio(#[from] std::io::Error),
     #[error("cannot watch {what}: {source}")]
     Watch { what: String, source: ContextError },
 }
@@ -47,8 +49,9 @@ impl HumanMonitors {
             }
         };
         if *address == Address::Stdio {
+            let stream = Stream::stdio()?;
             return main
-                .post(move |_| serve(Stream::stdio()))
+                .post(move |_| serve(stream))
                 .map_err(|source| HumanMonitorError::Watch {
                     what: "the standard streams".to_owned(),
                     source,

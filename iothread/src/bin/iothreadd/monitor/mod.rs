@@ -32,11 +32,20 @@ pub(crate) enum MonitorError {
     Create(#[from] iothread::CreateError),
     #[error("cannot take the monitors' IOThread: {0}")]
     Hold(#[from] iothread::HoldError),
+    #[error("cannot use the standard streams: {0}")]
+    Stdio(#[from] std::io::Error),
     #[error("cannot watch {what}: {source}")]
     Watch {
         what: String,
         source: iothread::ContextError,
     },
+}
+
+/// How clients come to a monitor.
+enum WayIn {
+    Listener(Listener),
+    /// One is there from the start.
+    Stdio(Stream),
 }
 
 /// All QMP monitors.
@@ -65,9 +74,9 @@ impl Monitors {
         option: &QmpOption,
         config: SessionConfig,
     ) -> Result<(), MonitorError> {
-        let listener = match &option.address {
-            Address::Stdio => None,
-            address => Some(Listener::bind(address)?),
+        let way_in = match &option.address {
+            Address::Stdio => WayIn::Stdio(Stream::stdio()?),
+            address => WayIn::Listener(Listener::bind(address)?),
         };
         let number = self.n_unnamed.fetch_add(1, Ordering::Relaxed);
         let name = format!("compat_monitor{number}");
@@ -83,16 +92,16 @@ impl Monitors {
             listener: OnceLock::new(),
             clients: Mutex::default(),
             next_client: AtomicU64::new(0),
-            ends_server: listener.is_none(),
+            ends_server: matches!(way_in, WayIn::Stdio(_)),
         });
         self.list.lock().push(Arc::clone(&monitor));
-        match listener {
-            Some(listener) => monitor.listen(listener),
-            None => {
+        match way_in {
+            WayIn::Listener(listener) => monitor.listen(listener),
+            WayIn::Stdio(stream) => {
                 let starting = Arc::clone(&monitor);
                 monitor
                     .context
-                    .post(move |_| starting.serve(Stream::stdio()))
+                    .post(move |_| starting.serve(stream))
                     .map_err(|source| MonitorError::Watch {
                         what: "the standard streams".to_owned(),
                         source,

@@ -34,20 +34,20 @@ pub(crate) struct Stdio {
 }
 
 impl Stream {
-    /// The standard streams. A closed one reads as empty, and takes nothing.
-    pub(crate) fn stdio() -> Self {
-        let input = duplicate(std::io::stdin());
-        let output = duplicate(std::io::stdout());
+    /// The standard streams.
+    pub(crate) fn stdio() -> io::Result<Self> {
+        let input = Arc::new(fcntl_dupfd_cloexec(std::io::stdin(), 3)?);
+        let output = Arc::new(fcntl_dupfd_cloexec(std::io::stdout(), 3)?);
         let blocking = [&input, &output]
             .into_iter()
             .filter(|fd| stop_blocking(fd))
             .cloned()
             .collect();
-        Self::Stdio(Arc::new(Stdio {
+        Ok(Self::Stdio(Arc::new(Stdio {
             input,
             output,
             blocking,
-        }))
+        })))
     }
 
     /// Receives bytes; descriptors that come with them are added to `descriptors`.
@@ -87,22 +87,6 @@ impl Stream {
             && let Ok((count @ 1.., _)) = recv(&**socket, &mut rest[..], RecvFlags::DONTWAIT)
         {
             drained += count;
-        }
-    }
-}
-
-/// A descriptor of a standard stream. If there is none, one end of a connection whose other end is closed.
-fn duplicate(stream: impl std::os::fd::AsFd) -> Arc<OwnedFd> {
-    let fd = fcntl_dupfd_cloexec(stream, 3).or_else(|_| {
-        let (near, _far) = std::os::unix::net::UnixStream::pair()?;
-        Ok::<_, io::Error>(OwnedFd::from(near))
-    });
-    match fd {
-        Ok(fd) => Arc::new(fd),
-        // Without descriptors nothing else works either.
-        Err(error) => {
-            crate::report(&format!("cannot use the standard streams: {error}"));
-            std::process::exit(1);
         }
     }
 }
