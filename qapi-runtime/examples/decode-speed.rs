@@ -1,10 +1,15 @@
-//! Prints how long it takes to decode a `blockdev-add` request and an event, bytes to types.
+//! Prints how long it takes to decode a `blockdev-add` request and an event, bytes to types, and
+//! to answer a command in process, bytes to bytes.
 //! The argument is the number of rounds. Beside it stands a tree of serde_json, as a yardstick.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use qapi_runtime::json::{Limits, Parsed, Parser};
+use qapi_runtime::session::{Session, SessionConfig};
 use qapi_runtime::visit::{
     Enumeration, Input, Kind, Members, Mode, ObjectInput, ObjectOutput, Output, Visit, VisitError,
     read_enum, write_enum,
@@ -253,5 +258,18 @@ fn main() {
     });
     time("event, serde_json", || {
         black_box(serde_json::from_slice::<serde_json::Value>(black_box(EVENT)).ok());
+    });
+    let service = support::service();
+    let mut session = Session::new(SessionConfig::default());
+    let mut say = |text: &[u8]| {
+        let mut input = black_box(text);
+        let _ = session.advance(&mut input, &service, |_| true);
+        let length = session.output().len();
+        session.consume_output(length);
+        length
+    };
+    say(br#"{"execute": "qmp_capabilities"}"#);
+    time("session, query-name", || {
+        assert_eq!(say(br#"{"execute": "query-name", "id": 1}"#), 25);
     });
 }

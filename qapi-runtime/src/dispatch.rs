@@ -238,6 +238,8 @@ pub trait Request: Members {
     const COMMAND: &'static str;
     /// 'allow-oob'.
     const ALLOW_OOB: bool;
+    /// Not 'success-response': whether success is answered at all.
+    const SUCCESS_RESPONSE: bool = true;
     /// The result; `()` for commands without one.
     type Returns: Visit;
 }

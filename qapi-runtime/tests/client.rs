@@ -117,6 +117,41 @@ fn errors_tell_what_was_sent_and_what_came() {
     );
 }
 
+/// A command that is answered only when it fails.
+struct Shutdown;
+
+impl Members for Shutdown {
+    fn read_members(_: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self)
+    }
+
+    fn write_members(&self, _: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        Ok(())
+    }
+}
+
+impl Request for Shutdown {
+    const COMMAND: &'static str = "guest-shutdown";
+    const ALLOW_OOB: bool = false;
+    const SUCCESS_RESPONSE: bool = false;
+    type Returns = ();
+}
+
+#[test]
+fn silence_is_success_where_the_schema_says_so() {
+    let mock = Mock::new()
+        .expect("guest-shutdown", None)
+        .error(&Error::generic("no"))
+        .expect("guest-shutdown", None)
+        .disconnect()
+        .start()
+        .unwrap();
+    let client = connect(&mock);
+    let error = client.execute(&Shutdown).unwrap_err();
+    assert_eq!(error.to_string(), "guest-shutdown: no (GenericError)");
+    client.execute(&Shutdown).unwrap();
+}
+
 #[test]
 fn time_outs_and_the_end_of_the_server() {
     let mock = Mock::new()

@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::core::{Answer, Encoded, Greeting};
+use super::core::{Answer, Encoded, Greeting, SILENT_SUCCESS, settle};
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
 use super::hub::Hub;
@@ -203,7 +203,7 @@ impl Client {
         options: CallOptions,
     ) -> Result<R::Returns, ClientError> {
         let encoded = self.encode(R::COMMAND, Some(request), &options)?;
-        self.call(encoded, options).await
+        self.call(encoded, options, R::SUCCESS_RESPONSE).await
     }
 
     /// Executes a command without types.
@@ -218,7 +218,7 @@ impl Client {
         options: CallOptions,
     ) -> Result<Value, ClientError> {
         let encoded = self.encode(command, arguments, &options)?;
-        self.call(encoded, options).await
+        self.call(encoded, options, true).await
     }
 
     fn encode<A: Visit>(
@@ -235,8 +235,12 @@ impl Client {
         &self,
         request: Encoded,
         options: CallOptions,
+        is_answered: bool,
     ) -> Result<T, ClientError> {
-        let timeout = options.timeout.or(self.inner.options.timeout);
+        let timeout = options
+            .timeout
+            .or((!is_answered).then_some(SILENT_SUCCESS))
+            .or(self.inner.options.timeout);
         let (sender, answer) = oneshot::channel();
         let outgoing = Outgoing {
             request: request.clone(),
@@ -256,10 +260,10 @@ impl Client {
                 .await
                 .unwrap_or(Err(ClientErrorKind::TimedOut(timeout))),
         };
-        match answer {
-            Ok(answer) => answer.decode(&request),
-            Err(kind) => Err(request.error(kind)),
+        if answer.is_err() {
+            lock(&self.inner.shared.hub).forget(request.id(), is_answered);
         }
+        settle(answer, &request, is_answered)
     }
 
     /// Listens to events from now on, also those of later connections.

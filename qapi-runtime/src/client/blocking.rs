@@ -27,7 +27,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::core::{Answer, Encoded, Greeting};
+use super::core::{Answer, Encoded, Greeting, SILENT_SUCCESS, settle};
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
 use super::hub::Hub;
@@ -250,7 +250,7 @@ impl Client {
         request: &R,
         options: CallOptions,
     ) -> Result<R::Returns, ClientError> {
-        self.call(R::COMMAND, Some(request), options)
+        self.call(R::COMMAND, Some(request), options, R::SUCCESS_RESPONSE)
     }
 
     /// Executes a command without types.
@@ -264,7 +264,7 @@ impl Client {
         arguments: Option<&Value>,
         options: CallOptions,
     ) -> Result<Value, ClientError> {
-        self.call(command, arguments, options)
+        self.call(command, arguments, options, true)
     }
 
     fn call<A: Visit, T: Visit>(
@@ -272,8 +272,12 @@ impl Client {
         command: &str,
         arguments: Option<&A>,
         options: CallOptions,
+        is_answered: bool,
     ) -> Result<T, ClientError> {
-        let timeout = options.timeout.or(self.inner.options.timeout);
+        let timeout = options
+            .timeout
+            .or((!is_answered).then_some(SILENT_SUCCESS))
+            .or(self.inner.options.timeout);
         let deadline = timeout.map(|timeout| (Instant::now() + timeout, timeout));
         let encode = |id| Encoded::new(command, arguments, id, options.out_of_band);
         let (request, answer) = self.inner.send(&encode, &options, deadline)?;
@@ -289,13 +293,10 @@ impl Client {
                 })
             }
         };
-        match answer {
-            Ok(answer) => answer.decode(&request),
-            Err(kind) => {
-                lock(&self.inner.state).hub.forget(request.id);
-                Err(request.error(kind))
-            }
+        if answer.is_err() {
+            lock(&self.inner.state).hub.forget(request.id, is_answered);
         }
+        settle(answer, &request, is_answered)
     }
 
     /// Listens to events from now on, also those of later connections.
@@ -418,7 +419,7 @@ impl Inner {
         match result {
             Ok(()) => Ok((request, answer)),
             Err(error) => {
-                lock(&self.state).hub.forget(request.id);
+                lock(&self.state).hub.forget(request.id, false);
                 let kind = match error.kind() {
                     io::ErrorKind::BrokenPipe
                     | io::ErrorKind::ConnectionReset

@@ -1,15 +1,18 @@
 //! The protocol on the side of the client, without I/O.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
 
 use super::error::{ClientError, ClientErrorKind};
 use super::event::RawEvent;
 use super::transcript::Transcript;
+use crate::dispatch::no_arguments;
 use crate::error::{Error, ErrorClass};
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
 use crate::value::Value;
-use crate::visit::{Output, Visit};
+use crate::visit::{Compat, Input, Mode, Output, Visit};
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +76,11 @@ impl Encoded {
         })
     }
 
+    /// The number that the answer will have.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The bytes to be sent.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -127,8 +135,9 @@ pub struct ClientCore {
     oob: bool,
     greeting: Option<Greeting>,
     output: Vec<u8>,
-    /// The requests without an answer, in the order in which they were sent.
-    pending: BTreeMap<u64, bool>,
+    /// The requests without an answer, in the order in which they were sent, and which of them
+    /// are out of band.
+    pending: IndexMap<u64, bool>,
     transcript: Option<Arc<Transcript>>,
 }
 
@@ -146,7 +155,7 @@ impl ClientCore {
             oob: false,
             greeting: None,
             output: Vec::new(),
-            pending: BTreeMap::new(),
+            pending: IndexMap::new(),
             transcript: None,
         };
         if dialect == Dialect::GuestAgent {
@@ -192,12 +201,17 @@ impl ClientCore {
         output
     }
 
-    /// Notes that a request is sent. Numbers must grow.
+    /// Notes that a request is sent.
     pub fn sent(&mut self, request: &Encoded, out_of_band: bool) {
         self.pending.insert(request.id, out_of_band);
         if let Some(transcript) = &self.transcript {
             transcript.sent(&request.bytes);
         }
+    }
+
+    /// Notes that a request will have no answer.
+    pub fn unanswered(&mut self, id: u64) {
+        self.pending.shift_remove(&id);
     }
 
     /// Takes bytes off the front of `input` up to the next thing of interest; `None` if there is
@@ -308,7 +322,7 @@ impl ClientCore {
                 .map(|(id, _)| *id),
         };
         // QMP: "Clients should drop all the responses that have an unknown id".
-        let Some(id) = id.filter(|id| self.pending.remove(id).is_some()) else {
+        let Some(id) = id.filter(|id| self.pending.shift_remove(id).is_some()) else {
             return Ok(None);
         };
         Ok(Some(Incoming::Reply(id, Answer { message, error })))
@@ -329,26 +343,71 @@ fn error_of(message: ValueRef<'_>) -> Option<Error> {
 }
 
 impl Answer {
+    /// The whole message.
+    pub fn message(&self) -> ValueRef<'_> {
+        self.message.root()
+    }
+
+    /// The return value, or the error that the server answered with.
+    ///
+    /// # Errors
+    ///
+    /// The command failed.
+    pub fn result(&self) -> Result<ValueRef<'_>, &Error> {
+        match &self.error {
+            Some(error) => Err(error),
+            None => Ok(self.return_value()),
+        }
+    }
+
+    fn return_value(&self) -> ValueRef<'_> {
+        self.message
+            .root()
+            .get("return")
+            .unwrap_or_else(no_arguments)
+    }
+
     /// The return value as a type.
-    pub(super) fn decode<T: Visit>(self, request: &Encoded) -> Result<T, ClientError> {
-        use crate::visit::{Input, Mode};
+    ///
+    /// # Errors
+    ///
+    /// The command failed, or the value does not fit the type.
+    pub fn decode<T: Visit>(self, request: &Encoded) -> Result<T, ClientError> {
         if let Some(error) = self.error {
             return Err(request
                 .error(ClientErrorKind::Server(error))
                 .with_received(self.message));
         }
-        let value = self
-            .message
-            .root()
-            .get("return")
-            .unwrap_or_else(|| self.message.root());
-        let mut input = Input::at(value, Mode::Lenient, Default::default());
+        let mut input = Input::at(self.return_value(), Mode::Lenient, Compat::ACCEPT);
         match T::read(&mut input) {
             Ok(value) => Ok(value),
             Err(error) => Err(request
                 .error(ClientErrorKind::Reply(error))
                 .with_received(self.message)),
         }
+    }
+}
+
+/// How long a command that is not answered on success gets to fail.
+pub(super) const SILENT_SUCCESS: Duration = Duration::from_secs(1);
+
+/// The result of a request from what became of it. One that `is_answered` only when it fails
+/// has succeeded when nothing comes.
+pub(super) fn settle<T: Visit>(
+    answer: Result<Answer, ClientErrorKind>,
+    request: &Encoded,
+    is_answered: bool,
+) -> Result<T, ClientError> {
+    match answer {
+        Ok(answer) => answer.decode(request),
+        Err(ClientErrorKind::Closed | ClientErrorKind::TimedOut(_)) if !is_answered => {
+            let nothing = Answer {
+                message: Document::default(),
+                error: None,
+            };
+            nothing.decode(request)
+        }
+        Err(kind) => Err(request.error(kind)),
     }
 }
 

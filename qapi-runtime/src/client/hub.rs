@@ -61,9 +61,12 @@ impl Hub {
         self.waiting.insert(request.id, deliver);
     }
 
-    /// Nobody wants the answer any more. It is still matched when it comes.
-    pub(super) fn forget(&mut self, id: u64) {
+    /// Nobody waits for the answer any more. If there will be one, it is still matched.
+    pub(super) fn forget(&mut self, id: u64, is_answered: bool) {
         self.waiting.remove(&id);
+        if !is_answered {
+            self.core.unanswered(id);
+        }
     }
 
     pub(super) fn listen(&mut self, filter: EventFilter, listen: Listen) {

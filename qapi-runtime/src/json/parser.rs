@@ -21,7 +21,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What QEMU takes: 64 MiB, 2 Mi tokens, 1024 levels. Memory stays below 200 MiB a value.
+    /// What QEMU takes: 64 MiB, 2 Mi tokens, 1024 levels. Memory stays below 300 MiB a value.
     pub const QMP: Self = Self {
         token_size: 64 << 20,
         token_count: 2 << 20,
