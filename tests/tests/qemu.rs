@@ -1,0 +1,259 @@
+//! The same QMP script against a live QEMU and against `iothreadd`.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+use tests::{Daemon, Suite, Tool};
+
+fn main() {
+    Suite::new()
+        .with(
+            "iothreads-as-qemu",
+            Tool::Program("qemu-system-x86_64"),
+            iothreads_as_qemu,
+        )
+        .run();
+}
+
+/// Commands whose replies must be equal, but for what [`normalize`] takes away.
+fn script() -> Vec<Value> {
+    let command = |name: &str, arguments: Value| json!({"execute": name, "arguments": arguments});
+    let plain = |name: &str| json!({"execute": name});
+    let add = |arguments: Value| command("object-add", arguments);
+    let set = |id: &str, property: &str, value: Value| {
+        let path = format!("/objects/{id}");
+        command(
+            "qom-set",
+            json!({"path": path, "property": property, "value": value}),
+        )
+    };
+    let get = |path: &str, property: &str| {
+        command("qom-get", json!({"path": path, "property": property}))
+    };
+    let monitor = |line: &str| command("human-monitor-command", json!({"command-line": line}));
+    vec![
+        plain("query-iothreads"),
+        monitor("info iothreads"),
+        add(json!({"qom-type": "iothread", "id": "io0"})),
+        add(
+            json!({"qom-type": "iothread", "id": "io1", "poll-max-ns": 1234, "poll-grow": 3,
+                   "poll-shrink": 4, "aio-max-batch": 5}),
+        ),
+        plain("query-iothreads"),
+        monitor("info iothreads"),
+        // Every mistake about an iothread.
+        add(json!({"qom-type": "iothread", "id": "io0"})),
+        add(json!({"qom-type": "iothread", "id": "1bad"})),
+        add(json!({"qom-type": "iothread", "id": ""})),
+        add(json!({"qom-type": "iothread"})),
+        add(json!({"id": "x"})),
+        add(json!({"qom-type": "nope", "id": "x"})),
+        add(json!({"qom-type": "iothread", "id": "io2", "poll-max-ns": -1})),
+        add(json!({"qom-type": "iothread", "id": "io2", "poll-max-ns": "1"})),
+        add(json!({"qom-type": "iothread", "id": "io2", "aio-max-batch": -1})),
+        add(json!({"qom-type": "iothread", "id": "io2", "nope": 1})),
+        // Properties while it runs.
+        set("io0", "poll-max-ns", json!(77)),
+        set("io0", "poll-grow", json!(2)),
+        set("io0", "poll-shrink", json!(9)),
+        set("io0", "aio-max-batch", json!(16)),
+        set("io0", "poll-max-ns", json!(-5)),
+        set("io0", "poll-max-ns", json!("x")),
+        set("io0", "poll-max-ns", json!(1.5)),
+        set("io0", "nope", json!(1)),
+        set("nope", "poll-max-ns", json!(1)),
+        get("/objects/io0", "poll-max-ns"),
+        get("/objects/io0", "aio-max-batch"),
+        get("/objects/io1", "poll-grow"),
+        get("/objects/io0", "type"),
+        get("/objects/io0", "nope"),
+        get("/objects/nope", "poll-max-ns"),
+        plain("query-iothreads"),
+        monitor("info iothreads"),
+        command("qom-list", json!({"path": "/objects/nope"})),
+        command("object-del", json!({"id": "nope"})),
+        command("object-del", json!({"id": "io0"})),
+        command("object-del", json!({"id": "io0"})),
+        plain("query-iothreads"),
+        command("query-iothreads", json!({"id": "x"})),
+        add(json!({"qom-type": "iothread", "id": "io0"})),
+        command("object-del", json!({"id": "io0"})),
+        command("object-del", json!({"id": "io1"})),
+        plain("query-iothreads"),
+    ]
+}
+
+fn iothreads_as_qemu(qemu: &Path) -> Result<(), Failed> {
+    let daemon = Daemon::start(&[]);
+    let reference = Qemu::start(qemu)?;
+    let mut ours = Connection::open(&daemon.socket())?;
+    let mut theirs = Connection::open(&reference.socket())?;
+    for request in script() {
+        let our_reply = normalize(ours.execute(&request)?);
+        let their_reply = normalize(theirs.execute(&request)?);
+        if our_reply != their_reply {
+            let text = format!("{request}\n  QEMU: {their_reply}\n  ours: {our_reply}");
+            return Err(text.into());
+        }
+    }
+    Ok(())
+}
+
+/// Takes away what differs on purpose or by version:
+///
+/// - `thread-id` is another number in every process;
+/// - `holders` is ours alone;
+/// - `poll-weight` came with QEMU 11.1;
+/// - `poll-grow` and `poll-shrink` are 2 by default since 11.1, where older ones report 0;
+/// - QEMU lists threads in the order of a hash table.
+fn normalize(mut reply: Value) -> Value {
+    let returned = &mut reply["return"];
+    match returned {
+        Value::Array(threads) => {
+            threads.sort_by_key(|thread| thread["id"].as_str().unwrap_or_default().to_owned());
+            for thread in threads {
+                let Some(thread) = thread.as_object_mut() else {
+                    continue;
+                };
+                for member in ["thread-id", "holders", "poll-weight"] {
+                    thread.remove(member);
+                }
+                for member in ["poll-grow", "poll-shrink"] {
+                    if thread.get(member) == Some(&json!(0)) {
+                        thread.insert(member.to_owned(), json!(2));
+                    }
+                }
+            }
+        }
+        Value::String(text) => *text = normalize_text(text),
+        _ => {}
+    }
+    reply
+}
+
+/// The same for the text of `info iothreads`.
+fn normalize_text(text: &str) -> String {
+    let mut threads: Vec<Vec<String>> = Vec::new();
+    for line in text.split("\r\n") {
+        let name = line
+            .trim_start()
+            .split(['=', ':'])
+            .next()
+            .unwrap_or_default();
+        match name {
+            "thread_id" | "thread-id" | "holders" | "poll-weight" | "" => {}
+            "poll-grow" | "poll-shrink" => {
+                let line = if line.ends_with("=0") {
+                    line.replace("=0", "=2")
+                } else {
+                    line.into()
+                };
+                threads
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|thread| thread.push(line.clone()));
+            }
+            _ if line.ends_with(':') => threads.push(vec![line.to_owned()]),
+            _ => threads
+                .last_mut()
+                .into_iter()
+                .for_each(|thread| thread.push(line.to_owned())),
+        }
+    }
+    threads.sort();
+    threads.concat().join("\n")
+}
+
+/// A QEMU without a machine; killed when dropped.
+struct Qemu {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Qemu {
+    fn start(program: &Path) -> Result<Self, Failed> {
+        let folder = tempfile::tempdir()?;
+        let socket = folder.path().join("qmp.sock");
+        let mut command = Command::new(program);
+        command.args([
+            "-machine",
+            "none",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-qmp",
+        ]);
+        command.arg(format!("unix:{},server=on,wait=off", socket.display()));
+        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut qemu = Self { child, folder };
+        while !qemu.socket().exists() {
+            if let Some(status) = qemu.child.try_wait()? {
+                return Err(format!("QEMU ended: {status}").into());
+            }
+            std::thread::yield_now();
+        }
+        Ok(qemu)
+    }
+
+    fn socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("qmp.sock")
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A negotiated QMP connection.
+struct Connection {
+    reader: BufReader<UnixStream>,
+}
+
+impl Connection {
+    fn open(socket: &Path) -> Result<Self, Failed> {
+        let stream = loop {
+            // Between the file and the listening socket there is a moment.
+            match UnixStream::connect(socket) {
+                Ok(stream) => break stream,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                    std::thread::yield_now();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(30)))?;
+        let mut connection = Self {
+            reader: BufReader::new(stream),
+        };
+        connection.read()?;
+        connection.execute(&json!({"execute": "qmp_capabilities"}))?;
+        Ok(connection)
+    }
+
+    fn read(&mut self) -> Result<Value, Failed> {
+        let mut line = String::new();
+        self.reader.read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    }
+
+    /// The reply to `request`; events are passed over.
+    fn execute(&mut self, request: &Value) -> Result<Value, Failed> {
+        self.reader
+            .get_ref()
+            .write_all(format!("{request}\n").as_bytes())?;
+        loop {
+            let message = self.read()?;
+            if message.get("event").is_none() {
+                return Ok(message);
+            }
+        }
+    }
+}
