@@ -213,14 +213,63 @@ fn a_device_takes_its_node_along() {
 #[test]
 fn each_monitor_is_one_holder() {
     let folder = tempfile::tempdir().unwrap();
-    let option = format!("unix:{}", folder.path().join("second").display());
+    let option = format!("unix:{},id=mine", folder.path().join("second").display());
     let server = Server::start(&["--qmp", &option]);
     let mut clients: Vec<_> = (0..3).map(|_| server.client()).collect();
     let threads = clients[0].execute("x-query-internal-iothreads", json!({}));
     assert_eq!(threads[0]["id"], "mon_iothread");
     let monitor = |name: &str| json!({"type": "monitor", "monitor-name": name});
-    let expected = json!([monitor("compat_monitor1"), monitor("compat_monitor0")]);
+    let expected = json!([monitor("compat_monitor0"), monitor("mine")]);
     assert_eq!(threads[0]["holders"], expected);
     assert_eq!(clients[1].execute("query-iothreads", json!({})), json!([]));
     assert_eq!(threads.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_storm_of_plugging_leaves_exact_holders() {
+    let (server, mut client) = start();
+    let stays = json!({"iothread": "io1"});
+    plug(&mut client, "stays", stays);
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let server = &server;
+            scope.spawn(move || {
+                let mut client = server.client();
+                let node = format!("n{number}");
+                client.add_node(&node);
+                for round in 0..50 {
+                    let id = format!("d{number}-{round}");
+                    let mapping = json!([{"iothread": "io0"}, {"iothread": "io1"}]);
+                    let device = json!({
+                        "driver": "virtio-blk-pci", "id": id, "drive": node, "num-queues": 4,
+                        "iothread-vq-mapping": mapping,
+                    });
+                    client.execute("device_add", device);
+                    assert!(client.holders("io0").contains(&backend(&id)));
+                    client.execute("device_del", json!({"id": id}));
+                    while client.event()["data"]["device"] != json!(id) {}
+                    assert!(!client.holders("io0").contains(&backend(&id)));
+                }
+            });
+        }
+    });
+    assert_eq!(client.holders("io0"), [] as [Value; 0]);
+    assert_eq!(client.holders("io1"), [backend("stays")]);
+}
+
+#[test]
+fn links_lead_to_iothreads_only() {
+    let server = Server::start(&["--object", "main-loop,id=ml"]);
+    let mut client = server.client();
+    client.add_node("n0");
+    for (iothread, text) in [
+        ("nope", "Device 'nope' not found"),
+        (
+            "ml",
+            "Invalid parameter type for 'iothread', expected: iothread",
+        ),
+    ] {
+        let device = json!({"driver": "virtio-blk-pci", "drive": "n0", "iothread": iothread});
+        assert_eq!(client.error("device_add", device), text);
+    }
 }

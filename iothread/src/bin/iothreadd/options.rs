@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use clap::Parser;
 use qapi_runtime::visit::{Compat, CompatInput, CompatOutput};
 
-use crate::objects;
+use crate::objects::{self, is_identifier};
 
 /// A QMP server that knows who holds its IOThreads.
 #[derive(Debug, Parser)]
 #[command(name = "iothreadd", version, about)]
 pub(crate) struct Options {
-    /// Serve QMP: unix:PATH[,mode=OCTAL], tcp:HOST:PORT or stdio, each with [,pretty=on].
+    /// Serve QMP: unix:PATH[,mode=OCTAL], tcp:HOST:PORT or stdio, each with [,pretty=on] and [,id=NAME].
     ///
     /// May be given several times. Each is one monitor, with any number of sessions; "stdio" has one, and the
     /// server ends with it.
@@ -42,6 +42,8 @@ pub(crate) struct Options {
 pub(crate) struct QmpOption {
     pub(crate) address: Address,
     pub(crate) pretty: bool,
+    /// The monitor's name, if it has one of its own.
+    pub(crate) id: Option<String>,
 }
 
 /// Where a monitor is served.
@@ -65,15 +67,24 @@ impl Options {
 
 fn parse_qmp(text: &str) -> Result<QmpOption, String> {
     let mut pretty = false;
+    let mut id = None;
     let address = parse_address(text, &mut |name, value| match (name, value) {
         ("pretty", "on") => {
             pretty = true;
             Some(())
         }
         ("pretty", "off") => Some(()),
+        ("id", name) if is_identifier(name) => {
+            id = Some(name.to_owned());
+            Some(())
+        }
         _ => None,
     })?;
-    Ok(QmpOption { address, pretty })
+    Ok(QmpOption {
+        address,
+        pretty,
+        id,
+    })
 }
 
 fn parse_monitor(text: &str) -> Result<Address, String> {
@@ -215,6 +226,7 @@ mod tests {
             "tcp:host:70000",
             "stdio,mode=600",
             "stdio,pretty=maybe",
+            "stdio,id=1x",
             "nope",
         ] {
             assert!(parse_qmp(wrong).is_err(), "{wrong}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iothread::qapi::IoThreadVirtQueueMapping;
-use iothread::{HeldAioContext, MainContext, Registry, holder};
+use iothread::{HeldAioContext, IoThread, MainContext, Registry, holder};
 use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Compat, Output, Visit};
 use qapi_runtime::{Error, Object as Members, Value};
@@ -130,11 +130,22 @@ impl Settings {
 }
 
 /// The thread that a link names: an id, or the path of the object.
-fn find_thread(id: &str) -> Result<iothread::IoThread, Error> {
+fn find_thread(id: &str) -> Result<IoThread, Error> {
     let name = id.strip_prefix("/objects/").unwrap_or(id);
     Registry::global()
         .find(name)
         .ok_or_else(|| Error::device_not_found(format!("Device '{id}' not found")))
+}
+
+/// As `find_thread`; an object of another type is told apart from one that does not exist.
+fn check_link(server: &Server, id: &str) -> Result<(), Error> {
+    match (find_thread(id), server.tree().canonical_path(id)) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), Ok(_)) => Err(Error::generic(
+            "Invalid parameter type for 'iothread', expected: iothread",
+        )),
+        (Err(error), Err(_)) => Err(error),
+    }
 }
 
 impl VirtioBlk {
@@ -143,7 +154,7 @@ impl VirtioBlk {
         let settings = Settings::read(arguments)?;
         let blocks = server.blocks();
         if let Some(id) = &settings.iothread {
-            find_thread(id)?;
+            check_link(server, id)?;
         }
         if !settings.drive.is_empty() && blocks.is_writable(&settings.drive).is_none() {
             return Err(Error::generic(format!(

@@ -28,6 +28,8 @@ const MONITOR_IOTHREAD: &str = "mon_iothread";
 pub(crate) enum MonitorError {
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("there is a monitor '{name}' already")]
+    Duplicate { name: String },
     #[error("cannot start the monitors' IOThread: {0}")]
     Create(#[from] iothread::CreateError),
     #[error("cannot take the monitors' IOThread: {0}")]
@@ -78,10 +80,19 @@ impl Monitors {
             Address::Stdio => WayIn::Stdio(Stream::stdio()?),
             address => WayIn::Listener(Listener::bind(address)?),
         };
-        let number = self.n_unnamed.fetch_add(1, Ordering::Relaxed);
-        let name = format!("compat_monitor{number}");
+        let name = match &option.id {
+            Some(id) => id.clone(),
+            None => {
+                let number = self.n_unnamed.fetch_add(1, Ordering::Relaxed);
+                format!("compat_monitor{number}")
+            }
+        };
+        if self.list.lock().iter().any(|known| known.name == name) {
+            return Err(MonitorError::Duplicate { name });
+        }
         let context = monitor_iothread()?.get_aio_context(holder::monitor(&name))?;
         let monitor = Arc::new(Monitor {
+            name,
             context,
             server: Arc::downgrade(server),
             main: self.main.clone(),
@@ -165,6 +176,7 @@ fn monitor_iothread() -> Result<IoThread, iothread::CreateError> {
 
 /// One QMP monitor: one holder, however many sessions.
 pub(crate) struct Monitor {
+    name: String,
     context: HeldAioContext,
     /// Owns the monitors.
     server: Weak<Server>,

@@ -172,7 +172,7 @@ fn iothread_parameters(properties: &IothreadProperties) -> [(Parameter, Option<i
 }
 
 /// Whether QEMU would take `id`.
-fn is_identifier(id: &str) -> bool {
+pub(crate) fn is_identifier(id: &str) -> bool {
     id.starts_with(|first: char| first.is_ascii_alphabetic())
         && id
             .bytes()
