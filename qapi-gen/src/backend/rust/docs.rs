@@ -125,10 +125,13 @@ impl ModuleWriter<'_, '_> {
                 && (paragraph.is_empty() || !marker.starts_with(|ch: char| ch.is_ascii_digit()))
             {
                 self.flush(&mut paragraph, &mut out);
-                let mut body = vec![trimmed[marker.len()..].trim_start()];
+                let first = trimmed[marker.len()..].trim_start();
+                let column = indent + trimmed.len() - first.len();
+                let mut body = vec![first];
                 let rest = body_of(lines, at, indent);
                 at += rest.len();
-                body.extend(dedent(rest));
+                // What stands deeper than the item's text stays deeper.
+                body.extend(rest.iter().map(|line| &line[indent_of(line).min(column)..]));
                 let item = self.blocks(&body, depth + 1);
                 let prefix = if marker.ends_with('.') { "1. " } else { "- " };
                 let item = as_item(item, prefix);

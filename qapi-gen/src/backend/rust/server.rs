@@ -143,17 +143,28 @@ impl ModuleWriter<'_, '_> {
         self.line(0, &["impl<H: Commands + 'static> Dispatcher<H> {"]);
         self.line(4, &["/// All commands, sorted by name."]);
         let head = format!("pub const COMMANDS: &'static [{command}<H>] = &[");
-        if commands.is_empty() {
-            self.line(4, &[&head, "];"]);
-        } else {
-            self.line(4, &[&head]);
-            for command in commands {
-                self.gate = command.gate.clone();
-                self.attribute(8, &command.gate);
-                self.emit_row(command, is_built_in(command));
+        match commands {
+            [] => self.line(4, &[&head, "];"]),
+            // rustfmt puts the brackets of a list and of its only element together.
+            [only] if only.gate.is_always() => {
+                let start = self.out.len();
+                self.emit_row(only, is_built_in(only));
+                let row = self.out.split_off(start).replace("\n    ", "\n");
+                layout::indent(&mut self.out, 4);
+                self.out.push_str(&head);
+                self.out.push_str(row.trim().trim_end_matches(','));
+                self.out.push_str("];\n");
             }
-            self.gate = Gate::ALWAYS;
-            self.line(4, &["];"]);
+            rows => {
+                self.line(4, &[&head]);
+                for command in rows {
+                    self.gate = command.gate.clone();
+                    self.attribute(8, &command.gate);
+                    self.emit_row(command, is_built_in(command));
+                }
+                self.gate = Gate::ALWAYS;
+                self.line(4, &["];"]);
+            }
         }
         self.blank();
         self.line(4, &["/// Serves the commands by `handler`."]);
