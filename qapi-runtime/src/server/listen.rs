@@ -96,7 +96,7 @@ pub(super) async fn bind(address: &ListenAddress) -> io::Result<Listener> {
         }
         ListenAddress::Tcp(address) => {
             let address = match address.strip_prefix(':') {
-                Some(port) => format!("localhost:{port}"),
+                Some(port) => format!("127.0.0.1:{port}"),
                 None => address.clone(),
             };
             Ok(Listener::Tcp(TcpListener::bind(address).await?))
