@@ -9,7 +9,7 @@ use crate::objects::{self, is_identifier};
 
 /// A QMP server that knows who holds its IOThreads.
 #[derive(Debug, Parser)]
-#[command(name = "iothreadd", version, about)]
+#[command(name = "iothreadd", version)]
 pub(crate) struct Options {
     /// Serve QMP: unix:PATH[,mode=OCTAL], tcp:HOST:PORT or stdio, each with [,pretty=on] and [,id=NAME].
     ///
@@ -33,8 +33,8 @@ pub(crate) struct Options {
 
     /// What deprecated and unstable parts of QMP may do: a list of deprecated-input=accept|reject,
     /// deprecated-output=accept|hide, unstable-input=... and unstable-output=....
-    #[arg(long, value_name = "POLICY", value_parser = parse_compat, default_value = "")]
-    pub(crate) compat: CompatOption,
+    #[arg(long, value_name = "POLICY", value_parser = parse_compat)]
+    pub(crate) compat: Option<CompatOption>,
 }
 
 /// A QMP monitor to be served.
@@ -59,6 +59,11 @@ pub(crate) enum Address {
 pub(crate) struct CompatOption(pub(crate) Compat);
 
 impl Options {
+    /// The policy for special features; everything is accepted unless told otherwise.
+    pub(crate) fn compat(&self) -> Compat {
+        self.compat.map_or(Compat::ACCEPT, |option| option.0)
+    }
+
     /// The text that `--object help` or `--object TYPE,help` asks for.
     pub(crate) fn object_help(&self) -> Option<String> {
         self.object.iter().find_map(|object| objects::help(object))

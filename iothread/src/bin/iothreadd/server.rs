@@ -57,8 +57,22 @@ pub(crate) struct Server {
     deadline: OnceLock<Timer>,
 }
 
+/// Every client and every queue of a device is a descriptor; the low limit that processes start with is meant for those
+/// that use `select`.
+fn allow_many_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // With the low limit fewer clients are served at once.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
 /// Serves until `quit`, a signal, or the end of the standard input.
 pub(crate) fn run(options: Options) -> Result<(), StartError> {
+    allow_many_descriptors();
     let mut main_loop = MainLoop::new()?;
     let main = main_loop.context();
     let server = Server::new(&main, &options)?;
@@ -82,7 +96,7 @@ impl Server {
         Ok(Arc::new(Self {
             name: options.name.clone(),
             main: main.clone(),
-            events: Events::new(main, &monitors, options.compat.0)?,
+            events: Events::new(main, &monitors, options.compat())?,
             monitors,
             human_monitors: HumanMonitors::default(),
             tree: Tree::new(&objects, &devices),
@@ -118,7 +132,7 @@ impl Server {
         }
         let config = SessionConfig {
             version: version_value(),
-            compat: options.compat.0,
+            compat: options.compat(),
             ..SessionConfig::default()
         };
         for option in &options.qmp {
