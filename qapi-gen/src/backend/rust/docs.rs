@@ -3,6 +3,8 @@
 //! Whatever the schema says stays text: every line is a line comment, characters with a meaning in
 //! Markdown are escaped, literal blocks are fenced as `text`.
 
+use std::borrow::Cow;
+
 use crate::ir::{Doc, DocId, DocSectionKind, Entity};
 
 use super::layout;
@@ -85,17 +87,17 @@ impl ModuleWriter<'_, '_> {
     }
 
     fn markdown(&self, text: &str) -> Vec<String> {
-        let clean: String = text
-            .chars()
-            .filter(|ch| !is_direction_mark(*ch))
-            .map(|ch| {
-                if ch.is_control() && ch != '\n' {
-                    ' '
-                } else {
-                    ch
-                }
-            })
-            .collect();
+        let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) || byte == b'\n';
+        let clean = if text.bytes().all(is_plain) {
+            Cow::Borrowed(text)
+        } else {
+            let kept = text.chars().filter(|ch| !is_direction_mark(*ch));
+            let is_control = |ch: char| ch.is_control() && ch != '\n';
+            Cow::Owned(
+                kept.map(|ch| if is_control(ch) { ' ' } else { ch })
+                    .collect(),
+            )
+        };
         let lines: Vec<&str> = clean.lines().collect();
         self.blocks(&lines, 0)
     }
@@ -232,7 +234,15 @@ impl ModuleWriter<'_, '_> {
         let mut out = String::with_capacity(text.len() + 16);
         let mut rest = text;
         let mut before = ' ';
-        while let Some(ch) = rest.chars().next() {
+        loop {
+            // Runs of plain text make up nearly all of it.
+            let end = rest.bytes().position(is_marked).unwrap_or(rest.len());
+            if end > 0 {
+                out.push_str(&rest[..end]);
+                before = rest[..end].chars().next_back().unwrap_or(' ');
+                rest = &rest[end..];
+            }
+            let Some(ch) = rest.chars().next() else { break };
             let taken = self.span(rest, before, &mut out);
             let taken = if taken > 0 {
                 taken
@@ -399,6 +409,27 @@ impl ModuleWriter<'_, '_> {
     }
 }
 
+/// Whether a byte may begin markup of the schema or be markup for rustdoc.
+fn is_marked(byte: u8) -> bool {
+    // `h` begins the address of a page.
+    matches!(
+        byte,
+        b'`' | b'@'
+            | b':'
+            | b'h'
+            | b'*'
+            | b'\\'
+            | b'['
+            | b']'
+            | b'<'
+            | b'>'
+            | b'|'
+            | b'~'
+            | b'&'
+            | b'_'
+    )
+}
+
 /// Lists and directives nest as deep as this; below, text is taken as it is.
 const MAX_DEPTH: usize = 8;
 
@@ -451,9 +482,9 @@ fn fenced(lines: &[&str]) -> Vec<String> {
         .unwrap_or(first);
     let lines = dedent(&lines[first..=last]);
     let mut fence = 3;
-    for line in &lines {
-        let run = line.split(|ch| ch != '`').map(str::len).max().unwrap_or(0);
-        fence = fence.max(run + 1);
+    for line in lines.iter().filter(|line| line.contains("```")) {
+        let runs = line.split(|ch| ch != '`').map(str::len);
+        fence = fence.max(runs.max().unwrap_or(0) + 1);
     }
     let fence = "`".repeat(fence);
     let mut out = vec![format!("{fence}text")];

@@ -301,7 +301,8 @@ impl<'a> Planner<'a> {
             .flatten()
             .filter(|plan| !matches!(plan.body, Body::Replaced(_)));
         let names = names.map(|plan| (plan.name.as_str(), plan.ty.name(), plan.ty.name_span()));
-        let mut taken = self.check_distinct("type", names);
+        let taken = self.check_distinct("type", names);
+        let mut taken = taken.into_iter().map(str::to_owned).collect();
         name_branches(&mut types, &mut taken);
         types
     }
@@ -322,7 +323,8 @@ impl<'a> Planner<'a> {
                     .iter()
                     .map(|value| (&*value.ident, value.value.name(), value.value.span()));
                 let taken = self.check_distinct("value", names);
-                Body::Enum(values, catch_all(&taken))
+                let unknown = catch_all(&taken);
+                Body::Enum(values, unknown)
             }
             TypeKind::Alternate(alternate) => {
                 Body::Alternate(self.variants(alternate.branches(), None))
@@ -333,13 +335,17 @@ impl<'a> Planner<'a> {
                     None => Body::Struct(fields),
                     Some(variants) => {
                         let branches = self.variants(variants.branches(), Some(variants));
-                        let taken = branches.iter().map(|branch| branch.ident.clone()).collect();
+                        let taken = branches
+                            .iter()
+                            .map(|branch| branch.ident.as_str())
+                            .collect();
+                        let unknown = catch_all(&taken);
                         Body::Union(UnionPlan {
                             variants,
                             fields,
                             branches,
                             branches_name: names::camel(ty.name()),
-                            unknown: catch_all(&taken),
+                            unknown,
                             tag_ident: names::field(variants.tag()),
                         })
                     }
@@ -546,7 +552,7 @@ impl<'a> Planner<'a> {
         &mut self,
         what: &str,
         names: impl Iterator<Item = (&'n str, &'n str, Option<Span>)>,
-    ) -> HashSet<String> {
+    ) -> HashSet<&'n str> {
         let mut seen: HashMap<&str, (&str, Option<Span>)> = HashMap::new();
         for (rust, name, span) in names {
             let Some(&(first, first_span)) = seen.get(rust) else {
@@ -569,7 +575,7 @@ impl<'a> Planner<'a> {
             }
             self.errors.push(error);
         }
-        seen.into_keys().map(str::to_owned).collect()
+        seen.into_keys().collect()
     }
 
     /// Options that name something must name something there is.
@@ -659,20 +665,23 @@ pub(super) fn header_policies(plan: &Plan<'_>, features: &[Feature]) -> Vec<Poli
 }
 
 /// The variant for what the schema does not have.
-fn catch_all(taken: &HashSet<String>) -> String {
-    free_name(taken, ["Unknown", "UnknownValue"].map(str::to_owned))
+fn catch_all(taken: &HashSet<&str>) -> String {
+    free_name(
+        |name| taken.contains(name),
+        ["Unknown", "UnknownValue"].map(str::to_owned),
+    )
 }
 
 /// The first candidate that is free, at last the last one with a number.
-fn free_name<const N: usize>(taken: &HashSet<String>, candidates: [String; N]) -> String {
-    if let Some(free) = candidates.iter().find(|name| !taken.contains(*name)) {
+fn free_name<const N: usize>(taken: impl Fn(&str) -> bool, candidates: [String; N]) -> String {
+    if let Some(free) = candidates.iter().find(|name| !taken(name)) {
         return free.clone();
     }
     let last = candidates.last().map_or("Value", String::as_str);
     let mut n = 2_usize;
     loop {
         let name = format!("{last}{n}");
-        if !taken.contains(&name) {
+        if !taken(&name) {
             return name;
         }
         n += 1;
@@ -691,7 +700,7 @@ fn name_branches(types: &mut [Option<TypePlan<'_>>], taken: &mut HashSet<String>
         let tag = names::camel(union.variants.tag());
         let short = format!("{}{tag}", plan.name);
         let long = format!("{short}Branches");
-        union.branches_name = free_name(taken, [short, long]);
+        union.branches_name = free_name(|name| taken.contains(name), [short, long]);
         taken.insert(union.branches_name.clone());
     }
 }
@@ -702,7 +711,10 @@ fn modules(schema: &Schema) -> Vec<String> {
     let mut modules = Vec::new();
     for module in schema.modules() {
         let name = names::module(module.name());
-        let name = free_name(&taken, [name.clone(), format!("{name}_")]);
+        let name = free_name(
+            |name| taken.contains(name),
+            [name.clone(), format!("{name}_")],
+        );
         taken.insert(name.clone());
         modules.push(name);
     }

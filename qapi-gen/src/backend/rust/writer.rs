@@ -103,7 +103,9 @@ const IMPORTED: &[&str] = &[
 pub(super) struct ModuleWriter<'p, 'a> {
     pub(super) plan: &'p Plan<'a>,
     pub(super) place: Place,
+    /// What this module, or any, defines of [`IMPORTED`].
     locals: HashSet<&'p str>,
+    taken: Vec<&'static str>,
     pub(super) out: String,
     /// The condition of the item that is being printed.
     pub(super) gate: Gate,
@@ -118,10 +120,14 @@ pub(super) struct ModuleWriter<'p, 'a> {
 impl<'p, 'a> ModuleWriter<'p, 'a> {
     /// `locals` are the names that the module defines.
     pub(super) fn new(plan: &'p Plan<'a>, place: Place, locals: HashSet<&'p str>) -> Self {
+        let mut locals = locals;
+        locals.retain(|name| IMPORTED.contains(name));
+        let taken = IMPORTED.iter().filter(|name| plan.taken.contains(**name));
         Self {
             plan,
             place,
             locals,
+            taken: taken.copied().collect(),
             out: String::new(),
             gate: Gate::ALWAYS,
             imports: BTreeMap::new(),
@@ -224,7 +230,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         gate: &Gate,
     ) -> Cow<'static, str> {
         self.import((Origin::Runtime, path, name), gate);
-        if self.locals.contains(name) {
+        if !self.locals.is_empty() && self.locals.contains(name) {
             Cow::Owned(self.alias(name))
         } else {
             Cow::Borrowed(name)
@@ -264,7 +270,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
     }
 
     pub(super) fn std_under(&mut self, name: &'static str, gate: &Gate) -> Cow<'static, str> {
-        if !self.plan.taken.contains(name) {
+        if !self.taken.contains(&name) {
             return Cow::Borrowed(name);
         }
         let module = match name {
