@@ -9,5 +9,6 @@ mod holders;
 mod human;
 mod objects;
 mod protocol;
+mod reference;
 mod sessions;
 mod sockets;

@@ -135,7 +135,7 @@ impl Driver {
                 let size = not_negative("size", size)?;
                 if size > below - offset {
                     return Err(Error::generic(format!(
-                        "The sum of offset ({offset}) and size ({size}) has to be smaller or equal to the \
+                        "The sum of offset ({offset}) and size ({size}) has to be smaller or equal to the  \
                          actual size of the containing file ({below})"
                     )));
                 }
