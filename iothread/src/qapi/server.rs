@@ -3,7 +3,7 @@
 
 //! Serving the commands.
 
-use qapi_runtime::dispatch::{Command, Handler, Outcome, Service, Table};
+use qapi_runtime::dispatch::{Command, CommandInfo, Handler, Outcome, Service, Table};
 use qapi_runtime::visit::{Input, Output, Policy, Visit};
 use qapi_runtime::{Error, Object, Value};
 
@@ -91,7 +91,7 @@ pub trait Commands: Send + Sync {
     fn query_chardev(&self) -> Result<Vec<ChardevInfo>, Error>;
 
     /// Handles [`query-commands`](super::commands::QueryCommands).
-    fn query_commands(&self) -> Result<Vec<CommandInfo>, Error>;
+    fn query_commands(&self) -> Result<Vec<super::types::CommandInfo>, Error>;
 
     /// Handles [`query-fdsets`](super::commands::QueryFdsets).
     fn query_fdsets(&self) -> Result<Vec<FdsetInfo>, Error>;
@@ -144,7 +144,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
     /// All commands, sorted by name.
     pub const COMMANDS: &'static [Command<H>] = &[
         Command {
-            info: qapi_runtime::dispatch::CommandInfo::new("add-fd"),
+            info: CommandInfo::new("add-fd"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 let value = handler.add_fd(arguments)?;
@@ -153,9 +153,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("block-export-add")
+                ..CommandInfo::new("block-export-add")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -165,9 +165,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("block-export-del")
+                ..CommandInfo::new("block-export-del")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -177,9 +177,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("blockdev-add")
+                ..CommandInfo::new("blockdev-add")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -189,9 +189,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("blockdev-del")
+                ..CommandInfo::new("blockdev-del")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -201,7 +201,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo::new("chardev-add"),
+            info: CommandInfo::new("chardev-add"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 let value = handler.chardev_add(arguments)?;
@@ -210,7 +210,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo::new("chardev-remove"),
+            info: CommandInfo::new("chardev-remove"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 handler.chardev_remove(arguments)?;
@@ -219,7 +219,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo::new("closefd"),
+            info: CommandInfo::new("closefd"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 handler.closefd(arguments)?;
@@ -228,7 +228,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo::new("device_add"),
+            info: CommandInfo::new("device_add"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 let value = handler.device_add(arguments)?;
@@ -237,7 +237,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo::new("device_del"),
+            info: CommandInfo::new("device_del"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 handler.device_del(arguments)?;
@@ -246,7 +246,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo::new("getfd"),
+            info: CommandInfo::new("getfd"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 handler.getfd(arguments)?;
@@ -255,7 +255,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo::new("human-monitor-command"),
+            info: CommandInfo::new("human-monitor-command"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 let value = handler.human_monitor_command(arguments)?;
@@ -264,9 +264,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("nbd-server-start")
+                ..CommandInfo::new("nbd-server-start")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -276,9 +276,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("nbd-server-stop")
+                ..CommandInfo::new("nbd-server-stop")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::NbdServerStop::read(input)?;
@@ -288,9 +288,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("object-add")
+                ..CommandInfo::new("object-add")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -300,9 +300,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("object-del")
+                ..CommandInfo::new("object-del")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -312,9 +312,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("qmp_capabilities")
+                ..CommandInfo::new("qmp_capabilities")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -324,9 +324,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("qom-get")
+                ..CommandInfo::new("qom-get")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -336,9 +336,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("qom-list")
+                ..CommandInfo::new("qom-list")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -348,9 +348,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("qom-list-properties")
+                ..CommandInfo::new("qom-list-properties")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -360,9 +360,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("qom-set")
+                ..CommandInfo::new("qom-set")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -372,9 +372,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-block")
+                ..CommandInfo::new("query-block")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -384,9 +384,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-block-exports")
+                ..CommandInfo::new("query-block-exports")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryBlockExports::read(input)?;
@@ -396,9 +396,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-chardev")
+                ..CommandInfo::new("query-chardev")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryChardev::read(input)?;
@@ -408,9 +408,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-commands")
+                ..CommandInfo::new("query-commands")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryCommands::read(input)?;
@@ -420,7 +420,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo::new("query-fdsets"),
+            info: CommandInfo::new("query-fdsets"),
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryFdsets::read(input)?;
                 let value = handler.query_fdsets()?;
@@ -429,9 +429,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-iothreads")
+                ..CommandInfo::new("query-iothreads")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryIothreads::read(input)?;
@@ -441,9 +441,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-name")
+                ..CommandInfo::new("query-name")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryName::read(input)?;
@@ -453,9 +453,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-named-block-nodes")
+                ..CommandInfo::new("query-named-block-nodes")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -465,9 +465,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-qmp-schema")
+                ..CommandInfo::new("query-qmp-schema")
             },
             call: Handler::Sync(|_, _, output| {
                 output.raw(introspection::SCHEMA.as_bytes());
@@ -475,9 +475,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-status")
+                ..CommandInfo::new("query-status")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryStatus::read(input)?;
@@ -487,9 +487,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-version")
+                ..CommandInfo::new("query-version")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryVersion::read(input)?;
@@ -499,9 +499,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_oob: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("query-yank")
+                ..CommandInfo::new("query-yank")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryYank::read(input)?;
@@ -511,9 +511,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("quit")
+                ..CommandInfo::new("quit")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::Quit::read(input)?;
@@ -523,7 +523,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo::new("remove-fd"),
+            info: CommandInfo::new("remove-fd"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 handler.remove_fd(arguments)?;
@@ -532,10 +532,10 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
                 policy: Policy::UNSTABLE,
-                ..qapi_runtime::dispatch::CommandInfo::new("x-blockdev-set-iothread")
+                ..CommandInfo::new("x-blockdev-set-iothread")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -545,10 +545,10 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_preconfig: true,
                 policy: Policy::UNSTABLE,
-                ..qapi_runtime::dispatch::CommandInfo::new("x-query-internal-iothreads")
+                ..CommandInfo::new("x-query-internal-iothreads")
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::XQueryInternalIothreads::read(input)?;
@@ -558,9 +558,9 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
-            info: qapi_runtime::dispatch::CommandInfo {
+            info: CommandInfo {
                 allow_oob: true,
-                ..qapi_runtime::dispatch::CommandInfo::new("yank")
+                ..CommandInfo::new("yank")
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
@@ -587,7 +587,7 @@ impl<H: Commands + 'static> Service for Dispatcher<H> {
         self.0.n_commands()
     }
 
-    fn info(&self, index: usize) -> Option<&qapi_runtime::dispatch::CommandInfo> {
+    fn info(&self, index: usize) -> Option<&CommandInfo> {
         self.0.info(index)
     }
 

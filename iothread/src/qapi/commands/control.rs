@@ -129,7 +129,7 @@ impl Members for QueryCommands {
 impl Request for QueryCommands {
     const COMMAND: &'static str = "query-commands";
     const ALLOW_OOB: bool = false;
-    type Returns = Vec<CommandInfo>;
+    type Returns = Vec<super::super::types::CommandInfo>;
 }
 
 qapi_runtime::impl_serde!(QueryCommands);
