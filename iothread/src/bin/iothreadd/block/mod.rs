@@ -20,6 +20,9 @@ use crate::sync::Mutex;
 /// The longest name of a node.
 const MAX_NODE_NAME: usize = 31;
 
+/// Tells nodes' users apart.
+pub(crate) type UserPath = Arc<str>;
+
 /// All block nodes.
 #[derive(Default)]
 pub(crate) struct Blocks(Mutex<Graph>);
@@ -253,6 +256,3 @@ impl Blocks {
         }
     }
 }
-
-/// Tells nodes' users apart.
-pub(crate) type UserPath = Arc<str>;

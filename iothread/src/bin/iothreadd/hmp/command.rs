@@ -15,6 +15,7 @@ const LINE_END: &str = "\r\n";
 struct Command {
     name: &'static str,
     arguments: &'static str,
+    needs_argument: bool,
     help: &'static str,
     run: Run,
 }
@@ -31,36 +32,42 @@ const COMMANDS: [Command; 6] = [
     Command {
         name: "device_add",
         arguments: "driver[,prop=value][,...]",
+        needs_argument: true,
         help: "add device, like -device on the command line",
         run: Run::Action(device_add),
     },
     Command {
         name: "device_del",
         arguments: "device",
+        needs_argument: true,
         help: "remove device",
         run: Run::Action(|server, id| server.devices().delete(server, id)),
     },
     Command {
         name: "help",
         arguments: "[cmd]",
+        needs_argument: false,
         help: "show the help",
         run: Run::Text(|_, topic| help(topic)),
     },
     Command {
         name: "object_add",
         arguments: "[qom-type=]type,id=str[,prop=value][,...]",
+        needs_argument: true,
         help: "create QOM object",
         run: Run::Action(|server, text| server.objects().add(objects::parse(text)?)),
     },
     Command {
         name: "object_del",
         arguments: "id",
+        needs_argument: true,
         help: "destroy QOM object",
         run: Run::Action(|server, id| server.objects().delete(id)),
     },
     Command {
         name: "quit|q",
         arguments: "",
+        needs_argument: false,
         help: "quit the server",
         run: Run::Action(|server, _| {
             server.quit();
@@ -74,12 +81,14 @@ const TOPICS: [Command; 4] = [
     Command {
         name: "iothreads",
         arguments: "[-i]",
+        needs_argument: false,
         help: "show iothreads and who holds them (-i: the server's own)",
         run: Run::Text(info_iothreads),
     },
     Command {
         name: "name",
         arguments: "",
+        needs_argument: false,
         help: "show the current server name",
         run: Run::Text(|server, _| {
             let line = |name: &str| format!("{name}{LINE_END}");
@@ -89,12 +98,14 @@ const TOPICS: [Command; 4] = [
     Command {
         name: "status",
         arguments: "",
+        needs_argument: false,
         help: "show the current server status",
         run: Run::Text(|server, _| format!("VM status: {}{LINE_END}", server.status().status)),
     },
     Command {
         name: "version",
         arguments: "",
+        needs_argument: false,
         help: "show the version of the server",
         run: Run::Text(|_, _| format!("{}{LINE_END}", env!("CARGO_PKG_VERSION"))),
     },
@@ -155,9 +166,7 @@ fn run(server: &Arc<Server>, command: &Command, prefix: &str, arguments: &str) -
     if command.arguments.is_empty() && n_arguments > 0 {
         return hint("extraneous characters at the end of line");
     }
-    let is_optional =
-        command.arguments.is_empty() || command.arguments == "[cmd]" || command.arguments == "[-i]";
-    if !is_optional && n_arguments == 0 {
+    if command.needs_argument && n_arguments == 0 {
         return hint("string expected");
     }
     match command.run {
