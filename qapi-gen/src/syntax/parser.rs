@@ -349,12 +349,15 @@ impl<'r> Parser<'r> {
     /// at the line's start or followed by a key that only stands there.
     fn starts_top_level(&self, token: Token) -> bool {
         let before = &self.text[..(token.span.start() - self.start) as usize];
-        let indent = before.rsplit(['\n', '\r']).next().unwrap_or_default();
+        // Only blanks are looked at: a line may be long, and full of brackets.
+        let is_line_end = |ch: char| matches!(ch, '\n' | '\r');
+        let unindented = before.trim_end_matches(|ch: char| ch.is_whitespace() && !is_line_end(ch));
+        let is_first = unindented.is_empty() || unindented.ends_with(is_line_end);
         match token.kind {
-            TokenKind::Documentation => indent.trim().is_empty(),
-            TokenKind::OpenBrace if indent.trim().is_empty() => {
+            TokenKind::Documentation => is_first,
+            TokenKind::OpenBrace if is_first => {
                 let next = self.tokens.get(self.at + 1);
-                indent.is_empty()
+                unindented.len() == before.len()
                     || next.is_some_and(|next| {
                         next.kind == TokenKind::String
                             && META_KEYS.contains(&self.text(inner(next.span)))

@@ -1,0 +1,87 @@
+//! Limits: input just inside of one passes, just outside is refused at its place.
+
+use std::fmt::Write as _;
+
+use qapi_gen::check::{Checked, load};
+use qapi_gen::diagnostic::{Code, LintLevels, MAX_DIAGNOSTICS};
+use qapi_gen::loader::MemoryLoader;
+use qapi_gen::{MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE};
+
+fn check(text: &str) -> Checked {
+    let loader = MemoryLoader::new().with("schema.json", text);
+    load("schema.json", &loader, LintLevels::default())
+}
+
+fn codes(checked: &Checked) -> Vec<Code> {
+    let diagnostics = checked.report.diagnostics().iter();
+    diagnostics.map(|diagnostic| diagnostic.code).collect()
+}
+
+fn nested(depth: usize) -> String {
+    let (open, close) = ("{ 'not': ".repeat(depth), " }".repeat(depth));
+    format!("{{ 'command': 'go', 'if': {open}'A'{close} }}\n")
+}
+
+#[test]
+fn depth() {
+    // The definition itself is one level.
+    assert_eq!(codes(&check(&nested(MAX_DEPTH - 1))), []);
+    assert_eq!(codes(&check(&nested(MAX_DEPTH))), [Code::TooDeep]);
+    let hostile = format!("{}\n{{ 'command': 'Go' }}\n", "[".repeat(500_000));
+    assert_eq!(codes(&check(&hostile)), [Code::TooDeep, Code::NameStyle]);
+}
+
+#[test]
+fn line_length() {
+    let line = |len: usize| format!("#{}\n{{ 'command': 'go' }}\n", "x".repeat(len - 1));
+    assert_eq!(codes(&check(&line(MAX_LINE))), []);
+    assert_eq!(codes(&check(&line(MAX_LINE + 1))), [Code::LineTooLong]);
+}
+
+#[test]
+fn include_depth() {
+    let chain = |len: usize| {
+        let mut loader = MemoryLoader::new().with("0.json", "{ 'include': '1.json' }\n");
+        for n in 1..len {
+            let text = format!("{{ 'include': '{}.json' }}\n", n + 1);
+            loader = loader.with(format!("{n}.json"), text);
+        }
+        let loader = loader.with(format!("{len}.json"), "{ 'command': 'go' }\n");
+        codes(&load("0.json", &loader, LintLevels::default()))
+    };
+    assert_eq!(chain(MAX_INCLUDE_DEPTH), []);
+    assert_eq!(chain(MAX_INCLUDE_DEPTH + 1), [Code::IncludeTooDeep]);
+}
+
+#[test]
+fn missing_main_file() {
+    let checked = load("none.json", &MemoryLoader::new(), LintLevels::default());
+    assert_eq!(codes(&checked), [Code::SchemaUnreadable]);
+    assert_eq!(checked.report.diagnostics()[0].primary, None);
+}
+
+#[test]
+fn number_of_diagnostics() {
+    let mut text = String::new();
+    for n in 0..MAX_DIAGNOSTICS + 10 {
+        let _ = writeln!(text, "{{ 'command': 'Go{n}' }}");
+    }
+    let checked = check(&text);
+    assert_eq!(checked.report.diagnostics().len(), MAX_DIAGNOSTICS);
+    assert_eq!(checked.report.n_suppressed(), 10);
+    assert_eq!(checked.report.n_errors(), MAX_DIAGNOSTICS + 10);
+}
+
+#[test]
+fn many_definitions_of_one_name_and_long_lists() {
+    let mut text = String::from("{ 'enum': 'Many', 'data': [ 'v'");
+    for n in 0..20_000 {
+        let _ = write!(text, ",\n 'v{n}'");
+    }
+    text.push_str(" ] }\n{ 'struct': 'Wide', 'data': { 'a': 'int'");
+    for n in 0..20_000 {
+        let _ = write!(text, ",\n 'a{n}': 'Many'");
+    }
+    text.push_str(" } }\n");
+    assert_eq!(codes(&check(&text)), []);
+}
