@@ -15,6 +15,7 @@ pub mod ir;
 mod lint;
 pub mod loader;
 pub mod output;
+pub mod print;
 pub mod source;
 mod syntax;
 #[cfg(feature = "cli")]

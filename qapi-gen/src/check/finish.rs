@@ -446,7 +446,7 @@ fn doc_section(section: &ast::Section, sources: &SourceMap) -> DocSection {
 }
 
 /// `path` seen from `folder`, with `/` between its parts, by names alone.
-fn relative(folder: &Path, path: &Path) -> String {
+pub(crate) fn relative(folder: &Path, path: &Path) -> String {
     let clean = |path: &Path| {
         let mut parts: Vec<String> = Vec::new();
         for component in path.components() {

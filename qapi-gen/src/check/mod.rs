@@ -18,6 +18,7 @@ use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::Item;
 use crate::syntax::read_schema;
 
+pub(crate) use finish::relative;
 use graph::{DocSlot, Graph};
 
 /// What came of a schema.
