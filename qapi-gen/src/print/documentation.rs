@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::ir::{Doc, DocSection, DocSectionKind, Schema};
+use crate::ir::{Doc, DocSectionKind, Schema};
 use crate::source::Span;
 
 pub(super) fn print_free_form(out: &mut String, doc: &Doc, schema: &Schema) -> fmt::Result {

@@ -80,10 +80,9 @@ impl<'s> Printer<'s> {
         for entity in self.module.entities() {
             match *entity {
                 Entity::Include(id) => {
-                    if included.insert(id) {
-                        if let Some(span) = self.included_at(id) {
-                            self.print_free_docs(span)?;
-                        }
+                    let is_first = included.insert(id);
+                    if let Some(span) = self.included_at(id).filter(|_| is_first) {
+                        self.print_free_docs(span)?;
                     }
                     self.separate();
                     let path = self.path_to(self.schema.module(id));
