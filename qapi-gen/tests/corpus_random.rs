@@ -33,8 +33,8 @@ fn check_any(text: Vec<u8>) -> Result<(), TestCaseError> {
         prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
     }
     if let Some(schema) = &checked.schema {
-        dump(schema);
-        print(schema);
+        prop_assert!(!dump(schema).is_empty());
+        prop_assert!(!print(schema).files().is_empty());
     }
     Ok(())
 }
