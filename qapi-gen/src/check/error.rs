@@ -121,8 +121,6 @@ pub(super) enum ExprError {
     DocSectionNotCommand(&'static str),
     #[error("'Returns' section, but command doesn't return anything")]
     DocReturnsNothing,
-    #[error("nesting is deeper than {0} levels")]
-    TooDeep(usize),
 }
 
 impl ExprError {
@@ -157,7 +155,6 @@ impl ExprError {
             Self::DocSymbolMismatch(_) => Code::DocSymbolMismatch,
             Self::DocSectionNotCommand(_) => Code::DocSectionNotCommand,
             Self::DocReturnsNothing => Code::DocReturnsNothing,
-            Self::TooDeep(_) => Code::TooDeep,
         }
     }
 }

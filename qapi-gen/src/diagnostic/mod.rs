@@ -170,7 +170,9 @@ impl LintLevels {
     /// No lint is reported until it is set.
     #[must_use]
     pub fn allow_all() -> Self {
-        Self { set: Lint::ALL.iter().map(|lint| (*lint, Level::Allow)).collect() }
+        Self {
+            set: Lint::ALL.iter().map(|lint| (*lint, Level::Allow)).collect(),
+        }
     }
 
     /// Sets the level of `lint`; a later call wins.

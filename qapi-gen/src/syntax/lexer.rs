@@ -52,14 +52,20 @@ pub(super) fn tokenize(text: &str, start: u32) -> Vec<Token> {
                 grammar_tokens(&text[at..comment.start], start + at as u32, &mut tokens);
                 at = comment.end;
                 let span = Span::new(start + comment.start as u32, start + at as u32);
-                tokens.push(Token { kind: TokenKind::Documentation, span });
+                tokens.push(Token {
+                    kind: TokenKind::Documentation,
+                    span,
+                });
             }
             grammar_tokens(&text[at..], start + at as u32, &mut tokens);
         }
         None => grammar_tokens(text, start, &mut tokens),
     }
     let end = start + text.len() as u32;
-    tokens.push(Token { kind: TokenKind::End, span: Span::new(end, end) });
+    tokens.push(Token {
+        kind: TokenKind::End,
+        span: Span::new(end, end),
+    });
     tokens
 }
 
@@ -119,7 +125,10 @@ fn grammar_tokens(text: &str, start: u32, tokens: &mut Vec<Token>) {
     let Ok(pairs) = Grammar::parse(Rule::tokens, text) else {
         // The grammar takes any text. Should that ever cease to hold, the whole text is stray.
         let span = Span::new(start, start + text.len() as u32);
-        return tokens.push(Token { kind: TokenKind::Stray, span });
+        return tokens.push(Token {
+            kind: TokenKind::Stray,
+            span,
+        });
     };
     for pair in pairs.flat_map(pest::iterators::Pair::into_inner) {
         let at = pair.as_span();

@@ -4,27 +4,17 @@ use super::Checker;
 use crate::check::draft::DraftFeature;
 use crate::check::error::{ExprError, Keys, Source};
 use crate::ir::Condition;
-use crate::syntax::MAX_DEPTH;
 use crate::syntax::ast::{self, Node, Object};
 
 impl Checker<'_> {
     pub(super) fn check_condition(&mut self, object: &Object, source: Source<'_>) -> Condition {
         match object.get(self.sources, "if") {
-            Some(node) => self.condition(node, source, 0).unwrap_or(Condition::Always),
+            Some(node) => self.condition(node, source).unwrap_or(Condition::Always),
             None => Condition::Always,
         }
     }
 
-    pub(super) fn condition(
-        &mut self,
-        node: &Node,
-        source: Source<'_>,
-        depth: usize,
-    ) -> Option<Condition> {
-        if depth > MAX_DEPTH {
-            self.error(&ExprError::TooDeep(MAX_DEPTH), node.span());
-            return None;
-        }
+    pub(super) fn condition(&mut self, node: &Node, source: Source<'_>) -> Option<Condition> {
         let object = match node {
             Node::String(text) => return self.condition_name(text, source),
             Node::Object(object) => object,
@@ -54,15 +44,11 @@ impl Checker<'_> {
         };
         match &*key.value(self.sources) {
             "not" => {
-                let operand = self.condition(value, source, depth + 1)?;
+                let operand = self.condition(value, source)?;
                 Some(Condition::Not(Box::new(operand)))
             }
-            "all" => self
-                .operands("all", value, source, depth)
-                .map(Condition::All),
-            _ => self
-                .operands("any", value, source, depth)
-                .map(Condition::Any),
+            "all" => self.operands("all", value, source).map(Condition::All),
+            _ => self.operands("any", value, source).map(Condition::Any),
         }
     }
 
@@ -86,7 +72,6 @@ impl Checker<'_> {
         operator: &'static str,
         node: &Node,
         source: Source<'_>,
-        depth: usize,
     ) -> Option<Vec<Condition>> {
         let Node::Array(array) = node else {
             let error = ExprError::ConditionNotArray(source.to_string(), operator);
@@ -100,7 +85,7 @@ impl Checker<'_> {
         let operands: Vec<_> = array
             .values
             .iter()
-            .map(|value| self.condition(value, source, depth + 1))
+            .map(|value| self.condition(value, source))
             .collect();
         operands.into_iter().collect()
     }

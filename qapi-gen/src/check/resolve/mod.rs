@@ -289,7 +289,10 @@ impl<'a> Resolver<'a> {
             return;
         };
         self.resolved.returns[id] = Some(type_id);
-        if self.pragmas.excepts(ExceptionKind::CommandReturns, &node.name) {
+        if self
+            .pragmas
+            .excepts(ExceptionKind::CommandReturns, &node.name)
+        {
             return;
         }
         let ty = self.node(type_id);
