@@ -12,7 +12,7 @@ use crate::workspace;
 /// Arguments of `test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Do what takes longer as well: every condition set, deeper model checking, soak tests.
+    /// Do what takes longer as well: every interleaving of the models, Miri, minutes of stress.
     #[arg(long)]
     full: bool,
 }
@@ -98,12 +98,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Err(error) => println!("the tests that need qemu.qmp will skip: {error:#}"),
     }
-    if args.full {
-        tests.env("QAPI_TEST_FULL", "1");
-    }
     let passed = run_looking(&mut tests, |line| totals.look(line))?;
     if !passed {
         problems.push("tests".to_owned());
+    }
+
+    if args.full {
+        for (title, result) in long_checks() {
+            if let Err(error) = result {
+                eprintln!("xtask: {title}: {error:#}");
+                problems.push(title.to_owned());
+            }
+        }
     }
 
     println!("== done in {} s", start.elapsed().as_secs());
@@ -146,4 +152,60 @@ fn prepare_python() -> Result<std::path::PathBuf> {
         succeed(pip.args(["--retries", "1", "--timeout", "20", QEMU_QMP]))?;
     }
     Ok(python)
+}
+
+/// What takes minutes: every interleaving of the models, Miri over the code without system calls,
+/// and devices plugged and unplugged by many threads.
+fn long_checks() -> Vec<(&'static str, Result<()>)> {
+    println!("== models");
+    let mut models = cargo();
+    models
+        .env("RUSTFLAGS", "--cfg loom")
+        .env("CARGO_TARGET_DIR", workspace().join("target/loom"));
+    models.args([
+        "test",
+        "--package",
+        "iothread",
+        "--lib",
+        "--release",
+        "models",
+    ]);
+    let models = succeed(&mut models);
+
+    println!("== stress");
+    let mut stress = cargo();
+    stress.env("IOTHREAD_STRESS_SECONDS", "120");
+    stress.args([
+        "test",
+        "--package",
+        "iothread",
+        "--release",
+        "--test",
+        "stress",
+    ]);
+    let stress = succeed(&mut stress);
+
+    println!("== Miri");
+    let rustup = |arguments: &[&str]| {
+        let mut rustup = Command::new("rustup");
+        rustup
+            .args(["run", "nightly", "cargo", "miri"])
+            .args(arguments);
+        rustup
+            .current_dir(workspace())
+            .env_remove("CARGO")
+            .env_remove("RUSTUP_TOOLCHAIN");
+        rustup
+    };
+    let miri = if rustup(&["--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        let mut miri = rustup(&["test", "--package", "iothread", "--lib"]);
+        succeed(miri.env("MIRIFLAGS", "-Zmiri-disable-isolation"))
+    } else {
+        println!("skipped: Miri is not here (rustup +nightly component add miri rust-src)");
+        Ok(())
+    };
+    vec![("models", models), ("stress", stress), ("Miri", miri)]
 }

@@ -138,7 +138,7 @@ fn grammar_tokens(text: &str, start: u32, tokens: &mut Vec<Token>) {
                 "true" => TokenKind::True,
                 _ => TokenKind::False,
             },
-            Rule::string => TokenKind::String,
+            Rule::string | Rule::escaped_string => TokenKind::String,
             Rule::unterminated => TokenKind::Unterminated,
             Rule::documentation => TokenKind::Documentation,
             Rule::stray => TokenKind::Stray,
