@@ -270,10 +270,9 @@ impl Holders {
     pub(crate) fn snapshot(&self) -> Vec<IoThreadHolder> {
         // The deep copies are made outside the lock.
         let records = self.state.lock().table.newest_first();
-        records
-            .iter()
-            .filter_map(|record| record.holder().cloned())
-            .collect()
+        let mut holders = Vec::with_capacity(records.len());
+        holders.extend(records.iter().filter_map(|record| record.holder().cloned()));
+        holders
     }
 
     pub(crate) fn counts(&self) -> HolderCounts {
