@@ -1,9 +1,11 @@
 //! Tasks of the workspace, run as `cargo xtask TASK`.
 
+mod bench;
 mod codegen;
 mod conformance;
 mod demo;
 mod process;
+mod stress;
 mod test;
 
 use std::path::PathBuf;
@@ -29,6 +31,10 @@ enum Task {
     Codegen(codegen::Args),
     /// Play recordings of the reference against iothreadd.
     Conformance(conformance::Args),
+    /// Storms of hot-plug on IOThreads, for minutes.
+    Stress(stress::Args),
+    /// Measure, each figure beside its baseline in the same run.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +43,8 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Codegen(args) => codegen::run(&args),
         Task::Conformance(args) => conformance::run(&args),
+        Task::Stress(args) => stress::run(&args),
+        Task::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::codegen;
 use crate::process::{build_binary, cargo, run_looking, succeed};
+use crate::stress;
 use crate::workspace;
 
 /// Arguments of `test`.
@@ -154,58 +155,43 @@ fn prepare_python() -> Result<std::path::PathBuf> {
     Ok(python)
 }
 
-/// What takes minutes: every interleaving of the models, Miri over the code without system calls,
-/// and devices plugged and unplugged by many threads.
+/// What takes minutes. Each check prints what it looks at.
 fn long_checks() -> Vec<(&'static str, Result<()>)> {
+    vec![("models", models()), ("stress", stress()), ("Miri", miri())]
+}
+
+/// Every interleaving of the models.
+fn models() -> Result<()> {
     println!("== models");
     let mut models = cargo();
     models
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_TARGET_DIR", workspace().join("target/loom"));
-    models.args([
-        "test",
-        "--package",
-        "iothread",
-        "--lib",
-        "--release",
-        "models",
-    ]);
-    let models = succeed(&mut models);
+    models.args(["test", "--package", "iothread", "--lib", "--release"]);
+    succeed(models.arg("models"))
+}
 
+/// Devices plugged and unplugged by many threads.
+fn stress() -> Result<()> {
     println!("== stress");
-    let mut stress = cargo();
-    stress.env("IOTHREAD_STRESS_SECONDS", "120");
-    stress.args([
-        "test",
-        "--package",
-        "iothread",
-        "--release",
-        "--test",
-        "stress",
-    ]);
-    let stress = succeed(&mut stress);
+    stress::run(&stress::Args { seconds: 120 })
+}
 
+/// Miri over the code without system calls.
+fn miri() -> Result<()> {
     println!("== Miri");
-    let rustup = |arguments: &[&str]| {
+    let nightly = |arguments: &[&str]| {
         let mut rustup = Command::new("rustup");
-        rustup
-            .args(["run", "nightly", "cargo", "miri"])
-            .args(arguments);
-        rustup
-            .current_dir(workspace())
-            .env_remove("CARGO")
-            .env_remove("RUSTUP_TOOLCHAIN");
+        rustup.args(["run", "nightly", "cargo", "miri"]);
+        rustup.args(arguments).current_dir(workspace());
+        rustup.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
         rustup
     };
-    let miri = if rustup(&["--version"])
-        .output()
-        .is_ok_and(|output| output.status.success())
-    {
-        let mut miri = rustup(&["test", "--package", "iothread", "--lib"]);
-        succeed(miri.env("MIRIFLAGS", "-Zmiri-disable-isolation"))
-    } else {
+    let version = nightly(&["--version"]).output();
+    if !version.is_ok_and(|output| output.status.success()) {
         println!("skipped: Miri is not here (rustup +nightly component add miri rust-src)");
-        Ok(())
-    };
-    vec![("models", models), ("stress", stress), ("Miri", miri)]
+        return Ok(());
+    }
+    let mut miri = nightly(&["test", "--package", "iothread", "--lib"]);
+    succeed(miri.env("MIRIFLAGS", "-Zmiri-disable-isolation"))
 }
