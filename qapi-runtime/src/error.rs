@@ -79,6 +79,12 @@ impl Error {
         Self::new(ErrorClass::GenericError, desc)
     }
 
+    /// A command that the server knows and does not have: what functions of a partial trait of
+    /// handlers return, in the reference's words.
+    pub fn unsupported() -> Self {
+        Self::generic("this feature or command is not currently supported")
+    }
+
     /// An error of class `CommandNotFound`.
     pub fn command_not_found(desc: impl Into<String>) -> Self {
         Self::new(ErrorClass::CommandNotFound, desc)

@@ -469,7 +469,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("query-qmp-schema")
             },
-            call: Handler::Sync(|_, _, output| {
+            call: Handler::Sync(|_, input, output| {
+                commands::QueryQmpSchema::read(input)?;
                 output.raw(introspection::SCHEMA.as_bytes());
                 Ok(())
             }),

@@ -30,6 +30,9 @@ impl ModuleWriter<'_, '_> {
             "false"
         };
         self.line(4, &["const ALLOW_OOB: bool = ", allow_oob, ";"]);
+        if !command.has_success_response() {
+            self.line(4, &["const SUCCESS_RESPONSE: bool = false;"]);
+        }
         let returns = match command.returns() {
             Some(id) => self.type_ref(id, &Gate::ALWAYS),
             None => "()".to_owned(),

@@ -24,6 +24,7 @@ pub struct Options {
     pub(super) attributes_for_all: Vec<String>,
     pub(super) replacements: BTreeMap<String, String>,
     pub(super) commands: Option<BTreeSet<String>>,
+    pub(super) partial: bool,
 }
 
 /// A fragment of Rust that is none.
@@ -54,6 +55,7 @@ impl Default for Options {
             attributes_for_all: Vec::new(),
             replacements: BTreeMap::new(),
             commands: None,
+            partial: false,
         }
     }
 }
@@ -97,6 +99,14 @@ impl Options {
     #[must_use]
     pub fn serve(mut self, command: impl Into<String>) -> Self {
         self.commands.get_or_insert_default().insert(command.into());
+        self
+    }
+
+    /// Whether the functions of the trait `Commands` have bodies, which answer that the command is
+    /// not supported. Without them a command that has no handler does not compile.
+    #[must_use]
+    pub fn partial(mut self, partial: bool) -> Self {
+        self.partial = partial;
         self
     }
 

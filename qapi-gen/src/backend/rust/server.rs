@@ -104,7 +104,21 @@ impl ModuleWriter<'_, '_> {
             }
             parameters.push(argument);
         }
-        layout::signature(&mut self.out, 4, &head, &parameters, &result, ";");
+        if !self.plan.options.partial {
+            layout::signature(&mut self.out, 4, &head, &parameters, &result, ";");
+            return;
+        }
+        layout::signature(&mut self.out, 4, &head, &parameters, &result, " {");
+        if let Some(argument) = &argument {
+            let name = argument.split(':').next().unwrap_or_default();
+            self.line(8, &["let _ = ", name, ";"]);
+        }
+        if command.is_coroutine() {
+            self.line(8, &["std::future::ready(Err(", &error, "::unsupported()))"]);
+        } else {
+            self.line(8, &["Err(", &error, "::unsupported())"]);
+        }
+        self.line(4, &["}"]);
     }
 
     /// The type of the one parameter of a handler, `None` without arguments.
@@ -186,7 +200,15 @@ impl ModuleWriter<'_, '_> {
         self.line(8, &[&command_type, " {"]);
         self.emit_info(plan.definition);
         if is_built_in {
-            self.line(12, &["call: ", &handler_type, "::Sync(|_, _, output| {"]);
+            if plan.definition.is_generated() {
+                self.line(
+                    12,
+                    &["call: ", &handler_type, "::Sync(|_, input, output| {"],
+                );
+                self.emit_read_arguments(plan);
+            } else {
+                self.line(12, &["call: ", &handler_type, "::Sync(|_, _, output| {"]);
+            }
             let schema = self.parent_module("introspection");
             self.line(16, &["output.raw(", schema, "::SCHEMA.as_bytes());"]);
             self.line(16, &["Ok(())"]);

@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Serve only this command; may be given more than once.
     #[arg(long, value_name = "COMMAND")]
     serve: Vec<String>,
+    /// Give every function of the trait Commands a body that answers "not supported".
+    #[arg(long)]
+    partial: bool,
     /// Where generated code finds the crate `qapi_runtime`.
     #[arg(long, value_name = "PATH")]
     runtime: Option<String>,
@@ -78,7 +81,8 @@ impl Args {
     fn options(&self, configuration: Configuration) -> Result<Options, OptionError> {
         let mut options = Options::new()
             .configuration(configuration)
-            .docs(!self.no_docs);
+            .docs(!self.no_docs)
+            .partial(self.partial);
         options = options.command(self.command());
         if let Some(licence) = &self.licence {
             options = options.licence(licence);
