@@ -1,6 +1,8 @@
-//! What the workspace's tests share: tools that may be absent, and a running `iothreadd`.
+//! What the workspace's tests share: tools that may be absent, a running `iothreadd`, crates of
+//! generated code.
 
 mod daemon;
+pub mod generated;
 mod suite;
 
 pub use daemon::Daemon;

@@ -1,8 +1,7 @@
-//! `cargo xtask conformance`: recordings of the reference played against iothreadd.
+//! Sessions of the reference played against iothreadd.
 
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -10,46 +9,17 @@ use anyhow::{Context, Result, bail};
 use qapi_runtime::Value;
 use qapi_runtime::json::{Document, Limits, Parsed, Parser};
 
+use super::Count;
 use crate::process::build_binary;
 
-/// Arguments of `conformance`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// QMP sessions, one JSON object a line: what is sent, and what comes back but for the greeting. Compared as JSON
-    /// values without their timestamps.
-    #[arg(long, value_name = "FILE", required = true)]
-    protocol: Vec<PathBuf>,
-}
-
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(super) fn run(file: &Path, count: &mut Count) -> Result<()> {
     let iothreadd = build_binary("iothread", "iothreadd", "iothreadd")?;
-    let mut n_different = 0;
-    for file in &args.protocol {
-        let text =
-            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let mut n_sessions = 0;
-        let mut differences = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            let place = || format!("{}:{}", file.display(), index + 1);
-            let recording = Recording::read(line).with_context(place)?;
-            let received = play(&iothreadd, &recording.sent).with_context(place)?;
-            n_sessions += 1;
-            if received != recording.received {
-                differences.push(recording.describe(&received));
-            }
-        }
-        for difference in &differences {
-            println!("{difference}");
-        }
-        let n_equal = n_sessions - differences.len();
-        println!(
-            "{}: {n_equal} of {n_sessions} sessions equal",
-            file.display()
-        );
-        n_different += differences.len();
-    }
-    if n_different > 0 {
-        bail!("{n_different} sessions differ");
+    for (index, line) in super::read(file)?.lines().enumerate() {
+        let place = || format!("{}:{}", file.display(), index + 1);
+        let recording = Recording::read(line).with_context(place)?;
+        let received = play(&iothreadd, &recording.sent).with_context(place)?;
+        let is_equal = received == recording.received;
+        count.take((!is_equal).then(|| recording.describe(&received)));
     }
     Ok(())
 }
