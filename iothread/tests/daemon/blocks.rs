@@ -27,11 +27,22 @@ fn files_are_opened_and_locked() {
     assert_eq!(nodes[0]["image"]["virtual-size"], 1024);
     assert_eq!(nodes[0]["children"][0]["node-name"], nodes[1]["node-name"]);
     let again = json!({"driver": "file", "node-name": "f1", "filename": image});
-    let refused = client.error("blockdev-add", again.clone());
-    assert!(
-        refused.starts_with("Failed to get \"write\" lock"),
-        "{refused}"
+    // Nodes lock nothing, but their users do.
+    client.execute("blockdev-add", again.clone());
+    let device = |node: &str| json!({"driver": "virtio-blk-pci", "id": node, "drive": node});
+    client.execute("device_add", device("r0"));
+    assert_eq!(
+        client.error("device_add", device("f1")),
+        "Failed to get \"write\" lock"
     );
+    client.execute("device_del", json!({"id": "r0"}));
+    client.event();
+    client.event();
+    client.execute("device_add", device("f1"));
+    client.execute("device_del", json!({"id": "f1"}));
+    client.event();
+    client.event();
+    client.execute("blockdev-del", json!({"node-name": "f1"}));
     client.execute("blockdev-del", json!({"node-name": "r0"}));
     assert_eq!(
         client.execute("query-named-block-nodes", json!({})),

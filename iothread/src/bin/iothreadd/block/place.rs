@@ -1,33 +1,116 @@
-//! On which event loop a node runs, and who made it run there.
+//! On which event loop a node is, and who made it be there.
+
+use std::sync::{Arc, Weak};
 
 use iothread::{HeldAioContext, IoThread, holder};
 use qapi_runtime::Error;
 
+use super::permission::Access;
 use super::{Blocks, Graph, UserPath};
 
 /// The event loop of a node: that of an IOThread, or the main loop.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Place {
     thread: Option<IoThread>,
     /// Of the node that `x-blockdev-set-iothread` named; those that moved along hold nothing.
-    held: Option<HeldAioContext>,
+    held: Option<Arc<HeldAioContext>>,
+}
+
+/// The event loop of a node, for users that are wherever the node is.
+#[derive(Clone)]
+pub(crate) enum Home {
+    MainLoop,
+    /// An IOThread that the node itself holds.
+    Held(Arc<HeldAioContext>),
+    /// An IOThread that another user of the node holds.
+    Foreign(IoThread),
+}
+
+/// A user that is wherever its node is.
+pub(crate) trait Follower: Send + Sync {
+    /// The node has moved. Called on the main loop; afterwards the user must not use its former place.
+    fn follow(&self, home: Home);
 }
 
 /// A device or an export that uses a node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct NodeUser {
     /// Its path, or whatever else tells it apart.
     pub(crate) path: UserPath,
     /// Whether it puts up with the node being moved.
-    pub(crate) allows_move: bool,
-    /// Whether it writes, and lets others write beside it.
-    pub(crate) shares_writing: bool,
+    allows_move: bool,
+    kind: UserKind,
+    follower: Option<Weak<dyn Follower>>,
+}
+
+#[derive(Clone, Copy)]
+enum UserKind {
+    /// It writes if the node can be written to.
+    Device {
+        shares_writing: bool,
+    },
+    Export {
+        writable: bool,
+    },
+}
+
+impl NodeUser {
+    /// A device, which insists on the place of its node.
+    pub(crate) fn device(path: UserPath, shares_writing: bool) -> Self {
+        Self {
+            path,
+            allows_move: false,
+            kind: UserKind::Device { shares_writing },
+            follower: None,
+        }
+    }
+
+    /// An export. With a `follower` it moves wherever its node does.
+    pub(crate) fn export(
+        path: UserPath,
+        writable: bool,
+        allows_move: bool,
+        follower: Option<Weak<dyn Follower>>,
+    ) -> Self {
+        Self {
+            path,
+            allows_move,
+            kind: UserKind::Export { writable },
+            follower,
+        }
+    }
+
+    /// Whether it is part of a machine.
+    pub(super) fn is_device(&self) -> bool {
+        match self.kind {
+            UserKind::Device { .. } => true,
+            UserKind::Export { .. } => false,
+        }
+    }
+
+    pub(super) fn access(&self, node_is_writable: bool) -> Access {
+        match self.kind {
+            UserKind::Device { shares_writing } => {
+                Access::of_device(node_is_writable, shares_writing)
+            }
+            UserKind::Export { writable } => Access::of_export(writable),
+        }
+    }
+
+    /// How messages call it.
+    pub(super) fn description(&self) -> String {
+        match self.kind {
+            UserKind::Device { .. } => format!("block device '{}'", self.path),
+            UserKind::Export { .. } => "an unnamed block device".to_owned(),
+        }
+    }
 }
 
 /// Why a node was not moved.
 #[derive(Debug)]
 pub(crate) enum MoveError {
-    NoNode(Error),
+    /// There is no such node, or it cannot be used in this way.
+    Denied(Error),
     /// Another user insists on the place where the node is.
     Refused,
 }
@@ -35,9 +118,37 @@ pub(crate) enum MoveError {
 impl From<MoveError> for Error {
     fn from(error: MoveError) -> Self {
         match error {
-            MoveError::NoNode(error) => error,
+            MoveError::Denied(error) => error,
             MoveError::Refused => Self::generic("Cannot change iothread of active block backend"),
         }
+    }
+}
+
+/// What is to be done after nodes have moved, without the lock.
+#[derive(Default)]
+struct Moved {
+    /// The contexts that nodes held before.
+    released: Vec<Arc<HeldAioContext>>,
+    followers: Vec<Arc<dyn Follower>>,
+    home: Option<Home>,
+}
+
+impl Moved {
+    fn finish(self) {
+        if let Some(home) = self.home {
+            for follower in self.followers {
+                follower.follow(home.clone());
+            }
+        }
+        self.released.into_iter().for_each(release);
+    }
+}
+
+/// Gives an IOThread back, after what still runs there on behalf of the node.
+fn release(held: Arc<HeldAioContext>) {
+    // Followers have left it, so this is the last one; if one of them is late, it is released with that.
+    if let Some(held) = Arc::into_inner(held) {
+        held.release();
     }
 }
 
@@ -53,7 +164,7 @@ impl Place {
     /// Gives the IOThread back, if the node holds one.
     pub(super) fn give_up(self) {
         if let Some(held) = self.held {
-            held.release();
+            release(held);
         }
     }
 
@@ -67,33 +178,44 @@ impl Place {
 }
 
 impl Graph {
-    /// Moves the node and all that are connected with it; `mover` does not object. Returns the contexts that nodes held
-    /// before, to be released without the lock.
+    /// Moves the node and all that are connected with it; `mover` does not object.
     fn relocate(
         &mut self,
         name: &str,
         thread: Option<&IoThread>,
         mover: Option<&str>,
-    ) -> Result<Vec<HeldAioContext>, MoveError> {
+    ) -> Result<Moved, MoveError> {
         let connected = self.connected(name);
         let is_in_place = connected
             .iter()
             .all(|&it| self.nodes[it].place.is_on(thread));
         let objects = |user: &NodeUser| !user.allows_move && Some(&*user.path) != mover;
-        if !is_in_place
-            && connected
-                .iter()
-                .any(|&it| self.nodes[it].users.iter().any(objects))
-        {
+        let users = |it: &usize| self.nodes[*it].users.iter().map(|attached| &attached.user);
+        if !is_in_place && connected.iter().flat_map(users).any(objects) {
             return Err(MoveError::Refused);
         }
-        let mut released = Vec::new();
+        let mut moved = Moved::default();
         for index in connected {
-            let place = &mut self.nodes[index].place;
-            place.thread = thread.cloned();
-            released.extend(place.held.take());
+            let node = &mut self.nodes[index];
+            node.place.thread = thread.cloned();
+            moved.released.extend(node.place.held.take());
+            let followers = node.users.iter().filter_map(|it| it.user.follower.as_ref());
+            moved.followers.extend(followers.filter_map(Weak::upgrade));
         }
-        Ok(released)
+        Ok(moved)
+    }
+
+    /// Where the node is.
+    fn home(&self, name: &str) -> Home {
+        let connected = self.connected(name);
+        let places = || connected.iter().map(|&it| &self.nodes[it].place);
+        if let Some(held) = places().find_map(|place| place.held.clone()) {
+            return Home::Held(held);
+        }
+        match places().find_map(|place| place.thread.clone()) {
+            Some(thread) => Home::Foreign(thread),
+            None => Home::MainLoop,
+        }
     }
 }
 
@@ -120,82 +242,68 @@ impl Blocks {
             ),
             None => None,
         };
-        let released = graph.relocate(name, thread, None)?;
+        let mut moved = graph.relocate(name, thread, None)?;
         if let Some(index) = graph.index(name) {
-            graph.nodes[index].place.held = held;
+            graph.nodes[index].place.held = held.map(Arc::new);
         }
+        moved.home = Some(graph.home(name));
         drop(graph);
-        released.into_iter().for_each(HeldAioContext::release);
+        moved.finish();
         Ok(())
     }
 
     /// A device or an export begins to use a node, and moves it to where it runs itself.
+    ///
+    /// # Errors
+    ///
+    /// The node cannot be used in this way, or not be moved; everything is as before then.
     pub(crate) fn attach(
         &self,
         name: &str,
         user: NodeUser,
         thread: Option<&IoThread>,
     ) -> Result<(), MoveError> {
+        let path = Arc::clone(&user.path);
         let mut graph = self.0.lock();
-        graph.find(name).map_err(MoveError::NoNode)?;
-        let released = graph.relocate(name, thread, Some(&user.path))?;
-        if let Some(index) = graph.index(name) {
-            graph.nodes[index].users.push(user);
-        }
+        graph.add_user(name, user).map_err(MoveError::Denied)?;
+        let mut moved = match graph.relocate(name, thread, Some(&path)) {
+            Ok(moved) => moved,
+            Err(error) => {
+                graph.remove_user(name, &path);
+                return Err(error);
+            }
+        };
+        moved.home = Some(graph.home(name));
         drop(graph);
-        released.into_iter().for_each(HeldAioContext::release);
+        moved.finish();
         Ok(())
+    }
+
+    /// An export begins to use a node where it is.
+    ///
+    /// # Errors
+    ///
+    /// The node cannot be used in this way.
+    pub(crate) fn attach_in_place(&self, name: &str, user: NodeUser) -> Result<Home, Error> {
+        let mut graph = self.0.lock();
+        graph.add_user(name, user)?;
+        Ok(graph.home(name))
     }
 
     /// A device or an export does not use a node any more. The last one leaves it on the main loop.
     pub(crate) fn detach(&self, name: &str, path: &str) {
         let mut graph = self.0.lock();
-        if let Some(index) = graph.index(name) {
-            graph.nodes[index].users.retain(|user| &*user.path != path);
-        }
+        graph.remove_user(name, path);
         let connected = graph.connected(name);
         let is_used = connected
             .iter()
             .any(|&it| !graph.nodes[it].users.is_empty());
         // With users that stay the node stays as well. Without, nobody objects.
-        let released = match is_used {
-            true => Vec::new(),
+        let moved = match is_used {
+            true => Moved::default(),
             false => graph.relocate(name, None, Some(path)).unwrap_or_default(),
         };
         drop(graph);
-        released.into_iter().for_each(HeldAioContext::release);
-    }
-
-    /// Checks that a new user could write to the node, beside those that it has.
-    pub(crate) fn check_permission(&self, name: &str, new: &NodeUser) -> Result<(), Error> {
-        let graph = self.0.lock();
-        let node = graph.find(name)?;
-        if !node.active {
-            return Err(Error::generic(format!("Node {name} is inactive")));
-        }
-        let conflict = node
-            .users
-            .iter()
-            .find(|user| !user.shares_writing || !new.shares_writing);
-        match conflict {
-            None => Ok(()),
-            Some(user) => Err(Error::generic(format!(
-                "Permission conflict on node '{name}': permissions 'write' are both required by block device '{}' \
-                 (uses node '{name}' as 'root' child) and unshared by block device '{}' (uses node '{name}' as \
-                 'root' child).",
-                user.path, new.path
-            ))),
-        }
-    }
-
-    /// Checks that there is such a node.
-    pub(crate) fn check_exists(&self, name: &str) -> Result<(), Error> {
-        self.0.lock().find(name).map(|_| ())
-    }
-
-    /// Whether a node can be written to; `None` if there is no such node.
-    pub(crate) fn is_writable(&self, name: &str) -> Option<bool> {
-        let graph = self.0.lock();
-        graph.find(name).ok().map(|node| !node.read_only)
+        moved.finish();
     }
 }

@@ -4,6 +4,7 @@ use iothread::qapi::{
     BlockDeviceInfo, BlockDeviceIoStatus, BlockInfo, BlockdevCacheInfo, BlockdevChild, ImageInfo,
 };
 
+use super::driver::Driver;
 use super::{Blocks, Graph, Node};
 
 impl Blocks {
@@ -23,7 +24,8 @@ impl Blocks {
         let graph = self.0.lock();
         let mut devices = Vec::new();
         for node in &graph.nodes {
-            for user in node.users.iter().filter(|user| user.path.starts_with('/')) {
+            let users = node.users.iter().map(|attached| &attached.user);
+            for user in users.filter(|user| user.is_device()) {
                 let mut info = BlockInfo::new(String::new(), "unknown".to_owned(), false, false);
                 info.qdev = Some(user.path.to_string());
                 info.inserted = Some(graph.info(node));
@@ -36,24 +38,16 @@ impl Blocks {
 }
 
 impl Graph {
-    /// The node with the data that `node` shows.
-    fn bottom<'g>(&'g self, node: &'g Node) -> &'g Node {
-        match node.child.as_deref().map(|child| self.find(child)) {
-            Some(Ok(child)) => self.bottom(child),
-            Some(Err(_)) | None => node,
-        }
-    }
-
     fn info(&self, node: &Node) -> BlockDeviceInfo {
-        let bottom = self.bottom(node);
-        let filename = bottom.driver.filename().unwrap_or_default();
+        let bottom = node.io.bottom().driver();
+        let filename = filename(bottom);
         let count = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         let mut image = ImageInfo::new(
             filename.to_owned(),
-            node.driver.name().to_owned(),
-            count(node.driver.size()),
+            node.io.driver().name().to_owned(),
+            count(node.io.size()),
         );
-        image.actual_size = bottom.driver.allocated().map(count);
+        image.actual_size = bottom.allocated().map(count);
         let child = |child: &String| BlockdevChild {
             child: "file".to_owned(),
             node_name: child.clone(),
@@ -61,11 +55,11 @@ impl Graph {
         BlockDeviceInfo {
             file: filename.to_owned(),
             node_name: node.name.clone(),
-            ro: node.read_only,
-            drv: node.driver.name().to_owned(),
+            ro: node.io.is_read_only(),
+            drv: node.io.driver().name().to_owned(),
             backing_file_depth: 0,
             children: node.child.iter().map(child).collect(),
-            active: node.active,
+            active: node.io.is_active(),
             encrypted: false,
             detect_zeroes: node.detect_zeroes.clone(),
             bps: 0,
@@ -82,5 +76,14 @@ impl Graph {
             },
             write_threshold: 0,
         }
+    }
+}
+
+/// The file behind a node, or a description in its place.
+fn filename(bottom: &Driver) -> &str {
+    match bottom {
+        Driver::Null(_) => "null-co://",
+        Driver::File(file) => file.filename(),
+        Driver::Raw(_) => "",
     }
 }

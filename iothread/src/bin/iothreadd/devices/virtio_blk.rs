@@ -163,15 +163,8 @@ impl VirtioBlk {
             )));
         }
         settings.check()?;
-        if blocks.is_writable(&settings.drive) == Some(false) {
-            return Err(Error::generic("Block node is read-only"));
-        }
         let path: Arc<str> = format!("{path}/virtio-backend").into();
-        let user = NodeUser {
-            path: Arc::clone(&path),
-            allows_move: false,
-            shares_writing: settings.share_rw,
-        };
+        let user = NodeUser::device(Arc::clone(&path), settings.share_rw);
         blocks.check_permission(&settings.drive, &user)?;
         let assignments = settings.assignments()?;
         let mut contexts = Vec::with_capacity(assignments.len());

@@ -1,0 +1,190 @@
+//! The driver "file": a file or a block device of the host.
+
+use std::fs::{self, OpenOptions as HostOptions};
+use std::io;
+use std::os::linux::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use iothread::qapi::{BlockdevOptionsFile, OnOffAuto};
+use qapi_runtime::Error;
+use rustix::fs::{OFlags, SeekFrom, seek};
+use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
+
+use super::direct::Direct;
+use super::lock::ImageLocks;
+use super::{SECTOR, message_of};
+use crate::block::io::{Operation, Outcome, Request};
+use crate::block::permission::Access;
+
+/// The longest transfer that is done at once where the page cache allows it: an event loop should not copy for longer.
+const MAX_INLINE: usize = 256 << 10;
+
+/// What holds for files under any driver.
+#[derive(Clone, Copy)]
+pub(in crate::block) struct OpenOptions {
+    pub(in crate::block) read_only: bool,
+    pub(in crate::block) auto_read_only: bool,
+    pub(in crate::block) force_share: bool,
+    pub(in crate::block) direct: bool,
+}
+
+/// An open file.
+pub(in crate::block) struct File {
+    pub(super) file: fs::File,
+    filename: String,
+    size: u64,
+    read_only: bool,
+    /// How to bypass the page cache; `None` to use it.
+    pub(super) direct: Option<Direct>,
+    locks: ImageLocks,
+    /// Whether the file system can tell that a transfer would block.
+    nowait_reads: AtomicBool,
+    nowait_writes: AtomicBool,
+    /// Held for reading by writes of whole blocks, and for writing by those that first read what is around them.
+    pub(super) whole_blocks: RwLock<()>,
+}
+
+/// What could be done without waiting.
+pub(in crate::block) enum FileAnswer {
+    Done(Outcome),
+    /// The rest would block; so many bytes have been transferred.
+    WouldBlock(Request, usize),
+}
+
+impl File {
+    /// Opens a file.
+    pub(in crate::block) fn open(
+        options: &BlockdevOptionsFile,
+        open_options: OpenOptions,
+    ) -> Result<Self, Error> {
+        let filename = options.filename.clone();
+        let could_not_open = |error: &io::Error| {
+            let reason = match error.raw_os_error() {
+                Some(number) => message_of(number),
+                None => error.to_string(),
+            };
+            Error::generic(format!("Could not open '{filename}': {reason}"))
+        };
+        let open = |read_only: bool| {
+            let flags = if open_options.direct {
+                OFlags::DIRECT
+            } else {
+                OFlags::empty()
+            };
+            HostOptions::new()
+                .read(true)
+                .write(!read_only)
+                .custom_flags((flags | OFlags::NONBLOCK).bits().cast_signed())
+                .open(&filename)
+        };
+        let mut read_only = open_options.read_only;
+        let file = match open(read_only) {
+            Err(error)
+                if open_options.auto_read_only
+                    && !read_only
+                    && matches!(
+                        error.kind(),
+                        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                    ) =>
+            {
+                read_only = true;
+                open(true)
+            }
+            result => result,
+        };
+        let file = file.map_err(|error| could_not_open(&error))?;
+        let metadata = file.metadata().map_err(|error| could_not_open(&error))?;
+        let kind = metadata.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(Error::generic(format!(
+                "'file' driver requires '{filename}' to be a regular file"
+            )));
+        }
+        // A block device has no size in its metadata.
+        let end = seek(&file, SeekFrom::End(0)).map_err(|error| could_not_open(&error.into()))?;
+        let may_lock = options.locking != Some(OnOffAuto::Off) && !open_options.force_share;
+        let locks = ImageLocks::new(may_lock);
+        Ok(Self {
+            direct: open_options.direct.then(|| Direct::of(&file)),
+            file,
+            filename,
+            size: end.next_multiple_of(SECTOR),
+            read_only,
+            locks,
+            nowait_reads: AtomicBool::new(!open_options.direct),
+            nowait_writes: AtomicBool::new(!open_options.direct),
+            whole_blocks: RwLock::new(()),
+        })
+    }
+
+    pub(in crate::block) fn filename(&self) -> &str {
+        &self.filename
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    pub(super) fn allocated(&self) -> Option<u64> {
+        let metadata = self.file.metadata().ok()?;
+        Some(metadata.st_blocks() * SECTOR)
+    }
+
+    /// Shows other processes what is done with the file, and keeps off those that it cannot be shared with.
+    ///
+    /// # Errors
+    ///
+    /// A process that does not fit is there already; nothing is changed then.
+    pub(in crate::block) fn lock(&self, access: Access) -> Result<(), Error> {
+        self.locks.set(&self.file, access)
+    }
+
+    /// Does what the page cache allows to do at once.
+    pub(in crate::block) fn try_now(&self, mut request: Request) -> FileAnswer {
+        let offset = request.offset;
+        let (transferred, supported) = match &mut request.operation {
+            Operation::Read(buffer) if buffer.len() <= MAX_INLINE => {
+                if !self.nowait_reads.load(Ordering::Relaxed) {
+                    return FileAnswer::WouldBlock(request, 0);
+                }
+                let buffers = &mut [io::IoSliceMut::new(buffer)];
+                let result = preadv2(&self.file, buffers, offset, ReadWriteFlags::NOWAIT);
+                (result, &self.nowait_reads)
+            }
+            Operation::Write { data, fua: false } if data.len() <= MAX_INLINE => {
+                if !self.nowait_writes.load(Ordering::Relaxed) {
+                    return FileAnswer::WouldBlock(request, 0);
+                }
+                let buffers = &[io::IoSlice::new(data)];
+                let result = pwritev2(&self.file, buffers, offset, ReadWriteFlags::NOWAIT);
+                (result, &self.nowait_writes)
+            }
+            Operation::Read(_)
+            | Operation::Write { .. }
+            | Operation::WriteZeroes { .. }
+            | Operation::Discard { .. }
+            | Operation::Flush
+            | Operation::Cache { .. }
+            | Operation::BlockStatus { .. } => return FileAnswer::WouldBlock(request, 0),
+        };
+        match transferred {
+            Ok(count) if count as u64 == request.operation.length() => {
+                FileAnswer::Done(Outcome::of(request, Ok(())))
+            }
+            // What is missing is not in the cache, or behind the end of the file.
+            Ok(count) => FileAnswer::WouldBlock(request, count),
+            Err(Errno::OPNOTSUPP) => {
+                supported.store(false, Ordering::Relaxed);
+                FileAnswer::WouldBlock(request, 0)
+            }
+            // Whatever it is, a worker will see it, too.
+            Err(_) => FileAnswer::WouldBlock(request, 0),
+        }
+    }
+}

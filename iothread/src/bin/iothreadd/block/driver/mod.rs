@@ -1,0 +1,67 @@
+//! Where nodes have their blocks from.
+
+mod direct;
+mod file;
+mod file_io;
+mod lock;
+mod null;
+mod raw;
+
+use std::io;
+
+pub(super) use self::file::{File, FileAnswer, OpenOptions};
+pub(super) use self::null::Null;
+pub(super) use self::raw::Raw;
+
+/// The unit in which sizes are counted.
+const SECTOR: u64 = 512;
+
+/// The data of a node.
+pub(super) enum Driver {
+    Null(Null),
+    File(File),
+    Raw(Raw),
+}
+
+impl Driver {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Null(_) => "null-co",
+            Self::File(_) => "file",
+            Self::Raw(_) => "raw",
+        }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Null(null) => null.size,
+            Self::File(file) => file.size(),
+            Self::Raw(raw) => raw.size,
+        }
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        match self {
+            Self::File(file) => file.is_read_only(),
+            Self::Null(_) | Self::Raw(_) => false,
+        }
+    }
+
+    /// The bytes that it takes up on the host.
+    pub(super) fn allocated(&self) -> Option<u64> {
+        match self {
+            Self::Null(_) => Some(0),
+            Self::File(file) => file.allocated(),
+            Self::Raw(_) => None,
+        }
+    }
+}
+
+/// The text that the C library has for an error number, without the number that the standard library adds.
+pub(crate) fn message_of(number: i32) -> String {
+    let text = io::Error::from_raw_os_error(number).to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

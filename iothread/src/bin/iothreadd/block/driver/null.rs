@@ -1,0 +1,78 @@
+//! The driver "null-co": blocks from nowhere.
+
+use std::time::Duration;
+
+use iothread::qapi::BlockdevOptionsNull;
+use qapi_runtime::Error;
+
+use crate::block::io::{Extent, Operation, Outcome, Request, Step};
+
+/// Size of a null node unless told otherwise.
+const DEFAULT_SIZE: u64 = 1 << 30;
+
+/// A node without data.
+pub(in crate::block) struct Null {
+    pub(super) size: u64,
+    read_zeroes: bool,
+    latency: Duration,
+}
+
+impl Null {
+    pub(in crate::block) fn new(options: &BlockdevOptionsNull) -> Result<Self, Error> {
+        let size = match options.size {
+            None => DEFAULT_SIZE,
+            Some(size) => u64::try_from(size)
+                .map_err(|_| Error::generic(format!("Parameter 'size' cannot be {size}")))?,
+        };
+        let latency = options.latency_ns.unwrap_or(0);
+        if i64::try_from(latency).is_err() {
+            return Err(Error::generic("latency-ns is invalid"));
+        }
+        Ok(Self {
+            size,
+            read_zeroes: options.read_zeroes.unwrap_or(false),
+            latency: Duration::from_nanos(latency),
+        })
+    }
+
+    pub(in crate::block) fn start(&self, request: Request) -> Step {
+        let mut extents = Vec::new();
+        let mut waits = true;
+        match &request.operation {
+            Operation::BlockStatus { length, .. } => {
+                waits = false;
+                extents.push(Extent {
+                    length: *length,
+                    is_allocated: false,
+                    is_zero: self.read_zeroes,
+                });
+            }
+            Operation::Read(_)
+            | Operation::Write { .. }
+            | Operation::WriteZeroes { .. }
+            | Operation::Discard { .. }
+            | Operation::Flush
+            | Operation::Cache { .. } => {}
+        }
+        let buffer = match request.operation {
+            Operation::Read(mut buffer) if self.read_zeroes => {
+                buffer.fill(0);
+                buffer
+            }
+            operation => operation.into_buffer(),
+        };
+        let outcome = Outcome {
+            result: Ok(()),
+            buffer,
+            extents,
+        };
+        if waits && !self.latency.is_zero() {
+            Step::Delayed {
+                delay: self.latency,
+                outcome,
+            }
+        } else {
+            Step::Done(outcome)
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A user's way to a node: its requests, counted.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use iothread::{AioContext, ContextError, Dispatch};
+use rustix::io::Errno;
+
+use super::{NodeIo, Outcome, Request, Step};
+
+/// What one user of a node sends its requests through. Any thread may; the requests end where the user says.
+pub(crate) struct Backend {
+    io: Arc<NodeIo>,
+    in_flight: Arc<InFlight>,
+}
+
+/// How far a request came at once.
+pub(crate) enum Started {
+    /// To its end, without waiting for anything.
+    Done(Outcome),
+    /// It has to wait.
+    Waiting(Pending),
+}
+
+/// A request that has to wait; nothing happens before it is given a context.
+#[must_use = "a request that is dropped is never carried out"]
+pub(crate) struct Pending {
+    step: Step,
+    token: Token,
+}
+
+impl Backend {
+    pub(in crate::block) fn new(io: Arc<NodeIo>) -> Self {
+        Self {
+            io,
+            in_flight: Arc::default(),
+        }
+    }
+
+    /// The size of the node in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.io.size()
+    }
+
+    /// Whether the node can be written to.
+    pub(crate) fn is_writable(&self) -> bool {
+        !self.io.is_read_only()
+    }
+
+    /// Starts a request. What the page cache has is read at once, on this thread.
+    ///
+    /// A request that does not fit the node ends with `EIO`, one that would change a read-only node with `EPERM`.
+    pub(crate) fn start(&self, request: Request) -> Started {
+        match NodeIo::start(&self.io, request) {
+            Step::Done(outcome) => Started::Done(outcome),
+            step @ (Step::Blocking { .. } | Step::Delayed { .. }) => Started::Waiting(Pending {
+                step,
+                token: InFlight::begin(&self.in_flight),
+            }),
+        }
+    }
+
+    /// Waits until the node does nothing on behalf of this user: no worker touches its file.
+    ///
+    /// New requests have to be kept away meanwhile. Completions may still be on their way to their contexts.
+    pub(crate) fn drain(&self) {
+        self.in_flight.wait();
+    }
+}
+
+impl Pending {
+    /// Goes on with the request. `done` is called once, on the thread of `context`, which its holder has to keep until
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// The context is gone; `done` is never called.
+    pub(crate) fn finish(
+        self,
+        context: &AioContext,
+        done: impl FnOnce(&mut Dispatch<'_>, Outcome) + Send + 'static,
+    ) -> Result<(), ContextError> {
+        let Self { step, token } = self;
+        match step {
+            Step::Done(outcome) => context.post(move |dispatch| done(dispatch, outcome)),
+            Step::Blocking {
+                io,
+                request,
+                progress,
+            } => context.spawn_blocking(
+                move || {
+                    let outcome = io.run_blocking(request, progress);
+                    // The file may be closed from here on.
+                    drop(io);
+                    drop(token);
+                    outcome
+                },
+                move |dispatch, outcome| {
+                    // A panic has been reported; the request has failed then.
+                    let failed = |_| Outcome::new(Err(Errno::IO), Default::default());
+                    done(dispatch, outcome.unwrap_or_else(failed));
+                },
+            ),
+            Step::Delayed { delay, outcome } => {
+                // Nothing below is in use, so nobody has to wait for it.
+                drop(token);
+                super::delay::run_after(context, delay, move |dispatch| done(dispatch, outcome))
+            }
+        }
+    }
+}
+
+/// Counts the requests that workers have.
+#[derive(Default)]
+struct InFlight {
+    count: AtomicUsize,
+    lock: Mutex<()>,
+    idle: Condvar,
+}
+
+/// One request; it is over when the value is dropped.
+struct Token(Arc<InFlight>);
+
+impl InFlight {
+    fn begin(in_flight: &Arc<Self>) -> Token {
+        in_flight.count.fetch_add(1, Ordering::AcqRel);
+        Token(Arc::clone(in_flight))
+    }
+
+    fn wait(&self) {
+        let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.count.load(Ordering::Acquire) > 0 {
+            guard = self
+                .idle
+                .wait(guard)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Who waits has either seen the count or is asleep once the lock can be had.
+            drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner));
+            self.0.idle.notify_all();
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Requests to nodes: how they go down from node to node, and where they run.
+//!
+//! A user of a node has a [`Backend`]. It starts a request on whatever thread it is on. What is done at once comes back
+//! at once; the rest waits in a [`Pending`], which the user gives one of its contexts: a worker of that context does what
+//! blocks, and the completion runs on that context's thread. Nodes have no thread of their own here, so several users on
+//! several threads, or one user on many, share a node without a lock.
+
+mod backend;
+mod buffer;
+mod delay;
+mod request;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+pub(crate) use self::backend::{Backend, Pending, Started};
+pub(crate) use self::buffer::{IoBuffer, is_zero};
+pub(crate) use self::request::{Extent, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome, Request};
+use super::driver::{Driver, FileAnswer};
+
+/// What a node does with requests on their way down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    pub(super) read_only: bool,
+    /// Whether discard requests go further.
+    pub(super) discard: bool,
+    pub(super) detect_zeroes: DetectZeroes,
+    pub(super) no_flush: bool,
+}
+
+/// What becomes of data that are zeroes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DetectZeroes {
+    Off,
+    On,
+    Unmap,
+}
+
+/// The part of a node that carries out requests; it lives as long as one of them.
+pub(super) struct NodeIo {
+    driver: Driver,
+    child: Option<Arc<NodeIo>>,
+    policy: Policy,
+    /// Whether it may carry out requests.
+    active: AtomicBool,
+}
+
+/// How far a request has come.
+pub(super) enum Step {
+    Done(Outcome),
+    /// The rest of it blocks.
+    Blocking {
+        io: Arc<NodeIo>,
+        request: Request,
+        /// The bytes that have been transferred already.
+        progress: usize,
+    },
+    /// Over after a while.
+    Delayed {
+        delay: Duration,
+        outcome: Outcome,
+    },
+}
+
+impl NodeIo {
+    pub(super) fn new(
+        driver: Driver,
+        child: Option<Arc<Self>>,
+        policy: Policy,
+        active: bool,
+    ) -> Self {
+        Self {
+            driver,
+            child,
+            policy,
+            active: AtomicBool::new(active),
+        }
+    }
+
+    pub(super) fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.driver.size()
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.policy.read_only
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
+    }
+
+    pub(super) fn activate(&self) {
+        self.active.store(true, Ordering::Release);
+    }
+
+    /// The node at the bottom, which has the data.
+    pub(super) fn bottom(&self) -> &Self {
+        match &self.child {
+            Some(child) => child.bottom(),
+            None => self,
+        }
+    }
+
+    /// Passes a request down, and does at once what can be done at once.
+    fn start(io: &Arc<Self>, mut request: Request) -> Step {
+        let mut io = io;
+        loop {
+            if let Err(error) = io.check(&request) {
+                return Step::Done(Outcome::of(request, Err(error)));
+            }
+            if io.adapt(&mut request) == Passed::NoFurther {
+                return Step::Done(Outcome::of(request, Ok(())));
+            }
+            match (&io.driver, &io.child) {
+                (Driver::Raw(raw), Some(child)) => {
+                    request.offset += raw.offset;
+                    io = child;
+                }
+                (Driver::Raw(_), None) => {
+                    return Step::Done(Outcome::of(request, Err(Errno::NODEV)));
+                }
+                (Driver::Null(null), _) => return null.start(request),
+                (Driver::File(file), _) => {
+                    return match file.try_now(request) {
+                        FileAnswer::Done(outcome) => Step::Done(outcome),
+                        FileAnswer::WouldBlock(request, progress) => Step::Blocking {
+                            io: Arc::clone(io),
+                            request,
+                            progress,
+                        },
+                    };
+                }
+            }
+        }
+    }
+
+    /// Does what blocks; on a worker.
+    fn run_blocking(&self, request: Request, progress: usize) -> Outcome {
+        match &self.driver {
+            Driver::File(file) => file.run(request, progress, self.policy.no_flush),
+            // They never block.
+            Driver::Null(_) | Driver::Raw(_) => Outcome::of(request, Err(Errno::NODEV)),
+        }
+    }
+
+    fn check(&self, request: &Request) -> Result<(), Errno> {
+        if !self.is_active() {
+            return Err(Errno::PERM);
+        }
+        if request.operation.changes_data() && self.policy.read_only {
+            return Err(Errno::PERM);
+        }
+        let end = request.offset.checked_add(request.operation.length());
+        match (&request.operation, end) {
+            (Operation::Flush, _) => Ok(()),
+            (Operation::Read(buffer) | Operation::Write { data: buffer, .. }, _)
+                if buffer.len() > MAX_TRANSFER =>
+            {
+                Err(Errno::INVAL)
+            }
+            (_, Some(end)) if end <= self.size() => Ok(()),
+            (_, _) => Err(Errno::IO),
+        }
+    }
+
+    /// Applies the node's policy to a request.
+    fn adapt(&self, request: &mut Request) -> Passed {
+        let policy = &self.policy;
+        match &mut request.operation {
+            Operation::Flush if policy.no_flush => return Passed::NoFurther,
+            Operation::Discard { .. } if !policy.discard => return Passed::NoFurther,
+            Operation::Write { data, fua } => {
+                *fua &= !policy.no_flush;
+                if policy.detect_zeroes != DetectZeroes::Off && is_zero(data) {
+                    request.operation = Operation::WriteZeroes {
+                        length: data.len() as u64,
+                        may_unmap: policy.discard && policy.detect_zeroes == DetectZeroes::Unmap,
+                        only_if_fast: false,
+                        fua: *fua,
+                    };
+                }
+            }
+            Operation::WriteZeroes { may_unmap, fua, .. } => {
+                *fua &= !policy.no_flush;
+                *may_unmap &= policy.discard;
+            }
+            Operation::Read(_)
+            | Operation::Flush
+            | Operation::Discard { .. }
+            | Operation::Cache { .. }
+            | Operation::BlockStatus { .. } => {}
+        }
+        Passed::On
+    }
+}
+
+/// Whether a request goes on to what is below.
+#[derive(PartialEq, Eq)]
+enum Passed {
+    On,
+    NoFurther,
+}

@@ -1,0 +1,98 @@
+//! Users of nodes: what they may do, and their ways to send requests.
+
+use std::sync::Arc;
+
+use qapi_runtime::Error;
+
+use super::io::Backend;
+use super::permission::Access;
+use super::place::NodeUser;
+use super::{Blocks, Graph};
+
+/// A user of a node.
+pub(super) struct Attached {
+    pub(super) user: NodeUser,
+    pub(super) access: Access,
+    /// When it came.
+    pub(super) since: u64,
+}
+
+impl Graph {
+    /// Adds a user, if it fits the others, here and in other processes.
+    pub(super) fn add_user(&mut self, name: &str, user: NodeUser) -> Result<(), Error> {
+        let path = Arc::clone(&user.path);
+        self.push_user(name, user)?;
+        let fits = self
+            .check_access(name)
+            .and_then(|()| self.update_locks(name));
+        if fits.is_err() {
+            self.remove_user(name, &path);
+        }
+        fits
+    }
+
+    fn push_user(&mut self, name: &str, user: NodeUser) -> Result<(), Error> {
+        let since = self.next_number();
+        let node = self.find_mut(name)?;
+        if !node.io.is_active() {
+            return Err(Error::generic(format!("Node {name} is inactive")));
+        }
+        let access = user.access(!node.io.is_read_only());
+        node.users.push(Attached {
+            user,
+            access,
+            since,
+        });
+        Ok(())
+    }
+
+    /// Removes a user, and the locks that only it needed.
+    pub(super) fn remove_user(&mut self, name: &str, path: &str) {
+        if let Ok(node) = self.find_mut(name) {
+            node.users.retain(|attached| &*attached.user.path != path);
+        }
+        // To lock less does not fail.
+        let _ = self.update_locks(name);
+    }
+}
+
+impl Blocks {
+    /// Checks that a new user would fit those that the node has in this process.
+    pub(crate) fn check_permission(&self, name: &str, new: &NodeUser) -> Result<(), Error> {
+        let mut graph = self.0.lock();
+        graph.push_user(name, new.clone())?;
+        let fits = graph.check_access(name);
+        let node = graph.find_mut(name)?;
+        node.users.pop();
+        fits
+    }
+
+    /// A way to send requests to a node, for a user that is attached to it until the last of them has ended.
+    pub(crate) fn backend(&self, name: &str) -> Result<Backend, Error> {
+        let graph = self.0.lock();
+        Ok(Backend::new(Arc::clone(&graph.find(name)?.io)))
+    }
+
+    /// Lets an inactive node carry out requests.
+    pub(crate) fn activate(&self, name: &str) -> Result<(), Error> {
+        let graph = self.0.lock();
+        let mut next = Some(name);
+        while let Some(name) = next {
+            let node = graph.find(name)?;
+            node.io.activate();
+            next = node.child.as_deref();
+        }
+        graph.update_locks(name)
+    }
+
+    /// Checks that there is such a node.
+    pub(crate) fn check_exists(&self, name: &str) -> Result<(), Error> {
+        self.0.lock().find(name).map(|_| ())
+    }
+
+    /// Whether a node can be written to; `None` if there is no such node.
+    pub(crate) fn is_writable(&self, name: &str) -> Option<bool> {
+        let graph = self.0.lock();
+        graph.find(name).ok().map(|node| !node.io.is_read_only())
+    }
+}
