@@ -268,7 +268,6 @@ fn nodes_and_devices_are_as_in_qemu() {
         ("qom-list", json!({"path": "/machine/peripheral-anon"})),
         ("device_del", json!({"id": "nope"})),
         ("device_del", json!({"id": "/nope"})),
-        ("device_del", json!({"id": "/objects/io0"})),
         ("device_del", json!({"id": "d0"})),
     ];
     compare(&["-machine", "pc", "-accel", "tcg"], commands);

@@ -109,11 +109,11 @@ impl Commands for Handler {
     }
 
     fn object_add(&self, arguments: ObjectOptions) -> Result<(), Error> {
-        self.server.objects().add(arguments)
+        self.server.objects().add(&self.server, arguments)
     }
 
     fn object_del(&self, arguments: ObjectDel) -> Result<(), Error> {
-        self.server.objects().delete(&arguments.id)
+        self.server.objects().delete(&self.server, &arguments.id)
     }
 
     /// Sessions execute it themselves.

@@ -92,7 +92,7 @@ impl Server {
     fn new(main: &MainContext, options: &Options) -> Result<Arc<Self>, StartError> {
         let monitors = Arc::new(Monitors::new(main));
         let objects = Arc::new(Objects::new(main));
-        let devices = Arc::new(Devices::new());
+        let devices = Arc::new(Devices::default());
         Ok(Arc::new(Self {
             name: options.name.clone(),
             main: main.clone(),
@@ -121,7 +121,7 @@ impl Server {
             return Err(StartError::StdioTwice);
         }
         for option in &options.object {
-            let added = objects::parse(option).and_then(|object| self.objects.add(object));
+            let added = objects::parse(option).and_then(|object| self.objects.add(self, object));
             added.map_err(|error| StartError::Object {
                 option: option.clone(),
                 error,
@@ -237,7 +237,7 @@ impl Server {
     fn tear_down(&self) {
         self.monitors.clear();
         self.human_monitors.clear();
-        self.devices.clear(&self.blocks);
+        self.devices.clear(self);
         self.blocks.clear();
         self.objects.clear();
     }

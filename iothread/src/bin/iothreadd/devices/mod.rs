@@ -1,83 +1,167 @@
 //! Devices: plugging, unplugging, and their places in the QOM tree.
+//!
+//! - `slots`, `bus`: where devices are.
+//! - `properties`, `placement`, `vq_mapping`: what they were told, and which event loops serve them.
+//! - `backend`, `notify`: what virtio devices have in common; `drive`: their block nodes.
+//! - one file for each kind of device.
 
+mod backend;
+mod bus;
+mod drive;
 mod notify;
+mod placement;
+mod properties;
+mod scsi_disk;
+mod slots;
+mod virtio_balloon;
 mod virtio_blk;
+mod virtio_scsi;
 mod vq_mapping;
+mod xen_disk;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use iothread::qapi::DeviceDeleted;
-use qapi_runtime::json::Document;
-use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{Error, Object as Members, Value};
 
-use self::virtio_blk::VirtioBlk;
-use crate::block::Blocks;
-use crate::keyval::{self, ValueKind};
+use self::bus::{Bus, BusType, PCI_BUS, ScsiBus, XEN_BUS};
+pub(crate) use self::properties::parse;
+use self::properties::{Properties, take};
+use self::slots::{Plugged, Position, Slots};
+use crate::objects::is_identifier;
 use crate::qom::Object;
-use crate::qom::types::{self, Type};
+use crate::qom::types::Type;
 use crate::server::Server;
-use crate::sync::Mutex;
-
-/// The only bus.
-const BUS: &str = "pci.0";
 
 /// What every kind of device can do.
-pub(crate) trait Device: Send + Sync {
-    /// The device as an object.
-    fn as_object(self: Arc<Self>) -> Arc<dyn Object>;
+trait Device: Send + Sync {
+    fn properties(&self) -> &Properties;
+
+    /// Reads one of the type's own properties.
+    fn get(&self, property: &str) -> Result<Value, Error> {
+        Ok(self.properties().value(property))
+    }
+
+    /// Writes one of the type's own properties that are writable.
+    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The objects below.
+    fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
+        Vec::new()
+    }
+
+    /// The bus of a controller.
+    fn scsi_bus(&self) -> Option<&Arc<ScsiBus>> {
+        None
+    }
 
     /// Gives back everything that the device has; called once.
-    fn unrealize(&self, blocks: &Blocks);
+    fn unrealize(&self, server: &Server);
+}
+
+/// What a new device is told beside its properties.
+struct Plug<'p> {
+    server: &'p Arc<Server>,
+    position: &'p Position,
+    bus: &'p Bus,
+}
+
+impl Plug<'_> {
+    /// Where the device is in the tree.
+    fn path(&self) -> String {
+        self.position.path()
+    }
+}
+
+/// A kind of device.
+struct Driver {
+    /// Its type, whose name is the driver's.
+    object_type: &'static Type,
+    /// Another name.
+    alias: Option<&'static str>,
+    bus: BusType,
+    realize: Realize,
+}
+
+/// Makes a device. After an error everything is as before.
+type Realize = fn(&Plug<'_>, Properties) -> Result<Arc<dyn Device>, Error>;
+
+/// All kinds of devices.
+static DRIVERS: [Driver; 6] = [
+    Driver {
+        object_type: &scsi_disk::SCSI_CD,
+        alias: None,
+        bus: BusType::Scsi,
+        realize: scsi_disk::realize,
+    },
+    Driver {
+        object_type: &scsi_disk::SCSI_HD,
+        alias: None,
+        bus: BusType::Scsi,
+        realize: scsi_disk::realize,
+    },
+    Driver {
+        object_type: &virtio_balloon::PCI_TYPE,
+        alias: Some("virtio-balloon"),
+        bus: BusType::Pci,
+        realize: virtio_balloon::realize,
+    },
+    Driver {
+        object_type: &virtio_blk::PCI_TYPE,
+        alias: Some("virtio-blk"),
+        bus: BusType::Pci,
+        realize: virtio_blk::realize,
+    },
+    Driver {
+        object_type: &virtio_scsi::PCI_TYPE,
+        alias: Some("virtio-scsi"),
+        bus: BusType::Pci,
+        realize: virtio_scsi::realize,
+    },
+    Driver {
+        object_type: &xen_disk::TYPE,
+        alias: None,
+        bus: BusType::Xen,
+        realize: xen_disk::realize,
+    },
+];
+
+/// The types of the objects that devices consist of.
+pub(crate) fn types() -> impl Iterator<Item = &'static Type> {
+    let backends = [
+        &virtio_balloon::BACKEND_TYPE,
+        &virtio_blk::BACKEND_TYPE,
+        &virtio_scsi::BACKEND_TYPE,
+    ];
+    let buses = [&bus::PCI_BUS_TYPE, &bus::SCSI_BUS, &bus::XEN_BUS_TYPE];
+    let devices = DRIVERS.iter().map(|driver| driver.object_type);
+    devices.chain(backends).chain(buses)
+}
+
+/// The buses of the machine.
+pub(crate) fn machine_buses() -> [(&'static str, &'static Type); 2] {
+    [(PCI_BUS, &bus::PCI_BUS_TYPE), (XEN_BUS, &bus::XEN_BUS_TYPE)]
+}
+
+fn find_driver(name: &str) -> Option<&'static Driver> {
+    let is_called =
+        |driver: &&Driver| driver.object_type.name == name || driver.alias == Some(name);
+    DRIVERS.iter().find(is_called)
 }
 
 /// All devices.
+#[derive(Default)]
 pub(crate) struct Devices {
     named: Arc<Slots>,
     unnamed: Arc<Slots>,
     n_unnamed: AtomicU64,
-}
-
-/// The devices in one place of the tree.
-#[derive(Default)]
-struct Slots(Mutex<Vec<Plugged>>);
-
-#[derive(Clone)]
-struct Plugged {
-    name: String,
-    device: Arc<dyn Device>,
-    /// Its removal has begun.
-    is_leaving: Arc<AtomicBool>,
-}
-
-/// Where a device is.
-#[derive(Clone)]
-struct Position {
-    is_named: bool,
-    name: String,
-}
-
-impl Position {
-    fn path(&self) -> String {
-        let folder = if self.is_named {
-            "peripheral"
-        } else {
-            "peripheral-anon"
-        };
-        format!("/machine/{folder}/{}", self.name)
-    }
+    n_unnamed_buses: AtomicU64,
 }
 
 impl Devices {
-    pub(crate) fn new() -> Self {
-        Self {
-            named: Arc::default(),
-            unnamed: Arc::default(),
-            n_unnamed: AtomicU64::new(0),
-        }
-    }
-
     /// `/machine/peripheral`
     pub(crate) fn peripheral(&self) -> Arc<dyn Object> {
         Arc::<Slots>::clone(&self.named)
@@ -97,19 +181,14 @@ impl Devices {
     }
 
     /// `device_add`
-    pub(crate) fn add(&self, server: &Server, mut arguments: Members) -> Result<(), Error> {
-        let driver: String = take(&mut arguments, "driver")?
+    pub(crate) fn add(&self, server: &Arc<Server>, mut arguments: Members) -> Result<(), Error> {
+        let name: String = take(&mut arguments, "driver")?
             .ok_or_else(|| Error::generic("Parameter 'driver' is missing"))?;
         let bus: Option<String> = take(&mut arguments, "bus")?;
         let id: Option<String> = take(&mut arguments, "id")?;
-        if driver != types::VIRTIO_BLK_PCI.name {
-            return Err(Error::generic(format!(
-                "'{driver}' is not a valid device model name"
-            )));
-        }
-        if let Some(bus) = bus.filter(|bus| bus != BUS) {
-            return Err(Error::generic(format!("Bus '{bus}' not found")));
-        }
+        let driver = find_driver(&name)
+            .ok_or_else(|| Error::generic(format!("'{name}' is not a valid device model name")))?;
+        let bus = self.find_bus(driver, &name, bus.as_deref())?;
         let position = match id {
             Some(id) => Position {
                 is_named: true,
@@ -120,27 +199,96 @@ impl Devices {
                 name: format!("device[{}]", self.n_unnamed.load(Ordering::Relaxed)),
             },
         };
-        let device = VirtioBlk::realize(server, &position.path(), arguments)?;
+        let properties = Properties::new(driver.object_type, arguments)?;
+        placement::check_link(server, &properties)?;
+        let plug = Plug {
+            server,
+            position: &position,
+            bus: &bus,
+        };
+        let device = (driver.realize)(&plug, properties)?;
         if !position.is_named {
             self.n_unnamed.fetch_add(1, Ordering::Relaxed);
         }
         self.slots(&position).0.lock().push(Plugged {
             name: position.name,
-            device: Arc::new(device),
+            device,
+            bus_path: bus.path(),
             is_leaving: Arc::default(),
         });
         Ok(())
     }
 
+    /// Finds the bus that a device names, or the first that fits it.
+    fn find_bus(
+        &self,
+        driver: &Driver,
+        driver_name: &str,
+        name: Option<&str>,
+    ) -> Result<Bus, Error> {
+        let Some(name) = name else {
+            return match driver.bus {
+                BusType::Pci => Ok(Bus::Pci),
+                BusType::Xen => Ok(Bus::Xen),
+                BusType::Scsi => self.scsi_buses().next().map(Bus::Scsi).ok_or_else(|| {
+                    let bus_type = driver.bus.name();
+                    Error::generic(format!(
+                        "No '{bus_type}' bus found for device '{driver_name}'"
+                    ))
+                }),
+            };
+        };
+        let found = match name {
+            PCI_BUS => Some(Bus::Pci),
+            XEN_BUS => Some(Bus::Xen),
+            name => self
+                .scsi_buses()
+                .find(|bus| bus.name == name)
+                .map(Bus::Scsi),
+        };
+        let bus = found.ok_or_else(|| Error::generic(format!("Bus '{name}' not found")))?;
+        let bus_type = bus.bus_type();
+        if bus_type != driver.bus {
+            return Err(Error::generic(format!(
+                "Device '{driver_name}' can't go on {} bus",
+                bus_type.name()
+            )));
+        }
+        Ok(bus)
+    }
+
+    /// The buses of all controllers, the latest first.
+    fn scsi_buses(&self) -> impl Iterator<Item = Arc<ScsiBus>> {
+        let of_named = self.named.newest_first();
+        let of_unnamed = self.unnamed.newest_first();
+        let mut devices = of_named.into_iter().chain(of_unnamed);
+        std::iter::from_fn(move || devices.find_map(|it| it.device.scsi_bus().cloned()))
+    }
+
     fn check_id(&self, id: String) -> Result<String, Error> {
-        if self.named.child(&id).is_some() {
+        if self.named.find(&id).is_some() {
             return Err(Error::generic(format!("Duplicate device ID '{id}'")));
         }
         // It becomes a component of a path.
-        if id.is_empty() || id.contains('/') {
+        if !is_identifier(&id) {
             return Err(Error::generic("Parameter 'id' expects an identifier"));
         }
         Ok(id)
+    }
+
+    /// Tells the buses of controllers without ID apart.
+    fn next_unnamed_bus(&self) -> u64 {
+        self.n_unnamed_buses.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether there is a device of that type.
+    fn has(&self, object_type: &'static Type) -> bool {
+        [&self.named, &self.unnamed].into_iter().any(|slots| {
+            let slots = slots.0.lock();
+            let is_one =
+                |it: &Plugged| std::ptr::eq(it.device.properties().object_type(), object_type);
+            slots.iter().any(is_one)
+        })
     }
 
     /// `device_del`: begins the removal, which is complete with the event.
@@ -152,17 +300,10 @@ impl Devices {
             )));
         }
         let remover = Arc::clone(server);
-        let leaving = Arc::clone(&plugged.is_leaving);
+        let leaving: Arc<AtomicBool> = Arc::clone(&plugged.is_leaving);
         // After the reply to the command.
         let posted = server.main().post(move |_| {
-            let devices = remover.devices();
-            plugged.device.unrealize(remover.blocks());
-            devices
-                .slots(&position)
-                .0
-                .lock()
-                .retain(|known| !Arc::ptr_eq(&known.device, &plugged.device));
-            announce(&remover, &position);
+            remover.devices().remove(&remover, &position, &plugged);
         });
         posted.map_err(|error| {
             leaving.store(false, Ordering::Release);
@@ -171,111 +312,72 @@ impl Devices {
     }
 
     fn find(&self, server: &Server, id: &str) -> Result<(Position, Plugged), Error> {
-        let not_found = || Error::device_not_found(format!("Device '{id}' not found"));
         let position = if id.starts_with('/') {
             let path = server.tree().canonical_path(id)?;
-            let position = |folder: &str, is_named: bool| {
-                let name = path
-                    .strip_prefix(folder)
-                    .filter(|name| !name.contains('/'))?;
-                Some(Position {
-                    is_named,
-                    name: name.to_owned(),
-                })
-            };
-            position("/machine/peripheral/", true)
-                .or_else(|| position("/machine/peripheral-anon/", false))
-                .ok_or_else(|| Error::generic(format!("{id} is not a hotpluggable device")))?
+            if path.ends_with(&format!("/{}", backend::NAME)) {
+                return Err(Error::generic(
+                    "Bus 'virtio-bus' does not support hotplugging",
+                ));
+            }
+            Position::of_path(&path)
+                .ok_or_else(|| Error::generic(format!("{id} is not a device")))?
         } else {
             Position {
                 is_named: true,
                 name: id.to_owned(),
             }
         };
-        let slots = self.slots(&position).0.lock();
-        let plugged = slots.iter().find(|plugged| plugged.name == position.name);
-        let plugged = plugged.cloned().ok_or_else(not_found)?;
-        drop(slots);
-        Ok((position, plugged))
+        match self.slots(&position).find(&position.name) {
+            Some(plugged) => Ok((position, plugged)),
+            None => Err(Error::device_not_found(format!("Device '{id}' not found"))),
+        }
     }
 
-    /// Removes all devices, at the end of the server.
-    pub(crate) fn clear(&self, blocks: &Blocks) {
+    /// Unplugs a device, those on its bus first. On the main loop.
+    fn remove(&self, server: &Server, position: &Position, plugged: &Plugged) {
+        let slots = self.slots(position);
+        // It may have gone with its bus.
+        if !slots.0.lock().iter().any(|known| known.is(plugged)) {
+            return;
+        }
+        let on_bus = plugged.device.scsi_bus().map(|bus| bus.positions());
+        for position in on_bus.into_iter().flatten() {
+            if let Some(unit) = self.slots(&position).find(&position.name) {
+                unit.is_leaving.store(true, Ordering::Release);
+                self.remove(server, &position, &unit);
+            }
+        }
+        plugged.device.unrealize(server);
+        slots.0.lock().retain(|known| !known.is(plugged));
+        announce(server, position, &*plugged.device);
+    }
+
+    /// Removes all devices, at the end of the server; those on a bus were plugged after it.
+    pub(crate) fn clear(&self, server: &Server) {
         for slots in [&self.named, &self.unnamed] {
             let plugged = std::mem::take(&mut *slots.0.lock());
-            for plugged in plugged {
-                plugged.device.unrealize(blocks);
+            for plugged in plugged.into_iter().rev() {
+                plugged.device.unrealize(server);
             }
         }
     }
 }
 
 /// Announces that a device is gone: its backend, and itself.
-fn announce(server: &Server, position: &Position) {
+fn announce(server: &Server, position: &Position, device: &dyn Device) {
     let path = position.path();
+    let has_backend = device
+        .children()
+        .iter()
+        .any(|(name, _)| name == backend::NAME);
+    if has_backend {
+        server.events().emit(&DeviceDeleted {
+            device: None,
+            path: backend::path_below(&path),
+        });
+    }
     server.events().emit(&DeviceDeleted {
-        device: None,
-        path: format!("{path}/virtio-backend"),
-    });
-    server.events().emit(&DeviceDeleted {
-        device: position.is_named.then(|| position.name.clone()),
+        device: position.id().map(str::to_owned),
         path,
     });
-}
-
-impl Object for Slots {
-    fn object_type(&self) -> &'static Type {
-        &types::CONTAINER
-    }
-
-    fn get(&self, _: &str) -> Result<Value, Error> {
-        Ok(Value::Null)
-    }
-
-    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
-        let slots = self.0.lock();
-        slots
-            .iter()
-            .map(|plugged| {
-                (
-                    plugged.name.clone(),
-                    Arc::clone(&plugged.device).as_object(),
-                )
-            })
-            .collect()
-    }
-
-    fn child(&self, name: &str) -> Option<Arc<dyn Object>> {
-        let slots = self.0.lock();
-        let plugged = slots.iter().find(|plugged| plugged.name == name)?;
-        Some(Arc::clone(&plugged.device).as_object())
-    }
-}
-
-/// The value of a property that is given as text; a list is given as JSON.
-pub(crate) fn property_from_text(name: &str, text: String) -> Result<Value, Error> {
-    let known = types::VIRTIO_BLK_PCI.property(name);
-    let kind = known.map_or(ValueKind::String, |property| property.value_kind());
-    if name == "iothread-vq-mapping" {
-        let document =
-            Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))?;
-        return Ok(document.root().to_value());
-    }
-    let typed = keyval::typed(vec![(name.to_owned(), text)], |_| Some(kind))?;
-    Ok(typed.get(name).cloned().unwrap_or(Value::Null))
-}
-
-/// Takes a property out of the arguments; absent ones are `None`.
-fn take<T: Visit>(arguments: &mut Members, name: &'static str) -> Result<Option<T>, Error> {
-    let Some(value) = arguments.shift_remove(name) else {
-        return Ok(None);
-    };
-    let alone = Members::from_iter([(name.to_owned(), value)]);
-    let document = Document::from(&Value::Object(alone));
-    let mut input = Input::new(&document, Mode::Strict);
-    Ok(input.object()?.optional(name)?)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iothread::Registry;
-use qapi_runtime::{Error, Object};
+use qapi_runtime::Error;
 
 use crate::objects;
 use crate::server::Server;
@@ -34,7 +34,7 @@ const COMMANDS: [Command; 6] = [
         arguments: "driver[,prop=value][,...]",
         needs_argument: true,
         help: "add device, like -device on the command line",
-        run: Run::Action(device_add),
+        run: Run::Action(|server, text| server.devices().add(server, crate::devices::parse(text)?)),
     },
     Command {
         name: "device_del",
@@ -55,14 +55,14 @@ const COMMANDS: [Command; 6] = [
         arguments: "[qom-type=]type,id=str[,prop=value][,...]",
         needs_argument: true,
         help: "create QOM object",
-        run: Run::Action(|server, text| server.objects().add(objects::parse(text)?)),
+        run: Run::Action(|server, text| server.objects().add(server, objects::parse(text)?)),
     },
     Command {
         name: "object_del",
         arguments: "id",
         needs_argument: true,
         help: "destroy QOM object",
-        run: Run::Action(|server, id| server.objects().delete(id)),
+        run: Run::Action(|server, id| server.objects().delete(server, id)),
     },
     Command {
         name: "quit|q",
@@ -214,19 +214,4 @@ fn info_iothreads(_: &Arc<Server>, arguments: &str) -> String {
              Try \"help info iothreads\" for more information{LINE_END}"
         ),
     }
-}
-
-/// The properties of a device are texts here; those that are numbers become numbers.
-fn device_add(server: &Arc<Server>, text: &str) -> Result<(), Error> {
-    if text.starts_with('{') {
-        let document = qapi_runtime::json::Document::parse(text.as_bytes())
-            .map_err(|error| Error::generic(error.to_string()))?;
-        return server.devices().add(server, document.root().to_object());
-    }
-    let mut arguments = Object::new();
-    for (name, text) in crate::keyval::parse(text, "driver") {
-        let value = crate::devices::property_from_text(&name, text)?;
-        arguments.insert(name, value);
-    }
-    server.devices().add(server, arguments)
 }

@@ -16,6 +16,7 @@ use qapi_runtime::{Error, Object as Members, Value};
 pub(crate) use self::option::{help, parse};
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
+use crate::server::Server;
 use crate::sync::Mutex;
 
 /// All objects below `/objects`, in the order of their creation.
@@ -33,7 +34,7 @@ impl Objects {
     }
 
     /// `object-add`
-    pub(crate) fn add(&self, options: ObjectOptions) -> Result<(), Error> {
+    pub(crate) fn add(&self, _: &Arc<Server>, options: ObjectOptions) -> Result<(), Error> {
         let ObjectOptions { qom_type, id } = options;
         if !is_identifier(&id) {
             return Err(Error::generic("Parameter 'id' expects an identifier"));
@@ -58,7 +59,7 @@ impl Objects {
     }
 
     /// `object-del`
-    pub(crate) fn delete(&self, id: &str) -> Result<(), Error> {
+    pub(crate) fn delete(&self, _: &Server, id: &str) -> Result<(), Error> {
         let Some(object) = self.child(id) else {
             return Err(Error::generic(format!("object '{id}' not found")));
         };

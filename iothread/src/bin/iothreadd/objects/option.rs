@@ -61,7 +61,7 @@ pub(crate) fn help(text: &str) -> Option<String> {
         .strip_suffix(",help")
         .or_else(|| text.strip_suffix(",?"))?;
     let known = find(type_name)?;
-    let mut names: Vec<_> = known.properties.iter().collect();
+    let mut names: Vec<_> = known.properties().collect();
     names.sort_by_key(|property| property.name);
     let mut help = format!("{} options:\n", known.name);
     for property in names {

@@ -3,7 +3,7 @@
 use iothread::qapi::ObjectPropertyInfo;
 use qapi_runtime::{Error, Value};
 
-use super::types::{self, Type};
+use super::types::{self, Initial, Type};
 use super::{Object, Tree};
 
 /// The property that tells the type, which every object has.
@@ -18,6 +18,10 @@ impl Tree {
             let child_type = format!("child<{}>", child.object_type().name);
             properties.push(ObjectPropertyInfo::new(name, child_type));
         }
+        for link in found.object.links() {
+            let link_type = format!("link<{}>", link.type_name);
+            properties.push(ObjectPropertyInfo::new(link.name, link_type));
+        }
         Ok(properties)
     }
 
@@ -30,6 +34,10 @@ impl Tree {
         }
         if object_type.property(property).is_some() {
             return found.object.get(property);
+        }
+        let links = found.object.links();
+        if let Some(link) = links.into_iter().find(|link| link.name == property) {
+            return Ok(Value::from(link.target));
         }
         match found.below(property) {
             Some(child) => Ok(Value::from(child.path)),
@@ -66,11 +74,14 @@ fn properties_of(known: &Type, with_descriptions: bool) -> Vec<ObjectPropertyInf
         TYPE.to_owned(),
         "string".to_owned(),
     )];
-    list.extend(known.properties.iter().map(|property| {
+    list.extend(known.properties().map(|property| {
         let mut info =
             ObjectPropertyInfo::new(property.name.to_owned(), property.value_type.to_owned());
         if with_descriptions && !property.description.is_empty() {
             info.description = Some(property.description.to_owned());
+        }
+        if with_descriptions && !matches!(property.initial, Initial::Unset) {
+            info.default_value = Some(property.initial.value());
         }
         info
     }));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use qapi_runtime::{Error, Value};
 
 use self::types::Type;
-use crate::devices::Devices;
+use crate::devices::{self, Devices};
 use crate::objects::Objects;
 
 /// Something with a place in the tree.
@@ -27,12 +27,25 @@ pub(crate) trait Object: Send + Sync {
         Vec::new()
     }
 
+    /// The properties that lead to objects elsewhere and that only this object has.
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
+
     /// The object below that has this name.
     fn child(&self, name: &str) -> Option<Arc<dyn Object>> {
         self.children()
             .into_iter()
             .find_map(|(known, child)| (known == name).then_some(child))
     }
+}
+
+/// A property that leads to an object elsewhere.
+pub(crate) struct Link {
+    pub(crate) name: String,
+    pub(crate) type_name: &'static str,
+    /// Path of the object.
+    pub(crate) target: String,
 }
 
 /// An object that only has others below it.
@@ -81,12 +94,20 @@ struct Found {
 
 impl Tree {
     pub(crate) fn new(objects: &Arc<Objects>, devices: &Arc<Devices>) -> Self {
+        let mut children = vec![
+            ("peripheral", devices.peripheral()),
+            ("peripheral-anon", devices.peripheral_anon()),
+        ];
+        for (name, object_type) in devices::machine_buses() {
+            let bus: Arc<dyn Object> = Arc::new(Container {
+                object_type,
+                children: Vec::new(),
+            });
+            children.push((name, bus));
+        }
         let machine = Container {
             object_type: &types::MACHINE,
-            children: vec![
-                ("peripheral", devices.peripheral()),
-                ("peripheral-anon", devices.peripheral_anon()),
-            ],
+            children,
         };
         let objects: Arc<dyn Object> = Arc::<Objects>::clone(objects);
         let root = Container {

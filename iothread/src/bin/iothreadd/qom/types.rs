@@ -1,12 +1,17 @@
 //! The types of objects and the properties that each of them has.
 
+use qapi_runtime::Value;
+
 use crate::keyval::ValueKind;
 
 /// A type of objects.
 #[derive(Debug)]
 pub(crate) struct Type {
     pub(crate) name: &'static str,
-    pub(crate) properties: &'static [Property],
+    /// The type whose properties it has as well.
+    pub(crate) base: Option<&'static Type>,
+    /// Its own properties.
+    pub(crate) own: &'static [Property],
 }
 
 /// A property of a type.
@@ -17,30 +22,67 @@ pub(crate) struct Property {
     pub(crate) value_type: &'static str,
     pub(crate) is_writable: bool,
     pub(crate) description: &'static str,
+    pub(crate) initial: Initial,
+}
+
+/// The value that a property has unless it is given another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Initial {
+    /// None that holds for every object.
+    Unset,
+    Bool(bool),
+    Int(u64),
+    EmptyList,
+}
+
+impl Initial {
+    /// The value itself; what is unset reads as an empty text.
+    pub(crate) fn value(self) -> Value {
+        match self {
+            Self::Unset => Value::from(""),
+            Self::Bool(value) => Value::from(value),
+            Self::Int(value) => Value::from(value),
+            Self::EmptyList => Value::Array(Vec::new()),
+        }
+    }
 }
 
 impl Property {
-    const fn new(name: &'static str, value_type: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str, value_type: &'static str) -> Self {
         Self {
             name,
             value_type,
             is_writable: true,
             description: "",
+            initial: Initial::Unset,
         }
     }
 
-    const fn read_only(self) -> Self {
+    /// One that is set before the object is complete, or by the object itself.
+    pub(crate) const fn fixed(name: &'static str, value_type: &'static str) -> Self {
         Self {
             is_writable: false,
-            ..self
+            ..Self::new(name, value_type)
         }
     }
 
-    const fn described(self, description: &'static str) -> Self {
+    pub(crate) const fn described(self, description: &'static str) -> Self {
         Self {
             description,
             ..self
         }
+    }
+
+    pub(crate) const fn initially(self, initial: Initial) -> Self {
+        Self { initial, ..self }
+    }
+
+    /// Whether its values are given as JSON on the command line.
+    pub(crate) fn is_structured(&self) -> bool {
+        matches!(
+            self.value_type,
+            "IOThreadVirtQueueMappingList" | "SocketAddress"
+        )
     }
 
     /// The form that its values have on the command line.
@@ -55,23 +97,29 @@ impl Property {
 }
 
 impl Type {
+    /// All properties, its own first.
+    pub(crate) fn properties(&self) -> impl Iterator<Item = &'static Property> {
+        let of_base = self.base.map_or(&[][..], |base| base.own);
+        self.own.iter().chain(of_base)
+    }
+
     pub(crate) fn property(&self, name: &str) -> Option<&'static Property> {
-        self.properties
-            .iter()
-            .find(|property| property.name == name)
+        self.properties().find(|property| property.name == name)
     }
 }
 
 /// Objects that only have others below them.
 pub(crate) static CONTAINER: Type = Type {
     name: "container",
-    properties: &[],
+    base: None,
+    own: &[],
 };
 
 /// What devices are plugged into.
 pub(crate) static MACHINE: Type = Type {
     name: "iothreadd-machine",
-    properties: &[],
+    base: None,
+    own: &[],
 };
 
 /// Every type that a user can create objects of, in the order of the schema.
@@ -80,7 +128,8 @@ pub(crate) static USER_CREATABLE: [&Type; 4] = [&COLO_COMPARE, &IOTHREAD, &MAIN_
 /// A packet comparison.
 pub(crate) static COLO_COMPARE: Type = Type {
     name: "colo-compare",
-    properties: &[
+    base: None,
+    own: &[
         Property::new("primary_in", "string"),
         Property::new("secondary_in", "string"),
         Property::new("outdev", "string"),
@@ -95,7 +144,8 @@ pub(crate) static COLO_COMPARE: Type = Type {
 /// An IOThread.
 pub(crate) static IOTHREAD: Type = Type {
     name: "iothread",
-    properties: &[
+    base: None,
+    own: &[
         Property::new("poll-max-ns", "int"),
         Property::new("poll-grow", "int"),
         Property::new("poll-shrink", "int"),
@@ -109,7 +159,8 @@ pub(crate) static IOTHREAD: Type = Type {
 /// The parameters of the main loop.
 pub(crate) static MAIN_LOOP: Type = Type {
     name: "main-loop",
-    properties: &[
+    base: None,
+    own: &[
         Property::new("aio-max-batch", "int"),
         Property::new("thread-pool-min", "int"),
         Property::new("thread-pool-max", "int"),
@@ -119,50 +170,31 @@ pub(crate) static MAIN_LOOP: Type = Type {
 /// A QMP monitor.
 pub(crate) static MONITOR_QMP: Type = Type {
     name: "monitor-qmp",
-    properties: &[
+    base: None,
+    own: &[
         Property::new("chardev", "string"),
         Property::new("pretty", "bool"),
         Property::new("close-action", "MonitorCloseAction"),
     ],
 };
 
-/// A disk on the PCI bus.
-pub(crate) static VIRTIO_BLK_PCI: Type = Type {
-    name: "virtio-blk-pci",
-    properties: &[
-        Property::new("drive", "str")
-            .read_only()
-            .described("Node name or ID of a block device to use as a backend"),
-        Property::new("iothread", "link<iothread>").read_only(),
-        Property::new("iothread-vq-mapping", "IOThreadVirtQueueMappingList")
-            .read_only()
-            .described("IOThread virtqueue mapping list [{\"iothread\":\"<id>\", \"vqs\":[1,2,3,...]},...]"),
-        Property::new("num-queues", "uint16").read_only(),
-        Property::new("queue-size", "uint16").read_only(),
-        Property::new("serial", "str").read_only(),
-        Property::new("share-rw", "bool").read_only().described("on/off"),
-        Property::new("ioeventfd", "bool").read_only().described("on/off"),
-        Property::new("realized", "bool").read_only(),
-        Property::new("hotpluggable", "bool").read_only(),
-    ],
-};
-
-/// The part of a disk that holds IOThreads.
-pub(crate) static VIRTIO_BLK_DEVICE: Type = Type {
-    name: "virtio-blk-device",
-    properties: &[
-        Property::new("x-queues", "any")
-            .read_only()
-            .described("Per queue: the IOThread, the thread that ran its handler last, and how many notifications came"),
-        Property::new("x-notify", "uint16")
-            .described("Writing the index of a queue notifies it, as a guest does"),
+/// What every device has.
+pub(crate) static DEVICE: Type = Type {
+    name: "device",
+    base: None,
+    own: &[
+        Property::fixed("parent_bus", "link<bus>"),
+        Property::fixed("realized", "bool"),
+        Property::fixed("hotplugged", "bool"),
+        Property::fixed("hotpluggable", "bool"),
     ],
 };
 
 /// All types, for `qom-list-properties`.
 pub(crate) fn find(name: &str) -> Option<&'static Type> {
-    [&CONTAINER, &MACHINE, &VIRTIO_BLK_PCI, &VIRTIO_BLK_DEVICE]
+    [&CONTAINER, &MACHINE]
         .into_iter()
         .chain(USER_CREATABLE)
+        .chain(crate::devices::types())
         .find(|known| known.name == name)
 }

@@ -1,0 +1,151 @@
+//! What virtio devices have in common: queues on event loops, and the object that holds these.
+
+use std::sync::Arc;
+
+use iothread::MainContext;
+use qapi_runtime::{Error, Value};
+
+use super::drive::Disks;
+use super::notify::Queue;
+use super::placement::{HeldPlacement, Placement};
+use crate::qom::Object;
+use crate::qom::types::{Property, Type};
+use crate::sync::Mutex;
+
+/// Where the object is, below its device.
+pub(super) const NAME: &str = "virtio-backend";
+
+/// Describes the queues of a device.
+pub(super) const QUEUES: Property = Property::fixed("x-queues", "any").described(
+    "Per queue: the IOThread, the thread that ran its handler last, how many notifications came, and how many \
+     requests they made have ended",
+);
+
+/// Stands for what a guest does.
+pub(super) const NOTIFY: Property = Property::new("x-notify", "uint16")
+    .described("Writing the index of a queue notifies it, as a guest does");
+
+/// What every backend has.
+pub(super) const QUEUE_PROPERTIES: [Property; 2] = [QUEUES, NOTIFY];
+
+/// The queues of a device and the IOThreads that it holds for them.
+pub(super) struct Queues {
+    object_type: &'static Type,
+    queues: Vec<Queue>,
+    /// Taken when the device is unplugged.
+    placement: Mutex<Option<HeldPlacement>>,
+}
+
+impl Queues {
+    /// Takes the contexts and starts all queues: the first `n_fixed` on the main loop, the others where they are placed.
+    /// After an error nothing is held.
+    pub(super) fn start(
+        object_type: &'static Type,
+        path: &str,
+        placement: Placement,
+        main: &MainContext,
+        (n_fixed, n_placed): (u16, u16),
+        disks: &Disks,
+    ) -> Result<Self, Error> {
+        let placement = placement.hold(path)?;
+        let queues = {
+            let fixed = (0..n_fixed).map(|_| Queue::start(main, None, &Disks::default()));
+            let placed = (0..n_placed).map(|queue| {
+                let (context, iothread) = placement.context(queue, main);
+                Queue::start(context, iothread.map(str::to_owned), disks)
+            });
+            let queues: Result<Vec<_>, _> = fixed.chain(placed).collect();
+            queues.map_err(|error| Error::generic(format!("cannot start the queues: {error}")))
+        };
+        match queues {
+            Ok(queues) => Ok(Self {
+                object_type,
+                queues,
+                placement: Mutex::new(Some(placement)),
+            }),
+            Err(error) => {
+                placement.release();
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends all handlers, and gives the IOThreads back once the last request is over.
+    pub(super) fn end(&self) {
+        self.queues.iter().for_each(Queue::stop);
+        let placement = self.placement.lock().take();
+        if let Some(placement) = placement {
+            placement.release();
+        }
+    }
+
+    /// Reads [`QUEUES`].
+    pub(super) fn get(&self, property: &str) -> Result<Value, Error> {
+        match property {
+            "x-queues" => Ok(Value::from_iter(self.queues.iter().map(Queue::describe))),
+            _ => Err(Error::generic(format!(
+                "Property '{}.{property}' is not readable",
+                self.object_type.name
+            ))),
+        }
+    }
+
+    /// Writes to [`NOTIFY`].
+    pub(super) fn set(&self, property: &str, value: &Value) -> Result<(), Error> {
+        let index = value
+            .as_u64()
+            .and_then(|index| usize::try_from(index).ok())
+            .ok_or_else(|| Error::generic(format!("Parameter '{property}' expects uint16_t")))?;
+        match self.queues.get(index) {
+            Some(queue) => queue.notify(),
+            None => Err(Error::generic(format!("there is no queue {index}"))),
+        }
+    }
+}
+
+/// The backend of a virtio device as an object.
+pub(super) struct Backend {
+    pub(super) queues: Queues,
+    children: Vec<(String, Arc<dyn Object>)>,
+}
+
+impl Backend {
+    pub(super) fn new(queues: Queues) -> Arc<Self> {
+        Self::with_children(queues, Vec::new())
+    }
+
+    pub(super) fn with_children(
+        queues: Queues,
+        children: Vec<(String, Arc<dyn Object>)>,
+    ) -> Arc<Self> {
+        Arc::new(Self { queues, children })
+    }
+
+    /// The backend as the child that a device has.
+    pub(super) fn as_child(self: &Arc<Self>) -> (String, Arc<dyn Object>) {
+        (NAME.to_owned(), Arc::<Self>::clone(self))
+    }
+}
+
+impl Object for Backend {
+    fn object_type(&self) -> &'static Type {
+        self.queues.object_type
+    }
+
+    fn get(&self, property: &str) -> Result<Value, Error> {
+        self.queues.get(property)
+    }
+
+    fn set(&self, property: &str, value: &Value) -> Result<(), Error> {
+        self.queues.set(property, value)
+    }
+
+    fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
+        self.children.clone()
+    }
+}
+
+/// The path of the backend of the device at `path`.
+pub(super) fn path_below(path: &str) -> String {
+    format!("{path}/{NAME}")
+}

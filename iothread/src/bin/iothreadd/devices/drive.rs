@@ -1,0 +1,105 @@
+//! Block nodes as disks use them.
+
+use std::sync::{Arc, OnceLock};
+
+use iothread::IoThread;
+use qapi_runtime::Error;
+
+use super::properties::Properties;
+use crate::block::{Backend, NodeUser};
+use crate::server::Server;
+use crate::sync::Mutex;
+
+/// A block node that a disk uses.
+pub(super) struct Drive {
+    node: String,
+    user: Arc<str>,
+    shares_writing: bool,
+    /// Set while it is attached.
+    backend: OnceLock<(Arc<Backend>, Disks)>,
+}
+
+/// The disks that the queues of a device lead to.
+#[derive(Clone, Default)]
+pub(super) struct Disks(Arc<Mutex<Vec<Arc<Backend>>>>);
+
+impl Disks {
+    /// All disks at this moment.
+    pub(super) fn all(&self) -> Vec<Arc<Backend>> {
+        self.0.lock().clone()
+    }
+}
+
+/// The node that the property `drive` names, if it is set.
+///
+/// # Errors
+///
+/// In QEMU's words: there is no such node.
+pub(super) fn node_of(
+    server: &Server,
+    properties: &Properties,
+    type_name: &str,
+) -> Result<Option<String>, Error> {
+    let node: Option<String> = properties.get("drive")?;
+    match node.filter(|node| !node.is_empty()) {
+        Some(node) if server.blocks().is_writable(&node).is_none() => Err(Error::generic(format!(
+            "Property '{type_name}.drive' can't find value '{node}'"
+        ))),
+        node => Ok(node),
+    }
+}
+
+impl Drive {
+    /// Checks that a disk could use a node beside those that do; `user` tells the disk apart.
+    pub(super) fn new(
+        server: &Server,
+        node: String,
+        user: &str,
+        properties: &Properties,
+    ) -> Result<Self, Error> {
+        let drive = Self {
+            node,
+            user: user.into(),
+            shares_writing: properties.get_or("share-rw", false)?,
+            backend: OnceLock::new(),
+        };
+        let blocks = server.blocks();
+        blocks.check_permission(&drive.node, &drive.node_user())?;
+        Ok(drive)
+    }
+
+    fn node_user(&self) -> NodeUser {
+        NodeUser::device(Arc::clone(&self.user), self.shares_writing)
+    }
+
+    /// Takes the node to `home`, keeps it from others, and lets the queues with these disks send requests to it.
+    pub(super) fn attach(
+        &self,
+        server: &Server,
+        home: Option<&IoThread>,
+        disks: &Disks,
+    ) -> Result<(), Error> {
+        let blocks = server.blocks();
+        blocks.attach(&self.node, self.node_user(), home)?;
+        let backend = match blocks.backend(&self.node) {
+            Ok(backend) => Arc::new(backend),
+            Err(error) => {
+                blocks.detach(&self.node, &self.user);
+                return Err(error);
+            }
+        };
+        disks.0.lock().push(Arc::clone(&backend));
+        // Only its device attaches it, once.
+        let _ = self.backend.set((backend, disks.clone()));
+        Ok(())
+    }
+
+    /// Gives the node back, after the last request to it.
+    pub(super) fn detach(&self, server: &Server) {
+        if let Some((backend, disks)) = self.backend.get() {
+            disks.0.lock().retain(|known| !Arc::ptr_eq(known, backend));
+            backend.drain();
+            server.blocks().detach(&self.node, &self.user);
+        }
+    }
+}

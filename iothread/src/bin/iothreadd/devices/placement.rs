@@ -1,0 +1,142 @@
+//! Which event loops serve a device: its properties `iothread` and `iothread-vq-mapping`.
+
+use std::sync::Arc;
+
+use iothread::qapi::IoThreadVirtQueueMapping;
+use iothread::{AioContext, HeldAioContext, IoThread, MainContext, Registry, holder};
+use qapi_runtime::Error;
+
+use super::properties::Properties;
+use super::vq_mapping::{self, Assignment};
+use crate::server::Server;
+
+/// The threads that serve a device, and which of its queues each of them does; none if the main loop serves it.
+#[derive(Debug, Default)]
+pub(super) struct Placement(Vec<Assignment>);
+
+impl Placement {
+    /// Reads the properties of a device with that many queues to be placed.
+    ///
+    /// # Errors
+    ///
+    /// In QEMU's words: both properties at once, threads without notification by eventfd, or a mapping that is wrong.
+    pub(super) fn resolve(properties: &Properties, n_queues: u16) -> Result<Self, Error> {
+        let thread = iothread_of(properties)?;
+        let mapping: Option<Vec<IoThreadVirtQueueMapping>> = properties.get(VQ_MAPPING)?;
+        let mapping = mapping.filter(|mapping| !mapping.is_empty());
+        let has_ioeventfd = properties.get_or("ioeventfd", true)?;
+        if (thread.is_some() || mapping.is_some()) && !has_ioeventfd {
+            return Err(Error::generic("ioeventfd is required for iothread"));
+        }
+        let assignments = match (thread, mapping) {
+            (Some(_), Some(_)) => {
+                return Err(Error::generic(
+                    "iothread and iothread-vq-mapping properties cannot be set at the same time",
+                ));
+            }
+            (None, Some(mapping)) => vq_mapping::resolve(&mapping, n_queues)?,
+            (Some(thread), None) => vec![Assignment {
+                thread,
+                queues: (0..n_queues).collect(),
+            }],
+            (None, None) => Vec::new(),
+        };
+        Ok(Self(assignments))
+    }
+
+    /// Everything on one thread.
+    pub(super) fn on_thread(thread: IoThread, n_queues: u16) -> Self {
+        Self(vec![Assignment {
+            thread,
+            queues: (0..n_queues).collect(),
+        }])
+    }
+
+    /// Where the data of the device are: with its first queue.
+    pub(super) fn home(&self) -> Option<&IoThread> {
+        let serves_first = |assignment: &&Assignment| assignment.queues.contains(&0);
+        self.0
+            .iter()
+            .find(serves_first)
+            .map(|assignment| &assignment.thread)
+    }
+
+    /// Takes hold of each thread once, on behalf of the object at `path`. All are given back if one is refused.
+    pub(super) fn hold(self, path: &str) -> Result<HeldPlacement, Error> {
+        let hold = |assignment: &Assignment| {
+            let held = assignment.thread.get_aio_context(holder::qom_object(path));
+            held.map_err(|error| Error::generic(error.to_string()))
+        };
+        let contexts = self.0.iter().map(hold).collect::<Result<_, _>>()?;
+        Ok(HeldPlacement {
+            assignments: self.0,
+            contexts,
+        })
+    }
+}
+
+/// A placement whose threads are held.
+pub(super) struct HeldPlacement {
+    assignments: Vec<Assignment>,
+    /// One per assignment.
+    contexts: Vec<HeldAioContext>,
+}
+
+impl HeldPlacement {
+    /// The event loop that serves a queue, and the id of its IOThread.
+    pub(super) fn context<'c>(
+        &'c self,
+        queue: u16,
+        main: &'c MainContext,
+    ) -> (&'c AioContext, Option<&'c str>) {
+        let serves = |assignment: &Assignment| assignment.queues.contains(&queue);
+        match self.assignments.iter().position(serves) {
+            Some(it) => (&self.contexts[it], Some(self.assignments[it].thread.id())),
+            None => (main, None),
+        }
+    }
+
+    /// Gives the threads back, after everything of the device is over that runs on them.
+    pub(super) fn release(self) {
+        self.contexts.into_iter().for_each(HeldAioContext::release);
+    }
+}
+
+/// The property with a list of threads and queues.
+pub(super) const VQ_MAPPING: &str = "iothread-vq-mapping";
+
+/// The number of queues unless it is given: one, or one for each thread of the mapping.
+pub(super) fn default_queues(properties: &Properties, limit: u16) -> Result<u16, Error> {
+    let mapping: Option<Vec<IoThreadVirtQueueMapping>> = properties.get(VQ_MAPPING)?;
+    let n_threads = mapping.map_or(1, |mapping| mapping.len().max(1));
+    Ok(u16::try_from(n_threads).map_or(limit, |n_threads| n_threads.min(limit)))
+}
+
+/// The thread that the property `iothread` links to.
+pub(super) fn iothread_of(properties: &Properties) -> Result<Option<IoThread>, Error> {
+    let id: Option<String> = properties.get("iothread")?;
+    id.map(|id| find_thread(&id)).transpose()
+}
+
+/// The thread that a link names: an id, or the path of the object.
+fn find_thread(id: &str) -> Result<IoThread, Error> {
+    let name = id.strip_prefix("/objects/").unwrap_or(id);
+    Registry::global()
+        .find(name)
+        .ok_or_else(|| Error::device_not_found(format!("Device '{id}' not found")))
+}
+
+/// Checks the property `iothread` before all others; an object of another type is told apart from one that does not
+/// exist.
+pub(super) fn check_link(server: &Arc<Server>, properties: &Properties) -> Result<(), Error> {
+    let Some(id) = properties.get::<String>("iothread")? else {
+        return Ok(());
+    };
+    match (find_thread(&id), server.tree().canonical_path(&id)) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), Ok(_)) => Err(Error::generic(
+            "Invalid parameter type for 'iothread', expected: iothread",
+        )),
+        (Err(error), Err(_)) => Err(error),
+    }
+}

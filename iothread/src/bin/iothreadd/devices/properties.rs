@@ -1,0 +1,122 @@
+//! What a device was told at its creation, and what its properties say.
+
+use qapi_runtime::json::Document;
+use qapi_runtime::visit::{Input, Mode, Visit};
+use qapi_runtime::{Error, Object as Members, Value};
+
+use crate::keyval::{self, ValueKind};
+use crate::qom::types::{self, Property, Type};
+
+/// The values of a device's properties.
+pub(crate) struct Properties {
+    object_type: &'static Type,
+    values: Members,
+}
+
+impl Properties {
+    /// Takes over what was given.
+    ///
+    /// # Errors
+    ///
+    /// A property that devices of the type do not have.
+    pub(super) fn new(object_type: &'static Type, given: Members) -> Result<Self, Error> {
+        let is_known = |name: &String| {
+            let is_own = |property: &Property| property.name == name;
+            object_type.own.iter().any(is_own)
+        };
+        match given.keys().find(|name| !is_known(name)) {
+            None => Ok(Self {
+                object_type,
+                values: given,
+            }),
+            Some(name) => Err(Error::generic(format!(
+                "Property '{}.{name}' not found",
+                object_type.name
+            ))),
+        }
+    }
+
+    pub(super) fn object_type(&self) -> &'static Type {
+        self.object_type
+    }
+
+    /// The value that a property was given, or later set to.
+    ///
+    /// # Errors
+    ///
+    /// A value of another type.
+    pub(super) fn get<T: Visit>(&self, name: &'static str) -> Result<Option<T>, Error> {
+        let Some(value) = self.values.get(name) else {
+            return Ok(None);
+        };
+        let alone = Members::from_iter([(name.to_owned(), value.clone())]);
+        let document = Document::from(&Value::Object(alone));
+        let mut input = Input::new(&document, Mode::Strict);
+        Ok(input.object()?.optional(name)?)
+    }
+
+    /// As `get`, or else the initial value.
+    pub(super) fn get_or<T: Visit>(&self, name: &'static str, initial: T) -> Result<T, Error> {
+        Ok(self.get(name)?.unwrap_or(initial))
+    }
+
+    /// Keeps what the device has made of a property.
+    pub(super) fn set(&mut self, name: &'static str, value: Value) {
+        self.values.insert(name.to_owned(), value);
+    }
+
+    /// What a client reads.
+    pub(super) fn value(&self, name: &str) -> Value {
+        let property = self.object_type.property(name);
+        let is_link = property.is_some_and(|it| it.value_type.starts_with("link<"));
+        match self.values.get(name) {
+            Some(Value::String(id)) if is_link && !id.starts_with('/') => {
+                Value::from(format!("/objects/{id}"))
+            }
+            Some(value) => value.clone(),
+            None => property.map_or(Value::Null, |it| it.initial.value()),
+        }
+    }
+}
+
+/// Takes an argument that is no property.
+pub(super) fn take<T: Visit>(
+    arguments: &mut Members,
+    name: &'static str,
+) -> Result<Option<T>, Error> {
+    let Some(value) = arguments.shift_remove(name) else {
+        return Ok(None);
+    };
+    let alone = Members::from_iter([(name.to_owned(), value)]);
+    let document = Document::from(&Value::Object(alone));
+    let mut input = Input::new(&document, Mode::Strict);
+    Ok(input.object()?.optional(name)?)
+}
+
+/// Reads a description of a device: JSON, or keys and values, of which those that are numbers become numbers. A list is
+/// given as JSON.
+pub(crate) fn parse(text: &str) -> Result<Members, Error> {
+    let parse_json = |text: &str| {
+        Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))
+    };
+    if text.starts_with('{') {
+        return Ok(parse_json(text)?.root().to_object());
+    }
+    let pairs = keyval::parse(text, "driver");
+    let driver = pairs.iter().find(|(name, _)| name == "driver");
+    let object_type = driver.and_then(|(_, driver)| super::find_driver(driver));
+    let object_type = object_type.map_or(&types::DEVICE, |driver| driver.object_type);
+    let mut arguments = Members::new();
+    for (name, text) in pairs {
+        let property = object_type.property(&name);
+        let value = if property.is_some_and(Property::is_structured) {
+            parse_json(&text)?.root().to_value()
+        } else {
+            let kind = property.map_or(ValueKind::String, Property::value_kind);
+            let typed = keyval::typed(vec![(name.clone(), text)], |_| Some(kind))?;
+            typed.get(&name).cloned().unwrap_or(Value::Null)
+        };
+        arguments.insert(name, value);
+    }
+    Ok(arguments)
+}

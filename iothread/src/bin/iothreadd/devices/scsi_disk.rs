@@ -1,0 +1,119 @@
+//! Disks of a SCSI controller: `scsi-hd` and `scsi-cd`.
+
+use std::sync::Arc;
+
+use qapi_runtime::{Error, Value};
+
+use super::bus::{Address, Bus, ScsiBus, WantedAddress};
+use super::drive::{self, Drive};
+use super::properties::Properties;
+use super::{Device, Plug};
+use crate::qom::types::{DEVICE, Initial, Property, Type};
+use crate::server::Server;
+
+const DRIVE: Property = Property::fixed("drive", "str")
+    .described("Node name or ID of a block device to use as a backend");
+const CHANNEL: Property = Property::fixed("channel", "uint32").initially(Initial::Int(0));
+const TARGET: Property = Property::fixed("scsi-id", "uint32");
+const LUN: Property = Property::fixed("lun", "uint32");
+const SHARE_RW: Property = Property::fixed("share-rw", "bool")
+    .described("on/off")
+    .initially(Initial::Bool(false));
+const SERIAL: Property = Property::fixed("serial", "str");
+const VENDOR: Property = Property::fixed("vendor", "str");
+const PRODUCT: Property = Property::fixed("product", "str");
+const VERSION: Property = Property::fixed("ver", "str");
+
+/// A hard disk.
+pub(super) static SCSI_HD: Type = Type {
+    name: "scsi-hd",
+    base: Some(&DEVICE),
+    own: &[
+        DRIVE,
+        CHANNEL,
+        TARGET,
+        LUN,
+        SHARE_RW,
+        Property::fixed("removable", "bool")
+            .described("on/off")
+            .initially(Initial::Bool(false)),
+        SERIAL,
+        VENDOR,
+        PRODUCT,
+        VERSION,
+    ],
+};
+
+/// A drive for optical disks, which need not have one.
+pub(super) static SCSI_CD: Type = Type {
+    name: "scsi-cd",
+    base: Some(&DEVICE),
+    own: &[
+        DRIVE, CHANNEL, TARGET, LUN, SHARE_RW, SERIAL, VENDOR, PRODUCT, VERSION,
+    ],
+};
+
+/// A disk on a bus. Its requests come through the queues of the controller.
+struct ScsiDisk {
+    properties: Properties,
+    bus: Arc<ScsiBus>,
+    address: Address,
+    /// A drive for optical disks may be empty.
+    drive: Option<Drive>,
+}
+
+pub(super) fn realize(
+    plug: &Plug<'_>,
+    mut properties: Properties,
+) -> Result<Arc<dyn Device>, Error> {
+    let Bus::Scsi(bus) = plug.bus else {
+        return Err(Error::generic("a SCSI disk needs a SCSI bus"));
+    };
+    let object_type = properties.object_type();
+    let node = drive::node_of(plug.server, &properties, object_type.name)?;
+    if node.is_none() && std::ptr::eq(object_type, &SCSI_HD) {
+        return Err(Error::generic("drive property not set"));
+    }
+    let wanted = WantedAddress {
+        channel: properties.get("channel")?,
+        target: properties.get("scsi-id")?,
+        lun: properties.get("lun")?,
+    };
+    let address = bus.add(wanted, plug.position, object_type.name)?;
+    properties.set("channel", Value::from(address.channel));
+    properties.set("scsi-id", Value::from(address.target));
+    properties.set("lun", Value::from(address.lun));
+    let path = plug.path();
+    let user = plug.position.id().unwrap_or(&path);
+    let attach = |node| {
+        let drive = Drive::new(plug.server, node, user, &properties)?;
+        drive.attach(plug.server, bus.home.as_ref(), &bus.disks)?;
+        Ok(drive)
+    };
+    let drive = node.map(attach).transpose();
+    match drive {
+        Ok(drive) => Ok(Arc::new(ScsiDisk {
+            properties,
+            bus: Arc::clone(bus),
+            address,
+            drive,
+        })),
+        Err(error) => {
+            bus.remove(address);
+            Err(error)
+        }
+    }
+}
+
+impl Device for ScsiDisk {
+    fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    fn unrealize(&self, server: &Server) {
+        if let Some(drive) = &self.drive {
+            drive.detach(server);
+        }
+        self.bus.remove(self.address);
+    }
+}

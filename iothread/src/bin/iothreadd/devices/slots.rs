@@ -1,0 +1,136 @@
+//! The devices in one place of the tree, and their looks as objects.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use qapi_runtime::{Error, Value};
+
+use super::Device;
+use crate::qom::types::{self, Type};
+use crate::qom::{Link, Object};
+use crate::sync::Mutex;
+
+/// Where a device is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(super) is_named: bool,
+    pub(super) name: String,
+}
+
+impl Position {
+    pub(super) fn path(&self) -> String {
+        let folder = if self.is_named {
+            "peripheral"
+        } else {
+            "peripheral-anon"
+        };
+        format!("/machine/{folder}/{}", self.name)
+    }
+
+    /// The ID, if the device has one.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.is_named.then_some(self.name.as_str())
+    }
+
+    /// Reads an absolute path; `None` if no device can be there.
+    pub(super) fn of_path(path: &str) -> Option<Self> {
+        let below = path.strip_prefix("/machine/")?;
+        let (folder, name) = below.split_once('/')?;
+        let is_named = match folder {
+            "peripheral" => true,
+            "peripheral-anon" => false,
+            _ => return None,
+        };
+        (!name.contains('/')).then(|| Self {
+            is_named,
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// A device that is plugged in.
+#[derive(Clone)]
+pub(super) struct Plugged {
+    pub(super) name: String,
+    pub(super) device: Arc<dyn Device>,
+    /// Path of its bus.
+    pub(super) bus_path: String,
+    /// Its removal has begun.
+    pub(super) is_leaving: Arc<AtomicBool>,
+}
+
+impl Plugged {
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.device, &other.device)
+    }
+
+    fn as_object(&self) -> Arc<dyn Object> {
+        Arc::new(self.clone())
+    }
+}
+
+/// The devices with IDs, or those without.
+#[derive(Default)]
+pub(super) struct Slots(pub(super) Mutex<Vec<Plugged>>);
+
+impl Slots {
+    pub(super) fn find(&self, name: &str) -> Option<Plugged> {
+        let slots = self.0.lock();
+        slots.iter().find(|plugged| plugged.name == name).cloned()
+    }
+
+    /// All devices, the latest first.
+    pub(super) fn newest_first(&self) -> Vec<Plugged> {
+        self.0.lock().iter().rev().cloned().collect()
+    }
+}
+
+impl Object for Slots {
+    fn object_type(&self) -> &'static Type {
+        &types::CONTAINER
+    }
+
+    fn get(&self, _: &str) -> Result<Value, Error> {
+        Ok(Value::Null)
+    }
+
+    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
+        let slots = self.0.lock();
+        let child = |plugged: &Plugged| (plugged.name.clone(), plugged.as_object());
+        slots.iter().map(child).collect()
+    }
+
+    fn child(&self, name: &str) -> Option<Arc<dyn Object>> {
+        self.find(name).map(|plugged| plugged.as_object())
+    }
+}
+
+impl Object for Plugged {
+    fn object_type(&self) -> &'static Type {
+        self.device.properties().object_type()
+    }
+
+    fn get(&self, property: &str) -> Result<Value, Error> {
+        match property {
+            "parent_bus" => Ok(Value::from(self.bus_path.clone())),
+            "realized" | "hotplugged" | "hotpluggable" => Ok(Value::from(true)),
+            _ => self.device.get(property),
+        }
+    }
+
+    fn set(&self, property: &str, value: &Value) -> Result<(), Error> {
+        self.device.set(property, value)
+    }
+
+    fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
+        self.device.children()
+    }
+
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
+}

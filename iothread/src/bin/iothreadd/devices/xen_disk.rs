@@ -1,0 +1,232 @@
+//! A disk of a Xen guest: `xen-disk`. Its ring is served by an IOThread, one of its own if none is named.
+
+use std::sync::Arc;
+
+use iothread::qapi::{IothreadProperties, ObjectOptions, ObjectOptionsQomType};
+use qapi_runtime::{Error, Value};
+
+use super::backend::{NOTIFY, QUEUES, Queues};
+use super::drive::{self, Disks, Drive};
+use super::placement::{Placement, iothread_of};
+use super::properties::Properties;
+use super::{Device, Plug};
+use crate::qom::types::{DEVICE, Initial, Property, Type};
+use crate::server::Server;
+use crate::sync::Mutex;
+
+/// The highest partition that a name of a disk can have.
+const MAX_PARTITION: u32 = 63;
+
+pub(super) static TYPE: Type = Type {
+    name: "xen-disk",
+    base: Some(&DEVICE),
+    own: &[
+        Property::fixed("vdev", "str"),
+        Property::fixed("drive", "str")
+            .described("Node name or ID of a block device to use as a backend"),
+        Property::fixed("iothread", "link<iothread>"),
+        Property::fixed("max-ring-page-order", "uint32").initially(Initial::Int(4)),
+        Property::fixed("share-rw", "bool")
+            .described("on/off")
+            .initially(Initial::Bool(false)),
+        QUEUES,
+        NOTIFY,
+    ],
+};
+
+/// A disk that is plugged in.
+struct XenDisk {
+    properties: Properties,
+    drive: Drive,
+    ring: Queues,
+    /// The ID of the IOThread that was made for the disk.
+    own_thread: Mutex<Option<String>>,
+}
+
+pub(super) fn realize(
+    plug: &Plug<'_>,
+    mut properties: Properties,
+) -> Result<Arc<dyn Device>, Error> {
+    let server = plug.server;
+    let vdev: Option<String> = properties.get("vdev")?;
+    let vdev = vdev.map(|text| canonical_vdev(&text)).transpose()?;
+    properties.get::<u32>("max-ring-page-order")?;
+    let node = drive::node_of(server, &properties, TYPE.name)?;
+    let vdev = vdev.ok_or_else(|| Error::generic("vdev property not set"))?;
+    let node = node.ok_or_else(|| Error::generic("drive property not set"))?;
+    properties.set("vdev", Value::from(vdev.clone()));
+    let (thread, own_thread) = match iothread_of(&properties)? {
+        Some(thread) => (thread, None),
+        None => {
+            server.objects().add(server, iothread_called(&vdev))?;
+            let thread = server.objects().iothread(&vdev);
+            let gone = || Error::generic(format!("object '{vdev}' not found"));
+            (thread.ok_or_else(gone)?, Some(vdev.clone()))
+        }
+    };
+    let path = plug.path();
+    let user = plug.position.id().unwrap_or(&path);
+    let start = || {
+        let drive = Drive::new(server, node, user, &properties)?;
+        let disks = Disks::default();
+        let placement = Placement::on_thread(thread.clone(), 1);
+        let ring = Queues::start(&TYPE, &path, placement, server.main(), (0, 1), &disks)?;
+        match drive.attach(server, Some(&thread), &disks) {
+            Ok(()) => Ok((ring, drive)),
+            Err(error) => {
+                ring.end();
+                Err(error)
+            }
+        }
+    };
+    match start() {
+        Ok((ring, drive)) => Ok(Arc::new(XenDisk {
+            properties,
+            drive,
+            ring,
+            own_thread: Mutex::new(own_thread),
+        })),
+        Err(error) => {
+            delete_thread(server, own_thread);
+            Err(error)
+        }
+    }
+}
+
+fn iothread_called(id: &str) -> ObjectOptions {
+    ObjectOptions {
+        qom_type: ObjectOptionsQomType::Iothread(IothreadProperties::default()),
+        id: id.to_owned(),
+    }
+}
+
+fn delete_thread(server: &Server, id: Option<String>) {
+    if let Some(id) = id {
+        // Whoever else has taken hold of it keeps it: then it is an object like any other.
+        let _ = server.objects().delete(server, &id);
+    }
+}
+
+/// The name of a disk as a Xen guest knows it: `xvda`, `hda`, `sda` or `d0`, each with a partition after it (`xvda1`,
+/// `d0p1`), or the number that stands for one.
+///
+/// # Errors
+///
+/// In QEMU's words: whatever is none of these.
+fn canonical_vdev(text: &str) -> Result<String, Error> {
+    let invalid = || Error::generic("invalid virtual disk specifier");
+    if let Some(rest) = text.strip_prefix('d') {
+        let (disk, partition) = rest.split_once('p').unwrap_or((rest, "0"));
+        let disk: u32 = parse_number(disk).ok_or_else(invalid)?;
+        let partition: u32 = parse_number(partition).ok_or_else(invalid)?;
+        return Ok(match partition {
+            0 => format!("d{disk}"),
+            _ => format!("d{disk}p{partition}"),
+        });
+    }
+    for prefix in ["xvd", "hd", "sd"] {
+        let Some(rest) = text.strip_prefix(prefix) else {
+            continue;
+        };
+        let letters = rest.trim_end_matches(|it: char| it.is_ascii_digit());
+        let is_name = !letters.is_empty() && letters.bytes().all(|it| it.is_ascii_lowercase());
+        let digits = &rest[letters.len()..];
+        let partition = match digits {
+            "" => Some(0),
+            digits => parse_number(digits).filter(|it| *it <= MAX_PARTITION),
+        };
+        return match partition {
+            Some(0) if is_name => Ok(format!("{prefix}{letters}")),
+            Some(partition) if is_name => Ok(format!("{prefix}{letters}{partition}")),
+            Some(_) | None => Err(invalid()),
+        };
+    }
+    let number = parse_number(text).ok_or_else(invalid)?;
+    // Bits 8 and up are the major number, those below the disk and the partition, by kind of disk.
+    let (prefix, disk, partition) = match number >> 8 {
+        202 => ("xvd", (number >> 4) & 15, number & 15),
+        8 => ("sd", (number >> 4) & 15, number & 15),
+        3 => ("hd", (number >> 6) & 1, number & 63),
+        22 => ("hd", 2 + ((number >> 6) & 1), number & 63),
+        _ if number & (1 << 28) != 0 => ("xvd", (number >> 8) & 0xfffff, number & 255),
+        _ => return Err(invalid()),
+    };
+    let name = format!("{prefix}{}", disk_letters(disk));
+    Ok(match partition {
+        0 => name,
+        _ => format!("{name}{partition}"),
+    })
+}
+
+/// The letters of a disk: `a` to `z`, then `aa`.
+fn disk_letters(mut disk: u32) -> String {
+    let mut letters = Vec::new();
+    loop {
+        let letter = u8::try_from(disk % 26).map_or('z', |it| char::from(b'a' + it));
+        letters.insert(0, letter);
+        if disk < 26 {
+            return letters.into_iter().collect();
+        }
+        disk = disk / 26 - 1;
+    }
+}
+
+fn parse_number(digits: &str) -> Option<u32> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
+}
+
+impl Device for XenDisk {
+    fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    fn get(&self, property: &str) -> Result<Value, Error> {
+        match property {
+            "x-queues" | "x-notify" => self.ring.get(property),
+            _ => Ok(self.properties.value(property)),
+        }
+    }
+
+    fn set(&self, property: &str, value: &Value) -> Result<(), Error> {
+        self.ring.set(property, value)
+    }
+
+    fn unrealize(&self, server: &Server) {
+        self.ring.end();
+        self.drive.detach(server);
+        let own_thread = self.own_thread.lock().take();
+        delete_thread(server, own_thread);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_disks() {
+        for (text, name) in [
+            ("xvda", "xvda"),
+            ("xvdaa3", "xvdaa3"),
+            ("hdb2", "hdb2"),
+            ("sdc", "sdc"),
+            ("d7", "d7"),
+            ("d7p0", "d7"),
+            ("d7p2", "d7p2"),
+            ("51712", "xvda"),
+            ("51729", "xvdb1"),
+            ("2048", "sda"),
+            ("768", "hda"),
+            ("5696", "hdd"),
+            ("268442368", "xvdab"),
+        ] {
+            assert_eq!(canonical_vdev(text).unwrap(), name, "{text}");
+        }
+        for text in [
+            "", "xvd", "xvda-", "xvdA", "d", "dx", "d1p", "d1px", "hda99", "1", "xvda1x", "+5",
+        ] {
+            assert!(canonical_vdev(text).is_err(), "{text}");
+        }
+    }
+}
