@@ -66,7 +66,7 @@ pub struct LineColumn {
 #[derive(Debug)]
 pub struct SourceFile {
     name: String,
-    text: Arc<str>,
+    text: Arc<String>,
     start: u32,
     included_at: Option<Span>,
     lines: OnceLock<Vec<u32>>,
@@ -81,8 +81,13 @@ impl SourceFile {
 
     /// The text.
     #[must_use]
-    pub fn text(&self) -> &Arc<str> {
+    pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text, to be kept while more files are added to the map.
+    pub(crate) fn shared_text(&self) -> Arc<String> {
+        Arc::clone(&self.text)
     }
 
     /// Offset of the first byte in the map.
@@ -150,7 +155,7 @@ impl SourceMap {
     pub(crate) fn add(
         &mut self,
         name: String,
-        text: Arc<str>,
+        text: String,
         included_at: Option<Span>,
     ) -> Option<FileId> {
         // One byte lies between two files, so that the end of one is not the start of the next.
@@ -165,7 +170,8 @@ impl SourceMap {
         let id = FileId(self.files.len() as u32);
         self.files.push(SourceFile {
             name,
-            text,
+            // The bytes stay where they were read to.
+            text: Arc::new(text),
             start: start as u32,
             included_at,
             lines: OnceLock::new(),

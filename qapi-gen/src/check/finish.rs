@@ -1,6 +1,6 @@
 //! A graph without mistakes becomes a schema.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -330,7 +330,7 @@ impl<'a> Finisher<'a> {
         let mut sections: Vec<_> = doc
             .sections
             .iter()
-            .map(|section| doc_section(section, self.sources))
+            .map(|section| doc_section(doc, section, self.sources))
             .collect();
         if let Some(id) = node_id {
             self.add_undocumented(id, &mut sections);
@@ -427,7 +427,7 @@ fn listed_branch(draft: &DraftBranch, type_id: TypeId) -> Branch {
     }
 }
 
-fn doc_section(section: &ast::Section, sources: &SourceMap) -> DocSection {
+fn doc_section(doc: &ast::Doc, section: &ast::Section, sources: &SourceMap) -> DocSection {
     let (kind, name) = match section.kind {
         SectionKind::Plain => (DocSectionKind::Plain, None),
         SectionKind::Member(name) => (DocSectionKind::Member, Some(name)),
@@ -441,7 +441,7 @@ fn doc_section(section: &ast::Section, sources: &SourceMap) -> DocSection {
         kind,
         name: name.map(|name| sources.text(name).to_owned()),
         span: Some(section.span),
-        lines: section.lines.clone(),
+        lines: doc.lines(section).to_vec(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The order of the nodes is that of the reference's entities: an array or implicit type stands
 //! where it is first mentioned. That order decides which of several mistakes comes first.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::draft::{
     Body, Draft, DraftBranch, DraftFeature, DraftMember, DraftValue, Flags, Members, Named, TypeRef,
@@ -90,11 +90,13 @@ pub(super) fn array_name(element: &str) -> String {
 }
 
 impl Graph {
-    /// The built-in entities.
-    pub(super) fn new() -> Self {
+    /// The built-in entities, with room for `n_definitions` and what comes with them: about every
+    /// third one mentions an array or has members in place.
+    pub(super) fn new(n_definitions: usize) -> Self {
+        let room = n_definitions + n_definitions / 2 + 64;
         let mut graph = Self {
-            nodes: Vec::new(),
-            names: HashMap::new(),
+            nodes: Vec::with_capacity(room),
+            names: HashMap::with_capacity(room),
             free_docs: Vec::new(),
             empty: 0,
         };
@@ -297,7 +299,7 @@ impl Graph {
             };
             match &last {
                 Some((other, shared)) if *other == span => node.context = Some(shared.clone()),
-                Some((other, shared)) if super::same_line(sources, *other, span) => {
+                Some((other, shared)) if super::same_line(sources, span, *other) => {
                     node.context = Some(shared.clone());
                     last = Some((span, shared.clone()));
                 }

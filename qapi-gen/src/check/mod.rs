@@ -95,8 +95,8 @@ fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
     let ast = read_schema(path, loader, &mut sources, &mut report);
 
     // Then the form of every expression by itself, so that what follows deals with names only.
-    let mut graph = Graph::new();
-    let mut drafts = Vec::new();
+    let mut graph = Graph::new(ast.items.len());
+    let mut drafts = Vec::with_capacity(ast.items.len());
     let mut lost_names = ast.lost_names;
     for item in ast.items {
         match item {
@@ -188,7 +188,10 @@ fn distance(left: &str, right: &str, limit: usize) -> usize {
     row[right.len()]
 }
 
-/// The place of a definition that shares its first line with the one before it.
-fn same_line(sources: &SourceMap, left: Span, right: Span) -> bool {
-    sources.file_of(left) == sources.file_of(right) && sources.line(left) == sources.line(right)
+/// Whether `later` starts on the line on which `earlier` starts.
+fn same_line(sources: &SourceMap, earlier: Span, later: Span) -> bool {
+    let between = Span::new(earlier.start(), later.start().max(earlier.start()));
+    let is_line_end = |byte: u8| matches!(byte, b'\n' | b'\r');
+    sources.file_of(earlier) == sources.file_of(later)
+        && !sources.text(between).bytes().any(is_line_end)
 }

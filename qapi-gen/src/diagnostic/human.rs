@@ -75,7 +75,7 @@ pub fn render_human(diagnostic: &Diagnostic, sources: &SourceMap, color: bool) -
 }
 
 fn snippet(file: &SourceFile) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
-    Snippet::source(&**file.text()).path(file.name())
+    Snippet::source(file.text()).path(file.name())
 }
 
 /// The bytes of `span` in its file; a place without extent shows one character, as far as there

@@ -19,7 +19,7 @@ pub use types::{
     Variants,
 };
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 use crate::source::{SourceMap, Span};

@@ -1,12 +1,16 @@
 //! Pragmas (QAPI: section 'Pragma directives').
 
+use hashbrown::HashSet;
+
 use crate::source::Span;
 
 /// The pragmas of a schema; their scope is the whole schema.
 #[derive(Debug, Clone, Default)]
 pub struct Pragmas {
     pub(crate) doc_required: bool,
-    pub(crate) exceptions: Vec<Exception>,
+    exceptions: Vec<Exception>,
+    /// The names for which a rule of each kind does not hold.
+    names: [HashSet<String>; ExceptionKind::ALL.len()],
 }
 
 impl Pragmas {
@@ -24,8 +28,15 @@ impl Pragmas {
 
     /// Whether there is an exception of this kind for `name`.
     pub(crate) fn excepts(&self, kind: ExceptionKind, name: &str) -> bool {
-        let mut exceptions = self.exceptions.iter();
-        exceptions.any(|exception| exception.kind == kind && exception.name == name)
+        self.names[kind as usize].contains(name)
+    }
+
+    /// Makes `exceptions` the ones of `kind`: a pragma that is set again loses its old value.
+    pub(crate) fn set(&mut self, kind: ExceptionKind, exceptions: Vec<Exception>) {
+        let names = exceptions.iter().map(|exception| exception.name.clone());
+        self.names[kind as usize] = names.collect();
+        self.exceptions.retain(|exception| exception.kind != kind);
+        self.exceptions.extend(exceptions);
     }
 }
 

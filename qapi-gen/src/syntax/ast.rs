@@ -3,6 +3,7 @@
 //! The tree holds spans, no text: [`SourceMap::text`] gives what stands there.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::ir::Pragmas;
 use crate::source::{FileId, SourceMap, Span};
@@ -51,10 +52,15 @@ pub(crate) struct Object {
 impl Object {
     /// The member `key`.
     pub(crate) fn get<'a>(&'a self, sources: &SourceMap, key: &str) -> Option<&'a Node> {
-        self.members
-            .iter()
-            .find(|(name, _)| name.value(sources) == key)
-            .map(|(_, value)| value)
+        // All keys stand in the object's own text.
+        let (text, start) = (sources.text(self.span), self.span.start());
+        let is_key = |name: &Text| {
+            let inner = name.inner();
+            let raw = &text[(inner.start() - start) as usize..(inner.end() - start) as usize];
+            raw == key || (name.escaped && name.value(sources) == key)
+        };
+        let found = self.members.iter().find(|(name, _)| is_key(name));
+        found.map(|(_, value)| value)
     }
 }
 
@@ -73,10 +79,14 @@ pub(crate) struct Text {
 }
 
 impl Text {
+    /// What stands between the quotes.
+    fn inner(&self) -> Span {
+        Span::new(self.span.start() + 1, self.span.end() - 1)
+    }
+
     /// What the string stands for.
     pub(crate) fn value<'s>(&self, sources: &'s SourceMap) -> Cow<'s, str> {
-        let inner = Span::new(self.span.start() + 1, self.span.end() - 1);
-        let raw = sources.text(inner);
+        let raw = sources.text(self.inner());
         // The only escape is `\\`.
         if self.escaped {
             Cow::Owned(raw.replace("\\\\", "\\"))
@@ -118,6 +128,9 @@ pub(crate) struct Doc {
     pub(crate) symbol: Option<Span>,
     /// Sections in source order; the first one is plain.
     pub(crate) sections: Vec<Section>,
+    /// The lines of all sections, without the comment's `# ` and without trailing blanks. An empty
+    /// span is a blank line.
+    pub(crate) lines: Vec<Span>,
     /// A mistake inside was reported: what is missing here is no further mistake.
     pub(crate) is_broken: bool,
 }
@@ -128,14 +141,19 @@ pub(crate) struct Section {
     /// The line that starts it.
     pub(crate) span: Span,
     pub(crate) kind: SectionKind,
-    /// The text, line by line, without the comment's `# ` and without trailing blanks. An empty
-    /// span is a blank line.
-    pub(crate) lines: Vec<Span>,
+    /// Which of the comment's lines are its text.
+    pub(crate) lines: Range<usize>,
 }
 
-impl Section {
-    pub(crate) fn is_blank(&self) -> bool {
-        self.lines.iter().all(|line| line.start() == line.end())
+impl Doc {
+    /// The text of `section`, line by line.
+    pub(crate) fn lines(&self, section: &Section) -> &[Span] {
+        &self.lines[section.lines.clone()]
+    }
+
+    pub(crate) fn is_blank(&self, section: &Section) -> bool {
+        let is_empty = |line: &Span| line.start() == line.end();
+        self.lines(section).iter().all(is_empty)
     }
 }
 

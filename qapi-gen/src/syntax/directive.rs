@@ -83,10 +83,6 @@ fn set_pragma(
     };
     let exceptions = array.values.iter().map(exception);
     let exceptions: Vec<_> = exceptions.collect::<Option<_>>().ok_or_else(not_strings)?;
-    // A pragma that is set again loses its old value.
-    pragmas
-        .exceptions
-        .retain(|exception| exception.kind != kind);
-    pragmas.exceptions.extend(exceptions);
+    pragmas.set(kind, exceptions);
     Ok(())
 }

@@ -12,8 +12,9 @@ const MAX_DOC_LINE: usize = 70;
 /// Parses the documentation comment that is the current token, and moves behind it.
 pub(super) fn parse_doc(parser: &mut Parser<'_>) -> Doc {
     let span = parser.token().span;
-    let text = parser.text(span).to_owned();
-    let mut doc_parser = DocParser::new(parser, &text, span);
+    let file = parser.shared_text();
+    let text = parser.text_in(&file, span);
+    let mut doc_parser = DocParser::new(parser, text, span);
     doc_parser.parse();
     let (mut doc, is_terminated) = (doc_parser.doc, doc_parser.is_terminated);
     parser.advance();
@@ -42,7 +43,7 @@ fn check_texts(parser: &mut Parser<'_>, doc: &mut Doc) {
             SectionKind::Since => "Since",
             SectionKind::Todo => "Todo",
         };
-        if section.is_blank() && !doc.is_broken {
+        if doc.is_blank(section) && !doc.is_broken {
             let error = SyntaxError::DocSectionEmpty(tag);
             parser.error_at_line(&error, section.span, section.span);
         }
@@ -133,12 +134,14 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
         let body = Section {
             span: span.head(),
             kind: SectionKind::Plain,
-            lines: Vec::new(),
+            lines: 0..0,
         };
         let doc = Doc {
             span,
             symbol: None,
             sections: vec![body],
+            // Lines are mostly longer.
+            lines: Vec::with_capacity(text.len() / 32),
             is_broken: false,
         };
         let literal = Literal::No;
@@ -267,10 +270,7 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
 
     fn check_sentence_space(&mut self, line: &Line<'_>) {
         let bytes = line.text.as_bytes();
-        for (at, &byte) in bytes.iter().enumerate() {
-            if !matches!(byte, b'.' | b'!' | b'?') {
-                continue;
-            }
+        for at in memchr::memchr3_iter(b'.', b'!', b'?', bytes) {
             let [b' ', next, ..] = &bytes[at + 1..] else {
                 continue;
             };
@@ -290,20 +290,27 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
     }
 
     fn new_section(&mut self, line: &Line<'t>, kind: SectionKind, text_at: usize) {
-        let mut lines = Vec::new();
+        self.start_section(line.span(), kind);
         if text_at < line.text.len() {
-            lines.push(line.text_span(text_at));
+            self.append_span(line.text_span(text_at));
         }
-        self.doc.sections.push(Section {
-            span: line.span(),
-            kind,
-            lines,
-        });
+    }
+
+    fn start_section(&mut self, span: Span, kind: SectionKind) {
+        let end = self.doc.lines.len();
+        let lines = end..end;
+        self.doc.sections.push(Section { span, kind, lines });
     }
 
     fn append(&mut self, line: &Line<'_>) {
+        self.append_span(line.text_span(0));
+    }
+
+    /// Adds a line to the last section.
+    fn append_span(&mut self, line: Span) {
+        self.doc.lines.push(line);
         if let Some(section) = self.doc.sections.last_mut() {
-            section.lines.push(line.text_span(0));
+            section.lines.end = self.doc.lines.len();
         }
     }
 
@@ -510,22 +517,16 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
         if first.is_heading() {
             self.error(&SyntaxError::DocHeadingInDefinition, first.span());
         }
-        match self.doc.sections.last_mut() {
-            Some(section) if section.kind == SectionKind::Plain => {
-                if section.is_blank() {
+        let last = self.doc.sections.last();
+        match last.filter(|section| section.kind == SectionKind::Plain) {
+            Some(section) => {
+                let is_blank = self.doc.is_blank(section);
+                if let Some(section) = self.doc.sections.last_mut().filter(|_| is_blank) {
                     section.span = first.span();
                 }
-                section.lines.push(first.text_span(0).head());
+                self.append_span(first.text_span(0).head());
             }
-            Some(_) | None => {
-                let lines = Vec::new();
-                let kind = SectionKind::Plain;
-                self.doc.sections.push(Section {
-                    span: first.span(),
-                    kind,
-                    lines,
-                });
-            }
+            None => self.start_section(first.span(), SectionKind::Plain),
         }
         self.append(&first);
         loop {

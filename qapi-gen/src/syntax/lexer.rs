@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr2, memmem, memrchr2};
+use memchr::{memchr2, memmem, memrchr, memrchr2};
 use pest::Parser as _;
 use pest_derive::Parser;
 
@@ -132,36 +132,57 @@ fn grammar_tokens(text: &str, start: u32, tokens: &mut Vec<Token>) {
     };
     for pair in pairs.flat_map(pest::iterators::Pair::into_inner) {
         let at = pair.as_span();
+        let (text, start) = (at.as_str(), start + at.start() as u32);
+        let span = Span::new(start, start + text.len() as u32);
         let kind = match pair.as_rule() {
-            Rule::punctuation => punctuation(at.as_str()),
-            Rule::keyword => match at.as_str() {
-                "true" => TokenKind::True,
-                _ => TokenKind::False,
-            },
-            Rule::string | Rule::escaped_string => TokenKind::String,
+            Rule::string => {
+                push_string(text, start, tokens);
+                continue;
+            }
+            Rule::separators => {
+                push_punctuation(text, start, tokens);
+                continue;
+            }
+            Rule::stray => {
+                tokens.extend(stray(text, span));
+                continue;
+            }
+            Rule::keyword if text == "true" => TokenKind::True,
+            Rule::keyword => TokenKind::False,
+            Rule::escaped_string => TokenKind::String,
             Rule::unterminated => TokenKind::Unterminated,
             Rule::documentation => TokenKind::Documentation,
-            Rule::stray => TokenKind::Stray,
             Rule::remark | Rule::EOI => continue,
-            Rule::tokens | Rule::blank | Rule::escape => continue,
+            Rule::tokens | Rule::separator | Rule::blank | Rule::escape => continue,
         };
-        let span = Span::new(start + at.start() as u32, start + at.end() as u32);
-        if kind == TokenKind::Stray {
-            tokens.extend(stray(at.as_str(), span));
-        } else {
-            tokens.push(Token { kind, span });
-        }
+        tokens.push(Token { kind, span });
     }
 }
 
-fn punctuation(text: &str) -> TokenKind {
-    match text {
-        "," => TokenKind::Comma,
-        ":" => TokenKind::Colon,
-        "{" => TokenKind::OpenBrace,
-        "}" => TokenKind::CloseBrace,
-        "[" => TokenKind::OpenBracket,
-        _ => TokenKind::CloseBracket,
+/// A string without escapes, and the punctuation behind it.
+fn push_string(text: &str, start: u32, tokens: &mut Vec<Token>) {
+    let end = memrchr(b'\'', text.as_bytes()).map_or(text.len(), |quote| quote + 1);
+    let span = Span::new(start, start + end as u32);
+    let kind = TokenKind::String;
+    tokens.push(Token { kind, span });
+    push_punctuation(&text[end..], span.end(), tokens);
+}
+
+/// The punctuation in a run of separators.
+fn push_punctuation(text: &str, start: u32, tokens: &mut Vec<Token>) {
+    for (at, byte) in (start..).zip(text.bytes()) {
+        let kind = match byte {
+            b',' => TokenKind::Comma,
+            b':' => TokenKind::Colon,
+            b'{' => TokenKind::OpenBrace,
+            b'}' => TokenKind::CloseBrace,
+            b'[' => TokenKind::OpenBracket,
+            b']' => TokenKind::CloseBracket,
+            // A blank.
+            _ => continue,
+        };
+        let span = Span::new(at, at + 1);
+        tokens.push(Token { kind, span });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Expressions: a recursive descent over the tokens of one file.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 use std::sync::Arc;
 
 use super::MAX_DEPTH;
@@ -28,7 +28,7 @@ pub(super) struct Lost;
 
 /// One file's text, and the tokens of the piece of it that is being parsed.
 pub(super) struct Parser<'r> {
-    text: Arc<str>,
+    text: Arc<String>,
     /// Offset of the text in the source map.
     start: u32,
     tokens: Vec<Token>,
@@ -45,7 +45,7 @@ pub(super) struct Parser<'r> {
 const PIECE: usize = 1 << 20;
 
 impl<'r> Parser<'r> {
-    pub(super) fn new(text: Arc<str>, start: u32, report: &'r mut Report) -> Self {
+    pub(super) fn new(text: Arc<String>, start: u32, report: &'r mut Report) -> Self {
         let mut parser = Self {
             text,
             start,
@@ -76,7 +76,17 @@ impl<'r> Parser<'r> {
 
     /// The text of `span`, which lies in this file.
     pub(super) fn text(&self, span: Span) -> &str {
-        &self.text[(span.start() - self.start) as usize..(span.end() - self.start) as usize]
+        self.text_in(&self.text, span)
+    }
+
+    /// The text of the whole file, to be kept while the parser moves on.
+    pub(super) fn shared_text(&self) -> Arc<String> {
+        Arc::clone(&self.text)
+    }
+
+    /// The text of `span` in `file`, which is the text of this file.
+    pub(super) fn text_in<'t>(&self, file: &'t str, span: Span) -> &'t str {
+        &file[(span.start() - self.start) as usize..(span.end() - self.start) as usize]
     }
 
     /// The span of the whole file's end, where the reference places a mistake at the end: its

@@ -99,7 +99,7 @@ impl Reader<'_> {
         };
         let file = self
             .sources
-            .add(name.to_owned(), text.into(), included_at)
+            .add(name.to_owned(), text, included_at)
             .ok_or(LoadError::TooLarge)?;
         if let Some(bad_at) = bad_at {
             let at = self.sources.file(file).start() + bad_at as u32;
@@ -116,7 +116,7 @@ impl Reader<'_> {
 
     fn read_file(&mut self, file: FileId, identity: PathBuf, report: &mut Report) {
         let source = self.sources.file(file);
-        let (text, start) = (source.text().clone(), source.start());
+        let (text, start) = (source.shared_text(), source.start());
         if let Some((at, len)) = long_line(&text) {
             let at = start + at as u32;
             let span = Span::new(at, at + len as u32);

@@ -1,6 +1,6 @@
 //! Documentation against definition.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use super::Resolver;
 use crate::check::draft::DraftFeature;

@@ -5,7 +5,7 @@ mod documentation;
 mod object;
 mod seen;
 
-use std::collections::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::draft::{DraftBranch, DraftFeature, DraftMember, Named};
 use super::error::SchemaError;
@@ -220,7 +220,7 @@ impl<'a> Resolver<'a> {
         of: &str,
         names: impl Iterator<Item = (&'n str, Span)>,
     ) {
-        let mut seen = std::collections::HashMap::new();
+        let mut seen = HashMap::new();
         for (name, span) in names {
             if let Some((first, first_span)) = seen.insert(collision_key(name), (name, span)) {
                 let ours = format!("{role} '{name}'{of}");

@@ -1,5 +1,7 @@
 //! Structs and unions.
 
+use hashbrown::HashSet;
+
 use super::seen::Seen;
 use super::{MemberRef, Resolver, State};
 use crate::check::draft::{DraftMember, Named};
@@ -127,11 +129,17 @@ impl<'a> Resolver<'a> {
             let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
             self.error(node, &SchemaError::UnionEmpty, span);
         }
+        let cases: HashSet<&str> = match tag_type.map(|tag| &self.node(tag).kind) {
+            Some(NodeKind::Enum { values, .. }) => {
+                values.iter().map(|value| value.name.as_str()).collect()
+            }
+            Some(_) | None => HashSet::new(),
+        };
         for branch in &variants.branches {
             let type_id = self.branch_type(node, branch);
             self.resolved.types[id].push(None);
-            if let Some(tag_type) = tag_type {
-                self.check_case(node, tag_type, &branch.name, branch.span);
+            if let Some(tag_type) = tag_type.filter(|_| !cases.contains(&*branch.name)) {
+                self.report_no_case(node, tag_type, &branch.name, branch.span);
             }
             let Some(type_id) = type_id else { continue };
             let branch_node = self.node(type_id);
@@ -228,12 +236,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// A branch must be a value of the discriminator.
-    fn check_case(&mut self, node: &Node, tag_type: NodeId, name: &str, span: Span) {
+    fn report_no_case(&mut self, node: &Node, tag_type: NodeId, name: &str, span: Span) {
         let tag_node = self.node(tag_type);
         let NodeKind::Enum { values, .. } = &tag_node.kind else {
             return;
         };
-        if tag_node.is_broken || values.iter().any(|value| value.name == name) {
+        if tag_node.is_broken {
             return;
         }
         let help = nearest(name, values.iter().map(|value| value.name.as_str()))

@@ -1,6 +1,6 @@
 //! The members of an object that is being checked, by the name they collide in.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::MemberRef;
 use crate::check::names::{collide, collision_key};
