@@ -8,10 +8,10 @@ use iothread::qapi::commands::{
     QueryBlock, QueryNamedBlockNodes, RemoveFd, XBlockdevSetIothread, Yank,
 };
 use iothread::qapi::{
-    AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockInfo, BlockdevOptions,
-    ChardevInfo, ChardevReturn, CommandInfo, Commands, Dispatcher, FdsetInfo, IoThreadInfo,
-    NameInfo, NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, StatusInfo, StrOrNull,
-    VersionInfo, YankInstance,
+    AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportRemoveMode,
+    BlockInfo, BlockdevOptions, ChardevInfo, ChardevReturn, CommandInfo, Commands, Dispatcher,
+    FdsetInfo, IoThreadInfo, NameInfo, NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo,
+    StatusInfo, StrOrNull, VersionInfo, YankInstance,
 };
 use qapi_runtime::dispatch::Service;
 use qapi_runtime::{Error, Object, Value};
@@ -49,15 +49,14 @@ impl Commands for Handler {
         sets.add(&self.descriptors, arguments.fdset_id, arguments.opaque)
     }
 
-    fn block_export_add(&self, _: BlockExportOptions) -> Result<(), Error> {
-        Err(no_subsystem("block exports"))
+    fn block_export_add(&self, arguments: BlockExportOptions) -> Result<(), Error> {
+        self.server.exports().add(&self.server, arguments)
     }
 
     fn block_export_del(&self, arguments: BlockExportDel) -> Result<(), Error> {
-        Err(Error::generic(format!(
-            "Export '{}' is not found",
-            arguments.id
-        )))
+        let mode = arguments.mode.unwrap_or(BlockExportRemoveMode::Safe);
+        let exports = self.server.exports();
+        exports.delete(&self.server, &arguments.id, &mode)
     }
 
     fn blockdev_add(&self, arguments: BlockdevOptions) -> Result<(), Error> {
@@ -100,12 +99,13 @@ impl Commands for Handler {
         Ok(hmp::execute(&self.server, &arguments.command_line))
     }
 
-    fn nbd_server_start(&self, _: NbdServerOptionsLegacy) -> Result<(), Error> {
-        Err(no_subsystem("block exports"))
+    fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {
+        let nbd = self.server.nbd();
+        nbd.start(&self.server, &self.descriptors, arguments)
     }
 
     fn nbd_server_stop(&self) -> Result<(), Error> {
-        Err(Error::generic("NBD server not running"))
+        self.server.nbd().stop(&self.server)
     }
 
     fn object_add(&self, arguments: ObjectOptions) -> Result<(), Error> {
@@ -146,7 +146,7 @@ impl Commands for Handler {
     }
 
     fn query_block_exports(&self) -> Result<Vec<BlockExportInfo>, Error> {
-        Ok(Vec::new())
+        Ok(self.server.exports().query())
     }
 
     fn query_chardev(&self) -> Result<Vec<ChardevInfo>, Error> {

@@ -47,6 +47,14 @@ impl SessionDescriptors {
         Ok(())
     }
 
+    /// Takes one out for use, by its name.
+    pub(crate) fn take_named(&self, name: &str) -> Result<OwnedFd, Error> {
+        let taken = self.named.lock().remove(name);
+        taken.ok_or_else(|| {
+            Error::generic(format!("File descriptor named '{name}' has not been found"))
+        })
+    }
+
     /// `closefd`
     pub(crate) fn close(&self, name: &str) -> Result<(), Error> {
         match self.named.lock().remove(name) {

@@ -7,23 +7,21 @@
 //! The main loop runs on the main thread and is the only place where anything is created, moved
 //! or deleted; monitors run on an internal IOThread and read through the parts' locks.
 
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "exports, which are to send the requests, come next"
-)]
 mod block;
 mod commands;
 mod descriptors;
 mod devices;
 mod events;
+mod export;
 mod hmp;
 mod keyval;
 mod monitor;
+mod nbd;
 mod objects;
 mod options;
 mod qom;
 mod server;
+mod sockets;
 mod sync;
 
 use std::io::Write;

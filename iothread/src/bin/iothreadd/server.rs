@@ -14,8 +14,10 @@ use crate::block::Blocks;
 use crate::descriptors::DescriptorSets;
 use crate::devices::Devices;
 use crate::events::Events;
+use crate::export::Exports;
 use crate::hmp::{HumanMonitorError, HumanMonitors};
 use crate::monitor::{MonitorError, Monitors};
+use crate::nbd::NbdServer;
 use crate::objects::{self, Objects};
 use crate::options::{Address, Options};
 use crate::qom::Tree;
@@ -50,6 +52,8 @@ pub(crate) struct Server {
     objects: Arc<Objects>,
     devices: Arc<Devices>,
     blocks: Blocks,
+    exports: Exports,
+    nbd: NbdServer,
     descriptor_sets: DescriptorSets,
     tree: Tree,
     ending: AtomicBool,
@@ -103,6 +107,8 @@ impl Server {
             objects,
             devices,
             blocks: Blocks::default(),
+            exports: Exports::default(),
+            nbd: NbdServer::default(),
             descriptor_sets: DescriptorSets::default(),
             ending: AtomicBool::new(false),
             deadline: OnceLock::new(),
@@ -167,6 +173,14 @@ impl Server {
 
     pub(crate) fn blocks(&self) -> &Blocks {
         &self.blocks
+    }
+
+    pub(crate) fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    pub(crate) fn nbd(&self) -> &NbdServer {
+        &self.nbd
     }
 
     pub(crate) fn descriptor_sets(&self) -> &DescriptorSets {
@@ -237,6 +251,9 @@ impl Server {
     fn tear_down(&self) {
         self.monitors.clear();
         self.human_monitors.clear();
+        // One that is not running has nothing to give back.
+        let _ = self.nbd.stop(self);
+        self.exports.remove_all(self, None);
         self.devices.clear(self);
         self.blocks.clear();
         self.objects.clear();

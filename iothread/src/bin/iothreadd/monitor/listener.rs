@@ -1,4 +1,4 @@
-//! Sockets on which monitors wait for clients.
+//! Sockets on which the server waits for clients.
 
 use std::fmt;
 use std::io;
@@ -62,6 +62,11 @@ enum Bound {
         identity: Option<(u64, u64)>,
     },
     Tcp(String),
+    /// Nothing that is removed with it: an abstract name, or a socket that somebody else made.
+    Other {
+        description: String,
+        is_unix: bool,
+    },
 }
 
 impl Listener {
@@ -77,11 +82,26 @@ impl Listener {
                 });
             }
         };
-        Ok(Self {
+        Ok(Self::new(socket, address))
+    }
+
+    fn new(socket: OwnedFd, address: Bound) -> Self {
+        Self {
             socket: Arc::new(socket),
             address,
             accepting: Mutex::default(),
-        })
+        }
+    }
+
+    /// Takes a socket that listens already.
+    pub(crate) fn of(socket: OwnedFd, description: String, is_unix: bool) -> Self {
+        Self::new(
+            socket,
+            Bound::Other {
+                description,
+                is_unix,
+            },
+        )
     }
 
     /// Accepts clients from now on, on the context's thread.
@@ -90,7 +110,11 @@ impl Listener {
         context: &AioContext,
         accept: impl Fn(Stream) + Send + 'static,
     ) -> Result<(), ContextError> {
-        let is_unix = matches!(self.address, Bound::Unix { .. });
+        let is_unix = match self.address {
+            Bound::Unix { .. } => true,
+            Bound::Tcp(_) => false,
+            Bound::Other { is_unix, .. } => is_unix,
+        };
         let watched: Arc<OnceLock<Weak<FdWatch>>> = Arc::default();
         let paused = Arc::clone(&watched);
         let resume = Arc::new(context.timer(Clock::Monotonic, move |_| {
@@ -120,6 +144,19 @@ impl Listener {
             _resume: resume,
         });
         Ok(())
+    }
+
+    /// Lets clients wait, or accepts them again.
+    pub(crate) fn set_accepting(&self, accepts: bool) {
+        let interest = if accepts {
+            Interest::READ
+        } else {
+            Interest::NONE
+        };
+        if let Some(accepting) = &*self.accepting.lock() {
+            // Can only fail when everything ends.
+            let _ = accepting.watch.set_interest(interest);
+        }
     }
 
     /// Accepts no more clients and gives up the path.
@@ -153,6 +190,7 @@ impl fmt::Display for Listener {
         match &self.address {
             Bound::Unix { path, .. } => write!(f, "unix:{}", path.display()),
             Bound::Tcp(address) => write!(f, "tcp:{address}"),
+            Bound::Other { description, .. } => f.write_str(description),
         }
     }
 }

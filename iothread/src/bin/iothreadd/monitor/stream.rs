@@ -50,6 +50,14 @@ impl Stream {
         })))
     }
 
+    /// The descriptor of a socket; `None` for the standard streams.
+    pub(crate) fn socket(&self) -> Option<&Arc<OwnedFd>> {
+        match self {
+            Self::Unix(socket) | Self::Tcp(socket) => Some(socket),
+            Self::Stdio(_) => None,
+        }
+    }
+
     /// Receives bytes; descriptors that come with them are added to `descriptors`.
     pub(crate) fn receive(
         &self,

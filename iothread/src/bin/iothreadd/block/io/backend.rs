@@ -42,11 +42,6 @@ impl Backend {
         self.io.size()
     }
 
-    /// Whether the node can be written to.
-    pub(crate) fn is_writable(&self) -> bool {
-        !self.io.is_read_only()
-    }
-
     /// Starts a request. What the page cache has is read at once, on this thread.
     ///
     /// A request that does not fit the node ends with `EIO`, one that would change a read-only node with `EPERM`.

@@ -1,0 +1,258 @@
+//! What all exports have: a node, and the event loops that they run on.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use iothread::qapi::{BlockExportIothreads, BlockExportOptions};
+use iothread::{AioContext, HeldAioContext, IoThread, MainContext, holder};
+use qapi_runtime::Error;
+
+use super::Export;
+use crate::block::{Backend, Blocks, Follower, Home, MoveError, NodeUser, UserPath};
+use crate::server::Server;
+use crate::sync::Mutex;
+
+/// An event loop that somebody runs on: the main loop, or an IOThread that is held.
+#[derive(Clone)]
+pub(crate) enum ContextRef {
+    Main(MainContext),
+    Held(Arc<HeldAioContext>),
+}
+
+impl Deref for ContextRef {
+    type Target = AioContext;
+
+    fn deref(&self) -> &AioContext {
+        match self {
+            Self::Main(main) => main,
+            Self::Held(held) => held,
+        }
+    }
+}
+
+/// The part of an export that does not depend on its kind.
+pub(crate) struct Common {
+    id: String,
+    node_name: String,
+    /// Tells it apart from other users of the node.
+    path: UserPath,
+    writable: bool,
+    writethrough: bool,
+    backend: Backend,
+    main: MainContext,
+    /// Empty before the start and after the end.
+    contexts: Mutex<Vec<ContextRef>>,
+    next_context: AtomicUsize,
+    is_shutting_down: AtomicBool,
+    export: OnceLock<Weak<dyn Export>>,
+}
+
+impl Common {
+    /// Takes the IOThreads and the node that the options name. After an error everything is as before.
+    pub(super) fn attach(
+        server: &Server,
+        options: &BlockExportOptions,
+    ) -> Result<Arc<Self>, Error> {
+        let blocks = server.blocks();
+        let node = &options.node_name;
+        let writable = options.writable.unwrap_or(false);
+        match blocks.is_writable(node) {
+            None => {
+                return Err(Error::generic(format!(
+                    "Cannot find device='' nor node-name='{node}'"
+                )));
+            }
+            Some(false) if writable => {
+                return Err(Error::generic("Cannot export read-only node as writable"));
+            }
+            Some(_) => {}
+        }
+        let threads = find_threads(server, options.iothread.as_ref())?;
+        let contexts = hold(&threads, &options.id)?;
+        let common = Arc::new(Self {
+            id: options.id.clone(),
+            node_name: node.clone(),
+            path: format!("block-export {}", options.id).into(),
+            writable,
+            writethrough: options.writethrough.unwrap_or(false),
+            backend: blocks.backend(node)?,
+            main: server.main().clone(),
+            contexts: Mutex::default(),
+            next_context: AtomicUsize::new(0),
+            is_shutting_down: AtomicBool::new(false),
+            export: OnceLock::new(),
+        });
+        if !options.allow_inactive.unwrap_or(false) {
+            blocks.activate(node)?;
+        }
+        let home = threads.first();
+        common.place(blocks, home, options.fixed_iothread.unwrap_or(false))?;
+        if home.is_some() {
+            *common.contexts.lock() = contexts;
+        }
+        Ok(common)
+    }
+
+    /// Becomes a user of the node, and moves it to its own thread if it has one.
+    fn place(
+        self: &Arc<Self>,
+        blocks: &Blocks,
+        home: Option<&IoThread>,
+        is_fixed: bool,
+    ) -> Result<(), Error> {
+        let path = || Arc::clone(&self.path);
+        if home.is_none() {
+            let as_follower: Arc<dyn Follower> = Arc::<Self>::clone(self);
+            let follower = Some(Arc::downgrade(&as_follower));
+            let user = NodeUser::export(path(), self.writable, !is_fixed, follower);
+            let home = blocks.attach_in_place(&self.node_name, user)?;
+            return match self.contexts_at(home) {
+                Ok(contexts) => {
+                    *self.contexts.lock() = contexts;
+                    Ok(())
+                }
+                Err(error) => {
+                    blocks.detach(&self.node_name, &self.path);
+                    Err(error)
+                }
+            };
+        }
+        let user = NodeUser::export(path(), self.writable, !is_fixed, None);
+        match blocks.attach(&self.node_name, user.clone(), home) {
+            // It runs on its thread nevertheless; nodes can be used from any.
+            Err(MoveError::Refused) if !is_fixed => {
+                blocks.attach_in_place(&self.node_name, user).map(|_| ())
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// The context of an export that is wherever its node is.
+    fn contexts_at(&self, home: Home) -> Result<Vec<ContextRef>, Error> {
+        match home {
+            Home::MainLoop => Ok(vec![ContextRef::Main(self.main.clone())]),
+            Home::Held(held) => Ok(vec![ContextRef::Held(held)]),
+            // The holder there may go at any time, so this one has to be one itself.
+            Home::Foreign(thread) => hold(&[thread], &self.id),
+        }
+    }
+
+    pub(super) fn set_export(&self, export: &Arc<dyn Export>) {
+        // Called once.
+        let _ = self.export.set(Arc::downgrade(export));
+    }
+
+    /// Gives everything back, once nothing of it starts requests any more.
+    pub(super) fn detach(&self, blocks: &Blocks) {
+        self.backend.drain();
+        blocks.detach(&self.node_name, &self.path);
+        give_back(std::mem::take(&mut *self.contexts.lock()));
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn node_name(&self) -> &str {
+        &self.node_name
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Whether a write is done only when it is on stable storage.
+    pub(crate) fn is_writethrough(&self) -> bool {
+        self.writethrough
+    }
+
+    /// The way to the node.
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.is_shutting_down.load(Ordering::Acquire)
+    }
+
+    /// Marks the beginning of the removal. Returns whether it had begun already.
+    pub(super) fn begin_shutdown(&self) -> bool {
+        self.is_shutting_down.swap(true, Ordering::AcqRel)
+    }
+
+    /// The event loop for one more client: each in turn. `None` once the export is gone.
+    pub(crate) fn next_context(&self) -> Option<ContextRef> {
+        let contexts = self.contexts.lock();
+        if contexts.is_empty() {
+            return None;
+        }
+        let number = self.next_context.fetch_add(1, Ordering::Relaxed);
+        contexts.get(number % contexts.len()).cloned()
+    }
+}
+
+impl Follower for Common {
+    fn follow(&self, home: Home) {
+        // Without the thread it stays where it is, which is as good a place as any.
+        let Ok(contexts) = self.contexts_at(home) else {
+            return;
+        };
+        let before = std::mem::replace(&mut *self.contexts.lock(), contexts);
+        if let Some(export) = self.export.get().and_then(Weak::upgrade) {
+            export.follow();
+        }
+        give_back(before);
+    }
+}
+
+fn find_threads(
+    server: &Server,
+    wanted: Option<&BlockExportIothreads>,
+) -> Result<Vec<IoThread>, Error> {
+    let ids: &[String] = match wanted {
+        None => &[],
+        Some(BlockExportIothreads::Single(id)) => std::slice::from_ref(id),
+        Some(BlockExportIothreads::Multi(ids)) if ids.is_empty() => {
+            return Err(Error::generic("The list of iothreads must not be empty"));
+        }
+        Some(BlockExportIothreads::Multi(ids)) => ids,
+    };
+    let mut threads = Vec::with_capacity(ids.len());
+    for (index, id) in ids.iter().enumerate() {
+        if ids[..index].contains(id) {
+            return Err(Error::generic(format!(
+                "Duplicate iothread \"{id}\" in the list of iothreads"
+            )));
+        }
+        let thread = server.objects().iothread(id);
+        threads.push(thread.ok_or_else(|| Error::generic(format!("iothread \"{id}\" not found")))?);
+    }
+    Ok(threads)
+}
+
+/// Takes hold of threads on behalf of an export; those before one that fails are given back.
+fn hold(threads: &[IoThread], id: &str) -> Result<Vec<ContextRef>, Error> {
+    let hold = |thread: &IoThread| {
+        let held = thread
+            .get_aio_context(holder::block_export(id))
+            .map_err(|error| Error::generic(error.to_string()))?;
+        Ok(ContextRef::Held(Arc::new(held)))
+    };
+    threads.iter().map(hold).collect()
+}
+
+/// Gives contexts back, after what still runs there.
+fn give_back(contexts: Vec<ContextRef>) {
+    for context in contexts {
+        match context {
+            ContextRef::Main(_) => {}
+            ContextRef::Held(held) => {
+                // One that belongs to the node is not the last.
+                if let Some(held) = Arc::into_inner(held) {
+                    held.release();
+                }
+            }
+        }
+    }
+}

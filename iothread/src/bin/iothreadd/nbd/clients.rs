@@ -1,0 +1,145 @@
+//! All clients of the server: how they come in, and how many there may be.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use iothread::{ContextError, MainContext};
+
+use super::Offers;
+use super::negotiation::Negotiation;
+use crate::monitor::listener::Listener;
+use crate::monitor::stream::Stream;
+use crate::sync::Mutex;
+
+/// The clients of a server that is running.
+pub(super) struct Clients {
+    main: MainContext,
+    listeners: Vec<Listener>,
+    offers: Arc<Offers>,
+    /// The most clients at a time; 0 for any number.
+    max: u32,
+    /// How long the haggling may take.
+    limit: Option<Duration>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// All clients, those past the haggling too.
+    count: u32,
+    negotiations: HashMap<u64, Arc<Negotiation>>,
+    n_numbers: u64,
+    stopped: bool,
+}
+
+/// The right to be a client, given back when it is dropped.
+pub(super) struct Ticket(Weak<Clients>);
+
+impl Clients {
+    pub(super) fn new(
+        main: &MainContext,
+        listeners: Vec<Listener>,
+        offers: &Arc<Offers>,
+        max: u32,
+        limit: Option<Duration>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            main: main.clone(),
+            listeners,
+            offers: Arc::clone(offers),
+            max,
+            limit,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Accepts clients from now on, on the main loop.
+    pub(super) fn listen(self: &Arc<Self>) -> Result<(), ContextError> {
+        for listener in &self.listeners {
+            let accepting = Arc::downgrade(self);
+            listener.watch(&self.main, move |stream| {
+                if let Some(clients) = accepting.upgrade() {
+                    clients.accept(&stream);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn accept(self: &Arc<Self>, stream: &Stream) {
+        let Some(socket) = stream.socket() else {
+            return;
+        };
+        let (number, is_full) = {
+            let mut state = self.state.lock();
+            if state.stopped || self.is_full(&state) {
+                // It came in while the door was being closed.
+                return;
+            }
+            state.count += 1;
+            state.n_numbers += 1;
+            (state.n_numbers, self.is_full(&state))
+        };
+        if is_full {
+            self.set_accepting(false);
+        }
+        let ticket = Ticket(Arc::downgrade(self));
+        let negotiation = Negotiation::new(self, number, Arc::clone(socket), ticket);
+        self.state
+            .lock()
+            .negotiations
+            .insert(number, Arc::clone(&negotiation));
+        negotiation.start(&self.main, self.limit);
+    }
+
+    fn is_full(&self, state: &State) -> bool {
+        self.max > 0 && state.count >= self.max
+    }
+
+    fn set_accepting(&self, accepts: bool) {
+        for listener in &self.listeners {
+            listener.set_accepting(accepts);
+        }
+    }
+
+    pub(super) fn offers(&self) -> &Arc<Offers> {
+        &self.offers
+    }
+
+    /// The haggling with a client is over.
+    pub(super) fn remove(&self, number: u64) {
+        let removed = self.state.lock().negotiations.remove(&number);
+        drop(removed);
+    }
+
+    /// Accepts no more clients, and disconnects those that have chosen no export yet.
+    pub(super) fn stop(&self) {
+        let negotiations = {
+            let mut state = self.state.lock();
+            state.stopped = true;
+            std::mem::take(&mut state.negotiations)
+        };
+        self.listeners.iter().for_each(Listener::stop);
+        for negotiation in negotiations.into_values() {
+            negotiation.close();
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let Some(clients) = self.0.upgrade() else {
+            return;
+        };
+        let was_full = {
+            let mut state = clients.state.lock();
+            let was_full = clients.is_full(&state);
+            state.count -= 1;
+            was_full
+        };
+        if was_full {
+            clients.set_accepting(true);
+        }
+    }
+}

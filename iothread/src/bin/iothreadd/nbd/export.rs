@@ -1,0 +1,107 @@
+//! One export over NBD, and its clients.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use iothread::qapi::BlockExportType;
+
+use super::Offers;
+use super::transmission::Connection;
+use crate::export::{Common, Export};
+use crate::sync::Mutex;
+
+/// An export and the connections that use it.
+pub(crate) struct NbdExport {
+    common: Arc<Common>,
+    name: String,
+    description: Option<String>,
+    offers: Weak<Offers>,
+    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    next_connection: AtomicU64,
+}
+
+impl NbdExport {
+    pub(super) fn new(
+        common: Arc<Common>,
+        name: String,
+        description: Option<String>,
+        offers: &Arc<Offers>,
+    ) -> Self {
+        Self {
+            common,
+            name,
+            description,
+            offers: Arc::downgrade(offers),
+            connections: Mutex::default(),
+            next_connection: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.common.backend().size()
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        self.common.is_writable()
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Adds a connection; on the main loop.
+    pub(super) fn add(&self, connection: &Arc<Connection>) {
+        let number = connection.number();
+        self.connections
+            .lock()
+            .insert(number, Arc::clone(connection));
+    }
+
+    /// A connection has ended by itself; on any thread.
+    pub(super) fn remove(&self, number: u64) {
+        let removed = self.connections.lock().remove(&number);
+        drop(removed);
+    }
+
+    fn all(&self) -> Vec<Arc<Connection>> {
+        self.connections.lock().values().cloned().collect()
+    }
+}
+
+impl Export for NbdExport {
+    fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    fn export_type(&self) -> BlockExportType {
+        BlockExportType::Nbd
+    }
+
+    fn has_clients(&self) -> bool {
+        !self.connections.lock().is_empty()
+    }
+
+    fn close(&self) {
+        if let Some(offers) = self.offers.upgrade() {
+            offers.remove(self);
+        }
+        for connection in self.all() {
+            connection.close();
+        }
+    }
+
+    fn follow(&self) {
+        for connection in self.all() {
+            connection.follow();
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The NBD server.
+//!
+//! - `handshake`: the haggling, without I/O; `negotiation` does it for one connection, on the main loop.
+//! - `transmission`: one connection on an IOThread of its export, with `request` and `reply` as its two directions.
+//! - `export`: what is exported.
+//! - `protocol`: the numbers.
+
+mod clients;
+mod export;
+mod handshake;
+mod negotiation;
+mod protocol;
+mod reply;
+mod request;
+mod transmission;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use iothread::qapi::{BlockExportOptionsNbd, BlockExportType, NbdServerOptionsLegacy};
+use qapi_runtime::Error;
+
+use self::clients::Clients;
+use self::export::NbdExport;
+use self::handshake::Offer;
+use self::protocol::MAX_STRING;
+use crate::descriptors::SessionDescriptors;
+use crate::export::{Common, Export};
+use crate::server::Server;
+use crate::sockets::{listen_at, modern};
+use crate::sync::Mutex;
+
+/// How many seconds the haggling may take unless told otherwise.
+const HANDSHAKE_SECONDS: u32 = 10;
+
+/// How many clients there may be unless told otherwise.
+const MAX_CONNECTIONS: u32 = 100;
+
+/// The server, which may be running.
+#[derive(Default)]
+pub(crate) struct NbdServer(Mutex<Option<Running>>);
+
+struct Running {
+    offers: Arc<Offers>,
+    clients: Arc<Clients>,
+}
+
+/// What is on offer.
+struct Offers {
+    exports: Mutex<Vec<Arc<NbdExport>>>,
+    allows_several_connections: bool,
+}
+
+impl Offers {
+    fn remove(&self, export: &NbdExport) {
+        let is_other = |it: &Arc<NbdExport>| !std::ptr::eq(&**it, export);
+        self.exports.lock().retain(is_other);
+    }
+}
+
+impl Offer for Offers {
+    fn exports(&self) -> Vec<Arc<NbdExport>> {
+        self.exports.lock().clone()
+    }
+
+    fn allows_several_connections(&self) -> bool {
+        self.allows_several_connections
+    }
+}
+
+impl NbdServer {
+    /// `nbd-server-start`
+    pub(crate) fn start(
+        &self,
+        server: &Server,
+        descriptors: &SessionDescriptors,
+        options: NbdServerOptionsLegacy,
+    ) -> Result<(), Error> {
+        let mut running = self.0.lock();
+        if running.is_some() {
+            return Err(Error::generic("NBD server already running"));
+        }
+        let listeners = listen_at(&modern(options.addr), descriptors)?;
+        let max_connections = options.max_connections.unwrap_or(MAX_CONNECTIONS);
+        let offers = Arc::new(Offers {
+            exports: Mutex::default(),
+            allows_several_connections: max_connections != 1,
+        });
+        let seconds = options.handshake_max_seconds.unwrap_or(HANDSHAKE_SECONDS);
+        let limit = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+        let clients = Clients::new(server.main(), listeners, &offers, max_connections, limit);
+        clients
+            .listen()
+            .map_err(|error| Error::generic(format!("Failed to listen on socket: {error}")))?;
+        *running = Some(Running { offers, clients });
+        Ok(())
+    }
+
+    /// `nbd-server-stop`
+    pub(crate) fn stop(&self, server: &Server) -> Result<(), Error> {
+        let stopped = self.0.lock().take();
+        let Some(Running { clients, .. }) = stopped else {
+            return Err(Error::generic("NBD server not running"));
+        };
+        clients.stop();
+        server
+            .exports()
+            .remove_all(server, Some(&BlockExportType::Nbd));
+        Ok(())
+    }
+
+    /// `block-export-add` of this type.
+    pub(crate) fn add_export(
+        &self,
+        common: &Arc<Common>,
+        options: BlockExportOptionsNbd,
+    ) -> Result<Arc<dyn Export>, Error> {
+        let running = self.0.lock();
+        let Some(Running { offers, .. }) = &*running else {
+            return Err(Error::generic("NBD server not running"));
+        };
+        let name = options
+            .name
+            .unwrap_or_else(|| common.node_name().to_owned());
+        if name.len() > MAX_STRING {
+            return Err(Error::generic(format!("export name '{name}' too long")));
+        }
+        if let Some(description) = &options.description
+            && description.len() > MAX_STRING
+        {
+            return Err(Error::generic(format!(
+                "description '{description}' too long"
+            )));
+        }
+        let mut exports = offers.exports.lock();
+        if exports.iter().any(|it| it.name() == name) {
+            return Err(Error::generic(format!(
+                "NBD server already has export named '{name}'"
+            )));
+        }
+        let export = NbdExport::new(Arc::clone(common), name, options.description, offers);
+        let export = Arc::new(export);
+        exports.push(Arc::clone(&export));
+        Ok(export)
+    }
+}

@@ -1,0 +1,312 @@
+//! Replies on their way to a client.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::io::{Errno, writev};
+
+use super::protocol::{
+    BASE_ALLOCATION_ID, REPLY_DONE, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, chunk,
+    error_number, state,
+};
+use crate::block::{Extent, IoBuffer, is_zero};
+
+/// Data are searched for zeroes in steps of this size.
+const ZERO_STEP: usize = 4096;
+
+/// The most pieces that go out with one system call.
+const MAX_PIECES: usize = 64;
+
+/// How much memory of sent data is kept for the next requests, in buffers of at most this size.
+const MAX_SPARE: usize = 64;
+const MAX_SPARE_SIZE: usize = 256 << 10;
+
+/// The longest header: that of a chunk with an offset and a length.
+const MAX_HEAD: usize = 32;
+
+/// A piece of a reply: its header and its data.
+struct Frame {
+    head: [u8; MAX_HEAD],
+    head_len: usize,
+    body: Body,
+}
+
+enum Body {
+    None,
+    Bytes(Vec<u8>),
+    Whole(IoBuffer),
+    /// Part of what is read; the whole is free again with the last part.
+    Part(Arc<IoBuffer>, Range<usize>),
+}
+
+/// What is to be sent.
+#[derive(Default)]
+pub(super) struct Replies {
+    frames: VecDeque<Frame>,
+    /// How much of the first frame has been sent.
+    sent: usize,
+    /// Bytes that wait.
+    len: usize,
+    spare: Vec<IoBuffer>,
+}
+
+impl Frame {
+    fn new(parts: &[&[u8]], body: Body) -> Self {
+        let mut head = [0; MAX_HEAD];
+        let mut head_len = 0;
+        for part in parts {
+            head[head_len..head_len + part.len()].copy_from_slice(part);
+            head_len += part.len();
+        }
+        Self {
+            head,
+            head_len,
+            body,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.head_len + self.body.bytes().len()
+    }
+}
+
+impl Body {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::None => &[],
+            Self::Bytes(bytes) => bytes,
+            Self::Whole(buffer) => buffer,
+            Self::Part(buffer, range) => &buffer[range.clone()],
+        }
+    }
+}
+
+impl Replies {
+    /// Bytes that wait to be sent.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Memory for a request.
+    pub(super) fn buffer(&mut self, len: usize) -> IoBuffer {
+        match self.spare.pop() {
+            Some(spare) => IoBuffer::recycled(spare, len),
+            None => IoBuffer::new(len),
+        }
+    }
+
+    /// Keeps memory for the next requests.
+    pub(super) fn keep(&mut self, buffer: IoBuffer) {
+        let capacity = buffer.capacity();
+        if capacity > 0 && capacity <= MAX_SPARE_SIZE && self.spare.len() < MAX_SPARE {
+            self.spare.push(buffer);
+        }
+    }
+
+    fn push(&mut self, frame: Frame) {
+        self.len += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    /// Bytes that are ready made.
+    pub(super) fn raw(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.push(Frame::new(&[], Body::Bytes(bytes)));
+        }
+    }
+
+    fn chunk(&mut self, cookie: u64, kind: u16, flags: u16, payload: &[u8], body: Body) {
+        let length = payload.len() + body.bytes().len();
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        self.push(Frame::new(
+            &[
+                &STRUCTURED_REPLY_MAGIC.to_be_bytes(),
+                &flags.to_be_bytes(),
+                &kind.to_be_bytes(),
+                &cookie.to_be_bytes(),
+                &length.to_be_bytes(),
+                payload,
+            ],
+            body,
+        ));
+    }
+
+    fn simple(&mut self, cookie: u64, error: u32, body: Body) {
+        self.push(Frame::new(
+            &[
+                &SIMPLE_REPLY_MAGIC.to_be_bytes(),
+                &error.to_be_bytes(),
+                &cookie.to_be_bytes(),
+            ],
+            body,
+        ));
+    }
+
+    /// The request is done, and has no data.
+    pub(super) fn done(&mut self, cookie: u64) {
+        self.simple(cookie, 0, Body::None);
+    }
+
+    /// The request has failed.
+    pub(super) fn error(&mut self, cookie: u64, structured: bool, error: Errno, text: &str) {
+        let number = error_number(error);
+        if !structured {
+            return self.simple(cookie, number, Body::None);
+        }
+        let length = u16::try_from(text.len()).unwrap_or_default();
+        let payload = [&number.to_be_bytes()[..], &length.to_be_bytes()].concat();
+        let body = Body::Bytes(text.into());
+        self.chunk(cookie, chunk::ERROR, REPLY_DONE, &payload, body);
+    }
+
+    /// Data as a simple reply.
+    pub(super) fn data(&mut self, cookie: u64, data: IoBuffer) {
+        self.simple(cookie, 0, Body::Whole(data));
+    }
+
+    /// Data as a structured reply, in which zeroes are holes unless it has to be in one piece.
+    pub(super) fn structured_data(
+        &mut self,
+        cookie: u64,
+        offset: u64,
+        data: IoBuffer,
+        in_one_piece: bool,
+    ) {
+        if data.is_empty() {
+            return self.chunk(cookie, chunk::NONE, REPLY_DONE, &[], Body::None);
+        }
+        let runs = if in_one_piece {
+            Vec::new()
+        } else {
+            runs(&data)
+        };
+        match &runs[..] {
+            [] | [(_, false)] => {
+                let payload = offset.to_be_bytes();
+                let body = Body::Whole(data);
+                self.chunk(cookie, chunk::OFFSET_DATA, REPLY_DONE, &payload, body);
+            }
+            [(range, true)] => {
+                self.hole(cookie, REPLY_DONE, offset, range);
+                self.keep(data);
+            }
+            [_, _, ..] => {
+                let data = Arc::new(data);
+                let last = runs.len() - 1;
+                for (index, (range, is_hole)) in runs.into_iter().enumerate() {
+                    let flags = if index == last { REPLY_DONE } else { 0 };
+                    if is_hole {
+                        self.hole(cookie, flags, offset, &range);
+                        continue;
+                    }
+                    let start = (offset + range.start as u64).to_be_bytes();
+                    let body = Body::Part(Arc::clone(&data), range);
+                    self.chunk(cookie, chunk::OFFSET_DATA, flags, &start, body);
+                }
+            }
+        }
+    }
+
+    fn hole(&mut self, cookie: u64, flags: u16, offset: u64, range: &Range<usize>) {
+        let start = (offset + range.start as u64).to_be_bytes();
+        let length = u32::try_from(range.len()).unwrap_or(u32::MAX);
+        let payload = [&start[..], &length.to_be_bytes()].concat();
+        self.chunk(cookie, chunk::OFFSET_HOLE, flags, &payload, Body::None);
+    }
+
+    /// What a range consists of.
+    pub(super) fn block_status(&mut self, cookie: u64, extents: &[Extent]) {
+        let mut body = Vec::with_capacity(extents.len() * 8);
+        for extent in extents {
+            let mut flags = 0;
+            if !extent.is_allocated {
+                flags |= state::HOLE;
+            }
+            if extent.is_zero {
+                flags |= state::ZERO;
+            }
+            // A request has 32 bits for its length, so an extent of it has not more.
+            let length = u32::try_from(extent.length).unwrap_or(u32::MAX);
+            body.extend_from_slice(&length.to_be_bytes());
+            body.extend_from_slice(&u32::to_be_bytes(flags));
+        }
+        let payload = BASE_ALLOCATION_ID.to_be_bytes();
+        let body = Body::Bytes(body);
+        self.chunk(cookie, chunk::BLOCK_STATUS, REPLY_DONE, &payload, body);
+    }
+
+    /// Sends what can be sent.
+    pub(super) fn flush(&mut self, socket: &OwnedFd) -> Result<(), Errno> {
+        while !self.frames.is_empty() {
+            let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+            let mut n_pieces = 0;
+            let mut wanted = 0;
+            let mut skipped = self.sent;
+            'frames: for frame in &self.frames {
+                for bytes in [&frame.head[..frame.head_len], frame.body.bytes()] {
+                    let passed = skipped.min(bytes.len());
+                    skipped -= passed;
+                    let bytes = &bytes[passed..];
+                    if bytes.is_empty() {
+                        continue;
+                    }
+                    if n_pieces == MAX_PIECES {
+                        break 'frames;
+                    }
+                    pieces[n_pieces] = IoSlice::new(bytes);
+                    n_pieces += 1;
+                    wanted += bytes.len();
+                }
+            }
+            let count = match writev(socket, &pieces[..n_pieces]) {
+                Ok(count) => count,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            self.consume(count);
+            if count < wanted {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.len -= count;
+        self.sent += count;
+        while let Some(frame) = self.frames.front()
+            && self.sent >= frame.len()
+        {
+            self.sent -= frame.len();
+            let body = self.frames.pop_front().map(|frame| frame.body);
+            match body {
+                Some(Body::Whole(buffer)) => self.keep(buffer),
+                Some(Body::Part(buffer, _)) => {
+                    if let Some(buffer) = Arc::into_inner(buffer) {
+                        self.keep(buffer);
+                    }
+                }
+                Some(Body::None | Body::Bytes(_)) | None => {}
+            }
+        }
+    }
+}
+
+/// The stretches of zeroes and of other data, in steps.
+fn runs(data: &[u8]) -> Vec<(Range<usize>, bool)> {
+    let mut runs: Vec<(Range<usize>, bool)> = Vec::new();
+    for (index, step) in data.chunks(ZERO_STEP).enumerate() {
+        let start = index * ZERO_STEP;
+        let end = start + step.len();
+        let is_hole = is_zero(step);
+        match runs.last_mut() {
+            Some((range, known)) if *known == is_hole => range.end = end,
+            Some(_) | None => runs.push((start..end, is_hole)),
+        }
+    }
+    runs
+}

@@ -1,0 +1,486 @@
+//! One connection that uses an export, on an IOThread of it.
+//!
+//! All requests that have come are started in the order in which they came; those that had to wait are answered when they
+//! are done, so replies overtake each other. Replies of one round of the loop go out together.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use iothread::{ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+
+use super::clients::Ticket;
+use super::handshake::Choice;
+use super::protocol::{REQUEST_SIZE, command, command_flag};
+use super::reply::Replies;
+use super::request::{Header, Refusal};
+use crate::block::{IoBuffer, Operation, Outcome, Request, Started};
+use crate::export::{ContextRef, Export};
+use crate::sync::Mutex;
+
+/// Bytes received at a time, beside the data of a write.
+const INPUT_SIZE: usize = 64 << 10;
+
+/// The most requests of a connection that wait at the same time.
+const MAX_WAITING: usize = 128;
+
+/// With so many bytes to be sent, or to be written, no more requests are taken: two of the largest.
+const MAX_PENDING_BYTES: usize = 64 << 20;
+
+/// A client that uses an export.
+pub(super) struct Connection {
+    number: u64,
+    choice: Choice,
+    socket: Arc<OwnedFd>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None` once the connection is closed.
+    place: Option<Place>,
+    /// What has been received and not been looked at yet: the part of the buffer between the two.
+    input: Box<[u8]>,
+    input_start: usize,
+    input_end: usize,
+    receiving: Receiving,
+    replies: Replies,
+    n_waiting: usize,
+    /// Bytes of requests that wait.
+    waiting_bytes: usize,
+}
+
+/// Where a connection runs; it is a client as long as it has this.
+struct Place {
+    context: ContextRef,
+    watch: Option<FdWatch>,
+    _ticket: Arc<Ticket>,
+}
+
+/// What comes next from the client.
+enum Receiving {
+    Header,
+    /// The data of a write, of which some are there.
+    Payload {
+        header: Header,
+        data: IoBuffer,
+        filled: usize,
+    },
+    /// Data of a write that was refused.
+    Skip {
+        left: u32,
+    },
+    /// Nothing more; what was asked for is still answered.
+    Ended,
+}
+
+struct Handler(Arc<Connection>);
+
+/// The client cannot be served any more.
+struct Broken;
+
+impl Connection {
+    /// Begins to serve a client that has chosen an export; on the main loop. `input` is what it has sent already, `output`
+    /// what it is to receive first.
+    pub(super) fn start(
+        choice: Choice,
+        socket: Arc<OwnedFd>,
+        ticket: Ticket,
+        input: Vec<u8>,
+        output: Vec<u8>,
+    ) {
+        let export = Arc::clone(&choice.export);
+        // An export that is gone serves nobody.
+        let Some(context) = export.common().next_context() else {
+            return;
+        };
+        let mut replies = Replies::default();
+        replies.raw(output);
+        let mut buffer = vec![0; INPUT_SIZE.max(input.len())];
+        buffer[..input.len()].copy_from_slice(&input);
+        let connection = Arc::new(Self {
+            number: export.next_number(),
+            choice,
+            socket,
+            state: Mutex::new(State {
+                place: Some(Place {
+                    context: context.clone(),
+                    watch: None,
+                    _ticket: Arc::new(ticket),
+                }),
+                input: buffer.into(),
+                input_start: 0,
+                input_end: input.len(),
+                receiving: Receiving::Header,
+                replies,
+                n_waiting: 0,
+                waiting_bytes: 0,
+            }),
+        });
+        export.add(&connection);
+        if connection.enter(&context).is_err() {
+            connection.end();
+        }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Begins to run on a context: watches the socket there, and looks at what is there already.
+    fn enter(self: &Arc<Self>, context: &ContextRef) -> Result<(), ContextError> {
+        let watch = context.add_fd(
+            Arc::clone(&self.socket),
+            Interest::READ,
+            Handler(Arc::clone(self)),
+        )?;
+        let mut state = self.state.lock();
+        if let Some(place) = &mut state.place {
+            place.watch = Some(watch);
+        }
+        drop(state);
+        let entered = Arc::clone(self);
+        context.post(move |_| entered.progress(false))
+    }
+
+    /// Goes where the export is now; on the main loop.
+    pub(super) fn follow(self: &Arc<Self>) {
+        let Some(context) = self.choice.export.common().next_context() else {
+            return;
+        };
+        let former = {
+            let mut state = self.state.lock();
+            let Some(place) = &mut state.place else {
+                return;
+            };
+            let former = std::mem::replace(&mut place.context, context.clone());
+            // The handler may be running at this moment.
+            drop(place.watch.take());
+            former
+        };
+        // What waits ends there, and goes on here.
+        let _ = former.synchronize();
+        if self.enter(&context).is_err() {
+            self.end();
+        }
+    }
+
+    /// Disconnects the client, for good; on the main loop. Nothing of the connection uses its context afterwards.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        self.leave(&mut state);
+    }
+
+    /// The connection is over; on any thread.
+    fn end(&self) {
+        self.close();
+        self.choice.export.remove(self.number);
+    }
+
+    fn leave(&self, state: &mut State) {
+        let place = state.place.take();
+        state.receiving = Receiving::Ended;
+        state.replies = Replies::default();
+        if place.is_some() {
+            // The peer is told even though completions may keep the socket for a while.
+            let _ = shutdown(&*self.socket, Shutdown::Both);
+        }
+        drop(place);
+    }
+
+    /// Does all that can be done now: receives if the socket may have something, starts requests, sends replies.
+    fn progress(self: &Arc<Self>, is_readable: bool) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.place.is_none() {
+            return;
+        }
+        let result = self
+            .take_requests(state, is_readable)
+            .and_then(|()| self.settle(state));
+        if result.is_err() {
+            drop(guard);
+            self.end();
+        }
+    }
+
+    /// Sends replies, and waits for what the connection needs next.
+    fn settle(&self, state: &mut State) -> Result<(), Broken> {
+        state.replies.flush(&self.socket).map_err(|_| Broken)?;
+        let has_output = state.replies.len() > 0;
+        if matches!(state.receiving, Receiving::Ended) && state.n_waiting == 0 && !has_output {
+            return Err(Broken);
+        }
+        let interest = Interest {
+            read: state.wants_input(),
+            write: has_output,
+        };
+        let watch = state.place.as_ref().and_then(|place| place.watch.as_ref());
+        match watch {
+            Some(watch) if watch.interest() != interest => {
+                watch.set_interest(interest).map_err(|_| Broken)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Starts the requests that are there, and receives more as long as that makes sense.
+    fn take_requests(
+        self: &Arc<Self>,
+        state: &mut State,
+        mut is_readable: bool,
+    ) -> Result<(), Broken> {
+        loop {
+            while state.wants_input() && self.take_request(state)? {}
+            if !is_readable || !state.wants_input() {
+                return Ok(());
+            }
+            is_readable = self.receive(state)?;
+        }
+    }
+
+    /// Receives what there is. Returns whether there may be more.
+    fn receive(&self, state: &mut State) -> Result<bool, Broken> {
+        if let Receiving::Payload { data, filled, .. } = &mut state.receiving {
+            // All input is used up, so the rest goes where it belongs.
+            let received = receive_into(&self.socket, &mut data[*filled..])?;
+            *filled += received.count;
+            if received.is_end {
+                state.receiving = Receiving::Ended;
+            }
+            return Ok(received.may_be_more);
+        }
+        state
+            .input
+            .copy_within(state.input_start..state.input_end, 0);
+        state.input_end -= state.input_start;
+        state.input_start = 0;
+        let received = receive_into(&self.socket, &mut state.input[state.input_end..])?;
+        state.input_end += received.count;
+        if received.is_end {
+            state.receiving = Receiving::Ended;
+        }
+        Ok(received.may_be_more)
+    }
+
+    /// Starts the next request if all of it is there. Returns whether it has made progress.
+    fn take_request(self: &Arc<Self>, state: &mut State) -> Result<bool, Broken> {
+        let input = &state.input[state.input_start..state.input_end];
+        match &mut state.receiving {
+            Receiving::Header => {
+                let Some(bytes) = input.first_chunk::<REQUEST_SIZE>() else {
+                    return Ok(false);
+                };
+                let header = Header::read(bytes).ok_or(Broken)?;
+                state.input_start += REQUEST_SIZE;
+                self.begin(state, header);
+                Ok(true)
+            }
+            Receiving::Payload { data, filled, .. } => {
+                let count = input.len().min(data.len() - *filled);
+                data[*filled..*filled + count].copy_from_slice(&input[..count]);
+                *filled += count;
+                state.input_start += count;
+                if *filled < data.len() {
+                    return Ok(false);
+                }
+                let received = std::mem::replace(&mut state.receiving, Receiving::Header);
+                if let Receiving::Payload { header, data, .. } = received {
+                    let fua = header.has(command_flag::FUA)
+                        || self.choice.export.common().is_writethrough();
+                    self.submit(state, header, Operation::Write { data, fua });
+                }
+                Ok(true)
+            }
+            Receiving::Skip { left } => {
+                let count = input.len().min(*left as usize);
+                *left -= u32::try_from(count).unwrap_or(*left);
+                state.input_start += count;
+                if *left > 0 {
+                    return Ok(false);
+                }
+                state.receiving = Receiving::Header;
+                Ok(true)
+            }
+            Receiving::Ended => Ok(false),
+        }
+    }
+
+    /// Begins with a request whose header is there.
+    fn begin(self: &Arc<Self>, state: &mut State, header: Header) {
+        if header.command == command::DISC {
+            state.receiving = Receiving::Ended;
+            return;
+        }
+        if let Err(Refusal { error, text }) = header.check(&self.choice) {
+            self.refuse(state, &header, error, text);
+            if header.payload() > 0 {
+                state.receiving = Receiving::Skip {
+                    left: header.payload(),
+                };
+            }
+            return;
+        }
+        let length = u64::from(header.length);
+        let size = header.length as usize;
+        let fua = header.has(command_flag::FUA) || self.choice.export.common().is_writethrough();
+        let operation = match header.command {
+            command::READ => Operation::Read(state.replies.buffer(size)),
+            command::WRITE => {
+                let data = state.replies.buffer(size);
+                state.receiving = Receiving::Payload {
+                    header,
+                    data,
+                    filled: 0,
+                };
+                return;
+            }
+            command::FLUSH => Operation::Flush,
+            command::TRIM => Operation::Discard { length },
+            command::CACHE => Operation::Cache { length },
+            command::WRITE_ZEROES => Operation::WriteZeroes {
+                length,
+                may_unmap: !header.has(command_flag::NO_HOLE),
+                only_if_fast: header.has(command_flag::FAST_ZERO),
+                fua,
+            },
+            // The check lets nothing else pass.
+            _ => Operation::BlockStatus {
+                length,
+                only_first: header.has(command_flag::REQ_ONE),
+            },
+        };
+        self.submit(state, header, operation);
+    }
+
+    /// Starts a request.
+    fn submit(self: &Arc<Self>, state: &mut State, header: Header, operation: Operation) {
+        let Some(place) = &state.place else {
+            return;
+        };
+        let request = Request {
+            // A flush has none.
+            offset: if matches!(operation, Operation::Flush) {
+                0
+            } else {
+                header.offset
+            },
+            operation,
+        };
+        let bytes = match header.command {
+            command::READ | command::WRITE => header.length as usize,
+            _ => 0,
+        };
+        match self.choice.export.common().backend().start(request) {
+            Started::Done(outcome) => self.reply(state, &header, outcome),
+            Started::Waiting(pending) => {
+                let waiting = Arc::clone(self);
+                let done = move |_: &mut Dispatch<'_>, outcome| {
+                    waiting.complete(&header, bytes, outcome);
+                };
+                match pending.finish(&place.context, done) {
+                    Ok(()) => {
+                        state.n_waiting += 1;
+                        state.waiting_bytes += bytes;
+                    }
+                    Err(_) => self.refuse(state, &header, Errno::SHUTDOWN, "shutting down"),
+                }
+            }
+        }
+    }
+
+    /// A request that had to wait is done.
+    fn complete(self: &Arc<Self>, header: &Header, bytes: usize, outcome: Outcome) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.place.is_none() {
+            // Nobody wants to know.
+            return;
+        }
+        let could_take_more = state.wants_input();
+        state.n_waiting -= 1;
+        state.waiting_bytes -= bytes;
+        self.reply(state, header, outcome);
+        let result = if could_take_more {
+            Ok(())
+        } else {
+            self.take_requests(state, false)
+        };
+        let result = result.and_then(|()| self.settle(state));
+        if result.is_err() {
+            drop(guard);
+            self.end();
+        }
+    }
+
+    fn reply(&self, state: &mut State, header: &Header, outcome: Outcome) {
+        let replies = &mut state.replies;
+        let cookie = header.cookie;
+        match (outcome.result, header.command) {
+            (Err(error), _) => {
+                replies.keep(outcome.buffer);
+                self.refuse(state, header, error, "request failed");
+            }
+            (Ok(()), command::READ) if self.choice.structured_replies => {
+                let in_one_piece = header.has(command_flag::DF);
+                replies.structured_data(cookie, header.offset, outcome.buffer, in_one_piece);
+            }
+            (Ok(()), command::READ) => replies.data(cookie, outcome.buffer),
+            (Ok(()), command::BLOCK_STATUS) => replies.block_status(cookie, &outcome.extents),
+            (Ok(()), _) => {
+                replies.keep(outcome.buffer);
+                replies.done(cookie);
+            }
+        }
+    }
+
+    fn refuse(&self, state: &mut State, header: &Header, error: Errno, text: &str) {
+        let structured = self.choice.structured_replies;
+        state.replies.error(header.cookie, structured, error, text);
+    }
+}
+
+impl State {
+    /// Whether another request may be taken.
+    fn wants_input(&self) -> bool {
+        let has_room = self.n_waiting < MAX_WAITING
+            && self.waiting_bytes + self.replies.len() < MAX_PENDING_BYTES;
+        let is_open = match self.receiving {
+            Receiving::Header | Receiving::Payload { .. } | Receiving::Skip { .. } => true,
+            Receiving::Ended => false,
+        };
+        has_room && is_open
+    }
+}
+
+/// What came of receiving.
+struct Received {
+    count: usize,
+    may_be_more: bool,
+    is_end: bool,
+}
+
+fn receive_into(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Received, Broken> {
+    let wanted = buffer.len();
+    let received = |count: usize, is_end: bool| Received {
+        count,
+        may_be_more: count == wanted && !is_end,
+        is_end,
+    };
+    match recv(socket, &mut *buffer, RecvFlags::DONTWAIT) {
+        Ok((0, _)) => Ok(received(0, true)),
+        Ok((count, _)) => Ok(received(count, false)),
+        Err(Errno::AGAIN | Errno::INTR) => Ok(received(0, false)),
+        Err(_) => Err(Broken),
+    }
+}
+
+impl FdHandler for Handler {
+    fn readable(&mut self, _: &mut FdDispatch<'_>) {
+        self.0.progress(true);
+    }
+
+    fn writable(&mut self, _: &mut FdDispatch<'_>) {
+        self.0.progress(false);
+    }
+}

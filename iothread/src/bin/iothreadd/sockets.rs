@@ -1,0 +1,187 @@
+//! Listening at the addresses that QMP's commands name.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use iothread::qapi::{InetSocketAddress, SocketAddress, SocketAddressLegacy, UnixSocketAddress};
+use qapi_runtime::Error;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, getsockname, listen, socket_with,
+    sockopt,
+};
+
+use crate::block::message_of;
+use crate::descriptors::SessionDescriptors;
+use crate::monitor::listener::{ListenError, Listener};
+use crate::options::Address;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// The form of an address that newer commands use.
+pub(crate) fn modern(address: SocketAddressLegacy) -> SocketAddress {
+    match address {
+        SocketAddressLegacy::Inet(inet) => SocketAddress::Inet(inet.data),
+        SocketAddressLegacy::Unix(unix) => SocketAddress::Unix(unix.data),
+        SocketAddressLegacy::Fd(fd) => SocketAddress::Fd(fd.data),
+        SocketAddressLegacy::Unknown(name) => SocketAddress::Unknown(name),
+    }
+}
+
+/// Listens at an address; a host may have several.
+pub(crate) fn listen_at(
+    address: &SocketAddress,
+    descriptors: &SessionDescriptors,
+) -> Result<Vec<Listener>, Error> {
+    match address {
+        SocketAddress::Unix(unix) => Ok(vec![listen_unix(unix)?]),
+        SocketAddress::Inet(inet) => listen_inet(inet),
+        SocketAddress::Fd(fd) => {
+            let socket = descriptors.take_named(&fd.str)?;
+            let is_listening = sockopt::socket_acceptconn(&socket).unwrap_or(false);
+            if !is_listening {
+                return Err(Error::generic(format!(
+                    "File descriptor '{}' is not a listening socket",
+                    fd.str
+                )));
+            }
+            let is_unix = getsockname(&socket)
+                .is_ok_and(|address| address.address_family() == AddressFamily::UNIX);
+            rustix::io::ioctl_fionbio(&socket, true)
+                .map_err(|error| failed("use", error.into()))?;
+            let description = format!("fd:{}", fd.str);
+            Ok(vec![Listener::of(socket, description, is_unix)])
+        }
+        SocketAddress::Unknown(name) => Err(Error::generic(format!(
+            "Parameter 'addr.type' does not accept value '{name}'"
+        ))),
+    }
+}
+
+fn failed(what: &str, error: io::Error) -> Error {
+    Error::generic(format!("Failed to {what} socket: {}", reason(&error)))
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => message_of(number),
+        None => error.to_string(),
+    }
+}
+
+fn listen_unix(address: &UnixSocketAddress) -> Result<Listener, Error> {
+    let path = &address.path;
+    if address.r#abstract == Some(true) {
+        let make = || -> io::Result<OwnedFd> {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+            bind(
+                &socket,
+                &SocketAddrUnix::new_abstract_name(path.as_bytes())?,
+            )?;
+            listen(&socket, BACKLOG)?;
+            Ok(socket)
+        };
+        let socket = make().map_err(|error| {
+            let reason = reason(&error);
+            Error::generic(format!("Failed to bind socket to @{path}: {reason}"))
+        })?;
+        return Ok(Listener::of(socket, format!("unix-abstract:{path}"), true));
+    }
+    let wanted = Address::Unix {
+        path: PathBuf::from(path),
+        mode: None,
+    };
+    Listener::bind(&wanted).map_err(|error| match error {
+        ListenError::PathTooLong { .. } => {
+            Error::generic(format!("UNIX socket path '{path}' is too long"))
+        }
+        // Differs from QEMU: there the path is taken from the server that has it.
+        ListenError::InUse { .. } => Error::generic(format!(
+            "Failed to bind socket to {path}: Address already in use"
+        )),
+        ListenError::Host { source, .. } => Error::generic(format!(
+            "Failed to bind socket to {path}: {}",
+            reason(&source)
+        )),
+    })
+}
+
+fn listen_inet(address: &InetSocketAddress) -> Result<Vec<Listener>, Error> {
+    let InetSocketAddress {
+        host,
+        port,
+        ipv4,
+        ipv6,
+    } = address;
+    let unresolved = |reason: &str| {
+        Error::generic(format!(
+            "address resolution failed for {host}:{port}: {reason}"
+        ))
+    };
+    let number: u16 = match port.as_str() {
+        "" => 0,
+        port => port
+            .parse()
+            .map_err(|_| unresolved("Servname not supported for ai_socktype"))?,
+    };
+    let hosts: &[&str] = match host.as_str() {
+        "" => &["::", "0.0.0.0"],
+        host => &[host],
+    };
+    // Given one family alone, the other is left out.
+    let wants_v4 = ipv4.unwrap_or(*ipv6 != Some(true));
+    let wants_v6 = ipv6.unwrap_or(*ipv4 != Some(true));
+    let mut candidates: Vec<SocketAddr> = Vec::new();
+    for host in hosts {
+        let found = (*host, number)
+            .to_socket_addrs()
+            .map_err(|_| unresolved("Name or service not known"))?;
+        candidates.extend(found.filter(|it| match it {
+            SocketAddr::V4(_) => wants_v4,
+            SocketAddr::V6(_) => wants_v6,
+        }));
+    }
+    if candidates.is_empty() {
+        return Err(unresolved("Address family for hostname not supported"));
+    }
+    let mut listeners = Vec::new();
+    let mut failure = None;
+    for candidate in candidates {
+        match listen_tcp(candidate) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => failure = Some(error),
+        }
+    }
+    match (listeners.is_empty(), failure) {
+        (true, Some(error)) => Err(failed("bind", error)),
+        (_, _) => Ok(listeners),
+    }
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<Listener> {
+    let socket: OwnedFd = match address {
+        SocketAddr::V4(_) => TcpListener::bind(address)?.into(),
+        SocketAddr::V6(_) => {
+            let flags = SocketFlags::CLOEXEC;
+            let socket = socket_with(AddressFamily::INET6, SocketType::STREAM, flags, None)?;
+            sockopt::set_socket_reuseaddr(&socket, true)?;
+            // Its IPv4 twin has a socket of its own.
+            sockopt::set_ipv6_v6only(&socket, true)?;
+            bind(&socket, &address)?;
+            listen(&socket, BACKLOG)?;
+            socket
+        }
+    };
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    let bound = getsockname(&socket)
+        .ok()
+        .and_then(|bound| SocketAddr::try_from(bound).ok());
+    let description = format!("tcp:{}", bound.unwrap_or(address));
+    if address.port() == 0 {
+        crate::report(&format!("listening on {description}"));
+    }
+    Ok(Listener::of(socket, description, false))
+}
