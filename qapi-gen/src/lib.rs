@@ -14,8 +14,10 @@ pub mod diagnostic;
 pub mod ir;
 mod lint;
 pub mod loader;
+pub mod markup;
 pub mod output;
 pub mod print;
+pub mod references;
 pub mod source;
 mod syntax;
 #[cfg(feature = "cli")]

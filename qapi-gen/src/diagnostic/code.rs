@@ -293,6 +293,12 @@ lints! {
     OpenTodo = "open-todo", Allow;
     /// A condition that the definition around it has already.
     RedundantCondition = "redundant-condition", Allow;
+    /// Markup in documentation that is not well-formed.
+    DocMarkup = "doc-markup", Allow;
+    /// A name in documentation that nothing has.
+    DocReference = "doc-reference", Allow;
+    /// An example in documentation that does not fit the schema.
+    DocExample = "doc-example", Allow;
 }
 
 impl std::str::FromStr for Lint {

@@ -4,7 +4,9 @@
 //! style that the reference knows are checked while comments are read.
 
 mod documentation;
+mod example;
 mod exceptions;
+mod markup;
 mod names;
 mod usage;
 
@@ -15,7 +17,7 @@ use crate::source::Span;
 /// A lint: what it is called, and what looks for it.
 type Check = fn(&Schema, &mut Findings<'_>);
 
-const CHECKS: [(Lint, Check); 8] = [
+const CHECKS: [(Lint, Check); 11] = [
     (Lint::UnusedType, usage::check_types),
     (Lint::MissingSince, documentation::check_since),
     (Lint::NameUnderscore, names::check_style),
@@ -24,6 +26,9 @@ const CHECKS: [(Lint, Check); 8] = [
     (Lint::MissingDocumentation, documentation::check_presence),
     (Lint::OpenTodo, documentation::check_todo),
     (Lint::RedundantCondition, usage::check_conditions),
+    (Lint::DocMarkup, markup::check_markup),
+    (Lint::DocReference, markup::check_references),
+    (Lint::DocExample, example::check),
 ];
 
 /// Whether any lint would look at a schema.

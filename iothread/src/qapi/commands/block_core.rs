@@ -18,7 +18,7 @@ use super::super::types::*;
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:** A raw image, past the page cache of the host
 ///
 /// ```text
 /// -> { "execute": "blockdev-add",
@@ -30,7 +30,7 @@ use super::super::types::*;
 /// <- { "return": {} }
 /// ```
 ///
-/// Example:
+/// **Example:** A gigabyte of nothing
 ///
 /// ```text
 /// -> { "execute": "blockdev-add",
@@ -75,7 +75,7 @@ qapi_runtime::impl_serde!(BlockdevAdd);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "blockdev-del",
@@ -128,7 +128,7 @@ qapi_runtime::impl_serde!(BlockdevDel);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:** To an IOThread and back to the main loop
 ///
 /// ```text
 /// -> { "execute": "x-blockdev-set-iothread",
@@ -194,7 +194,7 @@ qapi_runtime::impl_serde!(XBlockdevSetIothread);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "query-named-block-nodes",
@@ -248,7 +248,7 @@ qapi_runtime::impl_serde!(QueryNamedBlockNodes);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "query-block" }

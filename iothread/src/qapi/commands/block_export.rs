@@ -18,7 +18,7 @@ use super::super::types::*;
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "nbd-server-start",
@@ -63,7 +63,7 @@ qapi_runtime::impl_serde!(NbdServerStart);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "nbd-server-stop" }
@@ -105,7 +105,7 @@ qapi_runtime::impl_serde!(NbdServerStop);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "block-export-add",
@@ -115,7 +115,7 @@ qapi_runtime::impl_serde!(NbdServerStop);
 /// <- { "return": {} }
 /// ```
 ///
-/// Example:
+/// **Example:** A disk for a virtual machine, served by two IOThreads
 ///
 /// ```text
 /// -> { "execute": "block-export-add",
@@ -165,7 +165,7 @@ qapi_runtime::impl_serde!(BlockExportAdd);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "block-export-del",
@@ -216,7 +216,7 @@ qapi_runtime::impl_serde!(BlockExportDel);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "query-block-exports" }

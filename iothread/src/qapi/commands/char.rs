@@ -14,7 +14,7 @@ use super::super::types::*;
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "query-chardev" }
@@ -55,7 +55,7 @@ qapi_runtime::impl_serde!(QueryChardev);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:** Listen on a unix socket
 ///
 /// ```text
 /// -> { "execute": "chardev-add",
@@ -70,7 +70,7 @@ qapi_runtime::impl_serde!(QueryChardev);
 /// <- { "return": {} }
 /// ```
 ///
-/// Example:
+/// **Example:** Connect to another machine
 ///
 /// ```text
 /// -> { "execute": "chardev-add",
@@ -124,7 +124,7 @@ qapi_runtime::impl_serde!(ChardevAdd);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "chardev-remove", "arguments": { "id": "ch1" } }

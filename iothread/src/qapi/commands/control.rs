@@ -20,14 +20,14 @@ use super::super::types::*;
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:** Plain protocol
 ///
 /// ```text
 /// -> { "execute": "qmp_capabilities" }
 /// <- { "return": {} }
 /// ```
 ///
-/// Example:
+/// **Example:** With out-of-band execution
 ///
 /// ```text
 /// -> { "execute": "qmp_capabilities",
@@ -69,7 +69,7 @@ qapi_runtime::impl_serde!(QmpCapabilities);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "query-version" }
@@ -105,7 +105,7 @@ qapi_runtime::impl_serde!(QueryVersion);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "query-commands" }
@@ -139,7 +139,7 @@ qapi_runtime::impl_serde!(QueryCommands);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "quit" }

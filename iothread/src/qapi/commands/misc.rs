@@ -22,7 +22,9 @@ use super::super::types::*;
 ///
 /// Since 0.1
 ///
-/// Example: Two disks and an export share a pool.  Disk `blk1` spreads its
+/// **Example:** A pool of three IOThreads
+///
+/// Two disks and an export share a pool.  Disk `blk1` spreads its
 /// queues over two IOThreads and therefore appears twice.  The first
 /// IOThread is the busiest, the last one is free:
 ///
@@ -131,7 +133,7 @@ qapi_runtime::impl_serde!(QueryIothreads);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "x-query-internal-iothreads" }
@@ -174,7 +176,7 @@ qapi_runtime::impl_serde!(XQueryInternalIothreads);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "query-name" }
@@ -211,7 +213,7 @@ qapi_runtime::impl_serde!(QueryName);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "human-monitor-command",
@@ -270,7 +272,7 @@ qapi_runtime::impl_serde!(HumanMonitorCommand);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "getfd", "arguments": { "fdname": "listener" } }
@@ -311,7 +313,7 @@ qapi_runtime::impl_serde!(Getfd);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "closefd",
@@ -356,7 +358,7 @@ qapi_runtime::impl_serde!(Closefd);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "add-fd",
@@ -404,7 +406,7 @@ qapi_runtime::impl_serde!(AddFd);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "remove-fd",
@@ -455,7 +457,7 @@ qapi_runtime::impl_serde!(RemoveFd);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "query-fdsets" }

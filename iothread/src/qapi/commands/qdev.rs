@@ -28,7 +28,7 @@ use qapi_runtime::Object;
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:** A disk on one IOThread
 ///
 /// ```text
 /// -> { "execute": "device_add",
@@ -37,7 +37,7 @@ use qapi_runtime::Object;
 /// <- { "return": {} }
 /// ```
 ///
-/// Example:
+/// **Example:** A disk with two queues on one IOThread, one on another
 ///
 /// ```text
 /// -> { "execute": "device_add",
@@ -86,7 +86,7 @@ qapi_runtime::impl_serde!(DeviceAdd);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "device_del", "arguments": { "id": "blk0" } }

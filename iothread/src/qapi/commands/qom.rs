@@ -21,7 +21,7 @@ use super::super::types::*;
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "qom-list",
@@ -72,7 +72,7 @@ qapi_runtime::impl_serde!(QomList);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "qom-get",
@@ -122,7 +122,7 @@ qapi_runtime::impl_serde!(QomGet);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:** Switch off polling
 ///
 /// ```text
 /// -> { "execute": "qom-set",
@@ -177,7 +177,7 @@ qapi_runtime::impl_serde!(QomSet);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "qom-list-properties",
@@ -221,7 +221,7 @@ qapi_runtime::impl_serde!(QomListProperties);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:** An IOThread that polls for at most 50 microseconds
 ///
 /// ```text
 /// -> { "execute": "object-add",
@@ -230,7 +230,7 @@ qapi_runtime::impl_serde!(QomListProperties);
 /// <- { "return": {} }
 /// ```
 ///
-/// Example:
+/// **Example:** A second QMP monitor
 ///
 /// ```text
 /// -> { "execute": "chardev-add",
@@ -286,7 +286,7 @@ qapi_runtime::impl_serde!(ObjectAdd);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:** An IOThread can be deleted once nobody holds it
 ///
 /// ```text
 /// -> { "execute": "object-del", "arguments": { "id": "io0" } }

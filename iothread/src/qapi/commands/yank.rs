@@ -17,7 +17,7 @@ use super::super::types::*;
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "exec-oob": "yank",
@@ -58,7 +58,7 @@ qapi_runtime::impl_serde!(Yank);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "exec-oob": "query-yank" }

@@ -11,7 +11,7 @@ use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// <- { "event": "DEVICE_DELETED",

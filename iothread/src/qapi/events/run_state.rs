@@ -12,7 +12,7 @@ use super::super::types::*;
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// <- { "event": "SHUTDOWN",

@@ -1,0 +1,98 @@
+//! The text of a section, and where it stands in the sources.
+
+use std::ops::Range;
+
+use super::line::indent_of;
+use crate::ir::{DocSection, DocSectionKind};
+use crate::source::{SourceMap, Span};
+
+/// The text of a section of documentation without the comment around it and without the
+/// indentation that a description has.
+#[derive(Debug, Default)]
+pub struct Text {
+    text: String,
+    /// For each line where it starts in the text, and where in the sources.
+    lines: Vec<(usize, u32)>,
+}
+
+impl Text {
+    /// The text of `section`.
+    #[must_use]
+    pub fn new(section: &DocSection, sources: &SourceMap) -> Self {
+        let lines = section.lines();
+        let is_filled = |line: &Span| line.start() != line.end();
+        let Some(first) = lines.iter().position(is_filled) else {
+            return Self::default();
+        };
+        let last = lines.iter().rposition(is_filled).unwrap_or(first);
+        let lines = &lines[first..=last];
+        // The text behind a tag starts in its line and goes on indented.
+        let is_described = section.kind() != DocSectionKind::Plain;
+        let starts_in_tag = is_described && indent_of(sources.text(lines[0])).0 == 0;
+        let indented = &lines[usize::from(starts_in_tag)..];
+        let indent = if is_described {
+            let filled = indented.iter().filter(|line| is_filled(line));
+            let indents = filled.map(|line| indent_of(sources.text(*line)).1);
+            indents.min().unwrap_or(0)
+        } else {
+            0
+        };
+        let size = lines.iter().map(|line| line.end() - line.start() + 1);
+        let mut text = String::with_capacity(size.sum::<u32>() as usize);
+        let mut starts = Vec::with_capacity(lines.len());
+        for (n, line) in lines.iter().enumerate() {
+            if n > 0 {
+                text.push('\n');
+            }
+            let source = if is_filled(line) {
+                sources.text(*line)
+            } else {
+                ""
+            };
+            let is_first = n == 0 && starts_in_tag;
+            let skipped = if is_first || source.is_empty() {
+                0
+            } else {
+                indent.min(indent_of(source).1)
+            };
+            starts.push((text.len(), line.start() + skipped as u32));
+            text.push_str(&source[skipped..]);
+        }
+        Self {
+            text,
+            lines: starts,
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether there is no text.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// The place in the sources of a range of the text; it ends where its first line does.
+    #[must_use]
+    pub fn span(&self, range: Range<usize>) -> Span {
+        let line = self
+            .lines
+            .partition_point(|(start, _)| *start <= range.start);
+        let Some((start, source)) = self.lines.get(line.saturating_sub(1)).copied() else {
+            return Span::new(0, 0);
+        };
+        let line_end = self
+            .lines
+            .get(line)
+            .map_or(self.text.len(), |(next, _)| next - 1);
+        let end = range.end.min(line_end).max(range.start);
+        Span::new(
+            source + (range.start - start) as u32,
+            source + (end - start) as u32,
+        )
+    }
+}

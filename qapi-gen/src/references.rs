@@ -1,0 +1,335 @@
+//! What the names in documentation refer to.
+//!
+//! A name is looked up from near to far: in the definition that is documented, in what it inherits
+//! and takes apart, in the types that it uses, and at last in the whole schema. Lints and manuals
+//! ask the same questions and get the same answers.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use crate::ir::{Entity, Feature, Header, ObjectKind, Schema, TypeId, TypeKind};
+use crate::markup::{Reference, ReferenceKind};
+
+/// How many types are looked through around a definition before the whole schema is.
+const MAX_NEIGHBOURS: usize = 200;
+
+/// What a name refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'s> {
+    /// The definition, or the built-in type.
+    Entity(&'s str),
+    /// A member, value, branch of an alternate or feature of the definition.
+    Part(&'s str, &'s str),
+    /// The branch of the union for a value of its discriminator.
+    Branch(&'s str, &'s str),
+    /// Several definitions have a part of this name, none of which is nearest.
+    Parts(&'s str),
+    /// The index of all definitions.
+    Index,
+}
+
+/// Finds what names refer to.
+pub struct References<'s> {
+    schema: &'s Schema,
+    /// For each name of a part the definitions that have one, in order of definition.
+    owners: BTreeMap<&'s str, Vec<&'s str>>,
+}
+
+impl<'s> References<'s> {
+    /// Names of `schema`.
+    #[must_use]
+    pub fn new(schema: &'s Schema) -> Self {
+        let mut owners: BTreeMap<&'s str, Vec<&'s str>> = BTreeMap::new();
+        for &entity in schema.entities() {
+            let Some(owner) = header(schema, entity).map(Header::name) else {
+                continue;
+            };
+            for part in own_parts(schema, entity) {
+                let owners = owners.entry(part).or_default();
+                if owners.last() != Some(&owner) {
+                    owners.push(owner);
+                }
+            }
+        }
+        Self { schema, owners }
+    }
+
+    /// Every name of a member, value, branch or feature, in the order of the alphabet, with the
+    /// definitions that have it.
+    pub fn parts(&self) -> impl Iterator<Item = (&'s str, &[&'s str])> {
+        self.owners
+            .iter()
+            .map(|(name, owners)| (*name, owners.as_slice()))
+    }
+
+    /// What `reference` refers to in the documentation of `scope`; `None` in a free-form comment.
+    #[must_use]
+    pub fn resolve(&self, scope: Option<Entity>, reference: &Reference<'_>) -> Option<Target<'s>> {
+        let name = reference.name;
+        if is_index(name) {
+            return Some(Target::Index);
+        }
+        match reference.kind {
+            ReferenceKind::Outside => None,
+            ReferenceKind::Definition => self
+                .entity(name)
+                .or_else(|| self.part(scope, name))
+                .or_else(|| self.path(scope, name)),
+            ReferenceKind::Member => scope
+                .and_then(|scope| self.near(scope, name))
+                .or_else(|| self.entity(name))
+                .or_else(|| self.part(scope, name))
+                .or_else(|| self.path(scope, name)),
+        }
+    }
+
+    fn entity(&self, name: &str) -> Option<Target<'s>> {
+        let entity = self.schema.entity(name)?;
+        if let Entity::Type(id) = entity {
+            // An array stands for its element, which has a place in the manual.
+            if let TypeKind::Array(element) = self.schema.ty(id).kind() {
+                return Some(Target::Entity(self.schema.ty(*element).name()));
+            }
+            let object = self.schema.ty(id).as_object();
+            if object.is_some_and(|object| is_implicit(object.kind())) {
+                return None;
+            }
+        }
+        header(self.schema, entity).map(|header| Target::Entity(header.name()))
+    }
+
+    /// The part `name` of the definition or of what it inherits, takes or branches to.
+    fn near(&self, scope: Entity, name: &str) -> Option<Target<'s>> {
+        let schema = self.schema;
+        let owner = header(schema, scope)?.name();
+        if let Some(part) = own_parts(schema, scope).find(|part| *part == name) {
+            return Some(Target::Part(owner, part));
+        }
+        let id = match scope {
+            Entity::Include(_) => return None,
+            Entity::Type(id) => id,
+            Entity::Command(id) => schema.command(id).arguments()?,
+            Entity::Event(id) => schema.event(id).arguments()?,
+        };
+        self.in_object(id, name)
+    }
+
+    /// The part `name` of the object type `id`, of its bases or of its branches.
+    fn in_object(&self, id: TypeId, name: &str) -> Option<Target<'s>> {
+        let schema = self.schema;
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let ty = schema.ty(id);
+            if let Some(part) = own_parts(schema, Entity::Type(id)).find(|part| *part == name)
+                && ty.is_named()
+            {
+                return Some(Target::Part(ty.name(), part));
+            }
+            next = ty.as_object()?.base();
+        }
+        let object = schema.ty(id).as_object()?;
+        let variants = object.variants()?;
+        let mut branches = variants.branches().iter();
+        if let Some(branch) = branches.clone().find(|branch| branch.name() == name) {
+            let is_union = schema.ty(id).is_named();
+            return is_union.then(|| Target::Branch(schema.ty(id).name(), branch.name()));
+        }
+        branches.find_map(|branch| {
+            let id = branch.type_id();
+            let ty = schema.ty(id);
+            let part = own_parts(schema, Entity::Type(id)).find(|part| *part == name)?;
+            ty.is_named().then(|| Target::Part(ty.name(), part))
+        })
+    }
+
+    /// The part `name` of the types around `scope`, or of the one definition that has such a part.
+    fn part(&self, scope: Option<Entity>, name: &str) -> Option<Target<'s>> {
+        let (name, owners) = self.owners.get_key_value(name)?;
+        if let Some(target) = scope.and_then(|scope| self.near(scope, name)) {
+            return Some(target);
+        }
+        if let [owner] = owners[..] {
+            return Some(Target::Part(owner, name));
+        }
+        if let Some(target) = scope.and_then(|scope| self.around(scope, name)) {
+            return Some(target);
+        }
+        let module = scope.and_then(|scope| Some(header(self.schema, scope)?.module()));
+        let mut in_module = owners.iter().filter(|owner| {
+            let entity = self.schema.entity(owner);
+            let owner = entity.and_then(|entity| header(self.schema, entity));
+            owner.map(Header::module) == module
+        });
+        match (in_module.next(), in_module.next()) {
+            (Some(owner), None) => Some(Target::Part(owner, name)),
+            _ => Some(Target::Parts(name)),
+        }
+    }
+
+    /// The part `name` of the types that `scope` uses, nearest ones first.
+    fn around(&self, scope: Entity, name: &str) -> Option<Target<'s>> {
+        let schema = self.schema;
+        let mut queue: VecDeque<TypeId> = used_types(schema, scope).collect();
+        let mut seen: HashSet<TypeId> = queue.iter().copied().collect();
+        while let Some(id) = queue.pop_front() {
+            let ty = schema.ty(id);
+            if let Some(part) = own_parts(schema, Entity::Type(id)).find(|part| *part == name)
+                && ty.is_named()
+            {
+                return Some(Target::Part(ty.name(), part));
+            }
+            if seen.len() < MAX_NEIGHBOURS {
+                queue.extend(used_types(schema, Entity::Type(id)).filter(|id| seen.insert(*id)));
+            }
+        }
+        None
+    }
+
+    /// `Definition.member` or `member.member`.
+    fn path(&self, scope: Option<Entity>, name: &str) -> Option<Target<'s>> {
+        let (first, rest) = name.split_once('.')?;
+        let start = match self.schema.entity(first) {
+            Some(entity) => entity,
+            None => {
+                let Target::Part(owner, member) = self.part(scope, first)? else {
+                    return None;
+                };
+                let owner = self.schema.entity(owner)?;
+                Entity::Type(self.type_of_part(owner, member)?)
+            }
+        };
+        match rest.split_once('.') {
+            None => self.near(start, rest),
+            Some(_) => self.path(Some(start), rest),
+        }
+    }
+
+    fn type_of_part(&self, owner: Entity, name: &str) -> Option<TypeId> {
+        let found = members_in_place(self.schema, owner).find(|(member, _)| *member == name);
+        let (_, id) = found?;
+        match self.schema.ty(id).kind() {
+            TypeKind::Array(element) => Some(*element),
+            _ => Some(id),
+        }
+    }
+}
+
+/// Names by which QEMU's manual calls its index.
+fn is_index(name: &str) -> bool {
+    name.strip_prefix("qapi-")
+        .is_some_and(|rest| rest == "index" || rest.ends_with("-index"))
+}
+
+fn is_implicit(kind: ObjectKind) -> bool {
+    match kind {
+        ObjectKind::Struct | ObjectKind::Union | ObjectKind::Empty => false,
+        ObjectKind::Arguments | ObjectKind::Base => true,
+    }
+}
+
+/// What every definition has, for one that is no include.
+pub(crate) fn header(schema: &Schema, entity: Entity) -> Option<&Header> {
+    match entity {
+        Entity::Include(_) => None,
+        Entity::Type(id) => Some(schema.ty(id)),
+        Entity::Command(id) => Some(schema.command(id)),
+        Entity::Event(id) => Some(schema.event(id)),
+    }
+}
+
+/// The object types that hold the members which a definition writes in place: its own, those of
+/// its implicit base, its implicit arguments.
+fn objects_in_place(schema: &Schema, entity: Entity) -> impl Iterator<Item = TypeId> + use<'_> {
+    let in_place = move |id: &TypeId| {
+        let object = schema.ty(*id).as_object();
+        object.is_some_and(|object| is_implicit(object.kind()))
+    };
+    let (first, second) = match entity {
+        Entity::Include(_) => (None, None),
+        Entity::Command(id) => (schema.command(id).arguments().filter(in_place), None),
+        Entity::Event(id) => (schema.event(id).arguments().filter(in_place), None),
+        Entity::Type(id) => {
+            let base = schema.ty(id).as_object().and_then(|object| object.base());
+            (base.filter(in_place), Some(id))
+        }
+    };
+    first.into_iter().chain(second)
+}
+
+/// Members and branches that a definition writes in place, with their types.
+fn members_in_place(
+    schema: &Schema,
+    entity: Entity,
+) -> impl Iterator<Item = (&str, TypeId)> + use<'_> {
+    objects_in_place(schema, entity).flat_map(|id| {
+        let (members, branches) = match schema.ty(id).kind() {
+            TypeKind::Object(object) => (object.local_members(), &[][..]),
+            TypeKind::Alternate(alternate) => (&[][..], alternate.branches()),
+            TypeKind::Builtin(_) | TypeKind::Enum(_) | TypeKind::Array(_) => (&[][..], &[][..]),
+        };
+        let members = members
+            .iter()
+            .map(|member| (member.name(), member.type_id()));
+        let branches = branches
+            .iter()
+            .map(|branch| (branch.name(), branch.type_id()));
+        members.chain(branches)
+    })
+}
+
+/// Names of the members, values, branches and features of a definition.
+fn own_parts(schema: &Schema, entity: Entity) -> impl Iterator<Item = &str> + use<'_> {
+    let values = match entity {
+        Entity::Type(id) => schema.ty(id).as_enum().map(|values| values.values()),
+        Entity::Include(_) | Entity::Command(_) | Entity::Event(_) => None,
+    };
+    let values = values.unwrap_or_default().iter().map(|value| value.name());
+    let features = header(schema, entity).map_or(&[][..], Header::features);
+    members_in_place(schema, entity)
+        .map(|(name, _)| name)
+        .chain(values)
+        .chain(features.iter().map(Feature::name))
+}
+
+/// The types that a definition mentions, arrays replaced by their elements.
+pub(crate) fn used_types(
+    schema: &Schema,
+    entity: Entity,
+) -> impl Iterator<Item = TypeId> + use<'_> {
+    let (direct, returns) = match entity {
+        Entity::Include(_) => (None, None),
+        Entity::Command(id) => {
+            let command = schema.command(id);
+            (command.arguments(), command.returns())
+        }
+        Entity::Event(id) => (schema.event(id).arguments(), None),
+        Entity::Type(id) => (
+            schema.ty(id).as_object().and_then(|object| object.base()),
+            None,
+        ),
+    };
+    let branches = match entity {
+        Entity::Type(id) => {
+            let object = schema.ty(id).as_object();
+            object.and_then(|object| object.variants())
+        }
+        Entity::Include(_) | Entity::Command(_) | Entity::Event(_) => None,
+    };
+    let tag = branches.map(|variants| variants.tag_type());
+    let branches = branches.map_or(&[][..], |variants| variants.branches());
+    let is_in_place = move |id: &TypeId| {
+        let object = schema.ty(*id).as_object();
+        object.is_some_and(|object| is_implicit(object.kind()))
+    };
+    direct
+        .into_iter()
+        .filter(move |id| !is_in_place(id))
+        .chain(returns)
+        .chain(members_in_place(schema, entity).map(|(_, id)| id))
+        .chain(tag)
+        .chain(branches.iter().map(|branch| branch.type_id()))
+        .map(|id| match schema.ty(id).kind() {
+            TypeKind::Array(element) => *element,
+            _ => id,
+        })
+        .filter(|id| *id != schema.empty_object())
+}
