@@ -276,6 +276,7 @@ impl Graph {
                 diagnostic = diagnostic.with_related(Related {
                     span: first,
                     message,
+                    line: other.span,
                     definition,
                 });
             }

@@ -58,6 +58,8 @@ pub struct Related {
     pub span: Span,
     /// What stands there, such as `previous definition`.
     pub message: String,
+    /// Where the reference says that it is: the line of the start of this span, if not of `span`.
+    pub line: Option<Span>,
     /// The definition that the place belongs to.
     pub definition: Option<Definition>,
 }

@@ -38,7 +38,7 @@ pub fn render_short(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
         write_place(
             &mut out,
             sources,
-            related.span,
+            related.line.unwrap_or(related.span),
             related.definition.as_ref(),
             false,
         );

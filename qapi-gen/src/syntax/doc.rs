@@ -112,7 +112,7 @@ impl<'t> Line<'t> {
 #[derive(Clone, Copy)]
 enum Literal {
     No,
-    /// A line ended in `::`; the next text line sets the indentation.
+    /// By a line that is `::` or `.. qmp-example::`; the next text line sets the indentation.
     Announced,
     Indented(usize),
 }
@@ -244,7 +244,8 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
             self.check_line_length(line);
             self.check_sentence_space(line);
         }
-        if matches!(self.literal, Literal::No) && line.text.ends_with("::") {
+        // In a literal block, too.
+        if announces_literal(line.text) {
             self.literal = Literal::Announced;
         }
     }
@@ -282,9 +283,12 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
             let message = "Use two spaces between sentences".to_owned();
             let note = "If this not the end of a sentence, please report a bug.".to_owned();
             let end = line.start + at as u32;
-            let span = Span::new(end, end + 1);
+            let (span, space) = (Span::new(end, end + 1), Span::new(end + 1, end + 2));
             let code = Code::Lint(Lint::DocSentenceSpace);
-            let diagnostic = Diagnostic::new(code, message, span).with_note(Some(note));
+            // The reference names the column of the one space.
+            let diagnostic = Diagnostic::new(code, message, span)
+                .at_column(space)
+                .with_note(Some(note));
             self.parser.report.lint(Lint::DocSentenceSpace, diagnostic);
         }
     }
@@ -549,14 +553,26 @@ fn name_span(line: &Line<'_>, name: &str) -> Span {
     Span::new(line.start + 1, line.start + 1 + name.len() as u32)
 }
 
+/// Whether a literal block follows `text`, for the rules of style. Other directives, and a
+/// paragraph that ends in `::`, do not keep the reference from looking at what follows.
+fn announces_literal(text: &str) -> bool {
+    let Some(directive) = text.strip_suffix("::") else {
+        return false;
+    };
+    match directive.trim_end_matches(' ').strip_prefix("..") {
+        Some(name) => name.starts_with(' ') && name.trim_start_matches(' ') == "qmp-example",
+        None => directive.trim_start_matches(' ').is_empty(),
+    }
+}
+
 /// Whether the punctuation at the end of `text` ends no sentence: that of `e.g.`, and that of
-/// the number of a list item.
+/// the number of a list item, which to the reference has one digit.
 fn is_no_sentence_end(text: &str) -> bool {
     if let Some(before) = text.strip_suffix("e.g.") {
         return !before.ends_with(|ch: char| ch.is_alphanumeric() || ch == '_');
     }
     text.strip_suffix('.').is_some_and(|before| {
         let number = before.trim_start_matches(' ');
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        matches!(number.as_bytes(), [digit] if digit.is_ascii_digit())
     })
 }

@@ -253,6 +253,7 @@ impl<'r> Parser<'r> {
                     crate::diagnostic::Related {
                         span: first,
                         message: "first one".to_owned(),
+                        line: None,
                         definition: None,
                     },
                 ));

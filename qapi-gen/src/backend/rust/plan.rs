@@ -570,6 +570,7 @@ impl<'a> Planner<'a> {
                 error = error.with_related(Related {
                     span,
                     message,
+                    line: None,
                     definition: None,
                 });
             }

@@ -49,6 +49,7 @@ impl Resolver<'_> {
                 let related = Related {
                     span: other.span,
                     message,
+                    line: None,
                     definition: None,
                 };
                 let diagnostic = self

@@ -242,6 +242,7 @@ impl<'a> Resolver<'a> {
         let related = Related {
             span: first,
             message: theirs,
+            line: None,
             definition: None,
         };
         let diagnostic = self.diagnostic(node, &error, span).with_related(related);
