@@ -247,7 +247,7 @@ impl<'r> Parser<'r> {
             if let Some(first) = keys.insert(self, &members, key.span) {
                 let error = SyntaxError::DuplicateKey(self.text(inner(key.span)).to_owned());
                 // The reference notices at the value.
-                let at = self.token().span;
+                let at = self.place();
                 let diagnostic = Diagnostic::new(error.code(), error.to_string(), key.span);
                 self.report.push(diagnostic.at_column(at).with_related(
                     crate::diagnostic::Related {
