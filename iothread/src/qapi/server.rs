@@ -471,7 +471,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|_, input, output| {
                 commands::QueryQmpSchema::read(input)?;
-                output.raw(introspection::SCHEMA.as_bytes());
+                output.introspection(introspection::SCHEMA);
                 Ok(())
             }),
         },

@@ -104,9 +104,9 @@ impl VisitError {
     pub fn path_text(&self) -> String {
         use std::fmt::Write;
         let mut text = String::new();
-        for segment in self.path() {
+        for (depth, segment) in self.path().enumerate() {
             match segment {
-                Segment::Member(name) if text.is_empty() => text.push_str(name),
+                Segment::Member(name) if depth == 0 => text.push_str(name),
                 Segment::Member(name) => {
                     text.push('.');
                     text.push_str(name);
@@ -117,7 +117,7 @@ impl VisitError {
                 }
             }
         }
-        if text.is_empty() {
+        if self.0.path.is_empty() {
             text.push_str("<anonymous>");
         }
         text

@@ -43,6 +43,7 @@ mod builtin;
 mod enumeration;
 mod error;
 mod input;
+mod introspection;
 mod object;
 mod order;
 mod output;

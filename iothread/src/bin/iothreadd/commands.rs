@@ -96,6 +96,10 @@ impl Commands for Handler {
     }
 
     fn human_monitor_command(&self, arguments: HumanMonitorCommand) -> Result<String, Error> {
+        if arguments.cpu_index.is_some() {
+            // There are none.
+            return Err(Error::generic("Parameter 'cpu-index' expects a CPU number"));
+        }
         Ok(hmp::execute(&self.server, &arguments.command_line))
     }
 

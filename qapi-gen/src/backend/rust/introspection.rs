@@ -2,11 +2,15 @@
 
 use crate::backend::introspect::{self, introspect};
 
+use crate::ir::Command;
+
 use super::layout;
 use super::plan::Plan;
 
-/// The command that is answered from generated data.
-pub(super) const COMMAND: &str = "query-qmp-schema";
+/// Whether a command is answered from generated data: one of this name without arguments.
+pub(super) fn is_built_in(command: &Command) -> bool {
+    command.name() == "query-qmp-schema" && command.arguments().is_none()
+}
 
 /// The JSON text, if the configuration leaves no condition open: a constant has no parts that are
 /// there or not. Where it does, the handler of the command gives the answer.

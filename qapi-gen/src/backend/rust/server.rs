@@ -29,7 +29,7 @@ pub(super) fn emit(
     let mut writer = ModuleWriter::new(plan, Place::Server, ["Commands", "Dispatcher"].into());
     let commands = served(plan);
     let is_built_in = |command: &DefinitionPlan<'_, Command>| {
-        has_introspection && command.definition.name() == introspection::COMMAND
+        has_introspection && introspection::is_built_in(command.definition)
     };
     writer.blank();
     writer.emit_trait(&commands, &is_built_in);
@@ -210,7 +210,7 @@ impl ModuleWriter<'_, '_> {
                 self.line(12, &["call: ", &handler_type, "::Sync(|_, _, output| {"]);
             }
             let schema = self.parent_module("introspection");
-            self.line(16, &["output.raw(", schema, "::SCHEMA.as_bytes());"]);
+            self.line(16, &["output.introspection(", schema, "::SCHEMA);"]);
             self.line(16, &["Ok(())"]);
         } else if plan.definition.is_coroutine() {
             self.line(12, &["call: ", &handler_type, "::Async(|handler, input| {"]);

@@ -321,6 +321,9 @@ impl Devices {
             }
             Position::of_path(&path)
                 .ok_or_else(|| Error::generic(format!("{id} is not a device")))?
+        } else if id.is_empty() {
+            // The path of what all devices are below.
+            return Err(Error::generic(format!("{id} is not a device")));
         } else {
             Position {
                 is_named: true,

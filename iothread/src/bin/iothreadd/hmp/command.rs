@@ -5,6 +5,7 @@ use std::sync::Arc;
 use iothread::Registry;
 use qapi_runtime::Error;
 
+use super::line::{Arguments, is_blank, split_name};
 use crate::objects;
 use crate::server::Server;
 
@@ -14,8 +15,8 @@ const LINE_END: &str = "\r\n";
 /// A command, or a topic of `info`.
 struct Command {
     name: &'static str,
-    arguments: &'static str,
-    needs_argument: bool,
+    /// What it takes, and how its help shows that.
+    arguments: (Arguments, &'static str),
     help: &'static str,
     run: Run,
 }
@@ -31,43 +32,37 @@ enum Run {
 const COMMANDS: [Command; 6] = [
     Command {
         name: "device_add",
-        arguments: "driver[,prop=value][,...]",
-        needs_argument: true,
+        arguments: (Arguments::OptionalWord, "driver[,prop=value][,...]"),
         help: "add device, like -device on the command line",
         run: Run::Action(|server, text| server.devices().add(server, crate::devices::parse(text)?)),
     },
     Command {
         name: "device_del",
-        arguments: "device",
-        needs_argument: true,
+        arguments: (Arguments::Word, "device"),
         help: "remove device",
         run: Run::Action(|server, id| server.devices().delete(server, id)),
     },
     Command {
-        name: "help",
-        arguments: "[cmd]",
-        needs_argument: false,
+        name: "help|?",
+        arguments: (Arguments::OptionalRest, "[cmd]"),
         help: "show the help",
         run: Run::Text(|_, topic| help(topic)),
     },
     Command {
         name: "object_add",
-        arguments: "[qom-type=]type,id=str[,prop=value][,...]",
-        needs_argument: true,
+        arguments: (Arguments::Rest, "[qom-type=]type,id=str[,prop=value][,...]"),
         help: "create QOM object",
         run: Run::Action(|server, text| server.objects().add(server, objects::parse(text)?)),
     },
     Command {
         name: "object_del",
-        arguments: "id",
-        needs_argument: true,
+        arguments: (Arguments::Word, "id"),
         help: "destroy QOM object",
         run: Run::Action(|server, id| server.objects().delete(server, id)),
     },
     Command {
         name: "quit|q",
-        arguments: "",
-        needs_argument: false,
+        arguments: (Arguments::None, ""),
         help: "quit the server",
         run: Run::Action(|server, _| {
             server.quit();
@@ -80,15 +75,13 @@ const COMMANDS: [Command; 6] = [
 const TOPICS: [Command; 4] = [
     Command {
         name: "iothreads",
-        arguments: "[-i]",
-        needs_argument: false,
+        arguments: (Arguments::Flag("-i"), "[-i]"),
         help: "show iothreads and who holds them (-i: the server's own)",
         run: Run::Text(info_iothreads),
     },
     Command {
         name: "name",
-        arguments: "",
-        needs_argument: false,
+        arguments: (Arguments::None, ""),
         help: "show the current server name",
         run: Run::Text(|server, _| {
             let line = |name: &str| format!("{name}{LINE_END}");
@@ -97,15 +90,13 @@ const TOPICS: [Command; 4] = [
     },
     Command {
         name: "status",
-        arguments: "",
-        needs_argument: false,
+        arguments: (Arguments::None, ""),
         help: "show the current server status",
         run: Run::Text(|server, _| format!("VM status: {}{LINE_END}", server.status().status)),
     },
     Command {
         name: "version",
-        arguments: "",
-        needs_argument: false,
+        arguments: (Arguments::None, ""),
         help: "show the version of the server",
         run: Run::Text(|_, _| format!("{}{LINE_END}", env!("CARGO_PKG_VERSION"))),
     },
@@ -117,65 +108,72 @@ impl Command {
     }
 
     fn usage(&self, prefix: &str) -> String {
-        let space = if self.arguments.is_empty() { "" } else { " " };
         format!(
-            "{prefix}{}{space}{} -- {}{LINE_END}",
-            self.name, self.arguments, self.help
+            "{prefix}{} {} -- {}{LINE_END}",
+            self.name, self.arguments.1, self.help
         )
     }
+}
+
+fn find<'a>(commands: &'a [Command], name: &str) -> Option<&'a Command> {
+    commands.iter().find(|command| command.is_called(name))
 }
 
 /// Executes a line and returns what it prints. A line that cannot be understood is no error.
 pub(crate) fn execute(server: &Arc<Server>, line: &str) -> String {
-    let line = line.trim();
-    let (name, arguments) = split_word(line);
-    if name.is_empty() {
+    if is_blank(line) {
         return String::new();
     }
-    if name == "info" {
-        let (topic, arguments) = split_word(arguments);
-        if topic.is_empty() {
-            return help("info");
-        }
-        return match TOPICS.iter().find(|command| command.is_called(topic)) {
-            Some(command) => run(server, command, "info ", arguments),
-            None => format!("unknown command: '{line}'{LINE_END}"),
+    let (shown, name, arguments) = split_name(line);
+    if name != "info" {
+        return match find(&COMMANDS, name) {
+            Some(command) => run(server, command, "", arguments),
+            None => unknown(shown),
         };
     }
-    match COMMANDS.iter().find(|command| command.is_called(name)) {
-        Some(command) => run(server, command, "", arguments),
-        None => format!("unknown command: '{line}'{LINE_END}"),
+    if is_blank(arguments) {
+        return help("info");
+    }
+    let (shown_topic, topic, arguments) = split_name(arguments);
+    match find(&TOPICS, topic) {
+        Some(command) => run(server, command, "info ", arguments),
+        None => unknown(&format!("{shown}{shown_topic}")),
     }
 }
 
-fn split_word(text: &str) -> (&str, &str) {
-    match text.split_once(char::is_whitespace) {
-        Some((word, rest)) => (word, rest.trim()),
-        None => (text, ""),
-    }
+fn unknown(name: &str) -> String {
+    format!("unknown command: '{name}'{LINE_END}")
 }
 
 fn run(server: &Arc<Server>, command: &Command, prefix: &str, arguments: &str) -> String {
-    let hint = |what: &str| {
-        format!(
-            "{}: {what}{LINE_END}Try \"help {prefix}{}\" for more information{LINE_END}",
-            command.name, command.name
-        )
+    let arguments = match command.arguments.0.parse(arguments) {
+        Ok(arguments) => arguments,
+        Err(mistake) => {
+            let (name, what) = (command.name, mistake.text());
+            let topic = name.split('|').next().unwrap_or(name);
+            return format!(
+                "{name}: {what}{LINE_END}\
+                 Try \"help {prefix}{topic}\" for more information{LINE_END}"
+            );
+        }
     };
-    let n_arguments = arguments.split_whitespace().count();
-    if command.arguments.is_empty() && n_arguments > 0 {
-        return hint("extraneous characters at the end of line");
-    }
-    if command.needs_argument && n_arguments == 0 {
-        return hint("string expected");
-    }
     match command.run {
-        Run::Text(print) => print(server, arguments),
-        Run::Action(act) => match act(server, arguments) {
+        Run::Text(print) => print(server, &arguments),
+        Run::Action(act) => match act(server, &arguments) {
             Ok(()) => String::new(),
-            Err(error) => format!("Error: {}{LINE_END}", error.desc),
+            Err(error) => describe(&error),
         },
     }
+}
+
+fn describe(error: &Error) -> String {
+    let mut text = format!("Error: {}{LINE_END}", error.desc.replace('\n', LINE_END));
+    if error.desc.ends_with("expects an identifier") {
+        text.push_str(
+            "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.\r\n",
+        );
+    }
+    text
 }
 
 fn help(topic: &str) -> String {
@@ -185,33 +183,29 @@ fn help(topic: &str) -> String {
             .map(|command| command.usage(prefix))
             .collect()
     };
-    match split_word(topic) {
-        ("", _) => {
-            let mut text = all(&COMMANDS, "");
-            text.push_str("info [subcommand] -- show various information about the server\r\n");
-            text
-        }
-        ("info", "") => all(&TOPICS, "info "),
-        ("info", topic) => TOPICS
-            .iter()
-            .filter(|command| command.is_called(topic))
-            .map(|command| command.usage("info "))
-            .collect(),
-        (name, _) => COMMANDS
-            .iter()
-            .filter(|command| command.is_called(name))
-            .map(|command| command.usage(""))
-            .collect(),
+    let (_, name, rest) = split_name(topic);
+    if name.is_empty() {
+        let mut text = all(&COMMANDS, "");
+        text.push_str("info [subcommand] -- show various information about the server\r\n");
+        return text;
     }
+    if name != "info" {
+        return find(&COMMANDS, name).map_or_else(|| unknown(name), |command| command.usage(""));
+    }
+    let (_, topic, _) = split_name(rest);
+    if topic.is_empty() {
+        return all(&TOPICS, "info ");
+    }
+    find(&TOPICS, topic).map_or_else(
+        || unknown(&format!("info {topic}")),
+        |command| command.usage("info "),
+    )
 }
 
-fn info_iothreads(_: &Arc<Server>, arguments: &str) -> String {
-    match arguments {
-        "" => Registry::global().info_iothreads(),
-        "-i" => Registry::global().info_internal_iothreads(),
-        _ => format!(
-            "iothreads: extraneous characters at the end of line{LINE_END}\
-             Try \"help info iothreads\" for more information{LINE_END}"
-        ),
+fn info_iothreads(_: &Arc<Server>, flag: &str) -> String {
+    if flag.is_empty() {
+        Registry::global().info_iothreads()
+    } else {
+        Registry::global().info_internal_iothreads()
     }
 }

@@ -1,6 +1,7 @@
 //! The human monitor: one line in, text out.
 
 mod command;
+mod line;
 mod session;
 
 use std::sync::Arc;

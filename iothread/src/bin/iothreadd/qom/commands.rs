@@ -27,7 +27,7 @@ impl Tree {
 
     /// `qom-get`
     pub(crate) fn get(&self, path: &str, property: &str) -> Result<Value, Error> {
-        let found = self.find(path)?;
+        let found = self.find_one(path)?;
         let object_type = found.object.object_type();
         if property == TYPE {
             return Ok(Value::from(object_type.name));
@@ -47,7 +47,7 @@ impl Tree {
 
     /// `qom-set`
     pub(crate) fn set(&self, path: &str, property: &str, value: &Value) -> Result<(), Error> {
-        let object = self.find(path)?.object;
+        let object = self.find_one(path)?.object;
         match object.object_type().property(property) {
             Some(known) if known.is_writable => object.set(property, value),
             Some(_) => Err(not_writable(&*object, property)),

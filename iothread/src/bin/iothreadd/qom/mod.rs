@@ -147,6 +147,12 @@ impl Tree {
         }
     }
 
+    /// The same for commands that do not tell an ambiguous path from one that leads nowhere.
+    fn find_one(&self, path: &str) -> Result<Found, Error> {
+        let found = self.find(path);
+        found.map_err(|_| Error::device_not_found(format!("Device '{path}' not found")))
+    }
+
     /// The absolute path of an object.
     pub(crate) fn canonical_path(&self, path: &str) -> Result<String, Error> {
         self.find(path).map(|found| found.path)

@@ -108,6 +108,13 @@ impl Type {
     }
 }
 
+/// What all types are made from; no object is of it.
+pub(crate) static OBJECT: Type = Type {
+    name: "object",
+    base: None,
+    own: &[],
+};
+
 /// Objects that only have others below them.
 pub(crate) static CONTAINER: Type = Type {
     name: "container",
@@ -192,7 +199,7 @@ pub(crate) static DEVICE: Type = Type {
 
 /// All types, for `qom-list-properties`.
 pub(crate) fn find(name: &str) -> Option<&'static Type> {
-    [&CONTAINER, &MACHINE]
+    [&OBJECT, &CONTAINER, &MACHINE]
         .into_iter()
         .chain(USER_CREATABLE)
         .chain(crate::devices::types())
