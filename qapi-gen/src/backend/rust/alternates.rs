@@ -64,10 +64,20 @@ impl ModuleWriter<'_, '_> {
         self.line(4, &["}"]);
         self.blank();
         self.begin_visit_write();
-        self.line(8, &["match self {"]);
+        // A value has all of its branches if there are none; a reference to it has not.
+        let is_open = variants.iter().all(|variant| !variant.gate.is_always());
+        let (value, binding) = if is_open {
+            ("*self", "ref branch")
+        } else {
+            ("self", "branch")
+        };
+        if is_open {
+            self.line(8, &["let _ = &output;"]);
+        }
+        self.line(8, &["match ", value, " {"]);
         for variant in variants {
             self.attribute(12, &variant.gate);
-            let pattern = format!("Self::{}(branch)", variant.ident);
+            let pattern = format!("Self::{}({binding})", variant.ident);
             layout::arm(&mut self.out, 12, &pattern, "branch.write(output)");
         }
         self.line(8, &["}"]);

@@ -4,11 +4,8 @@ use crate::ir::Event;
 
 use super::gate::Gate;
 use super::layout;
-use super::plan::{Arguments, DefinitionPlan};
+use super::plan::{Arguments, DefinitionPlan, catch_all};
 use super::writer::ModuleWriter;
-
-/// The enum of all events, and its name where an event is called so.
-const EVENT: [&str; 2] = ["Event", "AnyEvent"];
 
 impl ModuleWriter<'_, '_> {
     /// The data type of an event with its impls.
@@ -39,12 +36,7 @@ impl ModuleWriter<'_, '_> {
     pub(super) fn emit_event_enum(&mut self) {
         let plan = self.plan;
         let events: Vec<_> = plan.events.iter().flatten().collect();
-        let is_taken = |name: &str| events.iter().any(|event| event.name == name);
-        let name = EVENT
-            .iter()
-            .find(|name| !is_taken(name))
-            .copied()
-            .unwrap_or("EventOfSchema");
+        let name = plan.event_enum.as_str();
         self.begin_item(&Gate::ALWAYS);
         self.line(0, &["/// An event as a client receives it."]);
         let deprecated = events
@@ -57,11 +49,7 @@ impl ModuleWriter<'_, '_> {
         }
         self.line(0, &["#[derive(Debug, Clone, PartialEq)]"]);
         self.line(0, &["pub enum ", name, " {"]);
-        let unknown = if is_taken("Unknown") {
-            "UnknownEvent"
-        } else {
-            "Unknown"
-        };
+        let unknown = &catch_all(&events.iter().map(|event| event.name.as_str()).collect());
         for event in &events {
             let text = format!("`{}`", event.definition.name());
             self.line(4, &["/// ", &text]);

@@ -142,7 +142,7 @@ pub(super) fn arm(out: &mut String, width: usize, pattern: &str, body: &str) {
 /// A match arm of several patterns.
 pub(super) fn arm_of(out: &mut String, width: usize, patterns: &[String], body: &str) {
     let joined = patterns.join(" | ");
-    if patterns.len() == 1 || width + joined.len() + body.len() + 5 <= MAX_WIDTH {
+    if patterns.len() == 1 || width + joined.len() + " => {".len() <= MAX_WIDTH {
         arm(out, width, &joined, body);
         return;
     }

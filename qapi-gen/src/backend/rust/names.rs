@@ -32,6 +32,16 @@ pub(super) fn camel(name: &str) -> String {
     camel
 }
 
+/// The name of a request or of an event's data. As a tuple struct it would hide the constructors
+/// of Rust's prelude.
+pub(super) fn definition(name: &str) -> String {
+    let mut camel = camel(name);
+    if ["Ok", "Err", "Some", "None"].contains(&camel.as_str()) {
+        camel.push('_');
+    }
+    camel
+}
+
 /// The name of a field, function or module, not escaped.
 pub(super) fn snake(name: &str) -> String {
     let mut snake = name.to_snake_case();
@@ -105,6 +115,7 @@ mod tests {
         assert!(KEYWORDS.is_sorted());
         assert_eq!(field("type"), "r#type");
         assert_eq!(field("self"), "self_");
+        assert_eq!(definition("ok"), "Ok_");
         assert_eq!(field("x-foo.bar"), "x_foo_bar");
         assert_eq!(module("sub/type.json"), "sub_type");
         assert_eq!(module("mod.json"), "mod_");

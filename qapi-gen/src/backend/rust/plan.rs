@@ -31,6 +31,8 @@ pub(super) struct Plan<'a> {
     /// The Rust names of commands and events, which may be those of types.
     pub(super) command_names: HashSet<String>,
     pub(super) event_names: HashSet<String>,
+    /// The enum of all events.
+    pub(super) event_enum: String,
     pub(super) shapes: Shapes,
 }
 
@@ -177,16 +179,21 @@ pub(super) fn plan<'a>(
         .flatten()
         .map(|plan| plan.name.clone())
         .collect();
-    let event_names = events
+    let event_names: HashSet<String> = events
         .iter()
         .flatten()
         .map(|plan| plan.name.clone())
         .collect();
+    let event_enum = free_name(
+        |name| event_names.contains(name),
+        ["Event", "AnyEvent"].map(str::to_owned),
+    );
     let mut plan = Plan {
         schema,
         options,
         command_names,
         event_names,
+        event_enum,
         types,
         commands,
         events,
@@ -484,7 +491,7 @@ impl<'a> Planner<'a> {
                 } else {
                     Arguments::Raw
                 };
-                let name = names::camel(command.name());
+                let name = names::definition(command.name());
                 DefinitionPlan {
                     definition: command,
                     name,
@@ -522,7 +529,7 @@ impl<'a> Planner<'a> {
         for event in schema.events() {
             plans.push(self.reduce(event.condition()).map(|gate| DefinitionPlan {
                 definition: event,
-                name: names::camel(event.name()),
+                name: names::definition(event.name()),
                 gate,
                 arguments: self.arguments(event.arguments(), event.doc()),
             }));
@@ -666,7 +673,7 @@ pub(super) fn header_policies(plan: &Plan<'_>, features: &[Feature]) -> Vec<Poli
 }
 
 /// The variant for what the schema does not have.
-fn catch_all(taken: &HashSet<&str>) -> String {
+pub(super) fn catch_all(taken: &HashSet<&str>) -> String {
     free_name(
         |name| taken.contains(name),
         ["Unknown", "UnknownValue"].map(str::to_owned),

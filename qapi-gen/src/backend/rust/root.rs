@@ -74,7 +74,11 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
         String::new(),
     );
     let mut enum_writer = {
-        let names = plan.event_names.iter().map(String::as_str).chain(["Event"]);
+        let names = plan
+            .event_names
+            .iter()
+            .map(String::as_str)
+            .chain([plan.event_enum.as_str()]);
         ModuleWriter::new(plan, Place::EventsRoot, names.collect())
     };
     enum_writer.blank();
@@ -334,7 +338,8 @@ fn root(plan: &Plan<'_>, has_introspection: bool, server_deprecated: Option<&Gat
         gate: Gate::ALWAYS,
         deprecated: None,
     };
-    let own_event = (!is_known("Event")).then(|| always("Event"));
+    let own_event = plan.event_enum.as_str();
+    let own_event = (!is_known(own_event)).then(|| always(own_event));
     let server = ["Commands", "Dispatcher"].into_iter();
     let server = server.filter(|name| !is_known(name)).map(always);
     // What would mean two things is found in its own module alone; but for types, which are here.
@@ -380,6 +385,8 @@ fn push_exports(plan: &Plan<'_>, text: &mut String, module: &str, mut exports: V
         export.gate.is_always()
             && export.deprecated.is_none()
             && export.name.bytes().all(|byte| byte.is_ascii_alphabetic())
+            // One edition of rustfmt takes it for a constant, which goes last.
+            && export.name.bytes().any(|byte| byte.is_ascii_lowercase())
     };
     let (plain, others): (Vec<_>, Vec<_>) = exports.into_iter().partition(is_plain);
     let head = format!("{} use ", plan.options.visibility);

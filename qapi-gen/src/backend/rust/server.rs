@@ -1,12 +1,12 @@
 //! The server side: the trait of handlers and the dispatcher.
 
-use crate::ir::Command;
+use crate::ir::{Command, TypeKind};
 
 use super::gate::Gate;
 use super::introspection;
 use super::layout;
 use super::names;
-use super::plan::{Arguments, DefinitionPlan, Plan, header_policies};
+use super::plan::{Arguments, DefinitionPlan, Plan, builtin_name, header_policies};
 use super::writer::{ModuleWriter, Place};
 
 /// The commands that have a row in the dispatcher, sorted by name.
@@ -38,6 +38,33 @@ pub(super) fn emit(
     (writer.finish(header), deprecated)
 }
 
+/// Whether a method of Rust's prelude may be found before that of the handler.
+fn hides_method(method: &str) -> bool {
+    const METHODS: &[&str] = &[
+        "as_mut",
+        "as_ref",
+        "clone",
+        "clone_from",
+        "clone_into",
+        "cmp",
+        "drop",
+        "eq",
+        "ge",
+        "gt",
+        "into",
+        "le",
+        "lt",
+        "max",
+        "min",
+        "ne",
+        "partial_cmp",
+        "to_owned",
+        "to_string",
+        "try_into",
+    ];
+    METHODS.contains(&method)
+}
+
 impl ModuleWriter<'_, '_> {
     fn emit_trait(
         &mut self,
@@ -55,6 +82,10 @@ impl ModuleWriter<'_, '_> {
             self.blank();
             return;
         }
+        if self.has_length(commands) {
+            let lint = "#[expect(clippy::len_without_is_empty, reason = \"named by the schema\")]";
+            self.line(0, &[lint]);
+        }
         self.line(0, &["pub trait Commands: ", &send, " + ", &sync, " {"]);
         for (n, command) in handled.into_iter().enumerate() {
             if n > 0 {
@@ -66,11 +97,58 @@ impl ModuleWriter<'_, '_> {
             let link = format!("/// Handles [`{name}`](super::commands::{rust}).");
             self.line(4, &[&link]);
             self.attribute(4, &command.gate);
+            self.expect_method_name(&names::field(name));
             self.emit_method(command);
         }
         self.gate = Gate::ALWAYS;
         self.line(0, &["}"]);
         self.blank();
+    }
+
+    /// Whether a command looks like the length of a collection to a lint.
+    fn has_length(&self, commands: &[&DefinitionPlan<'_, Command>]) -> bool {
+        let is_integer = |id| {
+            let name = match self.plan.schema.ty(id).kind() {
+                TypeKind::Builtin(builtin) => builtin_name(*builtin),
+                TypeKind::Enum(_)
+                | TypeKind::Array(_)
+                | TypeKind::Object(_)
+                | TypeKind::Alternate(_) => return false,
+            };
+            name.starts_with(['i', 'u'])
+        };
+        let has_method = |name: &str, is_it: &dyn Fn(&DefinitionPlan<'_, Command>) -> bool| {
+            commands.iter().any(|command| {
+                names::field(command.definition.name()) == name
+                    && command.definition.arguments().is_none()
+                    && is_it(command)
+            })
+        };
+        let is_length = |command: &DefinitionPlan<'_, Command>| {
+            let definition = command.definition;
+            command.gate.is_always()
+                && !definition.is_coroutine()
+                && definition.returns().is_some_and(is_integer)
+        };
+        has_method("len", &is_length) && !has_method("is_empty", &|_| true)
+    }
+
+    /// Lints that mind what a command is called: the schema has named it, not the author of a
+    /// Rust interface.
+    fn expect_method_name(&mut self, method: &str) {
+        let convention =
+            "#[expect(clippy::wrong_self_convention, reason = \"named by the schema\")]";
+        let is_conversion = ["from_", "into_"].iter().any(|it| method.starts_with(it))
+            || (method.starts_with("to_") && method.ends_with("_mut"));
+        if is_conversion || method == "new" {
+            self.line(4, &[convention]);
+        }
+        if method == "new" {
+            self.line(
+                4,
+                &["#[expect(clippy::new_ret_no_self, reason = \"named by the schema\")]"],
+            );
+        }
     }
 
     fn emit_method(&mut self, plan: &DefinitionPlan<'_, Command>) {
@@ -218,7 +296,7 @@ impl ModuleWriter<'_, '_> {
             self.line(16, &["let compat = input.compat();"]);
             let box_ = self.std("Box");
             self.line(16, &["Ok(", &box_, "::pin(async move {"]);
-            self.emit_call(plan, 20, "?.await?;");
+            self.emit_call(plan, 20, ".await?;");
             let reply = self.dispatch("Reply");
             if self.has_value(plan.definition) {
                 self.line(20, &["Ok(", &reply, "::new(&value, compat)?)"]);
@@ -269,11 +347,18 @@ impl ModuleWriter<'_, '_> {
         };
         let method = names::field(plan.definition.name());
         let has_arguments = self.arguments_type(plan).is_some();
+        if hides_method(&method) {
+            let receiver = if plan.definition.is_coroutine() {
+                "&*handler"
+            } else {
+                "handler"
+            };
+            let arguments = if has_arguments { ", arguments" } else { "" };
+            let call = format!("Commands::{method}({receiver}{arguments})");
+            self.line(width, &[head, &call, tail]);
+            return;
+        }
         let arguments: &[&str] = if has_arguments { &["arguments"] } else { &[] };
-        let tail = tail
-            .strip_prefix('?')
-            .filter(|rest| rest.starts_with('.'))
-            .unwrap_or(tail);
         layout::method_call(
             &mut self.out,
             width,

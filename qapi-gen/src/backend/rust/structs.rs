@@ -131,7 +131,9 @@ impl ModuleWriter<'_, '_> {
             .iter()
             .partition(|field| field.member.is_optional());
         let is_open = mandatory.iter().any(|field| !field.gate.is_always());
-        if optional.is_empty()
+        // A type called `New` is no place for a constructor called so.
+        if item.name == "New"
+            || optional.is_empty()
             || mandatory.is_empty()
             || is_open
             || mandatory.len() > MAX_PARAMETERS

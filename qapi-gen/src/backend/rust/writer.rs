@@ -339,7 +339,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
             Place::Types(_) => false,
             Place::Commands => self.plan.command_names.contains(name),
             Place::Events | Place::EventsRoot => {
-                name == "Event" || self.plan.event_names.contains(name)
+                name == self.plan.event_enum || self.plan.event_names.contains(name)
             }
             Place::Server => ["Commands", "Dispatcher"].contains(&name),
         }
