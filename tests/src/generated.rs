@@ -8,20 +8,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use qapi_gen::backend::rust::{Options, RustBackend};
+use qapi_gen::backend::rust::{Options, Paths, RustBackend};
 use qapi_gen::backend::{Backend as _, Emission};
 use qapi_gen::check;
 use qapi_gen::diagnostic::{Diagnostic, LintLevels, render_short};
+use qapi_gen::ir::Schema;
 use qapi_gen::loader::FileLoader;
 use qapi_gen::output;
 
 /// What is generated from one schema.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Module {
     /// The name of the module in the crate.
     pub name: String,
+    schema: Schema,
     emission: Emission,
     features: Vec<String>,
+    paths: Paths,
 }
 
 impl Module {
@@ -39,15 +42,30 @@ impl Module {
                 .map(|diagnostic| render_short(diagnostic, &checked.sources));
             anyhow::anyhow!(texts.collect::<String>())
         };
-        let Some(schema) = &checked.schema else {
+        let Some(schema) = checked.schema else {
             return Err(refuse(checked.report.diagnostics()));
         };
         let backend = RustBackend::new(options);
+        let refuse = |errors: Vec<Diagnostic>| refuse(&errors);
         Ok(Self {
             name: name.to_owned(),
-            emission: backend.emit(schema).map_err(|errors| refuse(&errors))?,
-            features: backend.features(schema).map_err(|errors| refuse(&errors))?,
+            emission: backend.emit(&schema).map_err(refuse)?,
+            features: backend.features(&schema).map_err(refuse)?,
+            paths: backend.paths(&schema).map_err(refuse)?,
+            schema,
         })
+    }
+
+    /// What it is generated from.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// What definitions are called.
+    #[must_use]
+    pub fn paths(&self) -> &Paths {
+        &self.paths
     }
 
     /// The files.

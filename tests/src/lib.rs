@@ -1,6 +1,7 @@
 //! What the workspace's tests share: tools that may be absent, a running `iothreadd`, crates of
 //! generated code.
 
+pub mod arbitrary;
 mod daemon;
 pub mod generated;
 mod suite;

@@ -75,6 +75,17 @@ impl Suite {
         self
     }
 
+    /// Adds a test that needs nothing from outside.
+    #[must_use]
+    pub fn always(
+        mut self,
+        name: &str,
+        test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+    ) -> Self {
+        self.trials.push(Trial::test(name, test));
+        self
+    }
+
     /// Runs the tests as the command line says, and ends the program.
     pub fn run(self) -> ! {
         libtest_mimic::run(&Arguments::from_args(), self.trials).exit()

@@ -13,7 +13,8 @@ use crate::workspace;
 /// Arguments of `test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Do what takes longer as well: every interleaving of the models, Miri, minutes of stress.
+    /// Do what takes longer as well: every interleaving of the models, Miri, minutes of stress, builds of QEMU's
+    /// schemas in every mode.
     #[arg(long)]
     full: bool,
 }
@@ -93,6 +94,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
     tests.env("IOTHREADD", iothreadd);
+    if args.full {
+        tests.env("QAPI_FULL", "1");
+    }
     match prepare_python() {
         Ok(python) => {
             tests.env("QMP_PYTHON", python);

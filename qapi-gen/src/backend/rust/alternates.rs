@@ -16,6 +16,13 @@ impl ModuleWriter<'_, '_> {
         self.definition_doc(ty.ty.doc(), &format!("Alternate `{}`.", ty.ty.name()));
         self.item_attribute();
         self.derives(&["Debug", "Clone", "PartialEq"], ty.ty.name());
+        if variants.is_empty() {
+            self.line(0, &["pub enum ", name, " {}"]);
+            self.blank();
+            self.emit_empty_visit(ty);
+            self.emit_serde(name);
+            return;
+        }
         self.line(0, &["pub enum ", name, " {"]);
         for variant in variants {
             self.part_doc(4, ty.ty.doc(), variant.branch.name(), "Branch");
@@ -81,6 +88,21 @@ impl ModuleWriter<'_, '_> {
             layout::arm(&mut self.out, 12, &pattern, "branch.write(output)");
         }
         self.line(8, &["}"]);
+        self.line(4, &["}"]);
+        self.line(0, &["}"]);
+        self.blank();
+    }
+
+    /// Of an alternate that the configuration has left without branches.
+    fn emit_empty_visit(&mut self, ty: &TypePlan<'_>) {
+        self.begin_visit(&ty.name);
+        let name = layout::string(ty.ty.name());
+        self.line(8, &["Err(input.invalid_type(", &name, "))"]);
+        self.line(4, &["}"]);
+        self.blank();
+        self.begin_visit_write();
+        self.line(8, &["let _ = output;"]);
+        self.line(8, &["match *self {}"]);
         self.line(4, &["}"]);
         self.line(0, &["}"]);
         self.blank();

@@ -26,7 +26,7 @@ pub use options::{OptionError, Options};
 
 use crate::backend::{Backend, Emission};
 use crate::diagnostic::Diagnostic;
-use crate::ir::Schema;
+use crate::ir::{CommandId, Entity, EventId, Schema, TypeId};
 
 /// The Rust backend.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +58,52 @@ impl RustBackend {
         features.sort_unstable();
         features.dedup();
         Ok(features)
+    }
+}
+
+/// What the definitions of a schema are called in Rust: paths below the root module, for those
+/// who generate more code around it.
+#[derive(Debug, Clone, Default)]
+pub struct Paths {
+    /// Types that are generated.
+    pub types: Vec<(TypeId, String)>,
+    /// Requests.
+    pub commands: Vec<(CommandId, String)>,
+    /// The data of events.
+    pub events: Vec<(EventId, String)>,
+}
+
+impl RustBackend {
+    /// Where the code for `schema` has its definitions, in the schema's order. What the
+    /// configuration excludes is absent, what it leaves open is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::emit`].
+    pub fn paths(&self, schema: &Schema) -> Result<Paths, Vec<Diagnostic>> {
+        let plan = plan::plan(schema, &self.options)?;
+        let mut paths = Paths::default();
+        for entity in schema.entities() {
+            match *entity {
+                Entity::Include(_) => {}
+                Entity::Type(id) => {
+                    let ty = plan.ty(id);
+                    let ty = ty.filter(|ty| !matches!(ty.body, plan::Body::Replaced(_)));
+                    paths.types.extend(ty.map(|ty| (id, ty.name.clone())));
+                }
+                Entity::Command(id) => {
+                    let command = plan.commands[id.index()].as_ref();
+                    let path = command.map(|command| format!("commands::{}", command.name));
+                    paths.commands.extend(path.map(|path| (id, path)));
+                }
+                Entity::Event(id) => {
+                    let event = plan.events[id.index()].as_ref();
+                    let path = event.map(|event| format!("events::{}", event.name));
+                    paths.events.extend(path.map(|path| (id, path)));
+                }
+            }
+        }
+        Ok(paths)
     }
 }
 

@@ -1,0 +1,39 @@
+//! What is generated from a schema compiles without a finding, and does what the schema says.
+//!
+//! `QAPI_FULL` in the environment adds the builds of QEMU's schemas in every mode.
+
+mod modes;
+mod programs;
+mod qemu_client;
+
+use tests::{Suite, Tool};
+
+fn main() {
+    let is_full = std::env::var_os("QAPI_FULL").is_some();
+    let mut suite = Suite::new()
+        .always("own-schemas-in-all-modes", modes::own_schemas)
+        .always("dispatcher-as-validator", programs::dispatcher_as_validator)
+        .always("round-trips-of-own-schemas", programs::round_trips_of_own)
+        .with(
+            "round-trips-of-qemu-10.0.13",
+            Tool::Shared,
+            programs::round_trips_of_qemu,
+        );
+    for schema in qemu_client::SCHEMAS {
+        suite = suite.with(
+            &format!("client-of-{schema}-drives-qemu"),
+            Tool::Program("qemu-system-x86_64"),
+            move |qemu| qemu_client::drive(schema, qemu),
+        );
+    }
+    if is_full {
+        for schema in modes::QEMU_SCHEMAS {
+            suite = suite.with(
+                &format!("modes-of-{}", schema.replace('/', "-")),
+                Tool::Shared,
+                move |shared| modes::qemu_schema(shared, schema),
+            );
+        }
+    }
+    suite.run();
+}

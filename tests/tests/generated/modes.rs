@@ -1,0 +1,144 @@
+//! Every condition set, unset and left to `#[cfg]`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use libtest_mimic::Failed;
+use qapi_gen::backend::rust::Options;
+use qapi_gen::ir::Configuration;
+use tests::generated::{Crate, Module, Written};
+
+/// Schemas of QEMU below `../shared/qemu`.
+pub(crate) const QEMU_SCHEMAS: [&str; 4] = [
+    "10.2.2/qapi",
+    "10.2.2/storage-daemon/qapi",
+    "10.2.2/qga",
+    "10.0.13/qapi",
+];
+
+/// Schemas that were written to be difficult.
+pub(crate) const OWN_SCHEMAS: [&str; 4] = ["names", "shapes", "conditions", "documentation"];
+
+/// The path of one of [`OWN_SCHEMAS`].
+pub(crate) fn own(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    folder.join(format!("{name}.json"))
+}
+
+/// What becomes of the conditions of a schema.
+#[derive(Clone, Copy)]
+enum Mode {
+    Set,
+    Unset,
+    Mapped,
+}
+
+const MODES: [Mode; 3] = [Mode::Set, Mode::Unset, Mode::Mapped];
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Unset => "unset",
+            Self::Mapped => "mapped",
+        }
+    }
+
+    /// The module of `schema`, generated twice.
+    fn generate(self, name: &str, schema: &Path) -> Result<Module> {
+        let configuration = match self {
+            Self::Set => Configuration::with_default(true),
+            Self::Unset => Configuration::with_default(false),
+            Self::Mapped => Configuration::new(),
+        };
+        let options = || Options::new().configuration(configuration.clone());
+        let module = Module::generate(name, schema, options())?;
+        let again = Module::generate(name, schema, options())?;
+        if module.emission() != again.emission() {
+            bail!("{}: two runs differ", schema.display());
+        }
+        for file in module.emission().files() {
+            if file.contents.contains("allow(") || file.contents.contains("rustfmt") {
+                bail!("{}: an exemption", file.path.display());
+            }
+        }
+        Ok(module)
+    }
+}
+
+/// All modes of all schemas are modules of one crate, which also shows that they do not meet.
+pub(crate) fn own_schemas() -> Result<(), Failed> {
+    let mut modules = Vec::new();
+    for schema in OWN_SCHEMAS {
+        for mode in MODES {
+            let name = format!("{schema}_{}", mode.name());
+            modules.push(mode.generate(&name, &own(schema))?);
+        }
+    }
+    // In the order of rustfmt.
+    modules.sort_by(|left, right| left.name.cmp(&right.name));
+    let written = write("own", modules)?;
+    for features in [
+        "",
+        "config-a",
+        "config-b,config-c",
+        "config-c,config-d,config-never-mind",
+    ] {
+        check(&written, features)?;
+    }
+    check_layout(&written)?;
+    // Schema text is no doctest.
+    let output = written.cargo("test").arg("--doc").output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() || !text.contains("running 0 tests") {
+        return Err(format!("there are doctests: {text}").into());
+    }
+    Ok(())
+}
+
+/// The same for one schema of QEMU, a crate each: they are large.
+pub(crate) fn qemu_schema(shared: &Path, schema: &str) -> Result<(), Failed> {
+    let path = shared.join("qemu").join(schema).join("qapi-schema.json");
+    for mode in MODES {
+        let name = format!("{}-{}", schema.replace(['/', '.'], "-"), mode.name());
+        let written = write(&name, vec![mode.generate("qapi", &path)?])?;
+        check(&written, "")?;
+        check_layout(&written)?;
+        if matches!(mode, Mode::Mapped) {
+            written.succeed("clippy", &["--all-features"])?;
+        }
+    }
+    Ok(())
+}
+
+fn write(name: &str, modules: Vec<Module>) -> Result<Written> {
+    Crate {
+        name,
+        modules,
+        ..Crate::default()
+    }
+    .write()
+}
+
+fn check(written: &Written, features: &str) -> Result<()> {
+    written.succeed("clippy", &["--features", features])
+}
+
+/// `rustfmt --check`, as the editions of its style have it.
+fn check_layout(written: &Written) -> Result<()> {
+    for edition in ["2015", "2024"] {
+        let output = Command::new("rustfmt")
+            .args(["--check", "--edition", "2024", "--config"])
+            .arg(format!("style_edition={edition}"))
+            .arg("src/lib.rs")
+            .current_dir(written.folder())
+            .output()
+            .context("rustfmt does not start")?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stdout);
+            bail!("rustfmt {edition}: {text}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! Programs around generated code.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context as _, Result, bail};
+use libtest_mimic::Failed;
+use qapi_gen::backend::rust::Options;
+use qapi_gen::ir::{Configuration, Schema, TypeId};
+use qapi_gen::validate::Validator;
+use serde_json::{Value, json};
+use tests::arbitrary::Generator;
+use tests::generated::{Crate, Module};
+
+use crate::modes::{OWN_SCHEMAS, own};
+
+/// How many values of each type are tried, how many commands.
+const N_VALUES: u64 = 40;
+
+/// The generated dispatcher answers what the validator answers, which knows the schema alone.
+pub(crate) fn dispatcher_as_validator() -> Result<(), Failed> {
+    for (schema, holds) in [
+        ("names", true),
+        ("shapes", true),
+        ("conditions", true),
+        ("conditions", false),
+    ] {
+        compare_dispatcher(schema, holds)?;
+    }
+    Ok(())
+}
+
+fn compare_dispatcher(schema: &str, holds: bool) -> Result<()> {
+    let configuration = Configuration::with_default(holds);
+    let options = Options::new()
+        .configuration(configuration.clone())
+        .partial(true);
+    let module = Module::generate("qapi", &own(schema), options)?;
+    let requests = requests(module.schema(), &configuration);
+    let validator = Validator::new(module.schema(), &configuration)?;
+    let expected: Vec<Vec<u8>> = requests
+        .iter()
+        .map(|request| validator.reply(request.as_bytes()))
+        .collect();
+    let name = format!("dispatcher-{schema}-{holds}");
+    let program = Crate {
+        name: &name,
+        modules: vec![module],
+        files: vec![(
+            "main.rs",
+            include_str!("../../programs/replies.rs").to_owned(),
+        )],
+        ..Crate::default()
+    };
+    let output = run(&program.write()?.build()?, &requests.join("\n"))?;
+    let replies: Vec<&str> = output.lines().collect();
+    if replies.len() != requests.len() {
+        bail!("{} replies to {} requests", replies.len(), requests.len());
+    }
+    let mut n_refused = 0;
+    for ((request, reply), expected) in requests.iter().zip(replies).zip(expected) {
+        let expected = String::from_utf8_lossy(&expected);
+        // A command that fits is answered by the validator, and has no handler here.
+        let is_accepted = expected.is_empty() || expected == "{\"return\": {}}";
+        let is_equal = if is_accepted {
+            reply.contains("not currently supported")
+        } else {
+            n_refused += 1;
+            reply == expected
+        };
+        if !is_equal {
+            bail!("{schema}: {request}\n  validator  {expected}\n  dispatcher {reply}");
+        }
+    }
+    if n_refused == 0 || n_refused == requests.len() {
+        bail!("{n_refused} of {} commands are refused", requests.len());
+    }
+    Ok(())
+}
+
+/// Commands of the schema, half of them with a mistake.
+fn requests(schema: &Schema, configuration: &Configuration) -> Vec<String> {
+    let mut generator = Generator::new(schema, configuration, 1);
+    let mut requests = Vec::new();
+    for command in schema.commands() {
+        let arguments = command.arguments().unwrap_or(schema.empty_object());
+        for n in 0..N_VALUES {
+            let Some(mut value) = generator.value(arguments) else {
+                continue;
+            };
+            if n % 2 == 1 {
+                generator.mutate(&mut value);
+            }
+            let arguments = generator.text(&value);
+            let name = Value::from(command.name());
+            requests.push(format!(
+                "{{\"execute\": {name}, \"arguments\": {arguments}}}"
+            ));
+        }
+        requests.push(json!({"execute": command.name()}).to_string());
+    }
+    requests
+}
+
+/// Every type of the schemas that were written to be difficult.
+pub(crate) fn round_trips_of_own() -> Result<(), Failed> {
+    for schema in OWN_SCHEMAS {
+        let configuration = Configuration::with_default(true);
+        round_trips(schema, &own(schema), configuration)?;
+    }
+    Ok(())
+}
+
+/// Every type of QEMU's schema.
+pub(crate) fn round_trips_of_qemu(shared: &Path) -> Result<(), Failed> {
+    let folder = shared.join("qemu/10.0.13");
+    let configuration = Configuration::with_default(true);
+    round_trips("qemu", &folder.join("qapi/qapi-schema.json"), configuration)?;
+    Ok(())
+}
+
+fn round_trips(name: &str, schema: &Path, configuration: Configuration) -> Result<()> {
+    let options = Options::new()
+        .configuration(configuration.clone())
+        .docs(false);
+    let module = Module::generate("qapi", schema, options)?;
+    let subjects = subjects(&module);
+    let mut generator = Generator::new(module.schema(), &configuration, 2);
+    let mut input = String::new();
+    for (path, id) in &subjects {
+        for _ in 0..N_VALUES {
+            // An enum may have no values, a struct a member of such a type.
+            let Some(value) = generator.value(*id) else {
+                break;
+            };
+            writeln!(input, "{path} {}", generator.text(&value))?;
+        }
+    }
+    let n_values = input.lines().count();
+    let mut table = "//! The types.\n\nuse super::{RoundTrip, qapi, round_trip};\n\n\
+                     pub const TABLE: &[(&str, RoundTrip)] = &[\n"
+        .to_owned();
+    for (path, _) in &subjects {
+        writeln!(table, "    ({path:?}, round_trip::<qapi::{path}>),")?;
+    }
+    table.push_str("];\n");
+    let program = Crate {
+        name: &format!("round-trips-{name}"),
+        modules: vec![module],
+        files: vec![
+            (
+                "main.rs",
+                include_str!("../../programs/round-trips.rs").to_owned(),
+            ),
+            ("table.rs", table),
+        ],
+        dependencies: &[
+            ("serde", "\"1\""),
+            (
+                "serde_json",
+                "{ version = \"1\", features = [\"float_roundtrip\"] }",
+            ),
+        ],
+        ..Crate::default()
+    };
+    let output = run(&program.write()?.build()?, &input)?;
+    if !output.ends_with(&format!("{n_values} passed, 0 failed\n")) {
+        bail!("{name}: {output}");
+    }
+    Ok(())
+}
+
+/// The path of every generated type with the schema's type that it stands for.
+fn subjects(module: &Module) -> Vec<(String, TypeId)> {
+    let schema = module.schema();
+    let paths = module.paths();
+    let mut subjects = Vec::new();
+    for (id, path) in &paths.types {
+        subjects.push((path.clone(), *id));
+    }
+    for (id, path) in &paths.commands {
+        let command = schema.command(*id);
+        let arguments = command.arguments().unwrap_or(schema.empty_object());
+        subjects.push((path.clone(), arguments));
+    }
+    for (id, path) in &paths.events {
+        let data = schema.event(*id).arguments();
+        subjects.push((path.clone(), data.unwrap_or(schema.empty_object())));
+    }
+    subjects
+}
+
+/// What `program` prints when it is given `input`.
+fn run(program: &Path, input: &str) -> Result<String> {
+    let mut child = Command::new(program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    let mut stdin = child.stdin.take().context("no pipe")?;
+    let output = thread::scope(|scope| {
+        // If the program ends early, that shows in what comes back.
+        scope.spawn(move || {
+            let _ = stdin.write_all(input.as_bytes());
+        });
+        child.wait_with_output()
+    })?;
+    let text = String::from_utf8(output.stdout).context("no UTF-8")?;
+    if !output.status.success() {
+        bail!("{}: {}\n{text}", program.display(), output.status);
+    }
+    Ok(text)
+}
