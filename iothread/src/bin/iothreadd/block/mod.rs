@@ -23,7 +23,7 @@ use qapi_runtime::Error;
 pub(crate) use self::driver::message_of;
 use self::io::NodeIo;
 pub(crate) use self::io::{
-    Backend, Extent, IoBuffer, MAX_TRANSFER, Operation, Outcome, Request, Started, is_zero,
+    Backend, Extent, IoBuffer, MAX_TRANSFER, Operation, Outcome, Pending, Request, Started, is_zero,
 };
 use self::place::Place;
 pub(crate) use self::place::{Follower, Home, MoveError, NodeUser};

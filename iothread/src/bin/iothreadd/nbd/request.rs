@@ -58,6 +58,14 @@ impl Header {
         }
     }
 
+    /// How many bytes of memory it takes.
+    pub(super) fn transferred(&self) -> usize {
+        match self.command {
+            command::READ | command::WRITE => self.length as usize,
+            _ => 0,
+        }
+    }
+
     /// Whether it can be carried out, as far as its header tells.
     pub(super) fn check(&self, choice: &Choice) -> Result<(), Refusal> {
         let refuse = |error, text| Err(Refusal { error, text });

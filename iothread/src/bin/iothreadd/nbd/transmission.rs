@@ -15,7 +15,7 @@ use super::handshake::Choice;
 use super::protocol::{REQUEST_SIZE, command, command_flag};
 use super::reply::Replies;
 use super::request::{Header, Refusal};
-use crate::block::{IoBuffer, Operation, Outcome, Request, Started};
+use crate::block::{IoBuffer, Operation, Outcome, Pending, Request, Started};
 use crate::export::{ContextRef, Export};
 use crate::sync::Mutex;
 
@@ -24,6 +24,9 @@ const INPUT_SIZE: usize = 64 << 10;
 
 /// The most requests of a connection that wait at the same time.
 const MAX_WAITING: usize = 128;
+
+/// The most requests that one worker is given together.
+const MAX_TOGETHER: usize = 16;
 
 /// With so many bytes to be sent, or to be written, no more requests are taken: two of the largest.
 const MAX_PENDING_BYTES: usize = 64 << 20;
@@ -48,6 +51,8 @@ struct State {
     n_waiting: usize,
     /// Bytes of requests that wait.
     waiting_bytes: usize,
+    /// Requests of this round that are handed to a worker together.
+    quick: Vec<(Header, Pending)>,
 }
 
 /// Where a connection runs; it is a client as long as it has this.
@@ -115,6 +120,7 @@ impl Connection {
                 replies,
                 n_waiting: 0,
                 waiting_bytes: 0,
+                quick: Vec::new(),
             }),
         });
         export.add(&connection);
@@ -181,6 +187,7 @@ impl Connection {
         let place = state.place.take();
         state.receiving = Receiving::Ended;
         state.replies = Replies::default();
+        state.quick.clear();
         if place.is_some() {
             // The peer is told even though completions may keep the socket for a while.
             let _ = shutdown(&*self.socket, Shutdown::Both);
@@ -204,8 +211,9 @@ impl Connection {
         }
     }
 
-    /// Sends replies, and waits for what the connection needs next.
-    fn settle(&self, state: &mut State) -> Result<(), Broken> {
+    /// Ends a round: hands over what was put aside, sends replies, and waits for what the connection needs next.
+    fn settle(self: &Arc<Self>, state: &mut State) -> Result<(), Broken> {
+        self.submit_together(state);
         state.replies.flush(&self.socket).map_err(|_| Broken)?;
         let has_output = state.replies.len() > 0;
         if matches!(state.receiving, Receiving::Ended) && state.n_waiting == 0 && !has_output {
@@ -367,30 +375,56 @@ impl Connection {
             },
             operation,
         };
-        let bytes = match header.command {
-            command::READ | command::WRITE => header.length as usize,
-            _ => 0,
-        };
         match self.choice.export.common().backend().start(request) {
             Started::Done(outcome) => self.reply(state, &header, outcome),
             Started::Waiting(pending) => {
+                state.n_waiting += 1;
+                state.waiting_bytes += header.transferred();
+                if pending.is_quick() {
+                    state.quick.push((header, pending));
+                    if state.quick.len() == MAX_TOGETHER {
+                        self.submit_together(state);
+                    }
+                    return;
+                }
                 let waiting = Arc::clone(self);
                 let done = move |_: &mut Dispatch<'_>, outcome| {
-                    waiting.complete(&header, bytes, outcome);
+                    waiting.complete([(header, outcome)]);
                 };
-                match pending.finish(&place.context, done) {
-                    Ok(()) => {
-                        state.n_waiting += 1;
-                        state.waiting_bytes += bytes;
-                    }
-                    Err(_) => self.refuse(state, &header, Errno::SHUTDOWN, "shutting down"),
+                if pending.finish(&place.context, done).is_err() {
+                    self.abandon(state, &header);
                 }
             }
         }
     }
 
-    /// A request that had to wait is done.
-    fn complete(self: &Arc<Self>, header: &Header, bytes: usize, outcome: Outcome) {
+    /// Hands the quick requests over.
+    fn submit_together(self: &Arc<Self>, state: &mut State) {
+        let (headers, pending): (Vec<_>, Vec<_>) = state.quick.drain(..).unzip();
+        let Some(place) = state.place.as_ref().filter(|_| !headers.is_empty()) else {
+            return;
+        };
+        let waiting = Arc::clone(self);
+        let requests = headers.clone();
+        let done = move |_: &mut Dispatch<'_>, outcomes| {
+            waiting.complete(requests.into_iter().zip(outcomes));
+        };
+        if Pending::finish_together(pending, &place.context, done).is_err() {
+            for header in &headers {
+                self.abandon(state, header);
+            }
+        }
+    }
+
+    /// A request cannot be carried out because its context is going away.
+    fn abandon(&self, state: &mut State, header: &Header) {
+        state.n_waiting -= 1;
+        state.waiting_bytes -= header.transferred();
+        self.refuse(state, header, Errno::SHUTDOWN, "shutting down");
+    }
+
+    /// Requests that had to wait are done.
+    fn complete(self: &Arc<Self>, done: impl IntoIterator<Item = (Header, Outcome)>) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.place.is_none() {
@@ -398,9 +432,11 @@ impl Connection {
             return;
         }
         let could_take_more = state.wants_input();
-        state.n_waiting -= 1;
-        state.waiting_bytes -= bytes;
-        self.reply(state, header, outcome);
+        for (header, outcome) in done {
+            state.n_waiting -= 1;
+            state.waiting_bytes -= header.transferred();
+            self.reply(state, &header, outcome);
+        }
         let result = if could_take_more {
             Ok(())
         } else {

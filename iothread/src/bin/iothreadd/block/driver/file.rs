@@ -21,6 +21,9 @@ use crate::block::permission::Access;
 /// The longest transfer that is done at once where the page cache allows it: an event loop should not copy for longer.
 const MAX_INLINE: usize = 256 << 10;
 
+/// The longest write that is not worth a worker of its own.
+const MAX_QUICK: usize = 32 << 10;
+
 /// What holds for files under any driver.
 #[derive(Clone, Copy)]
 pub(in crate::block) struct OpenOptions {
@@ -143,6 +146,22 @@ impl File {
     /// A process that does not fit is there already; nothing is changed then.
     pub(in crate::block) fn lock(&self, access: Access) -> Result<(), Error> {
         self.locks.set(&self.file, access)
+    }
+
+    /// Whether an operation is little more than a copy into the page cache.
+    pub(in crate::block) fn is_quick(&self, operation: &Operation) -> bool {
+        match operation {
+            Operation::Write { data, fua: false } => {
+                self.direct.is_none() && data.len() <= MAX_QUICK
+            }
+            Operation::Write { .. }
+            | Operation::Read(_)
+            | Operation::WriteZeroes { .. }
+            | Operation::Discard { .. }
+            | Operation::Flush
+            | Operation::Cache { .. }
+            | Operation::BlockStatus { .. } => false,
+        }
     }
 
     /// Does what the page cache allows to do at once.

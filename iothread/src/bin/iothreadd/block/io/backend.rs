@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use iothread::{AioContext, ContextError, Dispatch};
 use rustix::io::Errno;
 
-use super::{NodeIo, Outcome, Request, Step};
+use super::{IoBuffer, NodeIo, Outcome, Request, Step};
 
 /// What one user of a node sends its requests through. Any thread may; the requests end where the user says.
 pub(crate) struct Backend {
@@ -64,6 +64,55 @@ impl Backend {
 }
 
 impl Pending {
+    /// Whether it hardly blocks, so that several are done sooner by one worker than by several: short writes into the page
+    /// cache.
+    pub(crate) fn is_quick(&self) -> bool {
+        match &self.step {
+            Step::Blocking { io, request, .. } => io.is_quick(&request.operation),
+            Step::Done(_) | Step::Delayed { .. } => false,
+        }
+    }
+
+    /// As [`finish`](Self::finish), for quick requests together: one worker does them in their order, and `done` is called
+    /// once, with their outcomes in that order.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn finish_together(
+        pending: Vec<Self>,
+        context: &AioContext,
+        done: impl FnOnce(&mut Dispatch<'_>, Vec<Outcome>) + Send + 'static,
+    ) -> Result<(), ContextError> {
+        let count = pending.len();
+        context.spawn_blocking(
+            move || pending.into_iter().map(Self::run).collect::<Vec<_>>(),
+            move |dispatch, outcomes| {
+                let failed = |_| (0..count).map(|_| failure()).collect();
+                done(dispatch, outcomes.unwrap_or_else(failed));
+            },
+        )
+    }
+
+    /// Carries it out, blocking the caller.
+    fn run(self) -> Outcome {
+        let Self { step, token } = self;
+        match step {
+            Step::Blocking {
+                io,
+                request,
+                progress,
+            } => {
+                let outcome = io.run_blocking(request, progress);
+                // The file may be closed from here on.
+                drop(io);
+                drop(token);
+                outcome
+            }
+            Step::Done(outcome) | Step::Delayed { outcome, .. } => outcome,
+        }
+    }
+
     /// Goes on with the request. `done` is called once, on the thread of `context`, which its holder has to keep until
     /// then.
     ///
@@ -78,22 +127,11 @@ impl Pending {
         let Self { step, token } = self;
         match step {
             Step::Done(outcome) => context.post(move |dispatch| done(dispatch, outcome)),
-            Step::Blocking {
-                io,
-                request,
-                progress,
-            } => context.spawn_blocking(
-                move || {
-                    let outcome = io.run_blocking(request, progress);
-                    // The file may be closed from here on.
-                    drop(io);
-                    drop(token);
-                    outcome
-                },
+            step @ Step::Blocking { .. } => context.spawn_blocking(
+                move || Self { step, token }.run(),
                 move |dispatch, outcome| {
                     // A panic has been reported; the request has failed then.
-                    let failed = |_| Outcome::new(Err(Errno::IO), Default::default());
-                    done(dispatch, outcome.unwrap_or_else(failed));
+                    done(dispatch, outcome.unwrap_or_else(|_| failure()));
                 },
             ),
             Step::Delayed { delay, outcome } => {
@@ -103,6 +141,11 @@ impl Pending {
             }
         }
     }
+}
+
+/// The outcome of a request that was lost.
+fn failure() -> Outcome {
+    Outcome::new(Err(Errno::IO), IoBuffer::default())
 }
 
 /// Counts the requests that workers have.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-pub(crate) use self::backend::{Backend, Started};
+pub(crate) use self::backend::{Backend, Pending, Started};
 pub(crate) use self::buffer::{IoBuffer, is_zero};
 pub(crate) use self::request::{Extent, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome, Request};
 use super::driver::{Driver, FileAnswer};
@@ -138,6 +138,14 @@ impl NodeIo {
                     };
                 }
             }
+        }
+    }
+
+    /// Whether what is left of an operation hardly blocks.
+    fn is_quick(&self, operation: &Operation) -> bool {
+        match &self.driver {
+            Driver::File(file) => file.is_quick(operation),
+            Driver::Null(_) | Driver::Raw(_) => false,
         }
     }
 
