@@ -11,6 +11,8 @@ pub mod backend;
 mod builder;
 pub mod check;
 pub mod diagnostic;
+#[cfg(feature = "cli")]
+pub mod diff;
 pub mod ir;
 mod lint;
 pub mod loader;

@@ -15,8 +15,9 @@ macro_rules! codes {
         ///
         /// `Q01` is syntax, `Q02` documentation comments, `Q03` directives, `Q04` the form of an
         /// expression, `Q05` the schema as a whole, `Q06` documentation against definition,
-        /// `Q07` limits and files, `Q08` what an output cannot
-        /// express.
+        /// `Q07` limits and files, `Q08` what an output cannot express. `D` is what a change of
+        /// the schema does to the other side of the wire: `D01` commands and events, `D02`
+        /// arguments, `D03` results and the data of events, `D04` features and conditions.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[$attr])* $variant,)*
@@ -224,6 +225,46 @@ codes! {
     OptionNamesNothing = "Q0802",
     /// `X uses Y, which is not there under the same conditions`
     ConditionExcludes = "Q0803",
+    /// `command 'X' was removed`
+    CommandGone = "D0101",
+    /// `event 'X' was removed`
+    EventGone = "D0102",
+    /// `command 'X' may no longer be executed out of band`
+    OutOfBandGone = "D0103",
+    /// `command 'X' answers success where it did not, or the other way round`
+    ResponseChanged = "D0104",
+    /// `argument 'X' of Y was removed`
+    ArgumentGone = "D0201",
+    /// `argument 'X' of Y is new and mandatory`
+    ArgumentMandatory = "D0202",
+    /// `argument 'X' of Y became mandatory`
+    ArgumentBecameMandatory = "D0203",
+    /// `value 'X' of argument 'Y' of Z was removed`
+    ArgumentValueGone = "D0204",
+    /// `argument 'X' of Y no longer takes Z`
+    ArgumentKind = "D0205",
+    /// `argument 'X' of Y now takes integers from N to M only`
+    RangeNarrower = "D0206",
+    /// `member 'X' of Y was removed`
+    ResultGone = "D0301",
+    /// `member 'X' of Y became optional`
+    ResultBecameOptional = "D0302",
+    /// `member 'X' of Y may now be Z`
+    ResultKind = "D0303",
+    /// `value 'X' of member 'Y' of Z is new`
+    ResultValueNew = "D0304",
+    /// `member 'X' of Y was removed, it was optional`
+    OptionalResultGone = "D0305",
+    /// `member 'X' of Y may now be any integer from N to M`
+    RangeWider = "D0306",
+    /// `X became deprecated`
+    BecameDeprecated = "D0401",
+    /// `X became unstable`
+    BecameUnstable = "D0402",
+    /// `X lost feature 'Y'`
+    FeatureGone = "D0403",
+    /// `X is now there only if Y`
+    BecameConditional = "D0404",
 }
 
 impl Code {

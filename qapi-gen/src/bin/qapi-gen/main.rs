@@ -4,6 +4,7 @@
 
 mod check;
 mod config;
+mod diff;
 mod dump;
 mod explain;
 mod generate;
@@ -35,6 +36,8 @@ enum Command {
     Introspect(introspect::Args),
     /// Check QMP commands, one JSON object a line, and print what a server must answer.
     Validate(validate::Args),
+    /// Tell what a change of the interface breaks, and for whom.
+    Diff(diff::Args),
     /// Explain the rule behind the code of a diagnostic.
     Explain(explain::Args),
     /// Print a completion script for a shell.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => generate::run(&args),
         Command::Introspect(args) => introspect::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

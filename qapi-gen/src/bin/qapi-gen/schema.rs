@@ -18,7 +18,7 @@ use qapi_gen::source::SourceMap;
 use super::config;
 
 /// Levels of lints.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct LintArgs {
     /// Do not report this lint.
     #[arg(long, value_name = "LINT")]

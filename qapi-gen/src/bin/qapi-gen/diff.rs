@@ -1,0 +1,136 @@
+//! `qapi-gen diff`
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use qapi_gen::diagnostic::{Code, Level, render_human, render_json};
+use qapi_gen::diff::{Change, Interface, Perspective, Side, compare};
+use qapi_gen::ir::Configuration;
+use qapi_gen::source::SourceMap;
+
+use super::schema::{ConfigArgs, LintArgs, MessageFormat, print_report, read_for_output};
+
+/// Arguments of `diff`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The interface as it was: the main file of a schema, or what query-qmp-schema returned.
+    #[arg(value_name = "OLD")]
+    old: String,
+    /// The interface as it is now, in either form.
+    #[arg(value_name = "NEW")]
+    new: String,
+    /// Who was written for the old interface.
+    #[arg(
+        long = "for",
+        value_enum,
+        default_value = "clients",
+        value_name = "WHOM"
+    )]
+    whom: Whom,
+    /// Do not report changes of this code.
+    #[arg(long, value_name = "CODE")]
+    allow: Vec<Code>,
+    /// How changes are printed.
+    #[arg(long, value_enum, default_value = "human", value_name = "FORMAT")]
+    message_format: MessageFormat,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Whom {
+    /// What fails when old clients meet a new server; and, as warnings, what they should know.
+    Clients,
+    /// What new clients miss in an old server.
+    Servers,
+}
+
+/// One side of the comparison.
+struct Input<'a> {
+    path: &'a str,
+    interface: Interface,
+    sources: Arc<SourceMap>,
+}
+
+pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
+    let configuration = args.config.read()?;
+    // Mistakes in both schemas are printed.
+    let (old, new) = (
+        read(&args.old, &configuration)?,
+        read(&args.new, &configuration)?,
+    );
+    let (Some(old), Some(new)) = (old, new) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let perspective = match args.whom {
+        Whom::Clients => Perspective::Clients,
+        Whom::Servers => Perspective::Servers,
+    };
+    let changes = compare(&old.interface, &new.interface, perspective);
+    let mut out = anstream::AutoStream::auto(io::stdout());
+    let mut is_compatible = true;
+    for change in changes
+        .iter()
+        .filter(|change| !args.allow.contains(&change.diagnostic.code))
+    {
+        is_compatible &= change.diagnostic.level != Level::Deny;
+        let input = match change.side {
+            Side::Old => &old,
+            Side::New => &new,
+        };
+        out.write_all(render(change, input, args.message_format).as_bytes())?;
+    }
+    out.flush()?;
+    Ok(if is_compatible {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Reads either form; `None` if the schema has mistakes, which are printed.
+fn read<'a>(path: &'a str, configuration: &Configuration) -> io::Result<Option<Input<'a>>> {
+    let in_file = |error: String| io::Error::other(format!("{path}: {error}"));
+    let bytes = std::fs::read(path).map_err(|error| in_file(error.to_string()))?;
+    // No schema is JSON: its strings have single quotes.
+    if serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok() {
+        let text = String::from_utf8_lossy(&bytes);
+        let interface = Interface::of_introspection(&text);
+        return Ok(Some(Input {
+            path,
+            interface: interface.map_err(|error| in_file(error.to_string()))?,
+            sources: Arc::default(),
+        }));
+    }
+    let checked = read_for_output(path, &LintArgs::default());
+    print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
+    Ok(checked.schema.map(|schema| Input {
+        path,
+        interface: Interface::of_schema(&schema, configuration),
+        sources: checked.sources,
+    }))
+}
+
+fn render(change: &Change, input: &Input<'_>, format: MessageFormat) -> String {
+    let (diagnostic, sources) = (&change.diagnostic, &*input.sources);
+    match format {
+        MessageFormat::Human => {
+            let text = render_human(diagnostic, sources, true);
+            format!("{}\n\n", text.trim_end())
+        }
+        MessageFormat::Json => render_json(diagnostic, sources),
+        MessageFormat::Short => {
+            let place = match diagnostic.primary {
+                Some(span) => {
+                    let (file, at) = (sources.file(sources.file_of(span)), sources.position(span));
+                    format!("{}:{}:{}", file.name(), at.line, at.column)
+                }
+                None => input.path.to_owned(),
+            };
+            let (level, code) = (diagnostic.level.as_str(), diagnostic.code.as_str());
+            format!("{place}: {level}[{code}]: {}\n", diagnostic.message)
+        }
+    }
+}

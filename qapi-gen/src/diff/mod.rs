@@ -1,0 +1,29 @@
+//! What a change of a schema means to those on the other side of the wire.
+//!
+//! The rules are those of QAPI: section 'Compatibility considerations'. Names of types are not part
+//! of the interface: two schemas are compared from their commands and events on, along the values
+//! that go over the wire.
+//!
+//! ```text
+//! schema ----------\
+//!                   > Interface --compare--> changes, each with a code and a place
+//! introspection ---/
+//! ```
+
+mod compare;
+mod interface;
+mod introspection;
+mod message;
+
+pub use compare::{Change, Side, compare};
+pub use interface::Interface;
+pub use introspection::IntrospectionError;
+
+/// Whose trouble is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Perspective {
+    /// Clients written for the old interface meet a server of the new one.
+    Clients,
+    /// Servers written for the old interface meet clients of the new one.
+    Servers,
+}

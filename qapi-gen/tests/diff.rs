@@ -1,0 +1,161 @@
+//! What a change of a schema breaks.
+//!
+//! | where | expected | shows |
+//! |---|---|---|
+//! | the pages of `qapi-gen explain` | the page's code alone | each rule by its smallest example |
+//! | `diff/NAME.old.json`, `diff/NAME.new.json` | `diff/NAME.clients`, `diff/NAME.servers` | how changes are found and told |
+//!
+//! `BLESS=1` writes the expected files.
+
+use std::path::Path;
+
+use qapi_gen::backend::introspect::{Options, introspect};
+use qapi_gen::check::load;
+use qapi_gen::diagnostic::{Code, LintLevels, render_short};
+use qapi_gen::diff::{Interface, Perspective, Side, compare};
+use qapi_gen::ir::{Configuration, Schema};
+use qapi_gen::loader::MemoryLoader;
+
+fn schema(name: &str, text: &str) -> Schema {
+    let loader = MemoryLoader::new().with(name, text);
+    let checked = load(name, &loader, LintLevels::allow_all());
+    let messages = checked.report.diagnostics().iter();
+    let messages: Vec<_> = messages
+        .map(|it| render_short(it, &checked.sources))
+        .collect();
+    checked
+        .schema
+        .unwrap_or_else(|| panic!("{name}: {messages:?}"))
+}
+
+fn changes(old: &Schema, new: &Schema, perspective: Perspective) -> Vec<(Code, String)> {
+    let open = Configuration::new();
+    let interfaces = [old, new].map(|schema| Interface::of_schema(schema, &open));
+    let changes = compare(&interfaces[0], &interfaces[1], perspective);
+    let tell = |change: qapi_gen::diff::Change| {
+        let sources = match change.side {
+            Side::Old => old.sources(),
+            Side::New => new.sources(),
+        };
+        let text = render_short(&change.diagnostic, sources);
+        (change.diagnostic.code, text)
+    };
+    changes.into_iter().map(tell).collect()
+}
+
+#[test]
+fn each_rule_is_shown_by_its_page() {
+    let codes = Code::ALL
+        .iter()
+        .filter(|code| code.as_str().starts_with('D'));
+    let mut n_pages = 0;
+    for code in codes {
+        let page = code.explanation();
+        let mut examples = page.split("```qapi\n").skip(1);
+        let mut example = || examples.next().and_then(|rest| rest.split("```").next());
+        let old = schema("old.json", example().expect("an old schema"));
+        let new = schema("new.json", example().expect("a new schema"));
+        let found = changes(&old, &new, Perspective::Clients);
+        let codes: Vec<Code> = found.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, [*code], "{found:?}");
+        assert_eq!(changes(&new, &new, Perspective::Clients), []);
+        n_pages += 1;
+    }
+    assert!(n_pages > 10);
+}
+
+#[test]
+fn cases() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diff");
+    let mut names: Vec<String> = std::fs::read_dir(&folder)
+        .expect("the folder is there")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".old.json").map(str::to_owned))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty());
+    for name in names {
+        let read = |age: &str| {
+            let file = format!("{name}.{age}.json");
+            let text = std::fs::read_to_string(folder.join(&file)).expect("both are there");
+            schema(&file, &text)
+        };
+        let (old, new) = (read("old"), read("new"));
+        for (perspective, extension) in [
+            (Perspective::Clients, "clients"),
+            (Perspective::Servers, "servers"),
+        ] {
+            let found = changes(&old, &new, perspective);
+            let line = |(code, text): &(Code, String)| format!("{} {text}", code.as_str());
+            let actual: String = found.iter().map(line).collect();
+            let path = folder.join(format!("{name}.{extension}"));
+            if std::env::var_os("BLESS").is_some_and(|value| value == "1") {
+                std::fs::write(path, actual).expect("the folder can be written");
+                continue;
+            }
+            let expected = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(actual, expected, "{}", path.display());
+        }
+    }
+}
+
+/// A server tells as much of itself as its schema, but for widths and conditions.
+#[test]
+fn introspection_is_as_good_as_the_schema() {
+    let text = include_str!("diff/union.old.json");
+    let schema = schema("old.json", text);
+    let open = Configuration::new();
+    let array = introspect(&schema, &open, Options::default()).expect("nothing is conditional");
+    let from_schema = Interface::of_schema(&schema, &open);
+    for answer in [array.clone(), format!("{{\"return\": {array}, \"id\": 1}}")] {
+        let from_server = Interface::of_introspection(&answer).expect("well-formed");
+        for (one, other) in [(&from_schema, &from_server), (&from_server, &from_schema)] {
+            for perspective in [Perspective::Clients, Perspective::Servers] {
+                let changes = compare(one, other, perspective);
+                assert!(changes.is_empty(), "{changes:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_introspection_is_refused() {
+    for (text, reason) in [
+        (
+            "{}",
+            "expected the array that query-qmp-schema returns, or the reply with it",
+        ),
+        ("[{}]", "element 0 of the array has no valid 'meta-type'"),
+        (
+            r#"[{"name": "a", "meta-type": "event", "arg-type": "0"}]"#,
+            "element 0 of the array uses type '0', which the array does not have",
+        ),
+        (
+            r#"[{"name": "a", "meta-type": "enum", "values": []}, {"name": "a", "meta-type": "enum", "values": []}]"#,
+            "element 1 of the array describes type 'a' again",
+        ),
+    ] {
+        let error = Interface::of_introspection(text).expect_err(text);
+        assert_eq!(error.to_string(), reason);
+    }
+    assert!(Interface::of_introspection("[").is_err());
+}
+
+/// A server may say anything of itself: types that contain themselves, for one.
+#[test]
+fn types_that_contain_themselves_end() {
+    let text = r#"[
+        {"name": "go", "meta-type": "command", "arg-type": "0", "ret-type": "2"},
+        {"name": "0", "meta-type": "object", "members": [{"name": "tag", "type": "1"}], "tag": "tag",
+         "variants": [{"case": "a", "type": "0"}]},
+        {"name": "1", "meta-type": "enum", "values": ["a"]},
+        {"name": "2", "meta-type": "alternate", "members": [{"type": "2"}]}]"#;
+    let strange = Interface::of_introspection(text).expect("well-formed");
+    let plain = schema("plain.json", "{ 'command': 'go' }\n");
+    let plain = Interface::of_schema(&plain, &Configuration::new());
+    for perspective in [Perspective::Clients, Perspective::Servers] {
+        assert!(!compare(&strange, &plain, perspective).is_empty());
+        assert!(!compare(&plain, &strange, perspective).is_empty());
+        assert!(compare(&strange, &strange, perspective).is_empty());
+    }
+}
