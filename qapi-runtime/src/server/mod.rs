@@ -33,7 +33,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
@@ -42,9 +42,10 @@ use tokio::task::JoinHandle;
 pub use self::connection::Connection;
 use self::connection::serve;
 pub use self::listen::{ListenAddress, inherited};
-use crate::dispatch::{CommandInfo, Service};
+use crate::dispatch::{CommandInfo, EventData, Service};
 use crate::session::{EventLimiter, EventMessage, SessionConfig};
 use crate::transport::Transport;
+use crate::visit::VisitError;
 
 /// Events that may wait for the task of a session; it takes them faster than they come, or they
 /// are dropped.
@@ -230,6 +231,19 @@ impl Server {
         if pending {
             self.send_delayed();
         }
+    }
+
+    /// Sends an event of a generated type, with the time of now; nothing if the policy hides it.
+    ///
+    /// # Errors
+    ///
+    /// Data that no peer can be sent.
+    pub fn emit_event<E: EventData>(&self, event: &E) -> Result<(), VisitError> {
+        let compat = self.shared.config.compat;
+        if let Some(event) = EventMessage::of(event, SystemTime::now(), compat)? {
+            self.emit(event);
+        }
+        Ok(())
     }
 
     /// Sends delayed events in their time, until none is left.
