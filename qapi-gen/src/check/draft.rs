@@ -1,16 +1,18 @@
 //! Definitions whose form was checked: names and references are still text.
 
-use crate::ir::{Condition, DefinitionKind};
+use crate::diagnostic::Definition;
+use crate::ir::Condition;
 use crate::source::Span;
 use crate::syntax::ast;
 
 /// One definition.
 pub(super) struct Draft {
-    pub(super) kind: DefinitionKind,
     pub(super) name: String,
     pub(super) name_span: Span,
     /// The whole expression.
     pub(super) span: Span,
+    /// What messages call it.
+    pub(super) context: Definition,
     pub(super) condition: Condition,
     pub(super) features: Vec<DraftFeature>,
     pub(super) doc: Option<ast::Doc>,

@@ -11,7 +11,7 @@ use super::draft::{
 use super::error::SchemaError;
 use crate::diagnostic::{Definition, Diagnostic, Related, Report};
 use crate::ir::{Builtin, Condition, ObjectKind};
-use crate::source::{SourceMap, Span};
+use crate::source::Span;
 use crate::syntax::ast;
 
 /// The position of a node.
@@ -172,12 +172,8 @@ impl Graph {
 
     /// Adds a definition, and before it the array and implicit types that it mentions first.
     pub(super) fn add(&mut self, draft: Draft, report: &mut Report) {
-        let context = Definition {
-            kind: draft.kind.as_str(),
-            name: draft.name.clone(),
-        };
         let origin = Origin {
-            context,
+            context: draft.context,
             span: draft.span,
             condition: draft.condition.clone(),
         };
@@ -287,25 +283,6 @@ impl Graph {
         let id = self.push(node);
         if has_doc {
             self.free_docs.push(DocSlot::Of(id));
-        }
-    }
-
-    /// Lets definitions that start on one line share the context of the last: that is what the
-    /// reference prints for them.
-    pub(super) fn share_contexts(&mut self, sources: &SourceMap) {
-        let mut last: Option<(Span, Definition)> = None;
-        for node in self.nodes.iter_mut().rev() {
-            let (Some(span), Some(context)) = (node.span, &node.context) else {
-                continue;
-            };
-            match &last {
-                Some((other, shared)) if *other == span => node.context = Some(shared.clone()),
-                Some((other, shared)) if super::same_line(sources, span, *other) => {
-                    node.context = Some(shared.clone());
-                    last = Some((span, shared.clone()));
-                }
-                Some(_) | None => last = Some((span, context.clone())),
-            }
         }
     }
 

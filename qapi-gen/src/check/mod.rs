@@ -98,19 +98,31 @@ fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
     let mut graph = Graph::new(ast.items.len());
     let mut drafts = Vec::with_capacity(ast.items.len());
     let mut lost_names = ast.lost_names;
+    let mut before = None;
     for item in ast.items {
         match item {
             Item::Include(include) => drafts.push(Step::Include(include)),
             Item::FreeForm(doc) => drafts.push(Step::Doc(doc)),
             Item::Definition(definition) => {
-                match expression::check_expression(definition, &sources, &ast.pragmas, &mut report)
-                {
+                match expression::check_expression(
+                    definition,
+                    &sources,
+                    &ast.pragmas,
+                    &mut report,
+                    &mut before,
+                ) {
                     Ok(draft) => drafts.push(Step::Definition(draft)),
                     Err(names) => lost_names.extend(names),
                 }
             }
         }
     }
+
+    let definitions = drafts.iter_mut().filter_map(|step| match step {
+        Step::Definition(draft) => Some(draft),
+        Step::Include(_) | Step::Doc(_) => None,
+    });
+    expression::share_contexts(&mut definitions.collect::<Vec<_>>(), &sources);
 
     // Every name is known before the first one is looked up: forward references are fine.
     for step in drafts {
@@ -120,7 +132,6 @@ fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
             Step::Definition(draft) => graph.add(draft, &mut report),
         }
     }
-    graph.share_contexts(&sources);
 
     // What definitions say about each other, in order of definition; types that contain others
     // first ask those. Documentation is compared last, when all members are known.

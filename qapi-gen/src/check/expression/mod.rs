@@ -8,12 +8,17 @@ mod name;
 
 use super::draft::{Draft, Named};
 use super::error::{ExprError, Source};
+use super::same_line;
 use crate::diagnostic::{Definition, Diagnostic, Report};
 use crate::ir::{DefinitionKind, Pragmas};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{self, Node, Object, SectionKind};
 
 /// Checks the form of `definition`.
+///
+/// `before` is the definition in front of it, and becomes this one: the reference knows one
+/// definition a line, so a mistake in front of a definition's name is said to be in the one before
+/// if that starts on the same line.
 ///
 /// # Errors
 ///
@@ -23,19 +28,32 @@ pub(super) fn check_expression(
     sources: &SourceMap,
     pragmas: &Pragmas,
     report: &mut Report,
+    before: &mut Option<(Span, Definition)>,
 ) -> Result<Draft, Vec<String>> {
     let ast::Definition { object, doc } = definition;
     let mut checker = Checker {
         sources,
         pragmas,
         report,
-        definition: None,
+        definition: before.take().and_then(|(span, definition)| {
+            same_line(sources, span, object.span).then_some(definition)
+        }),
         line: object.span,
         is_broken: false,
     };
-    checker
-        .check_definition(&object, doc)
-        .ok_or_else(|| names_of(&object, sources))
+    let draft = checker.check_definition(&object, doc);
+    *before = checker.definition.map(|known| (object.span, known));
+    draft.ok_or_else(|| names_of(&object, sources))
+}
+
+/// In messages of later stages, all definitions that start on one line have the name of the last.
+pub(super) fn share_contexts(drafts: &mut [&mut Draft], sources: &SourceMap) {
+    for last in (1..drafts.len()).rev() {
+        let [before, after] = [&drafts[last - 1], &drafts[last]].map(|draft| draft.span);
+        if same_line(sources, before, after) {
+            drafts[last - 1].context = drafts[last].context.clone();
+        }
+    }
 }
 
 /// The names behind the keys that define something.
@@ -96,10 +114,11 @@ impl Checker<'_> {
                 return None;
             }
         };
-        self.definition = Some(Definition {
+        let context = Definition {
             kind: meta,
             name: name.name.clone(),
-        });
+        };
+        self.definition = Some(context.clone());
         self.check_definition_name(kind, &name);
         self.check_doc(kind, &name, object, doc.as_ref());
         let body = match kind {
@@ -114,10 +133,10 @@ impl Checker<'_> {
         let features = self.check_features(object);
         let body = self.check_flags(object, body);
         Some(Draft {
-            kind,
             name: name.name,
             name_span: name.span,
             span: object.span,
+            context,
             condition,
             features,
             doc,
