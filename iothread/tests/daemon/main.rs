@@ -4,9 +4,12 @@
 
 mod blocks;
 mod endings;
+mod exports;
 mod harness;
 mod holders;
 mod human;
+mod nbd;
+mod nbd_protocol;
 mod objects;
 mod protocol;
 mod reference;

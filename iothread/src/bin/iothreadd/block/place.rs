@@ -6,7 +6,7 @@ use iothread::{HeldAioContext, IoThread, holder};
 use qapi_runtime::Error;
 
 use super::permission::Access;
-use super::{Blocks, Graph, UserPath};
+use super::{Blocks, Graph, Node, UserPath};
 
 /// The event loop of a node: that of an IOThread, or the main loop.
 #[derive(Clone, Default)]
@@ -14,16 +14,24 @@ pub(super) struct Place {
     thread: Option<IoThread>,
     /// Of the node that `x-blockdev-set-iothread` named; those that moved along hold nothing.
     held: Option<Arc<HeldAioContext>>,
+    /// The context of the export that moved the node, which others use as long as it is there.
+    lent: Option<Lent>,
 }
 
-/// The event loop of a node, for users that are wherever the node is.
+/// A context that belongs to an export.
+#[derive(Clone)]
+struct Lent {
+    lender: UserPath,
+    context: Weak<HeldAioContext>,
+}
+
+/// The event loop of a user that is wherever its node is, and no holder itself.
 #[derive(Clone)]
 pub(crate) enum Home {
+    /// Also while a device has the node: it lends its context to nobody.
     MainLoop,
-    /// An IOThread that the node itself holds.
+    /// An IOThread that the node or another export holds.
     Held(Arc<HeldAioContext>),
-    /// An IOThread that another user of the node holds.
-    Foreign(IoThread),
 }
 
 /// A user that is wherever its node is.
@@ -158,6 +166,7 @@ impl Place {
         Self {
             thread: self.thread.clone(),
             held: None,
+            lent: self.lent.clone(),
         }
     }
 
@@ -177,6 +186,13 @@ impl Place {
     }
 }
 
+impl Node {
+    fn followers(&self) -> impl Iterator<Item = Arc<dyn Follower>> {
+        let followers = self.users.iter().map(|it| it.user.follower.as_ref());
+        followers.flatten().filter_map(Weak::upgrade)
+    }
+}
+
 impl Graph {
     /// Moves the node and all that are connected with it; `mover` does not object.
     fn relocate(
@@ -184,6 +200,7 @@ impl Graph {
         name: &str,
         thread: Option<&IoThread>,
         mover: Option<&str>,
+        lent: Option<&Lent>,
     ) -> Result<Moved, MoveError> {
         let connected = self.connected(name);
         let is_in_place = connected
@@ -198,24 +215,38 @@ impl Graph {
         for index in connected {
             let node = &mut self.nodes[index];
             node.place.thread = thread.cloned();
+            node.place.lent = lent.cloned();
             moved.released.extend(node.place.held.take());
-            let followers = node.users.iter().filter_map(|it| it.user.follower.as_ref());
-            moved.followers.extend(followers.filter_map(Weak::upgrade));
+            moved.followers.extend(node.followers());
         }
         Ok(moved)
+    }
+
+    /// Nothing is lent by this user any more. Returns who has to leave.
+    fn withdraw(&mut self, name: &str, lender: &str) -> Moved {
+        let mut moved = Moved::default();
+        for index in self.connected(name) {
+            let node = &mut self.nodes[index];
+            if node
+                .place
+                .lent
+                .take_if(|it| &*it.lender == lender)
+                .is_some()
+            {
+                moved.followers.extend(node.followers());
+            }
+        }
+        moved
     }
 
     /// Where the node is.
     fn home(&self, name: &str) -> Home {
         let connected = self.connected(name);
         let places = || connected.iter().map(|&it| &self.nodes[it].place);
-        if let Some(held) = places().find_map(|place| place.held.clone()) {
-            return Home::Held(held);
-        }
-        match places().find_map(|place| place.thread.clone()) {
-            Some(thread) => Home::Foreign(thread),
-            None => Home::MainLoop,
-        }
+        let held = places().find_map(|place| place.held.clone());
+        let held =
+            held.or_else(|| places().find_map(|place| place.lent.as_ref()?.context.upgrade()));
+        held.map_or(Home::MainLoop, Home::Held)
     }
 }
 
@@ -242,7 +273,7 @@ impl Blocks {
             ),
             None => None,
         };
-        let mut moved = graph.relocate(name, thread, None)?;
+        let mut moved = graph.relocate(name, thread, None, None)?;
         if let Some(index) = graph.index(name) {
             graph.nodes[index].place.held = held.map(Arc::new);
         }
@@ -252,7 +283,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// A device or an export begins to use a node, and moves it to where it runs itself.
+    /// A device begins to use a node, and moves it to where it runs itself.
     ///
     /// # Errors
     ///
@@ -263,10 +294,25 @@ impl Blocks {
         user: NodeUser,
         thread: Option<&IoThread>,
     ) -> Result<(), MoveError> {
+        self.attach_lending(name, user, thread, None)
+    }
+
+    /// As [`attach`](Self::attach), for an export that lends its context to those who are wherever the node is.
+    pub(crate) fn attach_lending(
+        &self,
+        name: &str,
+        user: NodeUser,
+        thread: Option<&IoThread>,
+        lent: Option<&Arc<HeldAioContext>>,
+    ) -> Result<(), MoveError> {
         let path = Arc::clone(&user.path);
+        let lent = lent.map(|context| Lent {
+            lender: Arc::clone(&path),
+            context: Arc::downgrade(context),
+        });
         let mut graph = self.0.lock();
         graph.add_user(name, user).map_err(MoveError::Denied)?;
-        let mut moved = match graph.relocate(name, thread, Some(&path)) {
+        let mut moved = match graph.relocate(name, thread, Some(&path), lent.as_ref()) {
             Ok(moved) => moved,
             Err(error) => {
                 graph.remove_user(name, &path);
@@ -290,19 +336,15 @@ impl Blocks {
         Ok(graph.home(name))
     }
 
-    /// A device or an export does not use a node any more. The last one leaves it on the main loop.
+    /// A device or an export does not use a node any more, which goes back to the main loop unless others insist.
     pub(crate) fn detach(&self, name: &str, path: &str) {
         let mut graph = self.0.lock();
         graph.remove_user(name, path);
-        let connected = graph.connected(name);
-        let is_used = connected
-            .iter()
-            .any(|&it| !graph.nodes[it].users.is_empty());
-        // With users that stay the node stays as well. Without, nobody objects.
-        let moved = match is_used {
-            true => Moved::default(),
-            false => graph.relocate(name, None, Some(path)).unwrap_or_default(),
+        let mut moved = match graph.relocate(name, None, None, None) {
+            Ok(moved) => moved,
+            Err(_) => graph.withdraw(name, path),
         };
+        moved.home = Some(graph.home(name));
         drop(graph);
         moved.finish();
     }

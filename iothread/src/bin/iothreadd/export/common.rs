@@ -87,54 +87,53 @@ impl Common {
             blocks.activate(node)?;
         }
         let home = threads.first();
-        common.place(blocks, home, options.fixed_iothread.unwrap_or(false))?;
-        if home.is_some() {
-            *common.contexts.lock() = contexts;
+        let is_fixed = options.fixed_iothread.unwrap_or(false);
+        match home {
+            None => common.join(blocks, is_fixed)?,
+            Some(home) => {
+                common.place(blocks, home, is_fixed, contexts.first())?;
+                *common.contexts.lock() = contexts.into_iter().map(ContextRef::Held).collect();
+            }
         }
         Ok(common)
     }
 
-    /// Becomes a user of the node, and moves it to its own thread if it has one.
+    /// Becomes a user of the node wherever that is.
+    fn join(self: &Arc<Self>, blocks: &Blocks, is_fixed: bool) -> Result<(), Error> {
+        let as_follower: Arc<dyn Follower> = Arc::<Self>::clone(self);
+        let follower = Some(Arc::downgrade(&as_follower));
+        let path = Arc::clone(&self.path);
+        let user = NodeUser::export(path, self.writable, !is_fixed, follower);
+        let home = blocks.attach_in_place(&self.node_name, user)?;
+        *self.contexts.lock() = vec![self.context_at(home)];
+        Ok(())
+    }
+
+    /// Becomes a user of the node, and moves it to the export's own thread.
     fn place(
-        self: &Arc<Self>,
+        &self,
         blocks: &Blocks,
-        home: Option<&IoThread>,
+        home: &IoThread,
         is_fixed: bool,
+        lent: Option<&Arc<HeldAioContext>>,
     ) -> Result<(), Error> {
-        let path = || Arc::clone(&self.path);
-        if home.is_none() {
-            let as_follower: Arc<dyn Follower> = Arc::<Self>::clone(self);
-            let follower = Some(Arc::downgrade(&as_follower));
-            let user = NodeUser::export(path(), self.writable, !is_fixed, follower);
-            let home = blocks.attach_in_place(&self.node_name, user)?;
-            return match self.contexts_at(home) {
-                Ok(contexts) => {
-                    *self.contexts.lock() = contexts;
-                    Ok(())
-                }
-                Err(error) => {
-                    blocks.detach(&self.node_name, &self.path);
-                    Err(error)
-                }
-            };
-        }
-        let user = NodeUser::export(path(), self.writable, !is_fixed, None);
-        match blocks.attach(&self.node_name, user.clone(), home) {
+        let node = &self.node_name;
+        let user = NodeUser::export(Arc::clone(&self.path), self.writable, !is_fixed, None);
+        match blocks.attach_lending(node, user.clone(), Some(home), lent) {
             // It runs on its thread nevertheless; nodes can be used from any.
             Err(MoveError::Refused) if !is_fixed => {
-                blocks.attach_in_place(&self.node_name, user).map(|_| ())
+                blocks.attach_in_place(node, user)?;
+                Ok(())
             }
             result => Ok(result?),
         }
     }
 
     /// The context of an export that is wherever its node is.
-    fn contexts_at(&self, home: Home) -> Result<Vec<ContextRef>, Error> {
+    fn context_at(&self, home: Home) -> ContextRef {
         match home {
-            Home::MainLoop => Ok(vec![ContextRef::Main(self.main.clone())]),
-            Home::Held(held) => Ok(vec![ContextRef::Held(held)]),
-            // The holder there may go at any time, so this one has to be one itself.
-            Home::Foreign(thread) => hold(&[thread], &self.id),
+            Home::MainLoop => ContextRef::Main(self.main.clone()),
+            Home::Held(held) => ContextRef::Held(held),
         }
     }
 
@@ -194,10 +193,7 @@ impl Common {
 
 impl Follower for Common {
     fn follow(&self, home: Home) {
-        // Without the thread it stays where it is, which is as good a place as any.
-        let Ok(contexts) = self.contexts_at(home) else {
-            return;
-        };
+        let contexts = vec![self.context_at(home)];
         let before = std::mem::replace(&mut *self.contexts.lock(), contexts);
         if let Some(export) = self.export.get().and_then(Weak::upgrade) {
             export.follow();
@@ -232,12 +228,12 @@ fn find_threads(
 }
 
 /// Takes hold of threads on behalf of an export; those before one that fails are given back.
-fn hold(threads: &[IoThread], id: &str) -> Result<Vec<ContextRef>, Error> {
+fn hold(threads: &[IoThread], id: &str) -> Result<Vec<Arc<HeldAioContext>>, Error> {
     let hold = |thread: &IoThread| {
         let held = thread
             .get_aio_context(holder::block_export(id))
             .map_err(|error| Error::generic(error.to_string()))?;
-        Ok(ContextRef::Held(Arc::new(held)))
+        Ok(Arc::new(held))
     };
     threads.iter().map(hold).collect()
 }
@@ -248,7 +244,7 @@ fn give_back(contexts: Vec<ContextRef>) {
         match context {
             ContextRef::Main(_) => {}
             ContextRef::Held(held) => {
-                // One that belongs to the node is not the last.
+                // One that belongs to somebody else is not the last.
                 if let Some(held) = Arc::into_inner(held) {
                     held.release();
                 }
