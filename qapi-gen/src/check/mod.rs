@@ -111,7 +111,7 @@ fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
                     &mut report,
                     &mut before,
                 ) {
-                    Ok(draft) => drafts.push(Step::Definition(draft)),
+                    Ok(draft) => drafts.push(Step::Definition(Box::new(draft))),
                     Err(names) => lost_names.extend(names),
                 }
             }
@@ -119,7 +119,7 @@ fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
     }
 
     let definitions = drafts.iter_mut().filter_map(|step| match step {
-        Step::Definition(draft) => Some(draft),
+        Step::Definition(draft) => Some(&mut **draft),
         Step::Include(_) | Step::Doc(_) => None,
     });
     expression::share_contexts(&mut definitions.collect::<Vec<_>>(), &sources);
@@ -129,7 +129,7 @@ fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
         match step {
             Step::Include(include) => graph.add_include(include.span, include.path),
             Step::Doc(doc) => graph.free_docs.push(DocSlot::Free(doc)),
-            Step::Definition(draft) => graph.add(draft, &mut report),
+            Step::Definition(draft) => graph.add(*draft, &mut report),
         }
     }
 
@@ -155,7 +155,7 @@ fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
 enum Step {
     Include(crate::syntax::ast::Include),
     Doc(crate::syntax::ast::Doc),
-    Definition(draft::Draft),
+    Definition(Box<draft::Draft>),
 }
 
 /// The candidate that is most like `name`, if one is like it enough to be what was meant.

@@ -255,12 +255,17 @@ impl Reader<'_> {
     }
 }
 
-/// `name` relative to the folder of `including`, as the reference writes it: nothing is
-/// normalised.
+/// `name` relative to the folder of `including`, as the reference writes it: one slash behind the
+/// folder, and nothing else is normalised.
 fn join(including: &str, name: &str) -> String {
-    match including.rfind('/') {
-        Some(slash) if !name.starts_with('/') => format!("{}{name}", &including[..=slash]),
-        Some(_) | None => name.to_owned(),
+    let folder = match including.rfind('/') {
+        Some(slash) if !name.starts_with('/') => &including[..slash],
+        Some(_) | None => return name.to_owned(),
+    };
+    match folder.trim_end_matches('/') {
+        // The root folder has no name of its own.
+        "" => format!("{folder}/{name}"),
+        folder => format!("{folder}/{name}"),
     }
 }
 
