@@ -10,11 +10,12 @@ pub mod server;
 mod types;
 
 pub use self::commands::{
-    AddFd, BlockExportAdd, BlockExportDel, BlockdevAdd, BlockdevDel, ChardevAdd, ChardevRemove,
-    Closefd, DeviceAdd, DeviceDel, Getfd, HumanMonitorCommand, NbdServerStart, NbdServerStop,
-    ObjectAdd, ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties, QomSet, QueryBlock,
-    QueryBlockExports, QueryChardev, QueryCommands, QueryFdsets, QueryIothreads, QueryName,
-    QueryNamedBlockNodes, QueryQmpSchema, QueryStatus, QueryVersion, QueryYank, Quit, RemoveFd,
+    AddFd, BlockExportAdd, BlockExportDel, BlockdevAdd, BlockdevDel, ChardevAdd, ChardevChange,
+    ChardevRemove, ChardevSendBreak, Closefd, DeviceAdd, DeviceDel, Getfd, HumanMonitorCommand,
+    NbdServerStart, NbdServerStop, ObjectAdd, ObjectDel, QmpCapabilities, QomGet, QomList,
+    QomListProperties, QomSet, QueryBlock, QueryBlockExports, QueryChardev, QueryChardevBackends,
+    QueryCommands, QueryFdsets, QueryIothreads, QueryName, QueryNamedBlockNodes, QueryQmpSchema,
+    QueryStatus, QueryVersion, QueryYank, Quit, RemoveFd, RingbufRead, RingbufWrite,
     XBlockdevSetIothread, XQueryInternalIothreads, Yank,
 };
 

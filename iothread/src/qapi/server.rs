@@ -3,7 +3,9 @@
 
 //! Serving the commands.
 
-use qapi_runtime::dispatch::{Command, CommandInfo, Handler, Outcome, Service, Table};
+use std::future::Future;
+
+use qapi_runtime::dispatch::{Command, CommandInfo, Handler, Outcome, Reply, Service, Table};
 use qapi_runtime::visit::{Input, Output, Policy, Visit};
 use qapi_runtime::{Error, Object, Value};
 
@@ -28,10 +30,22 @@ pub trait Commands: Send + Sync {
     fn blockdev_del(&self, arguments: commands::BlockdevDel) -> Result<(), Error>;
 
     /// Handles [`chardev-add`](super::commands::ChardevAdd).
-    fn chardev_add(&self, arguments: commands::ChardevAdd) -> Result<ChardevReturn, Error>;
+    fn chardev_add(
+        &self,
+        arguments: commands::ChardevAdd,
+    ) -> impl Future<Output = Result<ChardevReturn, Error>> + Send;
+
+    /// Handles [`chardev-change`](super::commands::ChardevChange).
+    fn chardev_change(
+        &self,
+        arguments: commands::ChardevChange,
+    ) -> impl Future<Output = Result<ChardevReturn, Error>> + Send;
 
     /// Handles [`chardev-remove`](super::commands::ChardevRemove).
     fn chardev_remove(&self, arguments: commands::ChardevRemove) -> Result<(), Error>;
+
+    /// Handles [`chardev-send-break`](super::commands::ChardevSendBreak).
+    fn chardev_send_break(&self, arguments: commands::ChardevSendBreak) -> Result<(), Error>;
 
     /// Handles [`closefd`](super::commands::Closefd).
     fn closefd(&self, arguments: commands::Closefd) -> Result<(), Error>;
@@ -90,6 +104,9 @@ pub trait Commands: Send + Sync {
     /// Handles [`query-chardev`](super::commands::QueryChardev).
     fn query_chardev(&self) -> Result<Vec<ChardevInfo>, Error>;
 
+    /// Handles [`query-chardev-backends`](super::commands::QueryChardevBackends).
+    fn query_chardev_backends(&self) -> Result<Vec<ChardevBackendInfo>, Error>;
+
     /// Handles [`query-commands`](super::commands::QueryCommands).
     fn query_commands(&self) -> Result<Vec<super::types::CommandInfo>, Error>;
 
@@ -122,6 +139,12 @@ pub trait Commands: Send + Sync {
 
     /// Handles [`remove-fd`](super::commands::RemoveFd).
     fn remove_fd(&self, arguments: commands::RemoveFd) -> Result<(), Error>;
+
+    /// Handles [`ringbuf-read`](super::commands::RingbufRead).
+    fn ringbuf_read(&self, arguments: commands::RingbufRead) -> Result<String, Error>;
+
+    /// Handles [`ringbuf-write`](super::commands::RingbufWrite).
+    fn ringbuf_write(&self, arguments: commands::RingbufWrite) -> Result<(), Error>;
 
     /// Handles [`x-blockdev-set-iothread`](super::commands::XBlockdevSetIothread).
     fn x_blockdev_set_iothread(
@@ -202,11 +225,24 @@ impl<H: Commands + 'static> Dispatcher<H> {
         },
         Command {
             info: CommandInfo::new("chardev-add"),
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let value = handler.chardev_add(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    let value = handler.chardev_add(arguments).await?;
+                    Ok(Reply::new(&value, compat)?)
+                }))
+            }),
+        },
+        Command {
+            info: CommandInfo::new("chardev-change"),
+            call: Handler::Async(|handler, input| {
+                let arguments = Visit::read(input)?;
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    let value = handler.chardev_change(arguments).await?;
+                    Ok(Reply::new(&value, compat)?)
+                }))
             }),
         },
         Command {
@@ -214,6 +250,15 @@ impl<H: Commands + 'static> Dispatcher<H> {
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 handler.chardev_remove(arguments)?;
+                ().write(output)?;
+                Ok(())
+            }),
+        },
+        Command {
+            info: CommandInfo::new("chardev-send-break"),
+            call: Handler::Sync(|handler, input, output| {
+                let arguments = Visit::read(input)?;
+                handler.chardev_send_break(arguments)?;
                 ().write(output)?;
                 Ok(())
             }),
@@ -408,6 +453,15 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
+            info: CommandInfo::new("query-chardev-backends"),
+            call: Handler::Sync(|handler, input, output| {
+                commands::QueryChardevBackends::read(input)?;
+                let value = handler.query_chardev_backends()?;
+                value.write(output)?;
+                Ok(())
+            }),
+        },
+        Command {
             info: CommandInfo {
                 allow_preconfig: true,
                 ..CommandInfo::new("query-commands")
@@ -528,6 +582,24 @@ impl<H: Commands + 'static> Dispatcher<H> {
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 handler.remove_fd(arguments)?;
+                ().write(output)?;
+                Ok(())
+            }),
+        },
+        Command {
+            info: CommandInfo::new("ringbuf-read"),
+            call: Handler::Sync(|handler, input, output| {
+                let arguments = Visit::read(input)?;
+                let value = handler.ringbuf_read(arguments)?;
+                value.write(output)?;
+                Ok(())
+            }),
+        },
+        Command {
+            info: CommandInfo::new("ringbuf-write"),
+            call: Handler::Sync(|handler, input, output| {
+                let arguments = Visit::read(input)?;
+                handler.ringbuf_write(arguments)?;
                 ().write(output)?;
                 Ok(())
             }),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 mod blocks;
+mod chardevs;
 mod endings;
 mod exports;
 mod harness;

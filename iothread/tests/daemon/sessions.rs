@@ -106,7 +106,8 @@ fn a_command_overtakes_out_of_band() {
     let mut text = r#"{"execute": "query-named-block-nodes", "id": 0}"#.repeat(5);
     text.push_str(r#"{"exec-oob": "query-yank", "id": 1}"#);
     client.send(&text);
-    assert_eq!(client.reply(), json!({"return": [], "id": 1}));
+    let owners = json!([{"type": "chardev", "id": "compat_monitor0"}]);
+    assert_eq!(client.reply(), json!({"return": owners, "id": 1}));
     for _ in 0..5 {
         assert_eq!(client.reply(), json!({"return": [], "id": 0}));
     }

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use iothread::qapi::commands::{
-    AddFd, BlockExportDel, BlockdevDel, ChardevAdd, ChardevRemove, Closefd, DeviceDel, Getfd,
-    HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties, QomSet,
-    QueryBlock, QueryNamedBlockNodes, RemoveFd, XBlockdevSetIothread, Yank,
+    AddFd, BlockExportDel, BlockdevDel, ChardevAdd, ChardevChange, ChardevRemove, ChardevSendBreak,
+    Closefd, DeviceDel, Getfd, HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList,
+    QomListProperties, QomSet, QueryBlock, QueryNamedBlockNodes, RemoveFd, RingbufRead,
+    RingbufWrite, XBlockdevSetIothread, Yank,
 };
 use iothread::qapi::{
     AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportRemoveMode,
-    BlockInfo, BlockdevOptions, ChardevInfo, ChardevReturn, CommandInfo, Commands, Dispatcher,
-    FdsetInfo, IoThreadInfo, NameInfo, NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo,
-    StatusInfo, StrOrNull, VersionInfo, YankInstance,
+    BlockInfo, BlockdevOptions, ChardevBackendInfo, ChardevInfo, ChardevReturn, CommandInfo,
+    Commands, Dispatcher, FdsetInfo, IoThreadInfo, NameInfo, NbdServerOptionsLegacy, ObjectOptions,
+    ObjectPropertyInfo, StatusInfo, StrOrNull, VersionInfo, YankInstance,
 };
 use qapi_runtime::dispatch::Service;
 use qapi_runtime::{Error, Object, Value};
 
+use crate::chardev;
 pub(crate) use crate::descriptors::SessionDescriptors;
 use crate::hmp;
 use crate::qom::commands::list_properties;
@@ -25,22 +27,21 @@ use crate::server::{self, Server};
 struct Handler {
     server: Arc<Server>,
     descriptors: Arc<SessionDescriptors>,
+    /// Name of the session's monitor.
+    monitor: String,
 }
 
-/// The commands as one session has them.
+/// The commands as one session of a monitor has them.
 pub(crate) fn service(
     server: &Arc<Server>,
     descriptors: &Arc<SessionDescriptors>,
+    monitor: &str,
 ) -> Arc<dyn Service> {
     Arc::new(Dispatcher::new(Arc::new(Handler {
         server: Arc::clone(server),
         descriptors: Arc::clone(descriptors),
+        monitor: monitor.to_owned(),
     })))
-}
-
-/// The answer to commands whose subsystem this build does not have.
-fn no_subsystem(what: &str) -> Error {
-    Error::generic(format!("{what} are not available in this build"))
 }
 
 impl Commands for Handler {
@@ -67,15 +68,24 @@ impl Commands for Handler {
         self.server.blocks().delete(&arguments.node_name)
     }
 
-    fn chardev_add(&self, _: ChardevAdd) -> Result<ChardevReturn, Error> {
-        Err(no_subsystem("character devices"))
+    async fn chardev_add(&self, arguments: ChardevAdd) -> Result<ChardevReturn, Error> {
+        let ChardevAdd { id, backend } = arguments;
+        let chardevs = self.server.chardevs();
+        chardevs.add(id, backend, &self.descriptors).await
+    }
+
+    async fn chardev_change(&self, arguments: ChardevChange) -> Result<ChardevReturn, Error> {
+        let ChardevChange { id, backend } = arguments;
+        let chardevs = self.server.chardevs();
+        chardevs.change(id, backend, &self.descriptors).await
     }
 
     fn chardev_remove(&self, arguments: ChardevRemove) -> Result<(), Error> {
-        Err(Error::generic(format!(
-            "Chardev '{}' not found",
-            arguments.id
-        )))
+        self.server.chardevs().remove(&arguments.id)
+    }
+
+    fn chardev_send_break(&self, arguments: ChardevSendBreak) -> Result<(), Error> {
+        self.server.chardevs().send_break(&arguments.id)
     }
 
     fn closefd(&self, arguments: Closefd) -> Result<(), Error> {
@@ -117,7 +127,13 @@ impl Commands for Handler {
     }
 
     fn object_del(&self, arguments: ObjectDel) -> Result<(), Error> {
-        self.server.objects().delete(&self.server, &arguments.id)
+        let objects = self.server.objects();
+        if arguments.id == self.monitor && objects.is_monitor(&arguments.id) {
+            let monitors = self.server.monitors();
+            monitors.remove_after_reply(&self.server, &arguments.id);
+            return Ok(());
+        }
+        objects.delete(&self.server, &arguments.id)
     }
 
     /// Sessions execute it themselves.
@@ -154,7 +170,11 @@ impl Commands for Handler {
     }
 
     fn query_chardev(&self) -> Result<Vec<ChardevInfo>, Error> {
-        Ok(Vec::new())
+        Ok(self.server.query_chardev())
+    }
+
+    fn query_chardev_backends(&self) -> Result<Vec<ChardevBackendInfo>, Error> {
+        Ok(chardev::query_backends())
     }
 
     fn query_commands(&self) -> Result<Vec<CommandInfo>, Error> {
@@ -195,8 +215,7 @@ impl Commands for Handler {
     }
 
     fn query_yank(&self) -> Result<Vec<YankInstance>, Error> {
-        // Nothing here has a connection that could hang.
-        Ok(Vec::new())
+        Ok(self.server.yanks().query())
     }
 
     fn quit(&self) -> Result<(), Error> {
@@ -207,6 +226,26 @@ impl Commands for Handler {
     fn remove_fd(&self, arguments: RemoveFd) -> Result<(), Error> {
         let sets = self.server.descriptor_sets();
         sets.remove(arguments.fdset_id, arguments.fd)
+    }
+
+    fn ringbuf_read(&self, arguments: RingbufRead) -> Result<String, Error> {
+        let RingbufRead {
+            device,
+            size,
+            format,
+        } = arguments;
+        let chardevs = self.server.chardevs();
+        chardevs.with_ringbuf(&device, |ringbuf| ringbuf.read(size, format.as_ref()))
+    }
+
+    fn ringbuf_write(&self, arguments: RingbufWrite) -> Result<(), Error> {
+        let RingbufWrite {
+            device,
+            data,
+            format,
+        } = arguments;
+        let chardevs = self.server.chardevs();
+        chardevs.with_ringbuf(&device, |ringbuf| ringbuf.write(&data, format.as_ref()))
     }
 
     fn x_blockdev_set_iothread(&self, arguments: XBlockdevSetIothread) -> Result<(), Error> {
@@ -229,9 +268,6 @@ impl Commands for Handler {
     }
 
     fn yank(&self, arguments: Yank) -> Result<(), Error> {
-        match arguments.instances.first() {
-            None => Ok(()),
-            Some(_) => Err(Error::device_not_found("Instance not found")),
-        }
+        self.server.yanks().yank(&arguments.instances)
     }
 }

@@ -8,6 +8,8 @@
 //! or deleted; monitors run on an internal IOThread and read through the parts' locks.
 
 mod block;
+mod blockdev;
+mod chardev;
 mod commands;
 mod descriptors;
 mod devices;
@@ -18,11 +20,13 @@ mod keyval;
 mod monitor;
 mod nbd;
 mod objects;
+mod oneshot;
 mod options;
 mod qom;
 mod server;
 mod sockets;
 mod sync;
+mod yank;
 
 use std::io::Write;
 use std::process::ExitCode;

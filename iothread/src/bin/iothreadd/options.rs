@@ -27,6 +27,18 @@ pub(crate) struct Options {
     #[arg(long, value_name = "OBJECT")]
     pub(crate) object: Vec<String>,
 
+    /// Create a character device: BACKEND,id=ID[,PROPERTY=VALUE]..., or the arguments of chardev-add as JSON.
+    #[arg(long, value_name = "CHARDEV")]
+    pub(crate) chardev: Vec<String>,
+
+    /// Create a block node: the arguments of blockdev-add as JSON, or DRIVER,node-name=NAME[,PROPERTY=VALUE]....
+    #[arg(long, value_name = "NODE")]
+    pub(crate) blockdev: Vec<String>,
+
+    /// Plug in a device: DRIVER[,id=ID][,PROPERTY=VALUE]..., or the arguments of device_add as JSON.
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Vec<String>,
+
     /// The name that query-name reports.
     #[arg(long)]
     pub(crate) name: Option<String>,

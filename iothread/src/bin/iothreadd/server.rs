@@ -4,15 +4,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use iothread::qapi::{RunState, Shutdown, ShutdownCause, StatusInfo, VersionInfo, VersionTriple};
+use iothread::qapi::{
+    ChardevInfo, RunState, Shutdown, ShutdownCause, StatusInfo, VersionInfo, VersionTriple,
+};
 use iothread::{Clock, ContextError, MainContext, MainLoop, Signal, Timer};
 use qapi_runtime::session::SessionConfig;
+use qapi_runtime::visit::Compat;
 use qapi_runtime::{Error, Value};
 use thiserror::Error as ThisError;
 
 use crate::block::Blocks;
-use crate::descriptors::DescriptorSets;
-use crate::devices::Devices;
+use crate::blockdev;
+use crate::chardev::{self, Chardevs};
+use crate::descriptors::{DescriptorSets, SessionDescriptors};
+use crate::devices::{self, Devices};
 use crate::events::Events;
 use crate::export::Exports;
 use crate::hmp::{HumanMonitorError, HumanMonitors};
@@ -21,6 +26,7 @@ use crate::nbd::NbdServer;
 use crate::objects::{self, Objects};
 use crate::options::{Address, Options};
 use crate::qom::Tree;
+use crate::yank::Yanks;
 
 /// How long the end waits for clients that do not read what they are owed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -32,8 +38,12 @@ pub(crate) enum StartError {
     MainLoop(#[from] std::io::Error),
     #[error("cannot use the main loop: {0}")]
     Context(#[from] ContextError),
-    #[error("--object {option}: {}", error.desc)]
-    Object { option: String, error: Error },
+    #[error("--{name} {option}: {}", error.desc)]
+    Option {
+        name: &'static str,
+        option: String,
+        error: Error,
+    },
     #[error("--qmp: {0}")]
     Qmp(#[from] MonitorError),
     #[error("--monitor: {0}")]
@@ -45,6 +55,7 @@ pub(crate) enum StartError {
 /// All parts of the server.
 pub(crate) struct Server {
     name: Option<String>,
+    compat: Compat,
     main: MainContext,
     monitors: Arc<Monitors>,
     human_monitors: HumanMonitors,
@@ -56,6 +67,8 @@ pub(crate) struct Server {
     nbd: NbdServer,
     descriptor_sets: DescriptorSets,
     tree: Tree,
+    yanks: Yanks,
+    chardevs: Arc<Chardevs>,
     ending: AtomicBool,
     /// Ends the main loop although clients do not read.
     deadline: OnceLock<Timer>,
@@ -97,13 +110,18 @@ impl Server {
         let monitors = Arc::new(Monitors::new(main));
         let objects = Arc::new(Objects::new(main));
         let devices = Arc::new(Devices::default());
+        let yanks = Yanks::default();
+        let chardevs = Arc::new(Chardevs::new(main, &yanks));
         Ok(Arc::new(Self {
             name: options.name.clone(),
+            compat: options.compat(),
             main: main.clone(),
             events: Events::new(main, &monitors, options.compat())?,
             monitors,
             human_monitors: HumanMonitors::default(),
-            tree: Tree::new(&objects, &devices),
+            tree: Tree::new(&objects, &devices, &chardevs),
+            yanks,
+            chardevs,
             objects,
             devices,
             blocks: Blocks::default(),
@@ -126,25 +144,64 @@ impl Server {
         if on_stdio.count() > 1 {
             return Err(StartError::StdioTwice);
         }
-        for option in &options.object {
-            let added = objects::parse(option).and_then(|object| self.objects.add(self, object));
-            added.map_err(|error| StartError::Object {
-                option: option.clone(),
-                error,
-            })?;
-        }
+        self.create(options)?;
         for address in &options.monitor {
             self.human_monitors.add(self, address)?;
         }
-        let config = SessionConfig {
-            version: version_value(),
-            compat: options.compat(),
-            ..SessionConfig::default()
-        };
         for option in &options.qmp {
-            self.monitors.add(self, option, config.clone())?;
+            self.monitors.add(self, option)?;
         }
         Ok(())
+    }
+
+    /// Makes what options describe: what others use comes first.
+    fn create(self: &Arc<Self>, options: &Options) -> Result<(), StartError> {
+        let wrong = |name, option: &String| {
+            let option = option.clone();
+            move |error| StartError::Option {
+                name,
+                option,
+                error,
+            }
+        };
+        let mut later = Vec::new();
+        for option in &options.object {
+            let object = objects::parse(option).map_err(wrong("object", option))?;
+            if objects::uses_chardevs(&object) {
+                later.push((option, object));
+            } else {
+                let added = self.objects.add(self, object);
+                added.map_err(wrong("object", option))?;
+            }
+        }
+        for option in &options.chardev {
+            let descriptors = SessionDescriptors::default();
+            let added = chardev::parse(option)
+                .and_then(|(id, backend)| self.chardevs.add_now(id, &backend, &descriptors));
+            added.map_err(wrong("chardev", option))?;
+        }
+        for option in &options.blockdev {
+            let added = blockdev::parse(option).and_then(|node| self.blocks.add(node));
+            added.map_err(wrong("blockdev", option))?;
+        }
+        for (option, object) in later {
+            let added = self.objects.add(self, object);
+            added.map_err(wrong("object", option))?;
+        }
+        for option in &options.device {
+            let added = devices::parse(option).and_then(|device| self.devices.add(self, device));
+            added.map_err(wrong("device", option))?;
+        }
+        Ok(())
+    }
+
+    /// What holds for every session of a monitor.
+    pub(crate) fn session_config(&self) -> SessionConfig {
+        SessionConfig {
+            version: version_value(),
+            compat: self.compat,
+            ..SessionConfig::default()
+        }
     }
 
     pub(crate) fn main(&self) -> &MainContext {
@@ -185,6 +242,21 @@ impl Server {
 
     pub(crate) fn descriptor_sets(&self) -> &DescriptorSets {
         &self.descriptor_sets
+    }
+
+    pub(crate) fn chardevs(&self) -> &Chardevs {
+        &self.chardevs
+    }
+
+    /// `query-chardev`
+    pub(crate) fn query_chardev(&self) -> Vec<ChardevInfo> {
+        let mut list = self.monitors.chardevs();
+        list.extend(self.chardevs.query());
+        list
+    }
+
+    pub(crate) fn yanks(&self) -> &Yanks {
+        &self.yanks
     }
 
     pub(crate) fn tree(&self) -> &Tree {
@@ -256,7 +328,8 @@ impl Server {
         self.exports.remove_all(self, None);
         self.devices.clear(self);
         self.blocks.clear();
-        self.objects.clear();
+        self.objects.clear(self);
+        self.chardevs.clear();
     }
 }
 

@@ -44,14 +44,176 @@ impl Request for QueryChardev {
 
 qapi_runtime::impl_serde!(QueryChardev);
 
+/// List the kinds of backend that there are.
+///
+/// Returns: one entry per kind
+///
+/// Since 0.1
+///
+/// Example:
+///
+/// ```text
+/// -> { "execute": "query-chardev-backends" }
+/// <- { "return": [ { "name": "socket" }, { "name": "null" } ] }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct QueryChardevBackends {}
+
+impl Members for QueryChardevBackends {
+    fn read_members(_object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {})
+    }
+
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        Ok(())
+    }
+}
+
+impl Request for QueryChardevBackends {
+    const COMMAND: &'static str = "query-chardev-backends";
+    const ALLOW_OOB: bool = false;
+    type Returns = Vec<ChardevBackendInfo>;
+}
+
+qapi_runtime::impl_serde!(QueryChardevBackends);
+
+/// Write to a ring buffer, as its user in the server would.  When it is
+/// full, the oldest bytes make room.
+///
+/// Errors:
+///
+/// - If there is no such device, or it has no ring buffer,
+///   GenericError.
+///
+/// Since 0.1
+///
+/// Example:
+///
+/// ```text
+/// -> { "execute": "ringbuf-write",
+///      "arguments": { "device": "log", "data": "hello" } }
+/// <- { "return": {} }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RingbufWrite {
+    /// ID of the character device.
+    pub device: String,
+    /// What to write.
+    pub data: String,
+    /// How `data` is written (default: utf8).
+    pub format: Option<DataFormat>,
+}
+
+impl RingbufWrite {
+    /// With the mandatory members; the others are absent.
+    pub fn new(device: String, data: String) -> Self {
+        Self {
+            device,
+            data,
+            format: None,
+        }
+    }
+}
+
+impl Members for RingbufWrite {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            device: object.required("device")?,
+            data: object.required("data")?,
+            format: object.optional("format")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("device", &self.device)?;
+        object.required("data", &self.data)?;
+        object.optional("format", &self.format)?;
+        Ok(())
+    }
+}
+
+impl Request for RingbufWrite {
+    const COMMAND: &'static str = "ringbuf-write";
+    const ALLOW_OOB: bool = false;
+    type Returns = ();
+}
+
+qapi_runtime::impl_serde!(RingbufWrite);
+
+/// Take bytes out of a ring buffer, the oldest first.
+///
+/// Returns: the bytes.  In the format utf8, what is no text is replaced
+/// by U+FFFD.
+///
+/// Errors:
+///
+/// - If there is no such device, or it has no ring buffer,
+///   GenericError.
+/// - If `size` is not positive, GenericError.
+///
+/// Since 0.1
+///
+/// Example:
+///
+/// ```text
+/// -> { "execute": "ringbuf-read",
+///      "arguments": { "device": "log", "size": 100 } }
+/// <- { "return": "hello" }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RingbufRead {
+    /// ID of the character device.
+    pub device: String,
+    /// The most bytes to take.
+    pub size: i64,
+    /// How to write them in the reply (default: utf8).
+    pub format: Option<DataFormat>,
+}
+
+impl RingbufRead {
+    /// With the mandatory members; the others are absent.
+    pub fn new(device: String, size: i64) -> Self {
+        Self {
+            device,
+            size,
+            format: None,
+        }
+    }
+}
+
+impl Members for RingbufRead {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            device: object.required("device")?,
+            size: object.required("size")?,
+            format: object.optional("format")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("device", &self.device)?;
+        object.required("size", &self.size)?;
+        object.optional("format", &self.format)?;
+        Ok(())
+    }
+}
+
+impl Request for RingbufRead {
+    const COMMAND: &'static str = "ringbuf-read";
+    const ALLOW_OOB: bool = false;
+    type Returns = String;
+}
+
+qapi_runtime::impl_serde!(RingbufRead);
+
 /// Create a character device.
 ///
 /// Returns: details that only the server can know
 ///
 /// Errors:
 ///
-/// - If `id` is taken or badly formed, GenericError.
-/// - If the socket cannot be opened, GenericError.
+/// - If `id` is taken, GenericError.
+/// - If the backend cannot be opened, GenericError.
 ///
 /// Since 0.1
 ///
@@ -116,6 +278,59 @@ impl Request for ChardevAdd {
 
 qapi_runtime::impl_serde!(ChardevAdd);
 
+/// Give a character device another backend.
+///
+/// Returns: details that only the server can know
+///
+/// Errors:
+///
+/// - If there is no such device, or it has a user in the server,
+///   GenericError.
+/// - If the backend cannot be opened, GenericError.  The device
+///   keeps the one that it has.
+///
+/// Since 0.1
+///
+/// Example:
+///
+/// ```text
+/// -> { "execute": "chardev-change",
+///      "arguments": { "id": "ch1",
+///                     "backend": { "type": "null",
+///                                  "data": {} } } }
+/// <- { "return": {} }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChardevChange {
+    /// Its ID.
+    pub id: String,
+    /// What is to be behind it.
+    pub backend: ChardevBackend,
+}
+
+impl Members for ChardevChange {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            id: object.required("id")?,
+            backend: object.required("backend")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("id", &self.id)?;
+        object.required("backend", &self.backend)?;
+        Ok(())
+    }
+}
+
+impl Request for ChardevChange {
+    const COMMAND: &'static str = "chardev-change";
+    const ALLOW_OOB: bool = false;
+    type Returns = ChardevReturn;
+}
+
+qapi_runtime::impl_serde!(ChardevChange);
+
 /// Delete a character device.
 ///
 /// Errors:
@@ -156,3 +371,46 @@ impl Request for ChardevRemove {
 }
 
 qapi_runtime::impl_serde!(ChardevRemove);
+
+/// Send a break, as a serial line has it.  No backend here knows one,
+/// so nothing happens.
+///
+/// Errors:
+///
+/// - If there is no such device, GenericError.
+///
+/// Since 0.1
+///
+/// Example:
+///
+/// ```text
+/// -> { "execute": "chardev-send-break",
+///      "arguments": { "id": "ch1" } }
+/// <- { "return": {} }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChardevSendBreak {
+    /// ID of the character device.
+    pub id: String,
+}
+
+impl Members for ChardevSendBreak {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            id: object.required("id")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("id", &self.id)?;
+        Ok(())
+    }
+}
+
+impl Request for ChardevSendBreak {
+    const COMMAND: &'static str = "chardev-send-break";
+    const ALLOW_OOB: bool = false;
+    type Returns = ();
+}
+
+qapi_runtime::impl_serde!(ChardevSendBreak);

@@ -4,7 +4,7 @@
 //! Types of `char.json`.
 
 use qapi_runtime::visit::{
-    Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
+    Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Policy, Visit, VisitError,
 };
 
 use super::*;
@@ -41,7 +41,191 @@ impl Members for ChardevInfo {
 
 qapi_runtime::impl_serde!(ChardevInfo);
 
-/// A character device on a stream socket.
+/// One kind of backend.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChardevBackendInfo {
+    /// Its name, as in [`ChardevBackendKind`].
+    pub name: String,
+}
+
+impl Members for ChardevBackendInfo {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            name: object.required("name")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("name", &self.name)?;
+        Ok(())
+    }
+}
+
+qapi_runtime::impl_serde!(ChardevBackendInfo);
+
+/// How bytes are written as a string.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DataFormat {
+    /// As text.
+    Utf8,
+    /// In base64, which can stand for any bytes.
+    Base64,
+    /// A value that this schema does not have, in what a peer sent.
+    Unknown(Box<str>),
+}
+
+impl DataFormat {
+    /// All values in the order of the schema.
+    pub const ALL: &'static [Self] = &[Self::Utf8, Self::Base64];
+
+    /// The name in the schema.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Utf8 => "utf8",
+            Self::Base64 => "base64",
+            Self::Unknown(name) => name,
+        }
+    }
+}
+
+impl Enumeration for DataFormat {
+    const NAME: &'static str = "DataFormat";
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "utf8" => Self::Utf8,
+            "base64" => Self::Base64,
+            _ => return None,
+        })
+    }
+
+    fn as_str(&self) -> &str {
+        self.as_str()
+    }
+
+    fn unknown(name: Box<str>) -> Self {
+        Self::Unknown(name)
+    }
+
+    fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+}
+
+impl Visit for DataFormat {
+    fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
+        qapi_runtime::visit::read_enum(input)
+    }
+
+    fn write(&self, output: &mut Output) -> Result<(), VisitError> {
+        qapi_runtime::visit::write_enum(self, output)
+    }
+}
+
+qapi_runtime::impl_enum!(DataFormat);
+
+qapi_runtime::impl_serde!(DataFormat);
+
+/// The configuration of a backend that has nothing to configure.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChardevCommon {}
+
+impl Members for ChardevCommon {
+    fn read_members(_object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {})
+    }
+
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        Ok(())
+    }
+}
+
+qapi_runtime::impl_serde!(ChardevCommon);
+
+/// A character device that writes to a file.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChardevFile {
+    /// A file to read from.  If absent, there is nothing to read.
+    pub r#in: Option<String>,
+    /// The file to write to, made if it does not exist.
+    pub out: String,
+    /// Whether to write behind what the file has already
+    /// (default: false, which empties it).
+    pub append: Option<bool>,
+}
+
+impl ChardevFile {
+    /// With the mandatory members; the others are absent.
+    pub fn new(out: String) -> Self {
+        Self {
+            r#in: None,
+            out,
+            append: None,
+        }
+    }
+}
+
+impl Members for ChardevFile {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            r#in: object.optional("in")?,
+            out: object.required("out")?,
+            append: object.optional("append")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.optional("in", &self.r#in)?;
+        object.required("out", &self.out)?;
+        object.optional("append", &self.append)?;
+        Ok(())
+    }
+}
+
+qapi_runtime::impl_serde!(ChardevFile);
+
+/// A character device on something that the host has a path for.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChardevHostdev {
+    /// The path.  For the backend "pipe", input comes from the
+    /// FIFO of this name with ".in" at its end, and output goes to the
+    /// one with ".out"; if these do not exist, both are the FIFO of the
+    /// name itself.
+    pub device: String,
+}
+
+impl Members for ChardevHostdev {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            device: object.required("device")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("device", &self.device)?;
+        Ok(())
+    }
+}
+
+qapi_runtime::impl_serde!(ChardevHostdev);
+
+/// A character device on a stream socket.  It has one peer at a time.
+///
+/// Features:
+///
+/// - `deprecated`: Member `reconnect` is deprecated.  Use `reconnect-ms`
+///   instead.
 ///
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +240,13 @@ pub struct ChardevSocket {
     /// Whether small writes are sent at once on TCP instead of
     /// being gathered (default: false).
     pub nodelay: Option<bool>,
+    /// As `reconnect-ms`, in seconds.
+    #[deprecated]
+    pub reconnect: Option<i64>,
+    /// After how many milliseconds a connecting device tries
+    /// again when it has failed to connect or lost its peer.  0 means
+    /// never (default: 0).
+    pub reconnect_ms: Option<i64>,
 }
 
 impl ChardevSocket {
@@ -66,6 +257,8 @@ impl ChardevSocket {
             server: None,
             wait: None,
             nodelay: None,
+            reconnect: None,
+            reconnect_ms: None,
         }
     }
 }
@@ -77,6 +270,8 @@ impl Members for ChardevSocket {
             server: object.optional("server")?,
             wait: object.optional("wait")?,
             nodelay: object.optional("nodelay")?,
+            reconnect: object.optional_with("reconnect", Policy::DEPRECATED)?,
+            reconnect_ms: object.optional("reconnect-ms")?,
         })
     }
 
@@ -85,11 +280,87 @@ impl Members for ChardevSocket {
         object.optional("server", &self.server)?;
         object.optional("wait", &self.wait)?;
         object.optional("nodelay", &self.nodelay)?;
+        object.optional_with("reconnect", Policy::DEPRECATED, &self.reconnect)?;
+        object.optional("reconnect-ms", &self.reconnect_ms)?;
         Ok(())
     }
 }
 
 qapi_runtime::impl_serde!(ChardevSocket);
+
+/// A character device that keeps what is written to it in memory, as
+/// far as there is room.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChardevRingbuf {
+    /// The bytes that there is room for, a power of two
+    /// (default: 65536).
+    pub size: Option<i64>,
+}
+
+impl Members for ChardevRingbuf {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            size: object.optional("size")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.optional("size", &self.size)?;
+        Ok(())
+    }
+}
+
+qapi_runtime::impl_serde!(ChardevRingbuf);
+
+/// The "file" case of [`ChardevBackend`].
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChardevFileWrapper {
+    /// The file's configuration.
+    pub data: ChardevFile,
+}
+
+impl Members for ChardevFileWrapper {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            data: object.required("data")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("data", &self.data)?;
+        Ok(())
+    }
+}
+
+qapi_runtime::impl_serde!(ChardevFileWrapper);
+
+/// The "pipe" case of [`ChardevBackend`].
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChardevHostdevWrapper {
+    /// Where it is.
+    pub data: ChardevHostdev,
+}
+
+impl Members for ChardevHostdevWrapper {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            data: object.required("data")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("data", &self.data)?;
+        Ok(())
+    }
+}
+
+qapi_runtime::impl_serde!(ChardevHostdevWrapper);
 
 /// The "socket" case of [`ChardevBackend`].
 ///
@@ -115,25 +386,100 @@ impl Members for ChardevSocketWrapper {
 
 qapi_runtime::impl_serde!(ChardevSocketWrapper);
 
+/// The "null" case of [`ChardevBackend`].
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChardevCommonWrapper {
+    /// Nothing.
+    pub data: ChardevCommon,
+}
+
+impl Members for ChardevCommonWrapper {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            data: object.required("data")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("data", &self.data)?;
+        Ok(())
+    }
+}
+
+qapi_runtime::impl_serde!(ChardevCommonWrapper);
+
+/// The "ringbuf" and "memory" cases of [`ChardevBackend`].
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChardevRingbufWrapper {
+    /// The buffer's configuration.
+    pub data: ChardevRingbuf,
+}
+
+impl Members for ChardevRingbufWrapper {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            data: object.required("data")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("data", &self.data)?;
+        Ok(())
+    }
+}
+
+qapi_runtime::impl_serde!(ChardevRingbufWrapper);
+
 /// What can be behind a character device.
+///
+/// Features:
+///
+/// - `deprecated`: Member `memory` is deprecated.  Use `ringbuf` instead.
 ///
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ChardevBackendKind {
+    /// A file.
+    File,
+    /// A FIFO, or two.
+    Pipe,
     /// A stream socket.
     Socket,
+    /// Nothing: there is no input, and output disappears.
+    Null,
+    /// A buffer in memory, read with [`ringbuf-read`](super::super::commands::RingbufRead).
+    Ringbuf,
+    /// Another name of `ringbuf`.
+    #[deprecated]
+    Memory,
     /// A value that this schema does not have, in what a peer sent.
     Unknown(Box<str>),
 }
 
 impl ChardevBackendKind {
     /// All values in the order of the schema.
-    pub const ALL: &'static [Self] = &[Self::Socket];
+    pub const ALL: &'static [Self] = &[
+        Self::File,
+        Self::Pipe,
+        Self::Socket,
+        Self::Null,
+        Self::Ringbuf,
+        Self::Memory,
+    ];
 
     /// The name in the schema.
     pub fn as_str(&self) -> &str {
         match self {
+            Self::File => "file",
+            Self::Pipe => "pipe",
             Self::Socket => "socket",
+            Self::Null => "null",
+            Self::Ringbuf => "ringbuf",
+            Self::Memory => "memory",
             Self::Unknown(name) => name,
         }
     }
@@ -145,7 +491,12 @@ impl Enumeration for ChardevBackendKind {
 
     fn from_name(name: &str) -> Option<Self> {
         Some(match name {
+            "file" => Self::File,
+            "pipe" => Self::Pipe,
             "socket" => Self::Socket,
+            "null" => Self::Null,
+            "ringbuf" => Self::Ringbuf,
+            "memory" => Self::Memory,
             _ => return None,
         })
     }
@@ -160,6 +511,13 @@ impl Enumeration for ChardevBackendKind {
 
     fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown(_))
+    }
+
+    fn policy(&self) -> Policy {
+        match self {
+            Self::Memory => Policy::DEPRECATED,
+            _ => Policy::NONE,
+        }
     }
 }
 
@@ -182,8 +540,18 @@ qapi_runtime::impl_serde!(ChardevBackendKind);
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq)]
 pub enum ChardevBackend {
+    /// Branch `file`.
+    File(ChardevFileWrapper),
+    /// Branch `pipe`.
+    Pipe(ChardevHostdevWrapper),
     /// Branch `socket`.
     Socket(ChardevSocketWrapper),
+    /// Branch `null`.
+    Null(ChardevCommonWrapper),
+    /// Branch `ringbuf`.
+    Ringbuf(ChardevRingbufWrapper),
+    /// Branch `memory`.
+    Memory(ChardevRingbufWrapper),
     /// A branch that this schema does not have, in what a peer sent.
     Unknown(Box<str>),
 }
@@ -192,7 +560,12 @@ impl ChardevBackend {
     /// The value of the discriminator `type`.
     pub fn tag(&self) -> ChardevBackendKind {
         match self {
+            Self::File(_) => ChardevBackendKind::File,
+            Self::Pipe(_) => ChardevBackendKind::Pipe,
             Self::Socket(_) => ChardevBackendKind::Socket,
+            Self::Null(_) => ChardevBackendKind::Null,
+            Self::Ringbuf(_) => ChardevBackendKind::Ringbuf,
+            Self::Memory(_) => ChardevBackendKind::Memory,
             Self::Unknown(name) => ChardevBackendKind::Unknown(name.clone()),
         }
     }
@@ -202,14 +575,24 @@ impl ChardevBackend {
         object: &mut ObjectInput<'_, '_>,
     ) -> Result<Self, VisitError> {
         Ok(match tag {
+            ChardevBackendKind::File => Self::File(Members::read_members(object)?),
+            ChardevBackendKind::Pipe => Self::Pipe(Members::read_members(object)?),
             ChardevBackendKind::Socket => Self::Socket(Members::read_members(object)?),
+            ChardevBackendKind::Null => Self::Null(Members::read_members(object)?),
+            ChardevBackendKind::Ringbuf => Self::Ringbuf(Members::read_members(object)?),
+            ChardevBackendKind::Memory => Self::Memory(Members::read_members(object)?),
             ChardevBackendKind::Unknown(name) => Self::Unknown(name),
         })
     }
 
     fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
         match self {
+            Self::File(branch) => branch.write_members(object),
+            Self::Pipe(branch) => branch.write_members(object),
             Self::Socket(branch) => branch.write_members(object),
+            Self::Null(branch) => branch.write_members(object),
+            Self::Ringbuf(branch) => branch.write_members(object),
+            Self::Memory(branch) => branch.write_members(object),
             Self::Unknown(_) => Ok(()),
         }
     }
@@ -227,9 +610,27 @@ impl Members for ChardevBackend {
     }
 }
 
+impl From<ChardevFileWrapper> for ChardevBackend {
+    fn from(value: ChardevFileWrapper) -> Self {
+        Self::File(value)
+    }
+}
+
+impl From<ChardevHostdevWrapper> for ChardevBackend {
+    fn from(value: ChardevHostdevWrapper) -> Self {
+        Self::Pipe(value)
+    }
+}
+
 impl From<ChardevSocketWrapper> for ChardevBackend {
     fn from(value: ChardevSocketWrapper) -> Self {
         Self::Socket(value)
+    }
+}
+
+impl From<ChardevCommonWrapper> for ChardevBackend {
+    fn from(value: ChardevCommonWrapper) -> Self {
+        Self::Null(value)
     }
 }
 
@@ -240,7 +641,8 @@ qapi_runtime::impl_serde!(ChardevBackend);
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChardevReturn {
-    /// Name of the terminal that was allocated.  Absent for sockets.
+    /// Name of the terminal that was allocated.  No backend here has
+    /// one.
     pub pty: Option<String>,
 }
 

@@ -5,6 +5,7 @@
 
 mod block_core;
 mod block_export;
+#[expect(deprecated, reason = "handled like everything else")]
 mod char;
 mod common;
 mod control;

@@ -203,11 +203,14 @@ pub struct ColoCompareProperties {
     pub outdev: String,
     /// ID of the IOThread that does the comparing.
     pub iothread: String,
+    /// ID of the character device on which a remote checkpoint
+    /// manager is told, and tells, of checkpoints.
+    pub notify_dev: Option<String>,
     /// How long a packet of the first copy waits for its
     /// equal, in milliseconds (default: 3000).
     pub compare_timeout: Option<u64>,
     /// How often packets that waited too long are
-    /// looked for, in milliseconds (default: 3000).
+    /// looked for, in milliseconds (default: 1000).
     pub expired_scan_cycle: Option<u32>,
     /// How many packets may wait.  Those that come on top
     /// are dropped (default: 1024).
@@ -225,6 +228,7 @@ impl ColoCompareProperties {
             secondary_in,
             outdev,
             iothread,
+            notify_dev: None,
             compare_timeout: None,
             expired_scan_cycle: None,
             max_queue_size: None,
@@ -240,6 +244,7 @@ impl Members for ColoCompareProperties {
             secondary_in: object.required("secondary_in")?,
             outdev: object.required("outdev")?,
             iothread: object.required("iothread")?,
+            notify_dev: object.optional("notify_dev")?,
             compare_timeout: object.optional("compare_timeout")?,
             expired_scan_cycle: object.optional("expired_scan_cycle")?,
             max_queue_size: object.optional("max_queue_size")?,
@@ -252,6 +257,7 @@ impl Members for ColoCompareProperties {
         object.required("secondary_in", &self.secondary_in)?;
         object.required("outdev", &self.outdev)?;
         object.required("iothread", &self.iothread)?;
+        object.optional("notify_dev", &self.notify_dev)?;
         object.optional("compare_timeout", &self.compare_timeout)?;
         object.optional("expired_scan_cycle", &self.expired_scan_cycle)?;
         object.optional("max_queue_size", &self.max_queue_size)?;

@@ -29,6 +29,7 @@ use self::bus::{Bus, BusType, PCI_BUS, ScsiBus, XEN_BUS};
 pub(crate) use self::properties::parse;
 use self::properties::{Properties, take};
 use self::slots::{Plugged, Position, Slots};
+use crate::hmp::{BusInfo, DeviceInfo};
 use crate::objects::is_identifier;
 use crate::qom::Object;
 use crate::qom::types::Type;
@@ -353,6 +354,51 @@ impl Devices {
         plugged.device.unrealize(server);
         slots.0.lock().retain(|known| !known.is(plugged));
         announce(server, position, &*plugged.device);
+    }
+
+    /// All buses and what is plugged into them, for people.
+    pub(crate) fn describe(&self) -> Vec<BusInfo> {
+        [Bus::Pci, Bus::Xen]
+            .iter()
+            .map(|bus| self.describe_bus(bus))
+            .collect()
+    }
+
+    fn describe_bus(&self, bus: &Bus) -> BusInfo {
+        let path = bus.path();
+        let on_bus = |slots: &Slots| {
+            let devices = slots.0.lock().clone();
+            devices
+                .into_iter()
+                .filter(|it| it.bus_path == path)
+                .collect::<Vec<_>>()
+        };
+        let named = on_bus(&self.named)
+            .into_iter()
+            .map(|it| self.describe_device(&it, true));
+        let unnamed = on_bus(&self.unnamed)
+            .into_iter()
+            .map(|it| self.describe_device(&it, false));
+        BusInfo {
+            name: path.rsplit('/').next().unwrap_or_default().to_owned(),
+            type_name: bus.bus_type().name(),
+            devices: named.chain(unnamed).collect(),
+        }
+    }
+
+    fn describe_device(&self, plugged: &Plugged, is_named: bool) -> DeviceInfo {
+        let properties = plugged.device.properties();
+        let bus = plugged.device.scsi_bus().cloned().map(Bus::Scsi);
+        DeviceInfo {
+            driver: properties.object_type().name,
+            id: if is_named {
+                plugged.name.clone()
+            } else {
+                String::new()
+            },
+            properties: properties.all(),
+            buses: bus.iter().map(|bus| self.describe_bus(bus)).collect(),
+        }
     }
 
     /// Removes all devices, at the end of the server; those on a bus were plugged after it.

@@ -65,6 +65,13 @@ impl Properties {
         self.values.insert(name.to_owned(), value);
     }
 
+    /// All that a device was told or has by itself, but for what only it can answer.
+    pub(super) fn all(&self) -> Vec<(&'static str, Value)> {
+        let own = self.object_type.own.iter();
+        let told = own.filter(|property| !property.name.starts_with("x-"));
+        told.map(|it| (it.name, self.value(it.name))).collect()
+    }
+
     /// What a client reads.
     pub(super) fn value(&self, name: &str) -> Value {
         let property = self.object_type.property(name);

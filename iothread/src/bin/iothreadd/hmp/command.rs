@@ -6,11 +6,12 @@ use iothread::Registry;
 use qapi_runtime::Error;
 
 use super::line::{Arguments, is_blank, split_name};
+use super::{chardev, tree};
 use crate::objects;
 use crate::server::Server;
 
 /// The end of a line, as a terminal wants it.
-const LINE_END: &str = "\r\n";
+pub(super) const LINE_END: &str = "\r\n";
 
 /// A command, or a topic of `info`.
 struct Command {
@@ -24,12 +25,32 @@ struct Command {
 enum Run {
     /// Prints a text.
     Text(fn(&Arc<Server>, &str) -> String),
+    /// Prints a text, or why there is none.
+    Query(fn(&Arc<Server>, &str) -> Result<String, Error>),
     /// Does something, and prints only why it failed.
     Action(fn(&Arc<Server>, &str) -> Result<(), Error>),
 }
 
 /// All commands but `info`.
-const COMMANDS: [Command; 6] = [
+const COMMANDS: [Command; 13] = [
+    Command {
+        name: "chardev-add",
+        arguments: (Arguments::Word, "args"),
+        help: "add chardev",
+        run: Run::Action(chardev::add),
+    },
+    Command {
+        name: "chardev-remove",
+        arguments: (Arguments::Word, "id"),
+        help: "remove chardev",
+        run: Run::Action(|server, id| server.chardevs().remove(id)),
+    },
+    Command {
+        name: "chardev-send-break",
+        arguments: (Arguments::Word, "id"),
+        help: "send a break on chardev",
+        run: Run::Action(|server, id| server.chardevs().send_break(id)),
+    },
     Command {
         name: "device_add",
         arguments: (Arguments::OptionalWord, "driver[,prop=value][,...]"),
@@ -61,6 +82,18 @@ const COMMANDS: [Command; 6] = [
         run: Run::Action(|server, id| server.objects().delete(server, id)),
     },
     Command {
+        name: "qom-get",
+        arguments: (Arguments::Rest, "path property"),
+        help: "print QOM property",
+        run: Run::Query(tree::qom_get),
+    },
+    Command {
+        name: "qom-list",
+        arguments: (Arguments::OptionalWord, "path"),
+        help: "list QOM properties",
+        run: Run::Query(tree::qom_list),
+    },
+    Command {
         name: "quit|q",
         arguments: (Arguments::None, ""),
         help: "quit the server",
@@ -69,10 +102,28 @@ const COMMANDS: [Command; 6] = [
             Ok(())
         }),
     },
+    Command {
+        name: "ringbuf_read",
+        arguments: (Arguments::Rest, "device size"),
+        help: "Read from a ring buffer character device",
+        run: Run::Query(chardev::ringbuf_read),
+    },
+    Command {
+        name: "ringbuf_write",
+        arguments: (Arguments::Rest, "device data"),
+        help: "Write to a ring buffer character device",
+        run: Run::Action(chardev::ringbuf_write),
+    },
 ];
 
 /// The topics of `info`.
-const TOPICS: [Command; 4] = [
+const TOPICS: [Command; 6] = [
+    Command {
+        name: "chardev",
+        arguments: (Arguments::None, ""),
+        help: "show the character devices",
+        run: Run::Text(chardev::info),
+    },
     Command {
         name: "iothreads",
         arguments: (Arguments::Flag("-i"), "[-i]"),
@@ -87,6 +138,12 @@ const TOPICS: [Command; 4] = [
             let line = |name: &str| format!("{name}{LINE_END}");
             server.name().map(line).unwrap_or_default()
         }),
+    },
+    Command {
+        name: "qtree",
+        arguments: (Arguments::Flag("-b"), "[-b]"),
+        help: "show device tree (-b: brief, omit properties)",
+        run: Run::Text(tree::info_qtree),
     },
     Command {
         name: "status",
@@ -159,6 +216,10 @@ fn run(server: &Arc<Server>, command: &Command, prefix: &str, arguments: &str) -
     };
     match command.run {
         Run::Text(print) => print(server, &arguments),
+        Run::Query(query) => match query(server, &arguments) {
+            Ok(text) => text,
+            Err(error) => describe(&error),
+        },
         Run::Action(act) => match act(server, &arguments) {
             Ok(()) => String::new(),
             Err(error) => describe(&error),

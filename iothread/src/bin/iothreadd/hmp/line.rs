@@ -57,6 +57,12 @@ pub(super) fn is_blank(text: &str) -> bool {
     skip_space(text).is_empty()
 }
 
+/// Splits off the first word of an argument that has several.
+pub(super) fn split_first(text: &str) -> (&str, &str) {
+    let end = text.find(is_space).unwrap_or(text.len());
+    (&text[..end], skip_space(&text[end..]).trim_end())
+}
+
 impl Arguments {
     /// The text of the argument; empty if it is left out.
     pub(super) fn parse(self, text: &str) -> Result<Cow<'_, str>, Mistake> {

@@ -1,8 +1,10 @@
 //! The human monitor: one line in, text out.
 
+mod chardev;
 mod command;
 mod line;
 mod session;
+mod tree;
 
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use thiserror::Error;
 
 pub(crate) use self::command::execute;
 use self::session::HumanSession;
+pub(crate) use self::tree::{BusInfo, DeviceInfo};
 use crate::monitor::listener::{ListenError, Listener};
 use crate::monitor::stream::Stream;
 use crate::options::Address;

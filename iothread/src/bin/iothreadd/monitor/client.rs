@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
-use iothread::{AioContext, Interest, MainContext};
+use iothread::{Interest, MainContext};
 use qapi_runtime::Error;
 use qapi_runtime::dispatch::{Reply, Service};
 use qapi_runtime::session::{Call, CallId, EventMessage, Session, SessionConfig, SessionControl};
@@ -53,7 +53,7 @@ impl Client {
             number,
             monitor: Arc::downgrade(monitor),
             main: monitor.main.clone(),
-            service: commands::service(server, &descriptors),
+            service: commands::service(server, &descriptors, monitor.name()),
             descriptors,
             control: control.clone(),
             state: Mutex::new(State {
@@ -66,9 +66,15 @@ impl Client {
     }
 
     /// Sends the greeting and begins to receive. On the monitor's thread.
-    pub(super) fn start(self: &Arc<Self>, context: &AioContext, stream: Stream) {
+    pub(super) fn start(self: &Arc<Self>, stream: Stream) {
         let mut state = self.state.lock();
-        match Watches::new(context, &stream, self) {
+        let monitor = self.monitor.upgrade();
+        let Some(watches) = monitor.and_then(|monitor| monitor.watch(&stream, self)) else {
+            drop(state);
+            self.forget();
+            return;
+        };
+        match watches {
             Ok(watches) => {
                 state.connection = Some((stream, watches));
                 self.progress(&mut state);
@@ -102,6 +108,12 @@ impl Client {
             drop(watches);
             stream.close();
         }
+    }
+
+    /// Ends the session at once; on the monitor's thread.
+    pub(super) fn cut_off(&self) {
+        let mut state = self.state.lock();
+        self.close(&mut state);
     }
 
     fn complete(self: &Arc<Self>, call: CallId, result: Result<Reply, Error>) {
@@ -175,8 +187,7 @@ impl Client {
             let Some(monitor) = client.monitor.upgrade() else {
                 return;
             };
-            // A monitor that is gone has no session to answer.
-            let _ = monitor.context.post(move |_| client.complete(id, result));
+            monitor.post(move || client.complete(id, result));
         };
         run_on_main_loop(&self.main, Arc::clone(&self.service), call, Box::new(done))
     }

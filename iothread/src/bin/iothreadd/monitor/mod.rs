@@ -3,22 +3,26 @@
 mod call;
 mod client;
 pub(crate) mod listener;
+mod on_chardev;
 pub(crate) mod stream;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use iothread::{HeldAioContext, IoThread, MainContext, holder};
+use iothread::qapi::{ChardevInfo, YankInstance, YankInstanceChardev};
+use iothread::{ContextError, HeldAioContext, IoThread, MainContext, holder};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
 
 use self::client::Client;
 use self::listener::{ListenError, Listener};
-use self::stream::Stream;
+use self::stream::{Endpoint, Stream, Watches};
+use crate::chardev::{Attachment, Connection};
 use crate::options::{Address, QmpOption};
 use crate::server::Server;
 use crate::sync::Mutex;
+use crate::yank::YankGuard;
 
 /// Id of the IOThread that monitors run on; QEMU calls it so too.
 const MONITOR_IOTHREAD: &str = "mon_iothread";
@@ -70,12 +74,7 @@ impl Monitors {
     }
 
     /// Serves a monitor as an option says.
-    pub(crate) fn add(
-        &self,
-        server: &Arc<Server>,
-        option: &QmpOption,
-        config: SessionConfig,
-    ) -> Result<(), MonitorError> {
+    pub(crate) fn add(&self, server: &Arc<Server>, option: &QmpOption) -> Result<(), MonitorError> {
         let way_in = match &option.address {
             Address::Stdio => WayIn::Stdio(Stream::stdio()?),
             address => WayIn::Listener(Listener::bind(address)?),
@@ -87,46 +86,78 @@ impl Monitors {
                 format!("compat_monitor{number}")
             }
         };
-        if self.list.lock().iter().any(|known| known.name == name) {
+        let new = NewMonitor {
+            name,
+            pretty: option.pretty,
+            ends_server: matches!(way_in, WayIn::Stdio(_)),
+            deleted_with_client: false,
+        };
+        let monitor = self.create(server, new)?;
+        match way_in {
+            WayIn::Listener(listener) => {
+                monitor.register(server);
+                monitor.listen(listener)
+            }
+            WayIn::Stdio(stream) => {
+                let starting = Arc::clone(&monitor);
+                monitor.post(move || starting.serve(stream));
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes a monitor that holds the monitors' IOThread and has no way in yet.
+    fn create(&self, server: &Arc<Server>, new: NewMonitor) -> Result<Arc<Monitor>, MonitorError> {
+        let NewMonitor {
+            name,
+            pretty,
+            ends_server,
+            deleted_with_client,
+        } = new;
+        let mut list = self.list.lock();
+        if list.iter().any(|known| known.name == name) {
             return Err(MonitorError::Duplicate { name });
         }
         let context = monitor_iothread()?.get_aio_context(holder::monitor(&name))?;
         let monitor = Arc::new(Monitor {
             name,
-            context,
+            context: Mutex::new(Some(context)),
             server: Arc::downgrade(server),
             main: self.main.clone(),
             config: SessionConfig {
-                pretty: option.pretty,
-                ..config
+                pretty,
+                ..server.session_config()
             },
             listener: OnceLock::new(),
+            yank: OnceLock::new(),
+            attachment: Mutex::default(),
+            connections: Mutex::default(),
             clients: Mutex::default(),
             next_client: AtomicU64::new(0),
-            ends_server: matches!(way_in, WayIn::Stdio(_)),
+            ends_server,
+            deleted_with_client,
         });
-        self.list.lock().push(Arc::clone(&monitor));
-        match way_in {
-            WayIn::Listener(listener) => monitor.listen(listener),
-            WayIn::Stdio(stream) => {
-                let starting = Arc::clone(&monitor);
-                monitor
-                    .context
-                    .post(move |_| starting.serve(stream))
-                    .map_err(|source| MonitorError::Watch {
-                        what: "the standard streams".to_owned(),
-                        source,
-                    })
-            }
-        }
+        list.push(Arc::clone(&monitor));
+        Ok(monitor)
+    }
+
+    /// The entries of monitors in `query-chardev`. Options give each a device of its own, as in QEMU.
+    pub(crate) fn chardevs(&self) -> Vec<ChardevInfo> {
+        let list = self.list.lock();
+        let own = list.iter().filter(|it| it.attachment.lock().is_none());
+        let info = |monitor: &Arc<Monitor>| ChardevInfo {
+            label: monitor.name.clone(),
+            filename: monitor.filename(),
+            frontend_open: true,
+        };
+        own.map(info).collect()
     }
 
     /// Sends an event to every session.
     pub(crate) fn send(&self, event: &EventMessage) {
         for monitor in self.list.lock().iter() {
             let (event, receiver) = (event.clone(), Arc::clone(monitor));
-            // A monitor that is gone has no sessions.
-            let _ = monitor.context.post(move |_| receiver.send(&event));
+            monitor.post(move || receiver.send(&event));
         }
     }
 
@@ -135,8 +166,7 @@ impl Monitors {
         self.closing.store(true, Ordering::Release);
         for monitor in self.list.lock().iter() {
             let closing = Arc::clone(monitor);
-            // A monitor that is gone has no sessions.
-            let _ = monitor.context.post(move |_| closing.close());
+            monitor.post(move || closing.close());
         }
         self.check_drained();
     }
@@ -159,11 +189,17 @@ impl Monitors {
             if let Some(listener) = monitor.listener.get() {
                 listener.stop();
             }
-            for client in monitor.all_clients() {
-                client.abandon();
-            }
+            monitor.abandon();
         }
     }
+}
+
+/// What there is to say about a new monitor.
+struct NewMonitor {
+    name: String,
+    pretty: bool,
+    ends_server: bool,
+    deleted_with_client: bool,
 }
 
 /// The internal IOThread of all monitors, made with the first of them.
@@ -177,24 +213,49 @@ fn monitor_iothread() -> Result<IoThread, iothread::CreateError> {
 /// One QMP monitor: one holder, however many sessions.
 pub(crate) struct Monitor {
     name: String,
-    context: HeldAioContext,
+    /// Taken when the monitor is removed.
+    context: Mutex<Option<HeldAioContext>>,
     /// Owns the monitors.
     server: Weak<Server>,
     main: MainContext,
     config: SessionConfig,
     /// Unset for the standard streams, which are there from the start.
     listener: OnceLock<Listener>,
+    yank: OnceLock<YankGuard>,
+    /// Of a monitor on a character device.
+    attachment: Mutex<Option<Attachment>>,
+    /// The connections of the device, by the numbers of their clients.
+    connections: Mutex<HashMap<u64, Connection>>,
     clients: Mutex<HashMap<u64, Arc<Client>>>,
     next_client: AtomicU64,
     /// Whether the server ends with the monitor's session.
     ends_server: bool,
+    /// Whether it is deleted with its session.
+    deleted_with_client: bool,
 }
 
 impl Monitor {
+    /// Runs something on the monitor's thread, unless the monitor is gone.
+    fn post(&self, run: impl FnOnce() + Send + 'static) {
+        if let Some(context) = &*self.context.lock() {
+            // A thread that is held has not ended.
+            let _ = context.post(move |_| run());
+        }
+    }
+
+    /// The name, for its sessions.
+    fn name(&self) -> &str {
+        &self.name
+    }
+
     fn listen(self: &Arc<Self>, listener: Listener) -> Result<(), MonitorError> {
         let what = listener.to_string();
         let accepting = Arc::downgrade(self);
-        let watched = listener.watch(&self.context, move |stream| {
+        let context = self.context.lock();
+        let Some(context) = &*context else {
+            return Ok(());
+        };
+        let watched = listener.watch(context, move |stream| {
             if let Some(monitor) = accepting.upgrade() {
                 monitor.serve(stream);
             }
@@ -206,13 +267,68 @@ impl Monitor {
 
     /// Begins a session; on the monitor's thread.
     fn serve(self: &Arc<Self>, stream: Stream) {
+        self.serve_as(self.next_number(), stream);
+    }
+
+    fn next_number(&self) -> u64 {
+        self.next_client.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn serve_as(self: &Arc<Self>, number: u64, stream: Stream) {
         let Some(server) = self.server.upgrade() else {
             return;
         };
-        let number = self.next_client.fetch_add(1, Ordering::Relaxed);
         let client = Client::new(self, &server, number, self.config.clone());
         self.clients.lock().insert(number, Arc::clone(&client));
-        client.start(&self.context, stream);
+        client.start(stream);
+    }
+
+    /// Makes what wakes a client; `None` if the monitor is gone.
+    fn watch<E: Endpoint>(
+        &self,
+        stream: &Stream,
+        endpoint: &Arc<E>,
+    ) -> Option<Result<Watches, ContextError>> {
+        let context = self.context.lock();
+        let context = context.as_ref()?;
+        Some(Watches::new(context, stream, endpoint))
+    }
+
+    /// Ends all sessions at once.
+    fn abandon(&self) {
+        for client in self.all_clients() {
+            client.abandon();
+        }
+        self.clients.lock().clear();
+    }
+
+    /// Lets the sessions be ended by name.
+    fn register(self: &Arc<Self>, server: &Server) {
+        let monitor = Arc::downgrade(self);
+        let id = self.name.clone();
+        let instance = YankInstance::Chardev(YankInstanceChardev { id });
+        let guard = server.yanks().register(instance, move || {
+            if let Some(monitor) = monitor.upgrade() {
+                let ending = Arc::clone(&monitor);
+                // One of the sessions may be the one that asks for it.
+                monitor.post(move || ending.all_clients().iter().for_each(|it| it.cut_off()));
+            }
+        });
+        // A device on the command line may have the name; then that is the one to be yanked.
+        if let Ok(guard) = guard {
+            let _ = self.yank.set(guard);
+        }
+    }
+
+    fn filename(&self) -> String {
+        let Some(listener) = self.listener.get() else {
+            return "stdio".to_owned();
+        };
+        let state = match self.clients.lock().is_empty() {
+            true => "disconnected:",
+            false => "",
+        };
+        format!("{state}{listener},server=on")
     }
 
     fn all_clients(&self) -> Vec<Arc<Client>> {
@@ -239,6 +355,7 @@ impl Monitor {
     /// A session is over.
     fn remove(&self, number: u64) {
         self.clients.lock().remove(&number);
+        self.connection_is_over(number);
         self.check_drained();
         if self.ends_server
             && let Some(server) = self.server.upgrade()

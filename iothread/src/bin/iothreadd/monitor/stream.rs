@@ -25,7 +25,7 @@ pub(crate) enum Stream {
     Stdio(Arc<Stdio>),
 }
 
-/// The standard streams, which do not block as long as this lives.
+/// Two streams, such as the standard ones, which do not block as long as this lives.
 pub(crate) struct Stdio {
     input: Arc<OwnedFd>,
     output: Arc<OwnedFd>,
@@ -48,6 +48,15 @@ impl Stream {
             output,
             blocking,
         })))
+    }
+
+    /// A descriptor to read from and one to write to. Neither may block.
+    pub(crate) fn pair(input: OwnedFd, output: OwnedFd) -> Self {
+        Self::Stdio(Arc::new(Stdio {
+            input: Arc::new(input),
+            output: Arc::new(output),
+            blocking: Vec::new(),
+        }))
     }
 
     /// The descriptor of a socket; `None` for the standard streams.

@@ -22,7 +22,23 @@ use crate::sync::Mutex;
 /// All objects below `/objects`, in the order of their creation.
 pub(crate) struct Objects {
     main: MainContext,
-    list: Mutex<Vec<(String, Arc<dyn Object>)>>,
+    list: Mutex<Vec<Entry>>,
+}
+
+/// An object that a user has created.
+#[derive(Clone)]
+struct Entry {
+    id: String,
+    kind: Kind,
+    object: Arc<dyn Object>,
+}
+
+/// How an object is deleted.
+#[derive(Clone)]
+enum Kind {
+    IoThread,
+    MainLoop,
+    Monitor,
 }
 
 impl Objects {
@@ -34,19 +50,26 @@ impl Objects {
     }
 
     /// `object-add`
-    pub(crate) fn add(&self, _: &Arc<Server>, options: ObjectOptions) -> Result<(), Error> {
+    pub(crate) fn add(&self, server: &Arc<Server>, options: ObjectOptions) -> Result<(), Error> {
         let ObjectOptions { qom_type, id } = options;
         if !is_identifier(&id) {
             return Err(Error::generic("Parameter 'id' expects an identifier"));
         }
-        let object = match qom_type {
-            ObjectOptionsQomType::Iothread(properties) => self.new_iothread(&id, &properties)?,
-            ObjectOptionsQomType::MainLoop(properties) => self.new_main_loop(&id, &properties)?,
+        let (kind, object) = match qom_type {
+            ObjectOptionsQomType::Iothread(properties) => {
+                (Kind::IoThread, self.new_iothread(&id, &properties)?)
+            }
+            ObjectOptionsQomType::MainLoop(properties) => {
+                (Kind::MainLoop, self.new_main_loop(&id, &properties)?)
+            }
             ObjectOptionsQomType::ColoCompare(properties) => {
                 return Err(no_chardev_of(&properties));
             }
             ObjectOptionsQomType::MonitorQmp(properties) => {
-                return Err(no_chardev(&properties.chardev));
+                self.check_duplicate(&id)?;
+                let monitors = server.monitors();
+                let object = monitors.add_on_chardev(server, &id, &properties)?;
+                (Kind::Monitor, object)
             }
             ObjectOptionsQomType::Unknown(name) => {
                 return Err(Error::generic(format!(
@@ -54,28 +77,40 @@ impl Objects {
                 )));
             }
         };
-        self.list.lock().push((id, object));
+        self.list.lock().push(Entry { id, kind, object });
         Ok(())
     }
 
-    /// `object-del`
-    pub(crate) fn delete(&self, _: &Server, id: &str) -> Result<(), Error> {
-        let Some(object) = self.child(id) else {
-            return Err(Error::generic(format!("object '{id}' not found")));
-        };
-        if std::ptr::eq(object.object_type(), &types::IOTHREAD) {
+    /// `object-del`. On the main loop.
+    pub(crate) fn delete(&self, server: &Server, id: &str) -> Result<(), Error> {
+        let entry = self.find(id);
+        let entry = entry.ok_or_else(|| Error::generic(format!("object '{id}' not found")))?;
+        match entry.kind {
             // Refused while anybody holds it. What waits for the thread's end must not hold the list.
-            Registry::global()
+            Kind::IoThread => Registry::global()
                 .delete(id)
-                .map_err(|error| Error::generic(error.to_string()))?;
-        } else if std::ptr::eq(object.object_type(), &types::MAIN_LOOP) {
+                .map_err(|error| Error::generic(error.to_string()))?,
             // The main loop uses it for good.
-            return Err(Error::generic(format!(
-                "object '{id}' is in use, can not be deleted"
-            )));
+            Kind::MainLoop => {
+                return Err(Error::generic(format!(
+                    "object '{id}' is in use, can not be deleted"
+                )));
+            }
+            Kind::Monitor => server.monitors().remove(id),
         }
-        self.list.lock().retain(|(known, _)| known != id);
+        self.list.lock().retain(|known| known.id != id);
         Ok(())
+    }
+
+    fn find(&self, id: &str) -> Option<Entry> {
+        let list = self.list.lock();
+        list.iter().find(|entry| entry.id == id).cloned()
+    }
+
+    /// Whether the object is a monitor.
+    pub(crate) fn is_monitor(&self, id: &str) -> bool {
+        let is_monitor = |entry: Entry| matches!(entry.kind, Kind::Monitor);
+        self.find(id).is_some_and(is_monitor)
     }
 
     /// Finds the IOThread that a property or argument names.
@@ -84,11 +119,13 @@ impl Objects {
     }
 
     /// Deletes everything, at the end of the server.
-    pub(crate) fn clear(&self) {
-        let objects = std::mem::take(&mut *self.list.lock());
-        for (id, _) in objects {
+    pub(crate) fn clear(&self, server: &Server) {
+        // What was created last may use what was there.
+        let last = || self.list.lock().last().map(|entry| entry.id.clone());
+        while let Some(id) = last() {
             // Whoever still holds a thread keeps it until the process ends.
-            let _ = Registry::global().delete(&id);
+            let _ = self.delete(server, &id);
+            self.list.lock().retain(|entry| entry.id != id);
         }
     }
 
@@ -128,9 +165,7 @@ impl Objects {
         properties: &MainLoopProperties,
     ) -> Result<Arc<dyn Object>, Error> {
         self.check_duplicate(id)?;
-        let is_main_loop = |(_, object): &(String, Arc<dyn Object>)| {
-            std::ptr::eq(object.object_type(), &types::MAIN_LOOP)
-        };
+        let is_main_loop = |entry: &Entry| matches!(entry.kind, Kind::MainLoop);
         if self.list.lock().iter().any(is_main_loop) {
             return Err(Error::generic("only one main-loop instance allowed"));
         }
@@ -170,6 +205,16 @@ fn iothread_parameters(properties: &IothreadProperties) -> [(Parameter, Option<i
         (Parameter::ThreadPoolMin, properties.thread_pool_min),
         (Parameter::ThreadPoolMax, properties.thread_pool_max),
     ]
+}
+
+/// Whether an object needs character devices to be there.
+pub(crate) fn uses_chardevs(options: &ObjectOptions) -> bool {
+    match options.qom_type {
+        ObjectOptionsQomType::ColoCompare(_) | ObjectOptionsQomType::MonitorQmp(_) => true,
+        ObjectOptionsQomType::Iothread(_)
+        | ObjectOptionsQomType::MainLoop(_)
+        | ObjectOptionsQomType::Unknown(_) => false,
+    }
 }
 
 /// Whether QEMU would take `id`.
@@ -276,13 +321,12 @@ impl Object for Objects {
     }
 
     fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
-        self.list.lock().clone()
+        let list = self.list.lock();
+        let child = |entry: &Entry| (entry.id.clone(), Arc::clone(&entry.object));
+        list.iter().map(child).collect()
     }
 
     fn child(&self, name: &str) -> Option<Arc<dyn Object>> {
-        self.list
-            .lock()
-            .iter()
-            .find_map(|(known, object)| (known == name).then(|| Arc::clone(object)))
+        self.find(name).map(|entry| entry.object)
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use qapi_runtime::{Error, Value};
 
 use self::types::Type;
+use crate::chardev::Chardevs;
 use crate::devices::{self, Devices};
 use crate::objects::Objects;
 
@@ -93,7 +94,11 @@ struct Found {
 }
 
 impl Tree {
-    pub(crate) fn new(objects: &Arc<Objects>, devices: &Arc<Devices>) -> Self {
+    pub(crate) fn new(
+        objects: &Arc<Objects>,
+        devices: &Arc<Devices>,
+        chardevs: &Arc<Chardevs>,
+    ) -> Self {
         let mut children = vec![
             ("peripheral", devices.peripheral()),
             ("peripheral-anon", devices.peripheral_anon()),
@@ -110,9 +115,14 @@ impl Tree {
             children,
         };
         let objects: Arc<dyn Object> = Arc::<Objects>::clone(objects);
+        let chardevs: Arc<dyn Object> = Arc::<Chardevs>::clone(chardevs);
         let root = Container {
             object_type: &types::CONTAINER,
-            children: vec![("machine", Arc::new(machine)), ("objects", objects)],
+            children: vec![
+                ("machine", Arc::new(machine)),
+                ("chardevs", chardevs),
+                ("objects", objects),
+            ],
         };
         Self {
             root: Arc::new(root),

@@ -179,9 +179,9 @@ pub(crate) static MONITOR_QMP: Type = Type {
     name: "monitor-qmp",
     base: None,
     own: &[
-        Property::new("chardev", "string"),
-        Property::new("pretty", "bool"),
-        Property::new("close-action", "MonitorCloseAction"),
+        Property::fixed("chardev", "string"),
+        Property::fixed("pretty", "bool"),
+        Property::fixed("close-action", "MonitorCloseAction"),
     ],
 };
 
@@ -203,5 +203,6 @@ pub(crate) fn find(name: &str) -> Option<&'static Type> {
         .into_iter()
         .chain(USER_CREATABLE)
         .chain(crate::devices::types())
+        .chain(crate::chardev::types())
         .find(|known| known.name == name)
 }

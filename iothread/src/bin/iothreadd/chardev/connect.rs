@@ -1,0 +1,201 @@
+//! Connecting to the addresses that QMP's commands name.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iothread::qapi::{ChardevSocket, InetSocketAddress, SocketAddress, UnixSocketAddress};
+use qapi_runtime::Error;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, sockopt};
+
+use crate::block::message_of;
+use crate::monitor::stream::Stream;
+use crate::sockets::modern;
+
+/// How long each address of a host may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest path that fits an address of a unix socket.
+const MAX_PATH: usize = 107;
+
+/// What to connect to.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    Unix(UnixSocketAddress),
+    Inet(InetSocketAddress),
+}
+
+/// A connection that was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) target: Target,
+    pub(super) nodelay: bool,
+}
+
+/// A connection, and the address of the peer.
+pub(super) struct Connected {
+    pub(super) stream: Stream,
+    pub(super) peer: String,
+}
+
+/// What a device connects to at its creation; `None` for one that listens, tries again and again, or is given a socket.
+#[expect(deprecated, reason = "there is a newer member, and the old one works")]
+pub(super) fn plan(options: &ChardevSocket) -> Result<Option<Plan>, Error> {
+    let connects = options.server == Some(false) && options.wait.is_none();
+    let is_set = |value: Option<i64>| value.is_some_and(|value| value != 0);
+    let retries = is_set(options.reconnect) || is_set(options.reconnect_ms);
+    if !connects || retries {
+        return Ok(None);
+    }
+    Plan::new(options)
+}
+
+impl Plan {
+    /// `None` for a socket that is open already.
+    pub(super) fn new(options: &ChardevSocket) -> Result<Option<Self>, Error> {
+        let target = match modern(options.addr.clone()) {
+            SocketAddress::Unix(unix) => Target::Unix(unix),
+            SocketAddress::Inet(inet) => Target::Inet(inet),
+            SocketAddress::Fd(_) => return Ok(None),
+            SocketAddress::Unknown(name) => {
+                return Err(Error::generic(format!(
+                    "Parameter 'addr.type' does not accept value '{name}'"
+                )));
+            }
+        };
+        Ok(Some(Self {
+            target,
+            nodelay: options.nodelay.unwrap_or(false),
+        }))
+    }
+
+    /// Connects, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// In QEMU's words: what the host says.
+    pub(super) fn connect(&self) -> Result<Connected, Error> {
+        match &self.target {
+            Target::Unix(unix) => connect_unix(unix),
+            Target::Inet(inet) => connect_inet(inet, self.nodelay),
+        }
+    }
+}
+
+impl Target {
+    /// How a device that connects to it is called.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Unix(unix) if unix.r#abstract == Some(true) => {
+                format!("unix:{},abstract=on", unix.path)
+            }
+            Self::Unix(unix) => format!("unix:{}", unix.path),
+            Self::Inet(inet) => format!("tcp:{}:{}", inet.host, inet.port),
+        }
+    }
+}
+
+/// The text that the C library has for an error.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => message_of(number),
+        None => error.to_string(),
+    }
+}
+
+fn connect_unix(address: &UnixSocketAddress) -> Result<Connected, Error> {
+    let path = &address.path;
+    if path.len() > MAX_PATH {
+        return Err(Error::generic(format!(
+            "UNIX socket path '{path}' is too long"
+        )));
+    }
+    let is_abstract = address.r#abstract == Some(true);
+    let connect = || -> io::Result<OwnedFd> {
+        if !is_abstract {
+            return Ok(UnixStream::connect(path)?.into());
+        }
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::connect(
+            &socket,
+            &SocketAddrUnix::new_abstract_name(path.as_bytes())?,
+        )?;
+        Ok(socket)
+    };
+    let socket = connect().and_then(not_blocking).map_err(|error| {
+        let reason = reason(&error);
+        Error::generic(format!("Failed to connect to '{path}': {reason}"))
+    })?;
+    Ok(Connected {
+        stream: Stream::Unix(Arc::new(socket)),
+        peer: String::new(),
+    })
+}
+
+fn connect_inet(address: &InetSocketAddress, nodelay: bool) -> Result<Connected, Error> {
+    let InetSocketAddress {
+        host,
+        port,
+        ipv4,
+        ipv6,
+    } = address;
+    let unresolved = |reason: &str| {
+        Error::generic(format!(
+            "address resolution failed for {host}:{port}: {reason}"
+        ))
+    };
+    let number: u16 = port
+        .parse()
+        .map_err(|_| unresolved("Servname not supported for ai_socktype"))?;
+    // Given one family alone, the other is left out.
+    let wants_v4 = ipv4.unwrap_or(*ipv6 != Some(true));
+    let wants_v6 = ipv6.unwrap_or(*ipv4 != Some(true));
+    let found = (host.as_str(), number)
+        .to_socket_addrs()
+        .map_err(|_| unresolved("Name or service not known"))?;
+    let candidates = found.filter(|it| match it {
+        SocketAddr::V4(_) => wants_v4,
+        SocketAddr::V6(_) => wants_v6,
+    });
+    let mut failure = None;
+    for candidate in candidates {
+        let connect = || -> io::Result<Connected> {
+            let stream = TcpStream::connect_timeout(&candidate, TIMEOUT)?;
+            stream.set_nodelay(nodelay)?;
+            Ok(Connected {
+                stream: Stream::Tcp(Arc::new(not_blocking(stream.into())?)),
+                peer: candidate.to_string(),
+            })
+        };
+        match connect() {
+            Ok(connected) => return Ok(connected),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(match failure {
+        None => unresolved("Address family for hostname not supported"),
+        Some(error) => Error::generic(format!(
+            "Failed to connect to '{host}:{port}': {}",
+            reason(&error)
+        )),
+    })
+}
+
+/// Takes a connected socket that somebody else has made.
+pub(super) fn adopt(socket: OwnedFd) -> io::Result<Stream> {
+    let domain = sockopt::socket_domain(&socket)?;
+    let socket = Arc::new(not_blocking(socket)?);
+    Ok(match domain {
+        AddressFamily::UNIX => Stream::Unix(socket),
+        _ => Stream::Tcp(socket),
+    })
+}
+
+fn not_blocking(socket: OwnedFd) -> io::Result<OwnedFd> {
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket)
+}

@@ -1,0 +1,447 @@
+//! Character devices: streams of bytes that monitors and packet comparisons use.
+//!
+//! - `socket`, `connect`: stream sockets; `plain`: files and FIFOs; `ringbuf`: memory.
+//! - `option`: devices as the command line describes them.
+//!
+//! A device has at most one front end. It lends its stream to that front end, which watches it on an event loop of its
+//! own; between front ends the device only looks whether the peer is still there.
+
+mod connect;
+mod object;
+mod option;
+mod plain;
+mod ringbuf;
+mod socket;
+
+use std::sync::Arc;
+
+use iothread::MainContext;
+use iothread::qapi::{
+    ChardevBackend, ChardevBackendInfo, ChardevBackendKind, ChardevInfo, ChardevReturn,
+    ChardevSocket, YankInstance, YankInstanceChardev,
+};
+use qapi_runtime::Error;
+
+pub(crate) use self::object::types;
+pub(crate) use self::option::parse;
+use self::plain::Plain;
+use self::ringbuf::Ringbuf;
+pub(crate) use self::socket::Connection;
+use self::socket::SocketDevice;
+use crate::descriptors::SessionDescriptors;
+use crate::oneshot;
+use crate::sync::Mutex;
+use crate::yank::Yanks;
+
+/// Size of a ring buffer unless told otherwise.
+const RINGBUF_SIZE: i64 = 65536;
+
+/// Who uses a character device.
+pub(crate) trait FrontEnd: Send + Sync {
+    /// A peer is there. On the main loop; the connection may be used on any thread.
+    fn connected(&self, connection: Connection);
+}
+
+/// All character devices.
+pub(crate) struct Chardevs {
+    main: MainContext,
+    yanks: Yanks,
+    list: Mutex<Vec<Arc<Chardev>>>,
+}
+
+/// One character device.
+pub(crate) struct Chardev {
+    id: String,
+    kind: Kind,
+    user: Mutex<User>,
+}
+
+/// What is behind a device.
+enum Kind {
+    Null,
+    Plain(Plain),
+    Ringbuf(Ringbuf),
+    Socket(Arc<SocketDevice>),
+}
+
+#[derive(Clone, Copy, Default)]
+struct User {
+    is_there: bool,
+    /// Whether it takes what comes from the peer.
+    reads: bool,
+}
+
+/// The use of a device by a front end, which ends with this value.
+pub(crate) struct Attachment {
+    chardev: Arc<Chardev>,
+}
+
+/// What a front end does with a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// It takes what comes.
+    Read,
+    /// It only sends.
+    #[expect(dead_code, reason = "comparisons of packets are next")]
+    Write,
+}
+
+impl Chardevs {
+    pub(crate) fn new(main: &MainContext, yanks: &Yanks) -> Self {
+        Self {
+            main: main.clone(),
+            yanks: yanks.clone(),
+            list: Mutex::default(),
+        }
+    }
+
+    /// `chardev-add`. Connecting and waiting for a peer do not keep the main loop.
+    pub(crate) async fn add(
+        &self,
+        id: String,
+        backend: ChardevBackend,
+        descriptors: &SessionDescriptors,
+    ) -> Result<ChardevReturn, Error> {
+        self.check_duplicate(&id)?;
+        let add = async {
+            let kind = self.open(&id, &backend, descriptors).await?;
+            // Connecting may have taken its time.
+            self.check_duplicate(&id)?;
+            let chardev = Chardev::new(id.clone(), kind);
+            self.list.lock().push(Arc::clone(&chardev));
+            if let (ChardevBackend::Socket(socket), Kind::Socket(device)) =
+                (&backend, &chardev.kind)
+                && socket.data.wait == Some(true)
+                && device.first_peer().await.is_none()
+            {
+                self.discard(&chardev);
+                return Err(Error::generic("the wait for a peer was broken off"));
+            }
+            Ok(ChardevReturn::default())
+        };
+        let added = add.await;
+        added.map_err(|error| in_context(&id, error))
+    }
+
+    /// As `add`, for callers that cannot wait: what has to be waited for keeps the caller.
+    pub(crate) fn add_now(
+        &self,
+        id: String,
+        backend: &ChardevBackend,
+        descriptors: &SessionDescriptors,
+    ) -> Result<(), Error> {
+        self.check_duplicate(&id)?;
+        let connected = match backend {
+            ChardevBackend::Socket(socket) => connect::plan(&socket.data)
+                .and_then(|plan| plan.map(|plan| plan.connect()).transpose()),
+            _ => Ok(None),
+        };
+        let kind =
+            connected.and_then(|connected| self.open_with(&id, backend, descriptors, connected))?;
+        self.list.lock().push(Chardev::new(id, kind));
+        Ok(())
+    }
+
+    fn check_duplicate(&self, id: &str) -> Result<(), Error> {
+        match self.find(id) {
+            None => Ok(()),
+            Some(_) => Err(Error::generic(format!(
+                "Chardev with id '{id}' already exists"
+            ))),
+        }
+    }
+
+    fn find(&self, id: &str) -> Option<Arc<Chardev>> {
+        let list = self.list.lock();
+        list.iter().find(|chardev| chardev.id == id).cloned()
+    }
+
+    async fn open(
+        &self,
+        id: &str,
+        backend: &ChardevBackend,
+        descriptors: &SessionDescriptors,
+    ) -> Result<Kind, Error> {
+        let connected = match backend {
+            ChardevBackend::Socket(socket) => self.connect(&socket.data).await?,
+            _ => None,
+        };
+        self.open_with(id, backend, descriptors, connected)
+    }
+
+    /// Connects a device that has to be connected from the start.
+    async fn connect(&self, socket: &ChardevSocket) -> Result<Option<connect::Connected>, Error> {
+        let Some(plan) = connect::plan(socket)? else {
+            return Ok(None);
+        };
+        let (sender, receiver) = oneshot::channel();
+        self.main
+            .spawn_blocking(
+                move || plan.connect(),
+                move |_, result| {
+                    if let Ok(result) = result {
+                        sender.send(result);
+                    }
+                },
+            )
+            .map_err(|error| Error::generic(error.to_string()))?;
+        match receiver.await {
+            Some(result) => result.map(Some),
+            None => Err(Error::generic("the connection was broken off")),
+        }
+    }
+
+    fn open_with(
+        &self,
+        id: &str,
+        backend: &ChardevBackend,
+        descriptors: &SessionDescriptors,
+        connected: Option<connect::Connected>,
+    ) -> Result<Kind, Error> {
+        Ok(match backend {
+            ChardevBackend::Null(_) => Kind::Null,
+            ChardevBackend::File(file) => Kind::Plain(Plain::file(&file.data)?),
+            ChardevBackend::Pipe(pipe) => Kind::Plain(Plain::pipe(&pipe.data)?),
+            ChardevBackend::Ringbuf(ringbuf) | ChardevBackend::Memory(ringbuf) => {
+                let size = ringbuf.data.size.unwrap_or(RINGBUF_SIZE);
+                let name = match backend {
+                    ChardevBackend::Memory(_) => "memory",
+                    _ => "ringbuf",
+                };
+                Kind::Ringbuf(Ringbuf::new(name, size)?)
+            }
+            ChardevBackend::Socket(socket) => {
+                let device = SocketDevice::open(&self.main, &socket.data, descriptors, connected)?;
+                let instance = YankInstance::Chardev(YankInstanceChardev { id: id.to_owned() });
+                if let Err(error) = device.register(&self.yanks, instance) {
+                    device.close();
+                    return Err(error);
+                }
+                Kind::Socket(device)
+            }
+            ChardevBackend::Unknown(name) => {
+                return Err(Error::generic(format!(
+                    "Parameter 'type' does not accept value '{name}'"
+                )));
+            }
+        })
+    }
+
+    /// `chardev-change`
+    pub(crate) async fn change(
+        &self,
+        id: String,
+        backend: ChardevBackend,
+        descriptors: &SessionDescriptors,
+    ) -> Result<ChardevReturn, Error> {
+        let missing = || Error::generic(format!("Chardev '{id}' does not exist"));
+        let old = self.find(&id).ok_or_else(missing)?;
+        if old.user.lock().is_there {
+            return Err(Error::generic(
+                "Chardev user does not support chardev hotswap",
+            ));
+        }
+        // The new one may need the name under which the old one can be yanked.
+        old.unregister();
+        let opened = self.open(&id, &backend, descriptors).await;
+        let kind = match opened {
+            Ok(kind) => kind,
+            Err(error) => {
+                old.register_again(&self.yanks);
+                return Err(error);
+            }
+        };
+        let new = Chardev::new(id.clone(), kind);
+        let mut list = self.list.lock();
+        // It may have been removed, or got a user, while the new one was connecting.
+        let is_unused = !old.user.lock().is_there;
+        let place = list.iter_mut().find(|it| Arc::ptr_eq(it, &old));
+        match place.filter(|_| is_unused) {
+            Some(place) => *place = new,
+            None => {
+                drop(list);
+                new.close();
+                old.register_again(&self.yanks);
+                return Err(missing());
+            }
+        }
+        drop(list);
+        old.close();
+        Ok(ChardevReturn::default())
+    }
+
+    /// `chardev-remove`
+    pub(crate) fn remove(&self, id: &str) -> Result<(), Error> {
+        let missing = || Error::generic(format!("Chardev '{id}' not found"));
+        let chardev = self.find(id).ok_or_else(missing)?;
+        if chardev.user.lock().is_there {
+            return Err(Error::generic(format!("Chardev '{id}' is busy")));
+        }
+        self.discard(&chardev);
+        Ok(())
+    }
+
+    fn discard(&self, chardev: &Arc<Chardev>) {
+        let mut list = self.list.lock();
+        list.retain(|known| !Arc::ptr_eq(known, chardev));
+        drop(list);
+        chardev.close();
+    }
+
+    /// `chardev-send-break`: there is no device that has one.
+    pub(crate) fn send_break(&self, id: &str) -> Result<(), Error> {
+        match self.find(id) {
+            Some(_) => Ok(()),
+            None => Err(Error::generic(format!("Chardev '{id}' not found"))),
+        }
+    }
+
+    /// The entries of all devices in `query-chardev`.
+    pub(crate) fn query(&self) -> Vec<ChardevInfo> {
+        let list = self.list.lock();
+        list.iter().map(|chardev| chardev.info()).collect()
+    }
+
+    /// Calls `use_it` with the ring buffer of a device.
+    pub(crate) fn with_ringbuf<T>(
+        &self,
+        id: &str,
+        use_it: impl FnOnce(&Ringbuf) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let missing = || Error::generic(format!("Device '{id}' not found"));
+        let chardev = self.find(id).ok_or_else(missing)?;
+        match &chardev.kind {
+            Kind::Ringbuf(ringbuf) => use_it(ringbuf),
+            Kind::Null | Kind::Plain(_) | Kind::Socket(_) => {
+                Err(Error::generic(format!("{id} is not a ringbuf device")))
+            }
+        }
+    }
+
+    /// Lets a front end use a device. It is told of the peer that is there, and of those that come.
+    ///
+    /// # Errors
+    ///
+    /// In QEMU's words: there is no such device, or it has a front end.
+    pub(crate) fn attach(
+        &self,
+        id: &str,
+        usage: Usage,
+        front_end: Arc<dyn FrontEnd>,
+    ) -> Result<Attachment, Error> {
+        let missing = || Error::device_not_found(format!("Device '{id}' not found"));
+        let chardev = self.find(id).ok_or_else(missing)?;
+        {
+            let mut user = chardev.user.lock();
+            if user.is_there {
+                return Err(Error::generic(format!("chardev '{id}' is already in use")));
+            }
+            let stream = match &chardev.kind {
+                Kind::Socket(_) => None,
+                Kind::Plain(plain) => Some(plain.stream()?),
+                Kind::Null => Some(Plain::null()?.stream()?),
+                Kind::Ringbuf(_) => {
+                    return Err(Error::generic(format!("chardev '{id}' has no stream")));
+                }
+            };
+            *user = User {
+                is_there: true,
+                reads: usage == Usage::Read,
+            };
+            drop(user);
+            match (&chardev.kind, stream) {
+                (Kind::Socket(device), _) => device.attach(front_end),
+                (_, Some(stream)) => front_end.connected(Connection::without_lender(stream)),
+                (_, None) => {}
+            }
+        }
+        Ok(Attachment { chardev })
+    }
+
+    #[expect(dead_code, reason = "comparisons of packets are next")]
+    /// Whether a device is a socket, whose peers come and go.
+    ///
+    /// # Errors
+    ///
+    /// In QEMU's words: there is no such device.
+    pub(crate) fn is_socket(&self, id: &str) -> Result<bool, Error> {
+        let missing = || Error::device_not_found(format!("Device '{id}' not found"));
+        let chardev = self.find(id).ok_or_else(missing)?;
+        Ok(matches!(chardev.kind, Kind::Socket(_)))
+    }
+
+    /// Removes all devices, at the end of the server.
+    pub(crate) fn clear(&self) {
+        let list = std::mem::take(&mut *self.list.lock());
+        list.iter().for_each(|chardev| chardev.close());
+    }
+}
+
+/// `query-chardev-backends`
+pub(crate) fn query_backends() -> Vec<ChardevBackendInfo> {
+    let info = |kind: &ChardevBackendKind| ChardevBackendInfo {
+        name: kind.as_str().to_owned(),
+    };
+    ChardevBackendKind::ALL.iter().map(info).collect()
+}
+
+fn in_context(id: &str, error: Error) -> Error {
+    Error {
+        desc: format!("Failed to add chardev '{id}': {}", error.desc),
+        ..error
+    }
+}
+
+impl Chardev {
+    fn new(id: String, kind: Kind) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            kind,
+            user: Mutex::default(),
+        })
+    }
+
+    fn info(&self) -> ChardevInfo {
+        let filename = match &self.kind {
+            Kind::Null => "null".to_owned(),
+            Kind::Plain(plain) => plain.name().to_owned(),
+            Kind::Ringbuf(ringbuf) => ringbuf.name().to_owned(),
+            Kind::Socket(device) => device.to_string(),
+        };
+        ChardevInfo {
+            label: self.id.clone(),
+            filename,
+            frontend_open: self.user.lock().reads,
+        }
+    }
+
+    fn close(&self) {
+        if let Kind::Socket(device) = &self.kind {
+            device.close();
+        }
+    }
+
+    fn unregister(&self) {
+        if let Kind::Socket(device) = &self.kind {
+            device.unregister();
+        }
+    }
+
+    fn register_again(&self, yanks: &Yanks) {
+        if let Kind::Socket(device) = &self.kind {
+            let id = self.id.clone();
+            let instance = YankInstance::Chardev(YankInstanceChardev { id });
+            // The name has been free since `unregister`, or its new owner is the better one.
+            let _ = device.register(yanks, instance);
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        if let Kind::Socket(device) = &self.chardev.kind {
+            device.detach();
+        }
+        *self.chardev.user.lock() = User::default();
+    }
+}

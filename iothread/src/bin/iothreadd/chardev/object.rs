@@ -1,0 +1,76 @@
+//! Character devices in the QOM tree, below `/chardevs`.
+
+use std::sync::Arc;
+
+use qapi_runtime::{Error, Value};
+
+use super::{Chardev, Chardevs, Kind};
+use crate::qom::Object;
+use crate::qom::types::{CONTAINER, Property, Type};
+
+const fn chardev_type(name: &'static str, own: &'static [Property]) -> Type {
+    Type {
+        name,
+        base: None,
+        own,
+    }
+}
+
+static FILE: Type = chardev_type("chardev-file", &[]);
+static NULL: Type = chardev_type("chardev-null", &[]);
+static PIPE: Type = chardev_type("chardev-pipe", &[]);
+static RINGBUF: Type = chardev_type("chardev-ringbuf", &[]);
+static SOCKET: Type = chardev_type(
+    "chardev-socket",
+    &[Property::fixed("connected", "bool").described("Whether a peer is there")],
+);
+
+/// The types of all character devices.
+pub(crate) fn types() -> [&'static Type; 5] {
+    [&FILE, &NULL, &PIPE, &RINGBUF, &SOCKET]
+}
+
+impl Object for Chardev {
+    fn object_type(&self) -> &'static Type {
+        match &self.kind {
+            Kind::Null => &NULL,
+            Kind::Plain(plain) if plain.name() == "pipe" => &PIPE,
+            Kind::Plain(_) => &FILE,
+            Kind::Ringbuf(_) => &RINGBUF,
+            Kind::Socket(_) => &SOCKET,
+        }
+    }
+
+    fn get(&self, _: &str) -> Result<Value, Error> {
+        Ok(match &self.kind {
+            Kind::Socket(device) => Value::from(device.is_connected()),
+            Kind::Null | Kind::Plain(_) | Kind::Ringbuf(_) => Value::Null,
+        })
+    }
+
+    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Object for Chardevs {
+    fn object_type(&self) -> &'static Type {
+        &CONTAINER
+    }
+
+    fn get(&self, _: &str) -> Result<Value, Error> {
+        Ok(Value::Null)
+    }
+
+    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
+        let list = self.list.lock();
+        let child = |chardev: &Arc<Chardev>| -> (String, Arc<dyn Object>) {
+            (chardev.id.clone(), Arc::<Chardev>::clone(chardev))
+        };
+        list.iter().map(child).collect()
+    }
+}

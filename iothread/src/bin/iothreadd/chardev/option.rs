@@ -1,0 +1,212 @@
+//! Character devices as the command line and the human monitor describe them.
+
+use iothread::qapi::{
+    ChardevBackend, ChardevBackendKind, ChardevCommon, ChardevCommonWrapper, ChardevFile,
+    ChardevFileWrapper, ChardevHostdev, ChardevHostdevWrapper, ChardevRingbuf,
+    ChardevRingbufWrapper, ChardevSocket, ChardevSocketWrapper, FdSocketAddress,
+    FdSocketAddressWrapper, InetSocketAddress, InetSocketAddressWrapper, SocketAddressLegacy,
+    UnixSocketAddress, UnixSocketAddressWrapper,
+};
+use qapi_runtime::json::Document;
+use qapi_runtime::visit::{Input, Mode, Visit};
+use qapi_runtime::{Error, Object, Value};
+
+use crate::keyval::{self, ValueKind};
+
+/// The member that may be given without its name.
+const BACKEND: &str = "backend";
+
+/// Reads a description: JSON with the arguments of `chardev-add`, or keys and values.
+///
+/// # Errors
+///
+/// In QEMU's words: whatever is missing, unknown, or does not fit together.
+#[expect(deprecated, reason = "there is a newer name, and the old one works")]
+pub(crate) fn parse(text: &str) -> Result<(String, ChardevBackend), Error> {
+    if text.starts_with('{') {
+        let document =
+            Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))?;
+        let mut input = Input::new(&document, Mode::Strict);
+        let mut object = input.object()?;
+        let id = object.required("id")?;
+        let backend = object.required("backend")?;
+        object.finish()?;
+        return Ok((id, backend));
+    }
+    let mut settings = Settings::parse(text)?;
+    let id = settings
+        .text("id")
+        .ok_or_else(|| Error::generic("chardev: no id specified"))?;
+    let name = settings.text(BACKEND);
+    let name = name.ok_or_else(|| Error::generic("chardev: \"backend\" missing"))?;
+    let kind: ChardevBackendKind = name
+        .parse()
+        .map_err(|_| Error::generic(format!("'{name}' is not a valid char driver name")))?;
+    let backend = match kind {
+        ChardevBackendKind::Null => ChardevBackend::Null(ChardevCommonWrapper {
+            data: ChardevCommon {},
+        }),
+        ChardevBackendKind::File => {
+            let missing = || Error::generic("chardev: file: no filename given");
+            ChardevBackend::File(ChardevFileWrapper {
+                data: ChardevFile {
+                    r#in: settings.text("input-path"),
+                    out: settings.text("path").ok_or_else(missing)?,
+                    append: settings.switch("append")?,
+                },
+            })
+        }
+        ChardevBackendKind::Pipe => {
+            let missing = || Error::generic("chardev: pipe: no device path given");
+            ChardevBackend::Pipe(ChardevHostdevWrapper {
+                data: ChardevHostdev {
+                    device: settings.text("path").ok_or_else(missing)?,
+                },
+            })
+        }
+        ChardevBackendKind::Ringbuf | ChardevBackendKind::Memory => {
+            ChardevBackend::Ringbuf(ChardevRingbufWrapper {
+                data: ChardevRingbuf {
+                    size: settings.number("size", ValueKind::Size)?,
+                },
+            })
+        }
+        ChardevBackendKind::Socket => ChardevBackend::Socket(ChardevSocketWrapper {
+            data: parse_socket(&mut settings)?,
+        }),
+        ChardevBackendKind::Unknown(name) => {
+            return Err(Error::generic(format!(
+                "'{name}' is not a valid char driver name"
+            )));
+        }
+    };
+    settings.finish()?;
+    Ok((id, backend))
+}
+
+#[expect(deprecated, reason = "there is a newer member, and the old one works")]
+fn parse_socket(settings: &mut Settings) -> Result<ChardevSocket, Error> {
+    let (path, host, fd) = (
+        settings.text("path"),
+        settings.text("host"),
+        settings.text("fd"),
+    );
+    let address = match (path, host, fd) {
+        (Some(path), None, None) => SocketAddressLegacy::Unix(UnixSocketAddressWrapper {
+            data: UnixSocketAddress {
+                path,
+                r#abstract: settings.switch("abstract")?,
+            },
+        }),
+        (None, Some(host), None) => {
+            let missing = || Error::generic("chardev: socket: no port given");
+            SocketAddressLegacy::Inet(InetSocketAddressWrapper {
+                data: InetSocketAddress {
+                    host,
+                    port: settings.text("port").ok_or_else(missing)?,
+                    ipv4: settings.switch("ipv4")?,
+                    ipv6: settings.switch("ipv6")?,
+                },
+            })
+        }
+        (None, None, fd) => SocketAddressLegacy::Fd(FdSocketAddressWrapper {
+            data: FdSocketAddress {
+                str: fd.unwrap_or_default(),
+            },
+        }),
+        (_, _, _) => {
+            return Err(Error::generic(
+                "None or one of 'path', 'fd' or 'host' option required.",
+            ));
+        }
+    };
+    let server = settings.switch("server")?.unwrap_or(false);
+    Ok(ChardevSocket {
+        addr: address,
+        server: Some(server),
+        wait: settings.switch("wait")?,
+        nodelay: match settings.switch("delay")? {
+            Some(delay) => Some(!delay),
+            None => settings.switch("nodelay")?,
+        },
+        reconnect: settings.number("reconnect", ValueKind::Int)?,
+        reconnect_ms: settings.number("reconnect-ms", ValueKind::Int)?,
+    })
+}
+
+/// Keys and values that have not been used yet.
+struct Settings(Vec<(String, String)>);
+
+impl Settings {
+    fn parse(text: &str) -> Result<Self, Error> {
+        Ok(Self(keyval::parse(text, BACKEND)))
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        let index = self.0.iter().position(|(key, _)| key == name)?;
+        Some(self.0.remove(index).1)
+    }
+
+    fn typed<T: Visit>(&mut self, name: &'static str, kind: ValueKind) -> Result<Option<T>, Error> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let typed: Object = keyval::typed(vec![(name.to_owned(), text)], |_| Some(kind))?;
+        let document = Document::from(&Value::Object(typed));
+        let mut input = Input::new(&document, Mode::Strict);
+        Ok(input.object()?.optional(name)?)
+    }
+
+    fn switch(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
+        self.typed(name, ValueKind::Bool)
+    }
+
+    fn number(&mut self, name: &'static str, kind: ValueKind) -> Result<Option<i64>, Error> {
+        self.typed(name, kind)
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((key, _)) => Err(Error::generic(format!("Invalid parameter '{key}'"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backend(text: &str) -> ChardevBackend {
+        parse(text).unwrap().1
+    }
+
+    #[test]
+    fn both_forms_mean_the_same() {
+        let json = r#"{"id": "c", "backend": {"type": "socket", "data": {
+            "addr": {"type": "unix", "data": {"path": "/x"}}, "server": true, "wait": false}}}"#;
+        let text = "socket,id=c,path=/x,server=on,wait=off";
+        assert_eq!(parse(json).unwrap(), parse(text).unwrap());
+        let json = r#"{"id": "c", "backend": {"type": "ringbuf", "data": {"size": 4096}}}"#;
+        assert_eq!(backend(json), backend("ringbuf,id=c,size=4k"));
+    }
+
+    #[test]
+    fn refusals_have_the_known_texts() {
+        for (text, desc) in [
+            ("null", "chardev: no id specified"),
+            ("id=x", "chardev: \"backend\" missing"),
+            ("nope,id=x", "'nope' is not a valid char driver name"),
+            (
+                "socket,id=x,path=a,host=b",
+                "None or one of 'path', 'fd' or 'host' option required.",
+            ),
+            ("socket,id=x,host=b", "chardev: socket: no port given"),
+            ("file,id=x", "chardev: file: no filename given"),
+            ("pipe,id=x", "chardev: pipe: no device path given"),
+            ("null,id=x,bogus=1", "Invalid parameter 'bogus'"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().desc, desc, "{text}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Character devices on files and FIFOs.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+use iothread::qapi::{ChardevFile, ChardevHostdev};
+use qapi_runtime::Error;
+use rustix::fs::OFlags;
+
+use super::connect::reason;
+use crate::monitor::stream::Stream;
+
+/// Where nothing comes from and everything disappears.
+const NOWHERE: &str = "/dev/null";
+
+/// Two descriptors: one to read from and one to write to.
+pub(super) struct Plain {
+    name: &'static str,
+    input: OwnedFd,
+    output: OwnedFd,
+}
+
+impl Plain {
+    pub(super) fn file(options: &ChardevFile) -> Result<Self, Error> {
+        let append = options.append.unwrap_or(false);
+        let mut out = File::options();
+        out.create(true)
+            .write(true)
+            .append(append)
+            .truncate(!append)
+            .mode(0o666);
+        let output = open(&mut out, &options.out)?;
+        let input = open(
+            File::options().read(true),
+            options.r#in.as_deref().unwrap_or(NOWHERE),
+        )?;
+        Ok(Self {
+            name: "file",
+            input,
+            output,
+        })
+    }
+
+    pub(super) fn pipe(options: &ChardevHostdev) -> Result<Self, Error> {
+        let device = &options.device;
+        // With both directions open a FIFO opens at once, and has no end.
+        let both = |path: &str| open(File::options().read(true).write(true), path);
+        let pair = (
+            both(&format!("{device}.in")),
+            both(&format!("{device}.out")),
+        );
+        let (input, output) = match pair {
+            (Ok(input), Ok(output)) => (input, output),
+            (Err(_), _) | (_, Err(_)) => {
+                let fd = both(device)?;
+                (duplicate(&fd)?, fd)
+            }
+        };
+        Ok(Self {
+            name: "pipe",
+            input,
+            output,
+        })
+    }
+
+    pub(super) fn null() -> Result<Self, Error> {
+        let mut both = File::options();
+        both.read(true).write(true);
+        Ok(Self {
+            name: "null",
+            input: open(&mut both, NOWHERE)?,
+            output: open(&mut both, NOWHERE)?,
+        })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The two directions, for a front end.
+    pub(super) fn stream(&self) -> Result<Stream, Error> {
+        Ok(Stream::pair(
+            duplicate(&self.input)?,
+            duplicate(&self.output)?,
+        ))
+    }
+}
+
+fn duplicate(fd: &OwnedFd) -> Result<OwnedFd, Error> {
+    fd.try_clone()
+        .map_err(|error| Error::generic(reason(&error)))
+}
+
+fn open(options: &mut std::fs::OpenOptions, path: &str) -> Result<OwnedFd, Error> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let opened: io::Result<File> = options.custom_flags(flags).open(path);
+    match opened {
+        Ok(file) => Ok(file.into()),
+        Err(error) => Err(Error::generic(format!(
+            "Could not open '{path}': {}",
+            reason(&error)
+        ))),
+    }
+}

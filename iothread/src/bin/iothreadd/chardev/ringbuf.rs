@@ -1,0 +1,98 @@
+//! Character devices that keep what is written to them in memory.
+
+use std::collections::VecDeque;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use iothread::qapi::DataFormat;
+use qapi_runtime::Error;
+
+use crate::sync::Mutex;
+
+/// The largest buffer.
+const MAX_SIZE: usize = 1 << 30;
+
+/// The bytes that were written last.
+pub(crate) struct Ringbuf {
+    name: &'static str,
+    size: usize,
+    bytes: Mutex<VecDeque<u8>>,
+}
+
+impl Ringbuf {
+    pub(super) fn new(name: &'static str, size: i64) -> Result<Self, Error> {
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|size| size.is_power_of_two())
+            .ok_or_else(|| Error::generic("size of ringbuf chardev must be power of two"))?;
+        if size > MAX_SIZE {
+            return Err(Error::generic(format!(
+                "size of ringbuf chardev must not be larger than {MAX_SIZE}"
+            )));
+        }
+        Ok(Self {
+            name,
+            size,
+            bytes: Mutex::default(),
+        })
+    }
+
+    /// The name of its backend, of which there are two.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// `ringbuf-write`
+    pub(crate) fn write(&self, data: &str, format: Option<&DataFormat>) -> Result<(), Error> {
+        let decoded = match format {
+            Some(DataFormat::Base64) => BASE64_STANDARD
+                .decode(data)
+                .map_err(|error| Error::generic(format!("Base64 data is not valid: {error}")))?,
+            Some(DataFormat::Utf8 | DataFormat::Unknown(_)) | None => data.as_bytes().to_vec(),
+        };
+        let mut bytes = self.bytes.lock();
+        bytes.extend(decoded);
+        let surplus = bytes.len().saturating_sub(self.size);
+        bytes.drain(..surplus);
+        Ok(())
+    }
+
+    /// `ringbuf-read`
+    pub(crate) fn read(&self, size: i64, format: Option<&DataFormat>) -> Result<String, Error> {
+        let size = usize::try_from(size).unwrap_or(0);
+        if size == 0 {
+            return Err(Error::generic("size must be greater than zero"));
+        }
+        let mut bytes = self.bytes.lock();
+        let count = size.min(bytes.len());
+        let taken: Vec<u8> = bytes.drain(..count).collect();
+        drop(bytes);
+        Ok(match format {
+            Some(DataFormat::Base64) => BASE64_STANDARD.encode(taken),
+            Some(DataFormat::Utf8 | DataFormat::Unknown(_)) | None => {
+                String::from_utf8_lossy(&taken).into_owned()
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_bytes_make_room() {
+        let ringbuf = Ringbuf::new("ringbuf", 8).unwrap();
+        ringbuf.write("abcdefgh", None).unwrap();
+        ringbuf.write("aWo=", Some(&DataFormat::Base64)).unwrap();
+        assert_eq!(ringbuf.read(3, None).unwrap(), "cde");
+        let rest = ringbuf.read(100, Some(&DataFormat::Base64)).unwrap();
+        assert_eq!(rest, BASE64_STANDARD.encode("fghij"));
+        assert_eq!(ringbuf.read(1, None).unwrap(), "");
+        assert!(ringbuf.read(0, None).is_err());
+        assert!(ringbuf.write("?", Some(&DataFormat::Base64)).is_err());
+        assert!(Ringbuf::new("ringbuf", 1000).is_err());
+        assert!(Ringbuf::new("ringbuf", -8).is_err());
+        assert!(Ringbuf::new("ringbuf", 1 << 40).is_err());
+    }
+}
