@@ -4,7 +4,9 @@
 pub mod arbitrary;
 mod daemon;
 pub mod generated;
+mod qmp;
 mod suite;
 
 pub use daemon::Daemon;
+pub use qmp::Qmp;
 pub use suite::{Suite, Tool};

@@ -1,0 +1,331 @@
+//! Foreign NBD clients against the exports of `iothreadd`: the data are what they should be.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use libtest_mimic::Failed;
+use serde_json::{Value, json};
+use tests::{Daemon, Qmp, Suite, Tool};
+
+const MIB: usize = 1 << 20;
+
+/// The size of all images.
+const SIZE: usize = 24 * MIB;
+
+fn main() {
+    Suite::new()
+        .with("qemu-img", Tool::Program("qemu-img"), qemu_img)
+        .with("nbdinfo", Tool::Program("nbdinfo"), nbdinfo)
+        .with("nbdcopy", Tool::Program("nbdcopy"), nbdcopy)
+        .with("fio-verifies", Tool::Program("fio"), fio_verifies)
+        .with("fio-is-killed", Tool::Program("fio"), fio_is_killed)
+        .run();
+}
+
+/// A server with three IOThreads, and its NBD server.
+struct Fixture {
+    daemon: Daemon,
+    qmp: Qmp,
+}
+
+impl Fixture {
+    fn new() -> Result<Self, Failed> {
+        let threads = ["iothread,id=io0", "iothread,id=io1", "iothread,id=io2"];
+        let options: Vec<&str> = threads.iter().flat_map(|it| ["--object", it]).collect();
+        let daemon = Daemon::start(&options);
+        let mut qmp = Qmp::open(&daemon.socket())?;
+        let address = json!({"type": "unix", "data": {"path": daemon.folder().join("nbd")}});
+        qmp.execute("nbd-server-start", json!({"addr": address}))?;
+        Ok(Self { daemon, qmp })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.daemon.folder().join(name)
+    }
+
+    fn uri(&self, export: &str) -> String {
+        let socket = self.path("nbd");
+        format!("nbd+unix:///{export}?socket={}", socket.display())
+    }
+
+    /// Makes an image with these contents, and exports it under its name.
+    fn export(&mut self, name: &str, contents: &[u8], more: Value) -> Result<(), Failed> {
+        std::fs::write(self.path(name), contents)?;
+        self.qmp.execute(
+            "blockdev-add",
+            json!({"driver": "raw", "node-name": name, "discard": "unmap",
+                   "file": {"driver": "file", "filename": self.path(name)}}),
+        )?;
+        let mut export = json!({"type": "nbd", "id": name, "node-name": name, "writable": true});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            export[name] = value.clone();
+        }
+        self.qmp.execute("block-export-add", export)?;
+        Ok(())
+    }
+
+    /// Runs a program in the server's folder. Returns what it prints.
+    fn run(&self, program: &Path, arguments: &[&str]) -> Result<String, Failed> {
+        let mut command = Command::new(program);
+        command.current_dir(self.daemon.folder()).args(arguments);
+        let output = command.output()?;
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(stdout);
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{command:?}: {}\n{stdout}{stderr}", output.status).into())
+    }
+
+    /// Removes an export, which must not have clients, and checks that nobody holds anything then.
+    fn finish(mut self, exports: &[&str]) -> Result<(), Failed> {
+        for id in exports {
+            self.qmp.execute("block-export-del", json!({"id": id}))?;
+            self.qmp.execute("blockdev-del", json!({"node-name": id}))?;
+        }
+        let threads = self.qmp.execute("query-iothreads", json!({}))?;
+        for thread in threads.as_array().into_iter().flatten() {
+            expect(&thread["holders"], &json!([]), "holders")?;
+        }
+        Ok(())
+    }
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(is: &T, should_be: &T, what: &str) -> Result<(), Failed> {
+    if is == should_be {
+        return Ok(());
+    }
+    Err(format!("{what}: {is:?} instead of {should_be:?}").into())
+}
+
+/// Bytes without a pattern, but with a stretch of zeroes in the middle.
+fn contents() -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut bytes = Vec::with_capacity(SIZE);
+    while bytes.len() < SIZE {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes[8 * MIB..16 * MIB].fill(0);
+    bytes
+}
+
+fn check_equal(one: &Path, other: &Path) -> Result<(), Failed> {
+    let [one_bytes, other_bytes] = [std::fs::read(one)?, std::fs::read(other)?];
+    expect(&one_bytes.len(), &other_bytes.len(), "length")?;
+    match one_bytes.iter().zip(&other_bytes).position(|(a, b)| a != b) {
+        None => Ok(()),
+        Some(place) => Err(format!("data differ from byte {place} on").into()),
+    }
+}
+
+fn qemu_img(qemu_img: &Path) -> Result<(), Failed> {
+    let mut fixture = Fixture::new()?;
+    fixture.export("source", &contents(), json!({"iothread": "io0"}))?;
+    fixture.export(
+        "target",
+        &vec![0xee; SIZE],
+        json!({"iothread": ["io1", "io2"]}),
+    )?;
+    let [source, target] = ["source", "target"].map(|it| fixture.uri(it));
+    let raw = ["-f", "raw"];
+    let arguments = [&["info", "--output=json"], &raw[..], &[&source]].concat();
+    let info: Value = serde_json::from_str(&fixture.run(qemu_img, &arguments)?)?;
+    expect(&info["virtual-size"], &json!(SIZE), "size")?;
+    let both = [&["compare", "-F", "raw"], &raw[..], &[&source, "source"]].concat();
+    // The image itself, which the server does not keep from readers.
+    fixture.run(qemu_img, &both)?;
+    let arguments = [
+        &["convert", "-n", "-O", "raw"],
+        &raw[..],
+        &[&source, &target],
+    ]
+    .concat();
+    fixture.run(qemu_img, &arguments)?;
+    let arguments = [&["convert", "-O", "raw"], &raw[..], &[&target, "copy"]].concat();
+    fixture.run(qemu_img, &arguments)?;
+    check_equal(&fixture.path("source"), &fixture.path("target"))?;
+    check_equal(&fixture.path("source"), &fixture.path("copy"))?;
+    fixture.finish(&["source", "target"])
+}
+
+fn nbdinfo(nbdinfo: &Path) -> Result<(), Failed> {
+    let mut fixture = Fixture::new()?;
+    let more = json!({"iothread": "io0", "description": "Zeroes in the middle"});
+    fixture.export("disk", &contents(), more)?;
+    let uri = fixture.uri("disk");
+    let text = fixture.run(nbdinfo, &["--json", &uri])?;
+    let info: Value = serde_json::from_str(&text)?;
+    expect(&info["protocol"], &json!("newstyle-fixed"), "protocol")?;
+    expect(&info["structured"], &json!(true), "structured replies")?;
+    let export = &info["exports"][0];
+    for (name, value) in [
+        ("export-size", json!(SIZE)),
+        ("description", json!("Zeroes in the middle")),
+        ("contexts", json!(["base:allocation"])),
+        ("is_read_only", json!(false)),
+        ("can_cache", json!(true)),
+        ("can_df", json!(true)),
+        ("can_fast_zero", json!(true)),
+        ("can_flush", json!(true)),
+        ("can_fua", json!(true)),
+        ("can_multi_conn", json!(true)),
+        ("can_trim", json!(true)),
+        ("can_zero", json!(true)),
+        ("block_size_minimum", json!(1)),
+        ("block_size_preferred", json!(4096)),
+        ("block_size_maximum", json!(32 * MIB)),
+    ] {
+        expect(&export[name], &value, name)?;
+    }
+    let list = fixture.run(nbdinfo, &["--list", "--json", &fixture.uri("")])?;
+    let list: Value = serde_json::from_str(&list)?;
+    expect(
+        &list["exports"][0]["export-name"],
+        &json!("disk"),
+        "name in the list",
+    )?;
+    // The server makes a hole of what is trimmed and of nothing else.
+    let map = |fixture: &Fixture| -> Result<Vec<(u64, u64)>, Failed> {
+        let map: Value = serde_json::from_str(&fixture.run(nbdinfo, &["--map", "--json", &uri])?)?;
+        let extents = map.as_array().into_iter().flatten();
+        let number = |extent: &Value, name: &str| extent[name].as_u64().unwrap_or(u64::MAX);
+        Ok(extents
+            .map(|it| (number(it, "length"), number(it, "type")))
+            .collect())
+    };
+    let mib = |count: usize| (count * MIB) as u64;
+    expect(&map(&fixture)?, &vec![(mib(24), 0)], "map")?;
+    let file = std::fs::File::options()
+        .write(true)
+        .open(fixture.path("disk"))?;
+    file.set_len(mib(8))?;
+    file.set_len(mib(24))?;
+    expect(&map(&fixture)?, &vec![(mib(8), 0), (mib(16), 3)], "map")?;
+    fixture.finish(&["disk"])
+}
+
+fn nbdcopy(nbdcopy: &Path) -> Result<(), Failed> {
+    let mut fixture = Fixture::new()?;
+    fixture.export("source", &contents(), json!({"iothread": "io0"}))?;
+    fixture.export(
+        "target",
+        &vec![0xee; SIZE],
+        json!({"iothread": ["io1", "io2"]}),
+    )?;
+    let [source, target] = ["source", "target"].map(|it| fixture.uri(it));
+    fixture.run(nbdcopy, &[&source, &target])?;
+    check_equal(&fixture.path("source"), &fixture.path("target"))?;
+    fixture.run(nbdcopy, &["--flush", &target, "copy"])?;
+    check_equal(&fixture.path("source"), &fixture.path("copy"))?;
+    fixture.finish(&["source", "target"])
+}
+
+/// Arguments of a run of fio that writes a lot in small pieces.
+fn fio_arguments(uri: &str) -> Vec<String> {
+    let size = format!("--size={SIZE}");
+    let uri = format!("--uri={uri}");
+    let arguments = [
+        // One process, so that killing it ends it.
+        "--thread",
+        "--name=job",
+        "--ioengine=nbd",
+        &uri,
+        &size,
+        "--rw=randrw",
+        "--bsrange=512-64k",
+        "--bs_unaligned=1",
+        "--iodepth=32",
+        "--randseed=1",
+        "--verify_state_save=0",
+    ];
+    arguments.map(str::to_owned).to_vec()
+}
+
+fn fio_verifies(fio: &Path) -> Result<(), Failed> {
+    let mut fixture = Fixture::new()?;
+    let more = json!({"iothread": ["io0", "io1"]});
+    fixture.export("disk", &vec![0; SIZE], more)?;
+    // Meanwhile other exports, on these threads and on another, come and go, and nodes move.
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopping = Arc::clone(&stop);
+    let mut qmp = Qmp::open(&fixture.daemon.socket())?;
+    let others = std::thread::spawn(move || -> Result<usize, Failed> {
+        let node = json!({"driver": "null-co", "node-name": "other", "read-zeroes": true});
+        qmp.execute("blockdev-add", node)?;
+        let mut rounds = 0;
+        while !stopping.load(Ordering::Relaxed) {
+            rounds += 1;
+            for threads in [json!("io2"), json!(["io0", "io2"]), json!("io1")] {
+                let export = json!({"type": "nbd", "id": "other", "node-name": "other", "iothread": threads});
+                qmp.execute("block-export-add", export)?;
+                qmp.execute("block-export-del", json!({"id": "other"}))?;
+                qmp.events.clear();
+            }
+            for thread in [json!("io0"), Value::Null] {
+                let arguments = json!({"node-name": "other", "iothread": thread});
+                qmp.execute("x-blockdev-set-iothread", arguments)?;
+            }
+        }
+        qmp.execute("blockdev-del", json!({"node-name": "other"}))?;
+        Ok(rounds)
+    });
+    let mut arguments = fio_arguments(&fixture.uri("disk"));
+    arguments.extend(["--verify=crc32c", "--verify_fatal=1"].map(str::to_owned));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = fixture.run(fio, &arguments);
+    stop.store(true, Ordering::Relaxed);
+    let rounds = others.join().map_err(|_| "the other client panicked")??;
+    result?;
+    expect(&(rounds > 0), &true, "whether other exports came and went")?;
+    fixture.finish(&["disk"])
+}
+
+fn fio_is_killed(fio: &Path) -> Result<(), Failed> {
+    let mut fixture = Fixture::new()?;
+    fixture.export("disk", &vec![0; SIZE], json!({"iothread": "io0"}))?;
+    for _ in 0..3 {
+        let mut child = Command::new(fio)
+            .current_dir(fixture.daemon.folder())
+            .args(fio_arguments(&fixture.uri("disk")))
+            .arg("--time_based")
+            .arg("--runtime=600")
+            .stdout(Stdio::null())
+            .spawn()?;
+        // It is at work when the image changes.
+        let image = fixture.path("disk");
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+        while is_zero(&std::fs::read(&image)?) {
+            if let Some(status) = child.try_wait()? {
+                return Err(format!("fio ended: {status}").into());
+            }
+            std::thread::yield_now();
+        }
+        child.kill()?;
+        child.wait()?;
+        // Another client finds an export that works, and an export without clients in the end.
+        let check = std::fs::File::options().write(true).open(&image)?;
+        check.set_len(0)?;
+        check.set_len(SIZE as u64)?;
+    }
+    // What a client of ours asks for is answered after what the dead one asked for on the same thread; that its
+    // connection is gone is noticed in the same way.
+    loop {
+        let reply = fixture
+            .qmp
+            .exchange("block-export-del", &json!({"id": "disk"}))?;
+        match reply["error"]["desc"].as_str() {
+            None => break,
+            Some("export 'disk' still in use") => std::thread::yield_now(),
+            Some(text) => return Err(text.into()),
+        }
+    }
+    fixture
+        .qmp
+        .execute("blockdev-del", json!({"node-name": "disk"}))?;
+    fixture.finish(&[])
+}
