@@ -16,3 +16,5 @@ mod protocol;
 mod reference;
 mod sessions;
 mod sockets;
+#[cfg(feature = "iothread-top")]
+mod top;

@@ -1,0 +1,203 @@
+//! What people read of a thread.
+
+use super::source::{Snapshot, Thread};
+
+/// The heads of the columns.
+pub(crate) const COLUMNS: [&str; 5] = ["IOTHREAD", "TID", "BUSY", "HELD", "HOLDERS"];
+
+/// The order of threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// As the server lists them: in the order of creation.
+    Server,
+    /// The busiest first.
+    Busy,
+    /// The one with the most holders first.
+    Holders,
+}
+
+impl Order {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Busy => "busy",
+            Self::Holders => "holders",
+        }
+    }
+
+    pub(crate) fn next(self) -> Self {
+        match self {
+            Self::Server => Self::Busy,
+            Self::Busy => Self::Holders,
+            Self::Holders => Self::Server,
+        }
+    }
+}
+
+/// Sorts threads; those that are equal keep the server's order.
+pub(crate) fn sort(snapshot: &mut Snapshot, order: Order) {
+    match order {
+        Order::Server => {}
+        Order::Busy => snapshot
+            .threads
+            .sort_by(|a, b| b.busy.unwrap_or(-1.0).total_cmp(&a.busy.unwrap_or(-1.0))),
+        Order::Holders => snapshot
+            .threads
+            .sort_by_key(|thread| std::cmp::Reverse(n_holders(thread))),
+    }
+}
+
+fn n_holders(thread: &Thread) -> usize {
+    thread.holders.as_ref().map_or(0, Vec::len)
+}
+
+/// The cells of a thread's row.
+pub(crate) fn cells(thread: &Thread) -> [String; 5] {
+    let held = thread
+        .holders
+        .as_ref()
+        .map(|holders| holders.len().to_string());
+    [
+        printable(&thread.id),
+        thread.thread_id.to_string(),
+        thread
+            .busy
+            .map_or_else(unknown, |busy| format!("{:.1}%", busy * 100.0)),
+        held.unwrap_or_else(unknown),
+        holders(thread),
+    ]
+}
+
+fn unknown() -> String {
+    "-".to_owned()
+}
+
+/// The names of all holders.
+fn holders(thread: &Thread) -> String {
+    match &thread.holders {
+        None => unknown(),
+        Some(holders) if holders.is_empty() => "none".to_owned(),
+        Some(holders) => {
+            let names: Vec<_> = holders
+                .iter()
+                .map(|holder| printable(&holder.name))
+                .collect();
+            names.join(" ")
+        }
+    }
+}
+
+/// What a server calls things goes to a terminal, so it must not steer that.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|ch| if ch.is_control() { '?' } else { ch })
+        .collect()
+}
+
+/// One line about all threads.
+pub(crate) fn summary(snapshot: &Snapshot) -> String {
+    let threads = &snapshot.threads;
+    let n_held: usize = threads.iter().map(n_holders).sum();
+    let is_idle = |thread: &&Thread| thread.holders.as_ref().is_some_and(Vec::is_empty);
+    let n_idle = threads.iter().filter(is_idle).count();
+    let busy: f64 = threads.iter().filter_map(|thread| thread.busy).sum();
+    format!(
+        "{} IOThreads, {n_idle} of them unheld; {n_held} holders; {:.1}% busy",
+        threads.len(),
+        busy * 100.0
+    )
+}
+
+/// The table as lines of text.
+pub(crate) fn lines(snapshot: &Snapshot) -> Vec<String> {
+    let rows: Vec<_> = snapshot.threads.iter().map(cells).collect();
+    let width = |column: usize| {
+        let widest = rows.iter().map(|row| row[column].chars().count()).max();
+        widest.unwrap_or(0).max(COLUMNS[column].len())
+    };
+    let widths = [0, 1, 2, 3].map(width);
+    let line = |row: [&str; 5]| {
+        format!(
+            "{:<w0$}  {:>w1$}  {:>w2$}  {:>w3$}  {}",
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            row[4],
+            w0 = widths[0],
+            w1 = widths[1],
+            w2 = widths[2],
+            w3 = widths[3],
+        )
+    };
+    let body = rows
+        .iter()
+        .map(|row| line(row.each_ref().map(String::as_str)));
+    std::iter::once(line(COLUMNS)).chain(body).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Holder;
+
+    fn snapshot() -> Snapshot {
+        let holder = |name: &str| Holder {
+            kind: "monitor".to_owned(),
+            name: name.to_owned(),
+        };
+        let idle = Thread {
+            id: "io0".to_owned(),
+            thread_id: 7,
+            holders: Some(Vec::new()),
+            ..Thread::default()
+        };
+        let busy = Thread {
+            id: "a-long-one".to_owned(),
+            thread_id: 123_456,
+            busy: Some(0.5),
+            holders: Some(vec![holder("m1"), holder("m\u{1b}0")]),
+            ..Thread::default()
+        };
+        let qemu = Thread {
+            id: "io1".to_owned(),
+            busy: Some(0.75),
+            ..Thread::default()
+        };
+        Snapshot {
+            threads: vec![idle, busy, qemu],
+        }
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_they_must() {
+        assert_eq!(
+            lines(&snapshot()),
+            [
+                "IOTHREAD       TID   BUSY  HELD  HOLDERS",
+                "io0              7      -     0  none",
+                "a-long-one  123456  50.0%     2  m1 m?0",
+                "io1              0  75.0%     -  -",
+            ]
+        );
+        assert_eq!(
+            summary(&snapshot()),
+            "3 IOThreads, 1 of them unheld; 2 holders; 125.0% busy"
+        );
+    }
+
+    #[test]
+    fn orders() {
+        for (order, expected) in [
+            (Order::Server, ["io0", "a-long-one", "io1"]),
+            (Order::Busy, ["io1", "a-long-one", "io0"]),
+            (Order::Holders, ["a-long-one", "io0", "io1"]),
+        ] {
+            let mut snapshot = snapshot();
+            sort(&mut snapshot, order);
+            let ids: Vec<_> = snapshot.threads.iter().map(|it| it.id.as_str()).collect();
+            assert_eq!(ids, expected, "{}", order.name());
+        }
+        assert_eq!(Order::Server.next().next().next(), Order::Server);
+    }
+}

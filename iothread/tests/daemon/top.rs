@@ -1,0 +1,60 @@
+//! The live view of a server.
+
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use crate::harness::Server;
+
+fn top(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_iothread-top"));
+    command.args(arguments).output().unwrap()
+}
+
+#[test]
+fn tables_name_threads_and_holders() {
+    let server = Server::start(&["--object", "iothread,id=io0", "--object", "iothread,id=io1"]);
+    let mut client = server.client();
+    client.execute(
+        "blockdev-add",
+        json!({"driver": "null-co", "node-name": "n0"}),
+    );
+    client.execute(
+        "x-blockdev-set-iothread",
+        json!({"node-name": "n0", "iothread": "io0"}),
+    );
+    let address = format!("unix:{}", server.socket().display());
+    let output = top(&["-b", "-i", "-n", "2", "-d", "0.1", &address]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let tables: Vec<_> = text.split("\n\n").collect();
+    assert_eq!(tables.len(), 2, "{text}");
+    for table in tables {
+        let rows: Vec<Vec<&str>> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let held: Vec<_> = rows.iter().map(|row| (row[0], row[3], row[4])).collect();
+        assert_eq!(
+            held,
+            [
+                ("IOTHREAD", "HELD", "HOLDERS"),
+                ("io0", "1", "n0"),
+                ("io1", "0", "none"),
+                ("mon_iothread", "1", "compat_monitor0"),
+            ]
+        );
+        // Each thread was looked at twice, so it is known how long it ran.
+        assert!(rows[1..].iter().all(|row| row[2].ends_with('%')), "{text}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = top(&["-b", folder.path().join("none").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.starts_with(b"iothread-top: "), "{output:?}");
+    assert_eq!(top(&["tcp:nowhere"]).status.code(), Some(2));
+    assert_eq!(top(&["-d", "0", "x"]).status.code(), Some(2));
+}
