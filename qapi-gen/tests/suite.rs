@@ -12,7 +12,8 @@ fn main() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/qemu");
     if !shared.is_dir() {
         println!("skipped: {} is absent", shared.display());
-        return;
+        let trial = Trial::test("suite", || Ok(())).with_ignored_flag(true);
+        libtest_mimic::run(&arguments, vec![trial]).exit();
     }
     let mut trials = suite_trials(&shared.join("10.2.2/tests-qapi-schema"));
     trials.extend(schema_trials(&shared));

@@ -37,7 +37,7 @@ impl Qemu {
         match child {
             Ok(child) => Some(Self { child }),
             Err(error) => {
-                eprintln!("skipped: no qemu-system-x86_64 ({error})");
+                println!("skipped: no qemu-system-x86_64 ({error})");
                 None
             }
         }
@@ -203,7 +203,7 @@ fn guest_agent() {
     let child = match agent {
         Ok(child) => child,
         Err(error) => {
-            eprintln!("skipped: no qemu-ga ({error})");
+            println!("skipped: no qemu-ga ({error})");
             return;
         }
     };
