@@ -4,6 +4,7 @@
 
 mod blocks;
 mod chardevs;
+mod colo;
 mod endings;
 mod exports;
 mod harness;

@@ -82,7 +82,6 @@ pub(crate) enum Usage {
     /// It takes what comes.
     Read,
     /// It only sends.
-    #[expect(dead_code, reason = "comparisons of packets are next")]
     Write,
 }
 
@@ -358,7 +357,6 @@ impl Chardevs {
         Ok(Attachment { chardev })
     }
 
-    #[expect(dead_code, reason = "comparisons of packets are next")]
     /// Whether a device is a socket, whose peers come and go.
     ///
     /// # Errors

@@ -1,13 +1,12 @@
 //! Which event loops serve a device: its properties `iothread` and `iothread-vq-mapping`.
 
-use std::sync::Arc;
-
 use iothread::qapi::IoThreadVirtQueueMapping;
-use iothread::{AioContext, HeldAioContext, IoThread, MainContext, Registry, holder};
+use iothread::{AioContext, HeldAioContext, IoThread, MainContext, holder};
 use qapi_runtime::Error;
 
 use super::properties::Properties;
 use super::vq_mapping::{self, Assignment};
+use crate::objects::{find_iothread, linked_iothread};
 use crate::server::Server;
 
 /// The threads that serve a device, and which of its queues each of them does; none if the main loop serves it.
@@ -114,29 +113,18 @@ pub(super) fn default_queues(properties: &Properties, limit: u16) -> Result<u16,
 
 /// The thread that the property `iothread` links to.
 pub(super) fn iothread_of(properties: &Properties) -> Result<Option<IoThread>, Error> {
-    let id: Option<String> = properties.get("iothread")?;
-    id.map(|id| find_thread(&id)).transpose()
-}
-
-/// The thread that a link names: an id, or the path of the object.
-fn find_thread(id: &str) -> Result<IoThread, Error> {
-    let name = id.strip_prefix("/objects/").unwrap_or(id);
-    Registry::global()
-        .find(name)
-        .ok_or_else(|| Error::device_not_found(format!("Device '{id}' not found")))
-}
-
-/// Checks the property `iothread` before all others; an object of another type is told apart from one that does not
-/// exist.
-pub(super) fn check_link(server: &Arc<Server>, properties: &Properties) -> Result<(), Error> {
-    let Some(id) = properties.get::<String>("iothread")? else {
-        return Ok(());
+    let link: Option<String> = properties.get("iothread")?;
+    let find = |link: String| {
+        let missing = || Error::device_not_found(format!("Device '{link}' not found"));
+        find_iothread(&link).ok_or_else(missing)
     };
-    match (find_thread(&id), server.tree().canonical_path(&id)) {
-        (Ok(_), _) => Ok(()),
-        (Err(_), Ok(_)) => Err(Error::generic(
-            "Invalid parameter type for 'iothread', expected: iothread",
-        )),
-        (Err(error), Err(_)) => Err(error),
+    link.map(find).transpose()
+}
+
+/// Checks the property `iothread` before all others.
+pub(super) fn check_link(server: &Server, properties: &Properties) -> Result<(), Error> {
+    match properties.get::<String>("iothread")? {
+        Some(link) => linked_iothread(server, &link).map(|_| ()),
+        None => Ok(()),
     }
 }

@@ -1,18 +1,17 @@
 //! Objects that users create, below `/objects`.
 
+mod colo;
 mod option;
 
 use std::sync::Arc;
 
-use iothread::qapi::{
-    ColoCompareProperties, IothreadProperties, MainLoopProperties, ObjectOptions,
-    ObjectOptionsQomType,
-};
+use iothread::qapi::{IothreadProperties, MainLoopProperties, ObjectOptions, ObjectOptionsQomType};
 use iothread::{IoThread, MainContext, Parameter, ParameterError, Registry};
 use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode};
 use qapi_runtime::{Error, Object as Members, Value};
 
+use self::colo::ColoCompare;
 pub(crate) use self::option::{help, parse};
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
@@ -39,6 +38,7 @@ enum Kind {
     IoThread,
     MainLoop,
     Monitor,
+    ColoCompare(Arc<ColoCompare>),
 }
 
 impl Objects {
@@ -63,7 +63,10 @@ impl Objects {
                 (Kind::MainLoop, self.new_main_loop(&id, &properties)?)
             }
             ObjectOptionsQomType::ColoCompare(properties) => {
-                return Err(no_chardev_of(&properties));
+                self.check_duplicate(&id)?;
+                let colo = ColoCompare::create(server, &id, &properties)?;
+                let object: Arc<dyn Object> = Arc::<ColoCompare>::clone(&colo);
+                (Kind::ColoCompare(colo), object)
             }
             ObjectOptionsQomType::MonitorQmp(properties) => {
                 self.check_duplicate(&id)?;
@@ -97,6 +100,7 @@ impl Objects {
                 )));
             }
             Kind::Monitor => server.monitors().remove(id),
+            Kind::ColoCompare(colo) => colo.end(),
         }
         self.list.lock().retain(|known| known.id != id);
         Ok(())
@@ -207,6 +211,25 @@ fn iothread_parameters(properties: &IothreadProperties) -> [(Parameter, Option<i
     ]
 }
 
+/// The IOThread that a link names: by an id, or by the path of the object.
+pub(crate) fn find_iothread(link: &str) -> Option<IoThread> {
+    let id = link.strip_prefix("/objects/").unwrap_or(link);
+    Registry::global().find(id)
+}
+
+/// As `find_iothread`.
+///
+/// # Errors
+///
+/// In QEMU's words; an object of another type is told apart from one that does not exist.
+pub(crate) fn linked_iothread(server: &Server, link: &str) -> Result<IoThread, Error> {
+    let thread = find_iothread(link);
+    thread.ok_or_else(|| match server.tree().canonical_path(link) {
+        Ok(_) => Error::generic("Invalid parameter type for 'iothread', expected: iothread"),
+        Err(_) => Error::device_not_found(format!("Device '{link}' not found")),
+    })
+}
+
 /// Whether an object needs character devices to be there.
 pub(crate) fn uses_chardevs(options: &ObjectOptions) -> bool {
     match options.qom_type {
@@ -239,19 +262,6 @@ fn int_of(property: &str, value: &Value) -> Result<i64, Error> {
             .map_err(|error| error.in_member(property.to_owned()).into()),
         None => Err(Error::generic(format!("Parameter '{property}' is missing"))),
     }
-}
-
-/// Packets come from character devices.
-fn no_chardev_of(properties: &ColoCompareProperties) -> Error {
-    if Registry::global().find(&properties.iothread).is_none() {
-        return no_chardev(&properties.iothread);
-    }
-    no_chardev(&properties.primary_in)
-}
-
-/// There are no character devices that an object could be on.
-fn no_chardev(id: &str) -> Error {
-    Error::device_not_found(format!("Device '{id}' not found"))
 }
 
 /// An IOThread as an object.

@@ -137,14 +137,17 @@ pub(crate) static COLO_COMPARE: Type = Type {
     name: "colo-compare",
     base: None,
     own: &[
-        Property::new("primary_in", "string"),
-        Property::new("secondary_in", "string"),
-        Property::new("outdev", "string"),
-        Property::new("iothread", "string"),
-        Property::new("compare_timeout", "uint64"),
-        Property::new("expired_scan_cycle", "uint32"),
-        Property::new("max_queue_size", "uint32"),
-        Property::new("vnet_hdr_support", "bool"),
+        Property::fixed("primary_in", "string"),
+        Property::fixed("secondary_in", "string"),
+        Property::fixed("outdev", "string"),
+        Property::fixed("iothread", "link<iothread>"),
+        Property::fixed("notify_dev", "string"),
+        Property::new("compare_timeout", "uint64").initially(Initial::Int(3000)),
+        Property::new("expired_scan_cycle", "uint32").initially(Initial::Int(1000)),
+        Property::new("max_queue_size", "uint32").initially(Initial::Int(1024)),
+        Property::fixed("vnet_hdr_support", "bool").initially(Initial::Bool(false)),
+        Property::fixed("x-counts", "any")
+            .described("Packets by what became of them, and the thread that compares"),
     ],
 };
 
