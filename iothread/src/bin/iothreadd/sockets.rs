@@ -121,6 +121,9 @@ fn listen_inet(address: &InetSocketAddress) -> Result<Vec<Listener>, Error> {
             "address resolution failed for {host}:{port}: {reason}"
         ))
     };
+    if (*ipv4, *ipv6) == (Some(false), Some(false)) {
+        return Err(Error::generic("Cannot disable IPv4 and IPv6 at same time"));
+    }
     let number: u16 = match port.as_str() {
         "" => 0,
         port => port

@@ -50,7 +50,7 @@ qapi_runtime::impl_serde!(QueryChardev);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "query-chardev-backends" }
@@ -87,7 +87,7 @@ qapi_runtime::impl_serde!(QueryChardevBackends);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "ringbuf-write",
@@ -153,7 +153,7 @@ qapi_runtime::impl_serde!(RingbufWrite);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "ringbuf-read",
@@ -291,7 +291,7 @@ qapi_runtime::impl_serde!(ChardevAdd);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "chardev-change",
@@ -381,7 +381,7 @@ qapi_runtime::impl_serde!(ChardevRemove);
 ///
 /// Since 0.1
 ///
-/// Example:
+/// **Example:**
 ///
 /// ```text
 /// -> { "execute": "chardev-send-break",

@@ -888,6 +888,9 @@ pub struct ImageInfo {
     pub filename: String,
     /// The driver of the node.
     pub format: String,
+    /// Whether the image was not closed in an orderly way.
+    /// Always false, and absent if there is no file.
+    pub dirty_flag: Option<bool>,
     /// How much space the file takes up on its host, in
     /// bytes.  Absent if there is no file.
     pub actual_size: Option<i64>,
@@ -903,6 +906,7 @@ impl ImageInfo {
         Self {
             filename,
             format,
+            dirty_flag: None,
             actual_size: None,
             virtual_size,
             format_specific: None,
@@ -915,6 +919,7 @@ impl Members for ImageInfo {
         Ok(Self {
             filename: object.required("filename")?,
             format: object.required("format")?,
+            dirty_flag: object.optional("dirty-flag")?,
             actual_size: object.optional("actual-size")?,
             virtual_size: object.required("virtual-size")?,
             format_specific: object.optional("format-specific")?,
@@ -924,6 +929,7 @@ impl Members for ImageInfo {
     fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
         object.required("filename", &self.filename)?;
         object.required("format", &self.format)?;
+        object.optional("dirty-flag", &self.dirty_flag)?;
         object.optional("actual-size", &self.actual_size)?;
         object.required("virtual-size", &self.virtual_size)?;
         object.optional("format-specific", &self.format_specific)?;

@@ -5,10 +5,11 @@
 //! - `io`: requests, how they go down from node to node and where they run.
 //! - `place`: on which event loop a node is.
 //! - `users`, `permission`: who uses a node, and whether that fits together.
-//! - `query`: what clients are shown.
+//! - `query`, `filename`: what clients are shown.
 
 mod add;
 mod driver;
+mod filename;
 mod io;
 mod permission;
 mod place;

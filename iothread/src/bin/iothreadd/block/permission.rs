@@ -146,7 +146,7 @@ impl Graph {
     fn access_below(&self, node: &Node) -> Access {
         let mut access = self.access(node);
         match node.io.driver() {
-            Driver::Raw(raw) if raw.is_bounded => {
+            Driver::Raw(raw) if raw.is_bounded() => {
                 let resize = Permissions::of(&[Permission::Resize]);
                 access.unshared = access.unshared.union(resize);
             }

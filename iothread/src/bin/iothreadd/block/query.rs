@@ -2,9 +2,11 @@
 
 use iothread::qapi::{
     BlockDeviceInfo, BlockDeviceIoStatus, BlockInfo, BlockdevCacheInfo, BlockdevChild, ImageInfo,
+    ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper,
 };
 
 use super::driver::Driver;
+use super::filename::filename;
 use super::{Blocks, Graph, Node};
 
 impl Blocks {
@@ -40,20 +42,27 @@ impl Blocks {
 impl Graph {
     fn info(&self, node: &Node) -> BlockDeviceInfo {
         let bottom = node.io.bottom().driver();
-        let filename = filename(bottom);
+        let filename = filename(&node.io);
         let count = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         let mut image = ImageInfo::new(
-            filename.to_owned(),
+            filename.clone(),
             node.io.driver().name().to_owned(),
             count(node.io.size()),
         );
         image.actual_size = bottom.allocated().map(count);
+        image.dirty_flag = matches!(bottom, Driver::File(_)).then_some(false);
+        if let Driver::File(_) = node.io.driver() {
+            let data = ImageInfoSpecificFile::default();
+            image.format_specific = Some(ImageInfoSpecific::File(ImageInfoSpecificFileWrapper {
+                data,
+            }));
+        }
         let child = |child: &String| BlockdevChild {
             child: "file".to_owned(),
             node_name: child.clone(),
         };
         BlockDeviceInfo {
-            file: filename.to_owned(),
+            file: filename,
             node_name: node.name.clone(),
             ro: node.io.is_read_only(),
             drv: node.io.driver().name().to_owned(),
@@ -76,14 +85,5 @@ impl Graph {
             },
             write_threshold: 0,
         }
-    }
-}
-
-/// The file behind a node, or a description in its place.
-fn filename(bottom: &Driver) -> &str {
-    match bottom {
-        Driver::Null(_) => "null-co://",
-        Driver::File(file) => file.filename(),
-        Driver::Raw(_) => "",
     }
 }

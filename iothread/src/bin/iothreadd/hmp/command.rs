@@ -6,7 +6,7 @@ use iothread::Registry;
 use qapi_runtime::Error;
 
 use super::line::{Arguments, is_blank, split_name};
-use super::{chardev, tree};
+use super::{block, chardev, tree};
 use crate::objects;
 use crate::server::Server;
 
@@ -32,7 +32,7 @@ enum Run {
 }
 
 /// All commands but `info`.
-const COMMANDS: [Command; 13] = [
+const COMMANDS: [Command; 17] = [
     Command {
         name: "chardev-add",
         arguments: (Arguments::Word, "args"),
@@ -68,6 +68,30 @@ const COMMANDS: [Command; 13] = [
         arguments: (Arguments::OptionalRest, "[cmd]"),
         help: "show the help",
         run: Run::Text(|_, topic| help(topic)),
+    },
+    Command {
+        name: "nbd_server_add",
+        arguments: (Arguments::Rest, "nbd_server_add [-w] device [name]"),
+        help: "export a block device via NBD",
+        run: Run::Action(block::nbd_server_add),
+    },
+    Command {
+        name: "nbd_server_remove",
+        arguments: (Arguments::Rest, "nbd_server_remove [-f] name"),
+        help: "remove an export previously exposed via NBD",
+        run: Run::Action(block::nbd_server_remove),
+    },
+    Command {
+        name: "nbd_server_start",
+        arguments: (Arguments::Rest, "nbd_server_start [-a] [-w] host:port"),
+        help: "serve block devices on the given host and port",
+        run: Run::Action(block::nbd_server_start),
+    },
+    Command {
+        name: "nbd_server_stop",
+        arguments: (Arguments::None, "nbd_server_stop"),
+        help: "stop serving block devices using the NBD protocol",
+        run: Run::Action(block::nbd_server_stop),
     },
     Command {
         name: "object_add",
@@ -117,7 +141,19 @@ const COMMANDS: [Command; 13] = [
 ];
 
 /// The topics of `info`.
-const TOPICS: [Command; 6] = [
+const TOPICS: [Command; 8] = [
+    Command {
+        name: "block",
+        arguments: (Arguments::OptionalRest, "[-n] [-v] [device]"),
+        help: "show info of one block device or all block devices (-n: show named nodes; -v: show details)",
+        run: Run::Query(block::info_block),
+    },
+    Command {
+        name: "block-exports",
+        arguments: (Arguments::None, ""),
+        help: "show the block exports",
+        run: Run::Text(block::info_exports),
+    },
     Command {
         name: "chardev",
         arguments: (Arguments::None, ""),

@@ -1,5 +1,6 @@
 //! The human monitor: one line in, text out.
 
+mod block;
 mod chardev;
 mod command;
 mod line;

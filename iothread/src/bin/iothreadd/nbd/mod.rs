@@ -96,6 +96,11 @@ impl NbdServer {
         Ok(())
     }
 
+    /// Whether it has been started.
+    pub(crate) fn is_running(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
     /// `nbd-server-stop`
     pub(crate) fn stop(&self, server: &Server) -> Result<(), Error> {
         let stopped = self.0.lock().take();

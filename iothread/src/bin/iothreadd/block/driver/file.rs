@@ -63,6 +63,11 @@ impl File {
         open_options: OpenOptions,
     ) -> Result<Self, Error> {
         let filename = options.filename.clone();
+        if filename.is_empty() {
+            return Err(Error::generic(
+                "The 'file' block driver requires a file name",
+            ));
+        }
         let could_not_open = |error: &io::Error| {
             let reason = match error.raw_os_error() {
                 Some(number) => message_of(number),

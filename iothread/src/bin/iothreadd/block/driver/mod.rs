@@ -9,6 +9,8 @@ mod raw;
 
 use std::io;
 
+use qapi_runtime::Error;
+
 pub(super) use self::file::{File, FileAnswer, OpenOptions};
 pub(super) use self::null::Null;
 pub(super) use self::raw::Raw;
@@ -55,6 +57,15 @@ impl Driver {
             Self::Raw(_) => None,
         }
     }
+}
+
+/// A size or an offset out of options.
+fn not_negative(name: &str, value: i64) -> Result<u64, Error> {
+    u64::try_from(value).map_err(|_| {
+        Error::generic(format!(
+            "Value '{value}' is out of range for parameter '{name}'"
+        ))
+    })
 }
 
 /// The text that the C library has for an error number, without the number that the standard library adds.

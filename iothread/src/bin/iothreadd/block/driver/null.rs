@@ -5,6 +5,7 @@ use std::time::Duration;
 use iothread::qapi::BlockdevOptionsNull;
 use qapi_runtime::Error;
 
+use super::not_negative;
 use crate::block::io::{Extent, Operation, Outcome, Request, Step};
 
 /// Size of a null node unless told otherwise.
@@ -15,14 +16,15 @@ pub(in crate::block) struct Null {
     pub(super) size: u64,
     read_zeroes: bool,
     latency: Duration,
+    /// What it was told that makes its contents other than those of any null node.
+    pub(in crate::block) told: (Option<i64>, Option<bool>),
 }
 
 impl Null {
     pub(in crate::block) fn new(options: &BlockdevOptionsNull) -> Result<Self, Error> {
         let size = match options.size {
             None => DEFAULT_SIZE,
-            Some(size) => u64::try_from(size)
-                .map_err(|_| Error::generic(format!("Parameter 'size' cannot be {size}")))?,
+            Some(size) => not_negative("size", size)?,
         };
         let latency = options.latency_ns.unwrap_or(0);
         if i64::try_from(latency).is_err() {
@@ -32,6 +34,7 @@ impl Null {
             size,
             read_zeroes: options.read_zeroes.unwrap_or(false),
             latency: Duration::from_nanos(latency),
+            told: (options.size, options.read_zeroes),
         })
     }
 

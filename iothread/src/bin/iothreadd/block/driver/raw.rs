@@ -2,14 +2,14 @@
 
 use qapi_runtime::Error;
 
-use super::SECTOR;
+use super::{SECTOR, not_negative};
 
 /// A window onto the node below.
 pub(in crate::block) struct Raw {
     pub(in crate::block) offset: u64,
     pub(super) size: u64,
-    /// Whether it was told its bounds, so that the node below must keep its size.
-    pub(in crate::block) is_bounded: bool,
+    /// The bounds that it was told.
+    pub(in crate::block) told: (Option<i64>, Option<i64>),
 }
 
 impl Raw {
@@ -19,11 +19,7 @@ impl Raw {
         size: Option<i64>,
         below: u64,
     ) -> Result<Self, Error> {
-        let is_bounded = offset.is_some() || size.is_some();
-        let not_negative = |name: &str, value: i64| {
-            u64::try_from(value)
-                .map_err(|_| Error::generic(format!("Parameter '{name}' cannot be {value}")))
-        };
+        let told = (offset, size);
         let offset = not_negative("offset", offset.unwrap_or(0))?;
         if offset > below {
             return Err(Error::generic(format!(
@@ -46,10 +42,11 @@ impl Raw {
                 size
             }
         };
-        Ok(Self {
-            offset,
-            size,
-            is_bounded,
-        })
+        Ok(Self { offset, size, told })
+    }
+
+    /// Whether it was told its bounds, so that the node below must keep its size.
+    pub(in crate::block) fn is_bounded(&self) -> bool {
+        self.told != (None, None)
     }
 }

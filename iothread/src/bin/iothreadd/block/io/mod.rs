@@ -100,6 +100,10 @@ impl NodeIo {
         self.active.store(true, Ordering::Release);
     }
 
+    pub(super) fn child(&self) -> Option<&Self> {
+        self.child.as_deref()
+    }
+
     /// The node at the bottom, which has the data.
     pub(super) fn bottom(&self) -> &Self {
         match &self.child {

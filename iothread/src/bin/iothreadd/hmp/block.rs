@@ -1,0 +1,248 @@
+//! The human monitor's commands about block nodes and exports.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use iothread::qapi::{
+    BlockDeviceInfo, BlockExportOptions, BlockExportOptionsNbd, BlockExportOptionsType,
+    BlockExportRemoveMode, BlockExportType, InetSocketAddress, InetSocketAddressWrapper,
+    NbdServerOptionsLegacy, SocketAddressLegacy, UnixSocketAddress, UnixSocketAddressWrapper,
+};
+use qapi_runtime::Error;
+
+use super::command::LINE_END;
+use super::line::split_first;
+use crate::descriptors::SessionDescriptors;
+use crate::server::Server;
+
+/// Takes single-letter flags off the front of arguments. Returns which of them were there.
+fn take_flags<const N: usize>(flags: [char; N], text: &str) -> Result<([bool; N], &str), Error> {
+    let mut found = [false; N];
+    let mut rest = text;
+    loop {
+        let (word, behind) = split_first(rest);
+        let Some(letters) = word.strip_prefix('-').filter(|it| !it.is_empty()) else {
+            return Ok((found, rest));
+        };
+        for letter in letters.chars() {
+            let position = flags.iter().position(|flag| *flag == letter);
+            let position =
+                position.ok_or_else(|| Error::generic(format!("unsupported option -{letter}")))?;
+            found[position] = true;
+        }
+        rest = behind;
+    }
+}
+
+/// `nbd_server_start`
+pub(super) fn nbd_server_start(server: &Arc<Server>, text: &str) -> Result<(), Error> {
+    let ([all, writable], address) = take_flags(['a', 'w'], text)?;
+    if writable && !all {
+        return Err(Error::generic("-w only valid together with -a"));
+    }
+    let unparsable = || Error::generic(format!("error parsing address '{address}'"));
+    let addr = if let Some(path) = address.strip_prefix("unix:") {
+        let data = UnixSocketAddress {
+            path: path.to_owned(),
+            r#abstract: None,
+        };
+        SocketAddressLegacy::Unix(UnixSocketAddressWrapper { data })
+    } else {
+        let (host, port) = address.rsplit_once(':').ok_or_else(unparsable)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let data = InetSocketAddress {
+            host: host.to_owned(),
+            port: port.to_owned(),
+            ipv4: None,
+            ipv6: None,
+        };
+        SocketAddressLegacy::Inet(InetSocketAddressWrapper { data })
+    };
+    let options = NbdServerOptionsLegacy::new(addr);
+    // With -a QEMU exports the backends of drives, of which there are none here.
+    let nobody = SessionDescriptors::default();
+    server.nbd().start(server, &nobody, options)
+}
+
+/// `nbd_server_stop`
+pub(super) fn nbd_server_stop(server: &Arc<Server>, _: &str) -> Result<(), Error> {
+    server.nbd().stop(server)
+}
+
+/// `nbd_server_add`
+pub(super) fn nbd_server_add(server: &Arc<Server>, text: &str) -> Result<(), Error> {
+    let ([writable], rest) = take_flags(['w'], text)?;
+    let (device, name) = split_first(rest);
+    let name = if name.is_empty() { device } else { name };
+    if !server.nbd().is_running() {
+        return Err(Error::generic("NBD server not running"));
+    }
+    if server.blocks().is_writable(device).is_none() {
+        return Err(Error::generic(format!(
+            "Cannot find device='{device}' nor node-name='{device}'"
+        )));
+    }
+    let nbd = BlockExportOptionsNbd {
+        name: Some(name.to_owned()),
+        description: None,
+    };
+    let kind = BlockExportOptionsType::Nbd(nbd);
+    let mut options = BlockExportOptions::new(kind, name.to_owned(), device.to_owned());
+    options.writable = Some(writable);
+    server.exports().add(server, options)
+}
+
+/// `nbd_server_remove`
+pub(super) fn nbd_server_remove(server: &Arc<Server>, text: &str) -> Result<(), Error> {
+    let ([force], name) = take_flags(['f'], text)?;
+    let mode = if force {
+        BlockExportRemoveMode::Hard
+    } else {
+        BlockExportRemoveMode::Safe
+    };
+    let exports = server.exports();
+    let is_meant = exports
+        .query()
+        .iter()
+        .any(|it| it.id == name && it.r#type == BlockExportType::Nbd);
+    if !is_meant {
+        return Err(Error::generic(format!("Export '{name}' is not found")));
+    }
+    exports.delete(server, name, &mode)
+}
+
+/// `info block-exports`
+pub(super) fn info_exports(server: &Arc<Server>, _: &str) -> String {
+    let mut text = String::new();
+    for export in server.exports().query() {
+        // Writing to a string does not fail, here and below.
+        let _ = write!(
+            text,
+            "{}:{LINE_END}  type={}{LINE_END}  node-name={}{LINE_END}  shutting-down={}{LINE_END}",
+            export.id, export.r#type, export.node_name, export.shutting_down
+        );
+    }
+    text
+}
+
+/// `info block`
+pub(super) fn info_block(server: &Arc<Server>, text: &str) -> Result<String, Error> {
+    let ([nodes, verbose], wanted) = take_flags(['n', 'v'], text)?;
+    let blocks = server.blocks();
+    let mut output = String::new();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted == name;
+    if !nodes {
+        for (index, device) in blocks.query_devices().iter().enumerate() {
+            let Some(node) = &device.inserted else {
+                continue;
+            };
+            if is_wanted(&node.node_name) {
+                print_node(&mut output, index, node, device.qdev.as_deref(), verbose);
+            }
+        }
+        if wanted.is_empty() || !output.is_empty() {
+            return Ok(output);
+        }
+    }
+    for (index, node) in blocks.query_nodes().iter().enumerate() {
+        if is_wanted(&node.node_name) {
+            print_node(&mut output, index, node, None, verbose);
+        }
+    }
+    Ok(output)
+}
+
+/// Describes a node, and for whom it is there. As in QEMU, those that are left out leave their blank line.
+fn print_node(
+    output: &mut String,
+    index: usize,
+    node: &BlockDeviceInfo,
+    device: Option<&str>,
+    verbose: bool,
+) {
+    if index > 0 {
+        output.push_str(LINE_END);
+    }
+    let read_only = if node.ro { ", read-only" } else { "" };
+    let _ = write!(
+        output,
+        "{}: {} ({}{read_only}){LINE_END}",
+        node.node_name, node.file, node.drv
+    );
+    if let Some(device) = device {
+        let _ = write!(output, "    Attached to:      {device}{LINE_END}");
+    }
+    let direct = if node.cache.direct { ", direct" } else { "" };
+    let no_flush = match node.cache.no_flush {
+        true => ", ignore flushes",
+        false => "",
+    };
+    let _ = write!(
+        output,
+        "    Cache mode:       writeback{direct}{no_flush}{LINE_END}"
+    );
+    let detect_zeroes = node.detect_zeroes.as_str();
+    if detect_zeroes != "off" {
+        let _ = write!(output, "    Detect zeroes:    {detect_zeroes}{LINE_END}");
+    }
+    if !verbose {
+        return;
+    }
+    let image = &node.image;
+    let _ = write!(
+        output,
+        "{LINE_END}Images:{LINE_END}image: {}{LINE_END}file format: {}{LINE_END}virtual size: {} ({} \
+         bytes){LINE_END}",
+        image.filename,
+        image.format,
+        human_size(image.virtual_size),
+        image.virtual_size
+    );
+    if let Some(size) = image.actual_size {
+        let _ = write!(output, "disk size: {}{LINE_END}", human_size(size));
+    }
+}
+
+/// A size with three significant digits.
+fn human_size(bytes: i64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut unit = 0;
+    let mut whole = bytes.max(0).unsigned_abs() as f64;
+    while whole >= 1000.0 && unit + 1 < UNITS.len() {
+        whole /= 1024.0;
+        unit += 1;
+    }
+    let decimals = match whole {
+        hundreds if hundreds >= 99.95 => 0,
+        tens if tens >= 9.995 => 1,
+        _ => 2,
+    };
+    let text = format!("{whole:.decimals$}");
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    format!("{text} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human_size;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (512, "512 B"),
+            (1000, "0.98 KiB"),
+            (1 << 20, "1 MiB"),
+            (1_073_741_312, "1 GiB"),
+            (1_500_000, "1.43 MiB"),
+            (15_000_000, "14.3 MiB"),
+            (150_000_000, "143 MiB"),
+            (i64::MAX, "8 EiB"),
+        ] {
+            assert_eq!(human_size(bytes), text);
+        }
+    }
+}
