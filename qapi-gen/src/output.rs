@@ -138,8 +138,8 @@ fn stale_files(emission: &Emission, folder: &Path) -> Result<Vec<PathBuf>, Outpu
                 if is_root {
                     folders.push(path);
                 }
-            } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !made.contains(&path)
+            } else if !made.contains(&path)
+                && has_our_kind(&path)
                 && is_ours(&read(&path)?.unwrap_or_default())
             {
                 stale.push(path);
@@ -151,7 +151,21 @@ fn stale_files(emission: &Emission, folder: &Path) -> Result<Vec<PathBuf>, Outpu
     Ok(stale)
 }
 
+/// Whether a backend makes files with this extension.
+fn has_our_kind(path: &Path) -> bool {
+    const KINDS: [&str; 6] = ["rs", "html", "css", "js", "md", "7"];
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| KINDS.contains(&extension))
+}
+
 fn is_ours(contents: &[u8]) -> bool {
-    let rest = contents.strip_prefix(b"// ").unwrap_or_default();
-    rest.starts_with(MARKER.as_bytes())
+    // The type of a document stands before everything else.
+    let contents = contents
+        .strip_prefix(b"<!DOCTYPE html>\n")
+        .unwrap_or(contents);
+    let comments: [&[u8]; 4] = [b"// ", b"<!-- ", b"/* ", b".\\\" "];
+    comments.iter().any(|comment| {
+        let rest = contents.strip_prefix(*comment).unwrap_or_default();
+        rest.starts_with(MARKER.as_bytes())
+    })
 }

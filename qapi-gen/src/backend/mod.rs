@@ -1,5 +1,7 @@
 //! Backends: pure functions from a checked schema to a set of files.
 
+#[cfg(feature = "cli")]
+pub mod doc;
 pub mod dump;
 pub mod introspect;
 pub mod rust;

@@ -17,6 +17,8 @@ mod sanitise;
 mod table;
 mod text;
 
+#[cfg(feature = "cli")]
+pub(crate) use markdown::plain_text;
 pub(crate) use markdown::{Links, Markdown, escape_markdown, push_code_span};
 pub use mistake::{Mistake, MistakeKind};
 pub(crate) use sanitise::{is_hostile, push_visible};

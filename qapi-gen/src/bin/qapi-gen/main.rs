@@ -5,6 +5,7 @@
 mod check;
 mod config;
 mod diff;
+mod doc;
 mod dump;
 mod explain;
 mod generate;
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Report every mistake in the given schemas.
     Check(check::Args),
+    /// Write the reference manual: HTML, Markdown or man pages.
+    Doc(doc::Args),
     /// Print the checked schema as text, in the form of the reference test suite.
     Dump(dump::Args),
     /// Write Rust: types, commands, events, dispatcher, introspection.
@@ -50,6 +53,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
+        Command::Doc(args) => doc::run(&args),
         Command::Dump(args) => dump::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Introspect(args) => introspect::run(&args),

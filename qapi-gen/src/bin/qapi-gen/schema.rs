@@ -109,6 +109,15 @@ pub(crate) fn read_for_output(path: &str, lints: &LintArgs) -> Checked {
     load(path, &FileLoader, lints.levels(LintLevels::allow_all()))
 }
 
+/// Reads the schema at `path` to make a manual of it: what readers of one would see is a warning
+/// unless an option says otherwise.
+pub(crate) fn read_for_manual(path: &str, lints: &LintArgs) -> Checked {
+    let mut levels = LintLevels::allow_all();
+    levels.set(Lint::DocMarkup, Level::Warn);
+    levels.set(Lint::DocReference, Level::Warn);
+    load(path, &FileLoader, lints.levels(levels))
+}
+
 /// Prints every diagnostic of `report` to standard error.
 pub(crate) fn print_report(
     report: &Report,

@@ -1,0 +1,261 @@
+//! A page: what is around its content, and the content of a chapter.
+
+use std::collections::HashSet;
+
+use super::escape::{push_fragment, push_text};
+use crate::backend::doc::entity::{Kind, title};
+use crate::backend::doc::manual::{Item, Manual};
+use crate::ir::{Doc, Entity};
+use crate::markup::{Inline, plain_text};
+use crate::references::header;
+
+/// Writes the content of a page.
+pub(super) struct PageWriter<'m, 's> {
+    pub(super) manual: &'m Manual<'s>,
+    /// The page's file, without its extension.
+    pub(super) file: &'m str,
+    pub(super) out: String,
+    /// The level of the heading that the next one stands below.
+    level: u8,
+    page_title: String,
+    has_title: bool,
+    ids: HashSet<String>,
+    outline: Vec<Entry>,
+}
+
+/// An entry in the outline of a page.
+enum Entry {
+    Section { id: String, title: String },
+    Entity(Entity),
+}
+
+impl<'m, 's> PageWriter<'m, 's> {
+    pub(super) fn new(manual: &'m Manual<'s>, file: &'m str) -> Self {
+        Self {
+            manual,
+            file,
+            out: String::new(),
+            level: 1,
+            page_title: String::new(),
+            has_title: false,
+            ids: HashSet::new(),
+            outline: Vec::new(),
+        }
+    }
+
+    /// The page of the chapter `n`.
+    pub(super) fn chapter(manual: &'m Manual<'s>, n: usize) -> String {
+        let chapter = &manual.chapters[n];
+        let mut page = Self::new(manual, &chapter.file);
+        page.title(&chapter.title);
+        for item in &chapter.items {
+            match item {
+                Item::Text(doc) => page.text(doc),
+                Item::Entity(entity) => {
+                    page.outline.push(Entry::Entity(*entity));
+                    page.entity(*entity, (page.level + 1).min(5));
+                }
+            }
+        }
+        page.neighbours(n);
+        page.finish(&chapter.title, Some(n))
+    }
+
+    /// The heading of the page.
+    pub(super) fn title(&mut self, title: &str) {
+        self.page_title = title.to_owned();
+        self.out.push_str("<h1>");
+        push_text(&mut self.out, title);
+        self.out.push_str("</h1>\n");
+    }
+
+    /// A free-form comment.
+    pub(super) fn text(&mut self, doc: &Doc) {
+        for section in doc.sections() {
+            self.section(section, None);
+        }
+    }
+
+    /// A heading in a free-form comment.
+    pub(super) fn text_heading(&mut self, level: u8, content: &[Inline<'_>]) {
+        let title = plain_text(content);
+        // The page has its own heading already.
+        if !self.has_title && title == self.page_title {
+            self.has_title = true;
+            return;
+        }
+        // No level is left out: it is for readers who hear them.
+        let level = level.max(2).min(self.level.max(1) + 1).min(5);
+        self.level = level;
+        let id = self.heading_id(&title);
+        self.out
+            .push_str(&format!("<h{level} class=\"section\" id=\""));
+        push_text(&mut self.out, &id);
+        self.out.push_str("\"><a class=\"self\" href=\"#");
+        push_fragment(&mut self.out, &id);
+        self.out.push_str("\">");
+        push_text(&mut self.out, &title);
+        self.out.push_str(&format!("</a></h{level}>\n"));
+        self.outline.push(Entry::Section { id, title });
+    }
+
+    /// An id made of words. No definition has a name with a capital and a hyphen in it, nor has any
+    /// of its parts, so that ids of pages start like this.
+    pub(super) fn heading_id(&mut self, text: &str) -> String {
+        let mut slug = String::from("Section-");
+        for ch in text.chars().map(|ch| ch.to_ascii_lowercase()) {
+            if ch.is_ascii_alphanumeric() {
+                slug.push(ch);
+            } else if !slug.ends_with('-') {
+                slug.push('-');
+            }
+        }
+        let slug = slug.trim_end_matches('-').to_owned();
+        let mut id = slug.clone();
+        let mut n = 2;
+        while !self.ids.insert(id.clone()) {
+            id = format!("{slug}-{n}");
+            n += 1;
+        }
+        id
+    }
+
+    /// Links to the chapters before and behind.
+    fn neighbours(&mut self, n: usize) {
+        let chapters = &self.manual.chapters;
+        let before = chapters[..n]
+            .iter()
+            .rev()
+            .find(|chapter| chapter.has_page());
+        let after = chapters[n + 1..].iter().find(|chapter| chapter.has_page());
+        if before.is_none() && after.is_none() {
+            return;
+        }
+        self.out
+            .push_str("<nav class=\"neighbours\" aria-label=\"Neighbouring chapters\">\n");
+        for (rel, arrow, chapter) in [("prev", "\u{2190} ", before), ("next", "", after)] {
+            let Some(chapter) = chapter else { continue };
+            self.out.push_str(&format!(
+                "<a rel=\"{rel}\" href=\"{}.html\">{arrow}",
+                chapter.file
+            ));
+            push_text(&mut self.out, &chapter.title);
+            self.out.push_str(if rel == "next" {
+                " \u{2192}</a>\n"
+            } else {
+                "</a>\n"
+            });
+        }
+        self.out.push_str("</nav>\n");
+    }
+
+    /// The whole page around the content.
+    pub(super) fn finish(self, title: &str, current: Option<usize>) -> String {
+        let manual = self.manual;
+        let mut out = String::with_capacity(self.out.len() + 16 * 1024);
+        out.push_str("<!DOCTYPE html>\n<!-- ");
+        // A comment must not be ended by what is in it.
+        push_text(&mut out, &manual.marker().replace("--", "- -"));
+        out.push_str(" -->\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>");
+        push_text(&mut out, title);
+        if title != manual.title {
+            out.push_str(" \u{2013} ");
+            push_text(&mut out, &manual.title);
+        }
+        out.push_str(
+            "</title>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <link rel=\"stylesheet\" href=\"style.css\">\n\
+             <script src=\"manual.js\"></script>\n</head>\n<body>\n\
+             <a class=\"skip\" href=\"#Ui-main\">Skip to content</a>\n\
+             <header class=\"bar\">\n\
+             <a class=\"menu\" href=\"#Ui-nav\">Contents</a>\n\
+             <a class=\"home\" href=\"index.html\">",
+        );
+        push_text(&mut out, &manual.title);
+        out.push_str(
+            "</a>\n\
+             </header>\n<div class=\"columns\">\n",
+        );
+        self.navigation(&mut out, current);
+        out.push_str("<main id=\"Ui-main\" tabindex=\"-1\">\n");
+        out.push_str(&self.out);
+        out.push_str("</main>\n</div>\n<footer>\n<p>");
+        push_text(&mut out, &manual.marker().replace("; do not edit.", "."));
+        out.push_str("</p>\n</footer>\n</body>\n</html>\n");
+        out
+    }
+
+    /// The list of chapters, the current one with what it holds.
+    fn navigation(&self, out: &mut String, current: Option<usize>) {
+        out.push_str(
+            "<nav id=\"Ui-nav\" class=\"contents\" aria-label=\"Contents\" tabindex=\"-1\">\n\
+             <a class=\"close\" href=\"#Ui-main\">Close</a>\n<ul class=\"indexes\">\n",
+        );
+        for (file, label) in [
+            ("index", "Start"),
+            ("commands", "Commands"),
+            ("events", "Events"),
+            ("types", "Types"),
+            ("members", "Members"),
+        ] {
+            let mark = if file == self.file {
+                " aria-current=\"page\""
+            } else {
+                ""
+            };
+            out.push_str(&format!(
+                "<li><a href=\"{file}.html\"{mark}>{label}</a></li>\n"
+            ));
+        }
+        out.push_str("</ul>\n<ol class=\"chapters\">\n");
+        for (n, chapter) in self.manual.chapters.iter().enumerate() {
+            if !chapter.has_page() {
+                continue;
+            }
+            let is_current = current == Some(n);
+            let mark = if is_current {
+                " aria-current=\"page\""
+            } else {
+                ""
+            };
+            out.push_str(&format!("<li><a href=\"{}.html\"{mark}>", chapter.file));
+            push_text(out, &chapter.title);
+            out.push_str("</a>");
+            if is_current {
+                self.outline(out);
+            }
+            out.push_str("</li>\n");
+        }
+        out.push_str("</ol>\n</nav>\n");
+    }
+
+    /// Sections and definitions of the page.
+    fn outline(&self, out: &mut String) {
+        if self.outline.is_empty() {
+            return;
+        }
+        out.push_str("\n<ul class=\"outline\">\n");
+        for entry in &self.outline {
+            match entry {
+                Entry::Section { id, title } => {
+                    out.push_str("<li class=\"section\"><a href=\"#");
+                    push_fragment(out, id);
+                    out.push_str("\">");
+                    push_text(out, title);
+                }
+                Entry::Entity(entity) => {
+                    let name =
+                        header(self.manual.schema, *entity).map_or("", |header| header.name());
+                    let kind = Kind::of(self.manual, *entity).as_str();
+                    out.push_str(&format!("<li class=\"{kind}\"><a href=\"#"));
+                    push_fragment(out, name);
+                    out.push_str(&format!("\" title=\"{}\">", title(kind)));
+                    push_text(out, name);
+                }
+            }
+            out.push_str("</a></li>\n");
+        }
+        out.push_str("</ul>\n");
+    }
+}

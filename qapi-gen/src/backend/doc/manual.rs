@@ -1,0 +1,389 @@
+//! The manual before it is written: chapters, what stands in them, and where each name leads.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::Options;
+use crate::check::relative;
+use crate::ir::{Doc, DocSection, Entity, Module, Schema, TypeId, TypeKind};
+use crate::markup::{self, Block, Place, Text, plain_text};
+use crate::output::MARKER;
+use crate::references::{References, header, used_types};
+
+/// A manual.
+pub(super) struct Manual<'s> {
+    pub(super) schema: &'s Schema,
+    pub(super) references: References<'s>,
+    pub(super) title: String,
+    /// The chapters in the order of the schema; built-in types come last.
+    pub(super) chapters: Vec<Chapter<'s>>,
+    /// For each definition and built-in type its chapter.
+    places: HashMap<&'s str, usize>,
+    /// For each type what uses it, in order of definition.
+    users: HashMap<TypeId, Vec<&'s str>>,
+    /// Anchors of parts and of branches, which are marked by `true`.
+    anchors: HashMap<(&'s str, &'s str, bool), String>,
+    /// The command that made it.
+    command: String,
+    /// The date that man pages state.
+    pub(super) date: String,
+}
+
+/// A module of the schema.
+pub(super) struct Chapter<'s> {
+    /// The name of its file, without an extension.
+    pub(super) file: String,
+    pub(super) title: String,
+    pub(super) items: Vec<Item<'s>>,
+    /// Whether it is the module of the main file.
+    pub(super) is_root: bool,
+}
+
+/// What stands in a chapter.
+#[derive(Clone, Copy)]
+pub(super) enum Item<'s> {
+    /// A free-form comment.
+    Text(&'s Doc),
+    /// A definition, or a built-in type.
+    Entity(Entity),
+}
+
+impl<'s> Chapter<'s> {
+    /// Its definitions in order.
+    pub(super) fn entities(&self) -> impl Iterator<Item = Entity> + '_ {
+        self.items.iter().filter_map(|item| match item {
+            Item::Text(_) => None,
+            Item::Entity(entity) => Some(*entity),
+        })
+    }
+
+    /// Whether it stands on its own: what the main file says about the whole is on the first page.
+    pub(super) fn has_page(&self) -> bool {
+        !self.is_root || self.entities().next().is_some()
+    }
+}
+
+/// File names that are no chapter's.
+const RESERVED: [&str; 8] = [
+    "index", "readme", "summary", "commands", "events", "types", "members", "search",
+];
+
+impl<'s> Manual<'s> {
+    pub(super) fn new(schema: &'s Schema, options: &Options) -> Self {
+        let wanted = wanted(schema, &options.only);
+        let mut chapters = chapters(schema, wanted.as_ref());
+        let root = chapters.iter().find(|chapter| chapter.is_root);
+        let title = options.title.clone().unwrap_or_else(|| {
+            let stem = root.map_or("QAPI", |chapter| chapter.file.as_str());
+            format!("{stem} reference manual")
+        });
+        // A chapter without anything has no page.
+        chapters.retain(|chapter| !chapter.items.is_empty() || chapter.is_root);
+        let mut places = HashMap::new();
+        for (n, chapter) in chapters.iter().enumerate() {
+            for entity in chapter.entities() {
+                if let Some(header) = header(schema, entity) {
+                    places.insert(header.name(), n);
+                }
+            }
+        }
+        let mut users: HashMap<TypeId, Vec<&'s str>> = HashMap::new();
+        for &entity in schema.entities() {
+            let Some(header) = header(schema, entity) else {
+                continue;
+            };
+            if !places.contains_key(header.name()) {
+                continue;
+            }
+            for id in used_types(schema, entity) {
+                let users = users.entry(id).or_default();
+                if users.last() != Some(&header.name()) {
+                    users.push(header.name());
+                }
+            }
+        }
+        let references = References::new(schema);
+        let anchors = anchors(schema, &references);
+        Self {
+            schema,
+            references,
+            title,
+            chapters,
+            places,
+            users,
+            anchors,
+            command: options.command.clone(),
+            date: options.date.clone(),
+        }
+    }
+
+    /// The line that says who made a file.
+    pub(super) fn marker(&self) -> String {
+        format!("{MARKER} {}; do not edit.", self.command)
+    }
+
+    /// The chapter that has the definition `name`.
+    pub(super) fn chapter_of(&self, name: &str) -> Option<&Chapter<'s>> {
+        self.places.get(name).map(|n| &self.chapters[*n])
+    }
+
+    /// The anchor of a member, value or feature of the definition `name`.
+    pub(super) fn anchor<'a>(&'a self, name: &'a str, part: &'a str) -> &'a str {
+        self.anchors
+            .get(&(name, part, false))
+            .map_or(name, String::as_str)
+    }
+
+    /// The anchor of what the union `name` has for a value of its tag.
+    pub(super) fn branch_anchor<'a>(&'a self, name: &'a str, value: &'a str) -> &'a str {
+        self.anchors
+            .get(&(name, value, true))
+            .map_or(name, String::as_str)
+    }
+
+    /// What uses the type.
+    pub(super) fn users(&self, id: TypeId) -> &[&'s str] {
+        self.users.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The first sentence of a definition's documentation, as plain text.
+    pub(super) fn summary(&self, entity: Entity) -> String {
+        let sections = self.sections(entity);
+        let Some(section) = sections.first() else {
+            return String::new();
+        };
+        let text = self.text(section);
+        let document = markup::parse(text.as_str(), Place::Definition);
+        let paragraph = document.blocks.iter().find_map(|block| match block {
+            Block::Paragraph(content) => Some(plain_text(content)),
+            _ => None,
+        });
+        first_sentence(paragraph.unwrap_or_default())
+    }
+
+    /// The sections of a definition's documentation.
+    pub(super) fn sections(&self, entity: Entity) -> &'s [DocSection] {
+        let doc = header(self.schema, entity).and_then(|header| header.doc());
+        doc.map_or(&[], |doc| self.schema.doc(doc).sections())
+    }
+
+    /// The text of a section.
+    pub(super) fn text(&self, section: &DocSection) -> Text {
+        Text::new(section, self.schema.sources())
+    }
+}
+
+/// An anchor for everything that definitions have. The anchor of a definition is its name, and the
+/// others begin with it.
+fn anchors<'s>(
+    schema: &'s Schema,
+    references: &References<'s>,
+) -> HashMap<(&'s str, &'s str, bool), String> {
+    let mut anchors = HashMap::new();
+    let mut taken = HashSet::new();
+    let mut add = |name: &'s str, part: &'s str, is_branch: bool, separator: &str| {
+        let mut anchor = format!("{name}{separator}{part}");
+        while schema.entity(&anchor).is_some() || !taken.insert(anchor.clone()) {
+            anchor.push('-');
+        }
+        anchors.insert((name, part, is_branch), anchor);
+    };
+    for (part, owners) in references.parts() {
+        for owner in owners {
+            add(owner, part, false, "--");
+        }
+    }
+    for &entity in schema.entities() {
+        let id = match entity {
+            Entity::Include(_) => None,
+            Entity::Type(id) => Some(id),
+            Entity::Command(id) => schema.command(id).arguments(),
+            Entity::Event(id) => schema.event(id).arguments(),
+        };
+        let object = id.and_then(|id| schema.ty(id).as_object());
+        let Some(variants) = object.and_then(|object| object.variants()) else {
+            continue;
+        };
+        if let Some(header) = header(schema, entity) {
+            for branch in variants.branches() {
+                add(header.name(), branch.name(), true, "--when-");
+            }
+        }
+    }
+    anchors
+}
+
+/// `text` up to the end of its first sentence.
+fn first_sentence(mut text: String) -> String {
+    // Two blanks were made one; a capital must follow, so that "e.g. this" goes on.
+    let end = text.match_indices(". ").find(|(at, _)| {
+        let before = &text[..*at];
+        let after = text[at + 2..].chars().next();
+        after.is_some_and(char::is_uppercase)
+            && !before.ends_with("e.g")
+            && !before.ends_with("i.e")
+    });
+    if let Some((at, _)) = end {
+        text.truncate(at + 1);
+    }
+    text
+}
+
+/// The definitions of `only` and the types that they use; `None` means all.
+fn wanted<'s>(schema: &'s Schema, only: &[String]) -> Option<HashSet<&'s str>> {
+    if only.is_empty() {
+        return None;
+    }
+    let mut wanted = HashSet::new();
+    let mut queue: Vec<Entity> = only.iter().filter_map(|name| schema.entity(name)).collect();
+    while let Some(entity) = queue.pop() {
+        let Some(header) = header(schema, entity) else {
+            continue;
+        };
+        if wanted.insert(header.name()) {
+            queue.extend(used_types(schema, entity).map(Entity::Type));
+        }
+    }
+    Some(wanted)
+}
+
+fn chapters<'s>(schema: &'s Schema, wanted: Option<&HashSet<&str>>) -> Vec<Chapter<'s>> {
+    let sources = schema.sources();
+    let root = sources.files().next().map_or("", |file| file.name());
+    let root_folder = Path::new(root).parent().unwrap_or(Path::new(""));
+    // Free-form comments by module.
+    let mut texts: HashMap<String, Vec<&Doc>> = HashMap::new();
+    for doc in schema.docs().iter().filter(|doc| doc.symbol().is_none()) {
+        let file = sources.file(sources.file_of(doc.span())).name();
+        let module = relative(root_folder, Path::new(file));
+        texts.entry(module).or_default().push(doc);
+    }
+    let mut files = HashSet::new();
+    let mut chapters = Vec::new();
+    let (builtin, others): (Vec<&Module>, Vec<&Module>) = schema
+        .modules()
+        .iter()
+        .partition(|module| module.is_builtin());
+    for (n, module) in others.into_iter().chain(builtin).enumerate() {
+        let mut items: Vec<(u32, Item<'s>)> = Vec::new();
+        if wanted.is_none() {
+            let texts = texts.remove(module.name()).unwrap_or_default();
+            items.extend(
+                texts
+                    .into_iter()
+                    .map(|doc| (doc.span().start(), Item::Text(doc))),
+            );
+        }
+        for &entity in module.entities() {
+            if is_shown(schema, entity, wanted) {
+                let span = header(schema, entity).and_then(|header| header.span());
+                items.push((span.map_or(0, |span| span.start()), Item::Entity(entity)));
+            }
+        }
+        // Built-in types have no place and stay in order.
+        items.sort_by_key(|(at, _)| *at);
+        let items: Vec<Item<'s>> = items.into_iter().map(|(_, item)| item).collect();
+        let stem = if module.is_builtin() {
+            "built-in-types".to_owned()
+        } else {
+            stem_of(module.name())
+        };
+        let title = if module.is_builtin() {
+            "Built-in types".to_owned()
+        } else {
+            title_of(schema, &items).unwrap_or_else(|| stem.clone())
+        };
+        let file = unique(stem, &mut files);
+        chapters.push(Chapter {
+            file,
+            title,
+            items,
+            is_root: n == 0,
+        });
+    }
+    chapters
+}
+
+fn is_shown(schema: &Schema, entity: Entity, wanted: Option<&HashSet<&str>>) -> bool {
+    let is_own = match entity {
+        Entity::Include(_) => false,
+        Entity::Command(_) | Entity::Event(_) => true,
+        Entity::Type(id) => {
+            let ty = schema.ty(id);
+            match ty.kind() {
+                TypeKind::Builtin(_) => true,
+                TypeKind::Array(_) => false,
+                // The built-in enumeration has no place either.
+                TypeKind::Enum(_) => true,
+                TypeKind::Object(_) | TypeKind::Alternate(_) => ty.is_named(),
+            }
+        }
+    };
+    is_own
+        && wanted.is_none_or(|wanted| {
+            header(schema, entity).is_some_and(|header| wanted.contains(header.name()))
+        })
+}
+
+/// A name for the file of a module: `../qapi/block-core.json` is `block-core`.
+fn stem_of(module: &str) -> String {
+    let path = Path::new(module);
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let folders = path.parent().map(|parent| parent.components());
+    let mut name = String::new();
+    for folder in folders.into_iter().flatten() {
+        if let std::path::Component::Normal(folder) = folder {
+            let folder = folder.to_string_lossy();
+            // Folders of another schema beside this one.
+            if folder != "qapi" {
+                name.push_str(&folder);
+                name.push('-');
+            }
+        }
+    }
+    name.push_str(&stem);
+    let is_plain = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '-' | '_');
+    let name: String = name
+        .chars()
+        .map(|ch| if is_plain(ch) { ch } else { '-' })
+        .collect();
+    if name.is_empty() {
+        "module".to_owned()
+    } else {
+        name
+    }
+}
+
+/// `name`, or `name` with a number if it is taken; upper and lower case are one, as on some file
+/// systems.
+fn unique(name: String, taken: &mut HashSet<String>) -> String {
+    let mut candidate = name.clone();
+    let mut n = 2;
+    while RESERVED.contains(&candidate.to_lowercase().as_str())
+        || !taken.insert(candidate.to_lowercase())
+    {
+        candidate = format!("{name}-{n}");
+        n += 1;
+    }
+    candidate
+}
+
+/// The first heading of a module's free-form comments, the largest level first.
+fn title_of(schema: &Schema, items: &[Item<'_>]) -> Option<String> {
+    let mut best: Option<(u8, String)> = None;
+    for item in items {
+        let Item::Text(doc) = item else { continue };
+        let Some(section) = doc.sections().first() else {
+            continue;
+        };
+        let text = Text::new(section, schema.sources());
+        for block in &markup::parse(text.as_str(), Place::FreeForm).blocks {
+            if let Block::Heading(level, content) = block
+                && best.as_ref().is_none_or(|(best, _)| level < best)
+            {
+                best = Some((*level, plain_text(content)));
+            }
+        }
+    }
+    best.map(|(_, title)| title)
+}

@@ -1,0 +1,119 @@
+//! `qapi-gen doc`
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use qapi_gen::backend::Backend as _;
+use qapi_gen::backend::doc::{DocBackend, Format, Options};
+use qapi_gen::diagnostic::{Diagnostic, render_human};
+use qapi_gen::output;
+use qapi_gen::source::SourceMap;
+
+use super::schema::{LintArgs, MessageFormat, print_report, read_for_manual};
+
+/// Arguments of `doc`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The main file of the schema.
+    #[arg(value_name = "SCHEMA")]
+    schema: String,
+    /// What the manual is made of.
+    #[arg(long, value_enum)]
+    format: FormatArg,
+    /// The folder that gets the manual.
+    #[arg(long, value_name = "DIR")]
+    out_dir: PathBuf,
+    /// The manual's title.
+    #[arg(long)]
+    title: Option<String>,
+    /// The date that man pages state, such as 2026-01-31.
+    #[arg(long, value_name = "DATE")]
+    date: Option<String>,
+    /// Only this definition and the types it uses; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Write nothing; fail if a file is not what would be written.
+    #[arg(long)]
+    check: bool,
+    /// How diagnostics are printed.
+    #[arg(long, value_enum, default_value = "human", value_name = "FORMAT")]
+    message_format: MessageFormat,
+    #[command(flatten)]
+    lints: LintArgs,
+}
+
+/// Forms of a manual.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormatArg {
+    /// Pages for a browser; index.html is the first one.
+    Html,
+    /// Pages for GitHub and mdBook; README.md is the first one.
+    Markdown,
+    /// Pages of section 7 for man.
+    Man,
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        let format = match self.format {
+            FormatArg::Html => Format::Html,
+            FormatArg::Markdown => Format::Markdown,
+            FormatArg::Man => Format::Man,
+        };
+        let mut options = Options::new(format).command(self.command());
+        if let Some(title) = &self.title {
+            options = options.title(title);
+        }
+        if let Some(date) = &self.date {
+            options = options.date(date);
+        }
+        for name in &self.only {
+            options = options.only(name);
+        }
+        options
+    }
+
+    /// The command as the files name it; the output folder is not part of it, so that two folders
+    /// can be compared.
+    fn command(&self) -> String {
+        let name = self.schema.rsplit('/').next().unwrap_or_default();
+        let printable = name.chars().filter(|ch| !ch.is_control());
+        format!("qapi-gen doc {}", printable.collect::<String>())
+    }
+}
+
+pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
+    let checked = read_for_manual(&args.schema, &args.lints);
+    print_report(&checked.report, &checked.sources, args.message_format)?;
+    let Some(schema) = &checked.schema else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let backend = DocBackend::new(args.options());
+    backend.check_names(schema).map_err(io::Error::other)?;
+    let emission = match backend.emit(schema) {
+        Ok(emission) => emission,
+        Err(diagnostics) => return Ok(refuse(&diagnostics, &checked.sources)),
+    };
+    if args.check {
+        let summary = output::check(&emission, &args.out_dir).map_err(io::Error::other)?;
+        for path in summary.changed.iter().chain(&summary.stale) {
+            anstream::eprintln!("{} is out of date", path.display());
+        }
+        return Ok(if summary.is_current() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
+    output::write(&emission, &args.out_dir).map_err(io::Error::other)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refuse(diagnostics: &[Diagnostic], sources: &SourceMap) -> ExitCode {
+    for diagnostic in diagnostics {
+        anstream::eprintln!("{}", render_human(diagnostic, sources, true));
+    }
+    ExitCode::FAILURE
+}
