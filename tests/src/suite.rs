@@ -11,6 +11,9 @@ pub enum Tool {
     QemuQmp,
     /// The reference material beside the workspace.
     Shared,
+    /// A `qemu-system-x86_64` of version 10 or later, beside the one on the search path; named by the environment
+    /// variable `QEMU_TEN`.
+    QemuTen,
     /// A program on the `PATH`.
     Program(&'static str),
 }
@@ -21,6 +24,7 @@ impl Tool {
     pub fn find(self) -> Option<PathBuf> {
         match self {
             Self::QemuQmp => std::env::var_os("QMP_PYTHON").map(PathBuf::from),
+            Self::QemuTen => std::env::var_os("QEMU_TEN").map(PathBuf::from),
             Self::Shared => {
                 let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
                 folder.join("qemu").is_dir().then_some(folder)
@@ -37,6 +41,7 @@ impl Tool {
     fn describe(self) -> &'static str {
         match self {
             Self::QemuQmp => "Python's qemu.qmp",
+            Self::QemuTen => "QEMU 10 (QEMU_TEN)",
             Self::Shared => "the reference material in ../shared",
             Self::Program(name) => name,
         }

@@ -3,11 +3,10 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
-use tests::{Daemon, Suite, Tool};
+use tests::{Daemon, Qemu, Suite, Tool};
 
 fn main() {
     Suite::new()
@@ -166,50 +165,6 @@ fn normalize_text(text: &str) -> String {
     }
     threads.sort();
     threads.concat().join("\n")
-}
-
-/// A QEMU without a machine; killed when dropped.
-struct Qemu {
-    child: Child,
-    folder: tempfile::TempDir,
-}
-
-impl Qemu {
-    fn start(program: &Path) -> Result<Self, Failed> {
-        let folder = tempfile::tempdir()?;
-        let socket = folder.path().join("qmp.sock");
-        let mut command = Command::new(program);
-        command.args([
-            "-machine",
-            "none",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-qmp",
-        ]);
-        command.arg(format!("unix:{},server=on,wait=off", socket.display()));
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let mut qemu = Self { child, folder };
-        while !qemu.socket().exists() {
-            if let Some(status) = qemu.child.try_wait()? {
-                return Err(format!("QEMU ended: {status}").into());
-            }
-            std::thread::yield_now();
-        }
-        Ok(qemu)
-    }
-
-    fn socket(&self) -> std::path::PathBuf {
-        self.folder.path().join("qmp.sock")
-    }
-}
-
-impl Drop for Qemu {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// A negotiated QMP connection.

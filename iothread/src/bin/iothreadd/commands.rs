@@ -249,17 +249,17 @@ impl Commands for Handler {
     }
 
     fn x_blockdev_set_iothread(&self, arguments: XBlockdevSetIothread) -> Result<(), Error> {
+        let force = arguments.force.unwrap_or(false);
+        // The node is looked at first, as in QEMU.
+        let blocks = self.server.blocks();
+        blocks.check_movable(&arguments.node_name, force)?;
         let thread = match &arguments.iothread {
             StrOrNull::S(id) => {
-                // The node is looked for first, as in QEMU.
-                self.server.blocks().check_exists(&arguments.node_name)?;
                 let thread = self.server.objects().iothread(id);
                 Some(thread.ok_or_else(|| Error::generic(format!("Cannot find iothread {id}")))?)
             }
             StrOrNull::N(_) => None,
         };
-        let force = arguments.force.unwrap_or(false);
-        let blocks = self.server.blocks();
         blocks.set_iothread(&arguments.node_name, thread.as_ref(), force)
     }
 

@@ -239,6 +239,16 @@ impl Graph {
         moved
     }
 
+    fn check_movable(&self, name: &str, force: bool) -> Result<(), Error> {
+        if self.find(name)?.users.is_empty() || force {
+            return Ok(());
+        }
+        Err(Error::generic(format!(
+            "Node {name} is associated with a BlockBackend and could be in use (use force=true to override this \
+             check)"
+        )))
+    }
+
     /// Where the node is.
     fn home(&self, name: &str) -> Home {
         let connected = self.connected(name);
@@ -251,6 +261,11 @@ impl Graph {
 }
 
 impl Blocks {
+    /// Checks that there is such a node, and that nobody uses it who has not been asked.
+    pub(crate) fn check_movable(&self, name: &str, force: bool) -> Result<(), Error> {
+        self.0.lock().check_movable(name, force)
+    }
+
     /// `x-blockdev-set-iothread`: moves a node, and makes it a holder of the IOThread.
     pub(crate) fn set_iothread(
         &self,
@@ -259,12 +274,7 @@ impl Blocks {
         force: bool,
     ) -> Result<(), Error> {
         let mut graph = self.0.lock();
-        if !graph.find(name)?.users.is_empty() && !force {
-            return Err(Error::generic(format!(
-                "Node {name} is associated with a BlockBackend and could be in use (use force=true to override \
-                 this check)"
-            )));
-        }
+        graph.check_movable(name, force)?;
         let held = match thread {
             Some(thread) => Some(
                 thread

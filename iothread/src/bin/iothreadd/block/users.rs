@@ -85,11 +85,6 @@ impl Blocks {
         graph.update_locks(name)
     }
 
-    /// Checks that there is such a node.
-    pub(crate) fn check_exists(&self, name: &str) -> Result<(), Error> {
-        self.0.lock().find(name).map(|_| ())
-    }
-
     /// Whether a node can be written to; `None` if there is no such node.
     pub(crate) fn is_writable(&self, name: &str) -> Option<bool> {
         let graph = self.0.lock();

@@ -71,7 +71,7 @@ const COMMANDS: [Command; 17] = [
     },
     Command {
         name: "nbd_server_add",
-        arguments: (Arguments::Rest, "nbd_server_add [-w] device [name]"),
+        arguments: (Arguments::Device, "nbd_server_add [-w] device [name]"),
         help: "export a block device via NBD",
         run: Run::Action(block::nbd_server_add),
     },

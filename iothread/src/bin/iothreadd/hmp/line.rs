@@ -15,6 +15,8 @@ pub(super) enum Arguments {
     OptionalWord,
     /// All the rest of the line, which is not empty.
     Rest,
+    /// The same, where a block device has to be named.
+    Device,
     /// The same, or nothing.
     OptionalRest,
 }
@@ -23,6 +25,7 @@ pub(super) enum Arguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mistake {
     Missing,
+    NoDevice,
     TooMany,
 }
 
@@ -30,6 +33,7 @@ impl Mistake {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Missing => "string expected",
+            Self::NoDevice => "block device name expected",
             Self::TooMany => "extraneous characters at the end of line",
         }
     }
@@ -76,7 +80,8 @@ impl Arguments {
             Self::OptionalWord if text.is_empty() => (Cow::Borrowed(""), text),
             Self::Word | Self::OptionalWord => split_word(text).ok_or(Mistake::Missing)?,
             Self::Rest if text.is_empty() => return Err(Mistake::Missing),
-            Self::Rest | Self::OptionalRest => (Cow::Borrowed(text), ""),
+            Self::Device if text.is_empty() => return Err(Mistake::NoDevice),
+            Self::Rest | Self::Device | Self::OptionalRest => (Cow::Borrowed(text), ""),
         };
         if is_blank(rest) {
             Ok(argument)
