@@ -4,6 +4,7 @@ mod bench;
 mod codegen;
 mod conformance;
 mod demo;
+mod fuzz;
 mod process;
 mod stress;
 mod test;
@@ -33,6 +34,8 @@ enum Task {
     Conformance(conformance::Args),
     /// Storms of hot-plug on IOThreads, for minutes.
     Stress(stress::Args),
+    /// Feed parsers and sessions with what nobody would write, for minutes.
+    Fuzz(fuzz::Args),
     /// Measure, each figure beside its baseline in the same run.
     Bench(bench::Args),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Codegen(args) => codegen::run(&args),
         Task::Conformance(args) => conformance::run(&args),
         Task::Stress(args) => stress::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match result {

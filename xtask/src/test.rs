@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::codegen;
+use crate::fuzz;
 use crate::process::{build_binary, cargo, run_looking, succeed};
 use crate::stress;
 use crate::workspace;
@@ -21,6 +22,9 @@ pub(crate) struct Args {
 
 /// The release of qemu.qmp that the tests drive.
 const QEMU_QMP: &str = "qemu.qmp==0.0.6";
+
+/// How long each fuzz target runs in the full check.
+const FUZZ_SECONDS: u64 = 20;
 
 /// What the test programs counted.
 #[derive(Default)]
@@ -170,7 +174,12 @@ fn prepare_python() -> Result<std::path::PathBuf> {
 
 /// What takes minutes. Each check prints what it looks at.
 fn long_checks() -> Vec<(&'static str, Result<()>)> {
-    vec![("models", models()), ("stress", stress()), ("Miri", miri())]
+    vec![
+        ("models", models()),
+        ("stress", stress()),
+        ("Miri", miri()),
+        ("fuzzing", fuzz::fuzz_all(FUZZ_SECONDS)),
+    ]
 }
 
 /// Every interleaving of the models.
