@@ -1,14 +1,15 @@
-//! What the workspace's tests share: tools that may be absent, a running `iothreadd`, crates of
-//! generated code.
+//! What the workspace's tests share: tools that may be absent, servers in processes of their own, a
+//! connection to them, crates of generated code.
 
 pub mod arbitrary;
-mod daemon;
 pub mod generated;
-mod qemu;
+mod iothreadd;
+pub mod load;
 mod qmp;
+mod server;
 mod suite;
 
-pub use daemon::Daemon;
-pub use qemu::Qemu;
+pub use iothreadd::iothreadd;
 pub use qmp::Qmp;
+pub use server::Server;
 pub use suite::{Suite, Tool};

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use libtest_mimic::Failed;
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 /// How long a reply may take before a test fails.
@@ -20,36 +20,50 @@ pub struct Qmp {
 }
 
 impl Qmp {
-    /// Connects and negotiates.
+    /// Connects and negotiates, without capabilities.
     ///
     /// # Errors
     ///
     /// What the socket or the other side says.
-    pub fn open(socket: &Path) -> Result<Self, Failed> {
-        let stream = loop {
-            // Between the file and the listening socket there is a moment.
-            match UnixStream::connect(socket) {
-                Ok(stream) => break stream,
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                    std::thread::yield_now();
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut connection = Self {
-            reader: BufReader::new(stream),
-            events: Vec::new(),
-        };
+    pub fn open(socket: &Path) -> Result<Self> {
+        let mut connection = Self::open_raw(socket)?;
         connection.read()?;
         connection.execute("qmp_capabilities", json!({}))?;
         Ok(connection)
     }
 
-    fn read(&mut self) -> Result<Value, Failed> {
+    /// Connects and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens.
+    pub fn open_raw(socket: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            reader: BufReader::new(stream),
+            events: Vec::new(),
+        })
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    ///
+    /// The other side is gone.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.reader.get_ref().write_all(bytes)?)
+    }
+
+    /// The next message, be it a reply or an event.
+    ///
+    /// # Errors
+    ///
+    /// The other side is gone, or sends what is no JSON.
+    pub fn read(&mut self) -> Result<Value> {
         let mut line = String::new();
         if self.reader.read_line(&mut line)? == 0 {
-            return Err("the other side has hung up".into());
+            bail!("the other side has hung up");
         }
         Ok(serde_json::from_str(&line)?)
     }
@@ -59,11 +73,9 @@ impl Qmp {
     /// # Errors
     ///
     /// The connection is gone.
-    pub fn exchange(&mut self, command: &str, arguments: &Value) -> Result<Value, Failed> {
+    pub fn exchange(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         let request = json!({"execute": command, "arguments": arguments});
-        self.reader
-            .get_ref()
-            .write_all(format!("{request}\n").as_bytes())?;
+        self.send(format!("{request}\n").as_bytes())?;
         loop {
             let message = self.read()?;
             if message.get("event").is_none() {
@@ -78,11 +90,11 @@ impl Qmp {
     /// # Errors
     ///
     /// The command fails, or the connection is gone.
-    pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, Failed> {
+    pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let mut reply = self.exchange(command, &arguments)?;
         match reply.get_mut("return") {
             Some(value) => Ok(value.take()),
-            None => Err(format!("{command} {arguments}: {reply}").into()),
+            None => bail!("{command} {arguments}: {reply}"),
         }
     }
 
@@ -91,7 +103,7 @@ impl Qmp {
     /// # Errors
     ///
     /// The connection is gone.
-    pub fn event(&mut self) -> Result<Value, Failed> {
+    pub fn event(&mut self) -> Result<Value> {
         if self.events.is_empty() {
             return self.read();
         }

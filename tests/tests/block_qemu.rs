@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
-use tests::{Daemon, Qemu, Qmp, Suite, Tool};
+use tests::{Qmp, Server, Suite, Tool};
 
 fn main() {
     let old = Tool::Program("qemu-system-x86_64");
@@ -206,10 +206,10 @@ fn script() -> Vec<Step> {
 }
 
 fn as_qemu(qemu: &Path) -> Result<(), Failed> {
-    let reference = Qemu::start(qemu)?;
-    let daemon = Daemon::start(&[]);
-    let mut theirs = Peer::new(&reference.socket(), reference.folder())?;
-    let mut ours = Peer::new(&daemon.socket(), daemon.folder())?;
+    let reference = Server::start_qemu(qemu, &["-machine", "none"])?;
+    let daemon = Server::start_iothreadd(&[]);
+    let mut theirs = Peer::new(reference.socket(), reference.folder())?;
+    let mut ours = Peer::new(daemon.socket(), daemon.folder())?;
     for step in script() {
         let [their_answer, our_answer] = [theirs.carry_out(&step)?, ours.carry_out(&step)?];
         if let Step::Command(name, arguments) = &step

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::Failed;
-use tests::{Daemon, Suite, Tool};
+use tests::{Server, Suite, Tool};
 
 fn main() {
     Suite::new().with("qemu-qmp", Tool::QemuQmp, qemu_qmp).run();
@@ -12,7 +12,8 @@ fn main() {
 
 /// The client library of QEMU's own tools.
 fn qemu_qmp(python: &Path) -> Result<(), Failed> {
-    let daemon = Daemon::start(&["--object", "iothread,id=io0", "--object", "iothread,id=io1"]);
+    let daemon =
+        Server::start_iothreadd(&["--object", "iothread,id=io0", "--object", "iothread,id=io1"]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/qemu_qmp.py");
     let output = Command::new(python)
         .arg(script)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
-use tests::{Daemon, Qmp, Suite, Tool};
+use tests::{Qmp, Server, Suite, Tool};
 
 const MIB: usize = 1 << 20;
 
@@ -26,7 +26,7 @@ fn main() {
 
 /// A server with three IOThreads, and its NBD server.
 struct Fixture {
-    daemon: Daemon,
+    daemon: Server,
     qmp: Qmp,
 }
 
@@ -34,8 +34,8 @@ impl Fixture {
     fn new() -> Result<Self, Failed> {
         let threads = ["iothread,id=io0", "iothread,id=io1", "iothread,id=io2"];
         let options: Vec<&str> = threads.iter().flat_map(|it| ["--object", it]).collect();
-        let daemon = Daemon::start(&options);
-        let mut qmp = Qmp::open(&daemon.socket())?;
+        let daemon = Server::start_iothreadd(&options);
+        let mut qmp = Qmp::open(daemon.socket())?;
         let address = json!({"type": "unix", "data": {"path": daemon.folder().join("nbd")}});
         qmp.execute("nbd-server-start", json!({"addr": address}))?;
         Ok(Self { daemon, qmp })
@@ -253,7 +253,7 @@ fn fio_verifies(fio: &Path) -> Result<(), Failed> {
     // Meanwhile other exports, on these threads and on another, come and go, and nodes move.
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = Arc::clone(&stop);
-    let mut qmp = Qmp::open(&fixture.daemon.socket())?;
+    let mut qmp = Qmp::open(fixture.daemon.socket())?;
     let others = std::thread::spawn(move || -> Result<usize, Failed> {
         let node = json!({"driver": "null-co", "node-name": "other", "read-zeroes": true});
         qmp.execute("blockdev-add", node)?;

@@ -1,12 +1,10 @@
 //! The same QMP script against a live QEMU and against `iothreadd`.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
-use tests::{Daemon, Qemu, Suite, Tool};
+use tests::{Qmp, Server, Suite, Tool};
 
 fn main() {
     Suite::new()
@@ -19,9 +17,9 @@ fn main() {
 }
 
 /// Commands whose replies must be equal, but for what [`normalize`] takes away.
-fn script() -> Vec<Value> {
-    let command = |name: &str, arguments: Value| json!({"execute": name, "arguments": arguments});
-    let plain = |name: &str| json!({"execute": name});
+fn script() -> Vec<(&'static str, Value)> {
+    let command = |name: &'static str, arguments: Value| (name, arguments);
+    let plain = |name: &'static str| (name, json!({}));
     let add = |arguments: Value| command("object-add", arguments);
     let set = |id: &str, property: &str, value: Value| {
         let path = format!("/objects/{id}");
@@ -87,15 +85,15 @@ fn script() -> Vec<Value> {
 }
 
 fn iothreads_as_qemu(qemu: &Path) -> Result<(), Failed> {
-    let daemon = Daemon::start(&[]);
-    let reference = Qemu::start(qemu)?;
-    let mut ours = Connection::open(&daemon.socket())?;
-    let mut theirs = Connection::open(&reference.socket())?;
-    for request in script() {
-        let our_reply = normalize(ours.execute(&request)?);
-        let their_reply = normalize(theirs.execute(&request)?);
+    let daemon = Server::start_iothreadd(&[]);
+    let reference = Server::start_qemu(qemu, &["-machine", "none"])?;
+    let mut ours = Qmp::open(daemon.socket())?;
+    let mut theirs = Qmp::open(reference.socket())?;
+    for (command, arguments) in script() {
+        let our_reply = normalize(ours.exchange(command, &arguments)?);
+        let their_reply = normalize(theirs.exchange(command, &arguments)?);
         if our_reply != their_reply {
-            let text = format!("{request}\n  QEMU: {their_reply}\n  ours: {our_reply}");
+            let text = format!("{command} {arguments}\n  QEMU: {their_reply}\n  ours: {our_reply}");
             return Err(text.into());
         }
     }
@@ -165,50 +163,4 @@ fn normalize_text(text: &str) -> String {
     }
     threads.sort();
     threads.concat().join("\n")
-}
-
-/// A negotiated QMP connection.
-struct Connection {
-    reader: BufReader<UnixStream>,
-}
-
-impl Connection {
-    fn open(socket: &Path) -> Result<Self, Failed> {
-        let stream = loop {
-            // Between the file and the listening socket there is a moment.
-            match UnixStream::connect(socket) {
-                Ok(stream) => break stream,
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                    std::thread::yield_now();
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(30)))?;
-        let mut connection = Self {
-            reader: BufReader::new(stream),
-        };
-        connection.read()?;
-        connection.execute(&json!({"execute": "qmp_capabilities"}))?;
-        Ok(connection)
-    }
-
-    fn read(&mut self) -> Result<Value, Failed> {
-        let mut line = String::new();
-        self.reader.read_line(&mut line)?;
-        Ok(serde_json::from_str(&line)?)
-    }
-
-    /// The reply to `request`; events are passed over.
-    fn execute(&mut self, request: &Value) -> Result<Value, Failed> {
-        self.reader
-            .get_ref()
-            .write_all(format!("{request}\n").as_bytes())?;
-        loop {
-            let message = self.read()?;
-            if message.get("event").is_none() {
-                return Ok(message);
-            }
-        }
-    }
 }

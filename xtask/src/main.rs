@@ -5,6 +5,7 @@ mod codegen;
 mod conformance;
 mod demo;
 mod fuzz;
+mod load;
 mod process;
 mod stress;
 mod test;
@@ -36,6 +37,8 @@ enum Task {
     Stress(stress::Args),
     /// Feed parsers and sessions with what nobody would write, for minutes.
     Fuzz(fuzz::Args),
+    /// Load QMP servers with 1,000 clients and 1,000,000 commands, and check every reply.
+    Load(load::Args),
     /// Measure, each figure beside its baseline in the same run.
     Bench(bench::Args),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Conformance(args) => conformance::run(&args),
         Task::Stress(args) => stress::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Load(args) => load::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match result {

@@ -48,6 +48,15 @@ pub(crate) fn run_looking(command: &mut Command, mut look: impl FnMut(&str)) -> 
 
 /// Builds a binary of the workspace and gives its path.
 pub(crate) fn build_binary(package: &str, features: &str, name: &str) -> Result<PathBuf> {
+    build(&[], package, features, name)
+}
+
+/// The same, optimized.
+pub(crate) fn build_release(package: &str, features: &str, name: &str) -> Result<PathBuf> {
+    build(&["--release"], package, features, name)
+}
+
+fn build(profile: &[&str], package: &str, features: &str, name: &str) -> Result<PathBuf> {
     let mut command = cargo();
     command.args([
         "build",
@@ -55,6 +64,7 @@ pub(crate) fn build_binary(package: &str, features: &str, name: &str) -> Result<
         "--message-format",
         "json-render-diagnostics",
     ]);
+    command.args(profile);
     command.args(["--package", package, "--features", features, "--bin", name]);
     let shown = show(&command);
     let output = command

@@ -16,7 +16,7 @@ use crate::transport::Transport;
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that wait to be accepted; the kernel has a limit of its own.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -359,13 +359,13 @@ impl Session {
         };
         let arguments = envelope.arguments.unwrap_or_else(no_arguments);
         let out_of_band = envelope.out_of_band;
-        if !runs_inline(&info) {
+        if !runs_inline(info) {
             let arguments = envelope.arguments.map(|arguments| arguments.index);
-            let id = self.begin_call(id, info, out_of_band);
+            let id = self.begin_call(id, *info, out_of_band);
             return Some(Call::request(
                 id,
                 index,
-                info,
+                *info,
                 document,
                 arguments,
                 self.config.compat,
@@ -390,8 +390,8 @@ impl Session {
             Ok(Outcome::Done) => self.drop_message(output, mark),
             Ok(Outcome::Pending(future)) => {
                 self.drop_message(output, mark);
-                let id = self.begin_call(id, info, out_of_band);
-                call = Some(Call::future(id, info, future));
+                let id = self.begin_call(id, *info, out_of_band);
+                call = Some(Call::future(id, *info, future));
             }
             Err(error) => {
                 self.drop_message(output, mark);
@@ -456,7 +456,7 @@ impl Session {
     fn look_up<'a>(
         &self,
         request: ValueRef<'a>,
-        service: &dyn Service,
+        service: &'a dyn Service,
     ) -> Result<Command<'a>, Error> {
         let envelope = Envelope::check(request, self.oob_enabled())?;
         let name = envelope.command;
@@ -471,7 +471,7 @@ impl Session {
             Phase::Negotiation => None,
             Phase::Command { .. } => service
                 .find(name)
-                .and_then(|index| Some((index, *service.info(index)?))),
+                .and_then(|index| Some((index, service.info(index)?))),
         };
         let Some((index, info)) = found else {
             return Err(Error::command_not_found(format!(
@@ -504,7 +504,7 @@ impl Session {
 enum Command<'a> {
     /// `qmp_capabilities`, which the session executes itself.
     Capabilities(ValueRef<'a>),
-    Service(Envelope<'a>, usize, CommandInfo),
+    Service(Envelope<'a>, usize, &'a CommandInfo),
 }
 
 /// The command that begins every session.

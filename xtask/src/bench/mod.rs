@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::process::{cargo, succeed};
+use crate::process::{build_release, cargo, succeed};
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]
@@ -20,11 +20,15 @@ enum Subject {
         /// Only the figures whose name contains this.
         figure: Option<String>,
     },
+    /// Round trips, pipelining and introspection over a unix socket, beside a bare echo server and QEMU; fails if a
+    /// figure misses its limit.
+    Qmp,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.subject {
         Subject::Iothread { figure } => iothread(figure.as_deref()),
+        Subject::Qmp => qmp(),
     }
 }
 
@@ -32,4 +36,14 @@ fn iothread(figure: Option<&str>) -> Result<()> {
     let mut bench = cargo();
     bench.args(["bench", "--package", "iothread", "--bench", "figures", "--"]);
     succeed(bench.args(figure))
+}
+
+fn qmp() -> Result<()> {
+    let mut bench = cargo();
+    bench.env(
+        "IOTHREADD",
+        build_release("iothread", "iothreadd", "iothreadd")?,
+    );
+    bench.env("QMP_SAMPLE", build_release("tests", "", "qmp-sample")?);
+    succeed(bench.args(["bench", "--package", "tests", "--bench", "qmp"]))
 }

@@ -20,8 +20,8 @@ use super::stream::Stream;
 use crate::options::Address;
 use crate::sync::Mutex;
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 128;
+/// Connections that wait to be accepted: a thousand clients may come at once. The kernel has a limit of its own.
+const BACKLOG: i32 = 4096;
 
 /// How long no client is accepted after it has failed, for want of descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

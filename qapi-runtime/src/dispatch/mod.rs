@@ -1,5 +1,7 @@
 //! From the name of a command to its handler.
 
+mod names;
+
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -7,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use self::names::NameIndex;
 use crate::error::Error;
 use crate::json::{Document, ValueRef};
 use crate::visit::{Compat, Input, Members, Output, Policy, Visit, VisitError};
@@ -153,6 +156,7 @@ pub trait Service: Send + Sync {
 #[derive(Debug)]
 pub struct Table<H: ?Sized + 'static> {
     commands: &'static [Command<H>],
+    names: NameIndex,
     handler: Arc<H>,
 }
 
@@ -160,6 +164,7 @@ impl<H: ?Sized> Clone for Table<H> {
     fn clone(&self) -> Self {
         Self {
             commands: self.commands,
+            names: self.names.clone(),
             handler: Arc::clone(&self.handler),
         }
     }
@@ -169,7 +174,11 @@ impl<H: ?Sized> Table<H> {
     /// A service; `commands` is sorted by name.
     pub fn new(commands: &'static [Command<H>], handler: Arc<H>) -> Self {
         debug_assert!(commands.is_sorted_by(|a, b| a.info.name < b.info.name));
-        Self { commands, handler }
+        Self {
+            commands,
+            names: NameIndex::new(commands.iter().map(|command| command.info.name)),
+            handler,
+        }
     }
 
     /// The handler value.
@@ -188,9 +197,8 @@ impl<H: ?Sized + Send + Sync> Service for Table<H> {
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        self.commands
-            .binary_search_by(|command| command.info.name.cmp(name))
-            .ok()
+        self.names
+            .find(name, |index| self.commands[index].info.name == name)
     }
 
     fn call(
