@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,8 +35,8 @@ pub(super) struct Plan {
 }
 
 /// A connection, and the address of the peer.
-pub(super) struct Connected {
-    pub(super) stream: Stream,
+pub(crate) struct Connected {
+    pub(crate) stream: Stream,
     pub(super) peer: String,
 }
 
@@ -106,27 +105,26 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
-fn connect_unix(address: &UnixSocketAddress) -> Result<Connected, Error> {
+/// Connects to a unix socket, which is done at once.
+pub(crate) fn connect_unix(address: &UnixSocketAddress) -> Result<Connected, Error> {
     let path = &address.path;
     if path.len() > MAX_PATH {
         return Err(Error::generic(format!(
             "UNIX socket path '{path}' is too long"
         )));
     }
-    let is_abstract = address.r#abstract == Some(true);
     let connect = || -> io::Result<OwnedFd> {
-        if !is_abstract {
-            return Ok(UnixStream::connect(path)?.into());
-        }
-        let flags = SocketFlags::CLOEXEC;
+        let address = match address.r#abstract {
+            Some(true) => SocketAddrUnix::new_abstract_name(path.as_bytes())?,
+            Some(false) | None => SocketAddrUnix::new(path.as_str())?,
+        };
+        // A server that does not accept fails this instead of holding it up.
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        rustix::net::connect(
-            &socket,
-            &SocketAddrUnix::new_abstract_name(path.as_bytes())?,
-        )?;
+        rustix::net::connect(&socket, &address)?;
         Ok(socket)
     };
-    let socket = connect().and_then(not_blocking).map_err(|error| {
+    let socket = connect().map_err(|error| {
         let reason = reason(&error);
         Error::generic(format!("Failed to connect to '{path}': {reason}"))
     })?;

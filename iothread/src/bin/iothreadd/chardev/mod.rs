@@ -22,6 +22,7 @@ use iothread::qapi::{
 };
 use qapi_runtime::Error;
 
+pub(crate) use self::connect::connect_unix;
 pub(crate) use self::object::types;
 pub(crate) use self::option::parse;
 use self::plain::Plain;

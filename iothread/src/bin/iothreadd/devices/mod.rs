@@ -13,6 +13,7 @@ mod placement;
 mod properties;
 mod scsi_disk;
 mod slots;
+mod vfio_user;
 mod virtio_balloon;
 mod virtio_blk;
 mod virtio_scsi;
@@ -91,7 +92,7 @@ struct Driver {
 type Realize = fn(&Plug<'_>, Properties) -> Result<Arc<dyn Device>, Error>;
 
 /// All kinds of devices.
-static DRIVERS: [Driver; 6] = [
+static DRIVERS: [Driver; 7] = [
     Driver {
         object_type: &scsi_disk::SCSI_CD,
         alias: None,
@@ -103,6 +104,12 @@ static DRIVERS: [Driver; 6] = [
         alias: None,
         bus: BusType::Scsi,
         realize: scsi_disk::realize,
+    },
+    Driver {
+        object_type: &vfio_user::PCI_TYPE,
+        alias: None,
+        bus: BusType::Pci,
+        realize: vfio_user::realize,
     },
     Driver {
         object_type: &virtio_balloon::PCI_TYPE,

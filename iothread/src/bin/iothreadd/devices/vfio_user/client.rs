@@ -1,0 +1,270 @@
+//! The connection to a server, on the IOThread that all such connections share.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use iothread::{HeldAioContext, Interest, IoThread, Registry, holder};
+use qapi_runtime::Error;
+use rustix::io::Errno;
+use rustix::thread::gettid;
+
+use super::protocol::{Command, HEADER, Header, MAX_MESSAGE, ProtocolError, request};
+use crate::block::message_of;
+use crate::monitor::stream::{Endpoint, Stream, Watches};
+use crate::sync::Mutex;
+
+/// Id of the IOThread, which is there while there is a connection.
+const IOTHREAD: &str = "vfio-user";
+
+/// Bytes received at a time.
+const RECEIVE_SIZE: usize = 64 << 10;
+
+/// A connection. Messages are sent and received on the IOThread; requests come from the main loop.
+pub(super) struct Client {
+    stream: Stream,
+    /// Taken at the end.
+    context: Mutex<Option<HeldAioContext>>,
+    next_id: AtomicU16,
+    timeout: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `None` before the start and after the end.
+    watches: Option<Watches>,
+    received: Vec<u8>,
+    unsent: Vec<u8>,
+    /// Who waits for replies.
+    waiting: HashMap<u16, Sender<Answer>>,
+    n_messages: u64,
+    /// The kernel's id of the thread that received the last message.
+    thread_id: i64,
+}
+
+/// The payload of a reply, or the number of an error.
+type Answer = Result<Vec<u8>, u32>;
+
+/// Is called when the connection is ready.
+struct Ready(Weak<Client>);
+
+impl Endpoint for Ready {
+    fn readable(self: &Arc<Self>) {
+        if let Some(client) = self.0.upgrade() {
+            client.receive();
+        }
+    }
+
+    fn writable(self: &Arc<Self>) {
+        if let Some(client) = self.0.upgrade() {
+            client.progress(&mut client.state.lock());
+        }
+    }
+}
+
+impl Client {
+    /// Takes the IOThread for a connection of the device at `path`, and makes it if this is the first.
+    pub(super) fn start(stream: Stream, path: &str, timeout: Duration) -> Result<Arc<Self>, Error> {
+        let failed = |error: &dyn std::fmt::Display| Error::generic(error.to_string());
+        let thread = match Registry::global().find_internal(IOTHREAD) {
+            Some(thread) => thread,
+            None => IoThread::builder(IOTHREAD)
+                .internal()
+                .spawn()
+                .map_err(|error| failed(&error))?,
+        };
+        let context = match thread.get_aio_context(holder::qom_object(path)) {
+            Ok(context) => context,
+            Err(error) => {
+                delete_unused_thread();
+                return Err(failed(&error));
+            }
+        };
+        let client = Arc::new(Self {
+            stream,
+            context: Mutex::new(Some(context)),
+            next_id: AtomicU16::new(0),
+            timeout,
+            state: Mutex::default(),
+        });
+        let starting = Arc::clone(&client);
+        client.post(move || starting.watch());
+        Ok(client)
+    }
+
+    /// Runs something on the IOThread, unless the connection is given up.
+    fn post(&self, run: impl FnOnce() + Send + 'static) {
+        if let Some(context) = &*self.context.lock() {
+            // A thread that is held has not ended.
+            let _ = context.post(move |_| run());
+        }
+    }
+
+    fn watch(self: &Arc<Self>) {
+        let ready = Arc::new(Ready(Arc::downgrade(self)));
+        let watches = {
+            let context = self.context.lock();
+            let Some(context) = &*context else {
+                return;
+            };
+            Watches::new(context, &self.stream, &ready)
+        };
+        let mut state = self.state.lock();
+        // Without being watched the connection is over.
+        state.watches = watches.ok();
+        self.progress(&mut state);
+    }
+
+    /// Sends a request and waits for the reply, at most as long as the device allows.
+    ///
+    /// # Errors
+    ///
+    /// A server that does not answer, is gone, or refuses.
+    pub(super) fn request(
+        self: &Arc<Self>,
+        command: Command,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let message = request(id, command, payload);
+        let (sender, answer) = mpsc::channel();
+        let sending = Arc::clone(self);
+        self.post(move || sending.send(id, &message, sender));
+        let failed = |what: String| Error::generic(format!("vfio-user: {command:?}: {what}"));
+        match answer.recv_timeout(self.timeout) {
+            Ok(Ok(payload)) => Ok(payload),
+            Ok(Err(number)) => {
+                let reason = message_of(i32::try_from(number).unwrap_or(0));
+                Err(failed(format!("refused by the server: {reason}")))
+            }
+            Err(RecvTimeoutError::Timeout) => Err(failed("no reply in time".to_owned())),
+            Err(RecvTimeoutError::Disconnected) => Err(failed("the server is gone".to_owned())),
+        }
+    }
+
+    fn send(&self, id: u16, message: &[u8], sender: Sender<Answer>) {
+        let mut state = self.state.lock();
+        // A dropped sender tells that the connection is over.
+        if state.watches.is_some() {
+            state.waiting.insert(id, sender);
+            state.unsent.extend_from_slice(message);
+            self.progress(&mut state);
+        }
+    }
+
+    /// Sends what can be sent, and arranges to be called for the rest.
+    fn progress(&self, state: &mut State) {
+        while !state.unsent.is_empty() {
+            match self.stream.send(&state.unsent) {
+                Ok(count) => drop(state.unsent.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return state.end(),
+            }
+        }
+        let interest = Interest {
+            read: true,
+            write: !state.unsent.is_empty(),
+        };
+        let watched = state.watches.as_mut().map(|watches| watches.set(interest));
+        if matches!(watched, Some(Err(_))) {
+            state.end();
+        }
+    }
+
+    fn receive(&self) {
+        let mut state = self.state.lock();
+        let mut buffer = vec![0; RECEIVE_SIZE];
+        // Descriptors for mapping regions are of no use without a guest, and closed.
+        let mut descriptors = Vec::new();
+        match self.stream.receive(&mut buffer, &mut descriptors) {
+            Ok(0) => return state.end(),
+            Ok(count) => state.received.extend_from_slice(&buffer[..count]),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                return;
+            }
+            Err(_) => return state.end(),
+        }
+        match state.take_messages() {
+            Ok(()) => self.progress(&mut state),
+            Err(error) => {
+                crate::report(&format!("vfio-user: server cut off: {error}"));
+                state.end();
+            }
+        }
+    }
+
+    /// Whether the server is there, how many messages came from it, and on which thread the last one did.
+    pub(super) fn describe(&self) -> (bool, u64, i64) {
+        let state = self.state.lock();
+        (state.watches.is_some(), state.n_messages, state.thread_id)
+    }
+
+    /// Gives the connection up, and the IOThread back; without connections it ends. On the main loop.
+    pub(super) fn end(&self) {
+        self.state.lock().end();
+        self.stream.close();
+        let context = self.context.lock().take();
+        if let Some(context) = context {
+            context.release();
+            delete_unused_thread();
+        }
+    }
+}
+
+/// Ends the shared IOThread unless somebody holds it.
+fn delete_unused_thread() {
+    if let Some(thread) = Registry::global().find_internal(IOTHREAD) {
+        // Refused while there are other connections.
+        let _ = thread.delete();
+    }
+}
+
+impl State {
+    /// The connection is over: who waits learns it by the end of the channel.
+    fn end(&mut self) {
+        self.watches = None;
+        self.waiting.clear();
+        self.unsent.clear();
+    }
+
+    fn take_messages(&mut self) -> Result<(), ProtocolError> {
+        let mut start = 0;
+        while let Some(header) = Header::parse(&self.received[start..])? {
+            let size = usize::try_from(header.size).unwrap_or(MAX_MESSAGE);
+            let Some(message) = self.received.get(start..start + size) else {
+                break;
+            };
+            self.n_messages += 1;
+            self.thread_id = i64::from(gettid().as_raw_nonzero().get());
+            if header.is_reply() {
+                // A reply that comes too late has nobody waiting.
+                if let Some(sender) = self.waiting.remove(&header.id) {
+                    let answer = match header.error() {
+                        Some(number) => Err(number),
+                        None => Ok(message[HEADER..].to_vec()),
+                    };
+                    // Who waited may have lost patience.
+                    let _ = sender.send(answer);
+                }
+            } else if header.wants_reply() {
+                // There is no guest whose memory the server could reach.
+                let number = Errno::NOSYS.raw_os_error().unsigned_abs();
+                let refusal = header.refusal(number);
+                self.unsent.extend_from_slice(&refusal);
+            }
+            start += size;
+        }
+        self.received.drain(..start);
+        Ok(())
+    }
+}
