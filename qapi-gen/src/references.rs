@@ -276,18 +276,25 @@ fn members_in_place(
     })
 }
 
-/// Names of the members, values, branches and features of a definition.
+/// Names of the members, values, branches and features of a definition. The features of its members
+/// and values are described with its own.
 fn own_parts(schema: &Schema, entity: Entity) -> impl Iterator<Item = &str> + use<'_> {
     let values = match entity {
         Entity::Type(id) => schema.ty(id).as_enum().map(|values| values.values()),
         Entity::Include(_) | Entity::Command(_) | Entity::Event(_) => None,
     };
-    let values = values.unwrap_or_default().iter().map(|value| value.name());
+    let values = values.unwrap_or_default().iter();
     let features = header(schema, entity).map_or(&[][..], Header::features);
+    let members = objects_in_place(schema, entity)
+        .filter_map(|id| schema.ty(id).as_object())
+        .flat_map(|object| object.local_members());
+    let inner = members
+        .flat_map(|member| member.features())
+        .chain(values.clone().flat_map(|value| value.features()));
     members_in_place(schema, entity)
         .map(|(name, _)| name)
-        .chain(values)
-        .chain(features.iter().map(Feature::name))
+        .chain(values.map(|value| value.name()))
+        .chain(features.iter().chain(inner).map(Feature::name))
 }
 
 /// The types that a definition mentions, arrays replaced by their elements.

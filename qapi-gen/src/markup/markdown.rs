@@ -76,6 +76,7 @@ impl<'l, L: Links> Markdown<'l, L> {
         if let Some((Block::Paragraph(content), rest)) = blocks.split_first() {
             self.out.push_str(title);
             self.inlines(content);
+            self.end_text();
             self.guard(start);
             self.blocks(rest);
         } else {
@@ -155,10 +156,23 @@ impl<'l, L: Links> Markdown<'l, L> {
     }
 
     pub(crate) fn paragraph(&mut self, content: &[Inline<'_>]) {
+        let (before, was_fresh) = (self.out.len(), self.is_fresh);
         self.start_block();
         let start = self.out.len();
         self.inlines(content);
+        if self.out[start..].trim().is_empty() {
+            // Blanks that were escaped are nothing to be seen.
+            self.out.truncate(before);
+            self.is_fresh = was_fresh;
+            return;
+        }
+        self.end_text();
         self.guard(start);
+    }
+
+    /// Running text ends where it is seen to.
+    fn end_text(&mut self) {
+        self.out.truncate(self.out.trim_end().len());
     }
 
     fn quote(&mut self, inside: impl FnOnce(&mut Self)) {
@@ -300,9 +314,15 @@ impl<'l, L: Links> Markdown<'l, L> {
         let mut lines = text.split('\n');
         escape_markdown(&mut self.out, lines.next().unwrap_or_default());
         for line in lines {
-            // Blanks at the end of a line would break it.
+            // Blanks at the end of a line would break it, a blank line the paragraph.
             self.out.truncate(self.out.trim_end_matches(' ').len());
-            self.new_line();
+            let is_blank = self.out.is_empty()
+                || self.out.ends_with('\n')
+                || (self.out.ends_with(self.prefix.trim_end())
+                    && self.out[..self.out.len() - self.prefix.trim_end().len()].ends_with('\n'));
+            if !is_blank {
+                self.new_line();
+            }
             escape_markdown(&mut self.out, line.trim_start());
         }
     }

@@ -285,18 +285,22 @@ fn parts<'s>(manual: &'s Manual<'s>, entity: Entity) -> Vec<Part<'s>> {
 /// inherited.
 fn members<'s>(manual: &'s Manual<'s>, entity: Entity, id: Option<TypeId>) -> Vec<Part<'s>> {
     let schema = manual.schema;
+    // Members that are written in place belong to the definition that they are written in.
+    let mut scope = entity;
     let mut chain = Vec::new();
     let mut next = id;
     while let Some(id) = next {
-        chain.push(id);
+        if schema.ty(id).is_named() {
+            scope = Entity::Type(id);
+        }
+        chain.push((id, scope));
         next = schema.ty(id).as_object().and_then(|object| object.base());
     }
     let mut parts = Vec::new();
-    for id in chain.into_iter().rev() {
+    for (id, scope) in chain.into_iter().rev() {
         let ty = schema.ty(id);
-        let is_own = !ty.is_named() || entity == Entity::Type(id);
-        // Members in place belong to what is documented, those of a base to the base.
-        let scope = if is_own { entity } else { Entity::Type(id) };
+        let owner = header(schema, scope).map(|header| header.name());
+        let origin = owner.filter(|_| scope != entity);
         let sections = manual.sections(scope);
         for member in ty
             .as_object()
@@ -315,7 +319,7 @@ fn members<'s>(manual: &'s Manual<'s>, entity: Entity, id: Option<TypeId>) -> Ve
                 condition: member.condition(),
                 features: member.features(),
                 section,
-                origin: (!is_own).then_some(ty.name()),
+                origin,
             });
         }
     }

@@ -70,13 +70,13 @@ impl PageWriter<'_, '_> {
         if facts.is_empty() {
             return;
         }
-        self.out.push_str("<ul class=\"facts\">");
+        self.out.push_str("<ul class=\"facts\">\n");
         for (class, text) in facts {
             self.out.push_str("<li class=\"");
             push_text(&mut self.out, class);
             self.out.push_str("\">");
             push_text(&mut self.out, &text);
-            self.out.push_str("</li>");
+            self.out.push_str("</li>\n");
         }
         self.out.push_str("</ul>\n");
     }
@@ -120,13 +120,8 @@ impl PageWriter<'_, '_> {
     }
 
     fn part(&mut self, view: &View<'_>, part: &Part<'_>) {
-        if part.origin.is_none() {
-            self.out.push_str("<dt id=\"");
-            push_text(&mut self.out, self.manual.anchor(view.name, part.name));
-            self.out.push_str("\">");
-        } else {
-            self.out.push_str("<dt>");
-        }
+        let anchor = self.manual.anchor(view.name, part.name);
+        self.term(anchor, part.origin.is_none());
         self.out.push_str("<code class=\"name\">");
         push_text(&mut self.out, part.name);
         self.out.push_str("</code>");
@@ -156,6 +151,17 @@ impl PageWriter<'_, '_> {
         }
         self.out.push_str("</dt>\n");
         self.description(part.section, part.scope);
+    }
+
+    /// Starts a term; a member and a feature of one name share the first one's anchor.
+    fn term(&mut self, anchor: &str, has_anchor: bool) {
+        if has_anchor && self.take_id(anchor) {
+            self.out.push_str("<dt id=\"");
+            push_text(&mut self.out, anchor);
+            self.out.push_str("\">");
+        } else {
+            self.out.push_str("<dt>");
+        }
     }
 
     fn condition(&mut self, condition: &Condition) {
@@ -189,12 +195,8 @@ impl PageWriter<'_, '_> {
     }
 
     fn branch(&mut self, view: &View<'_>, tag: &str, branch: &UnionBranch<'_>) {
-        self.out.push_str("<dt id=\"");
-        push_text(
-            &mut self.out,
-            self.manual.branch_anchor(view.name, branch.value),
-        );
-        self.out.push_str("\"><code class=\"tag\">");
+        self.term(self.manual.branch_anchor(view.name, branch.value), true);
+        self.out.push_str("<code class=\"tag\">");
         push_text(&mut self.out, tag);
         self.out.push_str("</code> = <code class=\"name\">");
         push_text(&mut self.out, branch.value);
@@ -269,9 +271,8 @@ impl PageWriter<'_, '_> {
         self.heading(level, "Features");
         self.out.push_str("<dl class=\"parts\">\n");
         for (feature, section) in &view.features {
-            self.out.push_str("<dt id=\"");
-            push_text(&mut self.out, self.manual.anchor(view.name, feature.name()));
-            self.out.push_str("\"><code class=\"name\">");
+            self.term(self.manual.anchor(view.name, feature.name()), true);
+            self.out.push_str("<code class=\"name\">");
             push_text(&mut self.out, feature.name());
             self.out.push_str("</code>");
             self.condition(feature.condition());

@@ -120,6 +120,11 @@ impl<'m, 's> PageWriter<'m, 's> {
         id
     }
 
+    /// Whether the page does not have the id yet; then it has.
+    pub(super) fn take_id(&mut self, id: &str) -> bool {
+        self.ids.insert(id.to_owned())
+    }
+
     /// Links to the chapters before and behind.
     fn neighbours(&mut self, n: usize) {
         let chapters = &self.manual.chapters;

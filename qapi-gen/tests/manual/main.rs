@@ -1,0 +1,84 @@
+//! Manuals: `qapi-gen doc` in its three formats.
+
+mod command;
+mod completeness;
+mod hostile;
+mod page;
+mod random;
+
+use std::path::{Path, PathBuf};
+
+use qapi_gen::backend::doc::{DocBackend, Format, Options};
+use qapi_gen::backend::{Backend as _, Emission};
+use qapi_gen::check::{Checked, load};
+use qapi_gen::diagnostic::{Level, Lint, LintLevels, render_short};
+use qapi_gen::ir::Schema;
+use qapi_gen::loader::{FileLoader, Loader, MemoryLoader};
+
+const FORMATS: [Format; 3] = [Format::Html, Format::Markdown, Format::Man];
+
+/// Checks a schema without rules of style, which older ones do not keep.
+fn load_with(path: &str, loader: &dyn Loader) -> Checked {
+    let mut levels = LintLevels::default();
+    for lint in Lint::ALL {
+        levels.set(*lint, Level::Allow);
+    }
+    load(path, loader, levels)
+}
+
+/// The schema in `text`; panics if it has mistakes.
+fn schema_of(text: &str) -> Schema {
+    let checked = load_with(
+        "schema.json",
+        &MemoryLoader::new().with("schema.json", text),
+    );
+    let texts: Vec<String> = checked
+        .report
+        .diagnostics()
+        .iter()
+        .map(|diagnostic| render_short(diagnostic, &checked.sources))
+        .collect();
+    checked
+        .schema
+        .unwrap_or_else(|| panic!("{}\n{text}", texts.concat()))
+}
+
+fn emit(schema: &Schema, format: Format) -> Emission {
+    DocBackend::new(Options::new(format))
+        .emit(schema)
+        .unwrap_or_else(|_| panic!("a manual can be made of every schema"))
+}
+
+/// The schemas that manuals are made of here: ours, and QEMU's where they are present.
+fn schemas() -> Vec<(PathBuf, Schema)> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut paths = vec![workspace.join("schema/qapi-schema.json")];
+    let shared = workspace.join("../shared/qemu");
+    if shared.is_dir() {
+        for path in [
+            "10.2.2/qapi",
+            "10.2.2/storage-daemon/qapi",
+            "10.2.2/qga",
+            "10.0.13/qapi",
+        ] {
+            paths.push(shared.join(path).join("qapi-schema.json"));
+        }
+    } else {
+        println!("skipped: {} is absent", shared.display());
+    }
+    let load = |path: PathBuf| {
+        let name = path.to_str().expect("UTF-8");
+        let schema = load_with(name, &FileLoader).schema.expect("no mistakes");
+        (path, schema)
+    };
+    paths.into_iter().map(load).collect()
+}
+
+#[test]
+fn same_input_same_bytes() {
+    let schema = schema_of("##\n# @a:\n#\n# Text, `a`.\n##\n{ 'command': 'a' }\n");
+    for format in FORMATS {
+        assert_eq!(emit(&schema, format), emit(&schema, format));
+        assert!(!emit(&schema, format).files().is_empty());
+    }
+}
