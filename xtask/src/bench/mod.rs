@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: figures, each measured beside its baseline in one run.
 
+mod nbd;
+
 use anyhow::Result;
 use clap::Subcommand;
 
@@ -23,12 +25,19 @@ enum Subject {
     /// Round trips, pipelining and introspection over a unix socket, beside a bare echo server and QEMU; fails if a
     /// figure misses its limit.
     Qmp,
+    /// Requests a second over NBD, beside qemu-storage-daemon; fails if a figure is below its.
+    Nbd {
+        /// How many runs of each make a figure.
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
+    },
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.subject {
         Subject::Iothread { figure } => iothread(figure.as_deref()),
         Subject::Qmp => qmp(),
+        Subject::Nbd { rounds } => nbd::run(*rounds),
     }
 }
 

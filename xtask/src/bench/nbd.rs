@@ -1,0 +1,209 @@
+//! `cargo xtask bench nbd`: an export on an IOThread, driven by `qemu-img bench`.
+//!
+//! The baseline is qemu-storage-daemon with an export of the same file on an IOThread of its own. Runs of the two take
+//! turns, and each figure is a median.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::json;
+use tests::Qmp;
+
+use crate::process::build_release;
+
+/// Bytes of the image; all of it fits in the page cache.
+const SIZE: usize = 64 << 20;
+
+/// Bytes of a request.
+const REQUEST: &str = "4096";
+
+/// One thing that is measured.
+struct Figure {
+    name: &'static str,
+    depth: &'static str,
+    n_requests: u32,
+    options: &'static [&'static str],
+}
+
+const FIGURES: [Figure; 4] = [
+    Figure {
+        name: "reads, depth 1",
+        depth: "1",
+        n_requests: 20_000,
+        options: &[],
+    },
+    Figure {
+        name: "reads, depth 32",
+        depth: "32",
+        n_requests: 60_000,
+        options: &[],
+    },
+    Figure {
+        name: "writes, depth 1",
+        depth: "1",
+        n_requests: 10_000,
+        options: &["-w"],
+    },
+    Figure {
+        name: "writes, depth 32",
+        depth: "32",
+        n_requests: 40_000,
+        options: &["-w"],
+    },
+];
+
+/// A server; killed when dropped.
+struct Server {
+    child: Child,
+    uri: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn run(rounds: usize) -> Result<()> {
+    let baseline = find_baseline()?;
+    let iothreadd = build_release("iothread", "iothreadd", "iothreadd")?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let image = folder.path().join("image");
+    // Not zeroes, which both servers would not send.
+    std::fs::write(&image, vec![0x5a; SIZE]).context("cannot write an image")?;
+    println!("requests a second, {REQUEST} bytes each, median of {rounds} runs");
+    let mut too_slow = Vec::new();
+    for figure in &FIGURES {
+        let mut ours = Vec::new();
+        let mut theirs = Vec::new();
+        for _ in 0..rounds.max(1) {
+            ours.push(measure(
+                &start_iothreadd(&iothreadd, folder.path(), &image)?,
+                figure,
+            )?);
+            theirs.push(measure_baseline(&baseline, folder.path(), &image, figure)?);
+        }
+        let [ours, theirs] = [median(ours), median(theirs)];
+        let ratio = ours / theirs;
+        println!(
+            "{:18} iothreadd {ours:8.0}   qemu-storage-daemon {theirs:8.0}   ratio {ratio:.2}",
+            figure.name
+        );
+        if ratio < 1.0 {
+            too_slow.push(figure.name);
+        }
+    }
+    if too_slow.is_empty() {
+        return Ok(());
+    }
+    bail!("slower than the baseline: {}", too_slow.join("; "))
+}
+
+/// As [`measure`] of the baseline. It does not always survive the beginning or the end of a client, so each run has a
+/// server of its own, and another one if that was not enough.
+fn measure_baseline(program: &Path, folder: &Path, image: &Path, figure: &Figure) -> Result<f64> {
+    let attempt = || measure(&start_baseline(program, folder, image)?, figure);
+    attempt().or_else(|_| attempt()).or_else(|_| attempt())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The newest qemu-storage-daemon at hand: beside `QEMU_TEN`, or on the `PATH`.
+fn find_baseline() -> Result<PathBuf> {
+    const NAME: &str = "qemu-storage-daemon";
+    let beside = std::env::var_os("QEMU_TEN").map(|qemu| Path::new(&qemu).with_file_name(NAME));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|folder| folder.join(NAME));
+    let mut candidates = beside.into_iter().chain(on_path);
+    let found = candidates.find(|it| it.is_file());
+    found.with_context(|| format!("{NAME} is not here, and there is nothing to compare with"))
+}
+
+fn start_iothreadd(program: &Path, folder: &Path, image: &Path) -> Result<Server> {
+    let qmp = folder.join("qmp");
+    let socket = folder.join("ours");
+    let mut command = Command::new(program);
+    command.args(["--object", "iothread,id=io0"]);
+    command.arg("--qmp").arg(format!("unix:{}", qmp.display()));
+    let server = start(command, &qmp, &socket)?;
+    let failed = |error: libtest_mimic::Failed| anyhow!("{}", error.message().unwrap_or("failed"));
+    let mut client = Qmp::open(&qmp).map_err(failed)?;
+    let node = json!({"driver": "file", "node-name": "disk", "filename": image});
+    let address = json!({"type": "unix", "data": {"path": socket}});
+    let export = json!({"type": "nbd", "id": "e0", "node-name": "disk", "iothread": "io0", "writable": true});
+    for (command, arguments) in [
+        ("blockdev-add", node),
+        ("nbd-server-start", json!({"addr": address})),
+        ("block-export-add", export),
+    ] {
+        client.execute(command, arguments).map_err(failed)?;
+    }
+    Ok(server)
+}
+
+fn start_baseline(program: &Path, folder: &Path, image: &Path) -> Result<Server> {
+    let socket = folder.join("theirs");
+    let mut command = Command::new(program);
+    command.args(["--object", "iothread,id=io0"]);
+    command.arg("--blockdev").arg(format!(
+        "driver=file,node-name=disk,filename={}",
+        image.display()
+    ));
+    let address = format!("addr.type=unix,addr.path={}", socket.display());
+    command.args(["--nbd-server", &address]);
+    let export = "type=nbd,id=e0,node-name=disk,writable=on,iothread=io0";
+    command.args(["--export", export]);
+    // With a file of its identity it says when it is ready.
+    let ready = folder.join("ready");
+    command.arg("--pidfile").arg(&ready);
+    let server = start(command, &ready, &socket)?;
+    // The next one is to write it again.
+    std::fs::remove_file(&ready).context("cannot remove the file of the identity")?;
+    Ok(server)
+}
+
+/// Starts a server, and waits until it has made a file.
+fn start(mut command: Command, ready: &Path, socket: &Path) -> Result<Server> {
+    let _ = std::fs::remove_file(ready);
+    let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = child.with_context(|| format!("cannot start {command:?}"))?;
+    let uri = format!("nbd+unix:///disk?socket={}", socket.display());
+    let mut server = Server { child, uri };
+    while !ready.exists() {
+        if let Some(status) = server.child.try_wait()? {
+            bail!("{command:?}: {status}");
+        }
+        std::thread::yield_now();
+    }
+    Ok(server)
+}
+
+/// Requests a second of one run.
+fn measure(server: &Server, figure: &Figure) -> Result<f64> {
+    let mut command = Command::new("qemu-img");
+    let count = figure.n_requests.to_string();
+    command.args(["bench", "-f", "raw", "-s", REQUEST]);
+    command.args(["-d", figure.depth, "-c", &count]);
+    command.args(figure.options).arg(&server.uri);
+    let output = command
+        .output()
+        .context("cannot start qemu-img (package qemu-utils)")?;
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let seconds = stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("Run completed in "))
+        .and_then(|line| line.split(' ').next())
+        .and_then(|seconds| seconds.parse::<f64>().ok())
+        .filter(|_| output.status.success())
+        .with_context(|| {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            format!("{command:?}: {stdout}{stderr}")
+        })?;
+    Ok(f64::from(figure.n_requests) / seconds)
+}
