@@ -7,6 +7,7 @@ mod chardevs;
 mod colo;
 mod endings;
 mod exports;
+mod files;
 mod harness;
 mod holders;
 mod human;

@@ -416,3 +416,42 @@ fn structured_replies_have_holes() {
     drop(nbd);
     check_alive(client, &socket);
 }
+
+#[test]
+fn garbage_is_survived() {
+    let (_server, client, socket) = start();
+    let mut state = 99_u64;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        state >> 33
+    };
+    for round in 0..300 {
+        // Behind nothing, behind the flags, behind an option, or behind a choice.
+        let mut nbd = match round % 4 {
+            0 => Nbd::connect(&socket),
+            1 => Nbd::haggle(&socket),
+            2 => Nbd::open(&socket, "rw"),
+            _ => Nbd::open_structured(&socket, "ro"),
+        };
+        let length = usize::try_from(random() % 200).unwrap();
+        let mut bytes: Vec<u8> = Vec::new();
+        while bytes.len() < length {
+            // Pieces of the protocol make garbage go deeper.
+            match random() % 5 {
+                0 => bytes.extend(0x4948_4156_454f_5054_u64.to_be_bytes()),
+                1 => bytes.extend(0x2560_9513_u32.to_be_bytes()),
+                2 => bytes.extend((random() % 12).to_be_bytes()),
+                3 => bytes.extend(u32::try_from(random() % 12).unwrap().to_be_bytes()),
+                _ => bytes.extend(random().to_le_bytes()),
+            }
+        }
+        // The server may have hung up before the end.
+        let _ = std::io::Write::write_all(&mut nbd.stream, &bytes);
+    }
+    let mut nbd = Nbd::open(&socket, "rw");
+    nbd.write(0, &[7; 4]);
+    drop(nbd);
+    check_alive(client, &socket);
+}
