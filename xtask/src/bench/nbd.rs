@@ -4,11 +4,11 @@
 //! turns, and each figure is a median.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::json;
-use tests::Qmp;
+use tests::{Qmp, Server};
 
 use crate::process::build_release;
 
@@ -53,20 +53,6 @@ const FIGURES: [Figure; 4] = [
     },
 ];
 
-/// A server; killed when dropped.
-struct Server {
-    child: Child,
-    uri: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 pub(crate) fn run(rounds: usize) -> Result<()> {
     let baseline = find_baseline()?;
     let iothreadd = build_release("iothread", "iothreadd", "iothreadd")?;
@@ -80,11 +66,8 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
         let mut ours = Vec::new();
         let mut theirs = Vec::new();
         for _ in 0..rounds.max(1) {
-            ours.push(measure(
-                &start_iothreadd(&iothreadd, folder.path(), &image)?,
-                figure,
-            )?);
-            theirs.push(measure_baseline(&baseline, folder.path(), &image, figure)?);
+            ours.push(measure(&start_iothreadd(&iothreadd, &image)?, figure)?);
+            theirs.push(measure_baseline(&baseline, &image, figure)?);
         }
         let [ours, theirs] = [median(ours), median(theirs)];
         let ratio = ours / theirs;
@@ -104,8 +87,8 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
 
 /// As [`measure`] of the baseline. It does not always survive the beginning or the end of a client, so each run has a
 /// server of its own, and another one if that was not enough.
-fn measure_baseline(program: &Path, folder: &Path, image: &Path, figure: &Figure) -> Result<f64> {
-    let attempt = || measure(&start_baseline(program, folder, image)?, figure);
+fn measure_baseline(program: &Path, image: &Path, figure: &Figure) -> Result<f64> {
+    let attempt = || measure(&start_baseline(program, image)?, figure);
     attempt().or_else(|_| attempt()).or_else(|_| attempt())
 }
 
@@ -125,63 +108,52 @@ fn find_baseline() -> Result<PathBuf> {
     found.with_context(|| format!("{NAME} is not here, and there is nothing to compare with"))
 }
 
-fn start_iothreadd(program: &Path, folder: &Path, image: &Path) -> Result<Server> {
-    let qmp = folder.join("qmp");
-    let socket = folder.join("ours");
-    let mut command = Command::new(program);
-    command.args(["--object", "iothread,id=io0"]);
-    command.arg("--qmp").arg(format!("unix:{}", qmp.display()));
-    let server = start(command, &qmp, &socket)?;
-    let failed = |error: libtest_mimic::Failed| anyhow!("{}", error.message().unwrap_or("failed"));
-    let mut client = Qmp::open(&qmp).map_err(failed)?;
+fn start_iothreadd(program: &Path, image: &Path) -> Result<Server> {
+    let server = Server::start(|qmp| {
+        let mut command = Command::new(program);
+        command.args(["--object", "iothread,id=io0"]);
+        command.arg("--qmp").arg(format!("unix:{}", qmp.display()));
+        command
+    })?;
+    let mut client = Qmp::open(server.socket())?;
     let node = json!({"driver": "file", "node-name": "disk", "filename": image});
-    let address = json!({"type": "unix", "data": {"path": socket}});
+    let address = json!({"type": "unix", "data": {"path": nbd_socket(&server)}});
     let export = json!({"type": "nbd", "id": "e0", "node-name": "disk", "iothread": "io0", "writable": true});
     for (command, arguments) in [
         ("blockdev-add", node),
         ("nbd-server-start", json!({"addr": address})),
         ("block-export-add", export),
     ] {
-        client.execute(command, arguments).map_err(failed)?;
+        client.execute(command, arguments)?;
     }
     Ok(server)
 }
 
-fn start_baseline(program: &Path, folder: &Path, image: &Path) -> Result<Server> {
-    let socket = folder.join("theirs");
-    let mut command = Command::new(program);
-    command.args(["--object", "iothread,id=io0"]);
-    command.arg("--blockdev").arg(format!(
-        "driver=file,node-name=disk,filename={}",
-        image.display()
-    ));
-    let address = format!("addr.type=unix,addr.path={}", socket.display());
-    command.args(["--nbd-server", &address]);
-    let export = "type=nbd,id=e0,node-name=disk,writable=on,iothread=io0";
-    command.args(["--export", export]);
-    // With a file of its identity it says when it is ready.
-    let ready = folder.join("ready");
-    command.arg("--pidfile").arg(&ready);
-    let server = start(command, &ready, &socket)?;
-    // The next one is to write it again.
-    std::fs::remove_file(&ready).context("cannot remove the file of the identity")?;
-    Ok(server)
+fn start_baseline(program: &Path, image: &Path) -> Result<Server> {
+    Server::start(|qmp| {
+        let file = format!("driver=file,node-name=disk,filename={}", image.display());
+        let socket = qmp.with_file_name(NBD_SOCKET);
+        let address = format!("addr.type=unix,addr.path={}", socket.display());
+        let monitor = format!("socket,id=qmp,path={},server=on,wait=off", qmp.display());
+        let mut command = Command::new(program);
+        command.args(["--object", "iothread,id=io0"]);
+        command.args(["--blockdev", &file, "--nbd-server", &address]);
+        command.args([
+            "--export",
+            "type=nbd,id=e0,node-name=disk,writable=on,iothread=io0",
+        ]);
+        // The last one, so that all is there when it listens.
+        command.args(["--chardev", &monitor, "--monitor", "chardev=qmp"]);
+        command.stderr(Stdio::null());
+        command
+    })
 }
 
-/// Starts a server, and waits until it has made a file.
-fn start(mut command: Command, ready: &Path, socket: &Path) -> Result<Server> {
-    let _ = std::fs::remove_file(ready);
-    let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-    let child = child.with_context(|| format!("cannot start {command:?}"))?;
-    let uri = format!("nbd+unix:///disk?socket={}", socket.display());
-    let mut server = Server { child, uri };
-    while !ready.exists() {
-        if let Some(status) = server.child.try_wait()? {
-            bail!("{command:?}: {status}");
-        }
-        std::thread::yield_now();
-    }
-    Ok(server)
+/// Where both serve NBD, in their folders.
+const NBD_SOCKET: &str = "nbd.sock";
+
+fn nbd_socket(server: &Server) -> PathBuf {
+    server.folder().join(NBD_SOCKET)
 }
 
 /// Requests a second of one run.
@@ -190,7 +162,8 @@ fn measure(server: &Server, figure: &Figure) -> Result<f64> {
     let count = figure.n_requests.to_string();
     command.args(["bench", "-f", "raw", "-s", REQUEST]);
     command.args(["-d", figure.depth, "-c", &count]);
-    command.args(figure.options).arg(&server.uri);
+    let uri = format!("nbd+unix:///disk?socket={}", nbd_socket(server).display());
+    command.args(figure.options).arg(uri);
     let output = command
         .output()
         .context("cannot start qemu-img (package qemu-utils)")?;
