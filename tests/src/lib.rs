@@ -6,6 +6,7 @@ pub mod generated;
 mod iothreadd;
 pub mod load;
 mod qmp;
+pub mod script;
 mod server;
 mod suite;
 

@@ -9,6 +9,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 pub enum Tool {
     /// A Python that has qemu.qmp; `cargo xtask test` makes one and names it in `QMP_PYTHON`.
     QemuQmp,
+    /// The client in `tests/clients/qapi-rs`; `cargo xtask test` builds it and names it in `QAPI_RS_CLIENT`.
+    QapiRs,
     /// The reference material beside the workspace.
     Shared,
     /// A `qemu-system-x86_64` of version 10 or later, beside the one on the search path; named by the environment
@@ -24,6 +26,7 @@ impl Tool {
     pub fn find(self) -> Option<PathBuf> {
         match self {
             Self::QemuQmp => std::env::var_os("QMP_PYTHON").map(PathBuf::from),
+            Self::QapiRs => std::env::var_os("QAPI_RS_CLIENT").map(PathBuf::from),
             Self::QemuTen => std::env::var_os("QEMU_TEN").map(PathBuf::from),
             Self::Shared => {
                 let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
@@ -41,6 +44,7 @@ impl Tool {
     fn describe(self) -> &'static str {
         match self {
             Self::QemuQmp => "Python's qemu.qmp",
+            Self::QapiRs => "a client of the crate qapi",
             Self::QemuTen => "QEMU 10 (QEMU_TEN)",
             Self::Shared => "the reference material in ../shared",
             Self::Program(name) => name,

@@ -117,6 +117,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Err(error) => println!("the tests that need qemu.qmp will skip: {error:#}"),
     }
+    match fetch_qapi_rs() {
+        Ok(()) => match build_qapi_rs() {
+            Ok(client) => {
+                tests.env("QAPI_RS_CLIENT", client);
+            }
+            Err(error) => step("the client of the crate qapi", Err(error)),
+        },
+        Err(error) => println!("the test that needs the crate qapi will skip: {error:#}"),
+    }
     let passed = run_looking(&mut tests, |line| totals.look(line))?;
     if !passed {
         problems.push("tests".to_owned());
@@ -170,6 +179,26 @@ fn prepare_python() -> Result<std::path::PathBuf> {
         succeed(pip.args(["--retries", "1", "--timeout", "20", QEMU_QMP]))?;
     }
     Ok(python)
+}
+
+/// `cargo` on the client of the crate `qapi`, which is a workspace of its own: its dependencies are nobody else's.
+fn on_qapi_rs(command: &str) -> Command {
+    let mut cargo = cargo();
+    cargo.env("CARGO_TARGET_DIR", workspace().join("target/qapi-rs"));
+    cargo.env("CARGO_NET_RETRY", "1");
+    cargo.args([command, "--quiet", "--locked"]);
+    cargo.args(["--manifest-path", "tests/clients/qapi-rs/Cargo.toml"]);
+    cargo
+}
+
+/// Fails where there is no network, and they were not fetched before.
+fn fetch_qapi_rs() -> Result<()> {
+    succeed(&mut on_qapi_rs("fetch"))
+}
+
+fn build_qapi_rs() -> Result<std::path::PathBuf> {
+    succeed(&mut on_qapi_rs("build"))?;
+    Ok(workspace().join("target/qapi-rs/debug/qapi-rs-client"))
 }
 
 /// What takes minutes. Each check prints what it looks at.
