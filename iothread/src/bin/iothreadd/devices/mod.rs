@@ -204,7 +204,8 @@ impl Devices {
             },
             None => Position {
                 is_named: false,
-                name: format!("device[{}]", self.n_unnamed.load(Ordering::Relaxed)),
+                // As in QEMU, the number of one that is refused is not used again.
+                name: format!("device[{}]", self.n_unnamed.fetch_add(1, Ordering::Relaxed)),
             },
         };
         let properties = Properties::new(driver.object_type, arguments)?;
@@ -215,9 +216,6 @@ impl Devices {
             bus: &bus,
         };
         let device = (driver.realize)(&plug, properties)?;
-        if !position.is_named {
-            self.n_unnamed.fetch_add(1, Ordering::Relaxed);
-        }
         self.slots(&position).0.lock().push(Plugged {
             name: position.name,
             device,

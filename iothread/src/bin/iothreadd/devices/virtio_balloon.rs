@@ -49,6 +49,9 @@ pub(super) fn realize(plug: &Plug<'_>, properties: Properties) -> Result<Arc<dyn
     properties.get::<bool>("deflate-on-oom")?;
     let has_hints = properties.get_or("free-page-hint", false)?;
     let thread = iothread_of(&properties)?;
+    if plug.server.devices().has(&PCI_TYPE) {
+        return Err(Error::generic("Only one balloon device is supported"));
+    }
     let placement = match (has_hints, thread) {
         (false, _) => Placement::default(),
         (true, Some(thread)) => Placement::on_thread(thread, 1),
@@ -58,9 +61,6 @@ pub(super) fn realize(plug: &Plug<'_>, properties: Properties) -> Result<Arc<dyn
             ));
         }
     };
-    if plug.server.devices().has(&PCI_TYPE) {
-        return Err(Error::generic("Only one balloon device is supported"));
-    }
     let path = backend::path_below(&plug.path());
     let n_queues = (N_FIXED, u16::from(has_hints));
     let queues = Queues::start(
