@@ -15,6 +15,7 @@ mod nbd;
 mod nbd_protocol;
 mod objects;
 mod protocol;
+mod random;
 mod reference;
 mod sessions;
 mod sockets;

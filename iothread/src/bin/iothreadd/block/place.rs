@@ -203,14 +203,7 @@ impl Graph {
         lent: Option<&Lent>,
     ) -> Result<Moved, MoveError> {
         let connected = self.connected(name);
-        let is_in_place = connected
-            .iter()
-            .all(|&it| self.nodes[it].place.is_on(thread));
-        let objects = |user: &NodeUser| !user.allows_move && Some(&*user.path) != mover;
-        let users = |it: &usize| self.nodes[*it].users.iter().map(|attached| &attached.user);
-        if !is_in_place && connected.iter().flat_map(users).any(objects) {
-            return Err(MoveError::Refused);
-        }
+        self.check_move(name, thread, mover)?;
         let mut moved = Moved::default();
         for index in connected {
             let node = &mut self.nodes[index];
@@ -220,6 +213,47 @@ impl Graph {
             moved.followers.extend(node.followers());
         }
         Ok(moved)
+    }
+
+    /// Checks that nobody but `mover` insists on another place.
+    fn check_move(
+        &self,
+        name: &str,
+        thread: Option<&IoThread>,
+        mover: Option<&str>,
+    ) -> Result<(), MoveError> {
+        let objects = |user: &NodeUser| !user.allows_move && Some(&*user.path) != mover;
+        let users = |it: usize| self.nodes[it].users.iter().map(|attached| &attached.user);
+        let has_objection = self
+            .connected(name)
+            .into_iter()
+            .flat_map(users)
+            .any(objects);
+        if has_objection && !self.is_at(name, thread) {
+            return Err(MoveError::Refused);
+        }
+        Ok(())
+    }
+
+    /// Whether the node and all that are connected with it are there.
+    fn is_at(&self, name: &str, thread: Option<&IoThread>) -> bool {
+        let connected = self.connected(name);
+        connected
+            .iter()
+            .all(|&it| self.nodes[it].place.is_on(thread))
+    }
+
+    /// Lends a context to those who are wherever the node is, unless they have one.
+    fn lend(&mut self, name: &str, lent: Option<&Lent>) -> Moved {
+        let mut moved = Moved::default();
+        if let (Home::MainLoop, Some(lent)) = (self.home(name), lent) {
+            for index in self.connected(name) {
+                let node = &mut self.nodes[index];
+                node.place.lent = Some(lent.clone());
+                moved.followers.extend(node.followers());
+            }
+        }
+        moved
     }
 
     /// Nothing is lent by this user any more. Returns who has to leave.
@@ -264,6 +298,13 @@ impl Blocks {
     /// Checks that there is such a node, and that nobody uses it who has not been asked.
     pub(crate) fn check_movable(&self, name: &str, force: bool) -> Result<(), Error> {
         self.0.lock().check_movable(name, force)
+    }
+
+    /// Checks that a node is on a thread or could be moved there.
+    pub(crate) fn check_move(&self, name: &str, thread: &IoThread) -> Result<(), Error> {
+        let graph = self.0.lock();
+        graph.find(name)?;
+        Ok(graph.check_move(name, Some(thread), None)?)
     }
 
     /// `x-blockdev-set-iothread`: moves a node, and makes it a holder of the IOThread.
@@ -322,7 +363,13 @@ impl Blocks {
         });
         let mut graph = self.0.lock();
         graph.add_user(name, user).map_err(MoveError::Denied)?;
-        let mut moved = match graph.relocate(name, thread, Some(&path), lent.as_ref()) {
+        let moved = if graph.is_at(name, thread) {
+            // Nobody moves it, so whoever holds it there goes on.
+            Ok(graph.lend(name, lent.as_ref()))
+        } else {
+            graph.relocate(name, thread, Some(&path), lent.as_ref())
+        };
+        let mut moved = match moved {
             Ok(moved) => moved,
             Err(error) => {
                 graph.remove_user(name, &path);

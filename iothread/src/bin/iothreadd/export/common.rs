@@ -48,12 +48,16 @@ pub(crate) struct Common {
     export: OnceLock<Weak<dyn Export>>,
 }
 
-impl Common {
-    /// Takes the IOThreads and the node that the options name. After an error everything is as before.
-    pub(super) fn attach(
-        server: &Server,
-        options: &BlockExportOptions,
-    ) -> Result<Arc<Self>, Error> {
+/// What the options of an export ask for, as far as it could be checked without taking anything: what is taken moves
+/// nodes, and that cannot be undone.
+pub(super) struct Plan<'a> {
+    options: &'a BlockExportOptions,
+    threads: Vec<IoThread>,
+    is_fixed: bool,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(server: &Server, options: &'a BlockExportOptions) -> Result<Self, Error> {
         let blocks = server.blocks();
         let node = &options.node_name;
         let writable = options.writable.unwrap_or(false);
@@ -69,12 +73,40 @@ impl Common {
             Some(_) => {}
         }
         let threads = find_threads(server, options.iothread.as_ref())?;
+        let is_fixed = options.fixed_iothread.unwrap_or(false);
+        if let Some(home) = threads.first().filter(|_| is_fixed) {
+            blocks.check_move(node, home)?;
+        }
+        let user = NodeUser::export(user_path(&options.id), writable, !is_fixed, None);
+        blocks.check_permission(node, &user)?;
+        Ok(Self {
+            options,
+            threads,
+            is_fixed,
+        })
+    }
+}
+
+fn user_path(id: &str) -> UserPath {
+    format!("block-export {id}").into()
+}
+
+impl Common {
+    /// Takes the IOThreads and the node that a plan names. After an error everything is as before.
+    pub(super) fn attach(server: &Server, plan: Plan<'_>) -> Result<Arc<Self>, Error> {
+        let Plan {
+            options,
+            threads,
+            is_fixed,
+        } = plan;
+        let blocks = server.blocks();
+        let node = &options.node_name;
         let contexts = hold(&threads, &options.id)?;
         let common = Arc::new(Self {
             id: options.id.clone(),
             node_name: node.clone(),
-            path: format!("block-export {}", options.id).into(),
-            writable,
+            path: user_path(&options.id),
+            writable: options.writable.unwrap_or(false),
             writethrough: options.writethrough.unwrap_or(false),
             backend: blocks.backend(node)?,
             main: server.main().clone(),
@@ -86,9 +118,7 @@ impl Common {
         if !options.allow_inactive.unwrap_or(false) {
             blocks.activate(node)?;
         }
-        let home = threads.first();
-        let is_fixed = options.fixed_iothread.unwrap_or(false);
-        match home {
+        match threads.first() {
             None => common.join(blocks, is_fixed)?,
             Some(home) => {
                 common.place(blocks, home, is_fixed, contexts.first())?;

@@ -1,7 +1,8 @@
 //! Block exports: nodes made available to other processes.
 //!
 //! The registry here knows all of them, whatever their kind, and does what they have in common: taking the IOThreads and
-//! the node, and giving them back. A kind implements [`Export`].
+//! the node, and giving them back. A kind implements [`Export`]. A new export is checked in full before it takes
+//! anything ([`Plan`](common::Plan)), because taking moves nodes, and a command that fails must leave no trace.
 
 mod common;
 
@@ -13,6 +14,7 @@ use iothread::qapi::{
 };
 use qapi_runtime::Error;
 
+use self::common::Plan;
 pub(crate) use self::common::{Common, ContextRef};
 use crate::server::Server;
 use crate::sync::Mutex;
@@ -55,27 +57,32 @@ impl Exports {
                 options.id
             )));
         }
-        let common = Common::attach(server, &options)?;
-        let added = match options.r#type {
-            BlockExportOptionsType::Nbd(nbd) => server.nbd().add_export(&common, nbd),
-            BlockExportOptionsType::VhostUserBlk(_) => Err(Error::generic(
-                "exports of type 'vhost-user-blk' are not available in this build",
-            )),
-            BlockExportOptionsType::Unknown(name) => Err(Error::generic(format!(
-                "Parameter 'type' does not accept value '{name}'"
-            ))),
-        };
-        match added {
-            Ok(export) => {
-                common.set_export(&export);
-                self.0.lock().push(export);
-                Ok(())
+        let plan = Plan::new(server, &options)?;
+        // What only the kind can tell is told before anything is taken.
+        match &options.r#type {
+            BlockExportOptionsType::Nbd(nbd) => {
+                let name = nbd.name.as_ref().unwrap_or(&options.node_name);
+                let offer = server.nbd().check_offer(name, nbd.description.as_deref())?;
+                let common = Common::attach(server, plan)?;
+                self.insert(&common, offer.take(&common));
             }
-            Err(error) => {
-                common.detach(server.blocks());
-                Err(error)
+            BlockExportOptionsType::VhostUserBlk(_) => {
+                return Err(Error::generic(
+                    "exports of type 'vhost-user-blk' are not available in this build",
+                ));
+            }
+            BlockExportOptionsType::Unknown(name) => {
+                return Err(Error::generic(format!(
+                    "Parameter 'type' does not accept value '{name}'"
+                )));
             }
         }
+        Ok(())
+    }
+
+    fn insert(&self, common: &Common, export: Arc<dyn Export>) {
+        common.set_export(&export);
+        self.0.lock().push(export);
     }
 
     fn find(&self, id: &str) -> Option<Arc<dyn Export>> {

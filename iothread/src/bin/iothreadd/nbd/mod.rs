@@ -17,7 +17,7 @@ mod transmission;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iothread::qapi::{BlockExportOptionsNbd, BlockExportType, NbdServerOptionsLegacy};
+use iothread::qapi::{BlockExportType, NbdServerOptionsLegacy};
 use qapi_runtime::Error;
 
 use self::clients::Clients;
@@ -114,38 +114,55 @@ impl NbdServer {
         Ok(())
     }
 
-    /// `block-export-add` of this type.
-    pub(crate) fn add_export(
+    /// Checks that an export could be offered under a name.
+    pub(crate) fn check_offer(
         &self,
-        common: &Arc<Common>,
-        options: BlockExportOptionsNbd,
-    ) -> Result<Arc<dyn Export>, Error> {
+        name: &str,
+        description: Option<&str>,
+    ) -> Result<NewOffer, Error> {
         let running = self.0.lock();
         let Some(Running { offers, .. }) = &*running else {
             return Err(Error::generic("NBD server not running"));
         };
-        let name = options
-            .name
-            .unwrap_or_else(|| common.node_name().to_owned());
         if name.len() > MAX_STRING {
             return Err(Error::generic(format!("export name '{name}' too long")));
         }
-        if let Some(description) = &options.description
-            && description.len() > MAX_STRING
-        {
+        if let Some(description) = description.filter(|it| it.len() > MAX_STRING) {
             return Err(Error::generic(format!(
                 "description '{description}' too long"
             )));
         }
-        let mut exports = offers.exports.lock();
-        if exports.iter().any(|it| it.name() == name) {
+        if offers.exports.lock().iter().any(|it| it.name() == name) {
             return Err(Error::generic(format!(
                 "NBD server already has export named '{name}'"
             )));
         }
-        let export = NbdExport::new(Arc::clone(common), name, options.description, offers);
+        Ok(NewOffer {
+            offers: Arc::clone(offers),
+            name: name.to_owned(),
+            description: description.map(str::to_owned),
+        })
+    }
+}
+
+/// An export that can be offered. Only the main loop makes offers, so it stays possible until it returns.
+pub(crate) struct NewOffer {
+    offers: Arc<Offers>,
+    name: String,
+    description: Option<String>,
+}
+
+impl NewOffer {
+    /// Offers it.
+    pub(crate) fn take(self, common: &Arc<Common>) -> Arc<dyn Export> {
+        let Self {
+            offers,
+            name,
+            description,
+        } = self;
+        let export = NbdExport::new(Arc::clone(common), name, description, &offers);
         let export = Arc::new(export);
-        exports.push(Arc::clone(&export));
-        Ok(export)
+        offers.exports.lock().push(Arc::clone(&export));
+        export
     }
 }
