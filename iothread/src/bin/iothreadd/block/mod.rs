@@ -138,6 +138,12 @@ impl Blocks {
             });
             gone.push(node);
         }
+        // What the last of them kept others from doing to a node that stays.
+        let below = gone.last().and_then(|node| node.child.as_deref());
+        if let Some(below) = below {
+            // To lock less does not fail.
+            let _ = graph.update_locks(below);
+        }
         drop(graph);
         for node in gone {
             node.place.give_up();

@@ -28,8 +28,12 @@ const MAX_WAITING: usize = 128;
 /// The most requests that one worker is given together.
 const MAX_TOGETHER: usize = 16;
 
-/// With so many bytes to be sent, or to be written, no more requests are taken: two of the largest.
-const MAX_PENDING_BYTES: usize = 64 << 20;
+/// With so many bytes of requests that wait, no more are taken: two of the largest.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
+/// With so many bytes to be sent, they are sent first: a client should not keep others on the thread waiting for longer,
+/// and one that does not read is not read from.
+const ENOUGH_OUTPUT: usize = 1 << 20;
 
 /// A client that uses an export.
 pub(super) struct Connection {
@@ -59,7 +63,7 @@ struct State {
 struct Place {
     context: ContextRef,
     watch: Option<FdWatch>,
-    _ticket: Arc<Ticket>,
+    _ticket: Ticket,
 }
 
 /// What comes next from the client.
@@ -111,7 +115,7 @@ impl Connection {
                 place: Some(Place {
                     context: context.clone(),
                     watch: None,
-                    _ticket: Arc::new(ticket),
+                    _ticket: ticket,
                 }),
                 input: buffer.into(),
                 input_start: 0,
@@ -202,13 +206,29 @@ impl Connection {
         if state.place.is_none() {
             return;
         }
-        let result = self
-            .take_requests(state, is_readable)
-            .and_then(|()| self.settle(state));
-        if result.is_err() {
+        if self.round(state, is_readable).is_err() {
             drop(guard);
             self.end();
         }
+    }
+
+    /// Takes requests, and does what follows from them. What there is no room for has another turn.
+    fn round(self: &Arc<Self>, state: &mut State, is_readable: bool) -> Result<(), Broken> {
+        self.take_requests(state, is_readable)?;
+        let was_full = !state.wants_input();
+        self.settle(state)?;
+        let is_left = state.input_start < state.input_end;
+        if let Some(place) = &state.place
+            && was_full
+            && is_left
+            && state.wants_input()
+        {
+            // The socket does not know of what has been received already.
+            let next = Arc::clone(self);
+            let posted = place.context.post(move |_| next.progress(false));
+            posted.map_err(|_| Broken)?;
+        }
+        Ok(())
     }
 
     /// Ends a round: hands over what was put aside, sends replies, and waits for what the connection needs next.
@@ -431,19 +451,12 @@ impl Connection {
             // Nobody wants to know.
             return;
         }
-        let could_take_more = state.wants_input();
         for (header, outcome) in done {
             state.n_waiting -= 1;
             state.waiting_bytes -= header.transferred();
             self.reply(state, &header, outcome);
         }
-        let result = if could_take_more {
-            Ok(())
-        } else {
-            self.take_requests(state, false)
-        };
-        let result = result.and_then(|()| self.settle(state));
-        if result.is_err() {
+        if self.round(state, false).is_err() {
             drop(guard);
             self.end();
         }
@@ -480,7 +493,8 @@ impl State {
     /// Whether another request may be taken.
     fn wants_input(&self) -> bool {
         let has_room = self.n_waiting < MAX_WAITING
-            && self.waiting_bytes + self.replies.len() < MAX_PENDING_BYTES;
+            && self.waiting_bytes < MAX_WAITING_BYTES
+            && self.replies.len() < ENOUGH_OUTPUT;
         let is_open = match self.receiving {
             Receiving::Header | Receiving::Payload { .. } | Receiving::Skip { .. } => true,
             Receiving::Ended => false,
