@@ -9,8 +9,10 @@ mod qmp;
 pub mod script;
 mod server;
 mod suite;
+mod webdriver;
 
 pub use iothreadd::iothreadd;
 pub use qmp::Qmp;
 pub use server::Server;
 pub use suite::{Suite, Tool};
+pub use webdriver::Browser;

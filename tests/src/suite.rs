@@ -11,6 +11,9 @@ pub enum Tool {
     QemuQmp,
     /// The client in `tests/clients/qapi-rs`; `cargo xtask test` builds it and names it in `QAPI_RS_CLIENT`.
     QapiRs,
+    /// A folder `node_modules` with validators of HTML and Markdown and a checker of accessibility;
+    /// `cargo xtask test` makes one and names it in `QAPI_NPM`.
+    Npm,
     /// The reference material beside the workspace.
     Shared,
     /// A `qemu-system-x86_64` of version 10 or later, beside the one on the search path; named by the environment
@@ -28,6 +31,7 @@ impl Tool {
             Self::QemuQmp => std::env::var_os("QMP_PYTHON").map(PathBuf::from),
             Self::QapiRs => std::env::var_os("QAPI_RS_CLIENT").map(PathBuf::from),
             Self::QemuTen => std::env::var_os("QEMU_TEN").map(PathBuf::from),
+            Self::Npm => std::env::var_os("QAPI_NPM").map(PathBuf::from),
             Self::Shared => {
                 let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
                 folder.join("qemu").is_dir().then_some(folder)
@@ -46,6 +50,7 @@ impl Tool {
             Self::QemuQmp => "Python's qemu.qmp",
             Self::QapiRs => "a client of the crate qapi",
             Self::QemuTen => "QEMU 10 (QEMU_TEN)",
+            Self::Npm => "npm's validators (QAPI_NPM)",
             Self::Shared => "the reference material in ../shared",
             Self::Program(name) => name,
         }

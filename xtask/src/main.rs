@@ -4,6 +4,7 @@ mod bench;
 mod codegen;
 mod conformance;
 mod demo;
+mod docs;
 mod fuzz;
 mod load;
 mod process;
@@ -31,6 +32,8 @@ enum Task {
     Test(test::Args),
     /// Write the Rust code generated from schema/ to iothread/src/qapi/.
     Codegen(codegen::Args),
+    /// Write the reference manual of schema/ to target/docs/, and the sample that the README shows.
+    Docs(docs::Args),
     /// Play recordings of the reference against iothreadd.
     Conformance(conformance::Args),
     /// Storms of hot-plug on IOThreads, for minutes.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Codegen(args) => codegen::run(&args),
+        Task::Docs(args) => docs::run(&args),
         Task::Conformance(args) => conformance::run(&args),
         Task::Stress(args) => stress::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),

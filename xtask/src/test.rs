@@ -26,6 +26,13 @@ const QEMU_QMP: &str = "qemu.qmp==0.0.6";
 /// How long each fuzz target runs in the full check.
 const FUZZ_SECONDS: u64 = 20;
 
+/// The packages that look at manuals: HTML, Markdown, accessibility.
+const NPM: [&str; 3] = [
+    "html-validate@10.17.0",
+    "markdownlint-cli2@0.22.1",
+    "axe-core@4.14.1",
+];
+
 /// What the test programs counted.
 #[derive(Default)]
 struct Totals {
@@ -126,6 +133,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         },
         Err(error) => println!("the test that needs the crate qapi will skip: {error:#}"),
     }
+    match prepare_npm() {
+        Ok(modules) => {
+            tests.env("QAPI_NPM", modules);
+        }
+        Err(error) => println!("the tests that need npm's validators will skip: {error:#}"),
+    }
     let passed = run_looking(&mut tests, |line| totals.look(line))?;
     if !passed {
         problems.push("tests".to_owned());
@@ -153,6 +166,31 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("not everything is well");
     }
     Ok(())
+}
+
+/// A folder under target/ that has the packages of [`NPM`]; gives its `node_modules`.
+fn prepare_npm() -> Result<std::path::PathBuf> {
+    let folder = workspace().join("target/npm");
+    let modules = folder.join("node_modules");
+    // The last thing that is written says which packages there are.
+    let mark = folder.join("installed");
+    let wanted = NPM.join("\n");
+    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
+        return Ok(modules);
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut npm = Command::new("npm");
+    npm.args([
+        "install",
+        "--no-save",
+        "--no-audit",
+        "--no-fund",
+        "--silent",
+    ]);
+    npm.arg("--prefix").arg(&folder).args(NPM);
+    succeed(npm.args(["--fetch-retries", "1", "--fetch-timeout", "20000"]))?;
+    std::fs::write(&mark, wanted)?;
+    Ok(modules)
 }
 
 /// A virtual environment under target/ that has qemu.qmp; gives its interpreter.

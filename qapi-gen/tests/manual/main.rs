@@ -2,6 +2,7 @@
 
 mod command;
 mod completeness;
+mod examples;
 mod hostile;
 mod page;
 mod random;

@@ -77,6 +77,17 @@ impl<'s> Manual<'s> {
             let stem = root.map_or("QAPI", |chapter| chapter.file.as_str());
             format!("{stem} reference manual")
         });
+        // What was asked for comes before what it uses.
+        let is_asked_for = |item: &Item<'_>| match item {
+            Item::Text(_) => false,
+            Item::Entity(entity) => header(schema, *entity)
+                .is_some_and(|header| options.only.iter().any(|name| name == header.name())),
+        };
+        for chapter in &mut chapters {
+            if !options.only.is_empty() {
+                chapter.items.sort_by_key(|item| !is_asked_for(item));
+            }
+        }
         // A chapter without anything has no page.
         chapters.retain(|chapter| !chapter.items.is_empty() || chapter.is_root);
         let mut places = HashMap::new();
@@ -266,8 +277,9 @@ fn chapters<'s>(schema: &'s Schema, wanted: Option<&HashSet<&str>>) -> Vec<Chapt
         .partition(|module| module.is_builtin());
     for (n, module) in others.into_iter().chain(builtin).enumerate() {
         let mut items: Vec<(u32, Item<'s>)> = Vec::new();
+        let texts = texts.remove(module.name()).unwrap_or_default();
+        let heading = title_of(schema, &texts);
         if wanted.is_none() {
-            let texts = texts.remove(module.name()).unwrap_or_default();
             items.extend(
                 texts
                     .into_iter()
@@ -291,7 +303,7 @@ fn chapters<'s>(schema: &'s Schema, wanted: Option<&HashSet<&str>>) -> Vec<Chapt
         let title = if module.is_builtin() {
             "Built-in types".to_owned()
         } else {
-            title_of(schema, &items).unwrap_or_else(|| stem.clone())
+            heading.unwrap_or_else(|| stem.clone())
         };
         let file = unique(stem, &mut files);
         chapters.push(Chapter {
@@ -369,10 +381,9 @@ fn unique(name: String, taken: &mut HashSet<String>) -> String {
 }
 
 /// The first heading of a module's free-form comments, the largest level first.
-fn title_of(schema: &Schema, items: &[Item<'_>]) -> Option<String> {
+fn title_of(schema: &Schema, texts: &[&Doc]) -> Option<String> {
     let mut best: Option<(u8, String)> = None;
-    for item in items {
-        let Item::Text(doc) = item else { continue };
+    for doc in texts {
         let Some(section) = doc.sections().first() else {
             continue;
         };

@@ -124,6 +124,9 @@
         current = link;
         current.setAttribute("aria-current", "location");
         const box = outline.closest(".contents");
+        if (getComputedStyle(box).position === "fixed") {
+          return;
+        }
         const top = link.getBoundingClientRect().top - box.getBoundingClientRect().top;
         if (top < 40 || top > box.clientHeight - 60) {
           box.scrollTop += top - box.clientHeight / 3;
