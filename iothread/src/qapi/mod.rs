@@ -16,7 +16,7 @@ pub use self::commands::{
     QomListProperties, QomSet, QueryBlock, QueryBlockExports, QueryChardev, QueryChardevBackends,
     QueryCommands, QueryFdsets, QueryIothreads, QueryName, QueryNamedBlockNodes, QueryQmpSchema,
     QueryStatus, QueryVersion, QueryYank, Quit, RemoveFd, RingbufRead, RingbufWrite,
-    XBlockdevSetIothread, XQueryInternalIothreads, Yank,
+    XBlockdevSetIothread, XQueryBlockExportQueues, XQueryInternalIothreads, Yank,
 };
 
 pub use self::events::{BlockExportDeleted, DeviceDeleted, Event, Shutdown};

@@ -152,6 +152,12 @@ pub trait Commands: Send + Sync {
         arguments: commands::XBlockdevSetIothread,
     ) -> Result<(), Error>;
 
+    /// Handles [`x-query-block-export-queues`](super::commands::XQueryBlockExportQueues).
+    fn x_query_block_export_queues(
+        &self,
+        arguments: commands::XQueryBlockExportQueues,
+    ) -> Result<Vec<BlockExportQueueInfo>, Error>;
+
     /// Handles [`x-query-internal-iothreads`](super::commands::XQueryInternalIothreads).
     fn x_query_internal_iothreads(&self) -> Result<Vec<IoThreadInfo>, Error>;
 
@@ -614,6 +620,19 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 let arguments = Visit::read(input)?;
                 handler.x_blockdev_set_iothread(arguments)?;
                 ().write(output)?;
+                Ok(())
+            }),
+        },
+        Command {
+            info: CommandInfo {
+                allow_preconfig: true,
+                policy: Policy::UNSTABLE,
+                ..CommandInfo::new("x-query-block-export-queues")
+            },
+            call: Handler::Sync(|handler, input, output| {
+                let arguments = Visit::read(input)?;
+                let value = handler.x_query_block_export_queues(arguments)?;
+                value.write(output)?;
                 Ok(())
             }),
         },

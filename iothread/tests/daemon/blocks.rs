@@ -1,10 +1,5 @@
 //! Block nodes, and descriptors passed along.
 
-use std::io::IoSlice;
-use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
-
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::json;
 
 use crate::harness::Server;
@@ -88,24 +83,14 @@ fn descriptors_are_kept() {
     let server = Server::start(&[]);
     let mut client = server.client();
     let file = tempfile::tempfile().unwrap();
-    let send = |command: &str, client: &mut crate::harness::Client| {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [file.as_fd()];
-        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
-        let text = [IoSlice::new(command.as_bytes())];
-        sendmsg(client.stream(), &text, &mut ancillary, SendFlags::empty()).unwrap();
-        client.reply()
-    };
-    let getfd = r#"{"execute": "getfd", "arguments": {"fdname": "a"}}"#;
-    assert_eq!(send(getfd, &mut client), json!({"return": {}}));
+    let kept = client.exchange_with("getfd", json!({"fdname": "a"}), &file);
+    assert_eq!(kept, json!({"return": {}}));
     client.execute("closefd", json!({"fdname": "a"}));
     let gone = client.error("closefd", json!({"fdname": "a"}));
     assert_eq!(gone, "File descriptor named 'a' not found");
     let none = client.error("getfd", json!({"fdname": "a"}));
     assert_eq!(none, "No file descriptor supplied via SCM_RIGHTS");
-    let add = r#"{"execute": "add-fd", "arguments": {"opaque": "note"}}"#;
-    let added = send(add, &mut client)["return"].clone();
+    let added = client.exchange_with("add-fd", json!({"opaque": "note"}), &file)["return"].clone();
     assert_eq!(added["fdset-id"], 0);
     let sets = server.client().execute("query-fdsets", json!({}));
     assert_eq!(

@@ -1,11 +1,14 @@
 //! A running `iothreadd` and its clients.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
 
 /// How long anything may take before a test fails.
@@ -190,6 +193,23 @@ impl Client {
     pub(crate) fn exchange(&mut self, command: &str, arguments: Value) -> Value {
         let request = json!({"execute": command, "arguments": arguments});
         self.send(&request.to_string());
+        self.reply()
+    }
+
+    /// The whole reply to a command that comes with a descriptor.
+    pub(crate) fn exchange_with(
+        &mut self,
+        command: &str,
+        arguments: Value,
+        descriptor: &impl AsFd,
+    ) -> Value {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [descriptor.as_fd()];
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        let request = json!({"execute": command, "arguments": arguments}).to_string();
+        let text = [IoSlice::new(request.as_bytes())];
+        sendmsg(self.stream(), &text, &mut ancillary, SendFlags::empty()).unwrap();
         self.reply()
     }
 

@@ -8,6 +8,7 @@ mod colo;
 mod endings;
 mod exports;
 mod files;
+mod guest;
 mod harness;
 mod holders;
 mod human;
@@ -21,3 +22,6 @@ mod sessions;
 mod sockets;
 #[cfg(feature = "iothread-top")]
 mod top;
+mod vhost_user_blk;
+mod vhost_user_boot;
+mod vhost_user_clients;

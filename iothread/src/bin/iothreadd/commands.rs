@@ -6,13 +6,14 @@ use iothread::qapi::commands::{
     AddFd, BlockExportDel, BlockdevDel, ChardevAdd, ChardevChange, ChardevRemove, ChardevSendBreak,
     Closefd, DeviceDel, Getfd, HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList,
     QomListProperties, QomSet, QueryBlock, QueryNamedBlockNodes, RemoveFd, RingbufRead,
-    RingbufWrite, XBlockdevSetIothread, Yank,
+    RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues, Yank,
 };
 use iothread::qapi::{
-    AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportRemoveMode,
-    BlockInfo, BlockdevOptions, ChardevBackendInfo, ChardevInfo, ChardevReturn, CommandInfo,
-    Commands, Dispatcher, FdsetInfo, IoThreadInfo, NameInfo, NbdServerOptionsLegacy, ObjectOptions,
-    ObjectPropertyInfo, StatusInfo, StrOrNull, VersionInfo, YankInstance,
+    AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportQueueInfo,
+    BlockExportRemoveMode, BlockInfo, BlockdevOptions, ChardevBackendInfo, ChardevInfo,
+    ChardevReturn, CommandInfo, Commands, Dispatcher, FdsetInfo, IoThreadInfo, NameInfo,
+    NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, StatusInfo, StrOrNull, VersionInfo,
+    YankInstance,
 };
 use qapi_runtime::dispatch::Service;
 use qapi_runtime::{Error, Object, Value};
@@ -51,7 +52,8 @@ impl Commands for Handler {
     }
 
     fn block_export_add(&self, arguments: BlockExportOptions) -> Result<(), Error> {
-        self.server.exports().add(&self.server, arguments)
+        let exports = self.server.exports();
+        exports.add(&self.server, &self.descriptors, arguments)
     }
 
     fn block_export_del(&self, arguments: BlockExportDel) -> Result<(), Error> {
@@ -261,6 +263,13 @@ impl Commands for Handler {
             StrOrNull::N(_) => None,
         };
         blocks.set_iothread(&arguments.node_name, thread.as_ref(), force)
+    }
+
+    fn x_query_block_export_queues(
+        &self,
+        arguments: XQueryBlockExportQueues,
+    ) -> Result<Vec<BlockExportQueueInfo>, Error> {
+        self.server.exports().queues(&arguments.id)
     }
 
     fn x_query_internal_iothreads(&self) -> Result<Vec<IoThreadInfo>, Error> {

@@ -26,6 +26,7 @@ mod qom;
 mod server;
 mod sockets;
 mod sync;
+mod vhost_user_blk;
 mod yank;
 
 use std::io::Write;

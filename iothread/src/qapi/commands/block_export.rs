@@ -244,3 +244,57 @@ impl Request for QueryBlockExports {
 }
 
 qapi_runtime::impl_serde!(QueryBlockExports);
+
+/// Tell which threads serve the request queues of an export, and what
+/// they have done.
+///
+/// Features:
+///
+/// - `unstable`: The command is meant for tests and for people who place
+///   queues on threads.
+///
+/// Returns: one entry per queue, in their order; none for an export
+/// without queues, such as one over NBD
+///
+/// Errors:
+///
+/// - If there is no such export, GenericError.
+///
+/// Since 0.1
+///
+/// **Example:**
+///
+/// ```text
+/// -> { "execute": "x-query-block-export-queues",
+///      "arguments": { "id": "vm1" } }
+/// <- { "return": [
+///         { "iothread": "io0", "thread-id": 3134,
+///           "notifications": 40, "requests": 52,
+///           "failures": 0, "in-flight": 1 } ] }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct XQueryBlockExportQueues {
+    /// ID of the export.
+    pub id: String,
+}
+
+impl Members for XQueryBlockExportQueues {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            id: object.required("id")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.required("id", &self.id)?;
+        Ok(())
+    }
+}
+
+impl Request for XQueryBlockExportQueues {
+    const COMMAND: &'static str = "x-query-block-export-queues";
+    const ALLOW_OOB: bool = false;
+    type Returns = Vec<BlockExportQueueInfo>;
+}
+
+qapi_runtime::impl_serde!(XQueryBlockExportQueues);

@@ -505,3 +505,69 @@ impl Members for BlockExportInfo {
 }
 
 qapi_runtime::impl_serde!(BlockExportInfo);
+
+/// What one request queue of an export has done so far.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BlockExportQueueInfo {
+    /// ID of the IOThread that serves it.  Absent if it is
+    /// served by the main loop.
+    pub iothread: Option<String>,
+    /// The host's ID of the thread that took requests from it
+    /// last, 0 if there were none.
+    pub thread_id: i64,
+    /// How often the guest has notified it.
+    pub notifications: u64,
+    /// How many requests have succeeded.
+    pub requests: u64,
+    /// How many requests have failed.
+    pub failures: u64,
+    /// How many requests are under way.
+    pub in_flight: u64,
+}
+
+impl BlockExportQueueInfo {
+    /// With the mandatory members; the others are absent.
+    pub fn new(
+        thread_id: i64,
+        notifications: u64,
+        requests: u64,
+        failures: u64,
+        in_flight: u64,
+    ) -> Self {
+        Self {
+            iothread: None,
+            thread_id,
+            notifications,
+            requests,
+            failures,
+            in_flight,
+        }
+    }
+}
+
+impl Members for BlockExportQueueInfo {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            iothread: object.optional("iothread")?,
+            thread_id: object.required("thread-id")?,
+            notifications: object.required("notifications")?,
+            requests: object.required("requests")?,
+            failures: object.required("failures")?,
+            in_flight: object.required("in-flight")?,
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        object.optional("iothread", &self.iothread)?;
+        object.required("thread-id", &self.thread_id)?;
+        object.required("notifications", &self.notifications)?;
+        object.required("requests", &self.requests)?;
+        object.required("failures", &self.failures)?;
+        object.required("in-flight", &self.in_flight)?;
+        Ok(())
+    }
+}
+
+qapi_runtime::impl_serde!(BlockExportQueueInfo);

@@ -20,6 +20,16 @@ pub(crate) enum ContextRef {
     Held(Arc<HeldAioContext>),
 }
 
+impl ContextRef {
+    /// The id of the IOThread; `None` on the main loop.
+    fn iothread(&self) -> Option<String> {
+        match self {
+            Self::Main(_) => None,
+            Self::Held(held) => Some(held.name().to_owned()),
+        }
+    }
+}
+
 impl Deref for ContextRef {
     type Target = AioContext;
 
@@ -208,6 +218,20 @@ impl Common {
     /// Marks the beginning of the removal. Returns whether it had begun already.
     pub(super) fn begin_shutdown(&self) -> bool {
         self.is_shutting_down.swap(true, Ordering::AcqRel)
+    }
+
+    /// All event loops; none once the export is gone. For the main loop only, where they are given back.
+    pub(crate) fn contexts(&self) -> Vec<ContextRef> {
+        self.contexts.lock().clone()
+    }
+
+    /// The ids of the IOThreads, in their order; `None` for the main loop.
+    pub(crate) fn iothreads(&self) -> Vec<Option<String>> {
+        self.contexts
+            .lock()
+            .iter()
+            .map(ContextRef::iothread)
+            .collect()
     }
 
     /// The event loop for one more client: each in turn. `None` once the export is gone.

@@ -10,14 +10,16 @@ use std::sync::Arc;
 
 use iothread::qapi::{
     BlockExportDeleted, BlockExportInfo, BlockExportOptions, BlockExportOptionsType,
-    BlockExportRemoveMode, BlockExportType,
+    BlockExportQueueInfo, BlockExportRemoveMode, BlockExportType,
 };
 use qapi_runtime::Error;
 
 use self::common::Plan;
 pub(crate) use self::common::{Common, ContextRef};
+use crate::descriptors::SessionDescriptors;
 use crate::server::Server;
 use crate::sync::Mutex;
+use crate::vhost_user_blk;
 
 /// What every kind of export can do. All of it is called on the main loop.
 pub(crate) trait Export: Send + Sync {
@@ -35,6 +37,15 @@ pub(crate) trait Export: Send + Sync {
 
     /// Goes on at the contexts that [`Common::next_context`] gives from now on; it must not keep any other.
     fn follow(&self);
+
+    /// What its queues have done, if it has any.
+    fn queues(&self) -> Vec<BlockExportQueueInfo> {
+        Vec::new()
+    }
+}
+
+fn not_found(id: &str) -> Error {
+    Error::generic(format!("Export '{id}' is not found"))
 }
 
 /// All exports.
@@ -46,6 +57,7 @@ impl Exports {
     pub(crate) fn add(
         &self,
         server: &Arc<Server>,
+        descriptors: &SessionDescriptors,
         options: BlockExportOptions,
     ) -> Result<(), Error> {
         if !crate::objects::is_identifier(&options.id) {
@@ -66,10 +78,14 @@ impl Exports {
                 let common = Common::attach(server, plan)?;
                 self.insert(&common, offer.take(&common));
             }
-            BlockExportOptionsType::VhostUserBlk(_) => {
-                return Err(Error::generic(
-                    "exports of type 'vhost-user-blk' are not available in this build",
-                ));
+            BlockExportOptionsType::VhostUserBlk(device) => {
+                let device = vhost_user_blk::prepare(descriptors, &options.id, device)?;
+                let common = Common::attach(server, plan)?;
+                let export = device.add_export(server, &common);
+                self.insert(
+                    &common,
+                    export.inspect_err(|_| common.detach(server.blocks()))?,
+                );
             }
             BlockExportOptionsType::Unknown(name) => {
                 return Err(Error::generic(format!(
@@ -97,9 +113,7 @@ impl Exports {
         id: &str,
         mode: &BlockExportRemoveMode,
     ) -> Result<(), Error> {
-        let export = self
-            .find(id)
-            .ok_or_else(|| Error::generic(format!("Export '{id}' is not found")))?;
+        let export = self.find(id).ok_or_else(|| not_found(id))?;
         match mode {
             BlockExportRemoveMode::Hard => {}
             BlockExportRemoveMode::Safe if !export.has_clients() => {}
@@ -139,6 +153,12 @@ impl Exports {
         while let Some(export) = exports.pop() {
             self.remove(server, &export);
         }
+    }
+
+    /// `x-query-block-export-queues`
+    pub(crate) fn queues(&self, id: &str) -> Result<Vec<BlockExportQueueInfo>, Error> {
+        let export = self.find(id).ok_or_else(|| not_found(id))?;
+        Ok(export.queues())
     }
 
     /// `query-block-exports`: the newest first, as in QEMU.

@@ -89,7 +89,9 @@ pub(super) fn nbd_server_add(server: &Arc<Server>, text: &str) -> Result<(), Err
     let kind = BlockExportOptionsType::Nbd(nbd);
     let mut options = BlockExportOptions::new(kind, name.to_owned(), device.to_owned());
     options.writable = Some(writable);
-    server.exports().add(server, options)
+    // Over NBD exports take no descriptors.
+    let nobody = SessionDescriptors::default();
+    server.exports().add(server, &nobody, options)
 }
 
 /// `nbd_server_remove`

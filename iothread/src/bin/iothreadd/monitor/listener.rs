@@ -104,17 +104,22 @@ impl Listener {
         )
     }
 
+    /// Whether clients can pass descriptors along.
+    pub(crate) fn is_unix(&self) -> bool {
+        match self.address {
+            Bound::Unix { .. } => true,
+            Bound::Tcp(_) => false,
+            Bound::Other { is_unix, .. } => is_unix,
+        }
+    }
+
     /// Accepts clients from now on, on the context's thread.
     pub(crate) fn watch(
         &self,
         context: &AioContext,
         accept: impl Fn(Stream) + Send + 'static,
     ) -> Result<(), ContextError> {
-        let is_unix = match self.address {
-            Bound::Unix { .. } => true,
-            Bound::Tcp(_) => false,
-            Bound::Other { is_unix, .. } => is_unix,
-        };
+        let is_unix = self.is_unix();
         let watched: Arc<OnceLock<Weak<FdWatch>>> = Arc::default();
         let paused = Arc::clone(&watched);
         let resume = Arc::new(context.timer(Clock::Monotonic, move |_| {

@@ -1,0 +1,234 @@
+//! What is exported, to one client at a time.
+
+use std::sync::{Arc, Weak};
+
+use iothread::qapi::{
+    BlockExportOptionsVhostUserBlk, BlockExportQueueInfo, BlockExportType, SocketAddress,
+};
+use qapi_runtime::Error;
+
+use super::config::Geometry;
+use super::device::Device;
+use super::queue::Counters;
+use super::session::Session;
+use crate::descriptors::SessionDescriptors;
+use crate::export::{Common, Export};
+use crate::monitor::listener::Listener;
+use crate::monitor::stream::Stream;
+use crate::server::Server;
+use crate::sockets::listen_at;
+use crate::sync::Mutex;
+
+/// The sizes that a block may have, as in QEMU.
+const MIN_BLOCK_SIZE: u32 = 512;
+const MAX_BLOCK_SIZE: u32 = 2 << 20;
+
+/// The most queues: the protocol has eight bits for their numbers.
+const MAX_QUEUES: u16 = 256;
+
+/// A device that waits for a virtual machine, or belongs to one.
+pub(crate) struct VhostUserBlkExport {
+    common: Arc<Common>,
+    geometry: Geometry,
+    /// One per queue.
+    counters: Vec<Arc<Counters>>,
+    listeners: Vec<Listener>,
+    state: Mutex<State>,
+    this: Weak<Self>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Arc<Session>>,
+    is_closed: bool,
+}
+
+/// A device without a disk.
+pub(crate) struct Prepared {
+    block_size: u32,
+    num_queues: u16,
+    listeners: Vec<Listener>,
+}
+
+/// Checks the options of an export, and listens where they say; nobody is accepted yet.
+pub(crate) fn prepare(
+    descriptors: &SessionDescriptors,
+    id: &str,
+    options: &BlockExportOptionsVhostUserBlk,
+) -> Result<Prepared, Error> {
+    let block_size = options
+        .logical_block_size
+        .unwrap_or(u64::from(MIN_BLOCK_SIZE));
+    let in_range = u32::try_from(block_size)
+        .ok()
+        .filter(|size| (MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(size));
+    let Some(block_size) = in_range else {
+        return Err(Error::generic(format!(
+            "Property {id}.logical-block-size doesn't take value {block_size} (minimum: {MIN_BLOCK_SIZE}, maximum: {MAX_BLOCK_SIZE})"
+        )));
+    };
+    if !block_size.is_power_of_two() {
+        return Err(Error::generic(format!(
+            "Property {id}.logical-block-size doesn't take value '{block_size}', it's not a power of 2"
+        )));
+    }
+    let num_queues = options.num_queues.unwrap_or(1);
+    match num_queues {
+        0 => return Err(Error::generic("num-queues must be greater than 0")),
+        1..=MAX_QUEUES => {}
+        // Differs from QEMU: there queues can be asked for that no client can set up.
+        _ => {
+            return Err(Error::generic(format!(
+                "num-queues must not be greater than {MAX_QUEUES}"
+            )));
+        }
+    }
+    match &options.addr {
+        SocketAddress::Unix(_) | SocketAddress::Fd(_) => {}
+        SocketAddress::Inet(_) | SocketAddress::Unknown(_) => {
+            return Err(Error::generic(
+                "Only socket address types 'unix' and 'fd' are supported",
+            ));
+        }
+    }
+    let listeners = listen_at(&options.addr, descriptors)?;
+    if !listeners.iter().all(Listener::is_unix) {
+        return Err(Error::generic("Only UNIX domain sockets are supported"));
+    }
+    Ok(Prepared {
+        block_size,
+        num_queues,
+        listeners,
+    })
+}
+
+impl Prepared {
+    /// `block-export-add` of this type: accepts clients from now on, on the main loop.
+    pub(crate) fn add_export(
+        self,
+        server: &Server,
+        common: &Arc<Common>,
+    ) -> Result<Arc<dyn Export>, Error> {
+        let export = Arc::new_cyclic(|this| VhostUserBlkExport {
+            geometry: Geometry {
+                size: common.backend().size(),
+                block_size: self.block_size,
+                num_queues: self.num_queues,
+                is_writable: common.is_writable(),
+            },
+            common: Arc::clone(common),
+            counters: (0..self.num_queues).map(|_| Arc::default()).collect(),
+            listeners: self.listeners,
+            state: Mutex::default(),
+            this: Weak::clone(this),
+        });
+        for listener in &export.listeners {
+            let accepting = Weak::clone(&export.this);
+            let accept = move |stream| {
+                if let Some(export) = accepting.upgrade() {
+                    export.accept(&stream);
+                }
+            };
+            listener
+                .watch(server.main(), accept)
+                .map_err(|error| Error::generic(format!("Failed to listen on socket: {error}")))?;
+        }
+        Ok(export)
+    }
+}
+
+impl VhostUserBlkExport {
+    /// A client has connected; on the main loop.
+    fn accept(&self, stream: &Stream) {
+        let Some(socket) = stream.socket() else {
+            return;
+        };
+        let mut state = self.state.lock();
+        if state.is_closed || state.session.is_some() {
+            // It came in while the door was being closed.
+            return;
+        }
+        let contexts = self.common.contexts();
+        // An export that is gone serves nobody.
+        let Some(context) = contexts.first() else {
+            return;
+        };
+        let device = Device::new(&self.common, self.geometry, &self.counters, &contexts);
+        let Ok(device) = device else {
+            return;
+        };
+        let session = Session::new(&self.this, Arc::clone(socket), device, context.clone());
+        // Without descriptors for it the client is turned away.
+        let Ok(session) = session else {
+            return;
+        };
+        state.session = Some(Arc::clone(&session));
+        drop(state);
+        self.set_accepting(false);
+        session.enter();
+    }
+
+    fn set_accepting(&self, accepts: bool) {
+        for listener in &self.listeners {
+            listener.set_accepting(accepts);
+        }
+    }
+
+    /// Nothing is left of a client; on any thread.
+    pub(super) fn session_is_over(&self, over: &Session) {
+        let mut state = self.state.lock();
+        let is_it = |session: &mut Arc<Session>| std::ptr::eq(&**session, over);
+        let session = state.session.take_if(is_it);
+        let goes_on = session.is_some() && !state.is_closed;
+        drop(state);
+        if goes_on {
+            self.set_accepting(true);
+        }
+    }
+
+    fn session(&self) -> Option<Arc<Session>> {
+        self.state.lock().session.clone()
+    }
+}
+
+impl Export for VhostUserBlkExport {
+    fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    fn export_type(&self) -> BlockExportType {
+        BlockExportType::VhostUserBlk
+    }
+
+    fn has_clients(&self) -> bool {
+        self.session().is_some()
+    }
+
+    fn close(&self) {
+        let session = {
+            let mut state = self.state.lock();
+            state.is_closed = true;
+            state.session.take()
+        };
+        self.listeners.iter().for_each(Listener::stop);
+        if let Some(session) = session {
+            session.close();
+        }
+    }
+
+    fn follow(&self) {
+        let contexts = self.common.contexts();
+        if let (Some(session), Some(context)) = (self.session(), contexts.first()) {
+            session.follow(context);
+        }
+    }
+
+    fn queues(&self) -> Vec<BlockExportQueueInfo> {
+        let iothreads = self.common.iothreads();
+        let describe = |(counters, iothread): (&Arc<Counters>, &Option<String>)| {
+            counters.describe(iothread.clone())
+        };
+        let queues = self.counters.iter().zip(iothreads.iter().cycle());
+        queues.map(describe).collect()
+    }
+}

@@ -1,0 +1,578 @@
+//! A virtqueue on its event loop.
+//!
+//! Requests are taken when the guest notifies, or when the loop polls and sees some; they are started in their order and
+//! end in any. Those that the node does at once are given back at once.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard};
+
+use iothread::qapi::BlockExportQueueInfo;
+use iothread::{ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest};
+use rustix::thread::gettid;
+
+use super::device::Shared;
+use super::job::{Finished, Job, Next, PIECE_SIZE};
+use super::memory::Memory;
+use super::request::Status;
+use super::ring::{Addresses, BrokenRing, Ring, without_waiting};
+use crate::block::{IoBuffer, Outcome, Pending, Started};
+use crate::export::ContextRef;
+use crate::sync::Mutex;
+
+/// With so many bytes in buffers a queue takes no more requests.
+const MAX_RESERVED: usize = 4 * PIECE_SIZE;
+
+/// The most requests that one worker is given together.
+const MAX_TOGETHER: usize = 16;
+
+/// Buffers that are kept for further requests, and how large one may be.
+const MAX_SPARES: usize = 8;
+const MAX_SPARE_SIZE: usize = 128 << 10;
+
+/// What a queue has done; lives as long as the export.
+#[derive(Default)]
+pub(super) struct Counters {
+    n_notified: AtomicU64,
+    n_done: AtomicU64,
+    n_failed: AtomicU64,
+    n_jobs: AtomicU64,
+    /// The kernel's id of the thread that took requests last; 0 if there were none.
+    thread_id: AtomicI64,
+}
+
+/// One queue.
+pub(super) struct Queue {
+    shared: Arc<Shared>,
+    counters: Arc<Counters>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None` once the client is gone.
+    context: Option<ContextRef>,
+    ring: Ring,
+    kick: Option<Arc<OwnedFd>>,
+    watch: Option<FdWatch>,
+    /// Whether the client lets it run, and whether it has said that it does not run yet.
+    is_enabled: bool,
+    is_started: bool,
+    /// Nothing of the ring is believed any more.
+    is_broken: bool,
+    /// Whether the loop looks for requests by itself.
+    is_polled: bool,
+    /// Requests that were taken and not given back yet, and what their buffers take.
+    n_jobs: usize,
+    reserved: usize,
+    /// Whether requests were left where they are for want of room.
+    is_full: bool,
+    /// Requests of this round that are handed to a worker together.
+    quick: Vec<(Job, Pending)>,
+    spares: Vec<IoBuffer>,
+}
+
+/// Something that cannot be done to a queue in its state.
+#[derive(Debug)]
+pub(super) struct Refused;
+
+impl From<BrokenRing> for Refused {
+    fn from(_: BrokenRing) -> Self {
+        Self
+    }
+}
+
+impl From<ContextError> for Refused {
+    fn from(_: ContextError) -> Self {
+        Self
+    }
+}
+
+struct Handler(Arc<Queue>);
+
+impl Counters {
+    fn served_here(&self) {
+        let thread_id = i64::from(gettid().as_raw_nonzero().get());
+        self.thread_id.store(thread_id, Ordering::Relaxed);
+    }
+
+    /// What clients of the server are told.
+    pub(super) fn describe(&self, iothread: Option<String>) -> BlockExportQueueInfo {
+        BlockExportQueueInfo {
+            iothread,
+            thread_id: self.thread_id.load(Ordering::Relaxed),
+            notifications: self.n_notified.load(Ordering::Relaxed),
+            requests: self.n_done.load(Ordering::Relaxed),
+            failures: self.n_failed.load(Ordering::Relaxed),
+            in_flight: self.n_jobs.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Queue {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        counters: &Arc<Counters>,
+        context: ContextRef,
+    ) -> Result<Arc<Self>, BrokenRing> {
+        Ok(Arc::new(Self {
+            shared: Arc::clone(shared),
+            counters: Arc::clone(counters),
+            state: Mutex::new(State {
+                context: Some(context),
+                ring: Ring::new()?,
+                kick: None,
+                watch: None,
+                is_enabled: false,
+                is_started: false,
+                is_broken: false,
+                is_polled: false,
+                n_jobs: 0,
+                reserved: 0,
+                is_full: false,
+                quick: Vec::new(),
+                spares: Vec::new(),
+            }),
+        }))
+    }
+
+    /// Changes the ring, which must not be in use.
+    fn set_up(
+        &self,
+        change: impl FnOnce(&mut Ring) -> Result<(), BrokenRing>,
+    ) -> Result<(), Refused> {
+        let mut state = self.state.lock();
+        if state.is_started || state.n_jobs > 0 {
+            return Err(Refused);
+        }
+        Ok(change(&mut state.ring)?)
+    }
+
+    pub(super) fn set_size(&self, size: u32) -> Result<(), Refused> {
+        self.set_up(|ring| ring.set_size(size))
+    }
+
+    pub(super) fn set_addresses(&self, addresses: &Addresses) -> Result<(), Refused> {
+        self.set_up(|ring| ring.set_addresses(addresses))
+    }
+
+    pub(super) fn set_base(&self, base: u32) -> Result<(), Refused> {
+        self.set_up(|ring| ring.set_base(base))
+    }
+
+    /// Where the ring is after its end.
+    pub(super) fn base(&self) -> u16 {
+        self.state.lock().ring.base()
+    }
+
+    /// Takes the descriptor by which the guest is woken, also while the queue runs.
+    pub(super) fn set_call(&self, call: Option<OwnedFd>) -> Result<(), Refused> {
+        let call = call.map(without_waiting).transpose()?;
+        let mut state = self.state.lock();
+        state.ring.set_call(call);
+        if state.is_started {
+            // What was done meanwhile may have gone to the former one.
+            state.ring.call();
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_err(&self, err: Option<OwnedFd>) -> Result<(), Refused> {
+        let err = err.map(without_waiting).transpose()?;
+        self.state.lock().ring.set_err(err);
+        Ok(())
+    }
+
+    /// Starts the queue with the descriptor by which the guest notifies.
+    pub(super) fn start(self: &Arc<Self>, kick: OwnedFd) -> Result<(), Refused> {
+        let kick = Arc::new(without_waiting(kick)?);
+        let memory = self.shared.memory();
+        let mut state = self.state.lock();
+        if !state.is_started {
+            state.ring.start(&memory, self.shared.features())?;
+            state.is_broken = false;
+        }
+        state.is_started = true;
+        state.kick = Some(kick);
+        self.watch(&mut state)
+    }
+
+    pub(super) fn set_enabled(self: &Arc<Self>, enabled: bool) -> Result<(), Refused> {
+        let mut state = self.state.lock();
+        state.is_enabled = enabled;
+        self.watch(&mut state)
+    }
+
+    /// Watches for notifications if the queue is to run, and looks at what is there already.
+    fn watch(self: &Arc<Self>, state: &mut State) -> Result<(), Refused> {
+        state.watch = None;
+        state.is_polled = false;
+        if !state.is_started || !state.is_enabled || state.is_broken {
+            return Ok(());
+        }
+        let (Some(context), Some(kick)) = (&state.context, &state.kick) else {
+            return Ok(());
+        };
+        let watch = context.add_fd(Arc::clone(kick), Interest::READ, Handler(Arc::clone(self)))?;
+        let queue = Arc::clone(self);
+        context.post(move |_| queue.serve())?;
+        state.watch = Some(watch);
+        Ok(())
+    }
+
+    /// Ends the queue: no request is taken any more. Returns whether none is under way.
+    pub(super) fn stop(&self) -> bool {
+        let mut state = self.state.lock();
+        state.is_started = false;
+        state.is_polled = false;
+        state.watch = None;
+        state.kick = None;
+        state.ring.stop();
+        state.n_jobs == 0
+    }
+
+    /// As new, but for its place; it must have ended.
+    pub(super) fn reset(&self) {
+        let mut state = self.state.lock();
+        state.ring.reset();
+        state.is_enabled = false;
+        state.is_broken = false;
+    }
+
+    /// Ends the queue for good: the guest's memory is not touched any more, and its context not used. Returns whether no
+    /// request is under way.
+    pub(super) fn close(&self) -> bool {
+        let is_idle = self.stop();
+        let mut state = self.state.lock();
+        state.context = None;
+        state.spares.clear();
+        is_idle
+    }
+
+    /// Whether no request is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state.lock().n_jobs == 0
+    }
+
+    /// Leaves its event loop for another one; it goes on with [`enter`](Self::enter).
+    pub(super) fn leave(&self, context: ContextRef) {
+        let mut state = self.state.lock();
+        state.watch = None;
+        state.is_polled = false;
+        if state.context.is_some() {
+            state.context = Some(context);
+        }
+    }
+
+    /// Goes on where it is now.
+    pub(super) fn enter(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if self.watch(&mut state).is_err() {
+            self.fail(&mut state);
+        }
+    }
+
+    /// The guest, or the client, has done what it must not: the queue stands still until the client sets it up again.
+    fn fail(&self, state: &mut State) {
+        if !std::mem::replace(&mut state.is_broken, true) {
+            state.watch = None;
+            state.is_polled = false;
+            state.ring.report_broken();
+        }
+    }
+
+    /// Takes requests, as many as there is room for.
+    fn serve(self: &Arc<Self>) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.may_serve() {
+            self.take_all(state);
+        }
+        self.after_round(guard);
+    }
+
+    fn take_all(self: &Arc<Self>, state: &mut State) {
+        let taken = self.take_requests(state);
+        // Those before one that is not good are carried out.
+        self.submit_together(state);
+        if taken.is_err() {
+            self.fail(state);
+        }
+    }
+
+    fn take_requests(self: &Arc<Self>, state: &mut State) -> Result<(), BrokenRing> {
+        let memory = self.shared.memory();
+        state.ring.check(&memory)?;
+        self.counters.served_here();
+        state.is_full = false;
+        // A guest that adds requests as fast as they end must not keep the loop to itself.
+        let mut left = state.ring.size();
+        loop {
+            state.ring.set_notification(&memory, false)?;
+            while left > 0 && !state.has_no_room() {
+                let Some(request) = state.ring.pop(&memory, self.shared.geometry())? else {
+                    break;
+                };
+                left -= 1;
+                let job = Job::new(request, Arc::clone(&memory));
+                self.begin(state, &job);
+                self.advance(state, &memory, job)?;
+            }
+            self.submit_together(state);
+            if state.has_no_room() {
+                state.is_full = true;
+                break;
+            }
+            if left == 0 {
+                if let Some(context) = &state.context {
+                    let queue = Arc::clone(self);
+                    // A context that is gone has ended the queue.
+                    let _ = context.post(move |_| queue.serve());
+                }
+                break;
+            }
+            if state.is_polled || !state.ring.set_notification(&memory, true)? {
+                break;
+            }
+        }
+        state.ring.notify_guest(&memory)
+    }
+
+    /// Carries a job out as far as that is possible without waiting.
+    fn advance(
+        self: &Arc<Self>,
+        state: &mut State,
+        memory: &Memory,
+        mut job: Job,
+    ) -> Result<(), BrokenRing> {
+        let common = self.shared.common();
+        loop {
+            let fua = self.shared.writes_through();
+            let request;
+            (job, request) = match job.next(common.id(), fua, &mut state.spares) {
+                Next::Submit(job, request) => (job, request),
+                Next::Finished(finished) => return self.give_back(state, memory, &finished),
+            };
+            match common.backend().start(request) {
+                Started::Done(outcome) => {
+                    let (result, buffer) = job.take(outcome);
+                    state.keep(buffer);
+                    match result {
+                        Ok(rest) => job = rest,
+                        Err(finished) => return self.give_back(state, memory, &finished),
+                    }
+                }
+                Started::Waiting(pending) if pending.is_quick() => {
+                    state.quick.push((job, pending));
+                    if state.quick.len() == MAX_TOGETHER {
+                        self.submit_together(state);
+                    }
+                    return Ok(());
+                }
+                Started::Waiting(pending) => {
+                    self.submit(state, job, pending);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Gives a request back to the guest.
+    fn give_back(
+        &self,
+        state: &mut State,
+        memory: &Memory,
+        finished: &Finished,
+    ) -> Result<(), BrokenRing> {
+        let counter = match finished.status {
+            Status::Done => &self.counters.n_done,
+            Status::Failed | Status::Unsupported => &self.counters.n_failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.release(state, finished.reserved);
+        if state.is_broken {
+            return Ok(());
+        }
+        state.ring.push(memory, finished.head, finished.written)
+    }
+
+    fn begin(&self, state: &mut State, job: &Job) {
+        self.counters.n_jobs.fetch_add(1, Ordering::Relaxed);
+        state.n_jobs += 1;
+        state.reserved += job.reserved();
+    }
+
+    /// A job is over; `reserved` is what it had.
+    fn release(&self, state: &mut State, reserved: usize) {
+        self.counters.n_jobs.fetch_sub(1, Ordering::Relaxed);
+        state.n_jobs -= 1;
+        state.reserved -= reserved;
+    }
+
+    fn submit(self: &Arc<Self>, state: &mut State, job: Job, pending: Pending) {
+        let reserved = job.reserved();
+        let queue = Arc::clone(self);
+        let done = move |_: &mut Dispatch<'_>, outcome| queue.complete([(job, outcome)]);
+        let submitted = state
+            .context
+            .as_ref()
+            .is_some_and(|context| pending.finish(context, done).is_ok());
+        if !submitted {
+            self.release(state, reserved);
+        }
+    }
+
+    /// Hands the quick requests over.
+    fn submit_together(self: &Arc<Self>, state: &mut State) {
+        let (jobs, pending): (Vec<_>, Vec<_>) = state.quick.drain(..).unzip();
+        if jobs.is_empty() {
+            return;
+        }
+        let reserved: Vec<usize> = jobs.iter().map(Job::reserved).collect();
+        let queue = Arc::clone(self);
+        let done = move |_: &mut Dispatch<'_>, outcomes: Vec<Outcome>| {
+            queue.complete(jobs.into_iter().zip(outcomes));
+        };
+        let submitted = state
+            .context
+            .as_ref()
+            .is_some_and(|context| Pending::finish_together(pending, context, done).is_ok());
+        if !submitted {
+            for reserved in reserved {
+                self.release(state, reserved);
+            }
+        }
+    }
+
+    /// Requests that had to wait are done.
+    fn complete(self: &Arc<Self>, done: impl IntoIterator<Item = (Job, Outcome)>) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.context.is_none() {
+            // Nobody wants to know.
+            for (job, _) in done {
+                self.release(state, job.reserved());
+            }
+            return self.after_round(guard);
+        }
+        if self.complete_all(state, done).is_err() {
+            self.fail(state);
+        }
+        if state.is_full && !state.has_no_room() && state.may_serve() {
+            self.take_all(state);
+        }
+        self.after_round(guard);
+    }
+
+    fn complete_all(
+        self: &Arc<Self>,
+        state: &mut State,
+        done: impl IntoIterator<Item = (Job, Outcome)>,
+    ) -> Result<(), BrokenRing> {
+        let memory = self.shared.memory();
+        let mut result = Ok(());
+        for (job, outcome) in done {
+            let (next, buffer) = job.take(outcome);
+            state.keep(buffer);
+            let advanced = match next {
+                Ok(rest) => self.advance(state, &memory, rest),
+                Err(finished) => self.give_back(state, &memory, &finished),
+            };
+            // The others are to be accounted for.
+            result = result.and(advanced);
+        }
+        self.submit_together(state);
+        result?;
+        if state.is_broken {
+            return Ok(());
+        }
+        state.ring.notify_guest(&memory)
+    }
+
+    /// Tells whoever waits for the queue to be idle.
+    fn after_round(&self, state: MutexGuard<'_, State>) {
+        let is_over = !state.is_started && state.n_jobs == 0;
+        drop(state);
+        if is_over {
+            self.shared.queue_is_idle();
+        }
+    }
+
+    /// Looks for requests without being notified.
+    fn poll(&self) -> bool {
+        let state = self.state.lock();
+        // Where there is no room the end of a request is waited for.
+        state.may_serve() && !state.is_full && state.ring.has_requests(&self.shared.memory())
+    }
+
+    fn set_polled(self: &Arc<Self>, polled: bool) {
+        let mut state = self.state.lock();
+        if !state.may_serve() {
+            return;
+        }
+        state.is_polled = polled;
+        let memory = self.shared.memory();
+        // Requests that are there already are seen by the poll that follows.
+        if !state.is_full && state.ring.set_notification(&memory, !polled).is_err() {
+            self.fail(&mut state);
+        }
+    }
+}
+
+impl State {
+    fn may_serve(&self) -> bool {
+        self.context.is_some() && self.is_started && self.is_enabled && !self.is_broken
+    }
+
+    fn has_no_room(&self) -> bool {
+        self.n_jobs >= self.ring.size() || self.reserved >= MAX_RESERVED
+    }
+
+    fn keep(&mut self, buffer: IoBuffer) {
+        if self.spares.len() < MAX_SPARES && (1..=MAX_SPARE_SIZE).contains(&buffer.capacity()) {
+            self.spares.push(buffer);
+        }
+    }
+}
+
+impl FdHandler for Handler {
+    fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {
+        let mut count = [0; 8];
+        match rustix::io::read(dispatch.fd(), &mut count) {
+            Ok(8) => {
+                let count = u64::from_ne_bytes(count);
+                self.0
+                    .counters
+                    .n_notified
+                    .fetch_add(count, Ordering::Relaxed);
+                self.0.serve();
+            }
+            // It was taken back.
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            // That is no eventfd.
+            Ok(_) | Err(_) => {
+                let mut state = self.0.state.lock();
+                self.0.fail(&mut state);
+            }
+        }
+    }
+
+    fn can_poll(&self) -> bool {
+        true
+    }
+
+    fn poll(&mut self, _: &mut FdDispatch<'_>) -> bool {
+        self.0.poll()
+    }
+
+    fn poll_ready(&mut self, _: &mut FdDispatch<'_>) {
+        self.0.serve();
+    }
+
+    fn poll_begin(&mut self, _: &mut FdDispatch<'_>) {
+        self.0.set_polled(true);
+    }
+
+    fn poll_end(&mut self, _: &mut FdDispatch<'_>) {
+        self.0.set_polled(false);
+    }
+}

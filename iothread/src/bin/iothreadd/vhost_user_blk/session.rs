@@ -1,0 +1,283 @@
+//! One client: its messages, on an IOThread of the export.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Weak};
+
+use iothread::{ContextError, FdDispatch, FdHandler, FdWatch, Interest};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use vhost::vhost_user::BackendReqHandler;
+
+use super::device::Device;
+use super::export::VhostUserBlkExport;
+use super::message::{Broken, Incoming, MAX_SIZE, Progress};
+use crate::export::ContextRef;
+use crate::sync::Mutex;
+
+/// The most messages that are handled before others have their turn on the event loop.
+const MAX_MESSAGES: usize = 16;
+
+/// While its event loop polls, every how many times it is looked whether the client has sent something: messages are rare
+/// and requests are not.
+const POLLS_PER_LOOK: usize = 32;
+
+/// A client.
+pub(super) struct Session {
+    export: Weak<VhostUserBlkExport>,
+    socket: Arc<OwnedFd>,
+    device: Arc<Device>,
+    /// `None` once the client is gone.
+    link: Mutex<Option<Link>>,
+}
+
+/// The connection.
+struct Link {
+    context: ContextRef,
+    watch: Option<FdWatch>,
+    incoming: Incoming,
+    /// Whether the message, which is complete, waits for requests to be over.
+    is_waiting: bool,
+    /// What is to be sent.
+    output: Vec<u8>,
+    handler: BackendReqHandler<Device>,
+    /// The other end of the handler's socket.
+    handled: UnixStream,
+}
+
+struct Handler {
+    session: Arc<Session>,
+    n_polls: usize,
+}
+
+impl Session {
+    /// Makes a session for a client that has connected.
+    pub(super) fn new(
+        export: &Weak<VhostUserBlkExport>,
+        socket: Arc<OwnedFd>,
+        device: Device,
+        context: ContextRef,
+    ) -> std::io::Result<Arc<Self>> {
+        let (ours, handled) = UnixStream::pair()?;
+        let device = Arc::new(device);
+        let handler = BackendReqHandler::from_stream(ours, Arc::clone(&device));
+        let session = Arc::new(Self {
+            export: Weak::clone(export),
+            socket,
+            device: Arc::clone(&device),
+            link: Mutex::new(Some(Link {
+                context,
+                watch: None,
+                incoming: Incoming::default(),
+                is_waiting: false,
+                output: Vec::new(),
+                handler,
+                handled,
+            })),
+        });
+        device.set_session(&Arc::downgrade(&session));
+        Ok(session)
+    }
+
+    /// Begins to listen to the client, or goes on with it on another event loop.
+    pub(super) fn enter(self: &Arc<Self>) {
+        let entered = {
+            let mut link = self.link.lock();
+            match &mut *link {
+                Some(link) => self.watch(link),
+                None => Ok(()),
+            }
+        };
+        if entered.is_err() {
+            self.end();
+        }
+    }
+
+    fn watch(self: &Arc<Self>, link: &mut Link) -> Result<(), ContextError> {
+        let socket = Arc::clone(&self.socket);
+        let handler = Handler {
+            session: Arc::clone(self),
+            n_polls: 0,
+        };
+        let watch = link.context.add_fd(socket, Interest::READ, handler)?;
+        link.watch = Some(watch);
+        let entered = Arc::clone(self);
+        link.context.post(move |_| entered.progress())
+    }
+
+    /// Goes where the export is now; on the main loop.
+    pub(super) fn follow(self: &Arc<Self>, context: &ContextRef) {
+        let former = {
+            let mut link = self.link.lock();
+            let Some(link) = &mut *link else {
+                return;
+            };
+            link.watch = None;
+            std::mem::replace(&mut link.context, context.clone())
+        };
+        for queue in self.device.queues() {
+            queue.leave(context.clone());
+        }
+        // What runs there ends there, and goes on here.
+        let _ = former.synchronize();
+        drop(former);
+        self.enter();
+        for queue in self.device.queues() {
+            queue.enter();
+        }
+    }
+
+    /// Disconnects the client, for good. Nothing of the session uses a context afterwards.
+    pub(super) fn close(&self) {
+        let link = self.link.lock().take();
+        if link.is_some() {
+            // The peer is told even though requests may keep the socket for a while.
+            let _ = shutdown(&*self.socket, Shutdown::Both);
+        }
+        drop(link);
+        self.device.close();
+    }
+
+    /// The client is gone, or cannot be served any more.
+    fn end(self: &Arc<Self>) {
+        self.close();
+        self.queue_is_idle();
+    }
+
+    /// A queue that has ended has no requests under way any more; on any thread.
+    pub(super) fn queue_is_idle(self: &Arc<Self>) {
+        {
+            let link = self.link.lock();
+            if let Some(link) = &*link {
+                if link.is_waiting {
+                    let resumed = Arc::clone(self);
+                    // A context that is gone has ended the session.
+                    let _ = link.context.post(move |_| resumed.progress());
+                }
+                return;
+            }
+        }
+        if self.device.is_idle()
+            && let Some(export) = self.export.upgrade()
+        {
+            export.session_is_over(self);
+        }
+    }
+
+    /// Does all that can be done now.
+    fn progress(self: &Arc<Self>) {
+        let mut guard = self.link.lock();
+        let Some(link) = &mut *guard else {
+            return;
+        };
+        if self.advance(link).is_err() {
+            drop(guard);
+            self.end();
+        }
+    }
+
+    fn advance(&self, link: &mut Link) -> Result<(), Broken> {
+        for _ in 0..MAX_MESSAGES {
+            link.flush(&self.socket)?;
+            if !link.output.is_empty() {
+                // Who does not read is not answered either.
+                break;
+            }
+            if !link.is_waiting {
+                match link.incoming.receive(&self.socket)? {
+                    Progress::Complete => {}
+                    Progress::Partial => break,
+                    Progress::End => return Err(Broken),
+                }
+            }
+            link.is_waiting = !self.device.pass(&link.incoming.barrier());
+            if link.is_waiting {
+                break;
+            }
+            link.handle()?;
+        }
+        link.flush(&self.socket)?;
+        let has_output = !link.output.is_empty();
+        let interest = Interest {
+            read: !link.is_waiting && !has_output,
+            write: has_output,
+        };
+        match &link.watch {
+            Some(watch) if watch.interest() != interest => {
+                watch.set_interest(interest).map_err(|_| Broken)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Link {
+    /// Handles the message that is there.
+    fn handle(&mut self) -> Result<(), Broken> {
+        self.incoming.forward(&self.handled)?;
+        let handled = self.handler.handle_request();
+        self.take_reply()?;
+        match handled {
+            Ok(()) => Ok(()),
+            // The client has asked to be told, and is.
+            Err(_) if !self.output.is_empty() => Ok(()),
+            Err(_) => Err(Broken),
+        }
+    }
+
+    /// Takes what the handler has answered.
+    fn take_reply(&mut self) -> Result<(), Broken> {
+        let mut bytes = [0; MAX_SIZE];
+        loop {
+            match recv(&self.handled, &mut bytes[..], RecvFlags::DONTWAIT) {
+                Ok((count, _)) => self.output.extend_from_slice(&bytes[..count]),
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(_) => return Err(Broken),
+            }
+        }
+    }
+
+    /// Sends what can be sent.
+    fn flush(&mut self, socket: &OwnedFd) -> Result<(), Broken> {
+        while !self.output.is_empty() {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match send(socket, &self.output, flags) {
+                Ok(count) => drop(self.output.drain(..count)),
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(_) => return Err(Broken),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A loop polls its queues only if it can poll everything; so this can be polled too, although it takes a system call.
+impl FdHandler for Handler {
+    fn readable(&mut self, _: &mut FdDispatch<'_>) {
+        self.session.progress();
+    }
+
+    fn writable(&mut self, _: &mut FdDispatch<'_>) {
+        self.session.progress();
+    }
+
+    fn can_poll(&self) -> bool {
+        true
+    }
+
+    fn poll(&mut self, _: &mut FdDispatch<'_>) -> bool {
+        self.n_polls = self.n_polls.wrapping_add(1);
+        if !self.n_polls.is_multiple_of(POLLS_PER_LOOK) {
+            return false;
+        }
+        let mut byte = [0; 1];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        // The end of the connection counts, and so does an error.
+        !matches!(
+            recv(&*self.session.socket, &mut byte[..], flags),
+            Err(Errno::AGAIN | Errno::INTR)
+        )
+    }
+}
