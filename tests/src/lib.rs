@@ -12,7 +12,7 @@ mod suite;
 mod webdriver;
 
 pub use iothreadd::iothreadd;
-pub use qmp::Qmp;
+pub use qmp::{Qmp, replace};
 pub use server::Server;
 pub use suite::{Suite, Tool};
 pub use webdriver::Browser;

@@ -110,3 +110,17 @@ impl Qmp {
         Ok(self.events.remove(0))
     }
 }
+
+/// Replaces a text within all texts of a value.
+#[must_use]
+pub fn replace(value: &Value, from: &str, to: &str) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace(from, to)),
+        Value::Array(values) => values.iter().map(|it| replace(it, from, to)).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), replace(value, from, to)))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
-use tests::{Qmp, Server, Suite, Tool};
+use tests::{Qmp, Server, Suite, Tool, replace};
 
 fn main() {
     let old = Tool::Program("qemu-system-x86_64");
@@ -281,19 +281,6 @@ impl Peer {
         events.sort();
         let reply = normalize(replace(&reply, &folder, "@"));
         Ok(json!([reply, events]))
-    }
-}
-
-/// Replaces a text within all texts of a value.
-fn replace(value: &Value, from: &str, to: &str) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace(from, to)),
-        Value::Array(values) => values.iter().map(|it| replace(it, from, to)).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (name.clone(), replace(value, from, to)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
 

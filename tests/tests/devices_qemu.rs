@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
-use tests::{Qmp, Server, Suite, Tool};
+use tests::{Qmp, Server, Suite, Tool, replace};
 
 /// How long events may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -511,19 +511,6 @@ impl Peer {
         let reply = self.qmp.exchange(name, &arguments);
         let reply = reply.with_context(|| format!("{name} {arguments}"))?;
         Ok(normalize(name, replace(&reply, &folder, "@")))
-    }
-}
-
-/// Replaces a text within all texts of a value.
-fn replace(value: &Value, from: &str, to: &str) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace(from, to)),
-        Value::Array(values) => values.iter().map(|it| replace(it, from, to)).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (name.clone(), replace(value, from, to)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
 

@@ -109,7 +109,8 @@ fn listen_unix(address: &UnixSocketAddress) -> Result<Listener, Error> {
     })
 }
 
-fn listen_inet(address: &InetSocketAddress) -> Result<Vec<Listener>, Error> {
+/// Looks up the addresses of a host; `""` stands for all of this machine.
+pub(crate) fn resolve(address: &InetSocketAddress) -> Result<Vec<SocketAddr>, Error> {
     let InetSocketAddress {
         host,
         port,
@@ -147,9 +148,14 @@ fn listen_inet(address: &InetSocketAddress) -> Result<Vec<Listener>, Error> {
             SocketAddr::V6(_) => wants_v6,
         }));
     }
-    if candidates.is_empty() {
-        return Err(unresolved("Address family for hostname not supported"));
+    match candidates.is_empty() {
+        true => Err(unresolved("Address family for hostname not supported")),
+        false => Ok(candidates),
     }
+}
+
+fn listen_inet(address: &InetSocketAddress) -> Result<Vec<Listener>, Error> {
+    let candidates = resolve(address)?;
     let mut listeners = Vec::new();
     let mut failure = None;
     for candidate in candidates {

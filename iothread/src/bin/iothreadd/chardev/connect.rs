@@ -1,7 +1,7 @@
 //! Connecting to the addresses that QMP's commands name.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket
 
 use crate::block::message_of;
 use crate::monitor::stream::Stream;
-use crate::sockets::modern;
+use crate::sockets::{modern, resolve};
 
 /// How long each address of a host may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -135,30 +135,7 @@ pub(crate) fn connect_unix(address: &UnixSocketAddress) -> Result<Connected, Err
 }
 
 fn connect_inet(address: &InetSocketAddress, nodelay: bool) -> Result<Connected, Error> {
-    let InetSocketAddress {
-        host,
-        port,
-        ipv4,
-        ipv6,
-    } = address;
-    let unresolved = |reason: &str| {
-        Error::generic(format!(
-            "address resolution failed for {host}:{port}: {reason}"
-        ))
-    };
-    let number: u16 = port
-        .parse()
-        .map_err(|_| unresolved("Servname not supported for ai_socktype"))?;
-    // Given one family alone, the other is left out.
-    let wants_v4 = ipv4.unwrap_or(*ipv6 != Some(true));
-    let wants_v6 = ipv6.unwrap_or(*ipv4 != Some(true));
-    let found = (host.as_str(), number)
-        .to_socket_addrs()
-        .map_err(|_| unresolved("Name or service not known"))?;
-    let candidates = found.filter(|it| match it {
-        SocketAddr::V4(_) => wants_v4,
-        SocketAddr::V6(_) => wants_v6,
-    });
+    let candidates = resolve(address)?;
     let mut failure = None;
     for candidate in candidates {
         let connect = || -> io::Result<Connected> {
@@ -174,13 +151,11 @@ fn connect_inet(address: &InetSocketAddress, nodelay: bool) -> Result<Connected,
             Err(error) => failure = Some(error),
         }
     }
-    Err(match failure {
-        None => unresolved("Address family for hostname not supported"),
-        Some(error) => Error::generic(format!(
-            "Failed to connect to '{host}:{port}': {}",
-            reason(&error)
-        )),
-    })
+    let InetSocketAddress { host, port, .. } = address;
+    let reason = failure.map(|error| reason(&error)).unwrap_or_default();
+    Err(Error::generic(format!(
+        "Failed to connect to '{host}:{port}': {reason}"
+    )))
 }
 
 /// Takes a connected socket that somebody else has made.

@@ -47,23 +47,11 @@ impl Object for Chardev {
             Kind::Null | Kind::Plain(_) | Kind::Ringbuf(_) => Value::Null,
         })
     }
-
-    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
-        Ok(())
-    }
 }
 
 impl Object for Chardevs {
     fn object_type(&self) -> &'static Type {
         &CONTAINER
-    }
-
-    fn get(&self, _: &str) -> Result<Value, Error> {
-        Ok(Value::Null)
-    }
-
-    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
-        Ok(())
     }
 
     fn children(&self) -> Vec<(String, Arc<dyn Object>)> {

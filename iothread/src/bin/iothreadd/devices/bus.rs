@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iothread::IoThread;
-use qapi_runtime::{Error, Value};
+use qapi_runtime::Error;
 
 use super::drive::Disks;
 use super::slots::Position;
@@ -238,14 +238,6 @@ impl Units {
 impl Object for ScsiBus {
     fn object_type(&self) -> &'static Type {
         &SCSI_BUS
-    }
-
-    fn get(&self, _: &str) -> Result<Value, Error> {
-        Ok(Value::Null)
-    }
-
-    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
-        Ok(())
     }
 
     fn links(&self) -> Vec<Link> {

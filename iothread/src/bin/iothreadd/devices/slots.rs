@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use qapi_runtime::{Error, Value};
 
 use super::Device;
+use crate::qom::Object;
 use crate::qom::types::{self, Type};
-use crate::qom::{Link, Object};
 use crate::sync::Mutex;
 
 /// Where a device is.
@@ -90,14 +90,6 @@ impl Object for Slots {
         &types::CONTAINER
     }
 
-    fn get(&self, _: &str) -> Result<Value, Error> {
-        Ok(Value::Null)
-    }
-
-    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
-        Ok(())
-    }
-
     fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
         let slots = self.0.lock();
         let child = |plugged: &Plugged| (plugged.name.clone(), plugged.as_object());
@@ -128,9 +120,5 @@ impl Object for Plugged {
 
     fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
         self.device.children()
-    }
-
-    fn links(&self) -> Vec<Link> {
-        Vec::new()
     }
 }

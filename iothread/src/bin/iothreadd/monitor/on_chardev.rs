@@ -163,8 +163,4 @@ impl Object for MonitorObject {
             _ => Value::from(self.close_action.as_str().to_owned()),
         })
     }
-
-    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
-        Ok(())
-    }
 }

@@ -322,14 +322,6 @@ impl Object for Objects {
         &types::CONTAINER
     }
 
-    fn get(&self, _: &str) -> Result<Value, Error> {
-        Ok(Value::Null)
-    }
-
-    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
-        Ok(())
-    }
-
     fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
         let list = self.list.lock();
         let child = |entry: &Entry| (entry.id.clone(), Arc::clone(&entry.object));

@@ -18,10 +18,14 @@ pub(crate) trait Object: Send + Sync {
     fn object_type(&self) -> &'static Type;
 
     /// The value of one of the type's properties; not called for others.
-    fn get(&self, property: &str) -> Result<Value, Error>;
+    fn get(&self, _property: &str) -> Result<Value, Error> {
+        Ok(Value::Null)
+    }
 
     /// Changes one of the type's writable properties; not called for others.
-    fn set(&self, property: &str, value: &Value) -> Result<(), Error>;
+    fn set(&self, _property: &str, _value: &Value) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// The objects below.
     fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
@@ -58,14 +62,6 @@ struct Container {
 impl Object for Container {
     fn object_type(&self) -> &'static Type {
         self.object_type
-    }
-
-    fn get(&self, _: &str) -> Result<Value, Error> {
-        Ok(Value::Null)
-    }
-
-    fn set(&self, _: &str, _: &Value) -> Result<(), Error> {
-        Ok(())
     }
 
     fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
