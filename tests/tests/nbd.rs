@@ -1,5 +1,6 @@
 //! Foreign NBD clients against the exports of `iothreadd`: the data are what they should be.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ const SIZE: usize = 24 * MIB;
 fn main() {
     Suite::new()
         .with("qemu-img", Tool::Program("qemu-img"), qemu_img)
+        .with("image-locks", Tool::Program("qemu-io"), image_locks)
         .with("nbdinfo", Tool::Program("nbdinfo"), nbdinfo)
         .with("nbdcopy", Tool::Program("nbdcopy"), nbdcopy)
         .with("fio-verifies", Tool::Program("fio"), fio_verifies)
@@ -151,6 +153,63 @@ fn qemu_img(qemu_img: &Path) -> Result<(), Failed> {
     check_equal(&fixture.path("source"), &fixture.path("target"))?;
     check_equal(&fixture.path("source"), &fixture.path("copy"))?;
     fixture.finish(&["source", "target"])
+}
+
+/// QEMU's tools and the server keep off what the other writes.
+fn image_locks(qemu_io: &Path) -> Result<(), Failed> {
+    let mut fixture = Fixture::new()?;
+    fixture.export("disk", &vec![1; MIB], json!({"iothread": "io0"}))?;
+    let open = |fixture: &Fixture, command: &str| {
+        let refused = fixture.run(qemu_io, &["-f", "raw", "-c", command, "disk"]);
+        refused.map_err(|failed| failed.message().unwrap_or_default().to_owned())
+    };
+    let expect_refusal = |result: Result<String, String>, text: &str| match result {
+        Err(message) if message.contains(text) => Ok(()),
+        result => Err(Failed::from(format!("{result:?} instead of {text}"))),
+    };
+    // An export shares what it writes to, and so does qemu-io.
+    open(&fixture, "write -P 5 0 512")?;
+    let export = json!({"id": "disk"});
+    fixture.qmp.execute("block-export-del", export)?;
+    // A device does not share it.
+    let device = json!({"driver": "virtio-blk-pci", "id": "d", "drive": "disk", "iothread": "io0"});
+    fixture.qmp.execute("device_add", device.clone())?;
+    let write = open(&fixture, "write 0 512");
+    expect_refusal(write, "Failed to get \"write\" lock")?;
+    fixture.qmp.execute("device_del", json!({"id": "d"}))?;
+    while fixture.qmp.event()?["data"]["device"] != json!("d") {}
+    // The other way round.
+    let mut holder = Command::new(qemu_io)
+        .current_dir(fixture.daemon.folder())
+        .args(["-f", "raw", "disk"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut stdin = holder.stdin.take().ok_or("no standard input")?;
+    let stdout = holder.stdout.take().ok_or("no standard output")?;
+    // What it answers to a command shows that it has opened the image.
+    stdin.write_all(b"read 0 512\n")?;
+    let mut lines = BufReader::new(stdout).lines();
+    loop {
+        let line = lines.next().ok_or("qemu-io ended")??;
+        if line.contains("read 512/512 bytes") {
+            break;
+        }
+    }
+    let refusal = fixture.qmp.exchange("device_add", &device)?;
+    let text = &refusal["error"]["desc"];
+    let wanted = json!("Failed to get shared \"write\" lock");
+    expect(text, &wanted, "refusal")?;
+    drop(stdin);
+    // It may still be saying good-bye.
+    lines.for_each(drop);
+    holder.wait()?;
+    fixture.qmp.execute("device_add", device)?;
+    fixture.qmp.execute("device_del", json!({"id": "d"}))?;
+    while fixture.qmp.event()?["data"]["device"] != json!("d") {}
+    let node = json!({"node-name": "disk"});
+    fixture.qmp.execute("blockdev-del", node)?;
+    fixture.finish(&[])
 }
 
 fn nbdinfo(nbdinfo: &Path) -> Result<(), Failed> {
