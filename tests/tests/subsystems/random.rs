@@ -1,6 +1,7 @@
 //! Random sequences of commands from several clients: who is reported as a holder is who is there, at any moment.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
@@ -21,6 +22,8 @@ struct Client {
     qmp: Qmp,
     random: Random,
     number: usize,
+    /// Where sockets are.
+    folder: PathBuf,
     nodes: BTreeMap<String, Node>,
     /// Devices and exports: what each of them holds, and which node it uses.
     users: BTreeMap<String, User>,
@@ -59,8 +62,8 @@ pub(crate) fn random_sequences() -> Result<(), Failed> {
         let run = |number| {
             let (socket, folder) = (socket.clone(), folder.to_owned());
             scope.spawn(move || {
-                let mut client = Client::new(Qmp::open(&socket)?, number);
-                client.run(&folder)?;
+                let mut client = Client::new(Qmp::open(&socket)?, number, &folder);
+                client.run()?;
                 Ok::<_, Failed>(client)
             })
         };
@@ -89,11 +92,12 @@ pub(crate) fn random_sequences() -> Result<(), Failed> {
 }
 
 impl Client {
-    fn new(qmp: Qmp, number: usize) -> Self {
+    fn new(qmp: Qmp, number: usize, folder: &Path) -> Self {
         Self {
             qmp,
             random: Random::new(number as u64),
             number,
+            folder: folder.to_owned(),
             nodes: BTreeMap::new(),
             users: BTreeMap::new(),
             objects: BTreeMap::new(),
@@ -102,10 +106,10 @@ impl Client {
         }
     }
 
-    fn run(&mut self, folder: &std::path::Path) -> Result<(), Failed> {
+    fn run(&mut self) -> Result<(), Failed> {
         for name in ["p", "s", "o", "m"] {
             let id = self.name(name);
-            let addr = json!({"type": "unix", "data": {"path": folder.join(&id)}});
+            let addr = json!({"type": "unix", "data": {"path": self.folder.join(&id)}});
             let backend = json!({"type": "socket", "data": {"addr": addr}});
             let done = self.try_to("chardev-add", json!({"id": id, "backend": backend}))?;
             assert!(done);
@@ -271,8 +275,12 @@ impl Client {
         let id = self.some_name("e");
         let node = self.some_name("n");
         let thread = self.some_thread();
-        let mut export =
-            json!({"type": "nbd", "id": id, "name": id, "node-name": node, "iothread": thread});
+        let mut export = json!({"type": "nbd", "id": id, "node-name": node, "iothread": thread});
+        if self.random.once_in(2) {
+            let path = self.folder.join(&id);
+            export["type"] = json!("vhost-user-blk");
+            export["addr"] = json!({"type": "unix", "path": path});
+        }
         let mut threads = vec![thread];
         if self.random.once_in(3) {
             let second = self.some_thread();
@@ -301,8 +309,10 @@ impl Client {
             let node = self.nodes.get_mut(name);
             let node = node.unwrap_or_else(|| panic!("{id} uses {name}, which is not there"));
             node.is_used = true;
-            // It has been moved, so it does not hold by itself any more.
-            node.held = None;
+            // If it had to be moved, it does not hold by itself any more.
+            if node.held.as_ref() != threads.first() {
+                node.held = None;
+            }
         }
         let hold = |thread| Holder {
             thread,
@@ -349,6 +359,10 @@ impl Client {
             let others = self.users.values().any(|other| other.nodes.contains(&name));
             if let Some(node) = self.nodes.get_mut(&name) {
                 node.is_used = others;
+                // Nobody is left who insists on its place.
+                if !others {
+                    node.held = None;
+                }
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ pub(crate) fn all() -> Vec<Row> {
         block_node(),
         block_export(),
         block_export_on_two(),
+        vhost_user_export(),
         virtio_blk(),
         virtio_blk_mapping(),
         virtio_scsi(),
@@ -233,6 +234,29 @@ fn block_export_on_two() -> Row {
         arguments: |_| json!({"type": "nbd", "id": "e0", "node-name": "n0", "name": "e0", "iothread": ["io0", "io1"]}),
         threads: &["io0", "io1"],
         work: |world| nbd::threads_that_serve(world, 4),
+        ..block_export()
+    }
+}
+
+fn vhost_user_export() -> Row {
+    let mut refused = wrong_exports();
+    refused.push((
+        json!({"addr": {"type": "unix", "path": "/nonexistent/x"}}),
+        "Failed to bind socket to /nonexistent/x: No such file or directory",
+    ));
+    Row {
+        name: "block-export-vhost-user-blk",
+        prepare: add_n0,
+        refused,
+        arguments: |world| {
+            let addr = json!({"type": "unix", "path": world.path("vhost")});
+            json!({"type": "vhost-user-blk", "id": "e0", "node-name": "n0", "addr": addr,
+                   "num-queues": 2, "iothread": ["io0", "io1"]})
+        },
+        threads: &["io0", "io1"],
+        // A guest is needed, and has a test of its own.
+        work: |_| Ok(None),
+        clean_up: delete_n0,
         ..block_export()
     }
 }
