@@ -7,6 +7,7 @@
 //! | [`interop`] | the same types in any other format, by serde | |
 //! | [`dispatch`] | from the name of a command to its handler | |
 //! | [`session`] | the server's side of one connection as a state machine without I/O | |
+//! | `descriptor` | descriptors that travel beside the bytes of a unix socket | `descriptor` |
 //! | `client` | clients of QMP and of the guest agent, and mocks for their tests | `client`; `tokio` for the asynchronous one |
 //! | `server` | a server for any number of clients | `tokio` |
 //!
@@ -26,8 +27,8 @@
 
 #[cfg(feature = "client")]
 pub mod client;
-#[cfg(feature = "client")]
-mod descriptor;
+#[cfg(feature = "descriptor")]
+pub mod descriptor;
 pub mod dispatch;
 mod error;
 pub mod interop;
@@ -40,10 +41,6 @@ mod transport;
 mod value;
 pub mod visit;
 
-#[cfg(feature = "tokio")]
-pub use self::descriptor::Descriptors;
-#[cfg(feature = "client")]
-pub use self::descriptor::MAX_DESCRIPTORS;
 pub use self::error::{Error, ErrorClass, UnknownName};
 pub use self::value::{Object, Value};
 pub use self::visit::{Null, QType};

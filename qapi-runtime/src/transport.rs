@@ -60,11 +60,14 @@ impl Reader {
     ) -> io::Result<usize> {
         match self {
             Self::Unix(stream) => {
-                stream
+                let mut received = Vec::new();
+                let count = stream
                     .async_io(Interest::READABLE, || {
-                        receive(&**stream, buffer, descriptors)
+                        receive(&**stream, buffer, &mut received)
                     })
-                    .await
+                    .await?;
+                descriptors.receive(received);
+                Ok(count)
             }
             Self::Any(reader) => reader.read(buffer).await,
         }

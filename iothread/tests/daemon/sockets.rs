@@ -1,10 +1,12 @@
 //! Where the server listens, and where it refuses to.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
-use std::process::Stdio;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
@@ -109,5 +111,80 @@ fn tcp_and_several_monitors_at_once() {
     drop(child.stdin.take());
     greeting.clear();
     assert_eq!(stream.read_line(&mut greeting).unwrap(), 0);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Starts a server whose descriptor 3 is this socket.
+fn with_socket(socket: OwnedFd) -> std::process::Child {
+    let program = program();
+    Command::new("sh")
+        .args(["-c", "exec 3<&0 </dev/null; exec \"$0\" --qmp fd:3"])
+        .arg(program.get_program())
+        .stdin(socket)
+        .spawn()
+        .unwrap()
+}
+
+/// Ends a server over a connection that is greeted.
+fn greet_and_quit(stream: UnixStream) {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    assert!(line.starts_with(r#"{"QMP": "#), "{line}");
+    let commands = b"{'execute': 'qmp_capabilities'} {'execute': 'quit', 'id': 1}";
+    stream.get_mut().write_all(commands).unwrap();
+    let rest = std::io::read_to_string(stream).unwrap();
+    assert!(rest.contains(r#"{"return": {}, "id": 1}"#), "{rest}");
+    assert!(rest.contains("SHUTDOWN"), "{rest}");
+}
+
+/// Socket activation: somebody else listens, the server accepts.
+#[test]
+fn a_listening_socket_can_be_inherited() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp");
+    let mut child = with_socket(UnixListener::bind(&path).unwrap().into());
+    let waiting = UnixStream::connect(&path).unwrap();
+    greet_and_quit(UnixStream::connect(&path).unwrap());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(waiting);
+    // Who has made it keeps it.
+    assert!(path.exists());
+}
+
+#[test]
+fn a_connected_socket_can_be_inherited() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let mut child = with_socket(far.into());
+    greet_and_quit(near);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn descriptors_that_are_no_sockets_are_refused() {
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let status = with_socket(reader.into()).wait().unwrap();
+    assert_eq!(status.code(), Some(1));
+    let message = refusal(&["--qmp", "fd:999"], 1);
+    assert!(message.contains("cannot use descriptor 999"), "{message}");
+}
+
+#[test]
+fn names_may_be_abstract() {
+    let name = format!("iothreadd-test-{}", std::process::id());
+    let mut child = program()
+        .args(["--qmp", &format!("unix:{name},abstract=on")])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let stream = loop {
+        match UnixStream::connect_addr(&address) {
+            Ok(stream) => break stream,
+            Err(_) => assert!(child.try_wait().unwrap().is_none(), "it has ended"),
+        }
+        std::thread::yield_now();
+    };
+    greet_and_quit(stream);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -1,29 +1,29 @@
-//! File descriptors that travel beside the bytes of a unix socket (SCM_RIGHTS).
+//! File descriptors that travel beside the bytes of a unix socket (SCM_RIGHTS), and those that a
+//! program was started with.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
 
-#[cfg(feature = "tokio")]
 mod received;
 
-#[cfg(feature = "tokio")]
 pub use self::received::Descriptors;
-#[cfg(feature = "tokio")]
-pub(crate) use self::received::receive;
 
 /// Descriptors that travel with one message; the kernel closes those beyond it. As in QEMU.
 pub const MAX_DESCRIPTORS: usize = 16;
 
 /// Sends bytes with descriptors beside them; how many bytes were taken. The descriptors travel
 /// with the first byte, so the rest is sent without them.
-pub(crate) fn send(
-    socket: impl AsFd,
-    bytes: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<usize> {
+///
+/// # Errors
+///
+/// More than [`MAX_DESCRIPTORS`], or what the socket refuses.
+pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
@@ -39,4 +39,49 @@ pub(crate) fn send(
         SendFlags::NOSIGNAL,
     )?;
     Ok(count)
+}
+
+/// Receives bytes, and appends the descriptors that came with them. Those are closed when a program
+/// is executed. Never waits.
+///
+/// # Errors
+///
+/// What the socket refuses, or that there is nothing yet.
+pub fn receive(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let message = recvmsg(
+        socket,
+        &mut [IoSliceMut::new(buffer)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
+    )?;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    Ok(message.bytes)
+}
+
+/// A descriptor that the program was started with, by its number: socket activation starts with
+/// 3. The result is a duplicate; the number itself stays open.
+///
+/// # Errors
+///
+/// No such descriptor, or a kernel before Linux 5.6.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    let itself = rustix::process::pidfd_open(
+        rustix::process::getpid(),
+        rustix::process::PidfdFlags::empty(),
+    )?;
+    Ok(rustix::process::pidfd_getfd(
+        itself,
+        number,
+        rustix::process::PidfdGetfdFlags::empty(),
+    )?)
 }

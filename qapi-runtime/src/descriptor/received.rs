@@ -1,15 +1,9 @@
-//! The receiving side.
+//! What a peer has sent and nobody has taken.
 
-use std::io::{self, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-
-use super::MAX_DESCRIPTORS;
-
-/// The descriptors that came with the last message that had any.
+/// The descriptors that came with the last message that had any. Clones are handles on the same.
 ///
 /// A later message with descriptors closes those of an earlier one that nobody took, as in QEMU,
 /// so a peer cannot pile them up.
@@ -19,9 +13,14 @@ pub struct Descriptors {
 }
 
 impl Descriptors {
+    fn lock(&self) -> MutexGuard<'_, Vec<OwnedFd>> {
+        // What is locked here is never left half done.
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes the next descriptor: the one for `getfd` or `add-fd`.
     pub fn take(&self) -> Option<OwnedFd> {
-        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut received = self.lock();
         if received.is_empty() {
             None
         } else {
@@ -29,34 +28,10 @@ impl Descriptors {
         }
     }
 
-    pub(crate) fn replace(&self, descriptors: Vec<OwnedFd>) {
-        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
-        *received = descriptors;
-    }
-}
-
-/// Receives bytes, and the descriptors that came with them.
-pub(crate) fn receive(
-    socket: impl AsFd,
-    buffer: &mut [u8],
-    descriptors: &Descriptors,
-) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = recvmsg(
-        socket,
-        &mut [IoSliceMut::new(buffer)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    let mut received = Vec::new();
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            received.extend(rights);
+    /// Keeps what came with a message; nothing changes if it had none.
+    pub fn receive(&self, descriptors: Vec<OwnedFd>) {
+        if !descriptors.is_empty() {
+            *self.lock() = descriptors;
         }
     }
-    if !received.is_empty() {
-        descriptors.replace(received);
-    }
-    Ok(message.bytes)
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -157,22 +157,4 @@ pub(super) fn adopt(socket: OwnedFd) -> io::Result<Adopted> {
             ));
         }
     })
-}
-
-/// A descriptor that the program was started with, by its number: socket activation starts with
-/// 3. The result is a duplicate; the number itself stays open.
-///
-/// # Errors
-///
-/// No such descriptor, or a kernel before Linux 5.6.
-pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
-    let itself = rustix::process::pidfd_open(
-        rustix::process::getpid(),
-        rustix::process::PidfdFlags::empty(),
-    )?;
-    Ok(rustix::process::pidfd_getfd(
-        itself,
-        number,
-        rustix::process::PidfdGetfdFlags::empty(),
-    )?)
 }

@@ -41,7 +41,8 @@ use tokio::task::JoinHandle;
 
 pub use self::connection::Connection;
 use self::connection::serve;
-pub use self::listen::{ListenAddress, inherited};
+pub use self::listen::ListenAddress;
+pub use crate::descriptor::inherited;
 use crate::dispatch::{CommandInfo, EventData, Service};
 use crate::session::{EventLimiter, EventMessage, SessionConfig};
 use crate::transport::Transport;

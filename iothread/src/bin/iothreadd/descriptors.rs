@@ -5,34 +5,26 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use iothread::qapi::{AddfdInfo, FdsetFdInfo, FdsetInfo};
 use qapi_runtime::Error;
+use qapi_runtime::descriptor::Descriptors;
 
 use crate::sync::Mutex;
-
-/// Descriptors taken with one message; the kernel closes those beyond it. As in QEMU.
-pub(crate) const MAX_DESCRIPTORS: usize = 16;
 
 /// What one session has received and kept.
 #[derive(Default)]
 pub(crate) struct SessionDescriptors {
-    /// Those that came with the last message that had any and were not taken yet.
-    received: Mutex<Vec<OwnedFd>>,
+    received: Descriptors,
     named: Mutex<BTreeMap<String, OwnedFd>>,
 }
 
 impl SessionDescriptors {
-    /// Takes what came with a message, and closes what nobody has taken of an earlier one: a peer cannot pile them up.
+    /// Takes what came with a message.
     pub(crate) fn received(&self, descriptors: Vec<OwnedFd>) {
-        if !descriptors.is_empty() {
-            *self.received.lock() = descriptors;
-        }
+        self.received.receive(descriptors);
     }
 
     fn take(&self) -> Result<OwnedFd, Error> {
-        let mut received = self.received.lock();
-        if received.is_empty() {
-            return Err(Error::generic("No file descriptor supplied via SCM_RIGHTS"));
-        }
-        Ok(received.remove(0))
+        let received = self.received.take();
+        received.ok_or_else(|| Error::generic("No file descriptor supplied via SCM_RIGHTS"))
     }
 
     /// `getfd`

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -11,7 +12,8 @@ use crate::objects::{self, is_identifier};
 #[derive(Debug, Parser)]
 #[command(name = "iothreadd", version)]
 pub(crate) struct Options {
-    /// Serve QMP: unix:PATH[,mode=OCTAL], tcp:HOST:PORT or stdio, each with [,pretty=on] and [,id=NAME].
+    /// Serve QMP: unix:PATH[,mode=OCTAL][,abstract=on], tcp:HOST:PORT, fd:NUMBER or stdio, each with [,pretty=on] and
+    /// [,id=NAME].
     ///
     /// May be given several times. Each is one monitor, with any number of sessions; "stdio" has one, and the
     /// server ends with it.
@@ -61,8 +63,18 @@ pub(crate) struct QmpOption {
 /// Where a monitor is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
-    Unix { path: PathBuf, mode: Option<u32> },
-    Tcp { host: String, port: u16 },
+    Unix {
+        path: PathBuf,
+        mode: Option<u32>,
+    },
+    /// A unix socket without a place in the file system.
+    Abstract(String),
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    /// A socket that the process was started with, by its number: one that listens, or one that is connected.
+    Inherited(RawFd),
     Stdio,
 }
 
@@ -115,10 +127,13 @@ fn parse_address(
 ) -> Result<Address, String> {
     let (address, settings) = split_settings(text);
     let mut mode = None;
+    let mut is_abstract = false;
     for setting in settings {
         let (name, value) = setting.split_once('=').unwrap_or((&setting, ""));
         match (name, value) {
             ("mode", digits) => mode = Some(parse_mode(digits)?),
+            ("abstract", "" | "on") => is_abstract = true,
+            ("abstract", "off") => {}
             // QEMU's way to say what holds here in any case.
             ("server", "" | "on") | ("wait", "off") | ("nowait", "") => {}
             _ => {
@@ -130,13 +145,19 @@ fn parse_address(
         if path.is_empty() {
             return Err("the path of the socket is missing".to_owned());
         }
+        if is_abstract && mode.is_some() {
+            return Err("an abstract socket has no mode".to_owned());
+        }
+        if is_abstract {
+            return Ok(Address::Abstract(path.to_owned()));
+        }
         return Ok(Address::Unix {
             path: path.into(),
             mode,
         });
     }
-    if mode.is_some() {
-        return Err("only a unix socket has a mode".to_owned());
+    if mode.is_some() || is_abstract {
+        return Err("only a unix socket has a mode, or can be abstract".to_owned());
     }
     if address == "stdio" {
         return Ok(Address::Stdio);
@@ -155,7 +176,16 @@ fn parse_address(
             port,
         });
     }
-    Err("neither unix:PATH, tcp:HOST:PORT nor stdio".to_owned())
+    if let Some(number) = address.strip_prefix("fd:") {
+        return match number.parse() {
+            // The standard streams are no sockets of others.
+            Ok(number @ 3..) => Ok(Address::Inherited(number)),
+            Ok(_) | Err(_) => Err(format!(
+                "'{number}' is not the number of a descriptor from 3 on"
+            )),
+        };
+    }
+    Err("neither unix:PATH, tcp:HOST:PORT, fd:NUMBER nor stdio".to_owned())
 }
 
 /// Splits at commas; a doubled one stands for itself.
@@ -228,6 +258,9 @@ mod tests {
         };
         assert_eq!(qmp("tcp::4444"), Ok((tcp("localhost", 4444), false)));
         assert_eq!(qmp("tcp:[::1]:1"), Ok((tcp("::1", 1), false)));
+        let name = Address::Abstract("x".to_owned());
+        assert_eq!(qmp("unix:x,abstract=on,server"), Ok((name, false)));
+        assert_eq!(qmp("fd:3,pretty=on"), Ok((Address::Inherited(3), true)));
     }
 
     #[test]
@@ -242,6 +275,13 @@ mod tests {
             "tcp:host:x",
             "tcp:host:70000",
             "stdio,mode=600",
+            "stdio,abstract=on",
+            "unix:x,abstract=on,mode=600",
+            "unix:x,abstract=maybe",
+            "fd:",
+            "fd:2",
+            "fd:-1",
+            "fd:x",
             "stdio,pretty=maybe",
             "stdio,id=1x",
             "nope",

@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use iothread::qapi::{InetSocketAddress, SocketAddress, SocketAddressLegacy, UnixSocketAddress};
 use qapi_runtime::Error;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, getsockname, listen, socket_with,
-    sockopt,
+    AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
 };
 
 use crate::block::message_of;
@@ -74,21 +73,13 @@ fn reason(error: &io::Error) -> String {
 fn listen_unix(address: &UnixSocketAddress) -> Result<Listener, Error> {
     let path = &address.path;
     if address.r#abstract == Some(true) {
-        let make = || -> io::Result<OwnedFd> {
-            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-            bind(
-                &socket,
-                &SocketAddrUnix::new_abstract_name(path.as_bytes())?,
-            )?;
-            listen(&socket, BACKLOG)?;
-            Ok(socket)
-        };
-        let socket = make().map_err(|error| {
-            let reason = reason(&error);
-            Error::generic(format!("Failed to bind socket to @{path}: {reason}"))
-        })?;
-        return Ok(Listener::of(socket, format!("unix-abstract:{path}"), true));
+        return Listener::bind(&Address::Abstract(path.clone())).map_err(|error| match error {
+            ListenError::Host { source, .. } => Error::generic(format!(
+                "Failed to bind socket to @{path}: {}",
+                reason(&source)
+            )),
+            other => Error::generic(other.to_string()),
+        });
     }
     let wanted = Address::Unix {
         path: PathBuf::from(path),
@@ -106,6 +97,7 @@ fn listen_unix(address: &UnixSocketAddress) -> Result<Listener, Error> {
             "Failed to bind socket to {path}: {}",
             reason(&source)
         )),
+        ListenError::Inherited { .. } | ListenError::Stdio(_) => Error::generic(error.to_string()),
     })
 }
 

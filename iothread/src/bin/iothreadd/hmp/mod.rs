@@ -15,7 +15,7 @@ use thiserror::Error;
 pub(crate) use self::command::execute;
 use self::session::HumanSession;
 pub(crate) use self::tree::{BusInfo, DeviceInfo};
-use crate::monitor::listener::{ListenError, Listener};
+use crate::monitor::listener::{ListenError, Listener, WayIn};
 use crate::monitor::stream::Stream;
 use crate::options::Address;
 use crate::server::Server;
@@ -26,8 +26,6 @@ use crate::sync::Mutex;
 pub(crate) enum HumanMonitorError {
     #[error(transparent)]
     Listen(#[from] ListenError),
-    #[error("cannot use the standard streams: {0}")]
-    Stdio(#[from] std::io::Error),
     #[error("cannot watch {what}: {source}")]
     Watch { what: String, source: ContextError },
 }
@@ -53,16 +51,17 @@ impl HumanMonitors {
                 server.human_monitors().serve(&server, stream);
             }
         };
-        if *address == Address::Stdio {
-            let stream = Stream::stdio()?;
-            return main
-                .post(move |_| serve(stream))
-                .map_err(|source| HumanMonitorError::Watch {
-                    what: "the standard streams".to_owned(),
-                    source,
+        let listener = match WayIn::open(address)? {
+            WayIn::Listener(listener) => listener,
+            WayIn::Stream(stream) => {
+                return main.post(move |_| serve(stream)).map_err(|source| {
+                    HumanMonitorError::Watch {
+                        what: "a client".to_owned(),
+                        source,
+                    }
                 });
-        }
-        let listener = Listener::bind(address)?;
+            }
+        };
         let watched = listener.watch(main, serve);
         let what = listener.to_string();
         self.listeners.lock().push(listener);

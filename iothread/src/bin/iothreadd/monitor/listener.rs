@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use iothread::{AioContext, Clock, ContextError, FdWatch, Interest, Timer};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, sockopt};
 use thiserror::Error;
 
 use super::stream::Stream;
@@ -38,6 +38,10 @@ pub(crate) enum ListenError {
     PathTooLong { path: PathBuf },
     #[error("socket '{}' is in use by a running server", path.display())]
     InUse { path: PathBuf },
+    #[error("cannot use the standard streams: {0}")]
+    Stdio(io::Error),
+    #[error("cannot use descriptor {number} as a socket: {source}")]
+    Inherited { number: RawFd, source: io::Error },
     #[error("cannot listen on '{address}': {source}")]
     Host { address: String, source: io::Error },
 }
@@ -70,14 +74,15 @@ enum Bound {
 }
 
 impl Listener {
-    /// Binds and listens. `Address::Stdio` is none to listen on.
+    /// Binds and listens. `Address::Stdio` and `Address::Inherited` are none to bind.
     pub(crate) fn bind(address: &Address) -> Result<Self, ListenError> {
         let (socket, address) = match address {
             Address::Unix { path, mode } => bind_path(path, *mode)?,
+            Address::Abstract(name) => bind_abstract(name)?,
             Address::Tcp { host, port } => bind_host(host, *port)?,
-            Address::Stdio => {
+            Address::Inherited(_) | Address::Stdio => {
                 return Err(ListenError::Host {
-                    address: "stdio".to_owned(),
+                    address: format!("{address:?}"),
                     source: io::ErrorKind::InvalidInput.into(),
                 });
             }
@@ -205,7 +210,7 @@ fn accept_one(socket: &OwnedFd, is_unix: bool) -> Result<Stream, Errno> {
     if is_unix {
         return Ok(Stream::Unix(Arc::new(client)));
     }
-    rustix::net::sockopt::set_tcp_nodelay(&client, true)?;
+    sockopt::set_tcp_nodelay(&client, true)?;
     Ok(Stream::Tcp(Arc::new(client)))
 }
 
@@ -222,19 +227,11 @@ fn bind_path(path: &Path, mode: Option<u32>) -> Result<(OwnedFd, Bound), ListenE
     }
     remove_stale(path)?;
     let listen = || -> io::Result<OwnedFd> {
-        let socket = rustix::net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-            None,
-        )?;
-        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
         // Nobody can connect before `listen`.
-        if let Some(mode) = mode {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-        }
-        rustix::net::listen(&socket, BACKLOG)?;
-        Ok(socket)
+        listen_unix(&SocketAddrUnix::new(path)?, || match mode {
+            Some(mode) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)),
+            None => Ok(()),
+        })
     };
     let socket = listen().map_err(|source| ListenError::Host {
         address: path.display().to_string(),
@@ -245,6 +242,83 @@ fn bind_path(path: &Path, mode: Option<u32>) -> Result<(OwnedFd, Bound), ListenE
         identity: identity_of(path),
     };
     Ok((socket, bound))
+}
+
+/// Binds, calls `before_listen`, and listens.
+fn listen_unix(
+    address: &SocketAddrUnix,
+    before_listen: impl FnOnce() -> io::Result<()>,
+) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    rustix::net::bind(&socket, address)?;
+    before_listen()?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+fn bind_abstract(name: &str) -> Result<(OwnedFd, Bound), ListenError> {
+    let listen = || -> io::Result<OwnedFd> {
+        listen_unix(&SocketAddrUnix::new_abstract_name(name.as_bytes())?, || {
+            Ok(())
+        })
+    };
+    let socket = listen().map_err(|source| ListenError::Host {
+        address: format!("@{name}"),
+        source,
+    })?;
+    let bound = Bound::Other {
+        description: format!("unix-abstract:{name}"),
+        is_unix: true,
+    };
+    Ok((socket, bound))
+}
+
+/// How clients come in.
+pub(crate) enum WayIn {
+    Listener(Listener),
+    /// One is there from the start.
+    Stream(Stream),
+}
+
+impl WayIn {
+    /// Listens at the address, or takes what is there.
+    pub(crate) fn open(address: &Address) -> Result<Self, ListenError> {
+        match address {
+            Address::Unix { .. } | Address::Abstract(_) | Address::Tcp { .. } => {
+                Listener::bind(address).map(Self::Listener)
+            }
+            Address::Inherited(number) => Self::inherit(*number),
+            Address::Stdio => Ok(Self::Stream(Stream::stdio().map_err(ListenError::Stdio)?)),
+        }
+    }
+
+    fn inherit(number: RawFd) -> Result<Self, ListenError> {
+        let adopt = || -> io::Result<Self> {
+            let socket = qapi_runtime::descriptor::inherited(number)?;
+            rustix::io::ioctl_fionbio(&socket, true)?;
+            let is_unix = match sockopt::socket_domain(&socket)? {
+                AddressFamily::UNIX => true,
+                AddressFamily::INET | AddressFamily::INET6 => false,
+                _ => return Err(io::ErrorKind::InvalidInput.into()),
+            };
+            if sockopt::socket_acceptconn(&socket)? {
+                let description = format!("fd:{number}");
+                return Ok(Self::Listener(Listener::of(socket, description, is_unix)));
+            }
+            let socket = Arc::new(socket);
+            Ok(Self::Stream(if is_unix {
+                Stream::Unix(socket)
+            } else {
+                Stream::Tcp(socket)
+            }))
+        };
+        adopt().map_err(|source| ListenError::Inherited { number, source })
+    }
 }
 
 /// Removes a socket that nobody listens on any more. Anything else that is there makes `bind` fail.

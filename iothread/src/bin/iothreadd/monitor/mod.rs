@@ -16,7 +16,7 @@ use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
 
 use self::client::Client;
-use self::listener::{ListenError, Listener};
+use self::listener::{ListenError, Listener, WayIn};
 use self::stream::{Endpoint, Stream, Watches};
 use crate::chardev::{Attachment, Connection};
 use crate::options::{Address, QmpOption};
@@ -38,20 +38,11 @@ pub(crate) enum MonitorError {
     Create(#[from] iothread::CreateError),
     #[error("cannot take the monitors' IOThread: {0}")]
     Hold(#[from] iothread::HoldError),
-    #[error("cannot use the standard streams: {0}")]
-    Stdio(#[from] std::io::Error),
     #[error("cannot watch {what}: {source}")]
     Watch {
         what: String,
         source: iothread::ContextError,
     },
-}
-
-/// How clients come to a monitor.
-enum WayIn {
-    Listener(Listener),
-    /// One is there from the start.
-    Stdio(Stream),
 }
 
 /// All QMP monitors.
@@ -75,10 +66,7 @@ impl Monitors {
 
     /// Serves a monitor as an option says.
     pub(crate) fn add(&self, server: &Arc<Server>, option: &QmpOption) -> Result<(), MonitorError> {
-        let way_in = match &option.address {
-            Address::Stdio => WayIn::Stdio(Stream::stdio()?),
-            address => WayIn::Listener(Listener::bind(address)?),
-        };
+        let way_in = WayIn::open(&option.address)?;
         let name = match &option.id {
             Some(id) => id.clone(),
             None => {
@@ -89,7 +77,7 @@ impl Monitors {
         let new = NewMonitor {
             name,
             pretty: option.pretty,
-            ends_server: matches!(way_in, WayIn::Stdio(_)),
+            ends_server: option.address == Address::Stdio,
             deleted_with_client: false,
         };
         let monitor = self.create(server, new)?;
@@ -98,7 +86,7 @@ impl Monitors {
                 monitor.register(server);
                 monitor.listen(listener)
             }
-            WayIn::Stdio(stream) => {
+            WayIn::Stream(stream) => {
                 let starting = Arc::clone(&monitor);
                 monitor.post(move || starting.serve(stream));
                 Ok(())

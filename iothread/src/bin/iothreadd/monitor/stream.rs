@@ -1,18 +1,13 @@
 //! Connections of monitors: a socket, or the two standard streams.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use iothread::{AioContext, BottomHalf, ContextError, FdDispatch, FdHandler, FdWatch, Interest};
+use qapi_runtime::descriptor;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, Shutdown, recv, recvmsg, send,
-    shutdown,
-};
-
-use crate::descriptors::MAX_DESCRIPTORS;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 /// How much of what a peer still sends is taken away before its connection is closed.
 const DRAIN_SIZE: usize = 64 << 10;
@@ -74,7 +69,7 @@ impl Stream {
         descriptors: &mut Vec<OwnedFd>,
     ) -> io::Result<usize> {
         match self {
-            Self::Unix(socket) => receive_with_descriptors(socket, buffer, descriptors),
+            Self::Unix(socket) => descriptor::receive(socket, buffer, descriptors),
             Self::Tcp(socket) => Ok(recv(&**socket, buffer, RecvFlags::DONTWAIT)?.0),
             Self::Stdio(stdio) => Ok(rustix::io::read(&*stdio.input, buffer)?),
         }
@@ -129,27 +124,6 @@ impl Drop for Stdio {
             }
         }
     }
-}
-
-fn receive_with_descriptors(
-    socket: &OwnedFd,
-    buffer: &mut [u8],
-    descriptors: &mut Vec<OwnedFd>,
-) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = recvmsg(
-        socket,
-        &mut [io::IoSliceMut::new(buffer)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
-    )?;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights);
-        }
-    }
-    Ok(message.bytes)
 }
 
 /// Whoever serves a connection.
