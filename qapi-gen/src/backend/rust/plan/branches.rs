@@ -1,0 +1,126 @@
+//! Branches of unions and alternates.
+
+use crate::ir::{Branch, Variants};
+
+use super::super::gate::Gate;
+use super::super::names;
+use super::{Body, Plan, Planner, UnionPlan, Variant, deprecation};
+
+impl<'a> Planner<'a> {
+    pub(super) fn variants(
+        &mut self,
+        branches: &'a [Branch],
+        union: Option<&Variants>,
+    ) -> Vec<Variant<'a>> {
+        let mut variants = Vec::new();
+        for branch in branches {
+            let ident = names::camel(branch.name());
+            let has_members = branch.type_id() != self.schema.empty_object();
+            let own = self.reduce(branch.condition());
+            let Some(union) = union else {
+                if let Some(gate) = own {
+                    variants.push(Variant {
+                        branch,
+                        ident,
+                        gate,
+                        payload: Some(branch.type_id()),
+                    });
+                }
+                continue;
+            };
+            // The value can be there without its branch, which is then one without members.
+            let Some(value_gate) = self.tag_gate(union, branch.name()) else {
+                continue;
+            };
+            if let Some(own) = &own {
+                let gate = value_gate.and(own);
+                let payload = has_members.then(|| branch.type_id());
+                variants.push(Variant {
+                    branch,
+                    ident: ident.clone(),
+                    gate,
+                    payload,
+                });
+            }
+            let rest = own.as_ref().map_or(Some(Gate::ALWAYS), Gate::negated);
+            if let Some(rest) = rest
+                && !own.is_some_and(|own| value_gate.and(&own) == value_gate)
+            {
+                let gate = value_gate.and(&rest);
+                variants.push(Variant {
+                    branch,
+                    ident,
+                    gate,
+                    payload: None,
+                });
+            }
+        }
+        let mut names: Vec<_> = variants
+            .iter()
+            .map(|variant| {
+                (
+                    &*variant.ident,
+                    variant.branch.name(),
+                    variant.branch.span(),
+                )
+            })
+            .collect();
+        names.dedup_by(|left, right| left.1 == right.1);
+        self.check_distinct("branch", names.into_iter());
+        variants
+    }
+
+    /// When the value `name` of the tag of `union` is there.
+    fn tag_gate(&self, union: &Variants, name: &str) -> Option<Gate> {
+        let values = self.schema.ty(union.tag_type()).as_enum()?.values();
+        let value = values.iter().find(|value| value.name() == name)?;
+        self.reduce(value.condition())
+    }
+}
+
+impl Plan<'_> {
+    /// The value of the tag's enumeration that selects a branch.
+    pub(in crate::backend::rust) fn tag_value(
+        &self,
+        union: &UnionPlan<'_>,
+        branch: &Branch,
+    ) -> String {
+        let Some(plan) = self.ty(union.variants.tag_type()) else {
+            // The built-in QType.
+            return names::camel(branch.name());
+        };
+        let values = match &plan.body {
+            Body::Enum(values, _) => values.as_slice(),
+            Body::Replaced(_) | Body::Struct(_) | Body::Union(_) | Body::Alternate(_) => &[],
+        };
+        let value = values
+            .iter()
+            .find(|value| value.value.name() == branch.name());
+        value.map_or_else(|| names::camel(branch.name()), |value| value.ident.clone())
+    }
+
+    /// When the value of the tag's enumeration that selects a branch is deprecated.
+    pub(in crate::backend::rust) fn tag_deprecation(
+        &self,
+        union: &UnionPlan<'_>,
+        branch: &Branch,
+    ) -> Option<Gate> {
+        let plan = self.ty(union.variants.tag_type())?;
+        let Body::Enum(values, _) = &plan.body else {
+            return None;
+        };
+        let value = values
+            .iter()
+            .find(|value| value.value.name() == branch.name())?;
+        deprecation(&value.policies)
+    }
+
+    /// The catch-all variant of the tag's enumeration.
+    pub(in crate::backend::rust) fn tag_unknown(&self, union: &UnionPlan<'_>) -> &str {
+        match self.ty(union.variants.tag_type()).map(|plan| &plan.body) {
+            Some(Body::Enum(_, unknown)) => unknown,
+            Some(Body::Replaced(_) | Body::Struct(_) | Body::Union(_) | Body::Alternate(_))
+            | None => "Unknown",
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Commands and events.
+
+use crate::ir::{Command, DocId, Event, TypeId};
+
+use super::super::names;
+use super::{Arguments, DefinitionPlan, Planner};
+
+impl<'a> Planner<'a> {
+    pub(super) fn commands(&mut self) -> Vec<Option<DefinitionPlan<'a, Command>>> {
+        let schema = self.schema;
+        let mut plans = Vec::new();
+        for command in schema.commands() {
+            plans.push(self.reduce(command.condition()).map(|gate| {
+                let arguments = if command.is_generated() {
+                    self.arguments(command.arguments(), command.doc())
+                } else {
+                    Arguments::Raw
+                };
+                let name = names::definition(command.name());
+                DefinitionPlan {
+                    definition: command,
+                    name,
+                    gate,
+                    arguments,
+                }
+            }));
+        }
+        let names = plans.iter().flatten();
+        let names = names.map(|plan| {
+            (
+                &*plan.name,
+                plan.definition.name(),
+                plan.definition.name_span(),
+            )
+        });
+        self.check_distinct("command", names);
+        let methods: Vec<String> = plans
+            .iter()
+            .flatten()
+            .map(|plan: &DefinitionPlan<'_, Command>| names::field(plan.definition.name()))
+            .collect();
+        let names = methods.iter().zip(plans.iter().flatten());
+        let names = names
+            .map(|(name, plan)| (&**name, plan.definition.name(), plan.definition.name_span()));
+        if self.errors.is_empty() {
+            self.check_distinct("command", names);
+        }
+        plans
+    }
+
+    pub(super) fn events(&mut self) -> Vec<Option<DefinitionPlan<'a, Event>>> {
+        let schema = self.schema;
+        let mut plans = Vec::new();
+        for event in schema.events() {
+            plans.push(self.reduce(event.condition()).map(|gate| DefinitionPlan {
+                definition: event,
+                name: names::definition(event.name()),
+                gate,
+                arguments: self.arguments(event.arguments(), event.doc()),
+            }));
+        }
+        let names = plans.iter().flatten();
+        let names = names.map(|plan: &DefinitionPlan<'_, Event>| {
+            (
+                &*plan.name,
+                plan.definition.name(),
+                plan.definition.name_span(),
+            )
+        });
+        self.check_distinct("event", names);
+        plans
+    }
+
+    fn arguments(&mut self, id: Option<TypeId>, doc: Option<DocId>) -> Arguments<'a> {
+        match id {
+            None => Arguments::Members(Vec::new()),
+            Some(id) if self.schema.ty(id).is_named() => Arguments::Type(id),
+            Some(id) => Arguments::Members(self.fields(id, doc)),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What is generated: names, conditions, boxes and defaults of everything, decided before the
+//! first line is printed.
+
+mod branches;
+mod check;
+mod conditions;
+mod definitions;
+mod names;
+mod policies;
+mod types;
+
+use std::collections::HashSet;
+
+use crate::diagnostic::Diagnostic;
+use crate::ir::{
+    Branch, Command, Condition, DocId, EnumValue, Event, Feature, Member, Schema, Type, TypeId,
+    Variants,
+};
+
+use super::gate::{Gate, reduce};
+use super::options::Options;
+use super::shape::{Shapes, measure};
+
+pub(super) use self::conditions::open_names;
+pub(super) use self::names::{builtin_name, catch_all};
+use self::names::{free_name, modules};
+pub(super) use self::policies::{Policies, deprecation, header_policies};
+
+/// Everything that emission needs to know.
+pub(super) struct Plan<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) options: &'a Options,
+    /// By [`TypeId`]; `None` for what has no Rust type of its own and what is never there.
+    pub(super) types: Vec<Option<TypePlan<'a>>>,
+    /// By arena position; `None` for what is never there.
+    pub(super) commands: Vec<Option<DefinitionPlan<'a, Command>>>,
+    pub(super) events: Vec<Option<DefinitionPlan<'a, Event>>>,
+    /// The Rust module of each schema module.
+    pub(super) modules: Vec<String>,
+    /// Every Rust name of the schema: what the prelude or the runtime call so needs its path.
+    pub(super) taken: HashSet<String>,
+    /// The Rust names of commands and events, which may be those of types.
+    pub(super) command_names: HashSet<String>,
+    pub(super) event_names: HashSet<String>,
+    /// The enum of all events.
+    pub(super) event_enum: String,
+    pub(super) shapes: Shapes,
+}
+
+/// A type of the schema's author.
+pub(super) struct TypePlan<'a> {
+    pub(super) id: TypeId,
+    pub(super) ty: &'a Type,
+    pub(super) name: String,
+    pub(super) gate: Gate,
+    pub(super) body: Body<'a>,
+}
+
+/// What a type is in Rust.
+pub(super) enum Body<'a> {
+    /// The user's own type.
+    Replaced(&'a str),
+    Enum(Vec<Value<'a>>, String),
+    Struct(Vec<Field<'a>>),
+    Union(UnionPlan<'a>),
+    Alternate(Vec<Variant<'a>>),
+}
+
+/// A union: an enum of its branches, beside the base members if there are any but the tag.
+pub(super) struct UnionPlan<'a> {
+    pub(super) variants: &'a Variants,
+    /// All base members in order, the tag included.
+    pub(super) fields: Vec<Field<'a>>,
+    pub(super) branches: Vec<Variant<'a>>,
+    /// The Rust name of the enum of branches; that of the union if it has no other members.
+    pub(super) branches_name: String,
+    pub(super) unknown: String,
+    pub(super) tag_ident: String,
+}
+
+impl UnionPlan<'_> {
+    /// Whether the union is nothing but the enum of its branches.
+    pub(super) fn is_enum(&self) -> bool {
+        self.fields.len() == 1
+    }
+
+    pub(super) fn is_tag(&self, field: &Field<'_>) -> bool {
+        field.member.name() == self.variants.tag()
+    }
+}
+
+/// A command or event.
+pub(super) struct DefinitionPlan<'a, T> {
+    pub(super) definition: &'a T,
+    pub(super) name: String,
+    pub(super) gate: Gate,
+    pub(super) arguments: Arguments<'a>,
+}
+
+/// The arguments of a command, the data of an event.
+pub(super) enum Arguments<'a> {
+    /// A struct of their own, without members if there are none.
+    Members(Vec<Field<'a>>),
+    /// A type of the schema.
+    Type(TypeId),
+    /// Any object: `'gen': false`.
+    Raw,
+}
+
+/// A value of an enumeration.
+pub(super) struct Value<'a> {
+    pub(super) value: &'a EnumValue,
+    pub(super) ident: String,
+    pub(super) gate: Gate,
+    pub(super) policies: Vec<Policies>,
+}
+
+/// A member of a struct.
+pub(super) struct Field<'a> {
+    pub(super) member: &'a Member,
+    pub(super) ident: String,
+    pub(super) gate: Gate,
+    pub(super) policies: Vec<Policies>,
+    /// The comment that documents it: that of the base it comes from.
+    pub(super) doc: Option<DocId>,
+}
+
+/// A branch of a union or alternate.
+pub(super) struct Variant<'a> {
+    pub(super) branch: &'a Branch,
+    pub(super) ident: String,
+    pub(super) gate: Gate,
+    /// `None` for a branch without members.
+    pub(super) payload: Option<TypeId>,
+}
+
+/// Decides everything; or says what cannot be.
+pub(super) fn plan<'a>(
+    schema: &'a Schema,
+    options: &'a Options,
+) -> Result<Plan<'a>, Vec<Diagnostic>> {
+    let mut planner = Planner {
+        schema,
+        options,
+        errors: Vec::new(),
+    };
+    let types = planner.types();
+    let commands = planner.commands();
+    let events = planner.events();
+    planner.check_options();
+    let taken = types
+        .iter()
+        .flatten()
+        .flat_map(|ty| [Some(ty.name.clone()), ty.branches_name().map(str::to_owned)])
+        .flatten()
+        .chain(
+            commands
+                .iter()
+                .flatten()
+                .map(|command| command.name.clone()),
+        )
+        .chain(events.iter().flatten().map(|event| event.name.clone()))
+        .collect();
+    let modules = modules(schema);
+    if !planner.errors.is_empty() {
+        return Err(planner.errors);
+    }
+    let command_names = commands
+        .iter()
+        .flatten()
+        .map(|plan| plan.name.clone())
+        .collect();
+    let event_names: HashSet<String> = events
+        .iter()
+        .flatten()
+        .map(|plan| plan.name.clone())
+        .collect();
+    let event_enum = free_name(
+        |name| event_names.contains(name),
+        ["Event", "AnyEvent"].map(str::to_owned),
+    );
+    let mut plan = Plan {
+        schema,
+        options,
+        command_names,
+        event_names,
+        event_enum,
+        types,
+        commands,
+        events,
+        modules,
+        taken,
+        shapes: Shapes::default(),
+    };
+    plan.shapes = measure(&plan);
+    let errors = super::reach::check_references(&plan);
+    if errors.is_empty() {
+        Ok(plan)
+    } else {
+        Err(errors)
+    }
+}
+
+impl TypePlan<'_> {
+    /// The second Rust type of a union with base members.
+    pub(super) fn branches_name(&self) -> Option<&str> {
+        match &self.body {
+            Body::Union(union) if !union.is_enum() => Some(&union.branches_name),
+            Body::Union(_)
+            | Body::Replaced(_)
+            | Body::Enum(..)
+            | Body::Struct(_)
+            | Body::Alternate(_) => None,
+        }
+    }
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn ty(&self, id: TypeId) -> Option<&TypePlan<'a>> {
+        self.types[id.index()].as_ref()
+    }
+}
+
+struct Planner<'a> {
+    schema: &'a Schema,
+    options: &'a Options,
+    errors: Vec<Diagnostic>,
+}
+
+impl<'a> Planner<'a> {
+    fn reduce(&self, condition: &Condition) -> Option<Gate> {
+        reduce(condition, &self.options.configuration)
+    }
+
+    fn policies(&self, features: &[Feature]) -> Vec<Policies> {
+        policies::policies(features, self.options)
+    }
+}

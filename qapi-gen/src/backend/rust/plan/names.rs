@@ -1,0 +1,69 @@
+//! Names that the schema does not give.
+
+use std::collections::HashSet;
+
+use crate::ir::{Builtin, Schema};
+
+use super::super::names;
+
+/// The variant for what the schema does not have.
+pub(in crate::backend::rust) fn catch_all(taken: &HashSet<&str>) -> String {
+    free_name(
+        |name| taken.contains(name),
+        ["Unknown", "UnknownValue"].map(str::to_owned),
+    )
+}
+
+/// The first candidate that is free, at last the last one with a number.
+pub(super) fn free_name<const N: usize>(
+    taken: impl Fn(&str) -> bool,
+    candidates: [String; N],
+) -> String {
+    if let Some(free) = candidates.iter().find(|name| !taken(name)) {
+        return free.clone();
+    }
+    let last = candidates.last().map_or("Value", String::as_str);
+    let mut n = 2_usize;
+    loop {
+        let name = format!("{last}{n}");
+        if !taken(&name) {
+            return name;
+        }
+        n += 1;
+    }
+}
+
+/// Distinct Rust names for the schema's modules.
+pub(super) fn modules(schema: &Schema) -> Vec<String> {
+    let mut taken = HashSet::new();
+    let mut modules = Vec::new();
+    for module in schema.modules() {
+        let name = names::module(module.name());
+        let name = free_name(
+            |name| taken.contains(name),
+            [name.clone(), format!("{name}_")],
+        );
+        taken.insert(name.clone());
+        modules.push(name);
+    }
+    modules
+}
+
+/// The Rust type of a built-in type.
+pub(in crate::backend::rust) fn builtin_name(builtin: Builtin) -> &'static str {
+    match builtin {
+        Builtin::Str => "String",
+        Builtin::Number => "f64",
+        Builtin::Int | Builtin::Int64 => "i64",
+        Builtin::Int8 => "i8",
+        Builtin::Int16 => "i16",
+        Builtin::Int32 => "i32",
+        Builtin::Uint8 => "u8",
+        Builtin::Uint16 => "u16",
+        Builtin::Uint32 => "u32",
+        Builtin::Uint64 | Builtin::Size => "u64",
+        Builtin::Bool => "bool",
+        Builtin::Any => "Value",
+        Builtin::Null => "Null",
+    }
+}

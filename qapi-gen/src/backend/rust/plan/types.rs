@@ -1,0 +1,157 @@
+//! Types: what each is in Rust, and of which parts.
+
+use std::collections::HashSet;
+
+use crate::ir::{DocId, EnumValue, ObjectKind, Type, TypeId, TypeKind};
+
+use super::super::names;
+use super::names::{catch_all, free_name};
+use super::{Body, Field, Planner, TypePlan, UnionPlan, Value};
+
+impl<'a> Planner<'a> {
+    pub(super) fn types(&mut self) -> Vec<Option<TypePlan<'a>>> {
+        let mut types = Vec::new();
+        for (id, ty) in self.schema.types() {
+            let gate = if ty.is_named() {
+                self.reduce(ty.condition())
+            } else {
+                None
+            };
+            types.push(gate.map(|gate| {
+                let name = names::camel(ty.name());
+                let replacement = self.options.replacements.get(ty.name());
+                let body = match replacement {
+                    Some(path) => Body::Replaced(path),
+                    None => self.body(id, ty),
+                };
+                TypePlan {
+                    id,
+                    ty,
+                    name,
+                    gate,
+                    body,
+                }
+            }));
+        }
+        let names = types
+            .iter()
+            .flatten()
+            .filter(|plan| !matches!(plan.body, Body::Replaced(_)));
+        let names = names.map(|plan| (plan.name.as_str(), plan.ty.name(), plan.ty.name_span()));
+        let taken = self.check_distinct("type", names);
+        let mut taken = taken.into_iter().map(str::to_owned).collect();
+        name_branches(&mut types, &mut taken);
+        types
+    }
+
+    fn body(&mut self, id: TypeId, ty: &'a Type) -> Body<'a> {
+        match ty.kind() {
+            TypeKind::Enum(values) => {
+                let values: Vec<_> = values
+                    .values()
+                    .iter()
+                    .filter_map(|value| self.value(value))
+                    .collect();
+                let names = values
+                    .iter()
+                    .map(|value| (&*value.ident, value.value.name(), value.value.span()));
+                let taken = self.check_distinct("value", names);
+                let unknown = catch_all(&taken);
+                Body::Enum(values, unknown)
+            }
+            TypeKind::Alternate(alternate) => {
+                Body::Alternate(self.variants(alternate.branches(), None))
+            }
+            TypeKind::Object(object) => {
+                let fields = self.fields(id, ty.doc());
+                match object.variants() {
+                    None => Body::Struct(fields),
+                    Some(variants) => {
+                        let branches = self.variants(variants.branches(), Some(variants));
+                        let taken = branches
+                            .iter()
+                            .map(|branch| branch.ident.as_str())
+                            .collect();
+                        let unknown = catch_all(&taken);
+                        Body::Union(UnionPlan {
+                            variants,
+                            fields,
+                            branches,
+                            branches_name: names::camel(ty.name()),
+                            unknown,
+                            tag_ident: names::field(variants.tag()),
+                        })
+                    }
+                }
+            }
+            // Neither has a name of the author's.
+            TypeKind::Builtin(_) | TypeKind::Array(_) => Body::Struct(Vec::new()),
+        }
+    }
+
+    fn value(&self, value: &'a EnumValue) -> Option<Value<'a>> {
+        Some(Value {
+            value,
+            ident: names::camel(value.name()),
+            gate: self.reduce(value.condition())?,
+            policies: self.policies(value.features()),
+        })
+    }
+
+    /// The members of an object with those of its bases, which come first.
+    pub(super) fn fields(&mut self, id: TypeId, doc: Option<DocId>) -> Vec<Field<'a>> {
+        let mut chain = Vec::new();
+        let mut next = Some(id);
+        while let Some(ty) = next.map(|id| self.schema.ty(id)) {
+            let Some(object) = ty.as_object() else { break };
+            // Members written in place are documented with the definition they stand in.
+            let doc = match object.kind() {
+                ObjectKind::Arguments | ObjectKind::Base => doc,
+                ObjectKind::Struct | ObjectKind::Union | ObjectKind::Empty => ty.doc(),
+            };
+            chain.push((object, doc));
+            next = object.base();
+        }
+        let mut fields = Vec::new();
+        for (object, doc) in chain.into_iter().rev() {
+            for member in object.local_members() {
+                let Some(gate) = self.reduce(member.condition()) else {
+                    continue;
+                };
+                fields.push(Field {
+                    member,
+                    ident: names::field(member.name()),
+                    gate,
+                    policies: self.policies(member.features()),
+                    doc,
+                });
+            }
+        }
+        let names = fields.iter().map(|field| {
+            (
+                &*field.ident,
+                field.member.name(),
+                Some(field.member.span()),
+            )
+        });
+        self.check_distinct("member", names);
+        fields
+    }
+}
+
+/// Names the enums of branches of unions with base members: `BlockdevOptionsDriver`.
+fn name_branches(types: &mut [Option<TypePlan<'_>>], taken: &mut HashSet<String>) {
+    for plan in types.iter_mut().flatten() {
+        let Body::Union(union) = &mut plan.body else {
+            continue;
+        };
+        if union.is_enum() {
+            continue;
+        }
+        let tag = names::camel(union.variants.tag());
+        let short = format!("{}{tag}", plan.name);
+        let long = format!("{short}Branches");
+        union.branches_name = free_name(|name| taken.contains(name), [short, long]);
+        taken.insert(union.branches_name.clone());
+    }
+}
