@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::backend::Backend;
 use crate::backend::rust::{Options, RustBackend};
 use crate::check;
-use crate::diagnostic::{Diagnostic, Level, Lint, LintLevels, render_short};
+use crate::diagnostic::{Code, Diagnostic, Level, Lint, LintLevels, render_short};
 use crate::ir::Configuration;
 use crate::loader::FileLoader;
 use crate::output;
@@ -207,8 +207,22 @@ fn write_include(folder: &Path) -> Result<(), BuildError> {
 }
 
 fn refuse(diagnostics: &[Diagnostic], sources: &SourceMap) -> BuildError {
-    let texts = diagnostics
-        .iter()
-        .map(|diagnostic| render_short(diagnostic, sources));
-    BuildError(texts.collect::<Vec<_>>().join("\n"))
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        text.push_str(&render_short(diagnostic, sources));
+        // What this code alone finds has no text of the reference, which names one place.
+        let is_own = diagnostic.code == Code::RustNameCollision;
+        for related in diagnostic.related.iter().filter(|_| is_own) {
+            let file = sources.file(sources.file_of(related.span));
+            let place = sources.position(related.span);
+            text.push_str(&format!(
+                "{}:{}:{}: {}\n",
+                file.name(),
+                place.line,
+                place.column,
+                related.message
+            ));
+        }
+    }
+    BuildError(text)
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use qapi_gen::Builder;
 use qapi_gen::backend::rust::{Options, RustBackend};
 use qapi_gen::backend::{Backend, Emission};
 use qapi_gen::check;
@@ -166,6 +167,59 @@ fn one_rust_name_for_two_is_an_error() {
         error.contains("member 'a-b' and member 'aB' both become 'a_b' in Rust"),
         "{error}"
     );
+}
+
+/// Each mistake with the places that its message names, and nothing is made.
+#[test]
+fn collisions_are_errors_with_both_places() {
+    let exceptions = "{ 'pragma': { 'member-name-exceptions': [ 'Foo' ],\n\
+                      'command-name-exceptions': [ 'a_b' ] } }\n";
+    for (schema, message, places) in [
+        (
+            "{ 'struct': 'FooBar', 'data': {} }\n{ 'struct': 'FOOBar', 'data': {} }\n",
+            "type 'FOOBar' and type 'FooBar' both become 'FooBar' in Rust",
+            [":3:13", ":4:13"],
+        ),
+        (
+            "{ 'command': 'a-b' }\n{ 'command': 'a_b' }\n",
+            "command 'a_b' and command 'a-b' both become 'AB' in Rust",
+            [":3:14", ":4:14"],
+        ),
+        (
+            "{ 'event': 'A_B' }\n{ 'event': 'A__B' }\n",
+            "event 'A__B' and event 'A_B' both become 'AB' in Rust",
+            [":3:12", ":4:12"],
+        ),
+        (
+            "{ 'enum': 'Foo', 'data': [ 'aB',\n 'a-b' ] }\n",
+            "value 'a-b' and value 'aB' both become 'AB' in Rust",
+            [":3:28", ":4:2"],
+        ),
+        (
+            "{ 'struct': 'Foo', 'data': { 'aB': 'int',\n 'a-b': 'int' } }\n",
+            "member 'a-b' and member 'aB' both become 'a_b' in Rust",
+            [":3:30", ":4:2"],
+        ),
+        (
+            "{ 'event': 'A', 'if': 'CONFIG_A' }\n{ 'event': 'B', 'if': 'CONFIG_A_' }\n",
+            "condition 'CONFIG_A_' and condition 'CONFIG_A' both become the feature 'config-a'",
+            [":3:12", ":4:12"],
+        ),
+    ] {
+        let schema = format!("{exceptions}{schema}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("schema.json");
+        fs::write(&path, schema).expect("written");
+        let out_dir = folder.path().join("out");
+        let builder = Builder::new().schema(&path).out_dir(&out_dir);
+        let error = builder.generate().expect_err(message).to_string();
+        assert!(error.contains(message), "{error}");
+        for place in places {
+            let place = format!("schema.json{place}: ");
+            assert!(error.contains(&place), "{place}: {error}");
+        }
+        assert!(!out_dir.exists());
+    }
 }
 
 #[test]

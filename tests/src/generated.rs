@@ -141,7 +141,7 @@ impl Crate<'_> {
     fn write_manifest(&self, folder: &Path, package: &str) -> Result<()> {
         let mut text = format!(
             "[package]\nname = \"{package}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
-             publish = false\n\n[workspace]\n\n[profile.dev]\ndebug = false\n\n[features]\n"
+             publish = false\n\n[workspace]\n\n[features]\n"
         );
         let mut features: Vec<&String> = self
             .modules
@@ -181,6 +181,8 @@ impl Written {
             .args([task, "--quiet", "--offline"])
             .current_dir(&self.folder)
             .env("CARGO_TARGET_DIR", root().join("target"))
+            // Nobody debugs them, and there are many.
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .stdin(Stdio::null());
         // What a surrounding cargo says about its own package does not hold here.
         for name in ["CARGO_MANIFEST_DIR", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {

@@ -13,6 +13,9 @@ fn main() {
     let mut suite = Suite::new()
         .always("own-schemas-in-all-modes", modes::own_schemas)
         .always("dispatcher-as-validator", programs::dispatcher_as_validator)
+        .always("options", programs::options)
+        .always("policies", programs::policies)
+        .always("version-skew", programs::skew)
         .always("round-trips-of-own-schemas", programs::round_trips_of_own)
         .with(
             "round-trips-of-qemu-10.0.13",

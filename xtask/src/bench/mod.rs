@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: figures, each measured beside its baseline in one run.
 
+mod build;
+mod generate;
+mod measure;
 mod nbd;
 
 use anyhow::Result;
@@ -31,6 +34,10 @@ enum Subject {
         #[arg(long, default_value_t = 9)]
         rounds: usize,
     },
+    /// `qapi-gen generate` beside the reference's generator.
+    Generate(generate::Args),
+    /// A clean build of the code generated from QEMU's schema, beside the crate qapi-qmp.
+    Build(build::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -38,6 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Subject::Iothread { figure } => iothread(figure.as_deref()),
         Subject::Qmp => qmp(),
         Subject::Nbd { rounds } => nbd::run(*rounds),
+        Subject::Generate(args) => generate::run(args),
+        Subject::Build(args) => build::run(args),
     }
 }
 

@@ -28,6 +28,7 @@ impl ModuleWriter<'_, '_> {
             self.part_doc(4, ty.ty.doc(), variant.branch.name(), "Branch");
             self.attribute(4, &variant.gate);
             let Some(id) = variant.payload else { continue };
+            self.part_attributes(ty.ty.name(), variant.branch.name());
             let payload = self.variant_type(ty.id, id, &variant.gate);
             self.variant_line(
                 &variant.ident,

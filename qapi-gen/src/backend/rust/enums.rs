@@ -19,6 +19,7 @@ impl ModuleWriter<'_, '_> {
                 self.deprecated_attribute(4, &gate);
                 self.note_deprecated(&value.gate.and(&gate));
             }
+            self.part_attributes(ty.ty.name(), value.value.name());
             self.line(4, &[&value.ident, ","]);
         }
         self.line(

@@ -137,6 +137,9 @@ impl Options {
 
     /// The visibility of what the root module shows, such as `pub(crate)`.
     ///
+    /// With less than `pub` the compiler sees what of it nobody uses, and says so: the line that
+    /// includes the module then needs an `allow` of `dead_code` and `unused_imports`.
+    ///
     /// # Errors
     ///
     /// `visibility` is none.
@@ -146,8 +149,10 @@ impl Options {
         Ok(self)
     }
 
-    /// Adds derives or other outer attributes, such as `#[derive(Eq, Hash)]`, to the type that
-    /// the schema calls `name`, or to every type if it is `*`.
+    /// Adds derives or other outer attributes, such as `#[derive(Eq, Hash)]`.
+    ///
+    /// `name` is that of a type, command or event in the schema; one of these and the name of a
+    /// member, value or branch of it, as in `Foo.size`; or `*` for every type.
     ///
     /// # Errors
     ///
@@ -164,6 +169,10 @@ impl Options {
     }
 
     /// Uses the type at `path` where the schema says `name`, and generates none.
+    ///
+    /// It has to be what the generated type would be: `Visit` or `Members` of the runtime,
+    /// `Debug`, `Clone` and `PartialEq`; for a discriminator also its variants. The path is seen
+    /// from modules two levels below the root module, so it had better begin with `crate`.
     ///
     /// # Errors
     ///

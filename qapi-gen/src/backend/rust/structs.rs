@@ -52,6 +52,21 @@ impl ModuleWriter<'_, '_> {
         }
     }
 
+    /// The attributes that the user asked for on a member, value or branch.
+    pub(super) fn part_attributes(&mut self, definition: &str, part: &str) {
+        let attributes = &self.plan.options.attributes;
+        if attributes.is_empty() {
+            return;
+        }
+        for attribute in attributes
+            .get(&format!("{definition}.{part}"))
+            .into_iter()
+            .flatten()
+        {
+            self.line(4, &[attribute]);
+        }
+    }
+
     /// The struct with its doc, without its impls. The item was begun.
     pub(super) fn emit_struct(&mut self, item: &Struct<'_, '_>) {
         self.definition_doc(item.doc, &item.summary);
@@ -86,6 +101,7 @@ impl ModuleWriter<'_, '_> {
                 self.deprecated_attribute(4, &gate);
                 self.note_deprecated(&field.gate.and(&gate));
             }
+            self.part_attributes(item.schema_name, field.member.name());
             let head = format!("pub {}:", field.ident);
             let ty = self.field_type(item, field);
             layout::field(&mut self.out, 4, &head, &ty);

@@ -55,6 +55,7 @@ impl ModuleWriter<'_, '_> {
         for variant in &union.branches {
             self.branch_doc(ty, variant);
             self.attribute(4, &variant.gate);
+            self.part_attributes(ty.ty.name(), variant.branch.name());
             match variant.payload {
                 Some(id) => {
                     let payload = self.variant_type(ty.id, id, &variant.gate);

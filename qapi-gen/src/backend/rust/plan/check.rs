@@ -3,9 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Related};
+use crate::ir::{Condition, Entity, Feature, Header, Member, Schema, TypeKind};
 use crate::source::Span;
 
-use super::Planner;
+use super::super::gate::default_feature;
+use super::{Plan, Planner, open_names};
 
 impl Planner<'_> {
     /// Reports names of one namespace that become one Rust name; returns all of them.
@@ -47,6 +49,10 @@ impl Planner<'_> {
             named.any(|(_, ty)| ty.name() == name)
         };
         let is_definition = |name: &str| is_type(name) || self.schema.entity(name).is_some();
+        let is_part = |name: &str| {
+            let mut dots = name.match_indices('.');
+            dots.any(|(at, _)| has_part(self.schema, &name[..at], &name[at + 1..]))
+        };
         let is_command = |name: &str| self.schema.commands().iter().any(|c| c.name() == name);
         let options = self.options;
         let mut unknown: Vec<(&str, &String)> = Vec::new();
@@ -61,7 +67,7 @@ impl Planner<'_> {
             options
                 .attributes
                 .keys()
-                .filter(|name| !is_definition(name))
+                .filter(|name| !is_definition(name) && !is_part(name))
                 .map(|name| ("attributes", name)),
         );
         let served = options.commands.iter().flatten();
@@ -76,5 +82,107 @@ impl Planner<'_> {
             self.errors
                 .push(Diagnostic::unplaced(Code::OptionNamesNothing, message));
         }
+    }
+}
+
+/// Reports conditions that would become one Cargo feature.
+pub(super) fn check_features(plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    let mut errors = Vec::new();
+    for name in open_names(plan) {
+        if plan.options.mapping.predicates.contains_key(name) {
+            continue;
+        }
+        let feature = default_feature(name);
+        let Some(first) = seen.get(&feature).copied() else {
+            seen.insert(feature, name);
+            continue;
+        };
+        let message = format!(
+            "condition '{name}' and condition '{first}' both become the feature '{feature}'"
+        );
+        let mut error = match first_use(plan.schema, name) {
+            Some(span) => Diagnostic::new(Code::RustNameCollision, message, span),
+            None => Diagnostic::unplaced(Code::RustNameCollision, message),
+        };
+        if let Some(span) = first_use(plan.schema, first) {
+            error = error.with_related(Related {
+                span,
+                message: format!("condition '{first}'"),
+                line: None,
+                definition: None,
+            });
+        }
+        errors.push(error);
+    }
+    errors
+}
+
+/// The first definition that uses the name in a condition of its own or of its parts.
+fn first_use(schema: &Schema, name: &str) -> Option<Span> {
+    let uses = |condition: &Condition| condition.names().contains(&name);
+    let has_feature = |features: &[Feature]| features.iter().any(|it| uses(it.condition()));
+    schema.entities().iter().find_map(|entity| {
+        let (header, is_used): (&Header, bool) = match *entity {
+            Entity::Include(_) => return None,
+            Entity::Type(id) => {
+                let ty = schema.ty(id);
+                let is_used = match ty.kind() {
+                    TypeKind::Builtin(_) | TypeKind::Array(_) => false,
+                    TypeKind::Enum(values) => values
+                        .values()
+                        .iter()
+                        .any(|value| uses(value.condition()) || has_feature(value.features())),
+                    TypeKind::Object(object) => {
+                        let branches = object.variants().map_or(&[][..], |it| it.branches());
+                        uses_in_members(object.local_members(), &uses)
+                            || branches.iter().any(|branch| uses(branch.condition()))
+                    }
+                    TypeKind::Alternate(alternate) => {
+                        let mut branches = alternate.branches().iter();
+                        branches.any(|branch| uses(branch.condition()))
+                    }
+                };
+                (ty, is_used)
+            }
+            Entity::Command(id) => (schema.command(id), false),
+            Entity::Event(id) => (schema.event(id), false),
+        };
+        let is_used = is_used || uses(header.condition()) || has_feature(header.features());
+        is_used.then(|| header.name_span()).flatten()
+    })
+}
+
+fn uses_in_members(members: &[Member], uses: &dyn Fn(&Condition) -> bool) -> bool {
+    members.iter().any(|member| {
+        let mut features = member.features().iter();
+        uses(member.condition()) || features.any(|feature| uses(feature.condition()))
+    })
+}
+
+/// Whether the definition has a member, value or branch of this name.
+fn has_part(schema: &Schema, definition: &str, part: &str) -> bool {
+    let is_member = |id| {
+        schema
+            .members(id)
+            .iter()
+            .any(|member| member.name() == part)
+    };
+    match schema.entity(definition) {
+        None | Some(Entity::Include(_)) => false,
+        Some(Entity::Command(id)) => schema.command(id).arguments().is_some_and(is_member),
+        Some(Entity::Event(id)) => schema.event(id).arguments().is_some_and(is_member),
+        Some(Entity::Type(id)) => match schema.ty(id).kind() {
+            TypeKind::Builtin(_) | TypeKind::Array(_) => false,
+            TypeKind::Enum(values) => values.values().iter().any(|value| value.name() == part),
+            TypeKind::Object(object) => {
+                let branches = object.variants().map_or(&[][..], |it| it.branches());
+                is_member(id) || branches.iter().any(|branch| branch.name() == part)
+            }
+            TypeKind::Alternate(alternate) => alternate
+                .branches()
+                .iter()
+                .any(|branch| branch.name() == part),
+        },
     }
 }

@@ -193,7 +193,8 @@ pub(super) fn plan<'a>(
         shapes: Shapes::default(),
     };
     plan.shapes = measure(&plan);
-    let errors = super::reach::check_references(&plan);
+    let mut errors = super::reach::check_references(&plan);
+    errors.extend(check::check_features(&plan));
     if errors.is_empty() {
         Ok(plan)
     } else {

@@ -1,0 +1,61 @@
+//! What a program used.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// What a program and its children used.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+pub(super) struct Usage {
+    /// Seconds from start to end.
+    pub(super) wall: f64,
+    /// Seconds on a processor.
+    pub(super) cpu: f64,
+    /// The most memory that one process had, in KiB.
+    pub(super) peak: u64,
+}
+
+/// The system tells a parent what its children used; Rust's library does not ask.
+const SCRIPT: &str = "
+import json, resource, subprocess, sys, time
+start = time.monotonic()
+code = subprocess.call(sys.argv[2:])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], 'w') as out:
+    json.dump({'wall': time.monotonic() - start, 'cpu': used.ru_utime + used.ru_stime, 'peak': used.ru_maxrss}, out)
+sys.exit(code)
+";
+
+/// Runs `command` to its end.
+pub(super) fn measure(command: &Command) -> Result<Usage> {
+    let report = tempfile::NamedTempFile::new()?;
+    let mut python = Command::new("python3");
+    python.args(["-c", SCRIPT]).arg(report.path());
+    python.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => python.env(name, value),
+            None => python.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        python.current_dir(folder);
+    }
+    let status = python
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .context("cannot start python3, which measures")?;
+    if !status.success() {
+        bail!("{:?}: {status}", command.get_program());
+    }
+    let text = fs::read_to_string(report.path())?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// The median of an odd number of figures.
+pub(super) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(0.0)
+}
