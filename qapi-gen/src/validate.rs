@@ -235,7 +235,7 @@ impl Service for Validator<'_> {
         if let Some(Some(arguments)) = self.arguments.get(index) {
             self.check(*arguments, input)?;
         }
-        output.object().finish();
+        output.object().finish()?;
         Ok(Outcome::Done)
     }
 }

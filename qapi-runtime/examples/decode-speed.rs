@@ -121,9 +121,9 @@ impl Members for Cache {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("direct", &self.direct)?;
-        object.optional("no-flush", &self.no_flush)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("direct", &self.direct);
+        object.optional("no-flush", &self.no_flush);
     }
 }
 
@@ -175,9 +175,7 @@ impl Members for BlockdevOptions {
         })
     }
 
-    fn write_members(&self, _: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _: &mut ObjectOutput<'_>) {}
 }
 
 /// BLOCK_JOB_COMPLETED.
@@ -204,9 +202,7 @@ impl Members for BlockJobCompleted {
         })
     }
 
-    fn write_members(&self, _: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _: &mut ObjectOutput<'_>) {}
 }
 
 const REQUEST: &[u8] = br#"{"execute": "blockdev-add", "arguments": {"driver": "qcow2", "node-name": "disk0", "read-only": false, "discard": "unmap", "cache": {"direct": true, "no-flush": false}, "file": {"driver": "file", "filename": "/var/lib/images/disk0.qcow2", "aio": "native"}}, "id": "libvirt-42"}"#;

@@ -30,9 +30,7 @@ impl Members for QueryCpus {
         Ok(Self)
     }
 
-    fn write_members(&self, _: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _: &mut ObjectOutput<'_>) {}
 }
 
 impl Members for Cpu {
@@ -42,8 +40,8 @@ impl Members for Cpu {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("qom-type", &self.qom_type)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("qom-type", &self.qom_type);
     }
 }
 
@@ -125,9 +123,7 @@ impl Members for Shutdown {
         Ok(Self)
     }
 
-    fn write_members(&self, _: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for Shutdown {

@@ -105,17 +105,19 @@ impl Members for Shape {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
         let tag = match &self.kind {
             ShapeKind::Point => "point",
             ShapeKind::Group(_) => "group",
-            ShapeKind::Unknown(name) => return Err(VisitError::unsendable("ShapeKind", name)),
+            ShapeKind::Unknown(name) => {
+                return object.fail(VisitError::unsendable("ShapeKind", name));
+            }
         };
-        object.tag("kind", tag)?;
-        object.required("name", &self.name)?;
+        object.tag("kind", tag);
+        object.required("name", &self.name);
         match &self.kind {
             ShapeKind::Group(group) => group.write_members(object),
-            ShapeKind::Point | ShapeKind::Unknown(_) => Ok(()),
+            ShapeKind::Point | ShapeKind::Unknown(_) => {}
         }
     }
 }
@@ -131,12 +133,12 @@ impl Members for Group {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("parts", &self.parts)?;
-        object.optional("color", &self.color)?;
-        object.optional("scale", &self.scale)?;
-        object.optional("extra", &self.extra)?;
-        object.optional_with("old", Policy::UNSTABLE, &self.old)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("parts", &self.parts);
+        object.optional("color", &self.color);
+        object.optional("scale", &self.scale);
+        object.optional("extra", &self.extra);
+        object.optional_with("old", Policy::UNSTABLE, &self.old);
     }
 }
 

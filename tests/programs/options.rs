@@ -32,10 +32,10 @@ mod own {
             Ok(Self(u128::from(high) << 64 | u128::from(low)))
         }
 
-        fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+        fn write_members(&self, object: &mut ObjectOutput<'_>) {
             let [high, low] = [self.0 >> 64, self.0].map(|half| half as u64);
-            object.required("high", &high)?;
-            object.required("low", &low)
+            object.required("high", &high);
+            object.required("low", &low);
         }
     }
 }

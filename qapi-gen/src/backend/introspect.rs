@@ -4,7 +4,8 @@
 //! use. A type's name is the number of its first use, so that no client relies on names; numbers
 //! are given out whatever conditions say, so that they are the reference's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use thiserror::Error;
 
@@ -41,17 +42,29 @@ pub fn introspect(
     configuration: &Configuration,
     options: Options,
 ) -> Result<String, OpenCondition> {
-    let mut introspector = Introspector {
-        schema,
-        configuration,
-        options,
-        out: String::from("["),
-        names: HashMap::new(),
-        used: Vec::new(),
-        is_used: HashSet::new(),
-    };
+    let mut introspector = Introspector::new(schema, configuration, options);
     introspector.write_all()?;
     Ok(introspector.out)
+}
+
+/// A part of the array's text.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) text: String,
+    /// What has to hold for it to be there.
+    pub(super) conditions: Vec<Condition>,
+}
+
+/// Renders the array in parts, of which conditions that `configuration` leaves open may take some
+/// away. Each element is a part or more; one that begins with a comma loses it where it becomes
+/// the first of its list.
+pub(super) fn introspect_parts(schema: &Schema, configuration: &Configuration) -> Vec<Part> {
+    let options = Options::default();
+    let mut introspector = Introspector::new(schema, configuration, options);
+    introspector.takes_open = true;
+    // What is open is taken, so nothing fails.
+    let _ = introspector.write_all();
+    introspector.parts()
 }
 
 struct Introspector<'a> {
@@ -64,11 +77,63 @@ struct Introspector<'a> {
     /// Types in the order of their first use.
     used: Vec<TypeId>,
     is_used: HashSet<TypeId>,
+    /// Whether an open condition is noted, in place of being an error.
+    takes_open: bool,
+    /// What is there under an open condition: from where to where in the text.
+    open: Vec<(Range<usize>, Condition)>,
+    /// Where a part may begin.
+    starts: Vec<usize>,
+}
+
+/// Whether something is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Absent,
+    /// A condition leaves it open.
+    Open,
+    Certain,
 }
 
 type Result<T, E = OpenCondition> = std::result::Result<T, E>;
 
 impl<'a> Introspector<'a> {
+    fn new(schema: &'a Schema, configuration: &'a Configuration, options: Options) -> Self {
+        Self {
+            schema,
+            configuration,
+            options,
+            out: String::from("["),
+            names: HashMap::new(),
+            used: Vec::new(),
+            is_used: HashSet::new(),
+            takes_open: false,
+            open: Vec::new(),
+            starts: Vec::new(),
+        }
+    }
+
+    /// Cuts the text where anything begins or ends that may be absent.
+    fn parts(self) -> Vec<Part> {
+        let mut cuts: BTreeSet<usize> = self.starts.iter().copied().collect();
+        cuts.extend([0, self.out.len()]);
+        cuts.extend(
+            self.open
+                .iter()
+                .flat_map(|(range, _)| [range.start, range.end]),
+        );
+        let cuts: Vec<usize> = cuts.into_iter().collect();
+        let mut parts = Vec::new();
+        for pair in cuts.windows(2) {
+            let is_inside = |range: &Range<usize>| range.start <= pair[0] && pair[1] <= range.end;
+            let conditions = self.open.iter().filter(|(range, _)| is_inside(range));
+            parts.push(Part {
+                text: self.out[pair[0]..pair[1]].to_owned(),
+                conditions: conditions.map(|(_, condition)| condition.clone()).collect(),
+            });
+        }
+        parts
+    }
+
     fn write_all(&mut self) -> Result<()> {
         let schema = self.schema;
         for entity in schema
@@ -93,9 +158,18 @@ impl<'a> Introspector<'a> {
         Ok(())
     }
 
-    /// Whether what has `condition` is there.
-    fn holds(&self, condition: &Condition, span: Option<Span>) -> Result<bool> {
-        condition.resolve(self.configuration).ok_or_else(|| {
+    /// Takes back what was written since `start` if `condition` does not hold.
+    fn settle(
+        &mut self,
+        start: usize,
+        condition: &Condition,
+        span: Option<Span>,
+    ) -> Result<Presence> {
+        if self.takes_open && condition.resolve(self.configuration).is_none() {
+            self.open.push((start..self.out.len(), condition.clone()));
+            return Ok(Presence::Open);
+        }
+        let holds = condition.resolve(self.configuration).ok_or_else(|| {
             let is_open = |name: &&str| self.configuration.get(name).is_none();
             let name = condition
                 .names()
@@ -104,7 +178,15 @@ impl<'a> Introspector<'a> {
                 .unwrap_or_default()
                 .to_owned();
             OpenCondition { name, span }
-        })
+        })?;
+        if holds {
+            return Ok(Presence::Certain);
+        }
+        // With it goes what was noted about its parts.
+        self.open.retain(|(range, _)| range.start < start);
+        self.starts.retain(|at| *at <= start);
+        self.out.truncate(start);
+        Ok(Presence::Absent)
     }
 
     fn use_id(&mut self, id: TypeId) {
@@ -156,6 +238,7 @@ impl<'a> Introspector<'a> {
 
     /// Starts an element, and writes what it has in common with the others.
     fn start(&mut self, name: &str, meta_type: &str) {
+        self.starts.push(self.out.len());
         if self.out.len() > 1 {
             self.out.push_str(", ");
         }
@@ -169,10 +252,7 @@ impl<'a> Introspector<'a> {
     /// Takes back an element whose condition does not hold: its types count as used.
     fn finish(&mut self, start: usize, condition: &Condition, span: Option<Span>) -> Result<()> {
         self.out.push('}');
-        if !self.holds(condition, span)? {
-            self.out.truncate(start);
-        }
-        Ok(())
+        self.settle(start, condition, span).map(|_| ())
     }
 
     fn string_member(&mut self, key: &str, value: &str) {
@@ -183,30 +263,20 @@ impl<'a> Introspector<'a> {
         self.out.push('"');
     }
 
-    fn write_features(&mut self, features: &[Feature], span: Option<Span>) -> Result<()> {
-        let mut is_first = true;
-        for feature in features {
-            if self.holds(feature.condition(), span)? {
-                self.out.push_str(if is_first {
-                    ", \"features\": [\""
-                } else {
-                    ", \""
-                });
-                self.out.push_str(feature.name());
-                self.out.push('"');
-                is_first = false;
-            }
+    /// The reference shows the list wherever the schema has one, empty or not.
+    fn write_features(&mut self, features: &'a [Feature], span: Option<Span>) -> Result<()> {
+        if features.is_empty() {
+            return Ok(());
         }
-        // The reference shows the list wherever the schema has one, empty or not.
-        match (features.is_empty(), is_first) {
-            (true, _) => {}
-            (false, true) => self.out.push_str(", \"features\": []"),
-            (false, false) => self.out.push(']'),
-        }
-        Ok(())
+        self.write_list("features", features.iter(), span, |this, feature| {
+            this.out.push('"');
+            this.out.push_str(feature.name());
+            this.out.push('"');
+            Ok(feature.condition())
+        })
     }
 
-    fn write_command(&mut self, command: &Command) -> Result<()> {
+    fn write_command(&mut self, command: &'a Command) -> Result<()> {
         let start = self.out.len();
         let empty = self.schema.empty_object();
         let arguments = self.use_type(command.arguments().unwrap_or(empty));
@@ -221,7 +291,7 @@ impl<'a> Introspector<'a> {
         self.finish(start, command.condition(), command.span())
     }
 
-    fn write_event(&mut self, event: &Event) -> Result<()> {
+    fn write_event(&mut self, event: &'a Event) -> Result<()> {
         let start = self.out.len();
         let empty = self.schema.empty_object();
         let arguments = self.use_type(event.arguments().unwrap_or(empty));
@@ -252,57 +322,65 @@ impl<'a> Introspector<'a> {
         self.finish(start, ty.condition(), ty.span())
     }
 
-    /// Writes `, "key": [...]`, an element for each of `items` that is there.
+    /// Writes `, "key": [...]`, an element for each of `items` that is there; `write` returns the
+    /// condition of the element.
     fn write_list<T>(
         &mut self,
         key: &str,
         items: impl Iterator<Item = T>,
-        mut write: impl FnMut(&mut Self, T) -> Result<bool>,
+        span: Option<Span>,
+        mut write: impl FnMut(&mut Self, T) -> Result<&'a Condition>,
     ) -> Result<()> {
         self.out.push_str(", \"");
         self.out.push_str(key);
         self.out.push_str("\": [");
-        let mut is_first = true;
+        let mut before = Presence::Absent;
         for item in items {
             let start = self.out.len();
-            if !is_first {
+            if before == Presence::Open {
+                // It may become the first.
+                self.starts.push(start);
+            }
+            if before != Presence::Absent {
                 self.out.push_str(", ");
             }
-            if write(self, item)? {
-                is_first = false;
-            } else {
-                self.out.truncate(start);
-            }
+            let condition = write(self, item)?;
+            before = match (before, self.settle(start, condition, span)?) {
+                (before, Presence::Absent) => before,
+                (Presence::Certain, Presence::Open) => Presence::Certain,
+                (Presence::Absent | Presence::Open, Presence::Open) => Presence::Open,
+                (_, Presence::Certain) => Presence::Certain,
+            };
         }
         self.out.push(']');
         Ok(())
     }
 
-    fn write_enum(&mut self, id: TypeId, ty: &Type, values: &Enum) -> Result<()> {
+    fn write_enum(&mut self, id: TypeId, ty: &'a Type, values: &'a Enum) -> Result<()> {
         let name = self.name(id, ty);
         self.start(&name, "enum");
         let span = ty.span();
-        self.write_list("members", values.values().iter(), |this, value| {
+        self.write_list("members", values.values().iter(), span, |this, value| {
             this.out.push_str("{\"name\": \"");
             this.out.push_str(value.name());
             this.out.push('"');
             this.write_features(value.features(), span)?;
             this.out.push('}');
-            this.holds(value.condition(), span)
+            Ok(value.condition())
         })?;
-        self.write_list("values", values.values().iter(), |this, value| {
+        self.write_list("values", values.values().iter(), span, |this, value| {
             this.out.push('"');
             this.out.push_str(value.name());
             this.out.push('"');
-            this.holds(value.condition(), span)
+            Ok(value.condition())
         })
     }
 
-    fn write_object(&mut self, id: TypeId, ty: &Type, object: &Object) -> Result<()> {
+    fn write_object(&mut self, id: TypeId, ty: &'a Type, object: &'a Object) -> Result<()> {
         let name = self.name(id, ty);
         self.start(&name, "object");
         let members = self.schema.members(id);
-        self.write_list("members", members.into_iter(), |this, member| {
+        self.write_list("members", members.into_iter(), ty.span(), |this, member| {
             this.write_member(member, ty.span())
         })?;
         match object.variants() {
@@ -311,7 +389,7 @@ impl<'a> Introspector<'a> {
         }
     }
 
-    fn write_member(&mut self, member: &Member, span: Option<Span>) -> Result<bool> {
+    fn write_member(&mut self, member: &'a Member, span: Option<Span>) -> Result<&'a Condition> {
         let type_name = self.use_type(member.type_id());
         self.out.push_str("{\"name\": \"");
         self.out.push_str(member.name());
@@ -322,35 +400,87 @@ impl<'a> Introspector<'a> {
         }
         self.write_features(member.features(), span)?;
         self.out.push('}');
-        self.holds(member.condition(), span)
+        Ok(member.condition())
     }
 
-    fn write_variants(&mut self, variants: &Variants, span: Option<Span>) -> Result<()> {
+    fn write_variants(&mut self, variants: &'a Variants, span: Option<Span>) -> Result<()> {
         self.string_member("tag", variants.tag());
         self.write_list(
             "variants",
             variants.branches().iter(),
-            |this, branch: &Branch| {
+            span,
+            |this, branch: &'a Branch| {
                 let type_name = this.use_type(branch.type_id());
                 this.out.push_str("{\"case\": \"");
                 this.out.push_str(branch.name());
                 this.out.push('"');
                 this.string_member("type", &type_name);
                 this.out.push('}');
-                this.holds(branch.condition(), span)
+                Ok(branch.condition())
             },
         )
     }
 
-    fn write_alternate(&mut self, id: TypeId, ty: &Type, alternate: &Alternate) -> Result<()> {
+    fn write_alternate(
+        &mut self,
+        id: TypeId,
+        ty: &'a Type,
+        alternate: &'a Alternate,
+    ) -> Result<()> {
         let name = self.name(id, ty);
         self.start(&name, "alternate");
-        self.write_list("members", alternate.branches().iter(), |this, branch| {
-            let type_name = this.use_type(branch.type_id());
-            this.out.push_str("{\"type\": \"");
-            this.out.push_str(&type_name);
-            this.out.push_str("\"}");
-            this.holds(branch.condition(), ty.span())
-        })
+        self.write_list(
+            "members",
+            alternate.branches().iter(),
+            ty.span(),
+            |this, branch| {
+                let type_name = this.use_type(branch.type_id());
+                this.out.push_str("{\"type\": \"");
+                this.out.push_str(&type_name);
+                this.out.push_str("\"}");
+                Ok(branch.condition())
+            },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check;
+    use crate::diagnostic::LintLevels;
+    use crate::loader::MemoryLoader;
+
+    const SCHEMA: &str = "
+        { 'enum': 'En', 'data': [ { 'name': 'a', 'if': 'CONFIG_A' }, { 'name': 'b', 'if': 'CONFIG_B' }, 'c' ] }
+        { 'struct': 'St', 'if': 'CONFIG_A',
+          'data': { 'x': { 'type': 'En', 'if': 'CONFIG_B', 'features': [ { 'name': 'f', 'if': 'CONFIG_A' } ] },
+                    'y': { 'type': 'int', 'if': { 'not': 'CONFIG_B' } } } }
+        { 'command': 'one', 'data': { 'e': 'En' }, 'if': { 'any': [ 'CONFIG_A', 'CONFIG_B' ] } }
+        { 'command': 'two', 'data': 'St', 'boxed': true, 'if': 'CONFIG_A' }
+        { 'event': 'THREE', 'features': [ { 'name': 'f', 'if': 'CONFIG_B' }, 'g' ] }";
+
+    /// What the conditions leave of the parts is what is rendered for them.
+    #[test]
+    fn parts_are_the_whole() {
+        let loader = MemoryLoader::new().with("schema.json", SCHEMA);
+        let checked = check::load("schema.json", &loader, LintLevels::allow_all());
+        let schema = checked.schema.expect("a valid schema");
+        for (a, b) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mut configuration = Configuration::new();
+            let parts = introspect_parts(&schema, &configuration);
+            configuration.set("CONFIG_A", a);
+            configuration.set("CONFIG_B", b);
+            let mut text = String::new();
+            for part in parts {
+                let mut conditions = part.conditions.iter();
+                if conditions.all(|it| it.resolve(&configuration) == Some(true)) {
+                    let element = part.text.strip_prefix(", ").filter(|_| text.ends_with('['));
+                    text.push_str(element.unwrap_or(&part.text));
+                }
+            }
+            let whole = introspect(&schema, &configuration, Options::default());
+            assert_eq!(text, whole.expect("decided"));
+        }
     }
 }

@@ -56,15 +56,12 @@ impl Encoded {
     ) -> Result<Self, ClientError> {
         let mut output = Output::new();
         let mut object = output.object();
-        let result = object
-            .tag(if out_of_band { "exec-oob" } else { "execute" }, command)
-            .and_then(|()| match arguments {
-                Some(arguments) => object.required("arguments", arguments),
-                None => Ok(()),
-            })
-            .and_then(|()| object.required("id", &id));
-        object.finish();
-        if let Err(error) = result {
+        object.tag(if out_of_band { "exec-oob" } else { "execute" }, command);
+        if let Some(arguments) = arguments {
+            object.required("arguments", arguments);
+        }
+        object.required("id", &id);
+        if let Err(error) = object.finish() {
             return Err(ClientError::new(ClientErrorKind::Request(error)).for_command(command));
         }
         let mut bytes = output.into_bytes();

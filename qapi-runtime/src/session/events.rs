@@ -73,8 +73,8 @@ impl EventMessage {
         }
         let mut output = Output::with_buffer(Vec::new(), compat, false);
         let mut object = output.object();
-        event.write_members(&mut object)?;
-        object.finish();
+        event.write_members(&mut object);
+        object.finish()?;
         Ok(Some(Self::new(E::NAME, Some(output.as_bytes()), time)))
     }
 

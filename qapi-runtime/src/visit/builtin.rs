@@ -29,8 +29,7 @@ impl Visit for () {
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        output.object().finish();
-        Ok(())
+        output.object().finish()
     }
 }
 
@@ -144,11 +143,10 @@ impl Members for Object {
         Ok(object.take_all())
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
         for (key, value) in self {
-            object.member(key, value)?;
+            object.member(key, value);
         }
-        Ok(())
     }
 }
 

@@ -22,6 +22,18 @@ impl Output {
     }
 }
 
+/// Puts the text of introspection data together from the parts that conditions have left. The
+/// comma at the start of a part is left out where its element has become the first of its list.
+pub fn join_introspection(parts: &[&str]) -> String {
+    let mut text = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+    for part in parts {
+        let is_first = text.ends_with('[');
+        let element = part.strip_prefix(", ").filter(|_| is_first);
+        text.push_str(element.unwrap_or(part));
+    }
+    text
+}
+
 /// Writes the entities that are not deprecated.
 fn write_shown(writer: &mut Writer, entities: ValueRef<'_>) {
     writer.begin_array();
@@ -66,6 +78,20 @@ mod tests {
         let mut output = Output::with_buffer(Vec::new(), compat, false);
         output.introspection(SCHEMA);
         String::from_utf8(output.into_bytes()).unwrap()
+    }
+
+    #[test]
+    fn commas_go_where_elements_have_gone() {
+        let join = super::join_introspection;
+        assert_eq!(
+            join(&["[", "{\"a\": [", "1", ", 2", "]}", ", 3", "]"]),
+            "[{\"a\": [1, 2]}, 3]"
+        );
+        assert_eq!(
+            join(&["[", "{\"a\": [", ", 2", "]}", ", 3", "]"]),
+            "[{\"a\": [2]}, 3]"
+        );
+        assert_eq!(join(&["[", ", 3", "]"]), "[3]");
     }
 
     #[test]

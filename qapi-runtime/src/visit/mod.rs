@@ -24,9 +24,9 @@
 //!         })
 //!     }
 //!
-//!     fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-//!         object.required("filename", &self.filename)?;
-//!         object.optional("size", &self.size)
+//!     fn write_members(&self, object: &mut ObjectOutput<'_>) {
+//!         object.required("filename", &self.filename);
+//!         object.optional("size", &self.size);
 //!     }
 //! }
 //!
@@ -53,6 +53,7 @@ pub use self::builtin::{Null, QType};
 pub use self::enumeration::{Enumeration, parse_name, read_enum, write_enum};
 pub use self::error::{Segment, VisitError, VisitErrorKind};
 pub use self::input::{ArrayInput, Input, Mode};
+pub use self::introspection::join_introspection;
 pub use self::object::ObjectInput;
 pub(crate) use self::order::dictionary_order;
 pub use self::output::{ArrayOutput, ObjectOutput, Output};
@@ -85,12 +86,8 @@ pub trait Members: Sized {
     /// As for [`Visit::read`].
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError>;
 
-    /// Writes the members.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Visit::write`].
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError>;
+    /// Writes the members. What cannot be sent, `object` notes.
+    fn write_members(&self, object: &mut ObjectOutput<'_>);
 }
 
 impl<T: Members> Visit for T {
@@ -103,9 +100,8 @@ impl<T: Members> Visit for T {
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
         let mut object = output.object();
-        self.write_members(&mut object)?;
-        object.finish();
-        Ok(())
+        self.write_members(&mut object);
+        object.finish()
     }
 }
 
@@ -114,7 +110,7 @@ impl<T: Members> Members for Box<T> {
         T::read_members(object).map(Box::new)
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        (**self).write_members(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        (**self).write_members(object);
     }
 }

@@ -103,7 +103,10 @@ impl Output {
     /// Opens an object.
     pub fn object(&mut self) -> ObjectOutput<'_> {
         self.writer.begin_object();
-        ObjectOutput { output: self }
+        ObjectOutput {
+            output: self,
+            error: None,
+        }
     }
 
     /// Opens an array.
@@ -114,100 +117,82 @@ impl Output {
 }
 
 /// The members of one object. Must be ended with [`ObjectOutput::finish`].
+///
+/// A member that no peer can be sent is an error of the whole: `finish` tells of the first one,
+/// so that code which writes members has nothing to look after.
 #[derive(Debug)]
 pub struct ObjectOutput<'o> {
     output: &'o mut Output,
+    error: Option<VisitError>,
 }
 
 impl ObjectOutput<'_> {
     /// A mandatory member.
-    ///
-    /// # Errors
-    ///
-    /// What the type of the member cannot send.
-    pub fn required<T: Visit>(&mut self, name: &'static str, value: &T) -> Result<(), VisitError> {
-        self.output.writer.key(name);
-        value
-            .write(self.output)
-            .map_err(|error| error.in_member(name))
+    pub fn required<T: Visit>(&mut self, name: &'static str, value: &T) {
+        if self.error.is_none() {
+            self.output.writer.key(name);
+            let result = value.write(self.output);
+            self.error = result.err().map(|error| error.in_member(name));
+        }
     }
 
     /// An optional member.
-    ///
-    /// # Errors
-    ///
-    /// As [`ObjectOutput::required`].
-    pub fn optional<T: Visit>(
-        &mut self,
-        name: &'static str,
-        value: &Option<T>,
-    ) -> Result<(), VisitError> {
-        match value {
-            Some(value) => self.required(name, value),
-            None => Ok(()),
+    pub fn optional<T: Visit>(&mut self, name: &'static str, value: &Option<T>) {
+        if let Some(value) = value {
+            self.required(name, value);
         }
     }
 
     /// A mandatory member with special features; left out if the policy hides them.
-    ///
-    /// # Errors
-    ///
-    /// As [`ObjectOutput::required`].
-    pub fn required_with<T: Visit>(
-        &mut self,
-        name: &'static str,
-        policy: Policy,
-        value: &T,
-    ) -> Result<(), VisitError> {
-        if self.output.compat.hides(policy) {
-            return Ok(());
+    pub fn required_with<T: Visit>(&mut self, name: &'static str, policy: Policy, value: &T) {
+        if !self.output.compat.hides(policy) {
+            self.required(name, value);
         }
-        self.required(name, value)
     }
 
     /// An optional member with special features; left out if the policy hides them.
-    ///
-    /// # Errors
-    ///
-    /// As [`ObjectOutput::required`].
     pub fn optional_with<T: Visit>(
         &mut self,
         name: &'static str,
         policy: Policy,
         value: &Option<T>,
-    ) -> Result<(), VisitError> {
-        match value {
-            Some(value) => self.required_with(name, policy, value),
-            None => Ok(()),
+    ) {
+        if let Some(value) = value {
+            self.required_with(name, policy, value);
         }
     }
 
     /// The tag of a union.
-    ///
-    /// # Errors
-    ///
-    /// None today; the same form as the other members.
-    pub fn tag(&mut self, name: &'static str, tag: &str) -> Result<(), VisitError> {
+    pub fn tag(&mut self, name: &'static str, tag: &str) {
         self.output.writer.key(name);
         self.output.writer.string(tag);
-        Ok(())
+    }
+
+    /// Notes that the object cannot be sent, if nothing is noted yet.
+    pub fn fail(&mut self, error: VisitError) {
+        self.error.get_or_insert(error);
     }
 
     /// A member whose name is not known before.
-    ///
-    /// # Errors
-    ///
-    /// As [`ObjectOutput::required`].
-    pub fn member<T: Visit>(&mut self, name: &str, value: &T) -> Result<(), VisitError> {
-        self.output.writer.key(name);
-        value
-            .write(self.output)
-            .map_err(|error| error.in_member(name.to_owned()))
+    pub fn member<T: Visit>(&mut self, name: &str, value: &T) {
+        if self.error.is_none() {
+            self.output.writer.key(name);
+            let result = value.write(self.output);
+            self.error = result.err().map(|error| error.in_member(name.to_owned()));
+        }
     }
 
     /// Closes the object.
-    pub fn finish(self) {
+    ///
+    /// # Errors
+    ///
+    /// What the type of a member cannot send; what is in the output is then void.
+    pub fn finish(self) -> Result<(), VisitError> {
         self.output.writer.end_object();
+        match self.error {
+            None => Ok(()),
+            Some(error) => Err(error),
+        }
     }
 }
 

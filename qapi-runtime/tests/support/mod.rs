@@ -22,9 +22,9 @@ impl Members for HumanMonitorCommand {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("command-line", &self.command_line)?;
-        object.optional("cpu-index", &self.cpu_index)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("command-line", &self.command_line);
+        object.optional("cpu-index", &self.cpu_index);
     }
 }
 
@@ -36,9 +36,7 @@ impl Members for NoArguments {
         Ok(Self)
     }
 
-    fn write_members(&self, _: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _: &mut ObjectOutput<'_>) {}
 }
 
 /// Arguments of `set-numa-node`-like commands: integers of all widths, for range errors.
@@ -58,9 +56,7 @@ impl Members for Integers {
         Ok(Self)
     }
 
-    fn write_members(&self, _: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _: &mut ObjectOutput<'_>) {}
 }
 
 /// Arguments of `yank`.
@@ -87,9 +83,7 @@ impl Members for YankInstance {
         Ok(Self)
     }
 
-    fn write_members(&self, _: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _: &mut ObjectOutput<'_>) {}
 }
 
 impl Members for Yank {
@@ -100,9 +94,7 @@ impl Members for Yank {
         })
     }
 
-    fn write_members(&self, _: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _: &mut ObjectOutput<'_>) {}
 }
 
 fn empty(_: &(), input: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {

@@ -53,8 +53,8 @@ impl Members for BlockdevAdd {
         Ok(Self(Members::read_members(object)?))
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        self.0.write_members(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        self.0.write_members(object);
     }
 }
 
@@ -95,9 +95,8 @@ impl Members for BlockdevDel {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("node-name", &self.node_name)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("node-name", &self.node_name);
     }
 }
 
@@ -172,11 +171,10 @@ impl Members for XBlockdevSetIothread {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("node-name", &self.node_name)?;
-        object.required("iothread", &self.iothread)?;
-        object.optional("force", &self.force)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("node-name", &self.node_name);
+        object.required("iothread", &self.iothread);
+        object.optional("force", &self.force);
     }
 }
 
@@ -228,9 +226,8 @@ impl Members for QueryNamedBlockNodes {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("flat", &self.flat)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("flat", &self.flat);
     }
 }
 
@@ -274,9 +271,8 @@ impl Members for QueryBlock {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("flat", &self.flat)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("flat", &self.flat);
     }
 }
 

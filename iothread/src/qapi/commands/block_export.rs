@@ -41,8 +41,8 @@ impl Members for NbdServerStart {
         Ok(Self(Members::read_members(object)?))
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        self.0.write_members(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        self.0.write_members(object);
     }
 }
 
@@ -77,9 +77,7 @@ impl Members for NbdServerStop {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for NbdServerStop {
@@ -141,8 +139,8 @@ impl Members for BlockExportAdd {
         Ok(Self(Members::read_members(object)?))
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        self.0.write_members(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        self.0.write_members(object);
     }
 }
 
@@ -195,10 +193,9 @@ impl Members for BlockExportDel {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        object.optional("mode", &self.mode)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
+        object.optional("mode", &self.mode);
     }
 }
 
@@ -232,9 +229,7 @@ impl Members for QueryBlockExports {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for QueryBlockExports {
@@ -285,9 +280,8 @@ impl Members for XQueryBlockExportQueues {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
     }
 }
 

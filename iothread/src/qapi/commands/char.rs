@@ -31,9 +31,7 @@ impl Members for QueryChardev {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for QueryChardev {
@@ -64,9 +62,7 @@ impl Members for QueryChardevBackends {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for QueryChardevBackends {
@@ -124,11 +120,10 @@ impl Members for RingbufWrite {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("device", &self.device)?;
-        object.required("data", &self.data)?;
-        object.optional("format", &self.format)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("device", &self.device);
+        object.required("data", &self.data);
+        object.optional("format", &self.format);
     }
 }
 
@@ -190,11 +185,10 @@ impl Members for RingbufRead {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("device", &self.device)?;
-        object.required("size", &self.size)?;
-        object.optional("format", &self.format)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("device", &self.device);
+        object.required("size", &self.size);
+        object.optional("format", &self.format);
     }
 }
 
@@ -263,10 +257,9 @@ impl Members for ChardevAdd {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        object.required("backend", &self.backend)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
+        object.required("backend", &self.backend);
     }
 }
 
@@ -316,10 +309,9 @@ impl Members for ChardevChange {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        object.required("backend", &self.backend)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
+        object.required("backend", &self.backend);
     }
 }
 
@@ -358,9 +350,8 @@ impl Members for ChardevRemove {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
     }
 }
 
@@ -401,9 +392,8 @@ impl Members for ChardevSendBreak {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
     }
 }
 

@@ -49,9 +49,8 @@ impl Members for QmpCapabilities {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("enable", &self.enable)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("enable", &self.enable);
     }
 }
 
@@ -84,9 +83,7 @@ impl Members for QueryVersion {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for QueryVersion {
@@ -121,9 +118,7 @@ impl Members for QueryCommands {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for QueryCommands {
@@ -153,9 +148,7 @@ impl Members for Quit {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for Quit {

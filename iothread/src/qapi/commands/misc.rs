@@ -107,9 +107,7 @@ impl Members for QueryIothreads {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for QueryIothreads {
@@ -157,9 +155,7 @@ impl Members for XQueryInternalIothreads {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for XQueryInternalIothreads {
@@ -190,9 +186,7 @@ impl Members for QueryName {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for QueryName {
@@ -247,10 +241,9 @@ impl Members for HumanMonitorCommand {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("command-line", &self.command_line)?;
-        object.optional("cpu-index", &self.cpu_index)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("command-line", &self.command_line);
+        object.optional("cpu-index", &self.cpu_index);
     }
 }
 
@@ -291,9 +284,8 @@ impl Members for Getfd {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("fdname", &self.fdname)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("fdname", &self.fdname);
     }
 }
 
@@ -333,9 +325,8 @@ impl Members for Closefd {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("fdname", &self.fdname)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("fdname", &self.fdname);
     }
 }
 
@@ -382,10 +373,9 @@ impl Members for AddFd {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("fdset-id", &self.fdset_id)?;
-        object.optional("opaque", &self.opaque)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("fdset-id", &self.fdset_id);
+        object.optional("opaque", &self.opaque);
     }
 }
 
@@ -436,10 +426,9 @@ impl Members for RemoveFd {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("fdset-id", &self.fdset_id)?;
-        object.optional("fd", &self.fd)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("fdset-id", &self.fdset_id);
+        object.optional("fd", &self.fd);
     }
 }
 
@@ -473,9 +462,7 @@ impl Members for QueryFdsets {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for QueryFdsets {

@@ -63,8 +63,8 @@ impl Members for DeviceAdd {
         Ok(Self(Members::read_members(object)?))
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        self.0.write_members(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        self.0.write_members(object);
     }
 }
 
@@ -105,9 +105,8 @@ impl Members for DeviceDel {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
     }
 }
 

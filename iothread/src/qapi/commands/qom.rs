@@ -45,9 +45,8 @@ impl Members for QomList {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("path", &self.path)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("path", &self.path);
     }
 }
 
@@ -96,10 +95,9 @@ impl Members for QomGet {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("path", &self.path)?;
-        object.required("property", &self.property)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("path", &self.path);
+        object.required("property", &self.property);
     }
 }
 
@@ -150,11 +148,10 @@ impl Members for QomSet {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("path", &self.path)?;
-        object.required("property", &self.property)?;
-        object.required("value", &self.value)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("path", &self.path);
+        object.required("property", &self.property);
+        object.required("value", &self.value);
     }
 }
 
@@ -198,9 +195,8 @@ impl Members for QomListProperties {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("typename", &self.typename)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("typename", &self.typename);
     }
 }
 
@@ -262,8 +258,8 @@ impl Members for ObjectAdd {
         Ok(Self(Members::read_members(object)?))
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        self.0.write_members(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        self.0.write_members(object);
     }
 }
 
@@ -311,9 +307,8 @@ impl Members for ObjectDel {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
     }
 }
 

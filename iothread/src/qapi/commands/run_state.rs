@@ -28,9 +28,7 @@ impl Members for QueryStatus {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 impl Request for QueryStatus {

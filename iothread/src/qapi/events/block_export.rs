@@ -32,9 +32,8 @@ impl Members for BlockExportDeleted {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
     }
 }
 

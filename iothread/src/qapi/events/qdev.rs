@@ -48,10 +48,9 @@ impl Members for DeviceDeleted {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("device", &self.device)?;
-        object.required("path", &self.path)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("device", &self.device);
+        object.required("path", &self.path);
     }
 }
 

@@ -37,10 +37,9 @@ impl Members for Shutdown {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("guest", &self.guest)?;
-        object.required("reason", &self.reason)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("guest", &self.guest);
+        object.required("reason", &self.reason);
     }
 }
 

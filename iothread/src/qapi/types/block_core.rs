@@ -238,10 +238,9 @@ impl Members for BlockdevCacheOptions {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("direct", &self.direct)?;
-        object.optional("no-flush", &self.no_flush)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("direct", &self.direct);
+        object.optional("no-flush", &self.no_flush);
     }
 }
 
@@ -346,11 +345,10 @@ impl Members for BlockdevOptionsFile {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("filename", &self.filename)?;
-        object.optional("locking", &self.locking)?;
-        object.optional("aio", &self.aio)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("filename", &self.filename);
+        object.optional("locking", &self.locking);
+        object.optional("aio", &self.aio);
     }
 }
 
@@ -380,11 +378,10 @@ impl Members for BlockdevOptionsNull {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("size", &self.size)?;
-        object.optional("latency-ns", &self.latency_ns)?;
-        object.optional("read-zeroes", &self.read_zeroes)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("size", &self.size);
+        object.optional("latency-ns", &self.latency_ns);
+        object.optional("read-zeroes", &self.read_zeroes);
     }
 }
 
@@ -406,9 +403,8 @@ impl Members for BlockdevOptionsGenericFormat {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("file", &self.file)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("file", &self.file);
     }
 }
 
@@ -449,11 +445,10 @@ impl Members for BlockdevOptionsRaw {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("file", &self.file)?;
-        object.optional("offset", &self.offset)?;
-        object.optional("size", &self.size)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("file", &self.file);
+        object.optional("offset", &self.offset);
+        object.optional("size", &self.size);
     }
 }
 
@@ -526,17 +521,17 @@ impl Members for BlockdevOptions {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("driver", &self.driver.tag())?;
-        object.optional("node-name", &self.node_name)?;
-        object.optional("discard", &self.discard)?;
-        object.optional("cache", &self.cache)?;
-        object.optional("active", &self.active)?;
-        object.optional("read-only", &self.read_only)?;
-        object.optional("auto-read-only", &self.auto_read_only)?;
-        object.optional("force-share", &self.force_share)?;
-        object.optional("detect-zeroes", &self.detect_zeroes)?;
-        self.driver.write_branch(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("driver", &self.driver.tag());
+        object.optional("node-name", &self.node_name);
+        object.optional("discard", &self.discard);
+        object.optional("cache", &self.cache);
+        object.optional("active", &self.active);
+        object.optional("read-only", &self.read_only);
+        object.optional("auto-read-only", &self.auto_read_only);
+        object.optional("force-share", &self.force_share);
+        object.optional("detect-zeroes", &self.detect_zeroes);
+        self.driver.write_branch(object);
     }
 }
 
@@ -578,12 +573,12 @@ impl BlockdevOptionsDriver {
         })
     }
 
-    fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::File(branch) => branch.write_members(object),
             Self::NullCo(branch) => branch.write_members(object),
             Self::Raw(branch) => branch.write_members(object),
-            Self::Unknown(_) => Ok(()),
+            Self::Unknown(_) => {}
         }
     }
 }
@@ -668,10 +663,9 @@ impl Members for BlockdevChild {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("child", &self.child)?;
-        object.required("node-name", &self.node_name)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("child", &self.child);
+        object.required("node-name", &self.node_name);
     }
 }
 
@@ -700,11 +694,10 @@ impl Members for BlockdevCacheInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("writeback", &self.writeback)?;
-        object.required("direct", &self.direct)?;
-        object.required("no-flush", &self.no_flush)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("writeback", &self.writeback);
+        object.required("direct", &self.direct);
+        object.required("no-flush", &self.no_flush);
     }
 }
 
@@ -789,9 +782,8 @@ impl Members for ImageInfoSpecificFile {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("extent-size-hint", &self.extent_size_hint)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("extent-size-hint", &self.extent_size_hint);
     }
 }
 
@@ -813,9 +805,8 @@ impl Members for ImageInfoSpecificFileWrapper {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("data", &self.data)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("data", &self.data);
     }
 }
 
@@ -851,10 +842,10 @@ impl ImageInfoSpecific {
         })
     }
 
-    fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::File(branch) => branch.write_members(object),
-            Self::Unknown(_) => Ok(()),
+            Self::Unknown(_) => {}
         }
     }
 }
@@ -865,9 +856,9 @@ impl Members for ImageInfoSpecific {
         Self::read_branch(tag, object)
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("type", &self.tag())?;
-        self.write_branch(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("type", &self.tag());
+        self.write_branch(object);
     }
 }
 
@@ -926,14 +917,13 @@ impl Members for ImageInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("filename", &self.filename)?;
-        object.required("format", &self.format)?;
-        object.optional("dirty-flag", &self.dirty_flag)?;
-        object.optional("actual-size", &self.actual_size)?;
-        object.required("virtual-size", &self.virtual_size)?;
-        object.optional("format-specific", &self.format_specific)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("filename", &self.filename);
+        object.required("format", &self.format);
+        object.optional("dirty-flag", &self.dirty_flag);
+        object.optional("actual-size", &self.actual_size);
+        object.required("virtual-size", &self.virtual_size);
+        object.optional("format-specific", &self.format_specific);
     }
 }
 
@@ -1010,26 +1000,25 @@ impl Members for BlockDeviceInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("file", &self.file)?;
-        object.required("node-name", &self.node_name)?;
-        object.required("ro", &self.ro)?;
-        object.required("drv", &self.drv)?;
-        object.required("backing_file_depth", &self.backing_file_depth)?;
-        object.required("children", &self.children)?;
-        object.required("active", &self.active)?;
-        object.required("encrypted", &self.encrypted)?;
-        object.required("detect_zeroes", &self.detect_zeroes)?;
-        object.required("bps", &self.bps)?;
-        object.required("bps_rd", &self.bps_rd)?;
-        object.required("bps_wr", &self.bps_wr)?;
-        object.required("iops", &self.iops)?;
-        object.required("iops_rd", &self.iops_rd)?;
-        object.required("iops_wr", &self.iops_wr)?;
-        object.required("image", &self.image)?;
-        object.required("cache", &self.cache)?;
-        object.required("write_threshold", &self.write_threshold)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("file", &self.file);
+        object.required("node-name", &self.node_name);
+        object.required("ro", &self.ro);
+        object.required("drv", &self.drv);
+        object.required("backing_file_depth", &self.backing_file_depth);
+        object.required("children", &self.children);
+        object.required("active", &self.active);
+        object.required("encrypted", &self.encrypted);
+        object.required("detect_zeroes", &self.detect_zeroes);
+        object.required("bps", &self.bps);
+        object.required("bps_rd", &self.bps_rd);
+        object.required("bps_wr", &self.bps_wr);
+        object.required("iops", &self.iops);
+        object.required("iops_rd", &self.iops_rd);
+        object.required("iops_wr", &self.iops_wr);
+        object.required("image", &self.image);
+        object.required("cache", &self.cache);
+        object.required("write_threshold", &self.write_threshold);
     }
 }
 
@@ -1156,15 +1145,14 @@ impl Members for BlockInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("device", &self.device)?;
-        object.optional("qdev", &self.qdev)?;
-        object.required("type", &self.r#type)?;
-        object.required("removable", &self.removable)?;
-        object.required("locked", &self.locked)?;
-        object.optional("inserted", &self.inserted)?;
-        object.optional("io-status", &self.io_status)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("device", &self.device);
+        object.optional("qdev", &self.qdev);
+        object.required("type", &self.r#type);
+        object.required("removable", &self.removable);
+        object.required("locked", &self.locked);
+        object.optional("inserted", &self.inserted);
+        object.optional("io-status", &self.io_status);
     }
 }
 

@@ -32,10 +32,9 @@ impl Members for NbdServerOptionsBase {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("handshake-max-seconds", &self.handshake_max_seconds)?;
-        object.optional("max-connections", &self.max_connections)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("handshake-max-seconds", &self.handshake_max_seconds);
+        object.optional("max-connections", &self.max_connections);
     }
 }
 
@@ -78,11 +77,10 @@ impl Members for NbdServerOptionsLegacy {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("handshake-max-seconds", &self.handshake_max_seconds)?;
-        object.optional("max-connections", &self.max_connections)?;
-        object.required("addr", &self.addr)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("handshake-max-seconds", &self.handshake_max_seconds);
+        object.optional("max-connections", &self.max_connections);
+        object.required("addr", &self.addr);
     }
 }
 
@@ -109,10 +107,9 @@ impl Members for BlockExportOptionsNbd {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("name", &self.name)?;
-        object.optional("description", &self.description)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("name", &self.name);
+        object.optional("description", &self.description);
     }
 }
 
@@ -154,11 +151,10 @@ impl Members for BlockExportOptionsVhostUserBlk {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("addr", &self.addr)?;
-        object.optional("logical-block-size", &self.logical_block_size)?;
-        object.optional("num-queues", &self.num_queues)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("addr", &self.addr);
+        object.optional("logical-block-size", &self.logical_block_size);
+        object.optional("num-queues", &self.num_queues);
     }
 }
 
@@ -336,16 +332,16 @@ impl Members for BlockExportOptions {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("type", &self.r#type.tag())?;
-        object.required("id", &self.id)?;
-        object.optional("fixed-iothread", &self.fixed_iothread)?;
-        object.optional("iothread", &self.iothread)?;
-        object.required("node-name", &self.node_name)?;
-        object.optional("writable", &self.writable)?;
-        object.optional("writethrough", &self.writethrough)?;
-        object.optional("allow-inactive", &self.allow_inactive)?;
-        self.r#type.write_branch(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("type", &self.r#type.tag());
+        object.required("id", &self.id);
+        object.optional("fixed-iothread", &self.fixed_iothread);
+        object.optional("iothread", &self.iothread);
+        object.required("node-name", &self.node_name);
+        object.optional("writable", &self.writable);
+        object.optional("writethrough", &self.writethrough);
+        object.optional("allow-inactive", &self.allow_inactive);
+        self.r#type.write_branch(object);
     }
 }
 
@@ -383,11 +379,11 @@ impl BlockExportOptionsType {
         })
     }
 
-    fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::Nbd(branch) => branch.write_members(object),
             Self::VhostUserBlk(branch) => branch.write_members(object),
-            Self::Unknown(_) => Ok(()),
+            Self::Unknown(_) => {}
         }
     }
 }
@@ -495,12 +491,11 @@ impl Members for BlockExportInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        object.required("type", &self.r#type)?;
-        object.required("node-name", &self.node_name)?;
-        object.required("shutting-down", &self.shutting_down)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
+        object.required("type", &self.r#type);
+        object.required("node-name", &self.node_name);
+        object.required("shutting-down", &self.shutting_down);
     }
 }
 
@@ -559,14 +554,13 @@ impl Members for BlockExportQueueInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("iothread", &self.iothread)?;
-        object.required("thread-id", &self.thread_id)?;
-        object.required("notifications", &self.notifications)?;
-        object.required("requests", &self.requests)?;
-        object.required("failures", &self.failures)?;
-        object.required("in-flight", &self.in_flight)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("iothread", &self.iothread);
+        object.required("thread-id", &self.thread_id);
+        object.required("notifications", &self.notifications);
+        object.required("requests", &self.requests);
+        object.required("failures", &self.failures);
+        object.required("in-flight", &self.in_flight);
     }
 }
 

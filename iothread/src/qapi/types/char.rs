@@ -31,11 +31,10 @@ impl Members for ChardevInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("label", &self.label)?;
-        object.required("filename", &self.filename)?;
-        object.required("frontend-open", &self.frontend_open)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("label", &self.label);
+        object.required("filename", &self.filename);
+        object.required("frontend-open", &self.frontend_open);
     }
 }
 
@@ -57,9 +56,8 @@ impl Members for ChardevBackendInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("name", &self.name)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("name", &self.name);
     }
 }
 
@@ -142,9 +140,7 @@ impl Members for ChardevCommon {
         Ok(Self {})
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
 }
 
 qapi_runtime::impl_serde!(ChardevCommon);
@@ -183,11 +179,10 @@ impl Members for ChardevFile {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("in", &self.r#in)?;
-        object.required("out", &self.out)?;
-        object.optional("append", &self.append)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("in", &self.r#in);
+        object.required("out", &self.out);
+        object.optional("append", &self.append);
     }
 }
 
@@ -212,9 +207,8 @@ impl Members for ChardevHostdev {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("device", &self.device)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("device", &self.device);
     }
 }
 
@@ -275,14 +269,13 @@ impl Members for ChardevSocket {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("addr", &self.addr)?;
-        object.optional("server", &self.server)?;
-        object.optional("wait", &self.wait)?;
-        object.optional("nodelay", &self.nodelay)?;
-        object.optional_with("reconnect", Policy::DEPRECATED, &self.reconnect)?;
-        object.optional("reconnect-ms", &self.reconnect_ms)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("addr", &self.addr);
+        object.optional("server", &self.server);
+        object.optional("wait", &self.wait);
+        object.optional("nodelay", &self.nodelay);
+        object.optional_with("reconnect", Policy::DEPRECATED, &self.reconnect);
+        object.optional("reconnect-ms", &self.reconnect_ms);
     }
 }
 
@@ -306,9 +299,8 @@ impl Members for ChardevRingbuf {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("size", &self.size)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("size", &self.size);
     }
 }
 
@@ -330,9 +322,8 @@ impl Members for ChardevFileWrapper {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("data", &self.data)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("data", &self.data);
     }
 }
 
@@ -354,9 +345,8 @@ impl Members for ChardevHostdevWrapper {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("data", &self.data)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("data", &self.data);
     }
 }
 
@@ -378,9 +368,8 @@ impl Members for ChardevSocketWrapper {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("data", &self.data)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("data", &self.data);
     }
 }
 
@@ -402,9 +391,8 @@ impl Members for ChardevCommonWrapper {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("data", &self.data)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("data", &self.data);
     }
 }
 
@@ -426,9 +414,8 @@ impl Members for ChardevRingbufWrapper {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("data", &self.data)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("data", &self.data);
     }
 }
 
@@ -585,7 +572,7 @@ impl ChardevBackend {
         })
     }
 
-    fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::File(branch) => branch.write_members(object),
             Self::Pipe(branch) => branch.write_members(object),
@@ -593,7 +580,7 @@ impl ChardevBackend {
             Self::Null(branch) => branch.write_members(object),
             Self::Ringbuf(branch) => branch.write_members(object),
             Self::Memory(branch) => branch.write_members(object),
-            Self::Unknown(_) => Ok(()),
+            Self::Unknown(_) => {}
         }
     }
 }
@@ -604,9 +591,9 @@ impl Members for ChardevBackend {
         Self::read_branch(tag, object)
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("type", &self.tag())?;
-        self.write_branch(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("type", &self.tag());
+        self.write_branch(object);
     }
 }
 
@@ -653,9 +640,8 @@ impl Members for ChardevReturn {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("pty", &self.pty)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("pty", &self.pty);
     }
 }
 

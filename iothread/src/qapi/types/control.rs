@@ -95,11 +95,10 @@ impl Members for VersionTriple {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("major", &self.major)?;
-        object.required("minor", &self.minor)?;
-        object.required("micro", &self.micro)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("major", &self.major);
+        object.required("minor", &self.minor);
+        object.required("micro", &self.micro);
     }
 }
 
@@ -128,10 +127,9 @@ impl Members for VersionInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("qemu", &self.qemu)?;
-        object.required("package", &self.package)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("qemu", &self.qemu);
+        object.required("package", &self.package);
     }
 }
 
@@ -153,9 +151,8 @@ impl Members for CommandInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("name", &self.name)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("name", &self.name);
     }
 }
 

@@ -145,11 +145,11 @@ impl Members for SchemaInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("name", &self.name)?;
-        object.required("meta-type", &self.meta_type.tag())?;
-        object.optional("features", &self.features)?;
-        self.meta_type.write_branch(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("name", &self.name);
+        object.required("meta-type", &self.meta_type.tag());
+        object.optional("features", &self.features);
+        self.meta_type.write_branch(object);
     }
 }
 
@@ -207,7 +207,7 @@ impl SchemaInfoMetaType {
         })
     }
 
-    fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::Builtin(branch) => branch.write_members(object),
             Self::Enum(branch) => branch.write_members(object),
@@ -216,7 +216,7 @@ impl SchemaInfoMetaType {
             Self::Alternate(branch) => branch.write_members(object),
             Self::Command(branch) => branch.write_members(object),
             Self::Event(branch) => branch.write_members(object),
-            Self::Unknown(_) => Ok(()),
+            Self::Unknown(_) => {}
         }
     }
 }
@@ -279,9 +279,8 @@ impl Members for SchemaInfoBuiltin {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("json-type", &self.json_type)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("json-type", &self.json_type);
     }
 }
 
@@ -411,10 +410,9 @@ impl Members for SchemaInfoEnum {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("members", &self.members)?;
-        object.required_with("values", Policy::DEPRECATED, &self.values)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("members", &self.members);
+        object.required_with("values", Policy::DEPRECATED, &self.values);
     }
 }
 
@@ -449,10 +447,9 @@ impl Members for SchemaInfoEnumMember {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("name", &self.name)?;
-        object.optional("features", &self.features)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("name", &self.name);
+        object.optional("features", &self.features);
     }
 }
 
@@ -474,9 +471,8 @@ impl Members for SchemaInfoArray {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("element-type", &self.element_type)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("element-type", &self.element_type);
     }
 }
 
@@ -519,11 +515,10 @@ impl Members for SchemaInfoObject {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("members", &self.members)?;
-        object.optional("tag", &self.tag)?;
-        object.optional("variants", &self.variants)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("members", &self.members);
+        object.optional("tag", &self.tag);
+        object.optional("variants", &self.variants);
     }
 }
 
@@ -567,12 +562,11 @@ impl Members for SchemaInfoObjectMember {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("name", &self.name)?;
-        object.required("type", &self.r#type)?;
-        object.optional("default", &self.default)?;
-        object.optional("features", &self.features)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("name", &self.name);
+        object.required("type", &self.r#type);
+        object.optional("default", &self.default);
+        object.optional("features", &self.features);
     }
 }
 
@@ -598,10 +592,9 @@ impl Members for SchemaInfoObjectVariant {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("case", &self.case)?;
-        object.required("type", &self.r#type)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("case", &self.case);
+        object.required("type", &self.r#type);
     }
 }
 
@@ -623,9 +616,8 @@ impl Members for SchemaInfoAlternate {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("members", &self.members)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("members", &self.members);
     }
 }
 
@@ -647,9 +639,8 @@ impl Members for SchemaInfoAlternateMember {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("type", &self.r#type)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("type", &self.r#type);
     }
 }
 
@@ -690,11 +681,10 @@ impl Members for SchemaInfoCommand {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("arg-type", &self.arg_type)?;
-        object.required("ret-type", &self.ret_type)?;
-        object.optional("allow-oob", &self.allow_oob)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("arg-type", &self.arg_type);
+        object.required("ret-type", &self.ret_type);
+        object.optional("allow-oob", &self.allow_oob);
     }
 }
 
@@ -716,9 +706,8 @@ impl Members for SchemaInfoEvent {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("arg-type", &self.arg_type)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("arg-type", &self.arg_type);
     }
 }
 

@@ -104,9 +104,8 @@ impl Members for IoThreadHolderQomObject {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("qom-path", &self.qom_path)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("qom-path", &self.qom_path);
     }
 }
 
@@ -129,9 +128,8 @@ impl Members for IoThreadHolderBlockNode {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("node-name", &self.node_name)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("node-name", &self.node_name);
     }
 }
 
@@ -153,9 +151,8 @@ impl Members for IoThreadHolderBlockExport {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("export-id", &self.export_id)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("export-id", &self.export_id);
     }
 }
 
@@ -178,9 +175,8 @@ impl Members for IoThreadHolderMonitor {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("monitor-name", &self.monitor_name)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("monitor-name", &self.monitor_name);
     }
 }
 
@@ -228,13 +224,13 @@ impl IoThreadHolder {
         })
     }
 
-    fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::QomObject(branch) => branch.write_members(object),
             Self::BlockNode(branch) => branch.write_members(object),
             Self::BlockExport(branch) => branch.write_members(object),
             Self::Monitor(branch) => branch.write_members(object),
-            Self::Unknown(_) => Ok(()),
+            Self::Unknown(_) => {}
         }
     }
 }
@@ -245,9 +241,9 @@ impl Members for IoThreadHolder {
         Self::read_branch(tag, object)
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("type", &self.tag())?;
-        self.write_branch(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("type", &self.tag());
+        self.write_branch(object);
     }
 }
 
@@ -325,16 +321,15 @@ impl Members for IoThreadInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        object.required("thread-id", &self.thread_id)?;
-        object.required("holders", &self.holders)?;
-        object.required("poll-max-ns", &self.poll_max_ns)?;
-        object.required("poll-grow", &self.poll_grow)?;
-        object.required("poll-shrink", &self.poll_shrink)?;
-        object.required("poll-weight", &self.poll_weight)?;
-        object.required("aio-max-batch", &self.aio_max_batch)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
+        object.required("thread-id", &self.thread_id);
+        object.required("holders", &self.holders);
+        object.required("poll-max-ns", &self.poll_max_ns);
+        object.required("poll-grow", &self.poll_grow);
+        object.required("poll-shrink", &self.poll_shrink);
+        object.required("poll-weight", &self.poll_weight);
+        object.required("aio-max-batch", &self.aio_max_batch);
     }
 }
 
@@ -356,9 +351,8 @@ impl Members for NameInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("name", &self.name)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("name", &self.name);
     }
 }
 
@@ -383,10 +377,9 @@ impl Members for AddfdInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("fdset-id", &self.fdset_id)?;
-        object.required("fd", &self.fd)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("fdset-id", &self.fdset_id);
+        object.required("fd", &self.fd);
     }
 }
 
@@ -418,10 +411,9 @@ impl Members for FdsetFdInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("fd", &self.fd)?;
-        object.optional("opaque", &self.opaque)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("fd", &self.fd);
+        object.optional("opaque", &self.opaque);
     }
 }
 
@@ -446,10 +438,9 @@ impl Members for FdsetInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("fdset-id", &self.fdset_id)?;
-        object.required("fds", &self.fds)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("fdset-id", &self.fdset_id);
+        object.required("fds", &self.fds);
     }
 }
 

@@ -49,12 +49,11 @@ impl Members for ObjectPropertyInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("name", &self.name)?;
-        object.required("type", &self.r#type)?;
-        object.optional("description", &self.description)?;
-        object.optional("default-value", &self.default_value)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("name", &self.name);
+        object.required("type", &self.r#type);
+        object.optional("description", &self.description);
+        object.optional("default-value", &self.default_value);
     }
 }
 
@@ -85,11 +84,10 @@ impl Members for EventLoopBaseProperties {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("aio-max-batch", &self.aio_max_batch)?;
-        object.optional("thread-pool-min", &self.thread_pool_min)?;
-        object.optional("thread-pool-max", &self.thread_pool_max)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("aio-max-batch", &self.aio_max_batch);
+        object.optional("thread-pool-min", &self.thread_pool_min);
+        object.optional("thread-pool-max", &self.thread_pool_max);
     }
 }
 
@@ -135,15 +133,14 @@ impl Members for IothreadProperties {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("aio-max-batch", &self.aio_max_batch)?;
-        object.optional("thread-pool-min", &self.thread_pool_min)?;
-        object.optional("thread-pool-max", &self.thread_pool_max)?;
-        object.optional("poll-max-ns", &self.poll_max_ns)?;
-        object.optional("poll-grow", &self.poll_grow)?;
-        object.optional("poll-shrink", &self.poll_shrink)?;
-        object.optional("poll-weight", &self.poll_weight)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("aio-max-batch", &self.aio_max_batch);
+        object.optional("thread-pool-min", &self.thread_pool_min);
+        object.optional("thread-pool-max", &self.thread_pool_max);
+        object.optional("poll-max-ns", &self.poll_max_ns);
+        object.optional("poll-grow", &self.poll_grow);
+        object.optional("poll-shrink", &self.poll_shrink);
+        object.optional("poll-weight", &self.poll_weight);
     }
 }
 
@@ -175,11 +172,10 @@ impl Members for MainLoopProperties {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.optional("aio-max-batch", &self.aio_max_batch)?;
-        object.optional("thread-pool-min", &self.thread_pool_min)?;
-        object.optional("thread-pool-max", &self.thread_pool_max)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("aio-max-batch", &self.aio_max_batch);
+        object.optional("thread-pool-min", &self.thread_pool_min);
+        object.optional("thread-pool-max", &self.thread_pool_max);
     }
 }
 
@@ -252,17 +248,16 @@ impl Members for ColoCompareProperties {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("primary_in", &self.primary_in)?;
-        object.required("secondary_in", &self.secondary_in)?;
-        object.required("outdev", &self.outdev)?;
-        object.required("iothread", &self.iothread)?;
-        object.optional("notify_dev", &self.notify_dev)?;
-        object.optional("compare_timeout", &self.compare_timeout)?;
-        object.optional("expired_scan_cycle", &self.expired_scan_cycle)?;
-        object.optional("max_queue_size", &self.max_queue_size)?;
-        object.optional("vnet_hdr_support", &self.vnet_hdr_support)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("primary_in", &self.primary_in);
+        object.required("secondary_in", &self.secondary_in);
+        object.required("outdev", &self.outdev);
+        object.required("iothread", &self.iothread);
+        object.optional("notify_dev", &self.notify_dev);
+        object.optional("compare_timeout", &self.compare_timeout);
+        object.optional("expired_scan_cycle", &self.expired_scan_cycle);
+        object.optional("max_queue_size", &self.max_queue_size);
+        object.optional("vnet_hdr_support", &self.vnet_hdr_support);
     }
 }
 
@@ -371,11 +366,10 @@ impl Members for MonitorQmpProperties {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("chardev", &self.chardev)?;
-        object.optional("pretty", &self.pretty)?;
-        object.optional("close-action", &self.close_action)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("chardev", &self.chardev);
+        object.optional("pretty", &self.pretty);
+        object.optional("close-action", &self.close_action);
     }
 }
 
@@ -481,10 +475,10 @@ impl Members for ObjectOptions {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("qom-type", &self.qom_type.tag())?;
-        object.required("id", &self.id)?;
-        self.qom_type.write_branch(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("qom-type", &self.qom_type.tag());
+        object.required("id", &self.id);
+        self.qom_type.write_branch(object);
     }
 }
 
@@ -527,13 +521,13 @@ impl ObjectOptionsQomType {
         })
     }
 
-    fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::ColoCompare(branch) => branch.write_members(object),
             Self::Iothread(branch) => branch.write_members(object),
             Self::MainLoop(branch) => branch.write_members(object),
             Self::MonitorQmp(branch) => branch.write_members(object),
-            Self::Unknown(_) => Ok(()),
+            Self::Unknown(_) => {}
         }
     }
 }

@@ -96,10 +96,9 @@ impl Members for StatusInfo {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("running", &self.running)?;
-        object.required("status", &self.status)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("running", &self.running);
+        object.required("status", &self.status);
     }
 }
 

@@ -28,10 +28,9 @@ impl Members for InetSocketAddressBase {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("host", &self.host)?;
-        object.required("port", &self.port)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("host", &self.host);
+        object.required("port", &self.port);
     }
 }
 
@@ -77,12 +76,11 @@ impl Members for InetSocketAddress {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("host", &self.host)?;
-        object.required("port", &self.port)?;
-        object.optional("ipv4", &self.ipv4)?;
-        object.optional("ipv6", &self.ipv6)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("host", &self.host);
+        object.required("port", &self.port);
+        object.optional("ipv4", &self.ipv4);
+        object.optional("ipv6", &self.ipv6);
     }
 }
 
@@ -118,10 +116,9 @@ impl Members for UnixSocketAddress {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("path", &self.path)?;
-        object.optional("abstract", &self.r#abstract)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("path", &self.path);
+        object.optional("abstract", &self.r#abstract);
     }
 }
 
@@ -144,9 +141,8 @@ impl Members for FdSocketAddress {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("str", &self.str)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("str", &self.str);
     }
 }
 
@@ -260,12 +256,12 @@ impl SocketAddress {
         })
     }
 
-    fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::Inet(branch) => branch.write_members(object),
             Self::Unix(branch) => branch.write_members(object),
             Self::Fd(branch) => branch.write_members(object),
-            Self::Unknown(_) => Ok(()),
+            Self::Unknown(_) => {}
         }
     }
 }
@@ -276,9 +272,9 @@ impl Members for SocketAddress {
         Self::read_branch(tag, object)
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("type", &self.tag())?;
-        self.write_branch(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("type", &self.tag());
+        self.write_branch(object);
     }
 }
 
@@ -318,9 +314,8 @@ impl Members for InetSocketAddressWrapper {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("data", &self.data)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("data", &self.data);
     }
 }
 
@@ -342,9 +337,8 @@ impl Members for UnixSocketAddressWrapper {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("data", &self.data)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("data", &self.data);
     }
 }
 
@@ -366,9 +360,8 @@ impl Members for FdSocketAddressWrapper {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("data", &self.data)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("data", &self.data);
     }
 }
 
@@ -414,12 +407,12 @@ impl SocketAddressLegacy {
         })
     }
 
-    fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::Inet(branch) => branch.write_members(object),
             Self::Unix(branch) => branch.write_members(object),
             Self::Fd(branch) => branch.write_members(object),
-            Self::Unknown(_) => Ok(()),
+            Self::Unknown(_) => {}
         }
     }
 }
@@ -430,9 +423,9 @@ impl Members for SocketAddressLegacy {
         Self::read_branch(tag, object)
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("type", &self.tag())?;
-        self.write_branch(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("type", &self.tag());
+        self.write_branch(object);
     }
 }
 

@@ -40,10 +40,9 @@ impl Members for IoThreadVirtQueueMapping {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("iothread", &self.iothread)?;
-        object.optional("vqs", &self.vqs)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("iothread", &self.iothread);
+        object.optional("vqs", &self.vqs);
     }
 }
 

@@ -93,9 +93,8 @@ impl Members for YankInstanceBlockNode {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("node-name", &self.node_name)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("node-name", &self.node_name);
     }
 }
 
@@ -117,9 +116,8 @@ impl Members for YankInstanceChardev {
         })
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("id", &self.id)?;
-        Ok(())
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
     }
 }
 
@@ -163,11 +161,11 @@ impl YankInstance {
         })
     }
 
-    fn write_branch(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::BlockNode(branch) => branch.write_members(object),
             Self::Chardev(branch) => branch.write_members(object),
-            Self::Migration | Self::Unknown(_) => Ok(()),
+            Self::Migration | Self::Unknown(_) => {}
         }
     }
 }
@@ -178,9 +176,9 @@ impl Members for YankInstance {
         Self::read_branch(tag, object)
     }
 
-    fn write_members(&self, object: &mut ObjectOutput<'_>) -> Result<(), VisitError> {
-        object.required("type", &self.tag())?;
-        self.write_branch(object)
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("type", &self.tag());
+        self.write_branch(object);
     }
 }
 

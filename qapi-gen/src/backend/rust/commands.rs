@@ -111,7 +111,7 @@ impl ModuleWriter<'_, '_> {
         self.line(4, &["}"]);
         self.blank();
         self.begin_write(true);
-        self.line(8, &["self.0.write_members(object)"]);
+        self.line(8, &["self.0.write_members(object);"]);
         self.line(4, &["}"]);
         self.line(0, &["}"]);
         self.blank();

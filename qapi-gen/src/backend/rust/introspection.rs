@@ -1,9 +1,10 @@
 //! The answer to `query-qmp-schema`.
 
-use crate::backend::introspect::{self, introspect};
+use crate::backend::introspect::{self, introspect, introspect_parts};
 
 use crate::ir::Command;
 
+use super::gate::{Gate, reduce};
 use super::layout;
 use super::plan::Plan;
 
@@ -12,15 +13,78 @@ pub(super) fn is_built_in(command: &Command) -> bool {
     command.name() == "query-qmp-schema" && command.arguments().is_none()
 }
 
-/// The JSON text, if the configuration leaves no condition open: a constant has no parts that are
-/// there or not. Where it does, the handler of the command gives the answer.
-pub(super) fn data(plan: &Plan<'_>) -> Option<String> {
+/// How the data is written down.
+pub(super) enum Data {
+    /// The JSON text.
+    Whole(String),
+    /// Parts of it, each with the condition under which it is there.
+    Parts(Vec<(Gate, String)>),
+}
+
+/// The data for the configuration; in parts where it leaves a condition open.
+pub(super) fn data(plan: &Plan<'_>) -> Data {
+    let configuration = &plan.options.configuration;
     let options = introspect::Options::default();
-    introspect(plan.schema, &plan.options.configuration, options).ok()
+    if let Ok(json) = introspect(plan.schema, configuration, options) {
+        return Data::Whole(json);
+    }
+    let parts = introspect_parts(plan.schema, configuration).into_iter();
+    let parts = parts.filter_map(|part| {
+        let mut gate = Gate::ALWAYS;
+        for condition in &part.conditions {
+            gate = gate.and(&reduce(condition, configuration)?);
+        }
+        Some((gate, part.text))
+    });
+    Data::Parts(parts.collect())
+}
+
+impl Data {
+    /// How the dispatcher names the text.
+    pub(super) fn reference(&self) -> &'static str {
+        match self {
+            Self::Whole(_) => "introspection::SCHEMA",
+            Self::Parts(_) => "&introspection::SCHEMA",
+        }
+    }
+
+    /// The module behind its header.
+    pub(super) fn emit(&self, plan: &Plan<'_>, mut text: String) -> String {
+        const DOC: &str = "/// The JSON text, on one line.\n";
+        let parts = match self {
+            Self::Whole(json) => {
+                text.push('\n');
+                text.push_str(DOC);
+                text.push_str("pub const SCHEMA: &str = ");
+                text.push_str(&literal(json));
+                text.push_str(";\n");
+                return text;
+            }
+            Self::Parts(parts) => parts,
+        };
+        text.push_str("\nuse std::sync::LazyLock;\n\n");
+        text.push_str(DOC);
+        let head = "pub static SCHEMA: LazyLock<String> =";
+        let runtime = plan.options.runtime.as_str();
+        let join = format!("LazyLock::new(|| {runtime}::visit::join_introspection(PARTS));");
+        if head.len() + 1 + join.len() <= layout::MAX_WIDTH {
+            layout::line(&mut text, 0, &[head, " ", &join]);
+        } else {
+            layout::line(&mut text, 0, &[head]);
+            layout::line(&mut text, 4, &[&join]);
+        }
+        text.push_str("\n/// What conditions have left of it.\nconst PARTS: &[&str] = &[\n");
+        for (gate, part) in parts {
+            plan.options.mapping.attribute(&mut text, 4, gate);
+            layout::line(&mut text, 4, &[&layout::string(part), ","]);
+        }
+        text.push_str("];\n");
+        text
+    }
 }
 
 /// The text as a literal with one entity a line; its value has no line ends.
-pub(super) fn literal(json: &str) -> String {
+fn literal(json: &str) -> String {
     let mut literal = String::with_capacity(json.len() * 5 / 4);
     literal.push_str("\"\\\n");
     let mut depth = 0_usize;

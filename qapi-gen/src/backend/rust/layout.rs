@@ -139,20 +139,17 @@ pub(super) fn arm(out: &mut String, width: usize, pattern: &str, body: &str) {
     }
 }
 
-/// A match arm of several patterns.
-pub(super) fn arm_of(out: &mut String, width: usize, patterns: &[String], body: &str) {
+/// A match arm of several patterns that does nothing.
+pub(super) fn empty_arm(out: &mut String, width: usize, patterns: &[String]) {
     let joined = patterns.join(" | ");
-    if patterns.len() == 1 || width + joined.len() + " => {".len() <= MAX_WIDTH {
-        arm(out, width, &joined, body);
+    if patterns.len() == 1 || width + joined.len() + " => {}".len() <= MAX_WIDTH {
+        line(out, width, &[&joined, " => {}"]);
         return;
     }
     for (n, pattern) in patterns.iter().enumerate() {
         let bar = if n > 0 { "| " } else { "" };
-        if n + 1 < patterns.len() {
-            line(out, width, &[bar, pattern]);
-        } else {
-            line(out, width, &[bar, pattern, " => ", body, ","]);
-        }
+        let end = if n + 1 < patterns.len() { "" } else { " => {}" };
+        line(out, width, &[bar, pattern, end]);
     }
 }
 

@@ -52,11 +52,8 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
     let schema = introspection::data(plan);
     let mut emission = Emission::new();
     let server_header = header(plan, "Serving the commands.");
-    let (server, server_deprecated) = server::emit(plan, &server_header, schema.is_some());
-    emission.push(
-        "mod.rs",
-        root(plan, schema.is_some(), server_deprecated.as_ref()),
-    );
+    let (server, server_deprecated) = server::emit(plan, &server_header, schema.reference());
+    emission.push("mod.rs", root(plan, server_deprecated.as_ref()));
     push_folder(
         plan,
         &mut emission,
@@ -86,13 +83,8 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
     let event_enum = enum_writer.finish("");
     push_folder(plan, &mut emission, "events", "Events.", events, event_enum);
     emission.push("server.rs", server);
-    if let Some(schema) = schema {
-        let mut text = self::header(plan, "What `query-qmp-schema` returns.");
-        text.push_str("\n/// The JSON text, on one line.\npub const SCHEMA: &str = ");
-        text.push_str(&introspection::literal(&schema));
-        text.push_str(";\n");
-        emission.push("introspection.rs", text);
-    }
+    let schema_header = header(plan, "What `query-qmp-schema` returns.");
+    emission.push("introspection.rs", schema.emit(plan, schema_header));
     emission
 }
 
@@ -295,7 +287,7 @@ fn keeps_apart(left: &str, right: &str) -> bool {
 }
 
 /// The root module.
-fn root(plan: &Plan<'_>, has_introspection: bool, server_deprecated: Option<&Gate>) -> String {
+fn root(plan: &Plan<'_>, server_deprecated: Option<&Gate>) -> String {
     let visibility = plan.options.visibility.as_str();
     let main = plan
         .schema
@@ -310,9 +302,7 @@ fn root(plan: &Plan<'_>, has_introspection: bool, server_deprecated: Option<&Gat
     text.push('\n');
     layout::line(&mut text, 0, &[visibility, " mod commands;"]);
     layout::line(&mut text, 0, &[visibility, " mod events;"]);
-    if has_introspection {
-        layout::line(&mut text, 0, &[visibility, " mod introspection;"]);
-    }
+    layout::line(&mut text, 0, &[visibility, " mod introspection;"]);
     if let Some(gate) = server_deprecated {
         plan.options.mapping.expect_deprecated(&mut text, 0, gate);
     }

@@ -20,20 +20,19 @@ fn served<'p, 'a>(plan: &'p Plan<'a>) -> Vec<&'p DefinitionPlan<'a, Command>> {
     served
 }
 
+/// The text with which a command is answered that needs no handler.
+type BuiltIn<'b> = dyn Fn(&DefinitionPlan<'_, Command>) -> Option<&'static str> + 'b;
+
 /// `server.rs` behind its header, and when it names something deprecated.
-pub(super) fn emit(
-    plan: &Plan<'_>,
-    header: &str,
-    has_introspection: bool,
-) -> (String, Option<Gate>) {
+pub(super) fn emit(plan: &Plan<'_>, header: &str, schema: &'static str) -> (String, Option<Gate>) {
     let mut writer = ModuleWriter::new(plan, Place::Server, ["Commands", "Dispatcher"].into());
     let commands = served(plan);
-    let is_built_in = |command: &DefinitionPlan<'_, Command>| {
-        has_introspection && introspection::is_built_in(command.definition)
+    let built_in = |command: &DefinitionPlan<'_, Command>| {
+        introspection::is_built_in(command.definition).then_some(schema)
     };
     writer.blank();
-    writer.emit_trait(&commands, &is_built_in);
-    writer.emit_dispatcher(&commands, &is_built_in);
+    writer.emit_trait(&commands, &built_in);
+    writer.emit_dispatcher(&commands, &built_in);
     let deprecated = writer.deprecated_gate();
     (writer.finish(header), deprecated)
 }
@@ -66,16 +65,12 @@ fn hides_method(method: &str) -> bool {
 }
 
 impl ModuleWriter<'_, '_> {
-    fn emit_trait(
-        &mut self,
-        commands: &[&DefinitionPlan<'_, Command>],
-        is_built_in: &dyn Fn(&DefinitionPlan<'_, Command>) -> bool,
-    ) {
+    fn emit_trait(&mut self, commands: &[&DefinitionPlan<'_, Command>], built_in: &BuiltIn<'_>) {
         let (send, sync) = (self.std("Send"), self.std("Sync"));
         self.line(0, &["/// The handlers of all commands."]);
         let handled: Vec<_> = commands
             .iter()
-            .filter(|command| !is_built_in(command))
+            .filter(|command| built_in(command).is_none())
             .collect();
         if handled.is_empty() {
             self.line(0, &["pub trait Commands: ", &send, " + ", &sync, " {}"]);
@@ -221,7 +216,7 @@ impl ModuleWriter<'_, '_> {
     fn emit_dispatcher(
         &mut self,
         commands: &[&DefinitionPlan<'_, Command>],
-        is_built_in: &dyn Fn(&DefinitionPlan<'_, Command>) -> bool,
+        built_in: &BuiltIn<'_>,
     ) {
         let table = self.dispatch("Table");
         let command = self.dispatch("Command");
@@ -240,7 +235,7 @@ impl ModuleWriter<'_, '_> {
             // rustfmt puts the brackets of a list and of its only element together.
             [only] if only.gate.is_always() => {
                 let start = self.out.len();
-                self.emit_row(only, is_built_in(only));
+                self.emit_row(only, built_in(only));
                 let row = self.out.split_off(start).replace("\n    ", "\n");
                 layout::indent(&mut self.out, 4);
                 self.out.push_str(&head);
@@ -252,7 +247,7 @@ impl ModuleWriter<'_, '_> {
                 for command in rows {
                     self.gate = command.gate.clone();
                     self.attribute(8, &command.gate);
-                    self.emit_row(command, is_built_in(command));
+                    self.emit_row(command, built_in(command));
                 }
                 self.gate = Gate::ALWAYS;
                 self.line(4, &["];"]);
@@ -273,11 +268,11 @@ impl ModuleWriter<'_, '_> {
         self.emit_service();
     }
 
-    fn emit_row(&mut self, plan: &DefinitionPlan<'_, Command>, is_built_in: bool) {
+    fn emit_row(&mut self, plan: &DefinitionPlan<'_, Command>, built_in: Option<&str>) {
         let (command_type, handler_type) = (self.dispatch("Command"), self.dispatch("Handler"));
         self.line(8, &[&command_type, " {"]);
         self.emit_info(plan.definition);
-        if is_built_in {
+        if let Some(schema) = built_in {
             if plan.definition.is_generated() {
                 self.line(
                     12,
@@ -287,8 +282,8 @@ impl ModuleWriter<'_, '_> {
             } else {
                 self.line(12, &["call: ", &handler_type, "::Sync(|_, _, output| {"]);
             }
-            let schema = self.parent_module("introspection");
-            self.line(16, &["output.introspection(", schema, "::SCHEMA);"]);
+            self.parent_module("introspection");
+            self.line(16, &["output.introspection(", schema, ");"]);
             self.line(16, &["Ok(())"]);
         } else if plan.definition.is_coroutine() {
             self.line(12, &["call: ", &handler_type, "::Async(|handler, input| {"]);

@@ -228,12 +228,13 @@ impl ModuleWriter<'_, '_> {
         self.line(4, &["}"]);
         self.blank();
         self.begin_write(is_used);
-        self.discard_object(fields);
-        for field in fields {
-            self.write_field(field, None);
+        if is_used {
+            self.discard_object(fields);
+            for field in fields {
+                self.write_field(field, None);
+            }
+            self.line(4, &["}"]);
         }
-        self.line(8, &["Ok(())"]);
-        self.line(4, &["}"]);
         self.line(0, &["}"]);
         self.blank();
     }
@@ -267,20 +268,9 @@ impl ModuleWriter<'_, '_> {
     pub(super) fn begin_write(&mut self, is_used: bool) {
         let name = if is_used { "object" } else { "_object" };
         let parameter = format!("{name}: &mut {}<'_>", self.visit("ObjectOutput"));
-        let result = format!(
-            " -> {}<(), {}>",
-            self.std("Result"),
-            self.visit("VisitError")
-        );
+        let end = if is_used { " {" } else { " {}" };
         let parameters = ["&self", &parameter];
-        layout::signature(
-            &mut self.out,
-            4,
-            "fn write_members",
-            &parameters,
-            &result,
-            " {",
-        );
+        layout::signature(&mut self.out, 4, "fn write_members", &parameters, "", end);
     }
 
     /// Keeps the parameter from being unused where every use of it is conditional.
@@ -311,7 +301,7 @@ impl ModuleWriter<'_, '_> {
         }
     }
 
-    /// `object.required("name", &self.field)?;`, or another value than the field's.
+    /// `object.required("name", &self.field);`, or another value than the field's.
     pub(super) fn write_field(&mut self, field: &Field<'_>, value: Option<&str>) {
         for case in &field.policies {
             self.attribute(8, &field.gate.and(&case.gate));
@@ -322,7 +312,7 @@ impl ModuleWriter<'_, '_> {
             let mut arguments = vec![name.as_str()];
             arguments.extend(policy.as_deref());
             arguments.push(value.unwrap_or(&own));
-            layout::method_call(&mut self.out, 8, "", "object", method, &arguments, "?;");
+            layout::method_call(&mut self.out, 8, "", "object", method, &arguments, ";");
         }
     }
 

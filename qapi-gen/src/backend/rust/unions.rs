@@ -224,22 +224,10 @@ impl ModuleWriter<'_, '_> {
             .any(|variant| variant.payload.is_some());
         let object = if has_payload { "object" } else { "_object" };
         let object = format!("{object}: &mut {}<'_>", self.visit("ObjectOutput"));
-        let result = format!(
-            " -> {}<(), {}>",
-            self.std("Result"),
-            self.visit("VisitError")
-        );
-        layout::signature(
-            &mut self.out,
-            4,
-            "fn write_branch",
-            &["&self", &object],
-            &result,
-            " {",
-        );
+        let end = if has_payload { " {" } else { " {}" };
+        let parameters = ["&self", &object];
+        layout::signature(&mut self.out, 4, "fn write_branch", &parameters, "", end);
         if !has_payload {
-            self.line(8, &["Ok(())"]);
-            self.line(4, &["}"]);
             return;
         }
         self.discard_branch_object(union);
@@ -254,16 +242,11 @@ impl ModuleWriter<'_, '_> {
                 rest.push(format!("Self::{}", variant.ident));
             } else {
                 self.attribute(12, &variant.gate);
-                layout::arm(
-                    &mut self.out,
-                    12,
-                    &format!("Self::{}", variant.ident),
-                    "Ok(())",
-                );
+                self.line(12, &["Self::", &variant.ident, " => {}"]);
             }
         }
         rest.push(format!("Self::{}(_)", union.unknown));
-        layout::arm_of(&mut self.out, 12, &rest, "Ok(())");
+        layout::empty_arm(&mut self.out, 12, &rest);
         self.line(8, &["}"]);
         self.line(4, &["}"]);
         if union
@@ -289,7 +272,7 @@ impl ModuleWriter<'_, '_> {
         for field in &union.fields {
             self.write_field(field, Some("&self.tag()"));
         }
-        self.line(8, &["self.write_branch(object)"]);
+        self.line(8, &["self.write_branch(object);"]);
         self.line(4, &["}"]);
         self.line(0, &["}"]);
         self.blank();
@@ -329,7 +312,7 @@ impl ModuleWriter<'_, '_> {
         for field in &union.fields {
             self.write_field(field, union.is_tag(field).then_some(value.as_str()));
         }
-        self.line(8, &["self.", tag, ".write_branch(object)"]);
+        self.line(8, &["self.", tag, ".write_branch(object);"]);
         self.line(4, &["}"]);
         self.line(0, &["}"]);
         self.blank();
