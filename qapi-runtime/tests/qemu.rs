@@ -85,7 +85,8 @@ fn blocking_client() {
         client.greeting().map(|greeting| greeting.version).as_ref()
     );
     let schema = raw("query-qmp-schema").unwrap();
-    assert!(schema.to_string().len() > 100_000);
+    // All of it came, in one reply.
+    assert!(schema.to_string().len() > 200_000);
     let error = raw("no-such-command").unwrap_err();
     assert_eq!(
         error.server_error().unwrap().class.as_str(),
@@ -110,6 +111,22 @@ fn blocking_client() {
         )
         .unwrap();
     drop(reader);
+
+    // The same kept under a name; the pipe ends when QEMU gives it up.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let name = value("{'fdname': 'pipe'}");
+    let descriptor = CallOptions::new().descriptor(OwnedFd::from(writer));
+    client
+        .execute_raw("getfd", Some(&name), descriptor)
+        .unwrap();
+    client
+        .execute_raw("closefd", Some(&name), CallOptions::new())
+        .unwrap();
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "");
+    let error = client
+        .execute_raw("getfd", Some(&name), CallOptions::new())
+        .unwrap_err();
+    assert!(format!("{error:?}").contains("No file descriptor supplied via SCM_RIGHTS"));
 
     // The end of the server is told at once, and a new one found.
     qemu.kill();
@@ -186,6 +203,34 @@ async fn out_of_band_overtakes() {
     .await
     .unwrap();
     let _ = blocked.await.unwrap();
+}
+
+#[tokio::test]
+async fn events_are_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("qmp");
+    let Some(_qemu) = Qemu::start(&socket) else {
+        return;
+    };
+    let client = Client::connect(options(&socket)).await.unwrap();
+    let raw = async |command: &str| {
+        let call = client.execute_raw(command, None, CallOptions::new());
+        call.await.unwrap()
+    };
+    // The filter lets through what has its name and its members, and nothing before.
+    let filter = EventFilter::names(["SHUTDOWN", "RESUME"]).with_member("reason", "host-qmp-quit");
+    let mut passed = client.listen(filter.clone());
+    let mut all = client.listen(EventFilter::all());
+    raw("stop").await;
+    raw("cont").await;
+    assert_eq!(all.next().await.unwrap().name(), "STOP");
+    assert_eq!(all.next().await.unwrap().name(), "RESUME");
+    let timeout = Duration::from_millis(10);
+    let waiting = client.wait_for_event(filter, Some(timeout));
+    let error = waiting.await.unwrap_err();
+    assert!(matches!(error.kind(), ClientErrorKind::TimedOut(after) if *after == timeout));
+    raw("quit").await;
+    assert_eq!(passed.next().await.unwrap().name(), "SHUTDOWN");
 }
 
 #[test]
