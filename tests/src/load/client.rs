@@ -13,7 +13,8 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::Counters;
-use super::commands::{Expected, Random, push_request};
+use super::commands::{Expected, push_request};
+use crate::arbitrary::Random;
 
 /// How long a client waits for a message.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -114,14 +115,14 @@ pub(super) async fn run(number: u64, quota: u64, socket: &Path, counters: &Count
         13 => Temper::Restless,
         _ => Temper::Patient,
     };
-    let mut random = Random::new(number + 1);
+    let mut random = Random::new(number);
     let mut connection = Connection::open(socket, counters).await?;
     let mut n_done = 0;
     while n_done < quota {
         let left = quota - n_done;
         let n_commands = match temper {
             Temper::Slow => left.min(SLOW_BATCH),
-            Temper::Patient | Temper::Restless => left.min(1 + random.below(16)),
+            Temper::Patient | Temper::Restless => left.min(1 + random.number() % 16),
         };
         let padding = if temper == Temper::Slow { PADDING } else { 0 };
         let mut bytes = Vec::new();

@@ -2,23 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// A pseudo-random sequence, the same in every run.
-#[derive(Debug)]
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `limit`.
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
-}
+use crate::arbitrary::Random;
 
 /// What has to come back.
 #[derive(Debug)]
@@ -94,7 +78,7 @@ pub(super) fn push_request(
     out: &mut Vec<u8>,
 ) -> Expected {
     if padding == 0 && random.below(8) == 0 {
-        let (request, text) = pick(random, &WITHOUT_ID);
+        let (request, text) = WITHOUT_ID[random.below(WITHOUT_ID.len())];
         out.extend_from_slice(request.as_bytes());
         out.push(b'\n');
         return Expected {
@@ -109,7 +93,7 @@ pub(super) fn push_request(
         2 => json!({"client": client, "number": number, "more": [null, true, -1.5, "\u{e9}"]}),
         _ => json!([client, number]),
     };
-    let (members, answer) = pick(random, &WITH_ID);
+    let (members, answer) = &WITH_ID[random.below(WITH_ID.len())];
     // Half of the requests end without a line end.
     let end = if random.below(2) == 0 { "\r\n" } else { " " };
     out.extend_from_slice(format!("{{{members}, \"id\": {id}}}{end}").as_bytes());
@@ -120,12 +104,6 @@ pub(super) fn push_request(
             Answer::Error(class, text) => Answer::Error(class, text),
         },
     }
-}
-
-fn pick<'a, T>(random: &mut Random, list: &'a [T]) -> &'a T {
-    let n_elements = u64::try_from(list.len()).unwrap_or(u64::MAX);
-    let index = usize::try_from(random.below(n_elements)).unwrap_or(0);
-    &list[index]
 }
 
 impl Expected {
