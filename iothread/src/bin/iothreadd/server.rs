@@ -111,7 +111,7 @@ impl Server {
         let objects = Arc::new(Objects::new(main));
         let devices = Arc::new(Devices::default());
         let yanks = Yanks::default();
-        let chardevs = Arc::new(Chardevs::new(main, &yanks));
+        let chardevs = Arc::new(Chardevs::new(main, &yanks, &monitors));
         Ok(Arc::new(Self {
             name: options.name.clone(),
             compat: options.compat(),

@@ -30,6 +30,7 @@ use self::ringbuf::Ringbuf;
 pub(crate) use self::socket::Connection;
 use self::socket::SocketDevice;
 use crate::descriptors::SessionDescriptors;
+use crate::monitor::Monitors;
 use crate::oneshot;
 use crate::sync::Mutex;
 use crate::yank::Yanks;
@@ -47,6 +48,8 @@ pub(crate) trait FrontEnd: Send + Sync {
 pub(crate) struct Chardevs {
     main: MainContext,
     yanks: Yanks,
+    /// Those of options have devices that are not in the list.
+    monitors: Arc<Monitors>,
     list: Mutex<Vec<Arc<Chardev>>>,
 }
 
@@ -87,10 +90,11 @@ pub(crate) enum Usage {
 }
 
 impl Chardevs {
-    pub(crate) fn new(main: &MainContext, yanks: &Yanks) -> Self {
+    pub(crate) fn new(main: &MainContext, yanks: &Yanks, monitors: &Arc<Monitors>) -> Self {
         Self {
             main: main.clone(),
             yanks: yanks.clone(),
+            monitors: Arc::clone(monitors),
             list: Mutex::default(),
         }
     }
@@ -143,12 +147,12 @@ impl Chardevs {
     }
 
     fn check_duplicate(&self, id: &str) -> Result<(), Error> {
-        match self.find(id) {
-            None => Ok(()),
-            Some(_) => Err(Error::generic(format!(
+        if self.find(id).is_some() || self.monitors.has_own_chardev(id) {
+            return Err(Error::generic(format!(
                 "Chardev with id '{id}' already exists"
-            ))),
+            )));
         }
+        Ok(())
     }
 
     fn find(&self, id: &str) -> Option<Arc<Chardev>> {
@@ -235,11 +239,13 @@ impl Chardevs {
         descriptors: &SessionDescriptors,
     ) -> Result<ChardevReturn, Error> {
         let missing = || Error::generic(format!("Chardev '{id}' does not exist"));
+        let is_used = || Error::generic("Chardev user does not support chardev hotswap");
+        if self.monitors.has_own_chardev(&id) {
+            return Err(is_used());
+        }
         let old = self.find(&id).ok_or_else(missing)?;
         if old.user.lock().is_there {
-            return Err(Error::generic(
-                "Chardev user does not support chardev hotswap",
-            ));
+            return Err(is_used());
         }
         // The new one may need the name under which the old one can be yanked.
         old.unregister();
@@ -273,9 +279,13 @@ impl Chardevs {
     /// `chardev-remove`
     pub(crate) fn remove(&self, id: &str) -> Result<(), Error> {
         let missing = || Error::generic(format!("Chardev '{id}' not found"));
+        let is_busy = || Error::generic(format!("Chardev '{id}' is busy"));
+        if self.monitors.has_own_chardev(id) {
+            return Err(is_busy());
+        }
         let chardev = self.find(id).ok_or_else(missing)?;
         if chardev.user.lock().is_there {
-            return Err(Error::generic(format!("Chardev '{id}' is busy")));
+            return Err(is_busy());
         }
         self.discard(&chardev);
         Ok(())
@@ -290,9 +300,9 @@ impl Chardevs {
 
     /// `chardev-send-break`: there is no device that has one.
     pub(crate) fn send_break(&self, id: &str) -> Result<(), Error> {
-        match self.find(id) {
-            Some(_) => Ok(()),
-            None => Err(Error::generic(format!("Chardev '{id}' not found"))),
+        match self.find(id).is_some() || self.monitors.has_own_chardev(id) {
+            true => Ok(()),
+            false => Err(Error::generic(format!("Chardev '{id}' not found"))),
         }
     }
 
@@ -331,29 +341,26 @@ impl Chardevs {
     ) -> Result<Attachment, Error> {
         let missing = || Error::device_not_found(format!("Device '{id}' not found"));
         let chardev = self.find(id).ok_or_else(missing)?;
-        {
-            let mut user = chardev.user.lock();
-            if user.is_there {
-                return Err(Error::generic(format!("chardev '{id}' is already in use")));
+        if chardev.user.lock().is_there {
+            return Err(Error::generic(format!("chardev '{id}' is already in use")));
+        }
+        let stream = match &chardev.kind {
+            Kind::Socket(_) => None,
+            Kind::Plain(plain) => Some(plain.stream()?),
+            Kind::Null => Some(Plain::null()?.stream()?),
+            Kind::Ringbuf(_) => {
+                return Err(Error::generic(format!("chardev '{id}' has no stream")));
             }
-            let stream = match &chardev.kind {
-                Kind::Socket(_) => None,
-                Kind::Plain(plain) => Some(plain.stream()?),
-                Kind::Null => Some(Plain::null()?.stream()?),
-                Kind::Ringbuf(_) => {
-                    return Err(Error::generic(format!("chardev '{id}' has no stream")));
-                }
-            };
-            *user = User {
-                is_there: true,
-                reads: usage == Usage::Read,
-            };
-            drop(user);
-            match (&chardev.kind, stream) {
-                (Kind::Socket(device), _) => device.attach(front_end),
-                (_, Some(stream)) => front_end.connected(Connection::without_lender(stream)),
-                (_, None) => {}
-            }
+        };
+        // Only the main loop attaches.
+        *chardev.user.lock() = User {
+            is_there: true,
+            reads: usage == Usage::Read,
+        };
+        match (&chardev.kind, stream) {
+            (Kind::Socket(device), _) => device.attach(front_end),
+            (_, Some(stream)) => front_end.connected(Connection::without_lender(stream)),
+            (_, None) => {}
         }
         Ok(Attachment { chardev })
     }

@@ -31,7 +31,6 @@ pub(crate) use self::properties::parse;
 use self::properties::{Properties, take};
 use self::slots::{Plugged, Position, Slots};
 use crate::hmp::{BusInfo, DeviceInfo};
-use crate::objects::is_identifier;
 use crate::qom::Object;
 use crate::qom::types::Type;
 use crate::server::Server;
@@ -275,8 +274,8 @@ impl Devices {
         if self.named.find(&id).is_some() {
             return Err(Error::generic(format!("Duplicate device ID '{id}'")));
         }
-        // It becomes a component of a path.
-        if !is_identifier(&id) {
+        // It becomes a component of a path; anything else is taken, as by QEMU 10.
+        if id.is_empty() || id.contains('/') {
             return Err(Error::generic("Parameter 'id' expects an identifier"));
         }
         Ok(id)

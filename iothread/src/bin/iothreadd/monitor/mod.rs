@@ -129,10 +129,16 @@ impl Monitors {
         Ok(monitor)
     }
 
+    /// Whether an option has made a monitor of this name, and so a device.
+    pub(crate) fn has_own_chardev(&self, name: &str) -> bool {
+        let list = self.list.lock();
+        list.iter().any(|it| it.name == name && it.is_of_option())
+    }
+
     /// The entries of monitors in `query-chardev`. Options give each a device of its own, as in QEMU.
     pub(crate) fn chardevs(&self) -> Vec<ChardevInfo> {
         let list = self.list.lock();
-        let own = list.iter().filter(|it| it.attachment.lock().is_none());
+        let own = list.iter().filter(|it| it.is_of_option());
         let info = |monitor: &Arc<Monitor>| ChardevInfo {
             label: monitor.name.clone(),
             filename: monitor.filename(),
@@ -229,6 +235,11 @@ impl Monitor {
             // A thread that is held has not ended.
             let _ = context.post(move |_| run());
         }
+    }
+
+    /// Whether it has a way in of its own, and so is there for good.
+    fn is_of_option(&self) -> bool {
+        self.ends_server || self.listener.get().is_some()
     }
 
     /// The name, for its sessions.
