@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use vhost::vhost_user::message::VhostUserConfigFlags;
@@ -16,7 +16,8 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
 use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryMmap};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use crate::harness::PATIENCE;
+/// How long anything may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Numbers of the specification, written out here once more so that a mistake in the server's is found.
 pub(crate) const IN: u32 = 0;

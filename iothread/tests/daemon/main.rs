@@ -25,3 +25,4 @@ mod top;
 mod vhost_user_blk;
 mod vhost_user_boot;
 mod vhost_user_clients;
+mod vhost_user_random;

@@ -16,10 +16,10 @@ const N_CLIENTS: usize = 3;
 const N_STEPS: usize = 3000;
 
 /// Numbers that look random.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -27,7 +27,7 @@ impl Random {
         usize::try_from(self.0 >> 33).unwrap() % limit
     }
 
-    fn is(&mut self, one_of: usize) -> bool {
+    pub(crate) fn is(&mut self, one_of: usize) -> bool {
         self.below(one_of) == 0
     }
 }

@@ -1,5 +1,12 @@
 //! Every subsystem that IOThreads have as users: what it takes it gives back, whatever happens.
 
+#[path = "../../../iothread/tests/daemon/guest.rs"]
+#[allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "the tests of iothreadd do more with it"
+)]
+mod guest;
 mod nbd;
 mod random;
 mod rows;

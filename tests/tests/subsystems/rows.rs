@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
+use crate::guest::Guest;
 use crate::walk::Row;
 use crate::world::World;
 use crate::{nbd, vfio};
@@ -238,6 +239,18 @@ fn block_export_on_two() -> Row {
     }
 }
 
+/// Reads a sector through each of the two queues of `e0`. Returns the threads that have served them.
+fn read_as_guest(world: &mut World) -> Result<Option<Vec<i64>>, Failed> {
+    let mut guest = Guest::start(&world.path("vhost"), 2, 0);
+    for queue in [0, 1] {
+        assert_eq!(guest.read_disk(queue, 1, 512), [0; 512]);
+    }
+    let queues = world.run("x-query-block-export-queues", json!({"id": "e0"}))?;
+    let queues = queues.as_array().into_iter().flatten();
+    let threads = queues.filter_map(|it| it["thread-id"].as_i64());
+    Ok(Some(threads.collect()))
+}
+
 fn vhost_user_export() -> Row {
     let mut refused = wrong_exports();
     refused.push((
@@ -254,8 +267,7 @@ fn vhost_user_export() -> Row {
                    "num-queues": 2, "iothread": ["io0", "io1"]})
         },
         threads: &["io0", "io1"],
-        // A guest is needed, and has a test of its own.
-        work: |_| Ok(None),
+        work: read_as_guest,
         clean_up: delete_n0,
         ..block_export()
     }
