@@ -136,23 +136,38 @@ impl<'l, L: Links> Markdown<'l, L> {
             }
             Block::Quote(blocks) => self.quote(|writer| writer.blocks(blocks)),
             Block::Code(code) => self.code(code),
-            Block::Lines(lines) => {
-                self.start_block();
-                let start = self.out.len();
-                for (n, line) in lines.iter().enumerate() {
-                    if n > 0 {
-                        self.out.push('\\');
-                        self.new_line();
-                    }
-                    self.on_one_line(|writer| writer.inlines(line));
-                }
-                self.guard(start);
-            }
+            Block::Lines(lines) => self.verses(lines),
             Block::Admonition(admonition) => self.admonition(admonition),
             Block::Example(example) => self.example(example),
             Block::Table(table) => self.table(table),
             Block::Rule => self.raw_block("---"),
         }
+    }
+
+    /// Lines that stay lines; those that show nothing are left out.
+    fn verses(&mut self, lines: &[Vec<Inline<'_>>]) {
+        let (before, was_fresh) = (self.out.len(), self.is_fresh);
+        self.start_block();
+        let start = self.out.len();
+        for line in lines {
+            let end = self.out.len();
+            if end > start {
+                self.out.push('\\');
+                self.new_line();
+            }
+            let line_start = self.out.len();
+            self.on_one_line(|writer| writer.inlines(line));
+            if self.out[line_start..].trim().is_empty() {
+                self.out.truncate(end);
+            }
+        }
+        if self.out.len() == start {
+            self.out.truncate(before);
+            self.is_fresh = was_fresh;
+            return;
+        }
+        self.end_text();
+        self.guard(start);
     }
 
     pub(crate) fn paragraph(&mut self, content: &[Inline<'_>]) {

@@ -75,6 +75,31 @@ fn schemas() -> Vec<(PathBuf, Schema)> {
     paths.into_iter().map(load).collect()
 }
 
+/// The lines of Markdown, a block of code as one line; fails if a fence never ends.
+fn outside_of_code(markdown: &str) -> Result<Vec<&str>, String> {
+    let mut fence: Option<usize> = None;
+    let mut lines = Vec::new();
+    for line in markdown.lines() {
+        // A fence may be the first thing of a quote or of an item.
+        let text = line.trim_start_matches(|ch: char| "> -.".contains(ch) || ch.is_ascii_digit());
+        let ticks = text.bytes().take_while(|byte| *byte == b'`').count();
+        match fence {
+            Some(open) if ticks >= open && text.len() == ticks => {
+                fence = None;
+                lines.push("```");
+            }
+            Some(_) => {}
+            // A span of code has its end in the line.
+            None if ticks >= 3 && !text[ticks..].contains('`') => fence = Some(ticks),
+            None => lines.push(line),
+        }
+    }
+    match fence {
+        None => Ok(lines),
+        Some(_) => Err("a fence that never ends".to_owned()),
+    }
+}
+
 #[test]
 fn same_input_same_bytes() {
     let schema = schema_of("##\n# @a:\n#\n# Text, `a`.\n##\n{ 'command': 'a' }\n");

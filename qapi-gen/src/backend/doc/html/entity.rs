@@ -222,9 +222,11 @@ impl PageWriter<'_, '_> {
             _ => {
                 self.out.push_str("<ul class=\"signature\">\n");
                 for member in &branch.members {
-                    self.out.push_str("<li><code class=\"name\">");
-                    push_text(&mut self.out, member.name());
-                    self.out.push_str("</code> <span class=\"type\">");
+                    self.out.push_str("<li><span class=\"name\">");
+                    let owner = branch.type_id.map(|id| self.manual.schema.ty(id).name());
+                    let target = Target::Part(owner.unwrap_or(view.name), member.name());
+                    self.link(target, member.name());
+                    self.out.push_str("</span> <span class=\"type\">");
                     self.ty(member.type_id());
                     self.out.push_str("</span>");
                     if member.is_optional() {
