@@ -1,5 +1,7 @@
 //! The answer to `query-qmp-schema`.
 
+use std::collections::BTreeSet;
+
 use crate::backend::introspect::{self, introspect, introspect_parts};
 
 use crate::ir::Command;
@@ -19,6 +21,19 @@ pub(super) enum Data {
     Whole(String),
     /// Parts of it, each with the condition under which it is there.
     Parts(Vec<(Gate, String)>),
+}
+
+/// The names of conditions that the data is left open by.
+pub(super) fn open_names(plan: &Plan<'_>) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    if let Data::Parts(parts) = data(plan) {
+        for (gate, _) in &parts {
+            let mut of_gate = BTreeSet::new();
+            gate.names(&mut of_gate);
+            names.extend(of_gate.into_iter().map(str::to_owned));
+        }
+    }
+    names
 }
 
 /// The data for the configuration; in parts where it leaves a condition open.

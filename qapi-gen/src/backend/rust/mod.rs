@@ -49,11 +49,17 @@ impl RustBackend {
     /// As [`Backend::emit`].
     pub fn features(&self, schema: &Schema) -> Result<Vec<String>, Vec<Diagnostic>> {
         let plan = plan::plan(schema, &self.options)?;
-        let names = plan::open_names(&plan).into_iter();
+        let mut names: Vec<String> = plan::open_names(&plan)
+            .into_iter()
+            .map(Into::into)
+            .collect();
+        // Conditions of features that mean nothing to Rust matter there alone.
+        names.extend(introspection::open_names(&plan));
         let mapped = &self.options.mapping.predicates;
         let mut features: Vec<String> = names
+            .iter()
             .filter(|name| !mapped.contains_key(*name))
-            .map(gate::default_feature)
+            .map(|name| gate::default_feature(name))
             .collect();
         features.sort_unstable();
         features.dedup();
