@@ -35,7 +35,7 @@ pub(super) enum TokenKind {
 }
 
 /// A token and where it stands.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) kind: TokenKind,
     pub(super) span: Span,
@@ -49,7 +49,7 @@ pub(super) fn tokenize(text: &str, start: u32) -> Vec<Token> {
         Some(comments) => {
             let mut at = 0;
             for comment in comments {
-                grammar_tokens(&text[at..comment.start], start + at as u32, &mut tokens);
+                code_tokens(&text[at..comment.start], start + at as u32, &mut tokens);
                 at = comment.end;
                 let span = Span::new(start + comment.start as u32, start + at as u32);
                 tokens.push(Token {
@@ -57,7 +57,7 @@ pub(super) fn tokenize(text: &str, start: u32) -> Vec<Token> {
                     span,
                 });
             }
-            grammar_tokens(&text[at..], start + at as u32, &mut tokens);
+            code_tokens(&text[at..], start + at as u32, &mut tokens);
         }
         None => grammar_tokens(text, start, &mut tokens),
     }
@@ -118,10 +118,49 @@ fn blanks(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| is_blank(byte)).count()
 }
 
-fn grammar_tokens(text: &str, start: u32, tokens: &mut Vec<Token>) {
-    if blanks(text.as_bytes()) == text.len() {
-        return;
+/// The tokens of text without documentation comments. Nearly all of it are strings without escapes,
+/// punctuation and blanks, which take no grammar either; from anything else on, the rest of its line
+/// goes through the grammar. No token but a documentation comment goes beyond a line.
+fn code_tokens(text: &str, start: u32, tokens: &mut Vec<Token>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let kind = match byte {
+            b'\t'..=b'\r' | b' ' => {
+                at += 1;
+                continue;
+            }
+            b'#' => {
+                at = line_end(bytes, at);
+                continue;
+            }
+            b'\'' => plain_string(&bytes[at..]).map(|len| (TokenKind::String, len)),
+            _ => punctuation(byte).map(|kind| (kind, 1)),
+        };
+        let token_start = start + at as u32;
+        match kind {
+            Some((kind, len)) => {
+                let span = Span::new(token_start, token_start + len as u32);
+                tokens.push(Token { kind, span });
+                at += len;
+            }
+            None => {
+                let end = line_end(bytes, at);
+                grammar_tokens(&text[at..end], token_start, tokens);
+                at = end;
+            }
+        }
     }
+}
+
+/// The length of the string that `bytes` starts with, if its line closes it and it has no escapes.
+fn plain_string(bytes: &[u8]) -> Option<usize> {
+    let ends = |byte: &u8| matches!(byte, b'\'' | b'\\' | b'\n' | b'\r');
+    let len = bytes[1..].iter().position(ends)? + 1;
+    (bytes[len] == b'\'').then_some(len + 1)
+}
+
+fn grammar_tokens(text: &str, start: u32, tokens: &mut Vec<Token>) {
     let Ok(pairs) = Grammar::parse(Rule::tokens, text) else {
         // The grammar takes any text. Should that ever cease to hold, the whole text is stray.
         let span = Span::new(start, start + text.len() as u32);
@@ -171,19 +210,24 @@ fn push_string(text: &str, start: u32, tokens: &mut Vec<Token>) {
 /// The punctuation in a run of separators.
 fn push_punctuation(text: &str, start: u32, tokens: &mut Vec<Token>) {
     for (at, byte) in (start..).zip(text.bytes()) {
-        let kind = match byte {
-            b',' => TokenKind::Comma,
-            b':' => TokenKind::Colon,
-            b'{' => TokenKind::OpenBrace,
-            b'}' => TokenKind::CloseBrace,
-            b'[' => TokenKind::OpenBracket,
-            b']' => TokenKind::CloseBracket,
-            // A blank.
-            _ => continue,
-        };
-        let span = Span::new(at, at + 1);
-        tokens.push(Token { kind, span });
+        // The rest are blanks.
+        if let Some(kind) = punctuation(byte) {
+            let span = Span::new(at, at + 1);
+            tokens.push(Token { kind, span });
+        }
     }
+}
+
+fn punctuation(byte: u8) -> Option<TokenKind> {
+    Some(match byte {
+        b',' => TokenKind::Comma,
+        b':' => TokenKind::Colon,
+        b'{' => TokenKind::OpenBrace,
+        b'}' => TokenKind::CloseBrace,
+        b'[' => TokenKind::OpenBracket,
+        b']' => TokenKind::CloseBracket,
+        _ => return None,
+    })
 }
 
 /// The stray tokens in `text`: the grammar knows only ASCII blanks, the reference skips every
@@ -204,4 +248,32 @@ fn stray(text: &str, span: Span) -> impl Iterator<Item = Token> {
 /// Unicode spaces, and the separators U+001C to U+001F that the reference counts among them.
 fn is_space(ch: char) -> bool {
     ch.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&ch)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What is found without the grammar is what the grammar finds.
+        #[test]
+        fn the_short_way_leads_to_the_same_tokens(
+            parts in proptest::collection::vec(
+                prop_oneof![
+                    Just("'a'"), Just("'"), Just("\\"), Just("'\\\\'"), Just("{"), Just("]"), Just(":"), Just(","),
+                    Just(" "), Just("\n"), Just("\r"), Just("\t"), Just("\u{b}"), Just("# x"), Just("true"),
+                    Just("false"), Just("x"), Just("\u{e9}"), Just("\u{a0}"), Just("\u{1c}"), Just("\0"),
+                ],
+                0..40,
+            )
+        ) {
+            let text = parts.concat();
+            let (mut short, mut long) = (Vec::new(), Vec::new());
+            code_tokens(&text, 7, &mut short);
+            grammar_tokens(&text, 7, &mut long);
+            prop_assert_eq!(short, long);
+        }
+    }
 }
