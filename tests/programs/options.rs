@@ -1,8 +1,11 @@
 //! Uses what options have made of `schemas/options.json`.
 #![deny(warnings, missing_docs, clippy::all)]
 
-// What is not for all to see may be used in parts.
-#[allow(dead_code, unused_imports)]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "what is not for all to see may be used in parts"
+)]
 mod qapi;
 
 use std::sync::Arc;

@@ -4,8 +4,10 @@
 //! they depend on is built once.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use qapi_gen::backend::rust::{Options, Paths, RustBackend};
@@ -242,4 +244,30 @@ fn workspace() -> PathBuf {
 
 fn root() -> PathBuf {
     workspace().join("target/generated")
+}
+
+/// What `program` prints when it is given `input`.
+///
+/// # Errors
+///
+/// It cannot be started, fails, or prints no text.
+pub fn feed(program: &mut Command, input: &str) -> Result<String> {
+    let mut child = program
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {:?}", program.get_program()))?;
+    let mut stdin = child.stdin.take().context("no pipe")?;
+    let output = thread::scope(|scope| {
+        // If the program ends early, that shows in what comes back.
+        scope.spawn(move || {
+            let _ = stdin.write_all(input.as_bytes());
+        });
+        child.wait_with_output()
+    })?;
+    let text = String::from_utf8(output.stdout).context("no UTF-8")?;
+    if !output.status.success() {
+        bail!("{:?}: {}\n{text}", program.get_program(), output.status);
+    }
+    Ok(text)
 }

@@ -125,7 +125,8 @@ fn check_equal(one: &Path, other: &Path) -> Result<(), Failed> {
     }
 }
 
-fn qemu_img(qemu_img: &Path) -> Result<(), Failed> {
+/// An export with data and one to be overwritten, on threads of their own, and their URIs.
+fn source_and_target() -> Result<(Fixture, [String; 2]), Failed> {
     let mut fixture = Fixture::new()?;
     fixture.export("source", &contents(), json!({"iothread": "io0"}))?;
     fixture.export(
@@ -134,6 +135,11 @@ fn qemu_img(qemu_img: &Path) -> Result<(), Failed> {
         json!({"iothread": ["io1", "io2"]}),
     )?;
     let [source, target] = ["source", "target"].map(|it| fixture.uri(it));
+    Ok((fixture, [source, target]))
+}
+
+fn qemu_img(qemu_img: &Path) -> Result<(), Failed> {
+    let (fixture, [source, target]) = source_and_target()?;
     let raw = ["-f", "raw"];
     let arguments = [&["info", "--output=json"], &raw[..], &[&source]].concat();
     let info: Value = serde_json::from_str(&fixture.run(qemu_img, &arguments)?)?;
@@ -269,14 +275,7 @@ fn nbdinfo(nbdinfo: &Path) -> Result<(), Failed> {
 }
 
 fn nbdcopy(nbdcopy: &Path) -> Result<(), Failed> {
-    let mut fixture = Fixture::new()?;
-    fixture.export("source", &contents(), json!({"iothread": "io0"}))?;
-    fixture.export(
-        "target",
-        &vec![0xee; SIZE],
-        json!({"iothread": ["io1", "io2"]}),
-    )?;
-    let [source, target] = ["source", "target"].map(|it| fixture.uri(it));
+    let (fixture, [source, target]) = source_and_target()?;
     fixture.run(nbdcopy, &[&source, &target])?;
     check_equal(&fixture.path("source"), &fixture.path("target"))?;
     fixture.run(nbdcopy, &["--flush", &target, "copy"])?;

@@ -207,6 +207,7 @@ pub(super) fn message(
         (Code::BecameConditional, Subject::Condition(_, condition)) => {
             format!("{name} is now there only if {condition}")
         }
+        // A code comes with the subject that its arm above names.
         _ => of("changed", "changed"),
     }
 }

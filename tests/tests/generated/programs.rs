@@ -1,19 +1,17 @@
 //! Programs around generated code.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
+use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use libtest_mimic::Failed;
 use qapi_gen::backend::rust::Options;
 use qapi_gen::ir::{Configuration, Schema, TypeId};
 use qapi_gen::validate::Validator;
 use serde_json::{Value, json};
 use tests::arbitrary::Generator;
-use tests::generated::{Crate, Module};
+use tests::generated::{Crate, Module, feed};
 
 use crate::modes::{OWN_SCHEMAS, own};
 
@@ -55,7 +53,7 @@ fn compare_dispatcher(schema: &str, holds: bool) -> Result<()> {
         )],
         ..Crate::default()
     };
-    let output = run(
+    let output = feed(
         &mut Command::new(program.write()?.build()?),
         &requests.join("\n"),
     )?;
@@ -169,7 +167,7 @@ fn round_trips(name: &str, schema: &Path, configuration: Configuration) -> Resul
         ],
         ..Crate::default()
     };
-    let output = run(&mut Command::new(program.write()?.build()?), &input)?;
+    let output = feed(&mut Command::new(program.write()?.build()?), &input)?;
     if !output.ends_with(&format!("{n_values} passed, 0 failed\n")) {
         bail!("{name}: {output}");
     }
@@ -232,7 +230,7 @@ pub(crate) fn options() -> Result<(), Failed> {
     };
     let program = program.write()?;
     program.succeed("clippy", &[])?;
-    run(&mut Command::new(program.build()?), "")?;
+    feed(&mut Command::new(program.build()?), "")?;
     Ok(())
 }
 
@@ -246,7 +244,7 @@ pub(crate) fn skew() -> Result<(), Failed> {
         files: vec![("main.rs", include_str!("../../programs/skew.rs").to_owned())],
         ..Crate::default()
     };
-    run(&mut Command::new(program.write()?.build()?), "")?;
+    feed(&mut Command::new(program.write()?.build()?), "")?;
     Ok(())
 }
 
@@ -297,7 +295,7 @@ pub(crate) fn policies() -> Result<(), Failed> {
         ("unstable-input=reject", features, generic, unsupported),
         ("deprecated-output=hide", value, generic, unsupported),
     ] {
-        let reply = run(Command::new(&program).arg(policy), request)?;
+        let reply = feed(Command::new(&program).arg(policy), request)?;
         let expected = json!({"error": {"class": class, "desc": desc}});
         if serde_json::from_str::<Value>(&reply)? != expected {
             return Err(
@@ -326,26 +324,4 @@ fn subjects(module: &Module) -> Vec<(String, TypeId)> {
         subjects.push((path.clone(), data.unwrap_or(schema.empty_object())));
     }
     subjects
-}
-
-/// What `program` prints when it is given `input`.
-fn run(program: &mut Command, input: &str) -> Result<String> {
-    let mut child = program
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start {:?}", program.get_program()))?;
-    let mut stdin = child.stdin.take().context("no pipe")?;
-    let output = thread::scope(|scope| {
-        // If the program ends early, that shows in what comes back.
-        scope.spawn(move || {
-            let _ = stdin.write_all(input.as_bytes());
-        });
-        child.wait_with_output()
-    })?;
-    let text = String::from_utf8(output.stdout).context("no UTF-8")?;
-    if !output.status.success() {
-        bail!("{:?}: {}\n{text}", program.get_program(), output.status);
-    }
-    Ok(text)
 }

@@ -1,16 +1,14 @@
 //! Malformed commands through the dispatcher that is generated from a schema.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use qapi_gen::backend::rust::Options;
 use qapi_gen::ir::Configuration;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tests::generated::{Crate, Module};
+use tests::generated::{Crate, Module, feed};
 
 use super::Count;
 
@@ -88,23 +86,7 @@ fn play<'a>(program: &Path, requests: impl Iterator<Item = &'a RawValue>) -> Res
         input.push_str(&request.get().replace(['\n', '\r'], " "));
         input.push('\n');
     }
-    let mut child = Command::new(program)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start {}", program.display()))?;
-    let mut stdin = child.stdin.take().context("no pipe")?;
-    let output = thread::scope(|scope| {
-        // If the program ends early, that shows in what comes back.
-        scope.spawn(move || {
-            let _ = stdin.write_all(input.as_bytes());
-        });
-        child.wait_with_output()
-    })?;
-    if !output.status.success() {
-        bail!("the generated dispatcher ended with {}", output.status);
-    }
-    let text = String::from_utf8(output.stdout).context("a reply is not UTF-8")?;
+    let text = feed(&mut Command::new(program), &input)?;
     let replies = text.lines().map(|line| {
         let line = if line.is_empty() { "null" } else { line };
         serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))
