@@ -7,7 +7,6 @@ use std::ops::Deref;
 use crate::context::{
     AioContext, Core, EventLoop, LoopStats, PanicHook, PanicReport, VirtualClock,
 };
-use crate::holders::Attachment;
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::registry::Registry;
 use crate::sync::{Arc, Mutex};
@@ -60,7 +59,7 @@ impl MainLoopBuilder {
             .unwrap_or_else(|| Registry::global().virtual_clock().clone());
         let core = Core::new(self.name, &self.parameters, clock, self.panic_hook)?;
         core.apply_pool_limits();
-        let context = AioContext::new(Arc::clone(&core), Arc::new(Attachment::without_holder()));
+        let context = AioContext::without_holder(Arc::clone(&core));
         Ok(MainLoop {
             event_loop: EventLoop::new(core),
             context: MainContext {

@@ -18,7 +18,7 @@ fn recorded_holders_are_seen_until_they_are_released() {
         let holders = Arc::new(Holders::new());
         let guards = Arc::clone(&holders);
         let guard = thread::spawn(move || {
-            let (_, key) = guards.record_guard(holder::monitor("m")).unwrap();
+            let key = guards.record_guard(holder::monitor("m")).unwrap();
             assert!(guards.snapshot().contains(&holder::monitor("m")));
             assert_eq!(guards.release_guard(key), Released::StillWanted);
         });
@@ -47,7 +47,7 @@ fn a_thread_is_either_held_or_closed() {
         let holders = Arc::new(Holders::new());
         let taking = Arc::clone(&holders);
         let taker = thread::spawn(move || match taking.record_guard(holder::monitor("m")) {
-            Ok((_, key)) => {
+            Ok(key) => {
                 assert_eq!(taking.close(), Err(CloseError::Held));
                 let _ = taking.release_guard(key);
                 true
@@ -75,7 +75,7 @@ fn a_thread_is_either_held_or_closed() {
 fn the_last_release_ends_an_abandoned_thread_once() {
     loom::model(|| {
         let holders = Arc::new(Holders::new());
-        let keys = [(); 2].map(|()| holders.record_guard(holder::monitor("m")).unwrap().1);
+        let keys = [(); 2].map(|()| holders.record_guard(holder::monitor("m")).unwrap());
         let releases = keys.map(|key| {
             let holders = Arc::clone(&holders);
             thread::spawn(move || holders.release_guard(key))
@@ -105,7 +105,7 @@ impl Registration for Cancelled {
 #[test]
 fn a_registration_ends_with_its_attachment_or_is_refused() {
     loom::model(|| {
-        let attachment = Arc::new(Attachment::without_holder());
+        let attachment = Arc::new(Attachment::new(None));
         let registering = Arc::clone(&attachment);
         let register = thread::spawn(move || {
             let registration = Arc::new(Cancelled::default());
@@ -255,7 +255,7 @@ fn who_holds_a_thread_finds_it_running_to_the_last_release() {
         };
         let (taking, pushing, flag) = (Arc::clone(&holders), Arc::clone(&inbox), Arc::clone(&stop));
         let holder = thread::spawn(move || match taking.record_guard(holder::monitor("m")) {
-            Ok((_, key)) => {
+            Ok(key) => {
                 // Not refused, whatever the others do.
                 pushing.push(1).unwrap();
                 end_if(taking.release_guard(key), &pushing, &flag);

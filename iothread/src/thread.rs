@@ -16,7 +16,6 @@ use crate::holders::{CloseError, HoldError, HolderCounts, RecordError, Released,
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::qapi::{IoThreadHolder, IoThreadInfo};
 use crate::registry::{Registry, WeakRegistry};
-use crate::slab::Key;
 use crate::sync::{Arc, Mutex};
 
 /// Describes an IOThread to be created.
@@ -268,13 +267,12 @@ impl IoThread {
     /// A thread that has been deleted, or a holder of a kind unknown to this side.
     pub fn get_aio_context(&self, holder: IoThreadHolder) -> Result<HeldAioContext, HoldError> {
         let core = &self.inner.core;
-        let (attachment, key) = core
+        let record = core
             .holders()
             .record_guard(holder)
             .map_err(|error| self.hold_error(error))?;
         Ok(HeldAioContext {
-            context: AioContext::new(Arc::clone(core), attachment),
-            key,
+            context: AioContext::of_record(Arc::clone(core), record),
         })
     }
 
@@ -492,7 +490,6 @@ fn end_if_unwanted(core: &Core, released: Released) {
 /// moment runs to its end; [`release`](Self::release) waits for it.
 pub struct HeldAioContext {
     context: AioContext,
-    key: Key,
 }
 
 impl HeldAioContext {
@@ -501,7 +498,7 @@ impl HeldAioContext {
     /// On the context's own thread, where waiting would never end, this is the same as dropping the value.
     pub fn release(self) {
         // The registrations end first, so that nothing new begins while this waits.
-        self.context.attachment().release();
+        self.context.release();
         // A refusal means that this thread is, or waits for, the one that would be waited for.
         let _ = self.context.drain();
     }
@@ -517,9 +514,11 @@ impl Deref for HeldAioContext {
 
 impl Drop for HeldAioContext {
     fn drop(&mut self) {
-        self.context.attachment().release();
+        self.context.release();
         let core = self.context.core();
-        end_if_unwanted(core, core.holders().release_guard(self.key));
+        if let Some(record) = self.context.record() {
+            end_if_unwanted(core, core.holders().release_guard(record));
+        }
     }
 }
 

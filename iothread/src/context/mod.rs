@@ -43,7 +43,8 @@ pub use self::timer::{Timer, TimerDispatch};
 use crate::holders::Attachment;
 use crate::parameters::Parameter;
 use crate::qapi::IoThreadHolder;
-use crate::sync::Arc;
+use crate::slab::Key;
+use crate::sync::{Arc, OnceLock};
 
 /// The context of an event loop, as one of its users sees it.
 ///
@@ -52,7 +53,10 @@ use crate::sync::Arc;
 /// called from any thread.
 pub struct AioContext {
     core: Arc<Core>,
-    attachment: Arc<Attachment>,
+    /// Made when the user first does something with the context: of a million holders, most never do.
+    attachment: OnceLock<Arc<Attachment>>,
+    /// The record of the holder that the attachment is to be made for; `None` where none is needed.
+    record: Option<Key>,
 }
 
 /// Why something could not be registered on a context or handed over to it.
@@ -76,15 +80,29 @@ pub enum ContextError {
 }
 
 impl AioContext {
-    pub(crate) fn new(core: Arc<Core>, attachment: Arc<Attachment>) -> Self {
-        Self { core, attachment }
+    /// The view of a user who has just been recorded.
+    pub(crate) fn of_record(core: Arc<Core>, record: Key) -> Self {
+        Self {
+            core,
+            attachment: OnceLock::new(),
+            record: Some(record),
+        }
+    }
+
+    pub(crate) fn without_holder(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            attachment: OnceLock::new(),
+            record: None,
+        }
     }
 
     /// The same user's view once more; stays inside the crate, since it would outlive the holder.
     pub(crate) fn share(&self) -> Self {
         Self {
             core: Arc::clone(&self.core),
-            attachment: Arc::clone(&self.attachment),
+            attachment: OnceLock::from(Arc::clone(self.attachment())),
+            record: self.record,
         }
     }
 
@@ -93,7 +111,25 @@ impl AioContext {
     }
 
     pub(crate) fn attachment(&self) -> &Arc<Attachment> {
-        &self.attachment
+        self.attachment.get_or_init(|| {
+            // Shared views have theirs from the start, so the record is still there.
+            let holder = self
+                .record
+                .and_then(|key| self.core.holders().recorded(key));
+            Arc::new(Attachment::new(holder))
+        })
+    }
+
+    /// Ends what the user has registered, and forbids more.
+    pub(crate) fn release(&self) {
+        if let Some(attachment) = self.attachment.get() {
+            attachment.release();
+        }
+    }
+
+    /// The record of the holder; `None` where none is needed.
+    pub(crate) fn record(&self) -> Option<Key> {
+        self.record
     }
 
     /// Name of the context: the id of its IOThread.
@@ -103,7 +139,7 @@ impl AioContext {
 
     /// On whose behalf this user is there; `None` on a main context.
     pub fn holder(&self) -> Option<&IoThreadHolder> {
-        self.attachment.holder()
+        self.attachment().holder()
     }
 
     /// Whether the calling thread is the one that runs the loop, at this moment.
@@ -134,7 +170,7 @@ impl AioContext {
 
     /// Refuses what nobody would hold the context for any more.
     fn check_held(&self) -> Result<(), ContextError> {
-        if self.attachment.is_released() {
+        if self.attachment().is_released() {
             Err(self.released())
         } else {
             Ok(())

@@ -8,12 +8,12 @@ use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
 /// One user's connection to a context: a recorded holder, or the main context's own code.
 pub(crate) struct Attachment {
-    /// `None` on a context that needs no holder.
+    /// A copy of what is recorded; `None` on a context that needs no holder.
     holder: Option<IoThreadHolder>,
     /// Set once, with `registrations` locked.
     released: AtomicBool,
-    /// Made with the first registration: most of a million holders never have one.
-    registrations: Mutex<Option<Box<Registrations>>>,
+    /// `None` before the first registration and after the release.
+    registrations: Mutex<Option<Registrations>>,
 }
 
 type Registrations = Slab<Arc<dyn Registration>>;
@@ -25,15 +25,7 @@ pub(crate) trait Registration: Send + Sync {
 }
 
 impl Attachment {
-    pub(crate) fn of_holder(holder: IoThreadHolder) -> Self {
-        Self::new(Some(holder))
-    }
-
-    pub(crate) fn without_holder() -> Self {
-        Self::new(None)
-    }
-
-    fn new(holder: Option<IoThreadHolder>) -> Self {
+    pub(crate) fn new(holder: Option<IoThreadHolder>) -> Self {
         Self {
             holder,
             released: AtomicBool::new(false),

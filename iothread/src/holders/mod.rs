@@ -1,7 +1,7 @@
 //! Who holds an IOThread: the records, and the life of the thread as far as they decide it.
 //!
 //! - `table`: the records themselves, without locks.
-//! - `attachment`: what one record may still do on the context.
+//! - `attachment`: what the user behind a record has registered on the context; made with the first use of it.
 //!
 //! Recording a holder, releasing one and closing the list are one critical section each. So a thread
 //! can only be closed while nobody holds it, and nobody can come to hold a closed one.
@@ -13,9 +13,10 @@ use thiserror::Error;
 
 pub(crate) use self::attachment::{Attachment, Registration};
 use self::table::{Origin, Table};
+use crate::holder;
 use crate::qapi::IoThreadHolder;
 use crate::slab::Key;
-use crate::sync::{Arc, Mutex};
+use crate::sync::Mutex;
 
 /// The kinds of holders; the values of the tag of [`IoThreadHolder`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +47,16 @@ impl HolderKind {
             Self::BlockNode => "block-node",
             Self::BlockExport => "block-export",
             Self::Monitor => "monitor",
+        }
+    }
+
+    /// The holder of this kind and that name.
+    fn holder(self, name: &str) -> IoThreadHolder {
+        match self {
+            Self::QomObject => holder::qom_object(name),
+            Self::BlockNode => holder::block_node(name),
+            Self::BlockExport => holder::block_export(name),
+            Self::Monitor => holder::monitor(name),
         }
     }
 }
@@ -183,37 +194,30 @@ impl Holders {
     }
 
     /// Records `holder` for a guard, which releases it by the key.
-    pub(crate) fn record_guard(
-        &self,
-        holder: IoThreadHolder,
-    ) -> Result<(Arc<Attachment>, Key), RecordError> {
-        let kind = known_kind(&holder)?;
-        let attachment = Arc::new(Attachment::of_holder(holder));
-        let key = self.record(Arc::clone(&attachment), kind, Origin::Guard)?;
-        Ok((attachment, key))
+    pub(crate) fn record_guard(&self, holder: IoThreadHolder) -> Result<Key, RecordError> {
+        self.record(holder, Origin::Guard)
     }
 
     /// Records `holder` until an equal one is released by name.
     pub(crate) fn record_named(&self, holder: IoThreadHolder) -> Result<(), RecordError> {
-        let kind = known_kind(&holder)?;
-        let record = Arc::new(Attachment::of_holder(holder));
-        self.record(record, kind, Origin::Named).map(|_| ())
+        self.record(holder, Origin::Named).map(|_| ())
     }
 
-    fn record(
-        &self,
-        record: Arc<Attachment>,
-        kind: HolderKind,
-        origin: Origin,
-    ) -> Result<Key, RecordError> {
+    fn record(&self, holder: IoThreadHolder, origin: Origin) -> Result<Key, RecordError> {
+        let kind = known_kind(&holder)?;
         let mut state = self.state.lock();
         if state.life == Life::Closed {
             // Freed outside the lock, as below.
             drop(state);
-            drop(record);
+            drop(holder);
             return Err(RecordError::Closed);
         }
-        Ok(state.table.insert(record, kind, origin))
+        Ok(state.table.insert(holder, kind, origin))
+    }
+
+    /// What a guard's record says.
+    pub(crate) fn recorded(&self, key: Key) -> Option<IoThreadHolder> {
+        self.state.lock().table.get(key).cloned()
     }
 
     /// Releases a guard's record.
@@ -268,10 +272,23 @@ impl Holders {
 
     /// The holders at one moment, newest first.
     pub(crate) fn snapshot(&self) -> Vec<IoThreadHolder> {
-        // The deep copies are made outside the lock.
-        let records = self.state.lock().table.newest_first();
-        let mut holders = Vec::with_capacity(records.len());
-        holders.extend(records.iter().filter_map(|record| record.holder().cloned()));
+        // Others wait for the names to be copied into one buffer, not for an allocation each.
+        let (names, ends) = {
+            let state = self.state.lock();
+            let mut names = String::new();
+            let mut ends = Vec::with_capacity(state.table.len());
+            for (kind, name) in state.table.newest_first() {
+                names.push_str(name);
+                ends.push((kind, names.len()));
+            }
+            (names, ends)
+        };
+        let mut start = 0;
+        let mut holders = Vec::with_capacity(ends.len());
+        for (kind, end) in ends {
+            holders.push(kind.holder(&names[start..end]));
+            start = end;
+        }
         holders
     }
 
@@ -294,8 +311,7 @@ impl State {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::holder;
-    use crate::sync::{AtomicBool, Ordering};
+    use crate::sync::{Arc, AtomicBool, Ordering};
 
     /// Small enough for an interpreter that checks every memory access.
     const N_ROUNDS: usize = if cfg!(miri) { 10 } else { 10_000 };
@@ -309,11 +325,12 @@ mod tests {
                 scope.spawn(move || {
                     let own = holder::monitor(format!("m{number}"));
                     for _ in 0..N_ROUNDS {
-                        let (attachment, key) = holders.record_guard(own.clone()).unwrap();
+                        let key = holders.record_guard(own.clone()).unwrap();
+                        assert_eq!(holders.recorded(key).as_ref(), Some(&own));
                         holders.record_named(holder::monitor("shared")).unwrap();
                         assert!(holders.snapshot().contains(&own));
                         assert_eq!(holders.release_guard(key), Released::StillWanted);
-                        assert_eq!(attachment.holder(), Some(&own));
+                        assert_eq!(holders.recorded(key), None);
                         let released = holders.release_named(&holder::monitor("shared"));
                         assert_eq!(released, Ok(Some(Released::StillWanted)));
                         assert_eq!(holders.release_named(&own), Ok(None));
@@ -333,7 +350,7 @@ mod tests {
                 assert!(!self.0.swap(true, Ordering::AcqRel), "cancelled twice");
             }
         }
-        let attachment = Attachment::without_holder();
+        let attachment = Attachment::new(None);
         let flags = [(); 3].map(|()| Arc::new(Flag(AtomicBool::new(false))));
         let keys = flags
             .each_ref()

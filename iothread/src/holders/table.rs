@@ -1,12 +1,13 @@
 //! The records of one IOThread's holders. Every operation but the snapshot takes constant time.
 
 use std::hash::BuildHasher;
+use std::iter::successors;
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
 
-use super::{Attachment, HolderKind, identity};
+use super::{HolderKind, identity};
+use crate::qapi::IoThreadHolder;
 use crate::slab::{Key, Slab};
-use crate::sync::Arc;
 
 /// Who releases a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(super) struct Table {
 
 #[derive(Debug)]
 struct Entry {
-    record: Arc<Attachment>,
+    holder: IoThreadHolder,
     kind: HolderKind,
     origin: Origin,
     newer: Option<u32>,
@@ -41,7 +42,7 @@ struct Entry {
 
 impl Entry {
     fn identity(&self) -> Option<(HolderKind, &str)> {
-        identity(self.record.holder()?).ok()
+        identity(&self.holder).ok()
     }
 }
 
@@ -61,13 +62,13 @@ impl Table {
 
     pub(super) fn insert(
         &mut self,
-        record: Arc<Attachment>,
+        holder: IoThreadHolder,
         kind: HolderKind,
         origin: Origin,
     ) -> Key {
         let older = self.newest;
         let key = self.entries.insert(Entry {
-            record,
+            holder,
             kind,
             origin,
             newer: None,
@@ -114,7 +115,7 @@ impl Table {
     }
 
     /// Removes a guard's entry.
-    pub(super) fn remove(&mut self, key: Key) -> Option<Arc<Attachment>> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<IoThreadHolder> {
         // A key of a named entry is never handed out, so the index needs no change here.
         debug_assert!(
             self.entries
@@ -123,11 +124,11 @@ impl Table {
         );
         let entry = self.entries.remove(key)?;
         self.unlink(&entry);
-        Some(entry.record)
+        Some(entry.holder)
     }
 
     /// Removes the most recent named entry that is equal.
-    pub(super) fn remove_named(&mut self, kind: HolderKind, name: &str) -> Option<Arc<Attachment>> {
+    pub(super) fn remove_named(&mut self, kind: HolderKind, name: &str) -> Option<IoThreadHolder> {
         let hash = hash(&self.hasher, Some((kind, name)));
         let entries = &self.entries;
         let found = self.named.find_entry(hash, |index| {
@@ -144,7 +145,7 @@ impl Table {
         let key = self.entries.key_at(index)?;
         let entry = self.entries.remove(key)?;
         self.unlink(&entry);
-        Some(entry.record)
+        Some(entry.holder)
     }
 
     /// Closes the gap that `entry`, already removed, leaves in the list.
@@ -159,14 +160,14 @@ impl Table {
         self.counts[entry.kind as usize] -= 1;
     }
 
-    pub(super) fn newest_first(&self) -> Vec<Arc<Attachment>> {
-        let mut records = Vec::with_capacity(self.len());
-        let mut next = self.newest;
-        while let Some(entry) = next.and_then(|index| self.entries.at(index)) {
-            records.push(Arc::clone(&entry.record));
-            next = entry.older;
-        }
-        records
+    pub(super) fn get(&self, key: Key) -> Option<&IoThreadHolder> {
+        Some(&self.entries.get(key)?.holder)
+    }
+
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = (HolderKind, &str)> {
+        let entry_at = |index: Option<u32>| index.and_then(|index| self.entries.at(index));
+        successors(entry_at(self.newest), move |entry| entry_at(entry.older))
+            .filter_map(Entry::identity)
     }
 }
 
@@ -174,22 +175,16 @@ impl Table {
 mod tests {
     use super::*;
     use crate::holder;
-    use crate::qapi::IoThreadHolder;
 
     fn insert(table: &mut Table, holder: IoThreadHolder, origin: Origin) -> Key {
         let kind = identity(&holder).expect("known kind").0;
-        table.insert(Arc::new(Attachment::of_holder(holder)), kind, origin)
+        table.insert(holder, kind, origin)
     }
 
     fn names(table: &Table) -> Vec<String> {
         table
             .newest_first()
-            .iter()
-            .filter_map(|record| {
-                identity(record.holder()?)
-                    .ok()
-                    .map(|(_, name)| name.to_owned())
-            })
+            .map(|(_, name)| name.to_owned())
             .collect()
     }
 
