@@ -165,6 +165,52 @@ fn blocking_client() {
     );
 }
 
+/// What adds a block node whose configuration is read from `fifo`: QEMU waits for somebody to write to it.
+fn blocking_arguments(fifo: &Path) -> Value {
+    rustix::fs::mkfifoat(rustix::fs::CWD, fifo, rustix::fs::Mode::from(0o600)).unwrap();
+    value(&format!(
+        "{{'driver': 'blkdebug', 'node-name': 'n', 'config': '{}', 'image': {{'driver': 'null-co'}}}}",
+        fifo.display()
+    ))
+}
+
+/// QEMU is killed while it executes a command: the caller knows within a second.
+#[test]
+fn a_killed_server_is_noticed_within_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("qmp");
+    let Some(mut qemu) = Qemu::start(&socket) else {
+        return;
+    };
+    let client = blocking::Client::connect(options(&socket)).unwrap();
+    let arguments = blocking_arguments(&folder.path().join("fifo"));
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| {
+            let error = client
+                .execute_raw("blockdev-add", Some(&arguments), CallOptions::new())
+                .unwrap_err();
+            (error, Instant::now())
+        });
+        // The command is there once it holds up the next one.
+        let patience = Duration::from_millis(200);
+        while client
+            .execute_raw("query-name", None, CallOptions::new().timeout(patience))
+            .is_ok()
+        {}
+        assert!(!call.is_finished());
+        let killed = Instant::now();
+        qemu.kill();
+        let (error, noticed) = call.join().unwrap();
+        assert!(matches!(error.kind(), ClientErrorKind::Closed), "{error:?}");
+        assert!(noticed - killed < Duration::from_secs(1));
+    });
+    // Without reconnection it stays so.
+    let error = client
+        .execute_raw("query-name", None, CallOptions::new())
+        .unwrap_err();
+    assert!(matches!(error.kind(), ClientErrorKind::Closed), "{error:?}");
+}
+
 /// An in-band command blocks QEMU on a FIFO, and one out of band is answered meanwhile.
 #[tokio::test]
 async fn out_of_band_overtakes() {
@@ -174,12 +220,8 @@ async fn out_of_band_overtakes() {
         return;
     };
     let fifo = folder.path().join("fifo");
-    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from(0o600)).unwrap();
+    let arguments = blocking_arguments(&fifo);
     let client = Client::connect(options(&socket)).await.unwrap();
-    let arguments = value(&format!(
-        "{{'driver': 'blkdebug', 'node-name': 'n', 'config': '{}', 'image': {{'driver': 'null-co'}}}}",
-        fifo.display()
-    ));
     let blocked = tokio::spawn({
         let client = client.clone();
         async move {
