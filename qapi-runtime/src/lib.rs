@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`json`] | the wire's JSON dialect: tape, incremental parser, writer | |
 //! | [`visit`] | between JSON values and Rust types, with QEMU's checks and texts | |
+//! | [`read`] | the members of an object, one by one, in generated code | |
 //! | [`interop`] | the same types in any other format, by serde | |
 //! | [`dispatch`] | from the name of a command to its handler | |
 //! | [`session`] | the server's side of one connection as a state machine without I/O | |
@@ -33,6 +34,7 @@ pub mod dispatch;
 mod error;
 pub mod interop;
 pub mod json;
+pub mod read;
 #[cfg(feature = "tokio")]
 pub mod server;
 pub mod session;

@@ -176,9 +176,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             info: CommandInfo::new("add-fd"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                let value = handler.add_fd(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.add_fd(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -188,9 +187,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.block_export_add(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.block_export_add(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -200,9 +198,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.block_export_del(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.block_export_del(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -212,9 +209,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.blockdev_add(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.blockdev_add(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -224,9 +220,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.blockdev_del(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.blockdev_del(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -255,63 +250,56 @@ impl<H: Commands + 'static> Dispatcher<H> {
             info: CommandInfo::new("chardev-remove"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.chardev_remove(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.chardev_remove(arguments);
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("chardev-send-break"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.chardev_send_break(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.chardev_send_break(arguments);
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("closefd"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.closefd(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.closefd(arguments);
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("device_add"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                let value = handler.device_add(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.device_add(arguments);
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("device_del"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.device_del(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.device_del(arguments);
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("getfd"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.getfd(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.getfd(arguments);
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("human-monitor-command"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                let value = handler.human_monitor_command(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.human_monitor_command(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -321,9 +309,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.nbd_server_start(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.nbd_server_start(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -333,9 +320,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::NbdServerStop::read(input)?;
-                handler.nbd_server_stop()?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.nbd_server_stop();
+                output.returns(result)
             }),
         },
         Command {
@@ -345,9 +331,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.object_add(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.object_add(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -357,9 +342,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.object_del(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.object_del(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -369,9 +353,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.qmp_capabilities(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.qmp_capabilities(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -381,9 +364,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                let value = handler.qom_get(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.qom_get(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -393,9 +375,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                let value = handler.qom_list(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.qom_list(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -405,9 +386,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                let value = handler.qom_list_properties(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.qom_list_properties(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -417,9 +397,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.qom_set(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.qom_set(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -429,9 +408,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                let value = handler.query_block(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_block(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -441,9 +419,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryBlockExports::read(input)?;
-                let value = handler.query_block_exports()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_block_exports();
+                output.returns(result)
             }),
         },
         Command {
@@ -453,18 +430,16 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryChardev::read(input)?;
-                let value = handler.query_chardev()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_chardev();
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("query-chardev-backends"),
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryChardevBackends::read(input)?;
-                let value = handler.query_chardev_backends()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_chardev_backends();
+                output.returns(result)
             }),
         },
         Command {
@@ -474,18 +449,16 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryCommands::read(input)?;
-                let value = handler.query_commands()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_commands();
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("query-fdsets"),
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryFdsets::read(input)?;
-                let value = handler.query_fdsets()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_fdsets();
+                output.returns(result)
             }),
         },
         Command {
@@ -495,9 +468,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryIothreads::read(input)?;
-                let value = handler.query_iothreads()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_iothreads();
+                output.returns(result)
             }),
         },
         Command {
@@ -507,9 +479,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryName::read(input)?;
-                let value = handler.query_name()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_name();
+                output.returns(result)
             }),
         },
         Command {
@@ -519,9 +490,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                let value = handler.query_named_block_nodes(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_named_block_nodes(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -542,9 +512,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryStatus::read(input)?;
-                let value = handler.query_status()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_status();
+                output.returns(result)
             }),
         },
         Command {
@@ -554,9 +523,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryVersion::read(input)?;
-                let value = handler.query_version()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_version();
+                output.returns(result)
             }),
         },
         Command {
@@ -566,9 +534,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryYank::read(input)?;
-                let value = handler.query_yank()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.query_yank();
+                output.returns(result)
             }),
         },
         Command {
@@ -578,36 +545,32 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::Quit::read(input)?;
-                handler.quit()?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.quit();
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("remove-fd"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.remove_fd(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.remove_fd(arguments);
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("ringbuf-read"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                let value = handler.ringbuf_read(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.ringbuf_read(arguments);
+                output.returns(result)
             }),
         },
         Command {
             info: CommandInfo::new("ringbuf-write"),
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.ringbuf_write(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.ringbuf_write(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -618,9 +581,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.x_blockdev_set_iothread(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.x_blockdev_set_iothread(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -631,9 +593,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                let value = handler.x_query_block_export_queues(arguments)?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.x_query_block_export_queues(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -644,9 +605,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 commands::XQueryInternalIothreads::read(input)?;
-                let value = handler.x_query_internal_iothreads()?;
-                value.write(output)?;
-                Ok(())
+                let result = handler.x_query_internal_iothreads();
+                output.returns(result)
             }),
         },
         Command {
@@ -656,9 +616,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
             },
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
-                handler.yank(arguments)?;
-                ().write(output)?;
-                Ok(())
+                let result = handler.yank(arguments);
+                output.returns(result)
             }),
         },
     ];

@@ -9,6 +9,7 @@
 //!
 //! ```
 //! use qapi_runtime::json::Document;
+//! use qapi_runtime::read::{optional, required};
 //! use qapi_runtime::visit::{Input, Members, Mode, ObjectInput, ObjectOutput, Visit, VisitError};
 //!
 //! struct Image {
@@ -19,8 +20,8 @@
 //! impl Members for Image {
 //!     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
 //!         Ok(Self {
-//!             filename: object.required("filename")?,
-//!             size: object.optional("size")?,
+//!             filename: required!(object, "filename"),
+//!             size: optional!(object, "size"),
 //!         })
 //!     }
 //!

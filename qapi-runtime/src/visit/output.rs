@@ -3,6 +3,7 @@
 use super::Visit;
 use super::error::{VisitError, VisitErrorKind};
 use super::policy::{Compat, Policy};
+use crate::error::Error;
 use crate::json::{ValueRef, Writer};
 use crate::value::Value;
 
@@ -98,6 +99,16 @@ impl Output {
     /// `query-qmp-schema`.
     pub fn raw(&mut self, json: &[u8]) {
         self.writer.raw(json);
+    }
+
+    /// Writes what a handler has returned; the end of its row in a dispatch table.
+    ///
+    /// # Errors
+    ///
+    /// The handler's, or a value that no peer can be sent.
+    pub fn returns<T: Visit>(&mut self, result: Result<T, Error>) -> Result<(), Error> {
+        result?.write(self)?;
+        Ok(())
     }
 
     /// Opens an object.

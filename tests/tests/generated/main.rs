@@ -3,6 +3,7 @@
 //! `QAPI_FULL` in the environment adds what takes minutes: QEMU's schemas in every mode, the round trip of each of their
 //! types, and clients of all of them.
 
+mod lengths;
 mod modes;
 mod programs;
 mod qemu_client;
@@ -13,6 +14,7 @@ fn main() {
     let is_full = std::env::var_os("QAPI_FULL").is_some();
     let mut suite = Suite::new()
         .always("own-schemas-in-all-modes", modes::own_schemas)
+        .always("names-of-every-length", lengths::layout)
         .always("dispatcher-as-validator", programs::dispatcher_as_validator)
         .always("options", programs::options)
         .always("policies", programs::policies)

@@ -28,7 +28,7 @@ pub(crate) fn own(name: &str) -> PathBuf {
 
 /// What becomes of the conditions of a schema.
 #[derive(Clone, Copy)]
-enum Mode {
+pub(crate) enum Mode {
     Set,
     Unset,
     Mapped,
@@ -46,7 +46,7 @@ impl Mode {
     }
 
     /// The module of `schema`, generated twice.
-    fn generate(self, name: &str, schema: &Path) -> Result<Module> {
+    pub(crate) fn generate(self, name: &str, schema: &Path) -> Result<Module> {
         let configuration = match self {
             Self::Set => Configuration::with_default(true),
             Self::Unset => Configuration::with_default(false),
@@ -112,7 +112,7 @@ pub(crate) fn qemu_schema(shared: &Path, schema: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn write(name: &str, modules: Vec<Module>) -> Result<Written> {
+pub(crate) fn write(name: &str, modules: Vec<Module>) -> Result<Written> {
     Crate {
         name,
         modules,
@@ -126,7 +126,7 @@ fn check(written: &Written, features: &str) -> Result<()> {
 }
 
 /// `rustfmt --check`, as the editions of its style have it.
-fn check_layout(written: &Written) -> Result<()> {
+pub(crate) fn check_layout(written: &Written) -> Result<()> {
     for edition in ["2015", "2024"] {
         let output = Command::new("rustfmt")
             .args(["--check", "--edition", "2024", "--config"])

@@ -4,6 +4,7 @@
 //! Commands of `block-core.json`.
 
 use qapi_runtime::dispatch::Request;
+use qapi_runtime::read::{optional, required};
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use super::super::types::*;
@@ -91,7 +92,7 @@ pub struct BlockdevDel {
 impl Members for BlockdevDel {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            node_name: object.required("node-name")?,
+            node_name: required!(object, "node-name"),
         })
     }
 
@@ -165,9 +166,9 @@ impl XBlockdevSetIothread {
 impl Members for XBlockdevSetIothread {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            node_name: object.required("node-name")?,
-            iothread: object.required("iothread")?,
-            force: object.optional("force")?,
+            node_name: required!(object, "node-name"),
+            iothread: required!(object, "iothread"),
+            force: optional!(object, "force"),
         })
     }
 
@@ -222,7 +223,7 @@ pub struct QueryNamedBlockNodes {
 impl Members for QueryNamedBlockNodes {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            flat: object.optional("flat")?,
+            flat: optional!(object, "flat"),
         })
     }
 
@@ -267,7 +268,7 @@ pub struct QueryBlock {
 impl Members for QueryBlock {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            flat: object.optional("flat")?,
+            flat: optional!(object, "flat"),
         })
     }
 

@@ -4,6 +4,7 @@
 //! Commands of `block-export.json`.
 
 use qapi_runtime::dispatch::Request;
+use qapi_runtime::read::{optional, required};
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use super::super::types::*;
@@ -188,8 +189,8 @@ impl BlockExportDel {
 impl Members for BlockExportDel {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
-            mode: object.optional("mode")?,
+            id: required!(object, "id"),
+            mode: optional!(object, "mode"),
         })
     }
 
@@ -276,7 +277,7 @@ pub struct XQueryBlockExportQueues {
 impl Members for XQueryBlockExportQueues {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
+            id: required!(object, "id"),
         })
     }
 

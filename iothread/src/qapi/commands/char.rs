@@ -4,6 +4,7 @@
 //! Commands of `char.json`.
 
 use qapi_runtime::dispatch::Request;
+use qapi_runtime::read::{optional, required};
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use super::super::types::*;
@@ -114,9 +115,9 @@ impl RingbufWrite {
 impl Members for RingbufWrite {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            device: object.required("device")?,
-            data: object.required("data")?,
-            format: object.optional("format")?,
+            device: required!(object, "device"),
+            data: required!(object, "data"),
+            format: optional!(object, "format"),
         })
     }
 
@@ -179,9 +180,9 @@ impl RingbufRead {
 impl Members for RingbufRead {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            device: object.required("device")?,
-            size: object.required("size")?,
-            format: object.optional("format")?,
+            device: required!(object, "device"),
+            size: required!(object, "size"),
+            format: optional!(object, "format"),
         })
     }
 
@@ -252,8 +253,8 @@ pub struct ChardevAdd {
 impl Members for ChardevAdd {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
-            backend: object.required("backend")?,
+            id: required!(object, "id"),
+            backend: required!(object, "backend"),
         })
     }
 
@@ -304,8 +305,8 @@ pub struct ChardevChange {
 impl Members for ChardevChange {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
-            backend: object.required("backend")?,
+            id: required!(object, "id"),
+            backend: required!(object, "backend"),
         })
     }
 
@@ -346,7 +347,7 @@ pub struct ChardevRemove {
 impl Members for ChardevRemove {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
+            id: required!(object, "id"),
         })
     }
 
@@ -388,7 +389,7 @@ pub struct ChardevSendBreak {
 impl Members for ChardevSendBreak {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
+            id: required!(object, "id"),
         })
     }
 

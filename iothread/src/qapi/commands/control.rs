@@ -4,6 +4,7 @@
 //! Commands of `control.json`.
 
 use qapi_runtime::dispatch::Request;
+use qapi_runtime::read::optional;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use super::super::types::*;
@@ -45,7 +46,7 @@ pub struct QmpCapabilities {
 impl Members for QmpCapabilities {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            enable: object.optional("enable")?,
+            enable: optional!(object, "enable"),
         })
     }
 

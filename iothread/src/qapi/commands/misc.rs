@@ -4,6 +4,7 @@
 //! Commands of `misc.json`.
 
 use qapi_runtime::dispatch::Request;
+use qapi_runtime::read::{optional, required};
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use super::super::types::*;
@@ -236,8 +237,8 @@ impl HumanMonitorCommand {
 impl Members for HumanMonitorCommand {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            command_line: object.required("command-line")?,
-            cpu_index: object.optional("cpu-index")?,
+            command_line: required!(object, "command-line"),
+            cpu_index: optional!(object, "cpu-index"),
         })
     }
 
@@ -280,7 +281,7 @@ pub struct Getfd {
 impl Members for Getfd {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            fdname: object.required("fdname")?,
+            fdname: required!(object, "fdname"),
         })
     }
 
@@ -321,7 +322,7 @@ pub struct Closefd {
 impl Members for Closefd {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            fdname: object.required("fdname")?,
+            fdname: required!(object, "fdname"),
         })
     }
 
@@ -368,8 +369,8 @@ pub struct AddFd {
 impl Members for AddFd {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            fdset_id: object.optional("fdset-id")?,
-            opaque: object.optional("opaque")?,
+            fdset_id: optional!(object, "fdset-id"),
+            opaque: optional!(object, "opaque"),
         })
     }
 
@@ -421,8 +422,8 @@ impl RemoveFd {
 impl Members for RemoveFd {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            fdset_id: object.required("fdset-id")?,
-            fd: object.optional("fd")?,
+            fdset_id: required!(object, "fdset-id"),
+            fd: optional!(object, "fd"),
         })
     }
 

@@ -4,6 +4,7 @@
 //! Commands of `qdev.json`.
 
 use qapi_runtime::dispatch::Request;
+use qapi_runtime::read::required;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use qapi_runtime::Object;
@@ -101,7 +102,7 @@ pub struct DeviceDel {
 impl Members for DeviceDel {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
+            id: required!(object, "id"),
         })
     }
 

@@ -4,6 +4,7 @@
 //! Commands of `qom.json`.
 
 use qapi_runtime::dispatch::Request;
+use qapi_runtime::read::required;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use qapi_runtime::Value;
@@ -41,7 +42,7 @@ pub struct QomList {
 impl Members for QomList {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            path: object.required("path")?,
+            path: required!(object, "path"),
         })
     }
 
@@ -90,8 +91,8 @@ pub struct QomGet {
 impl Members for QomGet {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            path: object.required("path")?,
-            property: object.required("property")?,
+            path: required!(object, "path"),
+            property: required!(object, "property"),
         })
     }
 
@@ -142,9 +143,9 @@ pub struct QomSet {
 impl Members for QomSet {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            path: object.required("path")?,
-            property: object.required("property")?,
-            value: object.required("value")?,
+            path: required!(object, "path"),
+            property: required!(object, "property"),
+            value: required!(object, "value"),
         })
     }
 
@@ -191,7 +192,7 @@ pub struct QomListProperties {
 impl Members for QomListProperties {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            typename: object.required("typename")?,
+            typename: required!(object, "typename"),
         })
     }
 
@@ -303,7 +304,7 @@ pub struct ObjectDel {
 impl Members for ObjectDel {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
+            id: required!(object, "id"),
         })
     }
 

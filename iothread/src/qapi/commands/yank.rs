@@ -4,6 +4,7 @@
 //! Commands of `yank.json`.
 
 use qapi_runtime::dispatch::Request;
+use qapi_runtime::read::required;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use super::super::types::*;
@@ -34,7 +35,7 @@ pub struct Yank {
 impl Members for Yank {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            instances: object.required("instances")?,
+            instances: required!(object, "instances"),
         })
     }
 

@@ -4,6 +4,7 @@
 //! Events of `block-export.json`.
 
 use qapi_runtime::dispatch::EventData;
+use qapi_runtime::read::required;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 /// An export is gone.  Its ID is free again, and so are the node and
@@ -28,7 +29,7 @@ pub struct BlockExportDeleted {
 impl Members for BlockExportDeleted {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
+            id: required!(object, "id"),
         })
     }
 

@@ -4,6 +4,7 @@
 //! Events of `qdev.json`.
 
 use qapi_runtime::dispatch::EventData;
+use qapi_runtime::read::{optional, required};
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 /// A device is gone, and whatever it held with it.  A virtio device
@@ -43,8 +44,8 @@ impl DeviceDeleted {
 impl Members for DeviceDeleted {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            device: object.optional("device")?,
-            path: object.required("path")?,
+            device: optional!(object, "device"),
+            path: required!(object, "path"),
         })
     }
 

@@ -4,6 +4,7 @@
 //! Events of `run-state.json`.
 
 use qapi_runtime::dispatch::EventData;
+use qapi_runtime::read::required;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use super::super::types::*;
@@ -32,8 +33,8 @@ pub struct Shutdown {
 impl Members for Shutdown {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            guest: object.required("guest")?,
-            reason: object.required("reason")?,
+            guest: required!(object, "guest"),
+            reason: required!(object, "reason"),
         })
     }
 

@@ -3,6 +3,7 @@
 
 //! Types of `block-core.json`.
 
+use qapi_runtime::read::{branch, optional, required};
 use qapi_runtime::visit::{
     Enumeration, Input, Kind, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
@@ -233,8 +234,8 @@ pub struct BlockdevCacheOptions {
 impl Members for BlockdevCacheOptions {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            direct: object.optional("direct")?,
-            no_flush: object.optional("no-flush")?,
+            direct: optional!(object, "direct"),
+            no_flush: optional!(object, "no-flush"),
         })
     }
 
@@ -339,9 +340,9 @@ impl BlockdevOptionsFile {
 impl Members for BlockdevOptionsFile {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            filename: object.required("filename")?,
-            locking: object.optional("locking")?,
-            aio: object.optional("aio")?,
+            filename: required!(object, "filename"),
+            locking: optional!(object, "locking"),
+            aio: optional!(object, "aio"),
         })
     }
 
@@ -372,9 +373,9 @@ pub struct BlockdevOptionsNull {
 impl Members for BlockdevOptionsNull {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            size: object.optional("size")?,
-            latency_ns: object.optional("latency-ns")?,
-            read_zeroes: object.optional("read-zeroes")?,
+            size: optional!(object, "size"),
+            latency_ns: optional!(object, "latency-ns"),
+            read_zeroes: optional!(object, "read-zeroes"),
         })
     }
 
@@ -399,7 +400,7 @@ pub struct BlockdevOptionsGenericFormat {
 impl Members for BlockdevOptionsGenericFormat {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            file: object.required("file")?,
+            file: required!(object, "file"),
         })
     }
 
@@ -439,9 +440,9 @@ impl BlockdevOptionsRaw {
 impl Members for BlockdevOptionsRaw {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            file: object.required("file")?,
-            offset: object.optional("offset")?,
-            size: object.optional("size")?,
+            file: required!(object, "file"),
+            offset: optional!(object, "offset"),
+            size: optional!(object, "size"),
         })
     }
 
@@ -507,16 +508,16 @@ impl BlockdevOptions {
 
 impl Members for BlockdevOptions {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let driver = object.required("driver")?;
+        let driver = required!(object, "driver");
         Ok(Self {
-            node_name: object.optional("node-name")?,
-            discard: object.optional("discard")?,
-            cache: object.optional("cache")?,
-            active: object.optional("active")?,
-            read_only: object.optional("read-only")?,
-            auto_read_only: object.optional("auto-read-only")?,
-            force_share: object.optional("force-share")?,
-            detect_zeroes: object.optional("detect-zeroes")?,
+            node_name: optional!(object, "node-name"),
+            discard: optional!(object, "discard"),
+            cache: optional!(object, "cache"),
+            active: optional!(object, "active"),
+            read_only: optional!(object, "read-only"),
+            auto_read_only: optional!(object, "auto-read-only"),
+            force_share: optional!(object, "force-share"),
+            detect_zeroes: optional!(object, "detect-zeroes"),
             driver: BlockdevOptionsDriver::read_branch(driver, object)?,
         })
     }
@@ -566,9 +567,9 @@ impl BlockdevOptionsDriver {
         object: &mut ObjectInput<'_, '_>,
     ) -> Result<Self, VisitError> {
         Ok(match tag {
-            BlockdevDriver::File => Self::File(Members::read_members(object)?),
-            BlockdevDriver::NullCo => Self::NullCo(Members::read_members(object)?),
-            BlockdevDriver::Raw => Self::Raw(Members::read_members(object)?),
+            BlockdevDriver::File => Self::File(branch!(object)),
+            BlockdevDriver::NullCo => Self::NullCo(branch!(object)),
+            BlockdevDriver::Raw => Self::Raw(branch!(object)),
             BlockdevDriver::Unknown(name) => Self::Unknown(name),
         })
     }
@@ -658,8 +659,8 @@ pub struct BlockdevChild {
 impl Members for BlockdevChild {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            child: object.required("child")?,
-            node_name: object.required("node-name")?,
+            child: required!(object, "child"),
+            node_name: required!(object, "node-name"),
         })
     }
 
@@ -688,9 +689,9 @@ pub struct BlockdevCacheInfo {
 impl Members for BlockdevCacheInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            writeback: object.required("writeback")?,
-            direct: object.required("direct")?,
-            no_flush: object.required("no-flush")?,
+            writeback: required!(object, "writeback"),
+            direct: required!(object, "direct"),
+            no_flush: required!(object, "no-flush"),
         })
     }
 
@@ -778,7 +779,7 @@ pub struct ImageInfoSpecificFile {
 impl Members for ImageInfoSpecificFile {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            extent_size_hint: object.optional("extent-size-hint")?,
+            extent_size_hint: optional!(object, "extent-size-hint"),
         })
     }
 
@@ -801,7 +802,7 @@ pub struct ImageInfoSpecificFileWrapper {
 impl Members for ImageInfoSpecificFileWrapper {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            data: object.required("data")?,
+            data: required!(object, "data"),
         })
     }
 
@@ -837,7 +838,7 @@ impl ImageInfoSpecific {
         object: &mut ObjectInput<'_, '_>,
     ) -> Result<Self, VisitError> {
         Ok(match tag {
-            ImageInfoSpecificKind::File => Self::File(Members::read_members(object)?),
+            ImageInfoSpecificKind::File => Self::File(branch!(object)),
             ImageInfoSpecificKind::Unknown(name) => Self::Unknown(name),
         })
     }
@@ -852,7 +853,7 @@ impl ImageInfoSpecific {
 
 impl Members for ImageInfoSpecific {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let tag = object.required("type")?;
+        let tag = required!(object, "type");
         Self::read_branch(tag, object)
     }
 
@@ -908,12 +909,12 @@ impl ImageInfo {
 impl Members for ImageInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            filename: object.required("filename")?,
-            format: object.required("format")?,
-            dirty_flag: object.optional("dirty-flag")?,
-            actual_size: object.optional("actual-size")?,
-            virtual_size: object.required("virtual-size")?,
-            format_specific: object.optional("format-specific")?,
+            filename: required!(object, "filename"),
+            format: required!(object, "format"),
+            dirty_flag: optional!(object, "dirty-flag"),
+            actual_size: optional!(object, "actual-size"),
+            virtual_size: required!(object, "virtual-size"),
+            format_specific: optional!(object, "format-specific"),
         })
     }
 
@@ -979,24 +980,24 @@ pub struct BlockDeviceInfo {
 impl Members for BlockDeviceInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            file: object.required("file")?,
-            node_name: object.required("node-name")?,
-            ro: object.required("ro")?,
-            drv: object.required("drv")?,
-            backing_file_depth: object.required("backing_file_depth")?,
-            children: object.required("children")?,
-            active: object.required("active")?,
-            encrypted: object.required("encrypted")?,
-            detect_zeroes: object.required("detect_zeroes")?,
-            bps: object.required("bps")?,
-            bps_rd: object.required("bps_rd")?,
-            bps_wr: object.required("bps_wr")?,
-            iops: object.required("iops")?,
-            iops_rd: object.required("iops_rd")?,
-            iops_wr: object.required("iops_wr")?,
-            image: object.required("image")?,
-            cache: object.required("cache")?,
-            write_threshold: object.required("write_threshold")?,
+            file: required!(object, "file"),
+            node_name: required!(object, "node-name"),
+            ro: required!(object, "ro"),
+            drv: required!(object, "drv"),
+            backing_file_depth: required!(object, "backing_file_depth"),
+            children: required!(object, "children"),
+            active: required!(object, "active"),
+            encrypted: required!(object, "encrypted"),
+            detect_zeroes: required!(object, "detect_zeroes"),
+            bps: required!(object, "bps"),
+            bps_rd: required!(object, "bps_rd"),
+            bps_wr: required!(object, "bps_wr"),
+            iops: required!(object, "iops"),
+            iops_rd: required!(object, "iops_rd"),
+            iops_wr: required!(object, "iops_wr"),
+            image: required!(object, "image"),
+            cache: required!(object, "cache"),
+            write_threshold: required!(object, "write_threshold"),
         })
     }
 
@@ -1135,13 +1136,13 @@ impl BlockInfo {
 impl Members for BlockInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            device: object.required("device")?,
-            qdev: object.optional("qdev")?,
-            r#type: object.required("type")?,
-            removable: object.required("removable")?,
-            locked: object.required("locked")?,
-            inserted: object.optional("inserted")?,
-            io_status: object.optional("io-status")?,
+            device: required!(object, "device"),
+            qdev: optional!(object, "qdev"),
+            r#type: required!(object, "type"),
+            removable: required!(object, "removable"),
+            locked: required!(object, "locked"),
+            inserted: optional!(object, "inserted"),
+            io_status: optional!(object, "io-status"),
         })
     }
 

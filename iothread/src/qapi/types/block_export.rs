@@ -3,6 +3,7 @@
 
 //! Types of `block-export.json`.
 
+use qapi_runtime::read::{branch, optional, required};
 use qapi_runtime::visit::{
     Enumeration, Input, Kind, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
@@ -27,8 +28,8 @@ pub struct NbdServerOptionsBase {
 impl Members for NbdServerOptionsBase {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            handshake_max_seconds: object.optional("handshake-max-seconds")?,
-            max_connections: object.optional("max-connections")?,
+            handshake_max_seconds: optional!(object, "handshake-max-seconds"),
+            max_connections: optional!(object, "max-connections"),
         })
     }
 
@@ -71,9 +72,9 @@ impl NbdServerOptionsLegacy {
 impl Members for NbdServerOptionsLegacy {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            handshake_max_seconds: object.optional("handshake-max-seconds")?,
-            max_connections: object.optional("max-connections")?,
-            addr: object.required("addr")?,
+            handshake_max_seconds: optional!(object, "handshake-max-seconds"),
+            max_connections: optional!(object, "max-connections"),
+            addr: required!(object, "addr"),
         })
     }
 
@@ -102,8 +103,8 @@ pub struct BlockExportOptionsNbd {
 impl Members for BlockExportOptionsNbd {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            name: object.optional("name")?,
-            description: object.optional("description")?,
+            name: optional!(object, "name"),
+            description: optional!(object, "description"),
         })
     }
 
@@ -145,9 +146,9 @@ impl BlockExportOptionsVhostUserBlk {
 impl Members for BlockExportOptionsVhostUserBlk {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            addr: object.required("addr")?,
-            logical_block_size: object.optional("logical-block-size")?,
-            num_queues: object.optional("num-queues")?,
+            addr: required!(object, "addr"),
+            logical_block_size: optional!(object, "logical-block-size"),
+            num_queues: optional!(object, "num-queues"),
         })
     }
 
@@ -319,15 +320,15 @@ impl BlockExportOptions {
 
 impl Members for BlockExportOptions {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let r#type = object.required("type")?;
+        let r#type = required!(object, "type");
         Ok(Self {
-            id: object.required("id")?,
-            fixed_iothread: object.optional("fixed-iothread")?,
-            iothread: object.optional("iothread")?,
-            node_name: object.required("node-name")?,
-            writable: object.optional("writable")?,
-            writethrough: object.optional("writethrough")?,
-            allow_inactive: object.optional("allow-inactive")?,
+            id: required!(object, "id"),
+            fixed_iothread: optional!(object, "fixed-iothread"),
+            iothread: optional!(object, "iothread"),
+            node_name: required!(object, "node-name"),
+            writable: optional!(object, "writable"),
+            writethrough: optional!(object, "writethrough"),
+            allow_inactive: optional!(object, "allow-inactive"),
             r#type: BlockExportOptionsType::read_branch(r#type, object)?,
         })
     }
@@ -373,8 +374,8 @@ impl BlockExportOptionsType {
         object: &mut ObjectInput<'_, '_>,
     ) -> Result<Self, VisitError> {
         Ok(match tag {
-            BlockExportType::Nbd => Self::Nbd(Members::read_members(object)?),
-            BlockExportType::VhostUserBlk => Self::VhostUserBlk(Members::read_members(object)?),
+            BlockExportType::Nbd => Self::Nbd(branch!(object)),
+            BlockExportType::VhostUserBlk => Self::VhostUserBlk(branch!(object)),
             BlockExportType::Unknown(name) => Self::Unknown(name),
         })
     }
@@ -484,10 +485,10 @@ pub struct BlockExportInfo {
 impl Members for BlockExportInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
-            r#type: object.required("type")?,
-            node_name: object.required("node-name")?,
-            shutting_down: object.required("shutting-down")?,
+            id: required!(object, "id"),
+            r#type: required!(object, "type"),
+            node_name: required!(object, "node-name"),
+            shutting_down: required!(object, "shutting-down"),
         })
     }
 
@@ -545,12 +546,12 @@ impl BlockExportQueueInfo {
 impl Members for BlockExportQueueInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            iothread: object.optional("iothread")?,
-            thread_id: object.required("thread-id")?,
-            notifications: object.required("notifications")?,
-            requests: object.required("requests")?,
-            failures: object.required("failures")?,
-            in_flight: object.required("in-flight")?,
+            iothread: optional!(object, "iothread"),
+            thread_id: required!(object, "thread-id"),
+            notifications: required!(object, "notifications"),
+            requests: required!(object, "requests"),
+            failures: required!(object, "failures"),
+            in_flight: required!(object, "in-flight"),
         })
     }
 

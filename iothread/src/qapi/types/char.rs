@@ -3,6 +3,7 @@
 
 //! Types of `char.json`.
 
+use qapi_runtime::read::{branch, optional, required};
 use qapi_runtime::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Policy, Visit, VisitError,
 };
@@ -25,9 +26,9 @@ pub struct ChardevInfo {
 impl Members for ChardevInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            label: object.required("label")?,
-            filename: object.required("filename")?,
-            frontend_open: object.required("frontend-open")?,
+            label: required!(object, "label"),
+            filename: required!(object, "filename"),
+            frontend_open: required!(object, "frontend-open"),
         })
     }
 
@@ -52,7 +53,7 @@ pub struct ChardevBackendInfo {
 impl Members for ChardevBackendInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            name: object.required("name")?,
+            name: required!(object, "name"),
         })
     }
 
@@ -173,9 +174,9 @@ impl ChardevFile {
 impl Members for ChardevFile {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            r#in: object.optional("in")?,
-            out: object.required("out")?,
-            append: object.optional("append")?,
+            r#in: optional!(object, "in"),
+            out: required!(object, "out"),
+            append: optional!(object, "append"),
         })
     }
 
@@ -203,7 +204,7 @@ pub struct ChardevHostdev {
 impl Members for ChardevHostdev {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            device: object.required("device")?,
+            device: required!(object, "device"),
         })
     }
 
@@ -260,12 +261,12 @@ impl ChardevSocket {
 impl Members for ChardevSocket {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            addr: object.required("addr")?,
-            server: object.optional("server")?,
-            wait: object.optional("wait")?,
-            nodelay: object.optional("nodelay")?,
-            reconnect: object.optional_with("reconnect", Policy::DEPRECATED)?,
-            reconnect_ms: object.optional("reconnect-ms")?,
+            addr: required!(object, "addr"),
+            server: optional!(object, "server"),
+            wait: optional!(object, "wait"),
+            nodelay: optional!(object, "nodelay"),
+            reconnect: optional!(object, "reconnect", Policy::DEPRECATED),
+            reconnect_ms: optional!(object, "reconnect-ms"),
         })
     }
 
@@ -295,7 +296,7 @@ pub struct ChardevRingbuf {
 impl Members for ChardevRingbuf {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            size: object.optional("size")?,
+            size: optional!(object, "size"),
         })
     }
 
@@ -318,7 +319,7 @@ pub struct ChardevFileWrapper {
 impl Members for ChardevFileWrapper {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            data: object.required("data")?,
+            data: required!(object, "data"),
         })
     }
 
@@ -341,7 +342,7 @@ pub struct ChardevHostdevWrapper {
 impl Members for ChardevHostdevWrapper {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            data: object.required("data")?,
+            data: required!(object, "data"),
         })
     }
 
@@ -364,7 +365,7 @@ pub struct ChardevSocketWrapper {
 impl Members for ChardevSocketWrapper {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            data: object.required("data")?,
+            data: required!(object, "data"),
         })
     }
 
@@ -387,7 +388,7 @@ pub struct ChardevCommonWrapper {
 impl Members for ChardevCommonWrapper {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            data: object.required("data")?,
+            data: required!(object, "data"),
         })
     }
 
@@ -410,7 +411,7 @@ pub struct ChardevRingbufWrapper {
 impl Members for ChardevRingbufWrapper {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            data: object.required("data")?,
+            data: required!(object, "data"),
         })
     }
 
@@ -562,12 +563,12 @@ impl ChardevBackend {
         object: &mut ObjectInput<'_, '_>,
     ) -> Result<Self, VisitError> {
         Ok(match tag {
-            ChardevBackendKind::File => Self::File(Members::read_members(object)?),
-            ChardevBackendKind::Pipe => Self::Pipe(Members::read_members(object)?),
-            ChardevBackendKind::Socket => Self::Socket(Members::read_members(object)?),
-            ChardevBackendKind::Null => Self::Null(Members::read_members(object)?),
-            ChardevBackendKind::Ringbuf => Self::Ringbuf(Members::read_members(object)?),
-            ChardevBackendKind::Memory => Self::Memory(Members::read_members(object)?),
+            ChardevBackendKind::File => Self::File(branch!(object)),
+            ChardevBackendKind::Pipe => Self::Pipe(branch!(object)),
+            ChardevBackendKind::Socket => Self::Socket(branch!(object)),
+            ChardevBackendKind::Null => Self::Null(branch!(object)),
+            ChardevBackendKind::Ringbuf => Self::Ringbuf(branch!(object)),
+            ChardevBackendKind::Memory => Self::Memory(branch!(object)),
             ChardevBackendKind::Unknown(name) => Self::Unknown(name),
         })
     }
@@ -587,7 +588,7 @@ impl ChardevBackend {
 
 impl Members for ChardevBackend {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let tag = object.required("type")?;
+        let tag = required!(object, "type");
         Self::read_branch(tag, object)
     }
 
@@ -636,7 +637,7 @@ pub struct ChardevReturn {
 impl Members for ChardevReturn {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            pty: object.optional("pty")?,
+            pty: optional!(object, "pty"),
         })
     }
 

@@ -3,6 +3,7 @@
 
 //! Types of `control.json`.
 
+use qapi_runtime::read::required;
 use qapi_runtime::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
@@ -89,9 +90,9 @@ pub struct VersionTriple {
 impl Members for VersionTriple {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            major: object.required("major")?,
-            minor: object.required("minor")?,
-            micro: object.required("micro")?,
+            major: required!(object, "major"),
+            minor: required!(object, "minor"),
+            micro: required!(object, "micro"),
         })
     }
 
@@ -122,8 +123,8 @@ pub struct VersionInfo {
 impl Members for VersionInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            qemu: object.required("qemu")?,
-            package: object.required("package")?,
+            qemu: required!(object, "qemu"),
+            package: required!(object, "package"),
         })
     }
 
@@ -147,7 +148,7 @@ pub struct CommandInfo {
 impl Members for CommandInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            name: object.required("name")?,
+            name: required!(object, "name"),
         })
     }
 

@@ -3,6 +3,7 @@
 
 //! Types of `introspect.json`.
 
+use qapi_runtime::read::{branch, optional, required};
 use qapi_runtime::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Policy, Visit, VisitError,
 };
@@ -136,11 +137,11 @@ impl SchemaInfo {
 
 impl Members for SchemaInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let name = object.required("name")?;
-        let meta_type = object.required("meta-type")?;
+        let name = required!(object, "name");
+        let meta_type = required!(object, "meta-type");
         Ok(Self {
             name,
-            features: object.optional("features")?,
+            features: optional!(object, "features"),
             meta_type: SchemaInfoMetaType::read_branch(meta_type, object)?,
         })
     }
@@ -196,13 +197,13 @@ impl SchemaInfoMetaType {
         object: &mut ObjectInput<'_, '_>,
     ) -> Result<Self, VisitError> {
         Ok(match tag {
-            SchemaMetaType::Builtin => Self::Builtin(Members::read_members(object)?),
-            SchemaMetaType::Enum => Self::Enum(Members::read_members(object)?),
-            SchemaMetaType::Array => Self::Array(Members::read_members(object)?),
-            SchemaMetaType::Object => Self::Object(Members::read_members(object)?),
-            SchemaMetaType::Alternate => Self::Alternate(Members::read_members(object)?),
-            SchemaMetaType::Command => Self::Command(Members::read_members(object)?),
-            SchemaMetaType::Event => Self::Event(Members::read_members(object)?),
+            SchemaMetaType::Builtin => Self::Builtin(branch!(object)),
+            SchemaMetaType::Enum => Self::Enum(branch!(object)),
+            SchemaMetaType::Array => Self::Array(branch!(object)),
+            SchemaMetaType::Object => Self::Object(branch!(object)),
+            SchemaMetaType::Alternate => Self::Alternate(branch!(object)),
+            SchemaMetaType::Command => Self::Command(branch!(object)),
+            SchemaMetaType::Event => Self::Event(branch!(object)),
             SchemaMetaType::Unknown(name) => Self::Unknown(name),
         })
     }
@@ -275,7 +276,7 @@ pub struct SchemaInfoBuiltin {
 impl Members for SchemaInfoBuiltin {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            json_type: object.required("json-type")?,
+            json_type: required!(object, "json-type"),
         })
     }
 
@@ -405,8 +406,8 @@ pub struct SchemaInfoEnum {
 impl Members for SchemaInfoEnum {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            members: object.required("members")?,
-            values: object.required_with("values", Policy::DEPRECATED)?,
+            members: required!(object, "members"),
+            values: required!(object, "values", Policy::DEPRECATED),
         })
     }
 
@@ -442,8 +443,8 @@ impl SchemaInfoEnumMember {
 impl Members for SchemaInfoEnumMember {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            name: object.required("name")?,
-            features: object.optional("features")?,
+            name: required!(object, "name"),
+            features: optional!(object, "features"),
         })
     }
 
@@ -467,7 +468,7 @@ pub struct SchemaInfoArray {
 impl Members for SchemaInfoArray {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            element_type: object.required("element-type")?,
+            element_type: required!(object, "element-type"),
         })
     }
 
@@ -509,9 +510,9 @@ impl SchemaInfoObject {
 impl Members for SchemaInfoObject {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            members: object.required("members")?,
-            tag: object.optional("tag")?,
-            variants: object.optional("variants")?,
+            members: required!(object, "members"),
+            tag: optional!(object, "tag"),
+            variants: optional!(object, "variants"),
         })
     }
 
@@ -555,10 +556,10 @@ impl SchemaInfoObjectMember {
 impl Members for SchemaInfoObjectMember {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            name: object.required("name")?,
-            r#type: object.required("type")?,
-            default: object.optional("default")?,
-            features: object.optional("features")?,
+            name: required!(object, "name"),
+            r#type: required!(object, "type"),
+            default: optional!(object, "default"),
+            features: optional!(object, "features"),
         })
     }
 
@@ -587,8 +588,8 @@ pub struct SchemaInfoObjectVariant {
 impl Members for SchemaInfoObjectVariant {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            case: object.required("case")?,
-            r#type: object.required("type")?,
+            case: required!(object, "case"),
+            r#type: required!(object, "type"),
         })
     }
 
@@ -612,7 +613,7 @@ pub struct SchemaInfoAlternate {
 impl Members for SchemaInfoAlternate {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            members: object.required("members")?,
+            members: required!(object, "members"),
         })
     }
 
@@ -635,7 +636,7 @@ pub struct SchemaInfoAlternateMember {
 impl Members for SchemaInfoAlternateMember {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            r#type: object.required("type")?,
+            r#type: required!(object, "type"),
         })
     }
 
@@ -675,9 +676,9 @@ impl SchemaInfoCommand {
 impl Members for SchemaInfoCommand {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            arg_type: object.required("arg-type")?,
-            ret_type: object.required("ret-type")?,
-            allow_oob: object.optional("allow-oob")?,
+            arg_type: required!(object, "arg-type"),
+            ret_type: required!(object, "ret-type"),
+            allow_oob: optional!(object, "allow-oob"),
         })
     }
 
@@ -702,7 +703,7 @@ pub struct SchemaInfoEvent {
 impl Members for SchemaInfoEvent {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            arg_type: object.required("arg-type")?,
+            arg_type: required!(object, "arg-type"),
         })
     }
 

@@ -3,6 +3,7 @@
 
 //! Types of `misc.json`.
 
+use qapi_runtime::read::{branch, optional, required};
 use qapi_runtime::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
@@ -100,7 +101,7 @@ pub struct IoThreadHolderQomObject {
 impl Members for IoThreadHolderQomObject {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            qom_path: object.required("qom-path")?,
+            qom_path: required!(object, "qom-path"),
         })
     }
 
@@ -124,7 +125,7 @@ pub struct IoThreadHolderBlockNode {
 impl Members for IoThreadHolderBlockNode {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            node_name: object.required("node-name")?,
+            node_name: required!(object, "node-name"),
         })
     }
 
@@ -147,7 +148,7 @@ pub struct IoThreadHolderBlockExport {
 impl Members for IoThreadHolderBlockExport {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            export_id: object.required("export-id")?,
+            export_id: required!(object, "export-id"),
         })
     }
 
@@ -171,7 +172,7 @@ pub struct IoThreadHolderMonitor {
 impl Members for IoThreadHolderMonitor {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            monitor_name: object.required("monitor-name")?,
+            monitor_name: required!(object, "monitor-name"),
         })
     }
 
@@ -216,10 +217,10 @@ impl IoThreadHolder {
         object: &mut ObjectInput<'_, '_>,
     ) -> Result<Self, VisitError> {
         Ok(match tag {
-            IoThreadHolderKind::QomObject => Self::QomObject(Members::read_members(object)?),
-            IoThreadHolderKind::BlockNode => Self::BlockNode(Members::read_members(object)?),
-            IoThreadHolderKind::BlockExport => Self::BlockExport(Members::read_members(object)?),
-            IoThreadHolderKind::Monitor => Self::Monitor(Members::read_members(object)?),
+            IoThreadHolderKind::QomObject => Self::QomObject(branch!(object)),
+            IoThreadHolderKind::BlockNode => Self::BlockNode(branch!(object)),
+            IoThreadHolderKind::BlockExport => Self::BlockExport(branch!(object)),
+            IoThreadHolderKind::Monitor => Self::Monitor(branch!(object)),
             IoThreadHolderKind::Unknown(name) => Self::Unknown(name),
         })
     }
@@ -237,7 +238,7 @@ impl IoThreadHolder {
 
 impl Members for IoThreadHolder {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let tag = object.required("type")?;
+        let tag = required!(object, "type");
         Self::read_branch(tag, object)
     }
 
@@ -310,14 +311,14 @@ pub struct IoThreadInfo {
 impl Members for IoThreadInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
-            thread_id: object.required("thread-id")?,
-            holders: object.required("holders")?,
-            poll_max_ns: object.required("poll-max-ns")?,
-            poll_grow: object.required("poll-grow")?,
-            poll_shrink: object.required("poll-shrink")?,
-            poll_weight: object.required("poll-weight")?,
-            aio_max_batch: object.required("aio-max-batch")?,
+            id: required!(object, "id"),
+            thread_id: required!(object, "thread-id"),
+            holders: required!(object, "holders"),
+            poll_max_ns: required!(object, "poll-max-ns"),
+            poll_grow: required!(object, "poll-grow"),
+            poll_shrink: required!(object, "poll-shrink"),
+            poll_weight: required!(object, "poll-weight"),
+            aio_max_batch: required!(object, "aio-max-batch"),
         })
     }
 
@@ -347,7 +348,7 @@ pub struct NameInfo {
 impl Members for NameInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            name: object.optional("name")?,
+            name: optional!(object, "name"),
         })
     }
 
@@ -372,8 +373,8 @@ pub struct AddfdInfo {
 impl Members for AddfdInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            fdset_id: object.required("fdset-id")?,
-            fd: object.required("fd")?,
+            fdset_id: required!(object, "fdset-id"),
+            fd: required!(object, "fd"),
         })
     }
 
@@ -406,8 +407,8 @@ impl FdsetFdInfo {
 impl Members for FdsetFdInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            fd: object.required("fd")?,
-            opaque: object.optional("opaque")?,
+            fd: required!(object, "fd"),
+            opaque: optional!(object, "opaque"),
         })
     }
 
@@ -433,8 +434,8 @@ pub struct FdsetInfo {
 impl Members for FdsetInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            fdset_id: object.required("fdset-id")?,
-            fds: object.required("fds")?,
+            fdset_id: required!(object, "fdset-id"),
+            fds: required!(object, "fds"),
         })
     }
 

@@ -3,6 +3,7 @@
 
 //! Types of `qom.json`.
 
+use qapi_runtime::read::{branch, optional, required};
 use qapi_runtime::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
@@ -42,10 +43,10 @@ impl ObjectPropertyInfo {
 impl Members for ObjectPropertyInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            name: object.required("name")?,
-            r#type: object.required("type")?,
-            description: object.optional("description")?,
-            default_value: object.optional("default-value")?,
+            name: required!(object, "name"),
+            r#type: required!(object, "type"),
+            description: optional!(object, "description"),
+            default_value: optional!(object, "default-value"),
         })
     }
 
@@ -78,9 +79,9 @@ pub struct EventLoopBaseProperties {
 impl Members for EventLoopBaseProperties {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            aio_max_batch: object.optional("aio-max-batch")?,
-            thread_pool_min: object.optional("thread-pool-min")?,
-            thread_pool_max: object.optional("thread-pool-max")?,
+            aio_max_batch: optional!(object, "aio-max-batch"),
+            thread_pool_min: optional!(object, "thread-pool-min"),
+            thread_pool_max: optional!(object, "thread-pool-max"),
         })
     }
 
@@ -123,13 +124,13 @@ pub struct IothreadProperties {
 impl Members for IothreadProperties {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            aio_max_batch: object.optional("aio-max-batch")?,
-            thread_pool_min: object.optional("thread-pool-min")?,
-            thread_pool_max: object.optional("thread-pool-max")?,
-            poll_max_ns: object.optional("poll-max-ns")?,
-            poll_grow: object.optional("poll-grow")?,
-            poll_shrink: object.optional("poll-shrink")?,
-            poll_weight: object.optional("poll-weight")?,
+            aio_max_batch: optional!(object, "aio-max-batch"),
+            thread_pool_min: optional!(object, "thread-pool-min"),
+            thread_pool_max: optional!(object, "thread-pool-max"),
+            poll_max_ns: optional!(object, "poll-max-ns"),
+            poll_grow: optional!(object, "poll-grow"),
+            poll_shrink: optional!(object, "poll-shrink"),
+            poll_weight: optional!(object, "poll-weight"),
         })
     }
 
@@ -166,9 +167,9 @@ pub struct MainLoopProperties {
 impl Members for MainLoopProperties {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            aio_max_batch: object.optional("aio-max-batch")?,
-            thread_pool_min: object.optional("thread-pool-min")?,
-            thread_pool_max: object.optional("thread-pool-max")?,
+            aio_max_batch: optional!(object, "aio-max-batch"),
+            thread_pool_min: optional!(object, "thread-pool-min"),
+            thread_pool_max: optional!(object, "thread-pool-max"),
         })
     }
 
@@ -236,15 +237,15 @@ impl ColoCompareProperties {
 impl Members for ColoCompareProperties {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            primary_in: object.required("primary_in")?,
-            secondary_in: object.required("secondary_in")?,
-            outdev: object.required("outdev")?,
-            iothread: object.required("iothread")?,
-            notify_dev: object.optional("notify_dev")?,
-            compare_timeout: object.optional("compare_timeout")?,
-            expired_scan_cycle: object.optional("expired_scan_cycle")?,
-            max_queue_size: object.optional("max_queue_size")?,
-            vnet_hdr_support: object.optional("vnet_hdr_support")?,
+            primary_in: required!(object, "primary_in"),
+            secondary_in: required!(object, "secondary_in"),
+            outdev: required!(object, "outdev"),
+            iothread: required!(object, "iothread"),
+            notify_dev: optional!(object, "notify_dev"),
+            compare_timeout: optional!(object, "compare_timeout"),
+            expired_scan_cycle: optional!(object, "expired_scan_cycle"),
+            max_queue_size: optional!(object, "max_queue_size"),
+            vnet_hdr_support: optional!(object, "vnet_hdr_support"),
         })
     }
 
@@ -360,9 +361,9 @@ impl MonitorQmpProperties {
 impl Members for MonitorQmpProperties {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            chardev: object.required("chardev")?,
-            pretty: object.optional("pretty")?,
-            close_action: object.optional("close-action")?,
+            chardev: required!(object, "chardev"),
+            pretty: optional!(object, "pretty"),
+            close_action: optional!(object, "close-action"),
         })
     }
 
@@ -468,9 +469,9 @@ pub struct ObjectOptions {
 
 impl Members for ObjectOptions {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let qom_type = object.required("qom-type")?;
+        let qom_type = required!(object, "qom-type");
         Ok(Self {
-            id: object.required("id")?,
+            id: required!(object, "id"),
             qom_type: ObjectOptionsQomType::read_branch(qom_type, object)?,
         })
     }
@@ -513,10 +514,10 @@ impl ObjectOptionsQomType {
 
     fn read_branch(tag: ObjectType, object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(match tag {
-            ObjectType::ColoCompare => Self::ColoCompare(Members::read_members(object)?),
-            ObjectType::Iothread => Self::Iothread(Members::read_members(object)?),
-            ObjectType::MainLoop => Self::MainLoop(Members::read_members(object)?),
-            ObjectType::MonitorQmp => Self::MonitorQmp(Members::read_members(object)?),
+            ObjectType::ColoCompare => Self::ColoCompare(branch!(object)),
+            ObjectType::Iothread => Self::Iothread(branch!(object)),
+            ObjectType::MainLoop => Self::MainLoop(branch!(object)),
+            ObjectType::MonitorQmp => Self::MonitorQmp(branch!(object)),
             ObjectType::Unknown(name) => Self::Unknown(name),
         })
     }

@@ -3,6 +3,7 @@
 
 //! Types of `run-state.json`.
 
+use qapi_runtime::read::required;
 use qapi_runtime::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
@@ -91,8 +92,8 @@ pub struct StatusInfo {
 impl Members for StatusInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            running: object.required("running")?,
-            status: object.required("status")?,
+            running: required!(object, "running"),
+            status: required!(object, "status"),
         })
     }
 

@@ -3,6 +3,7 @@
 
 //! Types of `sockets.json`.
 
+use qapi_runtime::read::{branch, optional, required};
 use qapi_runtime::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
@@ -23,8 +24,8 @@ pub struct InetSocketAddressBase {
 impl Members for InetSocketAddressBase {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            host: object.required("host")?,
-            port: object.required("port")?,
+            host: required!(object, "host"),
+            port: required!(object, "port"),
         })
     }
 
@@ -69,10 +70,10 @@ impl InetSocketAddress {
 impl Members for InetSocketAddress {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            host: object.required("host")?,
-            port: object.required("port")?,
-            ipv4: object.optional("ipv4")?,
-            ipv6: object.optional("ipv6")?,
+            host: required!(object, "host"),
+            port: required!(object, "port"),
+            ipv4: optional!(object, "ipv4"),
+            ipv6: optional!(object, "ipv6"),
         })
     }
 
@@ -111,8 +112,8 @@ impl UnixSocketAddress {
 impl Members for UnixSocketAddress {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            path: object.required("path")?,
-            r#abstract: object.optional("abstract")?,
+            path: required!(object, "path"),
+            r#abstract: optional!(object, "abstract"),
         })
     }
 
@@ -137,7 +138,7 @@ pub struct FdSocketAddress {
 impl Members for FdSocketAddress {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            str: object.required("str")?,
+            str: required!(object, "str"),
         })
     }
 
@@ -249,9 +250,9 @@ impl SocketAddress {
         object: &mut ObjectInput<'_, '_>,
     ) -> Result<Self, VisitError> {
         Ok(match tag {
-            SocketAddressType::Inet => Self::Inet(Members::read_members(object)?),
-            SocketAddressType::Unix => Self::Unix(Members::read_members(object)?),
-            SocketAddressType::Fd => Self::Fd(Members::read_members(object)?),
+            SocketAddressType::Inet => Self::Inet(branch!(object)),
+            SocketAddressType::Unix => Self::Unix(branch!(object)),
+            SocketAddressType::Fd => Self::Fd(branch!(object)),
             SocketAddressType::Unknown(name) => Self::Unknown(name),
         })
     }
@@ -268,7 +269,7 @@ impl SocketAddress {
 
 impl Members for SocketAddress {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let tag = object.required("type")?;
+        let tag = required!(object, "type");
         Self::read_branch(tag, object)
     }
 
@@ -310,7 +311,7 @@ pub struct InetSocketAddressWrapper {
 impl Members for InetSocketAddressWrapper {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            data: object.required("data")?,
+            data: required!(object, "data"),
         })
     }
 
@@ -333,7 +334,7 @@ pub struct UnixSocketAddressWrapper {
 impl Members for UnixSocketAddressWrapper {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            data: object.required("data")?,
+            data: required!(object, "data"),
         })
     }
 
@@ -356,7 +357,7 @@ pub struct FdSocketAddressWrapper {
 impl Members for FdSocketAddressWrapper {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            data: object.required("data")?,
+            data: required!(object, "data"),
         })
     }
 
@@ -400,9 +401,9 @@ impl SocketAddressLegacy {
         object: &mut ObjectInput<'_, '_>,
     ) -> Result<Self, VisitError> {
         Ok(match tag {
-            SocketAddressType::Inet => Self::Inet(Members::read_members(object)?),
-            SocketAddressType::Unix => Self::Unix(Members::read_members(object)?),
-            SocketAddressType::Fd => Self::Fd(Members::read_members(object)?),
+            SocketAddressType::Inet => Self::Inet(branch!(object)),
+            SocketAddressType::Unix => Self::Unix(branch!(object)),
+            SocketAddressType::Fd => Self::Fd(branch!(object)),
             SocketAddressType::Unknown(name) => Self::Unknown(name),
         })
     }
@@ -419,7 +420,7 @@ impl SocketAddressLegacy {
 
 impl Members for SocketAddressLegacy {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let tag = object.required("type")?;
+        let tag = required!(object, "type");
         Self::read_branch(tag, object)
     }
 

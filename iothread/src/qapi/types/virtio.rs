@@ -3,6 +3,7 @@
 
 //! Types of `virtio.json`.
 
+use qapi_runtime::read::{optional, required};
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 /// One IOThread and the queues of a device that it serves.  A list of
@@ -35,8 +36,8 @@ impl IoThreadVirtQueueMapping {
 impl Members for IoThreadVirtQueueMapping {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            iothread: object.required("iothread")?,
-            vqs: object.optional("vqs")?,
+            iothread: required!(object, "iothread"),
+            vqs: optional!(object, "vqs"),
         })
     }
 

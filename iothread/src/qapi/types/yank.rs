@@ -3,6 +3,7 @@
 
 //! Types of `yank.json`.
 
+use qapi_runtime::read::{branch, required};
 use qapi_runtime::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
@@ -89,7 +90,7 @@ pub struct YankInstanceBlockNode {
 impl Members for YankInstanceBlockNode {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            node_name: object.required("node-name")?,
+            node_name: required!(object, "node-name"),
         })
     }
 
@@ -112,7 +113,7 @@ pub struct YankInstanceChardev {
 impl Members for YankInstanceChardev {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            id: object.required("id")?,
+            id: required!(object, "id"),
         })
     }
 
@@ -154,8 +155,8 @@ impl YankInstance {
         object: &mut ObjectInput<'_, '_>,
     ) -> Result<Self, VisitError> {
         Ok(match tag {
-            YankInstanceType::BlockNode => Self::BlockNode(Members::read_members(object)?),
-            YankInstanceType::Chardev => Self::Chardev(Members::read_members(object)?),
+            YankInstanceType::BlockNode => Self::BlockNode(branch!(object)),
+            YankInstanceType::Chardev => Self::Chardev(branch!(object)),
             YankInstanceType::Migration => Self::Migration,
             YankInstanceType::Unknown(name) => Self::Unknown(name),
         })
@@ -172,7 +173,7 @@ impl YankInstance {
 
 impl Members for YankInstance {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let tag = object.required("type")?;
+        let tag = required!(object, "type");
         Self::read_branch(tag, object)
     }
 

@@ -21,9 +21,9 @@ impl ModuleWriter<'_, '_> {
         );
         let request = self.dispatch("Request");
         self.item_attribute();
-        self.line(0, &["impl ", &request, " for ", &plan.name, " {"]);
+        layout::impl_of(&mut self.out, &request, &plan.name);
         let name = layout::string(command.name());
-        self.line(4, &["const COMMAND: &'static str = ", &name, ";"]);
+        layout::constant(&mut self.out, 4, "COMMAND", &name);
         let allow_oob = if command.allows_oob() {
             "true"
         } else {

@@ -91,15 +91,8 @@ impl ModuleWriter<'_, '_> {
     ) {
         let enumeration = self.visit("Enumeration");
         self.item_attribute();
-        self.line(0, &["impl ", &enumeration, " for ", name, " {"]);
-        self.line(
-            4,
-            &[
-                "const NAME: &'static str = ",
-                &layout::string(schema_name),
-                ";",
-            ],
-        );
+        layout::impl_of(&mut self.out, &enumeration, name);
+        layout::constant(&mut self.out, 4, "NAME", &layout::string(schema_name));
         self.line(4, &["const ALL: &'static [Self] = Self::ALL;"]);
         self.blank();
         let option = self.std("Option");
@@ -204,7 +197,7 @@ impl ModuleWriter<'_, '_> {
     pub(super) fn begin_visit(&mut self, name: &str) {
         let visit = self.visit("Visit");
         self.item_attribute();
-        self.line(0, &["impl ", &visit, " for ", name, " {"]);
+        layout::impl_of(&mut self.out, &visit, name);
         let parameter = format!("input: &mut {}<'_>", self.visit("Input"));
         let result = format!(
             " -> {}<Self, {}>",

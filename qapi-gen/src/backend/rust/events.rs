@@ -14,9 +14,9 @@ impl ModuleWriter<'_, '_> {
         self.emit_arguments(&plan.name, event, "Event", &plan.arguments, event.doc());
         let data = self.dispatch("EventData");
         self.item_attribute();
-        self.line(0, &["impl ", &data, " for ", &plan.name, " {"]);
+        layout::impl_of(&mut self.out, &data, &plan.name);
         let name = layout::string(event.name());
-        self.line(4, &["const NAME: &'static str = ", &name, ";"]);
+        layout::constant(&mut self.out, 4, "NAME", &name);
         for case in super::plan::header_policies(self.plan, event.features()) {
             if let Some(constant) = self.policy(&case) {
                 let policy = self.visit("Policy");

@@ -4,6 +4,10 @@
 pub(super) const MAX_WIDTH: usize = 100;
 /// rustfmt's `fn_call_width` and `array_width`.
 const ARGUMENTS_WIDTH: usize = 60;
+/// rustfmt's `chain_width`.
+const CHAIN_WIDTH: usize = 60;
+/// rustfmt's `short_array_element_width_threshold`: arguments of a broken call that are all no longer share a line.
+const SHORT_ARGUMENT: usize = 10;
 
 /// Blanks in front of a line.
 pub(super) fn indent(out: &mut String, width: usize) {
@@ -39,7 +43,8 @@ fn push_joined(out: &mut String, items: &[&str]) {
     }
 }
 
-/// `{head}{receiver}.{method}({arguments}){tail}`, a method call on a name.
+/// `{head}{receiver}.{method}({arguments}){tail}`, a method call on a name or on a field of `self`. A tail may start with `.await`;
+/// a head is empty or ends in ` = `.
 pub(super) fn method_call(
     out: &mut String,
     width: usize,
@@ -50,33 +55,109 @@ pub(super) fn method_call(
     tail: &str,
 ) {
     let arguments_width = joined_width(arguments);
-    let call = method.len() + arguments_width + tail.len() + 3;
+    let is_awaited = tail.starts_with(".await");
     indent(out, width);
-    out.push_str(head);
-    out.push_str(receiver);
     if arguments_width > ARGUMENTS_WIDTH {
-        line(out, 0, &[".", method, "("]);
+        line(out, 0, &[head, receiver, ".", method, "("]);
         for argument in arguments {
             line(out, width + 4, &[argument, ","]);
         }
         line(out, width, &[")", tail]);
         return;
     }
+    let arguments = arguments.join(", ");
     // A `?` counts twice.
-    let limit = if tail.starts_with('?') {
-        MAX_WIDTH - 2
-    } else {
-        MAX_WIDTH
-    };
-    if width + head.len() + receiver.len() + call > limit {
-        out.push('\n');
-        indent(out, width + 4);
+    let question = usize::from(tail.contains('?'));
+    let chain_width = receiver.len() + method.len() + arguments_width + tail.len() + question + 3;
+    // One call may be as long as the line, more than one may not.
+    let is_chain = is_awaited || receiver.contains('.');
+    let is_short = !is_chain || chain_width - ";".len() <= CHAIN_WIDTH;
+    if is_short && width + head.len() + chain_width <= MAX_WIDTH {
+        line(
+            out,
+            0,
+            &[head, receiver, ".", method, "(", &arguments, ")", tail],
+        );
+        return;
     }
-    out.push('.');
-    out.push_str(method);
-    out.push('(');
-    push_joined(out, arguments);
-    line(out, 0, &[")", tail]);
+    if let Some(binding) = head.strip_suffix(" = ")
+        && is_short
+        && width + 4 + chain_width <= MAX_WIDTH
+    {
+        line(out, 0, &[binding, " ="]);
+        line(
+            out,
+            width + 4,
+            &[receiver, ".", method, "(", &arguments, ")", tail],
+        );
+        return;
+    }
+    line(out, 0, &[head, receiver]);
+    let tail_head = if is_awaited { "" } else { tail };
+    line(
+        out,
+        width + 4,
+        &[".", method, "(", &arguments, ")", tail_head],
+    );
+    if is_awaited {
+        line(out, width + 4, &[tail]);
+    }
+}
+
+/// `{head}{callee}({arguments}){tail}` as the value of a field or, with a head that ends in ` = `, of a binding. The callee is a
+/// function, or a macro with its `!`.
+pub(super) fn call(
+    out: &mut String,
+    width: usize,
+    head: &str,
+    callee: &str,
+    arguments: &[&str],
+    tail: &str,
+) {
+    let arguments_width = joined_width(arguments);
+    let call = callee.len() + arguments_width + tail.len() + 2;
+    let is_short = arguments_width <= ARGUMENTS_WIDTH;
+    indent(out, width);
+    if is_short && width + head.len() + call <= MAX_WIDTH {
+        line(
+            out,
+            0,
+            &[head, callee, "(", &arguments.join(", "), ")", tail],
+        );
+        return;
+    }
+    if let Some(binding) = head.strip_suffix(" = ")
+        && is_short
+        && width + 4 + call <= MAX_WIDTH
+    {
+        line(out, 0, &[binding, " ="]);
+        line(
+            out,
+            width + 4,
+            &[callee, "(", &arguments.join(", "), ")", tail],
+        );
+        return;
+    }
+    let mut width = width;
+    if width + head.len() + callee.len() + 1 >= MAX_WIDTH {
+        line(out, 0, &[head.trim_end()]);
+        width += 4;
+        indent(out, width);
+        line(out, 0, &[callee, "("]);
+    } else {
+        line(out, 0, &[head, callee, "("]);
+    }
+    // Macros take no comma behind the last argument.
+    let last_comma = if callee.ends_with('!') { "" } else { "," };
+    let separator = if arguments.iter().all(|it| it.len() <= SHORT_ARGUMENT) {
+        ", ".to_owned()
+    } else {
+        let mut separator = ",\n".to_owned();
+        indent(&mut separator, width + 4);
+        separator
+    };
+    line(out, width + 4, &[&arguments.join(&separator), last_comma]);
+    line(out, width, &[")", tail]);
 }
 
 /// A list in brackets: `{head} {open}{items}{close}{tail}`. Items may have lines of attributes in
@@ -115,6 +196,43 @@ impl List<'_> {
         out.push_str(self.open);
         push_joined(out, &bare);
         line(out, 0, &[self.close, self.tail]);
+    }
+}
+
+/// `&self.{field}.tag()` as an argument on a line of its own, indented by `width`, or beside others.
+pub(super) fn tag_of_field(width: usize, field: &str) -> String {
+    let value = format!("&self.{field}.tag()");
+    if value.len() - "&".len() <= CHAIN_WIDTH {
+        return value;
+    }
+    let mut value = "&self".to_owned();
+    for call in [format!(".{field}"), ".tag()".to_owned()] {
+        value.push('\n');
+        indent(&mut value, width + 4);
+        value.push_str(&call);
+    }
+    value
+}
+
+/// `impl {interface} for {name} {`.
+pub(super) fn impl_of(out: &mut String, interface: &str, name: &str) {
+    if interface.len() + name.len() + "impl  for  {".len() <= MAX_WIDTH {
+        line(out, 0, &["impl ", interface, " for ", name, " {"]);
+    } else {
+        line(out, 0, &["impl ", interface]);
+        line(out, 4, &["for ", name]);
+        line(out, 0, &["{"]);
+    }
+}
+
+/// `const {name}: &'static str = {value};`.
+pub(super) fn constant(out: &mut String, width: usize, name: &str, value: &str) {
+    let head = format!("const {name}: &'static str =");
+    if width + head.len() + value.len() + 2 <= MAX_WIDTH {
+        line(out, width, &[&head, " ", value, ";"]);
+    } else {
+        line(out, width, &[&head]);
+        line(out, width + 4, &[value, ";"]);
     }
 }
 

@@ -167,6 +167,10 @@ impl ModuleWriter<'_, '_> {
             );
         }
         let head = format!("fn {}", names::field(command.name()));
+        // `    fn name(&self) -> ...;`
+        if arguments.is_none() && layout::is_contested(head.len() + result.len() + 16) {
+            result = result.replacen("Result<", "std::result::Result<", 1);
+        }
         let result = format!(" -> {result}");
         let mut parameters = vec!["&self"];
         let mut argument = arguments.map(|ty| format!("arguments: {ty}"));
@@ -291,13 +295,12 @@ impl ModuleWriter<'_, '_> {
             self.line(16, &["let compat = input.compat();"]);
             let box_ = self.std("Box");
             self.line(16, &["Ok(", &box_, "::pin(async move {"]);
-            self.emit_call(plan, 20, ".await?;");
+            let has_value = self.has_value(plan.definition);
+            let head = if has_value { "let value = " } else { "" };
+            self.emit_call(plan, 20, head, ".await?;");
             let reply = self.dispatch("Reply");
-            if self.has_value(plan.definition) {
-                self.line(20, &["Ok(", &reply, "::new(&value, compat)?)"]);
-            } else {
-                self.line(20, &["Ok(", &reply, "::new(&(), compat)?)"]);
-            }
+            let value = if has_value { "&value" } else { "&()" };
+            self.line(20, &["Ok(", &reply, "::new(", value, ", compat)?)"]);
             self.line(16, &["}))"]);
         } else {
             self.line(
@@ -305,14 +308,8 @@ impl ModuleWriter<'_, '_> {
                 &["call: ", &handler_type, "::Sync(|handler, input, output| {"],
             );
             self.emit_read_arguments(plan);
-            self.emit_call(plan, 16, "?;");
-            self.visit("Visit");
-            if self.has_value(plan.definition) {
-                self.line(16, &["value.write(output)?;"]);
-            } else {
-                self.line(16, &["().write(output)?;"]);
-            }
-            self.line(16, &["Ok(())"]);
+            self.emit_call(plan, 16, "let result = ", ";");
+            self.line(16, &["output.returns(result)"]);
         }
         self.line(12, &["}),"]);
         self.line(8, &["},"]);
@@ -334,12 +331,14 @@ impl ModuleWriter<'_, '_> {
         }
     }
 
-    fn emit_call(&mut self, plan: &DefinitionPlan<'_, Command>, width: usize, tail: &str) {
-        let head = if self.has_value(plan.definition) {
-            "let value = "
-        } else {
-            ""
-        };
+    /// `{head}handler.method(arguments){tail}`.
+    fn emit_call(
+        &mut self,
+        plan: &DefinitionPlan<'_, Command>,
+        width: usize,
+        head: &str,
+        tail: &str,
+    ) {
         let method = names::field(plan.definition.name());
         let has_arguments = self.arguments_type(plan).is_some();
         if hides_method(&method) {
@@ -368,7 +367,8 @@ impl ModuleWriter<'_, '_> {
     /// The options of a command; only what differs from the default is written down.
     fn emit_info(&mut self, command: &Command) {
         let info = self.dispatch("CommandInfo");
-        let new = format!("{info}::new({})", layout::string(command.name()));
+        let name = layout::string(command.name());
+        let new = format!("{info}::new");
         let mut settings = Vec::new();
         if command.allows_oob() {
             settings.push((String::new(), "allow_oob: true".to_owned()));
@@ -392,7 +392,7 @@ impl ModuleWriter<'_, '_> {
             }
         }
         if settings.is_empty() {
-            self.line(12, &["info: ", &new, ","]);
+            layout::call(&mut self.out, 12, "info: ", &new, &[&name], ",");
             return;
         }
         self.line(12, &["info: ", &info, " {"]);
@@ -400,7 +400,7 @@ impl ModuleWriter<'_, '_> {
             self.out.push_str(&attribute);
             self.line(16, &[&setting, ","]);
         }
-        self.line(16, &["..", &new]);
+        layout::call(&mut self.out, 16, "..", &new, &[&name], "");
         self.line(12, &["},"]);
     }
 

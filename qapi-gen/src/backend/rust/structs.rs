@@ -219,7 +219,7 @@ impl ModuleWriter<'_, '_> {
         if is_used {
             self.line(8, &["Ok(Self {"]);
             for field in fields {
-                self.read_field(12, field, &format!("{}: ", field.ident), "?,");
+                self.read_field(12, field, &format!("{}: ", field.ident), ",");
             }
             self.line(8, &["})"]);
         } else {
@@ -242,7 +242,7 @@ impl ModuleWriter<'_, '_> {
     pub(super) fn begin_members(&mut self, name: &str) {
         let members = self.visit("Members");
         self.item_attribute();
-        self.line(0, &["impl ", &members, " for ", name, " {"]);
+        layout::impl_of(&mut self.out, &members, name);
     }
 
     /// The signature of `read_members`.
@@ -280,21 +280,26 @@ impl ModuleWriter<'_, '_> {
         }
     }
 
-    /// `{head}object.required("name"){tail}`.
+    /// `{head}required!(object, "name"){tail}`.
     pub(super) fn read_field(&mut self, width: usize, field: &Field<'_>, head: &str, tail: &str) {
         for case in &field.policies {
-            self.attribute(width, &field.gate.and(&case.gate));
+            let gate = field.gate.and(&case.gate);
+            self.attribute(width, &gate);
+            let kind = if field.member.is_optional() {
+                "optional"
+            } else {
+                "required"
+            };
+            let kind = self.runtime_under("read", kind, &gate);
             let name = layout::string(field.member.name());
             let policy = self.policy(case);
-            let method = method(field, policy.is_some());
-            let mut arguments = vec![name.as_str()];
+            let mut arguments = vec!["object", name.as_str()];
             arguments.extend(policy.as_deref());
-            layout::method_call(
+            layout::call(
                 &mut self.out,
                 width,
                 head,
-                "object",
-                method,
+                &format!("{kind}!"),
                 &arguments,
                 tail,
             );

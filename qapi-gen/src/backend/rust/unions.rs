@@ -186,8 +186,8 @@ impl ModuleWriter<'_, '_> {
             let pattern = format!("{kind}::{}", self.plan.tag_value(union, variant.branch));
             let body = match variant.payload {
                 Some(_) => {
-                    let members = self.visit("Members");
-                    format!("Self::{}({members}::read_members(object)?)", variant.ident)
+                    let branch = self.runtime_under("read", "branch", &variant.gate);
+                    format!("Self::{}({branch}!(object))", variant.ident)
                 }
                 None => format!("Self::{}", variant.ident),
             };
@@ -263,7 +263,7 @@ impl ModuleWriter<'_, '_> {
         self.begin_members(name);
         self.begin_read(true);
         for field in &union.fields {
-            self.read_field(8, field, "let tag = ", "?;");
+            self.read_field(8, field, "let tag = ", ";");
         }
         self.line(8, &["Self::read_branch(tag, object)"]);
         self.line(4, &["}"]);
@@ -290,7 +290,7 @@ impl ModuleWriter<'_, '_> {
         self.begin_members(name);
         self.begin_read(true);
         for field in until_tag {
-            self.read_field(8, field, &format!("let {} = ", field.ident), "?;");
+            self.read_field(8, field, &format!("let {} = ", field.ident), ";");
         }
         self.line(8, &["Ok(Self {"]);
         for field in until_tag.iter().filter(|field| !union.is_tag(field)) {
@@ -298,21 +298,30 @@ impl ModuleWriter<'_, '_> {
             self.line(12, &[&field.ident, ","]);
         }
         for field in behind {
-            self.read_field(12, field, &format!("{}: ", field.ident), "?,");
+            self.read_field(12, field, &format!("{}: ", field.ident), ",");
         }
         let tag = union.tag_ident.as_str();
-        let value = format!("{}::read_branch({tag}, object)?", union.branches_name);
-        let head = format!("{tag}:");
-        layout::field(&mut self.out, 12, &head, &value);
+        let head = format!("{tag}: ");
+        let callee = format!("{}::read_branch", union.branches_name);
+        layout::call(&mut self.out, 12, &head, &callee, &[tag, "object"], "?,");
         self.line(8, &["})"]);
         self.line(4, &["}"]);
         self.blank();
         self.begin_write(true);
-        let value = format!("&self.{tag}.tag()");
+        let value = layout::tag_of_field(12, tag);
         for field in &union.fields {
             self.write_field(field, union.is_tag(field).then_some(value.as_str()));
         }
-        self.line(8, &["self.", tag, ".write_branch(object);"]);
+        let branch = format!("self.{tag}");
+        layout::method_call(
+            &mut self.out,
+            8,
+            "",
+            &branch,
+            "write_branch",
+            &["object"],
+            ";",
+        );
         self.line(4, &["}"]);
         self.line(0, &["}"]);
         self.blank();
@@ -357,7 +366,7 @@ impl ModuleWriter<'_, '_> {
     pub(super) fn emit_from(&mut self, name: &str, payload: &str, ident: &str, is_boxed: bool) {
         let from = self.std("From");
         self.item_attribute();
-        self.line(0, &["impl ", &from, "<", payload, "> for ", name, " {"]);
+        layout::impl_of(&mut self.out, &format!("{from}<{payload}>"), name);
         self.line(4, &["fn from(value: ", payload, ") -> Self {"]);
         let separator = if ident.is_empty() { "" } else { "::" };
         if is_boxed {

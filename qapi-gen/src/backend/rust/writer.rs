@@ -223,7 +223,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         self.runtime_under(path, name, &Gate::ALWAYS)
     }
 
-    fn runtime_under(
+    pub(super) fn runtime_under(
         &mut self,
         path: &'static str,
         name: &'static str,
