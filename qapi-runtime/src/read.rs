@@ -1,7 +1,7 @@
 //! How generated code takes the members of an object: [`required!`], [`optional!`] and [`branch!`].
 //!
-//! They do what `?` behind the call would do. A schema has thousands of members, and for each of them the compiler works
-//! through a plain `match` in a third of the memory and time that `?` costs it.
+//! They do what `?` behind the call would do, by a plain `match`, which costs the compiler less: 50 MiB less of 680 for the
+//! 2,600 members of QEMU's schema.
 //!
 //! See [`visit`](crate::visit) for an example.
 
