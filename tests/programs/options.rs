@@ -11,7 +11,7 @@ mod qapi;
 use std::sync::Arc;
 
 use qapi::commands::{Draw, Erase};
-use qapi::{Color, Commands, Dispatcher, Drawn, Event, Figure, Point, Where};
+use qapi::{Color, Commands, Dispatcher, Drawn, Event, Figure, Point, Where, introspection};
 use qapi_runtime::Error;
 use qapi_runtime::dispatch::Service as _;
 
@@ -70,9 +70,21 @@ fn main() {
     assert_eq!(dispatcher.n_commands(), 2);
     assert!(dispatcher.find("draw").is_some() && dispatcher.find("erase").is_some());
     assert!(dispatcher.find("zoom").is_none());
+    // Introspection tells of these commands, and of no type of another.
+    let entities: Vec<serde_json::Value> =
+        serde_json::from_str(&introspection::SCHEMA).expect("introspection data");
+    let named = |kind| {
+        let entities = entities
+            .iter()
+            .filter(move |entity| entity["meta-type"] == kind);
+        entities.filter_map(|entity| entity["name"].as_str())
+    };
+    assert!(named("command").eq(["draw", "erase"]));
+    assert!(named("event").eq(["DRAWN"]));
+    assert!(!introspection::SCHEMA.contains("factor"));
     // A replaced type on the wire, and through serde.
-    let point: Point = serde_json::from_str(r#"{"id": {"low": 1, "high": 2}, "x": 3, "y": 4}"#)
-        .expect("a point");
+    let point: Point =
+        serde_json::from_str(r#"{"id": {"low": 1, "high": 2}, "x": 3, "y": 4}"#).expect("a point");
     assert_eq!(point.id, Some(own::Uuid(2 << 64 | 1)));
     let text = serde_json::to_string(&point).expect("text");
     assert_eq!(text, r#"{"x":3,"y":4,"id":{"high":2,"low":1}}"#);

@@ -55,12 +55,27 @@ pub(super) struct Part {
     pub(super) conditions: Vec<Condition>,
 }
 
-/// Renders the array in parts, of which conditions that `configuration` leaves open may take some
-/// away. Each element is a part or more; one that begins with a comma loses it where it becomes
-/// the first of its list.
-pub(super) fn introspect_parts(schema: &Schema, configuration: &Configuration) -> Vec<Part> {
-    let options = Options::default();
-    let mut introspector = Introspector::new(schema, configuration, options);
+/// The array of a server that has only the commands `served`, if there are any, and what they use.
+pub(super) fn introspect_served(
+    schema: &Schema,
+    configuration: &Configuration,
+    served: Option<&BTreeSet<String>>,
+) -> Result<String, OpenCondition> {
+    let mut introspector = Introspector::new(schema, configuration, Options::default());
+    introspector.served = served;
+    introspector.write_all()?;
+    Ok(introspector.out)
+}
+
+/// The same in parts, of which conditions that `configuration` leaves open may take some away. Each element is a part or
+/// more; one that begins with a comma loses it where it becomes the first of its list.
+pub(super) fn introspect_parts(
+    schema: &Schema,
+    configuration: &Configuration,
+    served: Option<&BTreeSet<String>>,
+) -> Vec<Part> {
+    let mut introspector = Introspector::new(schema, configuration, Options::default());
+    introspector.served = served;
     introspector.takes_open = true;
     // What is open is taken, so nothing fails.
     let _ = introspector.write_all();
@@ -71,6 +86,8 @@ struct Introspector<'a> {
     schema: &'a Schema,
     configuration: &'a Configuration,
     options: Options,
+    /// The commands that there are; without it all.
+    served: Option<&'a BTreeSet<String>>,
     out: String,
     /// The numbers that stand for names of types.
     names: HashMap<TypeId, usize>,
@@ -102,6 +119,7 @@ impl<'a> Introspector<'a> {
             schema,
             configuration,
             options,
+            served: None,
             out: String::from("["),
             names: HashMap::new(),
             used: Vec::new(),
@@ -142,7 +160,12 @@ impl<'a> Introspector<'a> {
             .flat_map(crate::ir::Module::entities)
         {
             match *entity {
-                Entity::Command(id) => self.write_command(schema.command(id))?,
+                Entity::Command(id) => {
+                    let command = schema.command(id);
+                    if self.is_served(command) {
+                        self.write_command(command)?;
+                    }
+                }
                 Entity::Event(id) => self.write_event(schema.event(id))?,
                 Entity::Type(id) if self.options.unmask => self.use_id(id),
                 Entity::Type(_) | Entity::Include(_) => {}
@@ -156,6 +179,12 @@ impl<'a> Introspector<'a> {
         }
         self.out.push(']');
         Ok(())
+    }
+
+    fn is_served(&self, command: &Command) -> bool {
+        let served = |served: &BTreeSet<String>| served.contains(command.name());
+        // Every session has this one, whoever serves the others.
+        command.name() == "qmp_capabilities" || self.served.is_none_or(served)
     }
 
     /// Takes back what was written since `start` if `condition` does not hold.
@@ -468,7 +497,7 @@ mod tests {
         let schema = checked.schema.expect("a valid schema");
         for (a, b) in [(false, false), (false, true), (true, false), (true, true)] {
             let mut configuration = Configuration::new();
-            let parts = introspect_parts(&schema, &configuration);
+            let parts = introspect_parts(&schema, &configuration, None);
             configuration.set("CONFIG_A", a);
             configuration.set("CONFIG_B", b);
             let mut text = String::new();

@@ -125,7 +125,10 @@ fn bench() -> Result<bool> {
         return Ok(all_reached);
     }
     let qemu_ns = median_ns(&mut round_trips[3]);
-    println!("  QEMU {qemu_ns:.0} ns, {:.2} x the echo", qemu_ns / echo_ns);
+    println!(
+        "  QEMU {qemu_ns:.0} ns, {:.2} x the echo",
+        qemu_ns / echo_ns
+    );
     judge("QEMU to iothreadd", qemu_ns / ours_ns, Limit::AtLeast(20.0));
 
     println!("query-name pipelined, per command, median:");

@@ -95,7 +95,7 @@ impl Options {
         self
     }
 
-    /// Adds a command to those that are served. Without a call all are.
+    /// Adds a command to those that are served, and that `query-qmp-schema` tells of. Without a call all are.
     #[must_use]
     pub fn serve(mut self, command: impl Into<String>) -> Self {
         self.commands.get_or_insert_default().insert(command.into());

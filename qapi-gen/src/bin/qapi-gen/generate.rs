@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// The licence that every file states, an SPDX expression.
     #[arg(long, value_name = "SPDX")]
     licence: Option<String>,
-    /// Serve only this command; may be given more than once.
+    /// Serve only this command, and tell of it alone; may be given more than once.
     #[arg(long, value_name = "COMMAND")]
     serve: Vec<String>,
     /// Give every function of the trait Commands a body that answers "not supported".
