@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::process::succeed;
 use crate::workspace;
@@ -23,20 +23,19 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    ensure!(is_installed(), MISSING);
     match &args.target {
         Some(target) => fuzz(target, args.seconds),
         None => fuzz_all(args.seconds),
     }
 }
 
-/// Every target for a while. Without cargo-fuzz, a line says so.
+/// What is said where fuzzing is not possible.
+pub(crate) const MISSING: &str =
+    "cargo-fuzz is not here (cargo install cargo-fuzz; rustup toolchain install nightly)";
+
+/// Every target for a while.
 pub(crate) fn fuzz_all(seconds: u64) -> Result<()> {
-    if !is_installed() {
-        println!(
-            "skipped: cargo-fuzz is not here (cargo install cargo-fuzz; rustup toolchain install nightly)"
-        );
-        return Ok(());
-    }
     TARGETS.iter().try_for_each(|target| fuzz(target, seconds))
 }
 
@@ -48,7 +47,7 @@ fn cargo_fuzz() -> Command {
     command
 }
 
-fn is_installed() -> bool {
+pub(crate) fn is_installed() -> bool {
     let output = cargo_fuzz().arg("--version").output();
     output.is_ok_and(|output| output.status.success())
 }

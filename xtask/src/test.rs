@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::codegen;
 use crate::fuzz;
@@ -69,6 +69,13 @@ impl Totals {
                 _ => {}
             }
         }
+    }
+
+    /// Notes a check that lacks a tool.
+    fn skip(&mut self, tool: &str) {
+        println!("skipped: {tool}");
+        self.skipped += 1;
+        self.ignored += 1;
     }
 
     /// The tests that passed without those that only said what they lack.
@@ -140,15 +147,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Err(error) => println!("the tests that need npm's validators will skip: {error:#}"),
     }
     let passed = run_looking(&mut tests, |line| totals.look(line))?;
-    if !passed {
-        problems.push("tests".to_owned());
-    }
+    step(
+        "tests",
+        passed.then_some(()).context("some have not passed"),
+    );
 
     if args.full {
-        for (title, result) in long_checks() {
-            if let Err(error) = result {
-                eprintln!("xtask: {title}: {error:#}");
-                problems.push(title.to_owned());
+        for LongCheck { title, tool, run } in LONG_CHECKS {
+            match tool {
+                Some(tool) if !(tool.is_here)() => totals.skip(tool.name),
+                _ => step(title, run()),
             }
         }
     }
@@ -240,14 +248,46 @@ fn build_qapi_rs() -> Result<std::path::PathBuf> {
 }
 
 /// What takes minutes. Each check prints what it looks at.
-fn long_checks() -> Vec<(&'static str, Result<()>)> {
-    vec![
-        ("models", models()),
-        ("stress", stress()),
-        ("Miri", miri()),
-        ("fuzzing", fuzz::fuzz_all(FUZZ_SECONDS)),
-    ]
+struct LongCheck {
+    title: &'static str,
+    /// What it needs and may not find.
+    tool: Option<Tool>,
+    run: fn() -> Result<()>,
 }
+
+struct Tool {
+    name: &'static str,
+    is_here: fn() -> bool,
+}
+
+const LONG_CHECKS: [LongCheck; 4] = [
+    LongCheck {
+        title: "models",
+        tool: None,
+        run: models,
+    },
+    LongCheck {
+        title: "stress",
+        tool: None,
+        run: stress,
+    },
+    LongCheck {
+        title: "Miri",
+        tool: Some(Tool {
+            name: "Miri is not here (rustup +nightly component add miri rust-src)",
+            is_here: has_miri,
+        }),
+        run: miri,
+    },
+    LongCheck {
+        title: "fuzzing",
+        tool: Some(Tool {
+            name: fuzz::MISSING,
+            is_here: fuzz::is_installed,
+        }),
+        run: || fuzz::fuzz_all(FUZZ_SECONDS),
+    },
+];
 
 /// Every interleaving of the models.
 fn models() -> Result<()> {
@@ -266,21 +306,24 @@ fn stress() -> Result<()> {
     stress::run(&stress::Args { seconds: 120 })
 }
 
+/// `cargo miri`, which only a nightly toolchain has.
+fn cargo_miri() -> Command {
+    let mut rustup = Command::new("rustup");
+    rustup.args(["run", "nightly", "cargo", "miri"]);
+    rustup.current_dir(workspace());
+    rustup.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+    rustup
+}
+
+fn has_miri() -> bool {
+    let version = cargo_miri().arg("--version").output();
+    version.is_ok_and(|output| output.status.success())
+}
+
 /// Miri over the code without system calls.
 fn miri() -> Result<()> {
     println!("== Miri");
-    let nightly = |arguments: &[&str]| {
-        let mut rustup = Command::new("rustup");
-        rustup.args(["run", "nightly", "cargo", "miri"]);
-        rustup.args(arguments).current_dir(workspace());
-        rustup.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
-        rustup
-    };
-    let version = nightly(&["--version"]).output();
-    if !version.is_ok_and(|output| output.status.success()) {
-        println!("skipped: Miri is not here (rustup +nightly component add miri rust-src)");
-        return Ok(());
-    }
-    let mut miri = nightly(&["test", "--package", "iothread", "--lib"]);
+    let mut miri = cargo_miri();
+    miri.args(["test", "--package", "iothread", "--lib"]);
     succeed(miri.env("MIRIFLAGS", "-Zmiri-disable-isolation"))
 }
