@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::measure::{Usage, measure, median};
+use super::measure::{Usage, measure, median, python};
 use crate::process::{cargo, succeed};
 use crate::workspace;
 
@@ -37,11 +37,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
         "--features",
         "cli",
     ]))?;
+    let python = python()?;
     let mut runs: [Vec<Usage>; 2] = Default::default();
     for _ in 0..N_RUNS {
         // Everything is written: folders are new.
         let folder = tempfile::tempdir()?;
-        let mut theirs = Command::new("python3");
+        let mut theirs = Command::new(&python);
         theirs.arg(&args.reference).arg("-o");
         theirs.arg(folder.path().join("theirs")).arg(&args.schema);
         let mut ours = Command::new(workspace().join("target/release/qapi-gen"));

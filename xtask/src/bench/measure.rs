@@ -1,6 +1,7 @@
 //! What a program used.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -19,11 +20,17 @@ pub(super) struct Usage {
 /// The system tells a parent what its children used; Rust's library does not ask.
 const SCRIPT: &str = "
 import json, resource, subprocess, sys, time
+def used():
+    return resource.getrusage(resource.RUSAGE_CHILDREN)
+def cpu():
+    return used().ru_utime + used().ru_stime
+# A script that has become this interpreter may have had children.
+before = cpu()
 start = time.monotonic()
 code = subprocess.call(sys.argv[2:])
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
+wall = time.monotonic() - start
 with open(sys.argv[1], 'w') as out:
-    json.dump({'wall': time.monotonic() - start, 'cpu': used.ru_utime + used.ru_stime, 'peak': used.ru_maxrss}, out)
+    json.dump({'wall': wall, 'cpu': cpu() - before, 'peak': used().ru_maxrss}, out)
 sys.exit(code)
 ";
 
@@ -52,6 +59,14 @@ pub(super) fn measure(command: &Command) -> Result<Usage> {
     }
     let text = fs::read_to_string(report.path())?;
     Ok(serde_json::from_str(&text)?)
+}
+
+/// The interpreter itself: `python3` may be a script that looks for it.
+pub(super) fn python() -> Result<PathBuf> {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import sys; print(sys.executable)"]);
+    let output = python.output().context("cannot start python3")?;
+    Ok(String::from_utf8(output.stdout)?.trim_end().into())
 }
 
 /// The median of an odd number of figures.
