@@ -148,7 +148,7 @@ impl ModuleWriter<'_, '_> {
         let mut arms = Vec::new();
         for value in values {
             for case in &value.policies {
-                if let Some(policy) = self.policy(case) {
+                if let Some(policy) = self.policy(case, &value.gate.and(&case.gate)) {
                     arms.push((value.gate.and(&case.gate), &value.ident, policy));
                 }
             }

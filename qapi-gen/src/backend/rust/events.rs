@@ -18,8 +18,8 @@ impl ModuleWriter<'_, '_> {
         let name = layout::string(event.name());
         layout::constant(&mut self.out, 4, "NAME", &name);
         for case in super::plan::header_policies(self.plan, event.features()) {
-            if let Some(constant) = self.policy(&case) {
-                let policy = self.visit("Policy");
+            if let Some(constant) = self.policy(&case, &case.gate) {
+                let policy = self.runtime_under("visit", "Policy", &case.gate);
                 self.attribute(4, &case.gate);
                 self.line(4, &["const POLICY: ", &policy, " = ", &constant, ";"]);
             }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::layout::{self, MAX_WIDTH};
 use crate::ir::{Condition, Configuration};
 
 /// What is left of a condition that neither holds nor fails under the configuration.
@@ -98,11 +99,15 @@ fn open_part(condition: &Condition, configuration: &Configuration) -> Condition 
     let (mut operands, join): (_, fn(Vec<Condition>) -> Condition) = match condition {
         Condition::Always | Condition::Name(_) => return condition.clone(),
         Condition::Not(operand) => {
-            return Condition::Not(Box::new(open_part(operand, configuration)));
+            return match open_part(operand, configuration) {
+                Condition::Not(operand) => *operand,
+                open => Condition::Not(Box::new(open)),
+            };
         }
         Condition::All(operands) => (open_operands(operands), Condition::All),
         Condition::Any(operands) => (open_operands(operands), Condition::Any),
     };
+    dedup(&mut operands);
     if operands.len() == 1 {
         operands.swap_remove(0)
     } else {
@@ -154,10 +159,7 @@ impl CfgMapping {
         if gate.is_always() {
             return;
         }
-        super::layout::indent(out, indent);
-        out.push_str("#[");
-        Meta::List("cfg", vec![self.meta(&gate.0)]).print(out, indent);
-        out.push_str("]\n");
+        Meta::List("cfg", vec![self.meta(&gate.0)]).print_attribute(out, indent);
     }
 }
 
@@ -172,7 +174,12 @@ impl CfgMapping {
 
     /// `#[expect(deprecated)]` under `gate`: the item names something deprecated.
     pub(super) fn expect_deprecated(&self, out: &mut String, indent: usize, gate: &Gate) {
-        let items = ["deprecated", REASON].map(|item| Meta::Leaf(item.to_owned()));
+        self.expect(out, indent, gate, ["deprecated", REASON]);
+    }
+
+    /// `#[expect(...)]` under `gate`.
+    pub(super) fn expect(&self, out: &mut String, indent: usize, gate: &Gate, items: [&str; 2]) {
+        let items = items.map(|item| Meta::Leaf(item.to_owned()));
         self.conditional(out, indent, gate, Meta::List("expect", Vec::from(items)));
     }
 
@@ -182,14 +189,22 @@ impl CfgMapping {
         } else {
             Meta::List("cfg_attr", vec![self.meta(&gate.0), meta])
         };
-        super::layout::indent(out, indent);
-        out.push_str("#[");
-        meta.print(out, indent);
-        out.push_str("]\n");
+        meta.print_attribute(out, indent);
     }
 }
 
 impl Meta {
+    fn print_attribute(&self, out: &mut String, indent: usize) {
+        layout::indent(out, indent);
+        out.push_str("#[");
+        self.print(
+            out,
+            indent,
+            (MAX_WIDTH - "#[]".len()).saturating_sub(indent),
+        );
+        out.push_str("]\n");
+    }
+
     fn width(&self) -> usize {
         match self {
             Self::Leaf(text) => text.len(),
@@ -214,24 +229,29 @@ impl Meta {
         }
     }
 
-    /// Prints it in the way rustfmt lays out attributes.
-    fn print(&self, out: &mut String, indent: usize) {
-        let (name, items) = match self {
-            Self::List(name, items) if items_width(items) > ATTR_WIDTH => (name, items),
-            Self::Leaf(_) | Self::List(..) => return self.print_inline(out),
+    /// Prints it in the way rustfmt lays out attributes, with so much room on the line.
+    fn print(&self, out: &mut String, indent: usize, room: usize) {
+        let Self::List(name, items) = self else {
+            return self.print_inline(out);
         };
+        // One column for each list is never used.
+        let room = room.saturating_sub(name.len() + "()".len() + 1);
+        if items_width(items) <= ATTR_WIDTH.min(room) {
+            return self.print_inline(out);
+        }
         out.push_str(name);
         out.push('(');
         if let [only @ Self::List(..)] = items.as_slice() {
-            only.print(out, indent);
+            only.print(out, indent, room);
         } else {
             out.push('\n');
+            let indent = indent + 4;
             for (n, item) in items.iter().enumerate() {
-                super::layout::indent(out, indent + 4);
-                item.print(out, indent + 4);
+                layout::indent(out, indent);
+                item.print(out, indent, (MAX_WIDTH - ",".len()).saturating_sub(indent));
                 out.push_str(if n + 1 < items.len() { ",\n" } else { "\n" });
             }
-            super::layout::indent(out, indent);
+            layout::indent(out, indent - 4);
         }
         out.push(')');
     }

@@ -1,12 +1,12 @@
 //! The server side: the trait of handlers and the dispatcher.
 
-use crate::ir::{Command, TypeKind};
+use crate::ir::Command;
 
 use super::gate::Gate;
 use super::introspection;
 use super::layout;
 use super::names;
-use super::plan::{Arguments, DefinitionPlan, Plan, builtin_name, header_policies};
+use super::plan::{Arguments, DefinitionPlan, Plan, header_policies};
 use super::writer::{ModuleWriter, Place};
 
 /// The commands that have a row in the dispatcher, sorted by name.
@@ -64,12 +64,16 @@ fn hides_method(method: &str) -> bool {
     METHODS.contains(&method)
 }
 
+/// Why a lint about names finds something.
+const NAMED: &str = "reason = \"named by the schema\"";
+
 impl ModuleWriter<'_, '_> {
     fn emit_trait(&mut self, commands: &[&DefinitionPlan<'_, Command>], built_in: &BuiltIn<'_>) {
         let (send, sync) = (self.std("Send"), self.std("Sync"));
         self.line(0, &["/// The handlers of all commands."]);
         let handled: Vec<_> = commands
             .iter()
+            .copied()
             .filter(|command| built_in(command).is_none())
             .collect();
         if handled.is_empty() {
@@ -77,9 +81,8 @@ impl ModuleWriter<'_, '_> {
             self.blank();
             return;
         }
-        if self.has_length(commands) {
-            let lint = "#[expect(clippy::len_without_is_empty, reason = \"named by the schema\")]";
-            self.line(0, &[lint]);
+        if let Some(gate) = self.lone_length(&handled) {
+            self.expect("clippy::len_without_is_empty", &gate);
         }
         self.line(0, &["pub trait Commands: ", &send, " + ", &sync, " {"]);
         for (n, command) in handled.into_iter().enumerate() {
@@ -92,7 +95,7 @@ impl ModuleWriter<'_, '_> {
             let link = format!("/// Handles [`{name}`](super::commands::{rust}).");
             self.line(4, &[&link]);
             self.attribute(4, &command.gate);
-            self.expect_method_name(&names::field(name));
+            self.expect_method_name(command.definition);
             self.emit_method(command);
         }
         self.gate = Gate::ALWAYS;
@@ -100,50 +103,44 @@ impl ModuleWriter<'_, '_> {
         self.blank();
     }
 
-    /// Whether a command looks like the length of a collection to a lint.
-    fn has_length(&self, commands: &[&DefinitionPlan<'_, Command>]) -> bool {
-        let is_integer = |id| {
-            let name = match self.plan.schema.ty(id).kind() {
-                TypeKind::Builtin(builtin) => builtin_name(*builtin),
-                TypeKind::Enum(_)
-                | TypeKind::Array(_)
-                | TypeKind::Object(_)
-                | TypeKind::Alternate(_) => return false,
-            };
-            name.starts_with(['i', 'u'])
+    /// When a command looks like the length of a collection to a lint, and none tells whether that is empty.
+    fn lone_length(&self, commands: &[&DefinitionPlan<'_, Command>]) -> Option<Gate> {
+        let gate_of = |method: &str| {
+            let mut plain = commands.iter().filter(|command| {
+                let definition = command.definition;
+                names::field(definition.name()) == method && definition.arguments().is_none()
+            });
+            plain.next().map(|command| &command.gate)
         };
-        let has_method = |name: &str, is_it: &dyn Fn(&DefinitionPlan<'_, Command>) -> bool| {
-            commands.iter().any(|command| {
-                names::field(command.definition.name()) == name
-                    && command.definition.arguments().is_none()
-                    && is_it(command)
-            })
-        };
-        let is_length = |command: &DefinitionPlan<'_, Command>| {
-            let definition = command.definition;
-            command.gate.is_always()
-                && !definition.is_coroutine()
-                && definition.returns().is_some_and(is_integer)
-        };
-        has_method("len", &is_length) && !has_method("is_empty", &|_| true)
+        let length = gate_of("len")?;
+        match gate_of("is_empty") {
+            Some(is_empty) => Some(length.and(&is_empty.negated()?)),
+            None => Some(length.clone()),
+        }
     }
 
     /// Lints that mind what a command is called: the schema has named it, not the author of a
     /// Rust interface.
-    fn expect_method_name(&mut self, method: &str) {
-        let convention =
-            "#[expect(clippy::wrong_self_convention, reason = \"named by the schema\")]";
+    fn expect_method_name(&mut self, command: &Command) {
+        let method = names::field(command.name());
         let is_conversion = ["from_", "into_"].iter().any(|it| method.starts_with(it))
             || (method.starts_with("to_") && method.ends_with("_mut"));
-        if is_conversion || method == "new" {
-            self.line(4, &[convention]);
+        let is_new = method == "new";
+        let lints = [
+            (is_conversion || is_new, "clippy::wrong_self_convention"),
+            (is_new && !command.is_coroutine(), "clippy::new_ret_no_self"),
+        ];
+        for (_, lint) in lints.iter().filter(|(is_met, _)| *is_met) {
+            self.line(4, &["#[expect(", lint, ", ", NAMED, ")]"]);
         }
-        if method == "new" {
-            self.line(
-                4,
-                &["#[expect(clippy::new_ret_no_self, reason = \"named by the schema\")]"],
-            );
-        }
+    }
+
+    /// Expects a lint under `gate`.
+    fn expect(&mut self, lint: &'static str, gate: &Gate) {
+        let options = self.plan.options;
+        options
+            .mapping
+            .expect(&mut self.out, 0, gate, [lint, NAMED]);
     }
 
     fn emit_method(&mut self, plan: &DefinitionPlan<'_, Command>) {
@@ -382,7 +379,7 @@ impl ModuleWriter<'_, '_> {
         let cases = header_policies(self.plan, command.features());
         let is_open = cases.len() > 1;
         for case in cases {
-            if let Some(constant) = self.policy(&case) {
+            if let Some(constant) = self.policy(&case, &case.gate) {
                 let attribute = self.attribute_text(16, &case.gate);
                 settings.push((attribute, format!("policy: {constant}")));
             } else if is_open {

@@ -292,7 +292,7 @@ impl ModuleWriter<'_, '_> {
             };
             let kind = self.runtime_under("read", kind, &gate);
             let name = layout::string(field.member.name());
-            let policy = self.policy(case);
+            let policy = self.policy(case, &gate);
             let mut arguments = vec!["object", name.as_str()];
             arguments.extend(policy.as_deref());
             layout::call(
@@ -309,9 +309,10 @@ impl ModuleWriter<'_, '_> {
     /// `object.required("name", &self.field);`, or another value than the field's.
     pub(super) fn write_field(&mut self, field: &Field<'_>, value: Option<&str>) {
         for case in &field.policies {
-            self.attribute(8, &field.gate.and(&case.gate));
+            let gate = field.gate.and(&case.gate);
+            self.attribute(8, &gate);
             let name = layout::string(field.member.name());
-            let policy = self.policy(case);
+            let policy = self.policy(case, &gate);
             let method = method(field, policy.is_some());
             let own = format!("&self.{}", field.ident);
             let mut arguments = vec![name.as_str()];
@@ -321,14 +322,12 @@ impl ModuleWriter<'_, '_> {
         }
     }
 
-    pub(super) fn policy(&mut self, case: &Policies) -> Option<String> {
+    /// The policy of what is there under `gate`, besides the gate of the item.
+    pub(super) fn policy(&mut self, case: &Policies, gate: &Gate) -> Option<String> {
         if !case.deprecated && !case.unstable {
             return None;
         }
-        let gate = std::mem::replace(&mut self.gate, Gate::ALWAYS);
-        self.gate = gate.and(&case.gate);
-        let policy = self.visit("Policy");
-        self.gate = gate;
+        let policy = self.runtime_under("visit", "Policy", gate);
         case.constant(&policy)
     }
 

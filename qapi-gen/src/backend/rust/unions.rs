@@ -289,13 +289,23 @@ impl ModuleWriter<'_, '_> {
         let (until_tag, behind) = union.fields.split_at(at_tag + 1);
         self.begin_members(name);
         self.begin_read(true);
+        // The parameter is still needed.
+        let binding = |ident: &str| match ident {
+            "object" => "object_".to_owned(),
+            other => other.to_owned(),
+        };
         for field in until_tag {
-            self.read_field(8, field, &format!("let {} = ", field.ident), ";");
+            let head = format!("let {} = ", binding(&field.ident));
+            self.read_field(8, field, &head, ";");
         }
         self.line(8, &["Ok(Self {"]);
         for field in until_tag.iter().filter(|field| !union.is_tag(field)) {
             self.attribute(12, &field.gate);
-            self.line(12, &[&field.ident, ","]);
+            if field.ident == "object" {
+                self.line(12, &["object: ", &binding(&field.ident), ","]);
+            } else {
+                self.line(12, &[&field.ident, ","]);
+            }
         }
         for field in behind {
             self.read_field(12, field, &format!("{}: ", field.ident), ",");
@@ -303,7 +313,8 @@ impl ModuleWriter<'_, '_> {
         let tag = union.tag_ident.as_str();
         let head = format!("{tag}: ");
         let callee = format!("{}::read_branch", union.branches_name);
-        layout::call(&mut self.out, 12, &head, &callee, &[tag, "object"], "?,");
+        let arguments = [&binding(tag), "object"];
+        layout::call(&mut self.out, 12, &head, &callee, &arguments, "?,");
         self.line(8, &["})"]);
         self.line(4, &["}"]);
         self.blank();
