@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -28,7 +29,13 @@ fn info(client: &mut Client, id: &str) -> Value {
 
 /// Waits until a device is described in this way.
 fn wait_for(client: &mut Client, id: &str, filename: &str) {
-    while info(client, id)["filename"] != filename {
+    let start = Instant::now();
+    loop {
+        let info = info(client, id);
+        if info["filename"] == filename {
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "{info}, not {filename}");
         std::thread::yield_now();
     }
 }
@@ -51,12 +58,20 @@ fn a_device_has_one_peer_at_a_time() {
     wait_for(&mut client, "c0", &format!("disconnected:{name}"));
     let first = UnixStream::connect(&path).unwrap();
     wait_for(&mut client, "c0", &name);
-    // The second waits until the first is gone.
-    let _second = UnixStream::connect(&path).unwrap();
-    drop(first);
+    // The second waits until the first is gone: whom the yank disconnects is the first.
+    let second = UnixStream::connect(&path).unwrap();
     let yank = json!({"instances": [{"type": "chardev", "id": "c0"}]});
-    wait_for(&mut client, "c0", &name);
     client.execute("yank", yank.clone());
+    assert_eq!((&first).read(&mut [0]).unwrap(), 0);
+    // It may be noticed later that the first is gone, and after that the second comes.
+    let start = Instant::now();
+    second
+        .set_read_timeout(Some(Duration::from_millis(1)))
+        .unwrap();
+    while (&second).read(&mut [0]).is_err() {
+        client.execute("yank", yank.clone());
+        assert!(start.elapsed() < PATIENCE, "{}", info(&mut client, "c0"));
+    }
     wait_for(&mut client, "c0", &format!("disconnected:{name}"));
     client.execute("chardev-remove", json!({"id": "c0"}));
     assert!(!path.exists());
@@ -113,7 +128,11 @@ fn waiting_for_a_peer_keeps_one_session_only() {
     other.execute("chardev-remove", json!({"id": "c0"}));
     // Nobody comes, and the wait is broken off.
     client.send(&request("c1").to_string());
-    while info(&mut other, "c1") == Value::Null {}
+    wait_for(
+        &mut other,
+        "c1",
+        &format!("disconnected:unix:{},server=on", path.display()),
+    );
     let yank = json!({"instances": [{"type": "chardev", "id": "c1"}]});
     other.execute("yank", yank);
     let refused = client.reply();
