@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, PATIENCE, Server};
+use crate::harness::{Client, PATIENCE, Server, eventually};
 
 const DEVICES: [&str; 4] = ["pri", "sec", "out", "note"];
 
@@ -58,7 +58,7 @@ impl Peers {
             streams,
         };
         // What is let through without a peer there is lost.
-        while peers.counts()["peers"] != 4 {}
+        eventually(|| peers.counts()["peers"] == 4);
         peers
     }
 
@@ -130,7 +130,7 @@ fn what_differs_waits_for_a_checkpoint() {
     peers.expect("out", &ours);
     // What waits when the object goes comes out too.
     peers.send("pri", &theirs);
-    while peers.counts()["primary"] != 2 {}
+    eventually(|| peers.counts()["primary"] == 2);
     peers.client.execute("object-del", json!({"id": "cmp"}));
     peers.expect("out", &theirs);
     assert_eq!(peers.client.holders("io0"), [] as [Value; 0]);

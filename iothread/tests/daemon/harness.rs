@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
@@ -50,6 +50,16 @@ pub(crate) fn values(text: &[u8]) -> Vec<Value> {
 pub(crate) struct Server {
     child: Child,
     folder: tempfile::TempDir,
+}
+
+/// Waits until something is so, at most for [`PATIENCE`].
+#[track_caller]
+pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "it does not come to pass");
+        std::thread::yield_now();
+    }
 }
 
 impl Server {

@@ -11,7 +11,7 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::guest::{DATA, Descriptor, FLUSH, Guest, IN, NEXT, WRITE, header, status};
-use crate::harness::PATIENCE;
+use crate::harness::{PATIENCE, eventually};
 use crate::vhost_user_blk::{Fixture, sector_of};
 
 fn holder(export: &str) -> Value {
@@ -366,9 +366,7 @@ fn begin(guest: &mut Guest) {
 
 /// Waits until the server has taken a request that does not end so soon.
 fn wait_until_taken(it: &mut Fixture) {
-    while it.queues("slow")[0]["in-flight"] != 1 {
-        std::thread::yield_now();
-    }
+    eventually(|| it.queues("slow")[0]["in-flight"] == 1);
 }
 
 #[test]

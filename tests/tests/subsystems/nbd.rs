@@ -62,8 +62,9 @@ fn read_block(mut stream: UnixStream) -> std::io::Result<()> {
     stream.read_exact(&mut reply)?;
     assert_eq!(reply[..4], 0x6744_6698_u32.to_be_bytes());
     assert_eq!(reply[4..8], [0; 4]);
-    // The end of the session.
+    // The end of the session; the thread has done its part when it closes the connection.
     request[7] = 2;
     stream.write_all(&request)?;
+    assert_eq!(stream.read(&mut [0])?, 0);
     Ok(())
 }
