@@ -14,8 +14,8 @@ use crate::workspace;
 /// Arguments of `test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Do what takes longer as well: every interleaving of the models, Miri, minutes of stress, a while of fuzzing,
-    /// builds of QEMU's schemas in every mode, and round trips of each of their types.
+    /// Do what takes longer as well: every interleaving of the models, Miri, minutes of stress, a while of fuzzing, more
+    /// sets of conditions, builds of QEMU's schemas in every mode, and round trips of each of their types.
     #[arg(long)]
     full: bool,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Server};
+use crate::harness::{Client, Server, eventually};
 
 fn backend(device: &str) -> Value {
     json!({"type": "qom-object", "qom-path": format!("/machine/peripheral/{device}/virtio-backend")})
@@ -143,13 +143,12 @@ fn queues_run_on_the_thread_that_the_query_reports() {
         client.execute("qom-set", notify);
     }
     let query = json!({"path": path, "property": "x-queues"});
-    let queues = loop {
-        let queues = client.execute("qom-get", query.clone());
+    let mut queues = Value::Null;
+    eventually(|| {
+        queues = client.execute("qom-get", query.clone());
         let is_done = |queue: &Value| queue["notifications"] == 1;
-        if queues.as_array().unwrap().iter().all(is_done) {
-            break queues;
-        }
-    };
+        queues.as_array().unwrap().iter().all(is_done)
+    });
     for (index, queue) in queues.as_array().unwrap().iter().enumerate() {
         let thread = &threads[index % 2];
         assert_eq!(queue["iothread"], thread["id"]);

@@ -42,9 +42,7 @@ pub fn introspect(
     configuration: &Configuration,
     options: Options,
 ) -> Result<String, OpenCondition> {
-    let mut introspector = Introspector::new(schema, configuration, options);
-    introspector.write_all()?;
-    Ok(introspector.out)
+    Introspector::new(schema, configuration, options, None).whole()
 }
 
 /// A part of the array's text.
@@ -61,10 +59,7 @@ pub(super) fn introspect_served(
     configuration: &Configuration,
     served: Option<&BTreeSet<String>>,
 ) -> Result<String, OpenCondition> {
-    let mut introspector = Introspector::new(schema, configuration, Options::default());
-    introspector.served = served;
-    introspector.write_all()?;
-    Ok(introspector.out)
+    Introspector::new(schema, configuration, Options::default(), served).whole()
 }
 
 /// The same in parts, of which conditions that `configuration` leaves open may take some away. Each element is a part or
@@ -74,8 +69,7 @@ pub(super) fn introspect_parts(
     configuration: &Configuration,
     served: Option<&BTreeSet<String>>,
 ) -> Vec<Part> {
-    let mut introspector = Introspector::new(schema, configuration, Options::default());
-    introspector.served = served;
+    let mut introspector = Introspector::new(schema, configuration, Options::default(), served);
     introspector.takes_open = true;
     // What is open is taken, so nothing fails.
     let _ = introspector.write_all();
@@ -114,12 +108,17 @@ enum Presence {
 type Result<T, E = OpenCondition> = std::result::Result<T, E>;
 
 impl<'a> Introspector<'a> {
-    fn new(schema: &'a Schema, configuration: &'a Configuration, options: Options) -> Self {
+    fn new(
+        schema: &'a Schema,
+        configuration: &'a Configuration,
+        options: Options,
+        served: Option<&'a BTreeSet<String>>,
+    ) -> Self {
         Self {
             schema,
             configuration,
             options,
-            served: None,
+            served,
             out: String::from("["),
             names: HashMap::new(),
             used: Vec::new(),
@@ -128,6 +127,12 @@ impl<'a> Introspector<'a> {
             open: Vec::new(),
             starts: Vec::new(),
         }
+    }
+
+    /// The text, where no condition is open.
+    fn whole(mut self) -> Result<String> {
+        self.write_all()?;
+        Ok(self.out)
     }
 
     /// Cuts the text where anything begins or ends that may be absent.

@@ -77,7 +77,7 @@ impl ModuleWriter<'_, '_> {
         self.line(0, &["impl ", name, " {"]);
         self.emit_tag(union);
         self.blank();
-        self.emit_read_branch(ty.id, union);
+        self.emit_read_branch(union);
         self.blank();
         self.emit_write_branch(union);
         self.line(0, &["}"]);
@@ -156,7 +156,7 @@ impl ModuleWriter<'_, '_> {
         self.line(4, &["}"]);
     }
 
-    fn emit_read_branch(&mut self, container: TypeId, union: &UnionPlan<'_>) {
+    fn emit_read_branch(&mut self, union: &UnionPlan<'_>) {
         let kind = self.type_ref(union.variants.tag_type(), &Gate::ALWAYS);
         let tag_unknown = self.plan.tag_unknown(union).to_owned();
         let has_payload = union
@@ -193,7 +193,6 @@ impl ModuleWriter<'_, '_> {
             };
             layout::arm(&mut self.out, 12, &pattern, &body);
         }
-        let _ = container;
         let pattern = format!("{kind}::{tag_unknown}(name)");
         layout::arm(
             &mut self.out,
