@@ -118,4 +118,12 @@ impl Writer {
             }
         }
     }
+    /// After a failure to write: makes sure that the reader comes to the end of the connection,
+    /// behind what the peer had sent before.
+    pub(crate) fn give_up(&self) {
+        if let Self::Unix(stream) = self {
+            let _ = rustix::net::shutdown(&**stream, rustix::net::Shutdown::Both);
+        }
+        // Of TCP, the kernel has ended both directions already.
+    }
 }

@@ -385,6 +385,7 @@ impl Driver {
         let mut current: Option<Encoded> = None;
         let mut written = 0;
         let mut descriptors: Vec<OwnedFd> = Vec::new();
+        let mut is_writable = true;
         let nothing = Descriptors::default();
         let Self {
             shared,
@@ -408,7 +409,19 @@ impl Driver {
                             written = 0;
                         }
                     }
-                    Err(_) => break End::Lost,
+                    Err(error) => {
+                        let kind = ClientErrorKind::not_written(error);
+                        // After half a request there cannot be another one either.
+                        if written > 0 || matches!(kind, ClientErrorKind::Closed) {
+                            writer.give_up();
+                            is_writable = false;
+                        }
+                        if let Some(request) = current.take() {
+                            lock(&shared.hub).fail(request.id(), kind);
+                        }
+                        written = 0;
+                        descriptors.clear();
+                    }
                 },
                 read = reader.read(&mut buffer, &nothing) => match read {
                     Ok(0) | Err(_) => break End::Lost,
@@ -418,7 +431,7 @@ impl Driver {
                         }
                     }
                 },
-                next = outgoing.recv(), if current.is_none() => match next {
+                next = outgoing.recv(), if current.is_none() && is_writable => match next {
                     // The last client is gone.
                     None => break End::Closed,
                     Some(next) => {

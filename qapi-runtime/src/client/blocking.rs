@@ -69,6 +69,7 @@ type Answers = mpsc::Receiver<Result<Answer, ClientErrorKind>>;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Connected,
+    /// The connection broke; the reader makes another one, or closes.
     Reconnecting,
     Closed,
 }
@@ -142,13 +143,18 @@ impl Stream {
         match self {
             Self::Unix(stream) => {
                 let count = descriptor::send(&*stream, bytes, descriptors)?;
-                stream.write_all(&bytes[count..])
+                // Half a request is the end of the connection, whatever the reason.
+                stream
+                    .write_all(&bytes[count..])
+                    .map_err(|_| io::ErrorKind::BrokenPipe.into())
             }
             Self::Tcp(_) if !descriptors.is_empty() => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "descriptors travel over unix sockets only",
             )),
-            Self::Tcp(stream) => stream.write_all(bytes),
+            Self::Tcp(stream) => stream
+                .write_all(bytes)
+                .map_err(|_| io::ErrorKind::BrokenPipe.into()),
         }
     }
 
@@ -419,13 +425,17 @@ impl Inner {
         match result {
             Ok(()) => Ok((request, answer)),
             Err(error) => {
-                lock(&self.state).hub.forget(request.id, false);
-                let kind = match error.kind() {
-                    io::ErrorKind::BrokenPipe
-                    | io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::NotConnected => ClientErrorKind::Closed,
-                    _ => ClientErrorKind::Io(error),
-                };
+                let kind = ClientErrorKind::not_written(error);
+                let mut state = lock(&self.state);
+                state.hub.forget(request.id, false);
+                if matches!(kind, ClientErrorKind::Closed) && state.phase == Phase::Connected {
+                    // The reader sees the end when it has handed on what came before it; whoever
+                    // has a request meanwhile waits for what becomes of the connection.
+                    if let Some(socket) = &state.socket {
+                        socket.shut_down();
+                    }
+                    self.set_phase(&mut state, Phase::Reconnecting);
+                }
                 Err(request.error(kind))
             }
         }
@@ -524,7 +534,7 @@ fn read_all(inner: &Weak<Inner>, mut stream: Stream) {
         };
         let goes_on = count > 0 && {
             let mut state = lock(&inner.state);
-            state.phase == Phase::Connected && state.hub.receive(&buffer[..count]).is_ok()
+            state.phase != Phase::Closed && state.hub.receive(&buffer[..count]).is_ok()
         };
         if goes_on {
             continue;

@@ -167,6 +167,19 @@ impl std::error::Error for ClientError {
     }
 }
 
+impl ClientErrorKind {
+    /// Why a request could not be written: [`Closed`](Self::Closed) if that is the end of the
+    /// connection, which serves no further request then.
+    pub(super) fn not_written(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::NotConnected => Self::Closed,
+            _ => Self::Io(error),
+        }
+    }
+}
+
 impl From<io::Error> for ClientError {
     fn from(error: io::Error) -> Self {
         Self::new(ClientErrorKind::Io(error))

@@ -69,6 +69,14 @@ impl Hub {
         }
     }
 
+    /// Tells who waits for the answer that the request was not sent.
+    #[cfg(feature = "tokio")]
+    pub(super) fn fail(&mut self, id: u64, kind: ClientErrorKind) {
+        if let Some(deliver) = self.waiting.remove(&id) {
+            deliver(Err(kind));
+        }
+    }
+
     pub(super) fn listen(&mut self, filter: EventFilter, listen: Listen) {
         self.listeners.push((filter, listen));
     }
