@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The shortest of several runs, the one that other programs have disturbed least.
@@ -19,6 +20,19 @@ pub(crate) fn cpu_time(code: impl FnOnce()) -> Duration {
 fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).expect("a time after the thread's start")
+}
+
+/// The CPUs that this thread may run on.
+pub(crate) fn cpus() -> impl Iterator<Item = usize> {
+    let allowed = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
+    (0..CpuSet::MAX_CPU).filter(move |cpu| allowed.is_set(*cpu))
+}
+
+/// Lets this thread, and those that it starts, run on one CPU only.
+pub(crate) fn pin_self(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    sched_setaffinity(None, &set).expect("a CPU that is allowed");
 }
 
 pub(crate) fn time(code: impl FnOnce()) -> Duration {

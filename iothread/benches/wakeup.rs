@@ -9,25 +9,12 @@ use std::time::{Duration, Instant};
 
 use iothread::{BhScheduler, BottomHalf, HeldAioContext, IoThread, Registry, holder};
 use rustix::event::{EventfdFlags, epoll, eventfd};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::measure::{at_most, note};
+use crate::measure::{at_most, cpus, note, pin_self};
 
 /// Round trips of a run; short, so that some runs are undisturbed.
 const N_ROUNDS: u32 = 200;
 const N_RUNS: usize = 200;
-
-fn cpus() -> Option<[usize; 2]> {
-    let allowed = sched_getaffinity(None).ok()?;
-    let mut cpus = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
-    Some([cpus.next()?, cpus.next()?])
-}
-
-fn pin_self(cpu: usize) {
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    sched_setaffinity(None, &set).expect("a CPU that is allowed");
-}
 
 /// An eventfd in an epoll of its own, as any loop would use them.
 struct Bare {
@@ -167,10 +154,12 @@ fn near_callback(
 }
 
 pub(crate) fn wakeup(name: &str) -> bool {
-    let Some(cpus) = cpus() else {
+    let mut allowed = cpus();
+    let (Some(one), Some(other)) = (allowed.next(), allowed.next()) else {
         note(name, "skipped: needs two CPUs");
         return true;
     };
+    let cpus = [one, other];
     let asleep = PingPong::new(cpus, 0);
     let polling = PingPong::new(cpus, 1_000_000);
     let (mut bare_best, mut asleep_best, mut polling_best) =
