@@ -271,8 +271,10 @@ impl Client {
         let (sender, receiver) = mpsc::channel(EVENT_BACKLOG);
         let missed = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&missed);
+        // Asked with the hub locked: a driver that closes now has yet to close the hub.
+        let mut hub = lock(&self.inner.shared.hub);
         if !self.is_closed() {
-            lock(&self.inner.shared.hub).listen(
+            hub.listen(
                 filter,
                 Box::new(move |event| match sender.try_send(Arc::clone(event)) {
                     Ok(()) => true,
@@ -377,6 +379,10 @@ impl Driver {
         }
         self.outgoing.close();
         lock(&self.shared.hub).close();
+        // Of what others are putting there at this moment, nothing is left behind.
+        while let Some(outgoing) = self.outgoing.recv().await {
+            drop(outgoing);
+        }
     }
 
     /// Serves one connection to its end.
