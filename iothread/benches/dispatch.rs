@@ -147,8 +147,8 @@ pub(crate) fn ready_fd(name: &str) -> bool {
         note(name, "skipped: the CPUs of this thread cannot be had");
         return true;
     };
-    let [few, many] = thread::scope(|scope| scope.spawn(|| few_and_many(cpu)).join())
-        .expect("no panic");
+    let [few, many] =
+        thread::scope(|scope| scope.spawn(|| few_and_many(cpu)).join()).expect("no panic");
     let us = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(N_ROUNDS);
     note(
         name,

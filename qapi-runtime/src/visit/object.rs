@@ -1,7 +1,5 @@
 //! Reading: the members of one object.
 
-use std::collections::HashSet;
-
 use super::Visit;
 use super::error::{VisitError, VisitErrorKind};
 use super::input::{Input, Mode};
@@ -21,11 +19,16 @@ pub struct ObjectInput<'i, 'a> {
     /// in the order of the schema.
     next: usize,
     next_position: usize,
-    /// Which of the first 64 members are taken.
+    /// Which of the first [`N_FIRST`] members are taken.
     taken: u64,
-    /// The same for the rest, by position less 64.
+    /// In which order: their positions.
+    order: [u8; N_FIRST],
+    /// Which of the rest are taken, by position less [`N_FIRST`].
     taken_more: Vec<bool>,
 }
+
+/// Members of an object that are kept track of without an allocation.
+const N_FIRST: usize = u64::BITS as usize;
 
 /// Where the value of a member is.
 struct Found<'a> {
@@ -48,6 +51,7 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
             next: first,
             next_position: 0,
             taken: 0,
+            order: [0; N_FIRST],
             taken_more: Vec::new(),
         })
     }
@@ -69,10 +73,11 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     /// The part of [`ObjectInput::take`] for names that the object probably has.
     fn take_likely(&mut self, name: &str) -> Option<ValueRef<'a>> {
         let found = self.find(name)?;
-        if found.position < 64 {
+        if found.position < N_FIRST {
+            self.order[self.taken.count_ones() as usize % N_FIRST] = found.position as u8;
             self.taken |= 1 << found.position;
         } else {
-            let place = found.position - 64;
+            let place = found.position - N_FIRST;
             if self.taken_more.len() <= place {
                 self.taken_more.resize(place + 1, false);
             }
@@ -114,7 +119,7 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     }
 
     fn is_taken(&self, position: usize) -> bool {
-        match position.checked_sub(64) {
+        match position.checked_sub(N_FIRST) {
             None => self.taken & (1 << position) != 0,
             Some(place) => self.taken_more.get(place).copied().unwrap_or(false),
         }
@@ -233,7 +238,7 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     pub fn take_all(&mut self) -> Object {
         let count = self.input.value().members().count();
         self.taken = u64::MAX;
-        self.taken_more = vec![true; count.saturating_sub(64)];
+        self.taken_more = vec![true; count.saturating_sub(N_FIRST)];
         self.input.value().to_object()
     }
 
@@ -266,12 +271,14 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     #[cold]
     fn unexpected(&self) -> VisitError {
         let keys: Vec<&str> = self.input.value().members().map(|(key, _)| key).collect();
-        let left: HashSet<&str> = (0..)
-            .zip(&keys)
-            .filter(|(position, _)| !self.is_taken(*position))
-            .map(|(_, key)| *key)
+        let first = &self.order[..self.taken.count_ones() as usize];
+        let rest = (N_FIRST..keys.len()).filter(|position| self.is_taken(*position));
+        let taken: Vec<usize> = first
+            .iter()
+            .map(|place| usize::from(*place))
+            .chain(rest)
             .collect();
-        let key = first_unexpected(&keys, |key| left.contains(key)).unwrap_or("");
+        let key = first_unexpected(&keys, &taken).unwrap_or("");
         VisitError::new(VisitErrorKind::Unexpected).in_member(key.to_owned())
     }
 }
