@@ -7,9 +7,12 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use qapi_runtime::Value;
 use qapi_runtime::client::{
     Address, CallOptions, Client, ClientError, ClientErrorKind, ConnectOptions, blocking,
 };
@@ -17,6 +20,9 @@ use qapi_runtime::json::Document;
 
 /// How long a client waits for an answer that may not come.
 const PATIENCE: Duration = Duration::from_millis(10);
+
+/// How long it waits for one that must come.
+const LONG: Duration = Duration::from_secs(20);
 
 /// Rounds of what depends on who is faster.
 const ROUNDS: usize = 100;
@@ -34,13 +40,20 @@ impl Peer {
         peer
     }
 
-    /// Answers one command, whichever it is.
     fn answer(&mut self) {
+        assert!(self.try_answer(), "the client is gone");
+    }
+
+    /// Answers one command, whichever it is. False if there is none any more.
+    fn try_answer(&mut self) -> bool {
         let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
+        if self.0.read_line(&mut line).unwrap() == 0 {
+            return false;
+        }
         let command = Document::parse(line.as_bytes()).unwrap();
         let id = command.root().get("id").unwrap().to_string();
         self.send(&format!(r#"{{"return": {{}}, "id": {id}}}"#));
+        true
     }
 
     fn send(&mut self, line: &str) {
@@ -205,5 +218,79 @@ async fn a_request_that_cannot_be_sent_asynchronously_fails_alone() {
     assert!(matches!(error.kind(), ClientErrorKind::Io(_)), "{error:?}");
     let call = client.execute_raw("x", None, CallOptions::new());
     call.await.unwrap();
+    scene.end();
+}
+
+/// A server of many connections: it answers none to four commands of each, and all of the last
+/// one, of which it tells.
+fn fickle() -> (Scene, Arc<AtomicBool>) {
+    let is_last = Arc::new(AtomicBool::new(false));
+    let tells = Arc::clone(&is_last);
+    let scene = Scene::new(move |listener| {
+        for n_answers in (0..5).cycle().take(ROUNDS) {
+            let mut peer = Peer::accept(&listener);
+            (0..n_answers).for_each(|_| peer.answer());
+        }
+        let mut last = Peer::accept(&listener);
+        tells.store(true, Ordering::SeqCst);
+        while last.try_answer() {}
+    });
+    (scene, is_last)
+}
+
+/// A call ends with an answer or with its connection, and one that starts on a good connection
+/// with an answer.
+fn check(result: Result<Value, ClientError>, is_last: bool) {
+    if let Err(error) = result {
+        assert!(is_closed(&error) && !is_last, "{error:?}");
+    }
+}
+
+#[test]
+fn every_call_ends_however_often_connections_break() {
+    let (scene, is_last) = fickle();
+    let options = scene.options().reconnect(LONG);
+    let client = blocking::Client::connect(options).unwrap();
+    let call = || client.execute_raw("x", None, CallOptions::new().timeout(LONG));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_last.load(Ordering::SeqCst) {
+                    check(call(), false);
+                }
+                (0..20).for_each(|_| check(call(), true));
+            });
+        }
+    });
+    drop(client);
+    scene.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_ends_however_often_connections_break_asynchronously() {
+    let (scene, is_last) = fickle();
+    let options = scene.options().reconnect(LONG);
+    let client = Client::connect(options).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let client = client.clone();
+        let is_last = Arc::clone(&is_last);
+        let call = async move || {
+            let options = CallOptions::new().timeout(LONG);
+            client.execute_raw("x", None, options).await
+        };
+        tasks.spawn(async move {
+            while !is_last.load(Ordering::SeqCst) {
+                check(call().await, false);
+            }
+            for _ in 0..20 {
+                check(call().await, true);
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    drop(client);
     scene.end();
 }
