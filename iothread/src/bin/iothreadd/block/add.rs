@@ -66,9 +66,20 @@ impl Blocks {
             force_share: options.force_share.unwrap_or(false),
             direct: cache.direct.unwrap_or(false),
         };
+        // In the order in which QEMU does it: what is wrong first is told.
+        let child = match &options.driver {
+            BlockdevOptionsDriver::Raw(raw) => Some(self.open_child(&options, raw, new)?),
+            _ => None,
+        };
         if open_options.force_share && !read_only {
             return Err(Error::generic(
                 "force-share=on can only be used with read-only images",
+            ));
+        }
+        if matches!(&options.driver, BlockdevOptionsDriver::File(file) if file.filename.is_empty())
+        {
+            return Err(Error::generic(
+                "The 'file' block driver requires a file name",
             ));
         }
         if detect_zeroes == DetectZeroes::Unmap && !unmaps {
@@ -76,16 +87,13 @@ impl Blocks {
                 "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap",
             ));
         }
-        let (driver, child) = match &options.driver {
-            BlockdevOptionsDriver::NullCo(null) => (Driver::Null(Null::new(null)?), None),
-            BlockdevOptionsDriver::File(file) => {
-                (Driver::File(File::open(file, open_options)?), None)
-            }
+        let name = self.new_name(options.node_name, new)?;
+        let driver = match &options.driver {
+            BlockdevOptionsDriver::NullCo(null) => Driver::Null(Null::new(null)?),
+            BlockdevOptionsDriver::File(file) => Driver::File(File::open(file, open_options)?),
             BlockdevOptionsDriver::Raw(raw) => {
-                let child = self.open_child(&options, raw, new)?;
-                let (name, io) = child;
-                let driver = Driver::Raw(Raw::new(raw.offset, raw.size, io.size())?);
-                (driver, Some((name, io)))
+                let child_size = child.as_ref().map_or(0, |(_, io)| io.size());
+                Driver::Raw(Raw::new(raw.offset, raw.size, child_size)?)
             }
             BlockdevOptionsDriver::Unknown(name) => {
                 return Err(Error::generic(format!(
@@ -93,7 +101,6 @@ impl Blocks {
                 )));
             }
         };
-        let name = self.new_name(options.node_name, new)?;
         let place = match &child {
             // A node joins the one that it stands on.
             Some((child, _)) => match self.0.lock().find(child) {

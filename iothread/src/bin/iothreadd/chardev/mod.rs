@@ -254,7 +254,7 @@ impl Chardevs {
             Ok(kind) => kind,
             Err(error) => {
                 old.register_again(&self.yanks);
-                return Err(error);
+                return Err(in_context(&id, error));
             }
         };
         let new = Chardev::new(id.clone(), kind);

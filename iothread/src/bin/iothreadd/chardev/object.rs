@@ -17,6 +17,7 @@ const fn chardev_type(name: &'static str, own: &'static [Property]) -> Type {
 }
 
 static FILE: Type = chardev_type("chardev-file", &[]);
+static MEMORY: Type = chardev_type("chardev-memory", &[]);
 static NULL: Type = chardev_type("chardev-null", &[]);
 static PIPE: Type = chardev_type("chardev-pipe", &[]);
 static RINGBUF: Type = chardev_type("chardev-ringbuf", &[]);
@@ -26,8 +27,8 @@ static SOCKET: Type = chardev_type(
 );
 
 /// The types of all character devices.
-pub(crate) fn types() -> [&'static Type; 5] {
-    [&FILE, &NULL, &PIPE, &RINGBUF, &SOCKET]
+pub(crate) fn types() -> [&'static Type; 6] {
+    [&FILE, &MEMORY, &NULL, &PIPE, &RINGBUF, &SOCKET]
 }
 
 impl Object for Chardev {
@@ -36,6 +37,7 @@ impl Object for Chardev {
             Kind::Null => &NULL,
             Kind::Plain(plain) if plain.name() == "pipe" => &PIPE,
             Kind::Plain(_) => &FILE,
+            Kind::Ringbuf(ringbuf) if ringbuf.name() == "memory" => &MEMORY,
             Kind::Ringbuf(_) => &RINGBUF,
             Kind::Socket(_) => &SOCKET,
         }

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use base64::Engine as _;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_STANDARD;
+use base64::{Engine as _, alphabet};
 use iothread::qapi::DataFormat;
 use qapi_runtime::Error;
 
@@ -45,9 +46,7 @@ impl Ringbuf {
     /// `ringbuf-write`
     pub(crate) fn write(&self, data: &str, format: Option<&DataFormat>) -> Result<(), Error> {
         let decoded = match format {
-            Some(DataFormat::Base64) => BASE64_STANDARD
-                .decode(data)
-                .map_err(|error| Error::generic(format!("Base64 data is not valid: {error}")))?,
+            Some(DataFormat::Base64) => decode(data)?,
             Some(DataFormat::Utf8 | DataFormat::Unknown(_)) | None => data.as_bytes().to_vec(),
         };
         let mut bytes = self.bytes.lock();
@@ -76,9 +75,42 @@ impl Ringbuf {
     }
 }
 
+/// Takes what QEMU takes: breaks between lines, and an end that is no whole group, which is dropped.
+fn decode(data: &str) -> Result<Vec<u8>, Error> {
+    let is_symbol = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=\n".contains(&byte);
+    if !data.bytes().all(is_symbol) {
+        return Err(Error::generic("Base64 data contains invalid characters"));
+    }
+    let mut symbols: Vec<u8> = data.bytes().filter(|byte| *byte != b'\n').collect();
+    symbols.truncate(symbols.len() / 4 * 4);
+    // The last group may have bits that no byte is made of.
+    let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    GeneralPurpose::new(&alphabet::STANDARD, lenient)
+        .decode(symbols)
+        .map_err(|error| Error::generic(format!("Base64 data is not valid: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base64_is_taken_as_qemu_takes_it() {
+        // Observed on QEMU 10.0.2.
+        for (data, bytes) in [
+            ("", ""),
+            ("a", ""),
+            ("aGVsbG8", "hel"),
+            ("aGVs\nbG8=", "hello"),
+        ] {
+            assert_eq!(decode(data).unwrap(), bytes.as_bytes(), "{data:?}");
+        }
+        for data in ["!!", "\u{e9}", "aGVs bG8="] {
+            let error = decode(data).unwrap_err();
+            assert_eq!(error.desc, "Base64 data contains invalid characters");
+        }
+        assert!(decode("aG=VsbG8").is_err());
+    }
 
     #[test]
     fn the_oldest_bytes_make_room() {

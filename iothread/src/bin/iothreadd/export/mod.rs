@@ -79,7 +79,7 @@ impl Exports {
                 self.insert(&common, offer.take(&common));
             }
             BlockExportOptionsType::VhostUserBlk(device) => {
-                let device = vhost_user_blk::prepare(descriptors, &options.id, device)?;
+                let device = vhost_user_blk::prepare(descriptors, device)?;
                 let common = Common::attach(server, plan)?;
                 let export = device.add_export(server, &common);
                 self.insert(

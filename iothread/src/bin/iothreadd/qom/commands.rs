@@ -63,6 +63,9 @@ impl Tree {
 pub(crate) fn list_properties(type_name: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
     match types::find(type_name) {
         Some(known) => Ok(properties_of(known, true)),
+        None if types::INTERFACES.contains(&type_name) => {
+            Err(Error::generic("Parameter 'typename' expects a QOM type"))
+        }
         None => Err(Error::device_not_found(format!(
             "Class '{type_name}' not found"
         ))),

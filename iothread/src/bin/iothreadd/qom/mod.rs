@@ -112,9 +112,15 @@ impl Tree {
         };
         let objects: Arc<dyn Object> = Arc::<Objects>::clone(objects);
         let chardevs: Arc<dyn Object> = Arc::<Chardevs>::clone(chardevs);
+        let backends = Container {
+            object_type: &types::CONTAINER,
+            children: Vec::new(),
+        };
         let root = Container {
             object_type: &types::CONTAINER,
             children: vec![
+                // For QEMU's graphical consoles, of which there are none here.
+                ("backend", Arc::new(backends)),
                 ("machine", Arc::new(machine)),
                 ("chardevs", chardevs),
                 ("objects", objects),

@@ -129,6 +129,9 @@ pub(crate) static MACHINE: Type = Type {
     own: &[],
 };
 
+/// What types have in common that are otherwise unrelated; these have no properties.
+pub(crate) const INTERFACES: [&str; 1] = ["user-creatable"];
+
 /// Every type that a user can create objects of, in the order of the schema.
 pub(crate) static USER_CREATABLE: [&Type; 4] = [&COLO_COMPARE, &IOTHREAD, &MAIN_LOOP, &MONITOR_QMP];
 
@@ -151,30 +154,34 @@ pub(crate) static COLO_COMPARE: Type = Type {
     ],
 };
 
-/// An IOThread.
-pub(crate) static IOTHREAD: Type = Type {
-    name: "iothread",
+/// What the threads of event loops have in common; no object is of it.
+pub(crate) static EVENT_LOOP_BASE: Type = Type {
+    name: "event-loop-base",
     base: None,
     own: &[
-        Property::new("poll-max-ns", "int"),
-        Property::new("poll-grow", "int"),
-        Property::new("poll-shrink", "int"),
-        Property::new("poll-weight", "int"),
         Property::new("aio-max-batch", "int"),
         Property::new("thread-pool-min", "int"),
         Property::new("thread-pool-max", "int"),
     ],
 };
 
+/// An IOThread.
+pub(crate) static IOTHREAD: Type = Type {
+    name: "iothread",
+    base: Some(&EVENT_LOOP_BASE),
+    own: &[
+        Property::new("poll-max-ns", "int"),
+        Property::new("poll-grow", "int"),
+        Property::new("poll-shrink", "int"),
+        Property::new("poll-weight", "int"),
+    ],
+};
+
 /// The parameters of the main loop.
 pub(crate) static MAIN_LOOP: Type = Type {
     name: "main-loop",
-    base: None,
-    own: &[
-        Property::new("aio-max-batch", "int"),
-        Property::new("thread-pool-min", "int"),
-        Property::new("thread-pool-max", "int"),
-    ],
+    base: Some(&EVENT_LOOP_BASE),
+    own: &[],
 };
 
 /// A QMP monitor.
@@ -202,7 +209,7 @@ pub(crate) static DEVICE: Type = Type {
 
 /// All types, for `qom-list-properties`.
 pub(crate) fn find(name: &str) -> Option<&'static Type> {
-    [&OBJECT, &CONTAINER, &MACHINE]
+    [&OBJECT, &CONTAINER, &MACHINE, &EVENT_LOOP_BASE]
         .into_iter()
         .chain(USER_CREATABLE)
         .chain(crate::devices::types())

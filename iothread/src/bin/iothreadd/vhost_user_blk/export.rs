@@ -53,25 +53,19 @@ pub(crate) struct Prepared {
 /// Checks the options of an export, and listens where they say; nobody is accepted yet.
 pub(crate) fn prepare(
     descriptors: &SessionDescriptors,
-    id: &str,
     options: &BlockExportOptionsVhostUserBlk,
 ) -> Result<Prepared, Error> {
     let block_size = options
         .logical_block_size
         .unwrap_or(u64::from(MIN_BLOCK_SIZE));
-    let in_range = u32::try_from(block_size)
+    let fitting = u32::try_from(block_size)
         .ok()
-        .filter(|size| (MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(size));
-    let Some(block_size) = in_range else {
+        .filter(|size| size.is_power_of_two() && (MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(size));
+    let Some(block_size) = fitting else {
         return Err(Error::generic(format!(
-            "Property {id}.logical-block-size doesn't take value {block_size} (minimum: {MIN_BLOCK_SIZE}, maximum: {MAX_BLOCK_SIZE})"
+            "parameter logical-block-size must be a power of 2 between {MIN_BLOCK_SIZE} and {MAX_BLOCK_SIZE}"
         )));
     };
-    if !block_size.is_power_of_two() {
-        return Err(Error::generic(format!(
-            "Property {id}.logical-block-size doesn't take value '{block_size}', it's not a power of 2"
-        )));
-    }
     let num_queues = options.num_queues.unwrap_or(1);
     match num_queues {
         0 => return Err(Error::generic("num-queues must be greater than 0")),

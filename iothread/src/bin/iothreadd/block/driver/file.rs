@@ -63,11 +63,6 @@ impl File {
         open_options: OpenOptions,
     ) -> Result<Self, Error> {
         let filename = options.filename.clone();
-        if filename.is_empty() {
-            return Err(Error::generic(
-                "The 'file' block driver requires a file name",
-            ));
-        }
         let could_not_open = |error: &io::Error| {
             let reason = match error.raw_os_error() {
                 Some(number) => message_of(number),
@@ -75,34 +70,47 @@ impl File {
             };
             Error::generic(format!("Could not open '{filename}': {reason}"))
         };
-        let open = |read_only: bool| {
-            let flags = if open_options.direct {
-                OFlags::DIRECT
-            } else {
-                OFlags::empty()
-            };
+        let open = |read_only: bool, flags: OFlags| {
             HostOptions::new()
                 .read(true)
                 .write(!read_only)
                 .custom_flags((flags | OFlags::NONBLOCK).bits().cast_signed())
                 .open(&filename)
         };
+        let flags = if open_options.direct {
+            OFlags::DIRECT
+        } else {
+            OFlags::empty()
+        };
         let mut read_only = open_options.read_only;
-        let file = match open(read_only) {
+        let file = match open(read_only, flags) {
             Err(error)
                 if open_options.auto_read_only
                     && !read_only
                     && matches!(
                         error.kind(),
-                        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                        io::ErrorKind::PermissionDenied
+                            | io::ErrorKind::ReadOnlyFilesystem
+                            | io::ErrorKind::IsADirectory
                     ) =>
             {
                 read_only = true;
-                open(true)
+                open(true, flags)
             }
             result => result,
         };
-        let file = file.map_err(|error| could_not_open(&error))?;
+        let file = file.map_err(|error| {
+            let is_without_direct = error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
+                && open_options.direct
+                && open(read_only, OFlags::empty()).is_ok();
+            if is_without_direct {
+                Error::generic(format!(
+                    "Could not open '{filename}': filesystem does not support O_DIRECT"
+                ))
+            } else {
+                could_not_open(&error)
+            }
+        })?;
         let metadata = file.metadata().map_err(|error| could_not_open(&error))?;
         let kind = metadata.file_type();
         if !kind.is_file() && !kind.is_block_device() {
