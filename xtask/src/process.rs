@@ -48,24 +48,28 @@ pub(crate) fn run_looking(command: &mut Command, mut look: impl FnMut(&str)) -> 
 
 /// Builds a binary of the workspace and gives its path.
 pub(crate) fn build_binary(package: &str, features: &str, name: &str) -> Result<PathBuf> {
-    build(&[], package, features, name)
+    let what = ["--package", package, "--features", features, "--bin", name];
+    build(&["build"], &what, name)
 }
 
 /// The same, optimized.
 pub(crate) fn build_release(package: &str, features: &str, name: &str) -> Result<PathBuf> {
-    build(&["--release"], package, features, name)
+    let what = ["--package", package, "--features", features, "--bin", name];
+    build(&["build", "--release"], &what, name)
 }
 
-fn build(profile: &[&str], package: &str, features: &str, name: &str) -> Result<PathBuf> {
+/// Builds all tests of the workspace, and with them its programs: one set of features, so that
+/// dependencies are compiled once. Gives one of the programs.
+pub(crate) fn build_tests(name: &str) -> Result<PathBuf> {
+    let what = ["--workspace", "--all-features"];
+    build(&["test", "--no-run"], &what, name)
+}
+
+fn build(how: &[&str], what: &[&str], name: &str) -> Result<PathBuf> {
     let mut command = cargo();
-    command.args([
-        "build",
-        "--quiet",
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
-    command.args(profile);
-    command.args(["--package", package, "--features", features, "--bin", name]);
+    command.args(how);
+    command.args(["--quiet", "--message-format", "json-render-diagnostics"]);
+    command.args(what);
     let shown = show(&command);
     let output = command
         .stderr(Stdio::inherit())
@@ -78,7 +82,7 @@ fn build(profile: &[&str], package: &str, features: &str, name: &str) -> Result<
     let executable = stdout
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == name)
+        .filter(|message| message["target"]["name"] == name && message["profile"]["test"] == false)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from));
     executable.with_context(|| format!("{shown} made no executable"))
 }

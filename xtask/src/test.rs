@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::codegen;
 use crate::fuzz;
-use crate::process::{build_binary, cargo, run_looking, succeed};
+use crate::process::{build_tests, cargo, run_looking, succeed};
 use crate::stress;
 use crate::workspace;
 
@@ -114,8 +114,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ]);
     step("lints", succeed(clippy.args(["--", "--deny", "warnings"])));
 
+    println!("== build");
+    let iothreadd = build_tests("iothreadd")?;
+
     println!("== tests");
-    let iothreadd = build_binary("iothread", "iothreadd", "iothreadd")?;
     let mut totals = Totals::default();
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
