@@ -38,9 +38,9 @@ impl Transport {
             }
             Self::Tcp(stream) => {
                 let (reader, writer) = stream.into_split();
-                (Reader::Any(Box::new(reader)), Writer::Any(Box::new(writer)))
+                (Reader::Any(Box::new(reader)), Writer::any(Box::new(writer)))
             }
-            Self::Any { reader, writer } => (Reader::Any(reader), Writer::Any(writer)),
+            Self::Any { reader, writer } => (Reader::Any(reader), Writer::any(writer)),
         }
     }
 }
@@ -77,11 +77,28 @@ impl Reader {
 /// The direction to the peer.
 pub(crate) enum Writer {
     Unix(Arc<UnixStream>),
-    Any(Box<dyn AsyncWrite + Send + Unpin>),
+    Any {
+        writer: Box<dyn AsyncWrite + Send + Unpin>,
+        /// Whether the writer may keep back something that was written.
+        is_dirty: bool,
+    },
 }
 
 impl Writer {
-    /// Writes some bytes, and the descriptors with them. Safe to be cancelled.
+    fn any(writer: Box<dyn AsyncWrite + Send + Unpin>) -> Self {
+        Self::Any {
+            writer,
+            is_dirty: false,
+        }
+    }
+
+    /// Whether there is something to hand on although nothing is to be written.
+    pub(crate) fn needs_flush(&self) -> bool {
+        matches!(self, Self::Any { is_dirty: true, .. })
+    }
+
+    /// Writes some bytes, and the descriptors with them; without bytes, hands on what was kept
+    /// back. Safe to be cancelled: what is reported as written is all that was.
     pub(crate) async fn write(
         &mut self,
         bytes: &[u8],
@@ -95,13 +112,18 @@ impl Writer {
                     .async_io(Interest::WRITABLE, || send(&**stream, bytes, &descriptors))
                     .await
             }
-            Self::Any(_) if !descriptors.is_empty() => Err(io::Error::new(
+            Self::Any { .. } if !descriptors.is_empty() => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "descriptors travel over unix sockets only",
             )),
-            Self::Any(writer) => {
-                let count = writer.write(bytes).await?;
+            Self::Any { writer, is_dirty } if bytes.is_empty() => {
                 writer.flush().await?;
+                *is_dirty = false;
+                Ok(0)
+            }
+            Self::Any { writer, is_dirty } => {
+                let count = writer.write(bytes).await?;
+                *is_dirty = true;
                 Ok(count)
             }
         }
@@ -113,11 +135,14 @@ impl Writer {
             Self::Unix(stream) => {
                 let _ = rustix::net::shutdown(&**stream, rustix::net::Shutdown::Write);
             }
-            Self::Any(writer) => {
+            Self::Any { writer, .. } => {
+                // Standard output does not do it by itself.
+                let _ = writer.flush().await;
                 let _ = writer.shutdown().await;
             }
         }
     }
+
     /// After a failure to write: makes sure that the reader comes to the end of the connection,
     /// behind what the peer had sent before.
     pub(crate) fn give_up(&self) {

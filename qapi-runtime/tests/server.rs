@@ -2,11 +2,13 @@
 #![cfg(feature = "tokio")]
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use qapi_runtime::client::{Address, CallOptions, ConnectOptions};
@@ -15,6 +17,7 @@ use qapi_runtime::server::{Connection, ListenAddress, Server, inherited};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use qapi_runtime::visit::{Compat, Input, Output, Visit};
 use qapi_runtime::{Error, Object};
+use tokio::io::AsyncWrite;
 use tokio::sync::Semaphore;
 
 /// The state of one session in these tests.
@@ -339,4 +342,86 @@ fn abstract_names_and_leftover_sockets() {
     let refused = runtime.block_on(server.listen(&ListenAddress::unix(&file)));
     assert!(refused.is_err());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}
+
+/// A writer that takes everything at once and takes its time to hand it on, as standard output
+/// does.
+#[derive(Default)]
+struct Lazy {
+    kept: Vec<u8>,
+    handed_on: Arc<Mutex<Vec<u8>>>,
+    n_asked: usize,
+}
+
+impl AsyncWrite for Lazy {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.kept.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.n_asked += 1;
+        if !self.n_asked.is_multiple_of(3) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let kept = std::mem::take(&mut self.kept);
+        self.handed_on.lock().unwrap().extend(kept);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Whatever happens while output is handed on, it is written once.
+#[test]
+fn a_writer_that_keeps_things_back_gets_everything_once() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    let writer = Lazy::default();
+    let handed_on = Arc::clone(&writer.handed_on);
+    let input = [r#"{"execute": "qmp_capabilities"}"#]
+        .into_iter()
+        .chain([r#"{"execute": "query-name"}"#; 3])
+        .collect::<String>();
+    runtime.block_on(async {
+        let reader = io::Cursor::new(input.into_bytes());
+        server(&gate).serve_stream(reader, writer).await.unwrap();
+    });
+    let output = String::from_utf8(handed_on.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines.len(), 5, "{output}");
+    assert!(lines[0].starts_with(r#"{"QMP": "#));
+}
+
+/// A server that shuts down answers what was sent before, also what it has not looked at yet.
+#[test]
+fn what_was_sent_before_the_end_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    let server = server(&gate);
+    let address = ListenAddress::unix_with_mode(&path, 0o600);
+    runtime.block_on(server.listen(&address)).unwrap();
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(&path)).collect();
+    for client in &mut clients {
+        client.send(r#"{"execute": "wait", "id": 1}"#);
+        // Not even read while the first one runs.
+        client.send(r#"{"execute": "query-name", "id": 2}"#);
+    }
+    let ending = runtime.spawn(async move { server.shutdown().await });
+    gate.add_permits(clients.len());
+    for mut client in clients {
+        assert_eq!(client.line(), r#"{"return": "waited", "id": 1}"#);
+        assert!(client.line().ends_with(r#""id": 2}"#));
+        assert_eq!(client.line(), "");
+    }
+    runtime.block_on(ending).unwrap();
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -15,6 +16,12 @@ use crate::transport::Transport;
 
 /// Bytes read at a time.
 const READ_SIZE: usize = 16 << 10;
+
+/// How long a server that shuts down waits for what is still on its way from a client.
+const LAST_INPUT_PAUSE: Duration = Duration::from_millis(20);
+
+/// How many bytes of that it takes at most, from a client that never pauses.
+const MAX_LAST_INPUT: usize = 1 << 20;
 
 /// What a service may know of the client that it is made for.
 #[derive(Clone, Debug)]
@@ -57,6 +64,7 @@ enum Wake {
     Completed(CallId, Result<Reply, Error>),
     Event(EventMessage),
     Stop,
+    NoMoreInput,
 }
 
 /// Drives a session until it is over.
@@ -74,40 +82,53 @@ pub(super) async fn serve(
     let (completed, mut completions) = mpsc::unbounded_channel();
     let mut buffer = vec![0; READ_SIZE];
     let mut pending = 0..0;
-    let mut stopping = false;
+    // Once the server shuts down: how much may still be read.
+    let mut last_input: Option<usize> = None;
     while !session.is_finished() {
-        let wants_input = session.wants_input() && !stopping;
+        let stopping = last_input.is_some();
+        let wants_input = session.wants_input() && pending.is_empty();
+        let has_output = !session.output().is_empty() || writer.needs_flush();
         let wake = {
             let stopped = pin!(stop.wait_for(|stop| *stop));
             tokio::select! {
                 biased;
-                written = writer.write(session.output(), &[]), if !session.output().is_empty() => {
+                written = writer.write(session.output(), &[]), if has_output => {
                     Wake::Written(written)
                 }
                 Some((call, result)) = completions.recv() => Wake::Completed(call, result),
                 Some(event) = events.recv() => Wake::Event(event),
                 _ = stopped, if !stopping => Wake::Stop,
-                read = reader.read(&mut buffer, &connection.descriptors),
-                    if wants_input && pending.is_empty() => Wake::Read(read),
+                read = reader.read(&mut buffer, &connection.descriptors), if wants_input => {
+                    Wake::Read(read)
+                }
+                // Made when it is waited for, which is rarely.
+                () = async { tokio::time::sleep(LAST_INPUT_PAUSE).await },
+                    if wants_input && stopping => Wake::NoMoreInput,
                 else => return,
             }
         };
         match wake {
             Wake::Read(Ok(0) | Err(_)) => session.end_of_input(),
-            Wake::Read(Ok(count)) => pending = 0..count,
+            Wake::Read(Ok(count)) => {
+                pending = 0..count;
+                last_input = last_input.map(|left| left.saturating_sub(count));
+            }
+            Wake::Written(Ok(count)) if count > 0 || session.output().is_empty() => {
+                session.consume_output(count);
+            }
             // Nobody reads any more, so there is nobody to answer.
-            Wake::Written(Ok(0) | Err(_)) => return,
-            Wake::Written(Ok(count)) => session.consume_output(count),
+            Wake::Written(_) => return,
             Wake::Completed(call, result) => session.complete(call, result),
             Wake::Event(event) => session.send_event(&event),
-            Wake::Stop => stopping = true,
+            Wake::Stop => last_input = Some(MAX_LAST_INPUT),
+            Wake::NoMoreInput => session.end_of_input(),
         }
         let mut input = &buffer[pending.clone()];
         while let Some(call) = session.advance(&mut input, &*service, &*runs_inline) {
             run(call, &service, &completed);
         }
         pending.start = pending.end - input.len();
-        if stopping && pending.is_empty() {
+        if last_input == Some(0) && pending.is_empty() {
             session.end_of_input();
         }
     }

@@ -273,7 +273,8 @@ impl Server {
     /// Ends the server: nobody is accepted any more, what clients have sent completely is
     /// answered and flushed, then their connections are closed. Returns when all is done.
     ///
-    /// A client that does not read its replies holds this up; give it a time-out of your own.
+    /// What is on its way counts as sent, up to 1 MiB of each client: its connection is closed
+    /// when nothing more has come for 20 ms. A client that does not read its replies holds this up; give it a time-out of your own.
     pub async fn shutdown(&self) {
         self.shared.stop.send_replace(true);
         lock(&self.shared.tasks).take();
