@@ -110,6 +110,35 @@ fn without_oob_nothing_is_read_while_a_command_runs() {
     assert_eq!(dialogue.output(), reply(1) + &reply(2));
 }
 
+/// Those out of band overtake, but not without end: each holds memory, and maybe a thread.
+#[test]
+fn eight_commands_run_out_of_band_at_a_time() {
+    let mut dialogue = Dialogue::negotiated(true);
+    let mut calls = Vec::new();
+    let oob = |id: usize| {
+        format!("{{'exec-oob': 'yank', 'arguments': {{'instances': []}}, 'id': {id}}}\n")
+    };
+    let text: String = (0..10).map(oob).collect();
+    let mut input = text.as_bytes();
+    let mut advance = |dialogue: &mut Dialogue, calls: &mut Vec<Call>| {
+        let service = &*dialogue.service;
+        while let Some(call) = dialogue.session.advance(&mut input, service, |_| false) {
+            calls.push(call);
+        }
+    };
+    advance(&mut dialogue, &mut calls);
+    assert_eq!(calls.len(), 8);
+    assert!(!dialogue.session.wants_input());
+    dialogue.finish(calls.remove(0));
+    assert!(dialogue.session.wants_input());
+    advance(&mut dialogue, &mut calls);
+    assert_eq!(calls.len(), 8);
+    dialogue.finish(calls.remove(0));
+    advance(&mut dialogue, &mut calls);
+    calls.into_iter().for_each(|call| dialogue.finish(call));
+    assert_eq!(dialogue.output(), (0..10).map(reply).collect::<String>());
+}
+
 #[test]
 fn with_oob_eight_requests_wait_and_others_overtake() {
     let mut dialogue = Dialogue::negotiated(true);

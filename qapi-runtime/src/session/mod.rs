@@ -263,10 +263,13 @@ impl Session {
         self.running.iter().any(|running| !running.out_of_band)
     }
 
-    /// Without OOB, the next request is not even read before the last one is answered.
+    /// Without OOB, the next request is not even read before the last one is answered. With it,
+    /// neither those that wait nor those that run out of band may become too many.
     fn is_suspended(&self) -> bool {
         if self.oob_enabled() {
-            self.queue.len() >= QUEUE_LENGTH
+            let waits_for_room = self.queue.len() >= QUEUE_LENGTH;
+            waits_for_room
+                || self.running.len() - usize::from(self.in_band_running()) >= QUEUE_LENGTH
         } else {
             self.in_band_running() || !self.queue.is_empty()
         }
