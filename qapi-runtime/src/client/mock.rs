@@ -362,28 +362,29 @@ fn serve_service(
 ) -> io::Result<()> {
     let mut session = Session::new(config.clone());
     let mut buffer = vec![0; 4096];
+    let mut pending = 0..0;
     loop {
-        stream.write_all(session.output())?;
-        session.consume_output(session.output().len());
-        if session.is_finished() {
-            return Ok(());
+        let mut input = &buffer[pending.clone()];
+        while let Some(call) = session.advance(&mut input, service, |_| true) {
+            let id = call.id();
+            let result: Result<Reply, Error> = match call.start(service) {
+                Started::Done(result) => result,
+                Started::Pending(future) => block_on(future),
+            };
+            session.complete(id, result);
         }
-        let count = stream.read(&mut buffer)?;
-        if count == 0 {
+        pending.start = pending.end - input.len();
+        let count = session.output().len();
+        if count > 0 {
+            // What waits behind that much output goes on in the next turn.
+            stream.write_all(session.output())?;
+            session.consume_output(count);
+        } else if session.is_finished() {
             return Ok(());
-        }
-        let mut input = &buffer[..count];
-        loop {
-            while let Some(call) = session.advance(&mut input, service, |_| true) {
-                let id = call.id();
-                let result: Result<Reply, Error> = match call.start(service) {
-                    Started::Done(result) => result,
-                    Started::Pending(future) => block_on(future),
-                };
-                session.complete(id, result);
-            }
-            if input.is_empty() || !session.wants_input() {
-                break;
+        } else {
+            match stream.read(&mut buffer)? {
+                0 => session.end_of_input(),
+                count => pending = 0..count,
             }
         }
     }
