@@ -14,9 +14,11 @@ use std::time::Duration;
 
 use qapi_runtime::Value;
 use qapi_runtime::client::{
-    Address, CallOptions, Client, ClientError, ClientErrorKind, ConnectOptions, blocking,
+    Address, CallOptions, Client, ClientError, ClientErrorKind, ConnectOptions, Dialect, blocking,
 };
+use qapi_runtime::dispatch::Request;
 use qapi_runtime::json::Document;
+use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 /// How long a client waits for an answer that may not come.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -57,8 +59,9 @@ impl Peer {
     }
 
     fn send(&mut self, line: &str) {
+        // In one piece: who has got the line may be gone.
+        let line = format!("{line}\r\n");
         self.0.get_ref().write_all(line.as_bytes()).unwrap();
-        self.0.get_ref().write_all(b"\r\n").unwrap();
     }
 }
 
@@ -130,7 +133,7 @@ fn a_failure_to_write_is_the_end_of_a_connection() {
     scene.end();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failure_to_write_asynchronously_is_the_end_of_a_connection() {
     let scene = deaf();
     let options = scene.options().reconnect(Duration::from_secs(10));
@@ -210,7 +213,7 @@ fn a_request_that_cannot_be_sent_fails_alone() {
     scene.end();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_cannot_be_sent_asynchronously_fails_alone() {
     let scene = taciturn(1);
     let client = Client::connect(scene.options()).await.unwrap();
@@ -249,7 +252,7 @@ fn check(result: Result<Value, ClientError>, is_last: bool) {
 #[test]
 fn every_call_ends_however_often_connections_break() {
     let (scene, is_last) = fickle();
-    let options = scene.options().reconnect(LONG);
+    let options = scene.options().reconnect(Duration::MAX);
     let client = blocking::Client::connect(options).unwrap();
     let call = || client.execute_raw("x", None, CallOptions::new().timeout(LONG));
     std::thread::scope(|scope| {
@@ -269,7 +272,7 @@ fn every_call_ends_however_often_connections_break() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_ends_however_often_connections_break_asynchronously() {
     let (scene, is_last) = fickle();
-    let options = scene.options().reconnect(LONG);
+    let options = scene.options().reconnect(Duration::MAX);
     let client = Client::connect(options).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..4 {
@@ -291,6 +294,147 @@ async fn every_call_ends_however_often_connections_break_asynchronously() {
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();
     }
+    drop(client);
+    scene.end();
+}
+
+/// A server that negotiates, and then neither reads nor goes until the client has gone.
+fn numb() -> Scene {
+    Scene::new(|listener| {
+        let peer = Peer::accept(&listener);
+        let mut descriptor = [rustix::event::PollFd::new(
+            peer.0.get_ref(),
+            rustix::event::PollFlags::RDHUP,
+        )];
+        rustix::event::poll(&mut descriptor, None).unwrap();
+    })
+}
+
+/// More than a socket takes.
+fn large() -> Value {
+    let text = "x".repeat(8 << 20);
+    Value::from_iter([("text".to_owned(), Value::from(text))])
+}
+
+/// Time-outs hold for requests that cannot be written, and for those behind them.
+#[test]
+fn a_server_that_does_not_read_holds_up_nobody() {
+    let scene = numb();
+    let client = blocking::Client::connect(scene.options()).unwrap();
+    let call = |arguments| {
+        let options = CallOptions::new().timeout(Duration::from_millis(200));
+        client.execute_raw("x", arguments, options).unwrap_err()
+    };
+    let arguments = large();
+    std::thread::scope(|scope| {
+        let calls = [Some(&arguments), None, None].map(|it| scope.spawn(move || call(it)));
+        for call in calls {
+            let error = call.join().unwrap();
+            assert!(is_late(&error) || is_closed(&error), "{error:?}");
+        }
+    });
+    drop(client);
+    scene.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_read_holds_up_nobody_asynchronously() {
+    let scene = numb();
+    let client = Client::connect(scene.options()).await.unwrap();
+    let arguments = large();
+    let call = |arguments| {
+        let options = CallOptions::new().timeout(Duration::from_millis(200));
+        client.execute_raw("x", arguments, options)
+    };
+    let (one, two) = tokio::join!(call(Some(&arguments)), call(None));
+    assert!(is_late(&one.unwrap_err()));
+    assert!(is_late(&two.unwrap_err()));
+    drop(client);
+    scene.end();
+}
+
+/// A command that is answered only when it fails.
+struct Silent;
+
+impl Members for Silent {
+    fn read_members(_: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self)
+    }
+
+    fn write_members(&self, _: &mut ObjectOutput<'_>) {}
+}
+
+impl Request for Silent {
+    const COMMAND: &'static str = "guest-shutdown";
+    const ALLOW_OOB: bool = false;
+    const SUCCESS_RESPONSE: bool = false;
+    type Returns = ();
+}
+
+/// Silence is success only of a command that the server has got.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_was_not_sent_has_not_succeeded() {
+    let scene = deaf();
+    let client = Client::connect(scene.options()).await.unwrap();
+    client.execute(&Silent).await.unwrap();
+    loop {
+        // Until the server does not listen any more.
+        let options = CallOptions::new().timeout(PATIENCE);
+        let error = client.execute_raw("x", None, options).await;
+        if error.is_err_and(|error| is_closed(&error)) {
+            break;
+        }
+    }
+    assert!(is_closed(&client.execute(&Silent).await.unwrap_err()));
+    drop(client);
+    let second = blocking::Client::connect(scene.options()).unwrap();
+    second.execute_raw("x", None, CallOptions::new()).unwrap();
+    scene.end();
+}
+
+/// The runtime that a connection was made on may end before those who use it.
+#[test]
+fn a_call_ends_with_the_runtime_of_its_connection() {
+    let scene = numb();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = runtime.block_on(Client::connect(scene.options())).unwrap();
+    let call = std::thread::spawn({
+        let client = client.clone();
+        move || {
+            let other = tokio::runtime::Runtime::new().unwrap();
+            other.block_on(client.execute_raw("x", None, CallOptions::new()))
+        }
+    });
+    // The call is under way, or comes too late: it ends.
+    std::thread::sleep(PATIENCE);
+    runtime.shutdown_background();
+    assert!(is_closed(&call.join().unwrap().unwrap_err()));
+    assert!(client.is_closed());
+    scene.end();
+}
+
+/// An old guest agent does not repeat the `id`, so answers are told apart by their order only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_not_sent_takes_nobodys_answer() {
+    let scene = Scene::new(|listener| {
+        let (stream, _) = listener.accept().unwrap();
+        let mut peer = Peer(BufReader::new(stream));
+        let mut line = Vec::new();
+        peer.0.read_until(b'\n', &mut line).unwrap();
+        let text = String::from_utf8_lossy(&line[1..]).into_owned();
+        let sync = Document::parse(text.as_bytes()).unwrap();
+        let id = sync.root().get("arguments").unwrap().get("id").unwrap();
+        peer.0.get_ref().write_all(b"\xff").unwrap();
+        peer.send(&format!(r#"{{"return": {id}}}"#));
+        peer.0.read_until(b'\n', &mut line).unwrap();
+        peer.send(r#"{"return": 7}"#);
+    });
+    let options = scene.options().dialect(Dialect::GuestAgent);
+    let client = Client::connect(options).await.unwrap();
+    client.execute_raw("x", None, too_many()).await.unwrap_err();
+    let options = CallOptions::new().timeout(LONG);
+    let answer = client.execute_raw("x", None, options).await.unwrap();
+    assert_eq!(answer, Value::Int(7));
     drop(client);
     scene.end();
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::core::{Answer, Encoded, Greeting, SILENT_SUCCESS, settle};
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
-use super::hub::Hub;
+use super::hub::{Hub, Missed};
 use super::options::{Address, CallOptions, ConnectOptions};
 use super::{CONNECT_PAUSE, EVENT_BACKLOG, READ_SIZE};
 use crate::descriptor::Descriptors;
@@ -66,6 +66,36 @@ struct Outgoing {
     out_of_band: bool,
     descriptors: Vec<OwnedFd>,
     answer: oneshot::Sender<Result<Answer, ClientErrorKind>>,
+    /// Turns true when all of it is written; for requests that are answered only when they fail.
+    is_sent: Option<Arc<AtomicBool>>,
+}
+
+/// A request that is being written.
+struct Current {
+    request: Encoded,
+    written: usize,
+    /// Go with the first byte.
+    descriptors: Vec<OwnedFd>,
+    is_sent: Option<Arc<AtomicBool>>,
+}
+
+impl Current {
+    fn rest(&self) -> &[u8] {
+        &self.request.as_bytes()[self.written..]
+    }
+
+    /// What is left to write after so many bytes more.
+    fn advance(mut self, count: usize) -> Option<Self> {
+        self.descriptors.clear();
+        self.written += count;
+        if !self.rest().is_empty() {
+            return Some(self);
+        }
+        if let Some(is_sent) = self.is_sent {
+            is_sent.store(true, Ordering::Release);
+        }
+        None
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -242,11 +272,13 @@ impl Client {
             .or((!is_answered).then_some(SILENT_SUCCESS))
             .or(self.inner.options.timeout);
         let (sender, answer) = oneshot::channel();
+        let is_sent = (!is_answered).then(Arc::<AtomicBool>::default);
         let outgoing = Outgoing {
             request: request.clone(),
             out_of_band: options.out_of_band,
             descriptors: options.descriptors,
             answer: sender,
+            is_sent: is_sent.clone(),
         };
         let exchange = async {
             if self.inner.requests.send(outgoing).await.is_err() {
@@ -263,28 +295,27 @@ impl Client {
         if answer.is_err() {
             lock(&self.inner.shared.hub).forget(request.id(), is_answered);
         }
-        settle(answer, &request, is_answered)
+        // Silence means success only of what the server was asked to do.
+        let is_silent = is_sent.is_some_and(|is_sent| is_sent.load(Ordering::Acquire));
+        settle(answer, &request, !is_silent)
     }
 
     /// Listens to events from now on, also those of later connections.
     pub fn listen(&self, filter: EventFilter) -> Events {
         let (sender, receiver) = mpsc::channel(EVENT_BACKLOG);
-        let missed = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&missed);
+        let missed = Missed::default();
+        let counter = Arc::downgrade(&missed);
         // Asked with the hub locked: a driver that closes now has yet to close the hub.
         let mut hub = lock(&self.inner.shared.hub);
         if !self.is_closed() {
-            hub.listen(
-                filter,
-                Box::new(move |event| match sender.try_send(Arc::clone(event)) {
-                    Ok(()) => true,
-                    Err(mpsc::error::TrySendError::Full(_)) => {
-                        counter.fetch_add(1, Ordering::Relaxed);
-                        true
-                    }
-                    Err(mpsc::error::TrySendError::Closed(_)) => false,
-                }),
-            );
+            let listen = move |event: &Arc<RawEvent>| {
+                if sender.try_send(Arc::clone(event)).is_err()
+                    && let Some(missed) = counter.upgrade()
+                {
+                    missed.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            hub.listen(filter, &missed, Box::new(listen));
         }
         Events { receiver, missed }
     }
@@ -323,12 +354,13 @@ impl Client {
 
 impl Shared {
     /// Registers a request that is about to be written.
-    fn admit(&self, outgoing: Outgoing) -> Option<(Encoded, Vec<OwnedFd>)> {
+    fn admit(&self, outgoing: Outgoing) -> Option<Current> {
         let Outgoing {
             request,
             out_of_band,
             descriptors,
             answer,
+            is_sent,
         } = outgoing;
         if answer.is_closed() {
             return None;
@@ -343,7 +375,12 @@ impl Shared {
             let _ = answer.send(reply);
         });
         hub.sent(&request, out_of_band, deliver);
-        Some((request, descriptors))
+        Some(Current {
+            request,
+            written: 0,
+            descriptors,
+            is_sent,
+        })
     }
 }
 
@@ -353,6 +390,14 @@ struct Driver {
     shared: Arc<Shared>,
     outgoing: mpsc::Receiver<Outgoing>,
     closing: watch::Receiver<bool>,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // The runtime may end before the connection.
+        self.close();
+        while self.outgoing.try_recv().is_ok() {}
+    }
 }
 
 /// Why a connection is not served any more.
@@ -377,20 +422,23 @@ impl Driver {
                 None => break,
             }
         }
-        self.outgoing.close();
-        lock(&self.shared.hub).close();
+        self.close();
         // Of what others are putting there at this moment, nothing is left behind.
         while let Some(outgoing) = self.outgoing.recv().await {
             drop(outgoing);
         }
     }
 
+    /// Tells all who wait that nothing more will come.
+    fn close(&mut self) {
+        self.outgoing.close();
+        lock(&self.shared.hub).close();
+    }
+
     /// Serves one connection to its end.
     async fn drive(&mut self, (mut reader, mut writer): (Reader, Writer)) -> End {
         let mut buffer = vec![0; READ_SIZE];
-        let mut current: Option<Encoded> = None;
-        let mut written = 0;
-        let mut descriptors: Vec<OwnedFd> = Vec::new();
+        let mut current: Option<Current> = None;
         let mut is_writable = true;
         let nothing = Descriptors::default();
         let Self {
@@ -400,33 +448,28 @@ impl Driver {
             ..
         } = self;
         let end = loop {
-            let rest = current
-                .as_ref()
-                .map_or(&[][..], |request| &request.as_bytes()[written..]);
+            let (rest, descriptors) = match &current {
+                Some(current) => (current.rest(), &current.descriptors[..]),
+                None => (&[][..], &[][..]),
+            };
             tokio::select! {
                 biased;
                 _ = closing.wait_for(|closing| *closing) => break End::Closed,
-                result = writer.write(rest, &descriptors), if !rest.is_empty() => match result {
+                result = writer.write(rest, descriptors), if !rest.is_empty() => match result {
                     Ok(count) => {
-                        descriptors.clear();
-                        written += count;
-                        if written == current.as_ref().map_or(0, |request| request.as_bytes().len()) {
-                            current = None;
-                            written = 0;
-                        }
+                        current = current.and_then(|current| current.advance(count));
                     }
                     Err(error) => {
                         let kind = ClientErrorKind::not_written(error);
+                        let Some(failed) = current.take() else {
+                            continue;
+                        };
                         // After half a request there cannot be another one either.
-                        if written > 0 || matches!(kind, ClientErrorKind::Closed) {
+                        if failed.written > 0 || matches!(kind, ClientErrorKind::Closed) {
                             writer.give_up();
                             is_writable = false;
                         }
-                        if let Some(request) = current.take() {
-                            lock(&shared.hub).fail(request.id(), kind);
-                        }
-                        written = 0;
-                        descriptors.clear();
+                        lock(&shared.hub).fail(failed.request.id(), kind);
                     }
                 },
                 read = reader.read(&mut buffer, &nothing) => match read {
@@ -440,12 +483,7 @@ impl Driver {
                 next = outgoing.recv(), if current.is_none() && is_writable => match next {
                     // The last client is gone.
                     None => break End::Closed,
-                    Some(next) => {
-                        if let Some((request, attached)) = shared.admit(next) {
-                            current = Some(request);
-                            descriptors = attached;
-                        }
-                    }
+                    Some(next) => current = shared.admit(next),
                 },
             }
         };
@@ -481,7 +519,7 @@ impl Driver {
 #[derive(Debug)]
 pub struct Events {
     receiver: mpsc::Receiver<Arc<RawEvent>>,
-    missed: Arc<AtomicU64>,
+    missed: Missed,
 }
 
 impl Events {

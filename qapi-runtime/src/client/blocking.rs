@@ -18,19 +18,20 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
 use super::core::{Answer, Encoded, Greeting, SILENT_SUCCESS, settle};
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
-use super::hub::Hub;
+use super::hub::{Hub, Missed};
 use super::options::{Address, CallOptions, ConnectOptions};
 use super::{CONNECT_PAUSE, EVENT_BACKLOG, READ_SIZE};
 use crate::descriptor;
@@ -52,6 +53,10 @@ struct Inner {
     /// Held while a request is written, so that requests do not mix. Never taken with `state`
     /// held: a write can block until the reader has made room.
     writer: Mutex<Option<Stream>>,
+    /// Whether a thread is about to write. Those that wait for it can give up, which those that
+    /// wait for a lock cannot.
+    is_turn_taken: Mutex<bool>,
+    turn_ended: Condvar,
     next_id: AtomicU64,
 }
 
@@ -61,6 +66,16 @@ struct State {
     greeting: Option<Greeting>,
     /// Another handle on the socket, to end what blocks on it.
     socket: Option<Stream>,
+}
+
+/// The right to write a request.
+struct Turn<'a>(&'a Inner);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.is_turn_taken) = false;
+        self.0.turn_ended.notify_one();
+    }
 }
 
 /// Where the answer to one request comes.
@@ -85,30 +100,48 @@ pub(super) enum Stream {
     Tcp(TcpStream),
 }
 
+/// Why a request was not written as a whole.
+struct NotSent {
+    error: io::Error,
+    /// Whether a part of it was.
+    is_partial: bool,
+}
+
+/// Until when something may take, and the time-out that this comes from.
+type Deadline = Option<(Instant, Duration)>;
+
 impl Stream {
-    fn open(address: &Address) -> io::Result<Self> {
+    /// Connects without waiting for room in the queue of those who wait to be accepted.
+    fn open(address: &Address, patience: Duration) -> io::Result<Self> {
         Ok(match address {
-            Address::Unix(path) => Self::Unix(UnixStream::connect(path)?),
+            Address::Unix(path) => Self::Unix(connect_unix(&SocketAddrUnix::new(path)?)?),
             Address::Abstract(name) => {
-                let address = SocketAddr::from_abstract_name(name)?;
-                Self::Unix(UnixStream::connect_addr(&address)?)
+                Self::Unix(connect_unix(&SocketAddrUnix::new_abstract_name(name)?)?)
             }
             Address::Tcp(address) => {
-                let stream = TcpStream::connect(address)?;
+                let stream = connect_tcp(address, patience)?;
                 stream.set_nodelay(true)?;
                 Self::Tcp(stream)
             }
         })
     }
 
-    /// Tries until the server is there.
-    fn open_by(address: &Address, deadline: Instant) -> io::Result<Self> {
+    /// Tries until the server is there, or has room for one more.
+    fn open_by(options: &ConnectOptions, wait: Duration) -> io::Result<Self> {
+        let start = Instant::now();
         loop {
-            match Self::open(address) {
+            let error = match Self::open(&options.address, options.handshake) {
                 Ok(stream) => return Ok(stream),
-                Err(error) if Instant::now() >= deadline => return Err(error),
-                Err(_) => std::thread::sleep(CONNECT_PAUSE),
+                Err(error) => error,
+            };
+            let patience = match error.kind() {
+                io::ErrorKind::WouldBlock => wait.max(options.handshake),
+                _ => wait,
+            };
+            if start.elapsed() >= patience {
+                return Err(error);
             }
+            std::thread::sleep(CONNECT_PAUSE);
         }
     }
 
@@ -139,22 +172,49 @@ impl Stream {
         }
     }
 
-    fn send(&mut self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    /// Writes all of it.
+    fn send(
+        &mut self,
+        bytes: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<(), NotSent> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let attached = if written == 0 { descriptors } else { &[] };
+            match self.write(&bytes[written..], attached, deadline) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let is_partial = written > 0;
+                    return Err(NotSent { error, is_partial });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        bytes: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> io::Result<usize> {
+        // Zero would be no time-out at all.
+        let left = deadline.map(|(deadline, _)| time_to(deadline).max(SHORTEST));
         match self {
             Self::Unix(stream) => {
-                let count = descriptor::send(&*stream, bytes, descriptors)?;
-                // Half a request is the end of the connection, whatever the reason.
-                stream
-                    .write_all(&bytes[count..])
-                    .map_err(|_| io::ErrorKind::BrokenPipe.into())
+                stream.set_write_timeout(left)?;
+                descriptor::send(&*stream, bytes, descriptors)
             }
             Self::Tcp(_) if !descriptors.is_empty() => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "descriptors travel over unix sockets only",
             )),
-            Self::Tcp(stream) => stream
-                .write_all(bytes)
-                .map_err(|_| io::ErrorKind::BrokenPipe.into()),
+            Self::Tcp(stream) => {
+                stream.set_write_timeout(left)?;
+                stream.write(bytes)
+            }
         }
     }
 
@@ -167,25 +227,71 @@ impl Stream {
     }
 }
 
+/// The shortest time-out that a socket takes.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+fn time_to(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+fn connect_unix(address: &SocketAddrUnix) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, address)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+fn connect_tcp(address: &str, patience: Duration) -> io::Result<TcpStream> {
+    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+    for address in address.to_socket_addrs()? {
+        result = TcpStream::connect_timeout(&address, patience.max(SHORTEST));
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+/// Waits for a change of what is behind the lock.
+fn wait<'a, T>(
+    changed: &Condvar,
+    guard: MutexGuard<'a, T>,
+    deadline: Deadline,
+) -> Result<MutexGuard<'a, T>, ClientErrorKind> {
+    let Some((deadline, timeout)) = deadline else {
+        return Ok(changed.wait(guard).unwrap_or_else(PoisonError::into_inner));
+    };
+    let left = time_to(deadline);
+    if left.is_zero() {
+        return Err(ClientErrorKind::TimedOut(timeout));
+    }
+    let waited = changed.wait_timeout(guard, left);
+    Ok(waited.unwrap_or_else(PoisonError::into_inner).0)
+}
+
 /// Connects and brings the protocol to the point where commands may be sent.
 fn establish(
     options: &ConnectOptions,
     hub: &mut Hub,
     wait: Duration,
 ) -> Result<Stream, ClientError> {
-    let mut stream = Stream::open_by(&options.address, Instant::now() + wait)?;
+    let mut stream = Stream::open_by(options, wait)?;
     let deadline = Instant::now() + options.handshake;
     let mut buffer = vec![0; READ_SIZE];
     loop {
         let output = hub.core().take_output();
         if !output.is_empty() {
-            stream.send(&output, &[])?;
+            let deadline = Some((deadline, options.handshake));
+            let sent = stream.send(&output, &[], deadline);
+            sent.map_err(|NotSent { error, .. }| error)?;
         }
         if hub.core().is_ready() {
             stream.set_read_timeout(None)?;
             return Ok(stream);
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = time_to(deadline);
         if left.is_zero() {
             return Err(ClientError::new(ClientErrorKind::TimedOut(
                 options.handshake,
@@ -223,6 +329,8 @@ impl Client {
             }),
             changed: Condvar::new(),
             writer: Mutex::new(Some(stream)),
+            is_turn_taken: Mutex::new(false),
+            turn_ended: Condvar::new(),
             next_id: AtomicU64::new(1),
         });
         let weak = Arc::downgrade(&inner);
@@ -290,13 +398,14 @@ impl Client {
         let answer = match deadline {
             None => answer.recv().unwrap_or(Err(ClientErrorKind::Closed)),
             Some((deadline, timeout)) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                answer.recv_timeout(left).unwrap_or_else(|error| {
-                    Err(match error {
-                        RecvTimeoutError::Timeout => ClientErrorKind::TimedOut(timeout),
-                        RecvTimeoutError::Disconnected => ClientErrorKind::Closed,
+                answer
+                    .recv_timeout(time_to(deadline))
+                    .unwrap_or_else(|error| {
+                        Err(match error {
+                            RecvTimeoutError::Timeout => ClientErrorKind::TimedOut(timeout),
+                            RecvTimeoutError::Disconnected => ClientErrorKind::Closed,
+                        })
                     })
-                })
             }
         };
         if answer.is_err() {
@@ -308,21 +417,18 @@ impl Client {
     /// Listens to events from now on, also those of later connections.
     pub fn listen(&self, filter: EventFilter) -> Events {
         let (sender, receiver) = mpsc::sync_channel(EVENT_BACKLOG);
-        let missed = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&missed);
+        let missed = Missed::default();
+        let counter = Arc::downgrade(&missed);
         let mut state = lock(&self.inner.state);
         if state.phase != Phase::Closed {
-            state.hub.listen(
-                filter,
-                Box::new(move |event| match sender.try_send(Arc::clone(event)) {
-                    Ok(()) => true,
-                    Err(mpsc::TrySendError::Full(_)) => {
-                        counter.fetch_add(1, Ordering::Relaxed);
-                        true
-                    }
-                    Err(mpsc::TrySendError::Disconnected(_)) => false,
-                }),
-            );
+            let listen = move |event: &Arc<RawEvent>| {
+                if sender.try_send(Arc::clone(event)).is_err()
+                    && let Some(missed) = counter.upgrade()
+                {
+                    missed.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            state.hub.listen(filter, &missed, Box::new(listen));
         }
         Events { receiver, missed }
     }
@@ -355,48 +461,44 @@ impl Client {
 
 impl Inner {
     /// Waits for the connection, if it is being made again.
-    fn wait_until_connected(
-        &self,
-        deadline: Option<(Instant, Duration)>,
-    ) -> Result<MutexGuard<'_, State>, ClientErrorKind> {
+    fn wait_until_connected(&self, deadline: Deadline) -> Result<(), ClientErrorKind> {
         let mut state = lock(&self.state);
         loop {
             match state.phase {
-                Phase::Connected => return Ok(state),
+                Phase::Connected => return Ok(()),
                 Phase::Closed => return Err(ClientErrorKind::Closed),
-                Phase::Reconnecting => {}
+                Phase::Reconnecting => state = wait(&self.changed, state, deadline)?,
             }
-            state = match deadline {
-                None => self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some((deadline, timeout)) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Err(ClientErrorKind::TimedOut(timeout));
-                    }
-                    self.changed
-                        .wait_timeout(state, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
         }
+    }
+
+    /// Waits until no other thread is writing; one may be held up by a server that does not read.
+    fn turn(&self, deadline: Deadline) -> Result<Turn<'_>, ClientErrorKind> {
+        let mut is_taken = lock(&self.is_turn_taken);
+        while *is_taken {
+            is_taken = wait(&self.turn_ended, is_taken, deadline)?;
+        }
+        *is_taken = true;
+        Ok(Turn(self))
     }
 
     fn send(
         &self,
         encode: &dyn Fn(u64) -> Result<Encoded, ClientError>,
         options: &CallOptions,
-        deadline: Option<(Instant, Duration)>,
+        deadline: Deadline,
     ) -> Result<(Encoded, Answers), ClientError> {
         // What cannot be encoded or is not allowed is told before anything waits.
         let fail = |kind| -> Result<_, ClientError> { Err(encode(0)?.error(kind)) };
         encode(0)?;
-        if let Err(kind) = self.wait_until_connected(deadline).map(drop) {
-            return fail(kind);
-        }
+        let turn = self.turn(deadline).and_then(|turn| {
+            self.wait_until_connected(deadline)?;
+            Ok(turn)
+        });
+        let _turn = match turn {
+            Ok(turn) => turn,
+            Err(kind) => return fail(kind),
+        };
         let mut writer = lock(&self.writer);
         let (sender, answer) = mpsc::channel();
         let request = {
@@ -419,16 +521,26 @@ impl Inner {
         let descriptors: Vec<BorrowedFd<'_>> =
             options.descriptors.iter().map(AsFd::as_fd).collect();
         let result = match writer.as_mut() {
-            Some(stream) => stream.send(request.as_bytes(), &descriptors),
-            None => Err(io::ErrorKind::NotConnected.into()),
+            Some(stream) => stream.send(request.as_bytes(), &descriptors, deadline),
+            None => Err(NotSent {
+                error: io::ErrorKind::NotConnected.into(),
+                is_partial: false,
+            }),
         };
         match result {
             Ok(()) => Ok((request, answer)),
-            Err(error) => {
-                let kind = ClientErrorKind::not_written(error);
+            Err(NotSent { error, is_partial }) => {
+                let kind = match deadline {
+                    Some((_, timeout)) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ClientErrorKind::TimedOut(timeout)
+                    }
+                    _ => ClientErrorKind::not_written(error),
+                };
+                // After half a request there cannot be another one.
+                let is_end = is_partial || matches!(kind, ClientErrorKind::Closed);
                 let mut state = lock(&self.state);
                 state.hub.forget(request.id, false);
-                if matches!(kind, ClientErrorKind::Closed) && state.phase == Phase::Connected {
+                if is_end && state.phase == Phase::Connected {
                     // The reader sees the end when it has handed on what came before it; whoever
                     // has a request meanwhile waits for what becomes of the connection.
                     if let Some(socket) = &state.socket {
@@ -551,7 +663,7 @@ fn read_all(inner: &Weak<Inner>, mut stream: Stream) {
 #[derive(Debug)]
 pub struct Events {
     receiver: mpsc::Receiver<Arc<RawEvent>>,
-    missed: Arc<AtomicU64>,
+    missed: Missed,
 }
 
 impl Events {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 
 use super::core::{Answer, ClientCore, Encoded, Incoming};
 use super::error::{ClientError, ClientErrorKind};
@@ -13,8 +14,11 @@ use super::options::ConnectOptions;
 /// Takes the answer to one request.
 pub(super) type Deliver = Box<dyn FnOnce(Result<Answer, ClientErrorKind>) + Send>;
 
-/// Takes events; false when nobody listens any more.
-pub(super) type Listen = Box<dyn Fn(&Arc<RawEvent>) -> bool + Send>;
+/// Hands an event to a listener.
+pub(super) type Listen = Box<dyn Fn(&Arc<RawEvent>) + Send>;
+
+/// Counts the events that a listener has missed; gone with the listener.
+pub(super) type Missed = Arc<AtomicU64>;
 
 /// The connection that there is, and all who wait for something from it.
 ///
@@ -22,7 +26,19 @@ pub(super) type Listen = Box<dyn Fn(&Arc<RawEvent>) -> bool + Send>;
 pub(super) struct Hub {
     core: ClientCore,
     waiting: HashMap<u64, Deliver>,
-    listeners: Vec<(EventFilter, Listen)>,
+    listeners: Vec<Listener>,
+}
+
+struct Listener {
+    filter: EventFilter,
+    missed: Weak<AtomicU64>,
+    listen: Listen,
+}
+
+impl Listener {
+    fn is_there(&self) -> bool {
+        self.missed.strong_count() > 0
+    }
 }
 
 impl Hub {
@@ -69,16 +85,23 @@ impl Hub {
         }
     }
 
-    /// Tells who waits for the answer that the request was not sent.
+    /// The request was not sent: tells who waits for its answer, which will not come.
     #[cfg(feature = "tokio")]
     pub(super) fn fail(&mut self, id: u64, kind: ClientErrorKind) {
+        self.core.unanswered(id);
         if let Some(deliver) = self.waiting.remove(&id) {
             deliver(Err(kind));
         }
     }
 
-    pub(super) fn listen(&mut self, filter: EventFilter, listen: Listen) {
-        self.listeners.push((filter, listen));
+    pub(super) fn listen(&mut self, filter: EventFilter, missed: &Missed, listen: Listen) {
+        // Those that have gone make room, whether or not events come.
+        self.listeners.retain(Listener::is_there);
+        self.listeners.push(Listener {
+            filter,
+            missed: Arc::downgrade(missed),
+            listen,
+        });
     }
 
     /// Hands on all that is in `input`. If that is no QMP, all who wait are told so.
@@ -104,8 +127,10 @@ impl Hub {
                 }
                 Incoming::Event(event) => {
                     let event = Arc::new(event);
-                    self.listeners
-                        .retain(|(filter, listen)| !filter.matches(&event) || listen(&event));
+                    let matching = |listener: &&Listener| listener.filter.matches(&event);
+                    for listener in self.listeners.iter().filter(matching) {
+                        (listener.listen)(&event);
+                    }
                 }
             }
         }

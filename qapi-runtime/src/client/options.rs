@@ -27,6 +27,10 @@ impl Address {
     }
 }
 
+/// The longest time that is told from all of it: some hundred years, so that there is a point in
+/// time at its end.
+const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+
 /// How a client connects.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
@@ -73,21 +77,21 @@ impl ConnectOptions {
     /// How long to wait for the socket to appear and accept.
     #[must_use]
     pub fn wait_for_socket(mut self, wait: Duration) -> Self {
-        self.wait = wait;
+        self.wait = wait.min(FOR_EVER);
         self
     }
 
     /// How long greeting, negotiation and synchronization may take.
     #[must_use]
     pub fn handshake_timeout(mut self, handshake: Duration) -> Self {
-        self.handshake = handshake;
+        self.handshake = handshake.min(FOR_EVER);
         self
     }
 
     /// How long each command may take, unless its own options say otherwise.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.timeout = Some(timeout.min(FOR_EVER));
         self
     }
 
@@ -95,7 +99,7 @@ impl ConnectOptions {
     /// were on their way fail; later ones wait for the new connection.
     #[must_use]
     pub fn reconnect(mut self, trying: Duration) -> Self {
-        self.reconnect = Some(trying);
+        self.reconnect = Some(trying.min(FOR_EVER));
         self
     }
 
@@ -131,7 +135,7 @@ impl CallOptions {
     /// How long the command may take.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.timeout = Some(timeout.min(FOR_EVER));
         self
     }
 
