@@ -66,6 +66,15 @@ impl Fixture {
         assert_eq!(event["data"], json!({"id": id}));
     }
 
+    /// Whether the server has the image open.
+    fn has_image_open(&self) -> bool {
+        let descriptors = format!("/proc/{}/fd", self.server.id());
+        let mut descriptors = std::fs::read_dir(descriptors).unwrap();
+        // One that is closed meanwhile is none to look at.
+        descriptors
+            .any(|it| std::fs::read_link(it.unwrap().path()).is_ok_and(|it| it == self.image))
+    }
+
     fn holders(&mut self) -> [Vec<Value>; 2] {
         ["io0", "io1"].map(|thread| self.client.holders(thread))
     }
@@ -506,4 +515,21 @@ fn nodes_of_exports_cannot_be_deleted() {
         it.client.error("x-blockdev-set-iothread", moved),
         "Node r0 is associated with a BlockBackend and could be in use (use force=true to override this check)"
     );
+}
+
+#[test]
+fn clients_that_are_disconnected_keep_nothing() {
+    let mut it = Fixture::new();
+    it.export_ok("e", json!({"iothread": "io0"}));
+    it.export_ok("main", json!({}));
+    let mut clients = ["e", "main", "e"].map(|name| Nbd::open(&it.socket(), name));
+    for client in &mut clients {
+        assert_eq!(client.read(0, 4), [7; 4]);
+    }
+    it.delete("e", "hard");
+    it.client.execute("nbd-server-stop", json!({}));
+    it.expect_deleted("main");
+    it.client
+        .execute("blockdev-del", json!({"node-name": "n0"}));
+    eventually(|| !it.has_image_open());
 }

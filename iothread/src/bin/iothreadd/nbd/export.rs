@@ -94,7 +94,9 @@ impl Export for NbdExport {
         if let Some(offers) = self.offers.upgrade() {
             offers.remove(self);
         }
-        for connection in self.all() {
+        // A connection knows its export, so what is kept here would keep both for ever.
+        let connections = std::mem::take(&mut *self.connections.lock());
+        for connection in connections.into_values() {
             connection.close();
         }
     }
