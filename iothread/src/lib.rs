@@ -62,6 +62,9 @@
 //! first two are refused, the others go on without waiting. Dropping waits in two cases: a [`MainLoop`] runs what it has
 //! accepted, and the last handle of a thread whose [`Registry`] is gone deletes it. Nothing else waits.
 //!
+//! A callback that waits by its own means for work that it gave to `spawn_blocking` keeps the loop from starting workers,
+//! and starts them by [`AioContext::start_workers`].
+//!
 //! # Drop order
 //!
 //! Any order is safe. Dropping a [`FdWatch`], [`Timer`] or [`BottomHalf`] removes its callback; dropping the

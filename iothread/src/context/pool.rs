@@ -1,7 +1,8 @@
 //! Worker threads for work that blocks.
 //!
 //! A pool grows while work waits that no idle worker can take, up to thread-pool-max, and keeps thread-pool-min.
-//! Workers are started by the loop's thread, so they inherit its scheduling and affinity.
+//! Workers are started by the loop's thread, so they inherit its scheduling and affinity. Who keeps that thread from it by
+//! waiting for work starts them in its place.
 
 use std::collections::VecDeque;
 use std::io;
@@ -80,6 +81,15 @@ impl AioContext {
         }));
         Ok(())
     }
+
+    /// Starts the workers that the work needs which has been taken so far.
+    ///
+    /// Starting them is up to the loop, so whoever waits for such work calls this first where the loop's own thread would
+    /// wait, or does not run the loop at the moment. If the host has no thread left for the first worker, the work is done
+    /// before this returns.
+    pub fn start_workers(&self) {
+        self.core().start_workers();
+    }
 }
 
 impl Core {
@@ -113,7 +123,7 @@ impl Core {
         }
     }
 
-    /// Starts the workers that are missing. Only the loop's thread calls this.
+    /// Starts the workers that are missing.
     pub(super) fn start_workers(self: &Arc<Self>) {
         if !self.pool.start_requested.load(Ordering::Relaxed) {
             return;

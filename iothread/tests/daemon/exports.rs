@@ -533,3 +533,18 @@ fn clients_that_are_disconnected_keep_nothing() {
         .execute("blockdev-del", json!({"node-name": "n0"}));
     eventually(|| !it.has_image_open());
 }
+
+#[test]
+fn requests_that_the_main_loop_has_not_begun_do_not_keep_it() {
+    let mut it = Fixture::new();
+    it.export_ok("e", json!({"writable": true}));
+    let mut client = Nbd::open(&it.socket(), "e");
+    // While the loop is busy, so that it finds both in one iteration, the request first. No worker has been needed yet.
+    let mut other = it.server.client();
+    let request = json!({"execute": "query-qmp-schema"}).to_string();
+    other.send(&request.repeat(20));
+    client.request(nbd::FLUSH, 0, 0, 0);
+    it.delete("e", "hard");
+    it.client
+        .execute("blockdev-del", json!({"node-name": "n0"}));
+}

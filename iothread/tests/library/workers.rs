@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 
-use iothread::{IoThread, Parameter, Registry, WorkPanicked, holder};
+use iothread::{IoThread, MainLoop, Parameter, Registry, WorkPanicked, holder};
 
 fn thread(min: i64, max: i64) -> IoThread {
     IoThread::builder("io0")
@@ -103,6 +103,31 @@ fn deletion_waits_for_work_and_its_completion() {
     deletion.join().unwrap().unwrap();
     assert_eq!(done.recv().unwrap(), Ok(()));
     assert_eq!(io0.stats().workers, 0);
+}
+
+#[test]
+fn work_is_done_while_the_loop_waits_for_it() {
+    let mut main = MainLoop::new().unwrap();
+    let context = main.context();
+    let (sent, done) = channel();
+    let submit = {
+        let context = main.context();
+        move || {
+            let (begun, wait) = channel();
+            context
+                .spawn_blocking(move || begun.send(()).unwrap(), |_, _| {})
+                .unwrap();
+            context.start_workers();
+            wait.recv().unwrap();
+            sent.send(()).unwrap();
+        }
+    };
+    // On the loop, and while it does not run.
+    let on_loop = submit.clone();
+    context.post(move |_| on_loop()).unwrap();
+    main.run_once(false);
+    submit();
+    assert_eq!(done.try_iter().count(), 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use iothread::{AioContext, ContextError, Dispatch};
+use iothread::{AioContext, ContextError, Dispatch, MainContext};
 use rustix::io::Errno;
 
 use super::{IoBuffer, NodeIo, Outcome, Request, Step};
@@ -57,8 +57,10 @@ impl Backend {
 
     /// Waits until the node does nothing on behalf of this user: no worker touches its file.
     ///
-    /// New requests have to be kept away meanwhile. Completions may still be on their way to their contexts.
-    pub(crate) fn drain(&self) {
+    /// New requests have to be kept away meanwhile. Completions may still be on their way to their contexts. This is for
+    /// the thread of the main loop, whose workers it starts: the loop does not get to it before this returns.
+    pub(crate) fn drain(&self, main: &MainContext) {
+        main.start_workers();
         self.in_flight.wait();
     }
 }
