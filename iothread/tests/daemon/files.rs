@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Server};
-use crate::nbd::{BLOCK_STATUS, FLUSH, Nbd, TRIM, WRITE_ZEROES};
+use crate::nbd::{BLOCK_STATUS, FLUSH, Nbd, TRIM, WRITE, WRITE_ZEROES};
 
 /// A server whose export "e" shows an image with these contents through a node with these options.
 struct Fixture {
@@ -191,4 +191,34 @@ fn null_nodes_take_their_time() {
     assert_eq!(client.holders("io0"), [] as [Value; 0]);
     client.execute("object-del", json!({"id": "io0"}));
     client.execute("blockdev-del", json!({"node-name": "e"}));
+}
+
+#[test]
+fn zeroes_beside_a_write_to_the_same_block_stay() {
+    let options = json!({"cache": {"direct": true}, "discard": "unmap"});
+    let Some(fixture) = Fixture::new(&[3; 4096], options) else {
+        return;
+    };
+    let mut nbd = fixture.open();
+    for round in 0..300_u32 {
+        nbd.write(0, &[5; 4096]);
+        let data = [u8::try_from(round % 251).unwrap(); 100];
+        nbd.request(WRITE, 0, 0, 100);
+        nbd.send(&data);
+        // To be written, and to be freed.
+        let flags = if round.is_multiple_of(2) { 2 } else { 0 };
+        nbd.request(WRITE_ZEROES, flags, 256, 200);
+        for _ in 0..2 {
+            assert_eq!(nbd.simple().1, 0);
+        }
+        let bytes = nbd.read(0, 512);
+        assert_eq!(bytes[..100], data, "round {round}");
+        assert_eq!(bytes[256..456], [0; 200], "round {round}");
+        assert!(
+            bytes[100..256]
+                .iter()
+                .chain(&bytes[456..])
+                .all(|it| *it == 5)
+        );
+    }
 }

@@ -45,7 +45,8 @@ pub(in crate::block) struct File {
     /// Whether the file system can tell that a transfer would block.
     nowait_reads: AtomicBool,
     nowait_writes: AtomicBool,
-    /// Held for reading by writes of whole blocks, and for writing by those that first read what is around them.
+    /// Held for reading by writes of whole blocks and changes without data, and for writing by writes that first read
+    /// what is around them.
     pub(super) whole_blocks: RwLock<()>,
 }
 

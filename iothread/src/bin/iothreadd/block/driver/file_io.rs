@@ -1,5 +1,7 @@
 //! Requests to files, as workers carry them out.
 
+use std::sync::PoisonError;
+
 use rustix::fs::{Advice, FallocateFlags, SeekFrom, fadvise, fallocate, fdatasync, seek};
 use rustix::io::{Errno, pread, pwrite};
 
@@ -129,7 +131,7 @@ impl File {
             &[FallocateFlags::ZERO_RANGE]
         };
         for mode in modes {
-            match fallocate(&self.file, *mode, offset, length) {
+            match self.allocate(*mode, offset, length) {
                 Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV | Errno::INVAL) => {}
                 result => return result,
             }
@@ -156,11 +158,22 @@ impl File {
             return Ok(());
         }
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match fallocate(&self.file, hole, offset, length) {
+        match self.allocate(hole, offset, length) {
             // It was a hint.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => Ok(()),
             result => result,
         }
+    }
+
+    /// Lets the host change a range without data. Past the page cache that must not come between the reading and the
+    /// writing of a block that is partly in the range: what was there before would be written again.
+    fn allocate(&self, mode: FallocateFlags, offset: u64, length: u64) -> Result<(), Errno> {
+        let _shared = self.direct.map(|_| {
+            self.whole_blocks
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+        });
+        fallocate(&self.file, mode, offset, length)
     }
 
     /// Where the file system has data and where it has none.
