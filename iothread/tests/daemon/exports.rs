@@ -535,6 +535,50 @@ fn clients_that_are_disconnected_keep_nothing() {
 }
 
 #[test]
+fn a_node_inside_of_another_stays_as_long_as_it_is_used() {
+    let mut it = Fixture::new();
+    let names = |it: &mut Fixture| {
+        let nodes = it.client.execute("query-named-block-nodes", json!({}));
+        let nodes = nodes.as_array().unwrap().iter();
+        nodes.map(|it| it["node-name"].clone()).collect::<Vec<_>>()
+    };
+    let file = json!({"driver": "file", "node-name": "inner", "filename": it.image});
+    let outer = json!({"driver": "raw", "node-name": "outer", "file": file});
+    let deletion = json!({"node-name": "outer"});
+    it.client.execute("blockdev-add", outer.clone());
+    it.export_ok("e", json!({"node-name": "inner", "iothread": "io0"}));
+    it.export_ok("f", json!({"node-name": "inner"}));
+    it.client.execute("blockdev-del", deletion.clone());
+    assert_eq!(names(&mut it), ["inner", "n0"]);
+    assert_eq!(
+        it.client.error("blockdev-add", outer.clone()),
+        "Duplicate nodes with node-name='inner'"
+    );
+    it.delete("e", "safe");
+    assert_eq!(Nbd::open(&it.socket(), "f").read(0, 4), [7; 4]);
+    it.delete("f", "hard");
+    assert_eq!(names(&mut it), ["n0"]);
+    assert_eq!(it.holders(), NOBODY);
+    // With a device as the user, and a node below that was there before.
+    let middle = json!({"driver": "raw", "node-name": "inner", "file": "n0"});
+    let outer = json!({"driver": "raw", "node-name": "outer", "file": middle});
+    it.client.execute("blockdev-add", outer);
+    let device =
+        json!({"driver": "virtio-blk-pci", "id": "d", "drive": "inner", "iothread": "io1"});
+    it.client.execute("device_add", device);
+    it.client.execute("blockdev-del", deletion);
+    assert_eq!(names(&mut it), ["inner", "n0"]);
+    it.client.execute("device_del", json!({"id": "d"}));
+    it.client.event();
+    it.client.event();
+    assert_eq!(names(&mut it), ["n0"]);
+    assert_eq!(it.holders(), NOBODY);
+    it.client
+        .execute("blockdev-del", json!({"node-name": "n0"}));
+    eventually(|| !it.has_image_open());
+}
+
+#[test]
 fn requests_that_the_main_loop_has_not_begun_do_not_keep_it() {
     let mut it = Fixture::new();
     it.export_ok("e", json!({"writable": true}));

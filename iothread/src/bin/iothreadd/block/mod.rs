@@ -88,6 +88,30 @@ impl Graph {
         self.nodes.iter().any(is_parent)
     }
 
+    /// Whether nothing keeps a node: it was defined inside of another one that is gone, and the last user of it is, too.
+    fn is_left_over(&self, name: &str) -> bool {
+        let is_unused = |node: &Node| !node.is_root && node.users.is_empty();
+        self.find(name).is_ok_and(is_unused) && !self.has_parent(name)
+    }
+
+    /// Removes a node, and those defined inside of it unless something else keeps them.
+    fn remove_node(&mut self, name: &str) -> Vec<Node> {
+        let mut gone = Vec::new();
+        let mut next = Some(name.to_owned());
+        while let Some(index) = next.and_then(|name| self.index(&name)) {
+            let node = self.nodes.remove(index);
+            next = node.child.clone().filter(|child| self.is_left_over(child));
+            gone.push(node);
+        }
+        // What the last of them kept others from doing to a node that stays.
+        let below = gone.last().and_then(|node| node.child.as_deref());
+        if let Some(below) = below {
+            // To lock less does not fail.
+            let _ = self.update_locks(below);
+        }
+        gone
+    }
+
     /// The nodes that are connected with `name`, which always run on the same event loop.
     fn connected(&self, name: &str) -> Vec<usize> {
         let mut connected: Vec<usize> = self.index(name).into_iter().collect();
@@ -127,23 +151,7 @@ impl Blocks {
         if graph.has_parent(name) {
             return Err(Error::generic(format!("Block device {name} is in use")));
         }
-        let mut gone = Vec::new();
-        let mut next = Some(name.to_owned());
-        // Nodes defined inside of it go with it.
-        while let Some(index) = next.and_then(|name| graph.index(&name)) {
-            let node = graph.nodes.remove(index);
-            next = node.child.clone().filter(|child| {
-                let is_inner = graph.find(child).is_ok_and(|child| !child.is_root);
-                is_inner && !graph.has_parent(child)
-            });
-            gone.push(node);
-        }
-        // What the last of them kept others from doing to a node that stays.
-        let below = gone.last().and_then(|node| node.child.as_deref());
-        if let Some(below) = below {
-            // To lock less does not fail.
-            let _ = graph.update_locks(below);
-        }
+        let gone = graph.remove_node(name);
         drop(graph);
         for node in gone {
             node.place.give_up();

@@ -402,7 +402,14 @@ impl Blocks {
             Err(_) => graph.withdraw(name, path),
         };
         moved.home = Some(graph.home(name));
+        let gone = match graph.is_left_over(name) {
+            true => graph.remove_node(name),
+            false => Vec::new(),
+        };
         drop(graph);
         moved.finish();
+        for node in gone {
+            node.place.give_up();
+        }
     }
 }
