@@ -535,6 +535,26 @@ fn clients_that_are_disconnected_keep_nothing() {
 }
 
 #[test]
+fn clients_come_in_whenever_there_is_room() {
+    let mut it = Fixture::new();
+    it.client.execute("nbd-server-stop", json!({}));
+    let address = json!({"type": "unix", "data": {"path": it.socket()}});
+    let options = json!({"addr": address, "max-connections": 2});
+    it.client.execute("nbd-server-start", options);
+    it.export_ok("e", json!({"iothread": ["io0", "io1"]}));
+    let path = it.socket();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    assert_eq!(Nbd::open(&path, "e").read(0, 4), [7; 4]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_node_inside_of_another_stays_as_long_as_it_is_used() {
     let mut it = Fixture::new();
     let names = |it: &mut Fixture| {

@@ -71,7 +71,7 @@ impl Clients {
         let Some(socket) = stream.socket() else {
             return;
         };
-        let (number, is_full) = {
+        let number = {
             let mut state = self.state.lock();
             if state.stopped || self.is_full(&state) {
                 // It came in while the door was being closed.
@@ -79,11 +79,11 @@ impl Clients {
             }
             state.count += 1;
             state.n_numbers += 1;
-            (state.n_numbers, self.is_full(&state))
+            if self.is_full(&state) {
+                self.set_accepting(false);
+            }
+            state.n_numbers
         };
-        if is_full {
-            self.set_accepting(false);
-        }
         let ticket = Ticket(Arc::downgrade(self));
         let negotiation = Negotiation::new(self, number, Arc::clone(socket), ticket);
         self.state
@@ -97,6 +97,8 @@ impl Clients {
         self.max > 0 && state.count >= self.max
     }
 
+    /// Opens or closes the door. Called with the state locked, so that it stays as the last one to change the state
+    /// wants it.
     fn set_accepting(&self, accepts: bool) {
         for listener in &self.listeners {
             listener.set_accepting(accepts);
@@ -132,12 +134,9 @@ impl Drop for Ticket {
         let Some(clients) = self.0.upgrade() else {
             return;
         };
-        let was_full = {
-            let mut state = clients.state.lock();
-            let was_full = clients.is_full(&state);
-            state.count -= 1;
-            was_full
-        };
+        let mut state = clients.state.lock();
+        let was_full = clients.is_full(&state);
+        state.count -= 1;
         if was_full {
             clients.set_accepting(true);
         }
