@@ -81,6 +81,13 @@ pub(crate) struct Guest {
     pub(crate) queues: Vec<Queue>,
 }
 
+impl Queue {
+    /// Notifies the device.
+    pub(crate) fn kick(&self) {
+        self.kick.write(1).unwrap();
+    }
+}
+
 impl Guest {
     /// Connects and starts all queues, as a driver does that knows everything but these features.
     pub(crate) fn start(socket: &Path, num_queues: usize, without: u64) -> Self {
@@ -247,7 +254,7 @@ impl Guest {
         fence(Ordering::SeqCst);
         let queue = &self.queues[index];
         self.write(queue.base + 0x1002, &available.to_le_bytes());
-        queue.kick.write(1).unwrap();
+        queue.kick();
     }
 
     /// How many chains the device has given back so far.

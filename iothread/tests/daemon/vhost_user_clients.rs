@@ -10,7 +10,7 @@ use vhost::vhost_user::VhostUserFrontend;
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use crate::guest::{DATA, Descriptor, FLUSH, Guest, IN, NEXT, WRITE, header, status};
+use crate::guest::{DATA, Descriptor, FLUSH, Guest, IN, NEXT, Queue, WRITE, header, status};
 use crate::harness::{PATIENCE, eventually};
 use crate::vhost_user_blk::{Fixture, sector_of};
 
@@ -420,4 +420,33 @@ fn the_socket_may_be_passed_along() {
         "Only UNIX domain sockets are supported"
     );
     assert_eq!(it.holders(), NOBODY);
+}
+
+#[test]
+fn a_client_is_gone_only_with_all_of_its_queues() {
+    const N_QUEUES: usize = 14;
+    let mut it = Fixture::new();
+    let both = json!({"iothread": ["io0", "io1"], "num-queues": N_QUEUES});
+    for _ in 0..50 {
+        it.export("e", &both);
+        let Guest {
+            frontend, queues, ..
+        } = Guest::start(&it.socket("e"), N_QUEUES, 0);
+        std::thread::scope(|scope| {
+            // The queues of one thread are busy while the other one disconnects the client.
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    queues.iter().skip(1).step_by(2).for_each(Queue::kick);
+                }
+            });
+            drop(frontend);
+            let deletion = json!({"id": "e", "mode": "safe"});
+            eventually(|| {
+                let reply = it.client.exchange("block-export-del", deletion.clone());
+                reply.get("return").is_some()
+            });
+        });
+        assert_eq!(it.client.event()["event"], "BLOCK_EXPORT_DELETED");
+        assert_eq!(it.holders(), NOBODY);
+    }
 }

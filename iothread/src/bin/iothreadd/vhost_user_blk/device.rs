@@ -135,9 +135,9 @@ impl Device {
         }
     }
 
-    /// Whether no request is under way.
-    pub(super) fn is_idle(&self) -> bool {
-        self.queues.iter().all(|queue| queue.is_idle())
+    /// Whether all queues are closed and no request is under way.
+    pub(super) fn is_over(&self) -> bool {
+        self.queues.iter().all(|queue| queue.is_over())
     }
 
     fn queue(&self, index: u32) -> Result<&Arc<Queue>> {

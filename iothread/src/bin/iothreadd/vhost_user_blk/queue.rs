@@ -238,19 +238,18 @@ impl Queue {
         state.is_broken = false;
     }
 
-    /// Ends the queue for good: the guest's memory is not touched any more, and its context not used. Returns whether no
-    /// request is under way.
-    pub(super) fn close(&self) -> bool {
-        let is_idle = self.stop();
+    /// Ends the queue for good: the guest's memory is not touched any more, and its context not used.
+    pub(super) fn close(&self) {
+        self.stop();
         let mut state = self.state.lock();
         state.context = None;
         state.spares.clear();
-        is_idle
     }
 
-    /// Whether no request is under way.
-    pub(super) fn is_idle(&self) -> bool {
-        self.state.lock().n_jobs == 0
+    /// Whether it is closed and no request is under way.
+    pub(super) fn is_over(&self) -> bool {
+        let state = self.state.lock();
+        state.context.is_none() && state.n_jobs == 0
     }
 
     /// Leaves its event loop for another one; it goes on with [`enter`](Self::enter).

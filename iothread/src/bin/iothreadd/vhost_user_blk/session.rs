@@ -157,7 +157,8 @@ impl Session {
                 return;
             }
         }
-        if self.device.is_idle()
+        // One queue may be idle while others are still being closed; who closes them looks again.
+        if self.device.is_over()
             && let Some(export) = self.export.upgrade()
         {
             export.session_is_over(self);
