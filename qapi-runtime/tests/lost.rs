@@ -438,3 +438,30 @@ async fn a_request_that_was_not_sent_takes_nobodys_answer() {
     drop(client);
     scene.end();
 }
+
+/// A server that does not accept keeps nobody longer than the handshake may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_accept_is_given_up() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+    let name = format!("lost-{}", std::process::id());
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    );
+    let socket = socket.unwrap();
+    let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap();
+    rustix::net::bind(&socket, &address).unwrap();
+    // Room for one.
+    rustix::net::listen(&socket, 0).unwrap();
+    let options = ConnectOptions::new(Address::Abstract(name.into_bytes()))
+        .handshake_timeout(Duration::from_millis(100));
+    let connect = || blocking::Client::connect(options.clone()).unwrap_err();
+    let in_a_thread = || std::thread::scope(|scope| scope.spawn(connect).join().unwrap());
+    assert!(is_late(&in_a_thread()));
+    // What it left in the queue stays there.
+    in_a_thread();
+    Client::connect(options.clone()).await.unwrap_err();
+}

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::net::SocketAddrUnix;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
 use super::hub::{Hub, Missed};
 use super::options::{Address, CallOptions, ConnectOptions};
-use super::{CONNECT_PAUSE, EVENT_BACKLOG, READ_SIZE};
+use super::{CONNECT_PAUSE, EVENT_BACKLOG, READ_SIZE, connect_unix};
 use crate::descriptor::Descriptors;
 use crate::dispatch::Request;
 use crate::transport::{Reader, Transport, Writer};
@@ -103,19 +104,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn open(address: &Address) -> io::Result<Transport> {
-    Ok(match address {
+async fn open(options: &ConnectOptions) -> io::Result<Transport> {
+    Ok(match &options.address {
         Address::Unix(path) => Transport::Unix(UnixStream::connect(path).await?),
         Address::Abstract(name) => {
-            use std::os::linux::net::SocketAddrExt;
-            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-            // The connection to a local socket is made at once or refused.
-            let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
-            stream.set_nonblocking(true)?;
+            let stream = connect_unix(&SocketAddrUnix::new_abstract_name(name)?)?;
             Transport::Unix(UnixStream::from_std(stream)?)
         }
         Address::Tcp(address) => {
-            let stream = TcpStream::connect(address).await?;
+            let connecting = TcpStream::connect(address);
+            let stream = tokio::time::timeout(options.handshake, connecting).await??;
             stream.set_nodelay(true)?;
             Transport::Tcp(stream)
         }
@@ -126,7 +124,7 @@ async fn open(address: &Address) -> io::Result<Transport> {
 async fn open_by(options: &ConnectOptions, wait: Duration) -> io::Result<Transport> {
     let start = Instant::now();
     loop {
-        match open(&options.address).await {
+        match open(options).await {
             Ok(transport) => return Ok(transport),
             // The queue of those who wait to be accepted is full.
             Err(error)

@@ -26,14 +26,14 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::SocketAddrUnix;
 
 use super::core::{Answer, Encoded, Greeting, SILENT_SUCCESS, settle};
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
 use super::hub::{Hub, Missed};
 use super::options::{Address, CallOptions, ConnectOptions};
-use super::{CONNECT_PAUSE, EVENT_BACKLOG, READ_SIZE};
+use super::{CONNECT_PAUSE, EVENT_BACKLOG, READ_SIZE, connect_unix};
 use crate::descriptor;
 use crate::dispatch::Request;
 use crate::value::Value;
@@ -114,16 +114,20 @@ impl Stream {
     /// Connects without waiting for room in the queue of those who wait to be accepted.
     fn open(address: &Address, patience: Duration) -> io::Result<Self> {
         Ok(match address {
-            Address::Unix(path) => Self::Unix(connect_unix(&SocketAddrUnix::new(path)?)?),
-            Address::Abstract(name) => {
-                Self::Unix(connect_unix(&SocketAddrUnix::new_abstract_name(name)?)?)
-            }
+            Address::Unix(path) => Self::local(&SocketAddrUnix::new(path)?)?,
+            Address::Abstract(name) => Self::local(&SocketAddrUnix::new_abstract_name(name)?)?,
             Address::Tcp(address) => {
                 let stream = connect_tcp(address, patience)?;
                 stream.set_nodelay(true)?;
                 Self::Tcp(stream)
             }
         })
+    }
+
+    fn local(address: &SocketAddrUnix) -> io::Result<Self> {
+        let stream = connect_unix(address)?;
+        stream.set_nonblocking(false)?;
+        Ok(Self::Unix(stream))
     }
 
     /// Tries until the server is there, or has room for one more.
@@ -232,15 +236,6 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 fn time_to(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
-}
-
-fn connect_unix(address: &SocketAddrUnix) -> io::Result<UnixStream> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    rustix::net::connect(&socket, address)?;
-    let stream = UnixStream::from(socket);
-    stream.set_nonblocking(false)?;
-    Ok(stream)
 }
 
 fn connect_tcp(address: &str, patience: Duration) -> io::Result<TcpStream> {

@@ -22,6 +22,12 @@ mod transcript;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
 #[cfg(feature = "tokio")]
 pub use self::asynchronous::{Client, Events};
 pub use self::core::{Answer, ClientCore, Dialect, Encoded, Greeting, Incoming};
@@ -37,4 +43,13 @@ const EVENT_BACKLOG: usize = 1024;
 const READ_SIZE: usize = 64 << 10;
 
 /// How often a socket that is not there yet is tried.
-const CONNECT_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+const CONNECT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Connects to a local socket without waiting for room in the queue of those who are to be
+/// accepted. The stream does not block.
+fn connect_unix(address: &SocketAddrUnix) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, address)?;
+    Ok(UnixStream::from(socket))
+}
