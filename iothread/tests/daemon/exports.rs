@@ -502,6 +502,37 @@ fn another_process_is_kept_off() {
 }
 
 #[test]
+fn requests_under_way_end_when_their_node_moves() {
+    let mut it = Fixture::new();
+    // Longer than any test may take.
+    let node =
+        json!({"driver": "null-co", "node-name": "slow", "latency-ns": 3_600_000_000_000_u64});
+    it.client.execute("blockdev-add", node);
+    let move_to = |it: &mut Fixture, thread: Value| {
+        let arguments = json!({"node-name": "slow", "iothread": thread, "force": true});
+        it.client.execute("x-blockdev-set-iothread", arguments);
+    };
+    move_to(&mut it, json!("io0"));
+    it.export_ok("e", json!({"node-name": "slow"}));
+    let mut client = Nbd::open(&it.socket(), "e");
+    for (round, thread) in [json!("io1"), json!("io0"), Value::Null]
+        .into_iter()
+        .enumerate()
+    {
+        let cookies = [0, 1].map(|number| client.request(nbd::CACHE, 0, 512 * number, 512));
+        // What is refused at once tells that those before it are under way.
+        let refused = client.request(99, 0, 0, 0);
+        assert_eq!(client.simple(), (refused, 22));
+        move_to(&mut it, thread);
+        let mut ended = [client.simple(), client.simple()];
+        ended.sort_unstable();
+        assert_eq!(ended, cookies.map(|it| (it, 0)), "round {round}");
+    }
+    it.delete("e", "hard");
+    assert_eq!(it.holders(), NOBODY);
+}
+
+#[test]
 fn nodes_of_exports_cannot_be_deleted() {
     let mut it = Fixture::new();
     let raw = json!({"driver": "raw", "node-name": "r0", "file": "n0"});

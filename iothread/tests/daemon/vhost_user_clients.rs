@@ -335,14 +335,18 @@ fn refusals_are_told_to_clients_that_ask() {
 /// A node whose requests take a while, behind the export `slow`.
 fn slow_disk(latency_ns: u64) -> (Fixture, Guest) {
     let mut it = Fixture::new();
+    add_slow_node(&mut it, latency_ns);
+    it.export("slow", &json!({"node-name": "slow", "iothread": "io0"}));
+    let guest = Guest::start(&it.socket("slow"), 1, 0);
+    (it, guest)
+}
+
+fn add_slow_node(it: &mut Fixture, latency_ns: u64) {
     let node = json!({
         "driver": "null-co", "node-name": "slow", "size": 1 << 20, "latency-ns": latency_ns,
         "read-zeroes": true,
     });
     it.client.execute("blockdev-add", node);
-    it.export("slow", &json!({"node-name": "slow", "iothread": "io0"}));
-    let guest = Guest::start(&it.socket("slow"), 1, 0);
-    (it, guest)
 }
 
 /// Starts a request without waiting for it.
@@ -389,6 +393,28 @@ fn requests_under_way_keep_nothing() {
         .execute("blockdev-del", json!({"node-name": "slow"}));
     it.client.execute("object-del", json!({"id": "io0"}));
     assert_eq!(guest.status(), None);
+}
+
+#[test]
+fn requests_under_way_end_when_their_node_moves() {
+    let mut it = Fixture::new();
+    add_slow_node(&mut it, 3_600_000_000_000);
+    let move_to = |it: &mut Fixture, thread: Value| {
+        let arguments = json!({"node-name": "slow", "iothread": thread, "force": true});
+        it.client.execute("x-blockdev-set-iothread", arguments);
+    };
+    move_to(&mut it, json!("io0"));
+    it.export("slow", &json!({"node-name": "slow"}));
+    let mut guest = Guest::start(&it.socket("slow"), 1, 0);
+    for thread in [json!("io1"), json!("io0"), Value::Null] {
+        begin(&mut guest);
+        wait_until_taken(&mut it);
+        move_to(&mut it, thread);
+        let base = guest.frontend.get_vring_base(0).unwrap();
+        assert_eq!((base, guest.used(0)), (1, 1));
+        assert_eq!(guest.status(), Some(0));
+        guest.restart_queue(0);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::MainContext;
 use qapi_runtime::Error;
 
 use super::io::Backend;
@@ -69,9 +70,10 @@ impl Blocks {
     }
 
     /// A way to send requests to a node, for a user that is attached to it until the last of them has ended.
-    pub(crate) fn backend(&self, name: &str) -> Result<Backend, Error> {
+    pub(crate) fn backend(&self, name: &str, main: &MainContext) -> Result<Backend, Error> {
         let graph = self.0.lock();
-        Ok(Backend::new(Arc::clone(&graph.find(name)?.io)))
+        let io = Arc::clone(&graph.find(name)?.io);
+        Ok(Backend::new(io, main.clone()))
     }
 
     /// Lets an inactive node carry out requests.

@@ -118,7 +118,7 @@ impl Common {
             path: user_path(&options.id),
             writable: options.writable.unwrap_or(false),
             writethrough: options.writethrough.unwrap_or(false),
-            backend: blocks.backend(node)?,
+            backend: blocks.backend(node, server.main())?,
             main: server.main().clone(),
             contexts: Mutex::default(),
             next_context: AtomicUsize::new(0),

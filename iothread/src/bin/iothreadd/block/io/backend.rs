@@ -11,6 +11,7 @@ use super::{IoBuffer, NodeIo, Outcome, Request, Step};
 /// What one user of a node sends its requests through. Any thread may; the requests end where the user says.
 pub(crate) struct Backend {
     io: Arc<NodeIo>,
+    main: MainContext,
     in_flight: Arc<InFlight>,
 }
 
@@ -26,13 +27,15 @@ pub(crate) enum Started {
 #[must_use = "a request that is dropped is never carried out"]
 pub(crate) struct Pending {
     step: Step,
+    main: MainContext,
     token: Token,
 }
 
 impl Backend {
-    pub(in crate::block) fn new(io: Arc<NodeIo>) -> Self {
+    pub(in crate::block) fn new(io: Arc<NodeIo>, main: MainContext) -> Self {
         Self {
             io,
+            main,
             in_flight: Arc::default(),
         }
     }
@@ -50,6 +53,7 @@ impl Backend {
             Step::Done(outcome) => Started::Done(outcome),
             step @ (Step::Blocking { .. } | Step::Delayed { .. }) => Started::Waiting(Pending {
                 step,
+                main: self.main.clone(),
                 token: InFlight::begin(&self.in_flight),
             }),
         }
@@ -98,7 +102,7 @@ impl Pending {
 
     /// Carries it out, blocking the caller.
     fn run(self) -> Outcome {
-        let Self { step, token } = self;
+        let Self { step, token, .. } = self;
         match step {
             Step::Blocking {
                 io,
@@ -115,8 +119,8 @@ impl Pending {
         }
     }
 
-    /// Goes on with the request. `done` is called once, on the thread of `context`, which its holder has to keep until
-    /// then.
+    /// Goes on with the request. `done` is called once, on the thread of `context`; a request with a latency whose context
+    /// is given back meanwhile ends at once, on the main loop.
     ///
     /// # Errors
     ///
@@ -126,11 +130,11 @@ impl Pending {
         context: &AioContext,
         done: impl FnOnce(&mut Dispatch<'_>, Outcome) + Send + 'static,
     ) -> Result<(), ContextError> {
-        let Self { step, token } = self;
+        let Self { step, main, token } = self;
         match step {
             Step::Done(outcome) => context.post(move |dispatch| done(dispatch, outcome)),
             step @ Step::Blocking { .. } => context.spawn_blocking(
-                move || Self { step, token }.run(),
+                move || Self { step, main, token }.run(),
                 move |dispatch, outcome| {
                     // A panic has been reported; the request has failed then.
                     done(dispatch, outcome.unwrap_or_else(|_| failure()));
@@ -139,7 +143,9 @@ impl Pending {
             Step::Delayed { delay, outcome } => {
                 // Nothing below is in use, so nobody has to wait for it.
                 drop(token);
-                super::delay::run_after(context, delay, move |dispatch| done(dispatch, outcome))
+                super::delay::run_after(context, main, delay, move |dispatch| {
+                    done(dispatch, outcome);
+                })
             }
         }
     }
