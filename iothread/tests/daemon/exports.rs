@@ -533,6 +533,59 @@ fn requests_under_way_end_when_their_node_moves() {
 }
 
 #[test]
+fn what_fails_activates_no_node() {
+    let mut it = Fixture::new();
+    let mut other = Fixture::new();
+    let file = json!({"driver": "file", "node-name": "n1", "filename": it.image, "active": false});
+    it.client.execute("blockdev-add", file);
+    let raw = json!({"driver": "raw", "node-name": "r1", "file": "n1", "active": false});
+    it.client.execute("blockdev-add", raw);
+    let node = json!({"driver": "file", "node-name": "n1", "filename": it.image});
+    other.client.execute("blockdev-add", node);
+    let device = json!({"driver": "virtio-blk-pci", "id": "d", "drive": "n1"});
+    other.client.execute("device_add", device.clone());
+    let activity = |it: &mut Fixture| {
+        let nodes = it.client.execute("query-named-block-nodes", json!({}));
+        let nodes = nodes.as_array().unwrap().iter();
+        let activity = nodes.map(|node| (node["node-name"].clone(), node["active"].clone()));
+        activity.filter(|it| it.0 != "n0").collect::<Vec<_>>()
+    };
+    let is_active = |active: bool| ["r1", "n1"].map(|name| (json!(name), json!(active)));
+    let writable = json!({"node-name": "r1", "writable": true});
+    for place in [Value::Null, json!("io0")] {
+        let mut options = writable.clone();
+        if !place.is_null() {
+            options["iothread"] = place;
+        }
+        assert_eq!(
+            it.export_error("e", options),
+            "Failed to get \"write\" lock"
+        );
+        assert_eq!(activity(&mut it), is_active(false));
+        assert_eq!(it.holders(), NOBODY);
+    }
+    // The user that puts up with an inactive node has no locks that would keep the other process from anything.
+    it.export_ok(
+        "patient",
+        json!({"node-name": "r1", "writable": true, "allow-inactive": true}),
+    );
+    assert_eq!(
+        it.export_error("e", writable.clone()),
+        "Failed to get \"write\" lock"
+    );
+    assert_eq!(activity(&mut it), is_active(false));
+    other.client.execute("device_del", json!({"id": "d"}));
+    other.client.event();
+    other.client.event();
+    other.client.execute("device_add", device);
+    other.client.execute("device_del", json!({"id": "d"}));
+    other.client.event();
+    other.client.event();
+    it.export_ok("e", writable);
+    assert_eq!(activity(&mut it), is_active(true));
+}
+
+#[test]
 fn nodes_of_exports_cannot_be_deleted() {
     let mut it = Fixture::new();
     let raw = json!({"driver": "raw", "node-name": "r0", "file": "n0"});

@@ -28,6 +28,7 @@ pub(crate) use self::io::{
 };
 use self::place::Place;
 pub(crate) use self::place::{Follower, Home, MoveError, NodeUser};
+pub(crate) use self::users::Activated;
 use self::users::Attached;
 use crate::sync::Mutex;
 

@@ -190,7 +190,9 @@ impl Graph {
         }
         match node.io.driver() {
             Driver::File(file) if node.io.is_active() => file.lock(self.access(node)),
-            Driver::File(_) | Driver::Null(_) | Driver::Raw(_) => Ok(()),
+            // An inactive node leaves the file to others.
+            Driver::File(file) => file.lock(Access::default()),
+            Driver::Null(_) | Driver::Raw(_) => Ok(()),
         }
     }
 }

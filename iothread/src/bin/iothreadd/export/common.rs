@@ -9,7 +9,7 @@ use iothread::{AioContext, HeldAioContext, IoThread, MainContext, holder};
 use qapi_runtime::Error;
 
 use super::Export;
-use crate::block::{Backend, Blocks, Follower, Home, MoveError, NodeUser, UserPath};
+use crate::block::{Activated, Backend, Blocks, Follower, Home, MoveError, NodeUser, UserPath};
 use crate::server::Server;
 use crate::sync::Mutex;
 
@@ -50,6 +50,8 @@ pub(crate) struct Common {
     writable: bool,
     writethrough: bool,
     backend: Backend,
+    /// What an export that cannot be made has to take back.
+    activated: Activated,
     main: MainContext,
     /// Empty before the start and after the end.
     contexts: Mutex<Vec<ContextRef>>,
@@ -112,30 +114,43 @@ impl Common {
         let blocks = server.blocks();
         let node = &options.node_name;
         let contexts = hold(&threads, &options.id)?;
+        let backend = blocks.backend(node, server.main())?;
+        let activated = match options.allow_inactive {
+            Some(true) => Activated::default(),
+            Some(false) | None => blocks.activate(node)?,
+        };
         let common = Arc::new(Self {
             id: options.id.clone(),
             node_name: node.clone(),
             path: user_path(&options.id),
             writable: options.writable.unwrap_or(false),
             writethrough: options.writethrough.unwrap_or(false),
-            backend: blocks.backend(node, server.main())?,
+            backend,
+            activated,
             main: server.main().clone(),
             contexts: Mutex::default(),
             next_context: AtomicUsize::new(0),
             is_shutting_down: AtomicBool::new(false),
             export: OnceLock::new(),
         });
-        if !options.allow_inactive.unwrap_or(false) {
-            blocks.activate(node)?;
+        let attached = match threads.first() {
+            None => common.join(blocks, is_fixed),
+            Some(home) => common.place(blocks, home, is_fixed, contexts.first()),
+        };
+        if let Err(error) = attached {
+            blocks.deactivate(node, &common.activated);
+            return Err(error);
         }
-        match threads.first() {
-            None => common.join(blocks, is_fixed)?,
-            Some(home) => {
-                common.place(blocks, home, is_fixed, contexts.first())?;
-                *common.contexts.lock() = contexts.into_iter().map(ContextRef::Held).collect();
-            }
+        if !threads.is_empty() {
+            *common.contexts.lock() = contexts.into_iter().map(ContextRef::Held).collect();
         }
         Ok(common)
+    }
+
+    /// Takes [`attach`](Self::attach) back, for an export that cannot be made after all.
+    pub(super) fn undo(&self, blocks: &Blocks) {
+        self.detach(blocks);
+        blocks.deactivate(&self.node_name, &self.activated);
     }
 
     /// Becomes a user of the node wherever that is.

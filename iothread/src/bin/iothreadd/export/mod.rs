@@ -84,7 +84,7 @@ impl Exports {
                 let export = device.add_export(server, &common);
                 self.insert(
                     &common,
-                    export.inspect_err(|_| common.detach(server.blocks()))?,
+                    export.inspect_err(|_| common.undo(server.blocks()))?,
                 );
             }
             BlockExportOptionsType::Unknown(name) => {

@@ -96,8 +96,9 @@ impl NodeIo {
         self.active.load(Ordering::Acquire)
     }
 
-    pub(super) fn activate(&self) {
-        self.active.store(true, Ordering::Release);
+    /// Returns whether it was active before.
+    pub(super) fn set_active(&self, active: bool) -> bool {
+        self.active.swap(active, Ordering::AcqRel)
     }
 
     pub(super) fn child(&self) -> Option<&Self> {
