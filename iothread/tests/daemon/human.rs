@@ -70,3 +70,31 @@ fn devices_come_and_go() {
     assert_eq!(hmp("device_del d0"), "");
     assert_eq!(client.event()["event"], "DEVICE_DELETED");
 }
+
+#[test]
+fn every_line_that_was_sent_is_executed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hmp");
+    let _server = Server::start(&["--monitor", &format!("unix:{}", path.display())]);
+    let prompts = |text: &str| text.matches("(iothreadd) ").count();
+    // The answers are far more than what the server keeps for a client that does not read.
+    for count in [1, 800, 5000] {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all("help\n".repeat(count).as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert_eq!(prompts(&text), 1 + count);
+        assert_eq!(text.matches("info [subcommand]").count(), count);
+    }
+    // A line that does not end does, the lines before it notwithstanding.
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let lines = "help\n".repeat(1000) + &"x".repeat(4096);
+    stream.write_all(lines.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(prompts(&text), 1001);
+    assert!(text.ends_with("(iothreadd) line too long\r\n"));
+}

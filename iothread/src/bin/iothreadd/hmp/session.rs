@@ -82,23 +82,23 @@ impl HumanSession {
     }
 
     fn progress(self: &Arc<Self>, state: &mut State) {
-        while state.unsent.len() < MAX_UNSENT
-            && let Some(end) = state.line.iter().position(|byte| *byte == b'\n')
-        {
-            let line: Vec<u8> = state.line.drain(..=end).collect();
-            self.execute(state, &line);
+        // What has been sent makes room for what further lines print.
+        loop {
+            self.execute_lines(state);
+            if self.send(state).is_err() {
+                self.close(state);
+                return;
+            }
+            if !state.has_line() || state.is_full() {
+                break;
+            }
         }
-        if state.line.len() > MAX_LINE {
-            state.unsent.extend_from_slice(b"line too long\r\n");
-            state.is_ending = true;
-            state.line.clear();
-        }
-        if self.send(state).is_err() || (state.is_ending && state.unsent.is_empty()) {
+        if state.is_over() {
             self.close(state);
             return;
         }
         let interest = Interest {
-            read: !state.is_ending && state.unsent.len() < MAX_UNSENT,
+            read: !state.is_ending && !state.is_full(),
             write: !state.unsent.is_empty(),
         };
         let is_watched = match &mut state.watches {
@@ -107,6 +107,22 @@ impl HumanSession {
         };
         if !is_watched {
             self.close(state);
+        }
+    }
+
+    /// Executes the lines that are there, as long as there is room for what they print.
+    fn execute_lines(&self, state: &mut State) {
+        while !state.is_full()
+            && let Some(end) = state.end_of_line()
+        {
+            let line: Vec<u8> = state.line.drain(..=end).collect();
+            self.execute(state, &line);
+        }
+        // Without a whole line in it, all of it is the beginning of one.
+        if !state.has_line() && state.line.len() > MAX_LINE {
+            state.unsent.extend_from_slice(b"line too long\r\n");
+            state.is_ending = true;
+            state.line.clear();
         }
     }
 
@@ -152,6 +168,27 @@ impl HumanSession {
                 server.quit();
             }
         }
+    }
+}
+
+impl State {
+    /// Where the first whole line ends.
+    fn end_of_line(&self) -> Option<usize> {
+        self.line.iter().position(|byte| *byte == b'\n')
+    }
+
+    fn has_line(&self) -> bool {
+        self.end_of_line().is_some()
+    }
+
+    /// Whether output has to be sent before anything else is done.
+    fn is_full(&self) -> bool {
+        self.unsent.len() >= MAX_UNSENT
+    }
+
+    /// Whether nothing is left to do after the end of the input.
+    fn is_over(&self) -> bool {
+        self.is_ending && self.unsent.is_empty() && !self.has_line()
     }
 }
 
