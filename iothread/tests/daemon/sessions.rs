@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{Client, PATIENCE, Server, program};
+use crate::harness::{Client, PATIENCE, Server, eventually, program, values};
 
 #[test]
 fn a_hundred_clients_at_once() {
@@ -191,4 +191,46 @@ fn clients_wait_while_descriptors_are_short() {
     assert_eq!(greeting, *b"{\"QMP\": ");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// A program that does not outlive the test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_is_queued_behind_a_long_reply_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("output");
+    // A file takes all of a reply at once, so nothing wakes the session afterwards.
+    let child = program()
+        .args(["--qmp", "stdio"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::fs::File::create(&output).unwrap())
+        .spawn()
+        .unwrap();
+    let mut child = Killed(child);
+    let mut input = child.0.stdin.take().unwrap();
+    let enable = r#"{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}"#;
+    input.write_all(enable.as_bytes()).unwrap();
+    for number in 0..3000 {
+        let node = json!({"driver": "null-co", "node-name": format!("n{number}")});
+        let command = json!({"execute": "blockdev-add", "arguments": node});
+        input.write_all(command.to_string().as_bytes()).unwrap();
+    }
+    let query = r#"{"execute": "query-named-block-nodes", "id": "long"}"#;
+    input.write_all(query.repeat(3).as_bytes()).unwrap();
+    drop(input);
+    eventually(|| child.0.try_wait().unwrap().is_some());
+    let replies = values(&std::fs::read(&output).unwrap());
+    let is_long = |reply: &&Value| reply["id"] == "long";
+    let long: Vec<_> = replies.iter().filter(is_long).collect();
+    assert_eq!(long.len(), 3);
+    assert!(long[0].to_string().len() > 1 << 20);
 }

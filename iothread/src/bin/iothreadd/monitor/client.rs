@@ -135,9 +135,8 @@ impl Client {
                 self.close(state);
                 return;
             }
-            let has_sent = state.session.output().len() < n_unsent;
-            // What has been sent may have made room for more.
-            if state.pending.is_empty() || !state.session.wants_input() || !has_sent {
+            // What has been sent may have made room for more, be it input or what the session has queued.
+            if state.session.output().len() == n_unsent {
                 break;
             }
         }
