@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, PATIENCE, Server, eventually};
+use crate::harness::{Client, PATIENCE, Server, eventually, send_without_reading};
 
 const DEVICES: [&str; 4] = ["pri", "sec", "out", "note"];
 
@@ -222,4 +222,20 @@ fn what_does_not_fit_leaves_no_holder() {
     for id in DEVICES {
         client.execute("chardev-remove", json!({"id": id}));
     }
+}
+
+#[test]
+fn a_manager_that_does_not_read_is_not_read_from() {
+    let mut peers = Peers::start(json!({}));
+    let (ask, answer) = (
+        message(b"COLO_USERSPACE_PROXY_INIT", None),
+        message(b"COLO_COMPARE_GET_XEN_INIT", None),
+    );
+    let n_taken = send_without_reading(&mut peers.streams[3], &ask, 1 << 20);
+    // It goes on once the manager reads.
+    for _ in 0..n_taken {
+        peers.expect("note", &answer);
+    }
+    peers.send("note", &ask);
+    peers.expect("note", &answer);
 }

@@ -62,6 +62,33 @@ pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Sends a message over and over until the other side stops reading, which it has to before it has taken so many of them.
+/// Returns how many it was sent.
+#[track_caller]
+pub(crate) fn send_without_reading(
+    stream: &mut UnixStream,
+    message: &[u8],
+    too_many: usize,
+) -> usize {
+    let many = message.repeat(1000);
+    let mut n_bytes = 0;
+    // However long this is, what comes after it holds; only a side that is slow is told from one that has stopped by it.
+    stream
+        .set_write_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    while let Ok(count) = stream.write(&many[n_bytes % message.len()..]) {
+        n_bytes += count;
+        assert!(n_bytes < too_many * message.len(), "it takes all there is");
+    }
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    let n_left = n_bytes.next_multiple_of(message.len()) - n_bytes;
+    let rest = message[message.len() - n_left..].to_vec();
+    let mut writer = stream.try_clone().unwrap();
+    // There is room for it once the caller reads.
+    std::thread::spawn(move || writer.write_all(&rest));
+    (n_bytes + n_left) / message.len()
+}
+
 impl Server {
     /// Starts a server with these arguments beside `--qmp`, and waits until it listens.
     pub(crate) fn start(arguments: &[&str]) -> Self {

@@ -22,6 +22,7 @@ mod sessions;
 mod sockets;
 #[cfg(feature = "iothread-top")]
 mod top;
+mod vfio_user;
 mod vhost_user_blk;
 mod vhost_user_boot;
 mod vhost_user_clients;

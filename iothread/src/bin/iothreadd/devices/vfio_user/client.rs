@@ -23,6 +23,9 @@ const IOTHREAD: &str = "vfio-user";
 /// Bytes received at a time.
 const RECEIVE_SIZE: usize = 64 << 10;
 
+/// Unsent bytes from which on nothing more is received: a server that does not read gets no further replies either.
+const MAX_UNSENT: usize = 1 << 20;
+
 /// A connection. Messages are sent and received on the IOThread; requests come from the main loop.
 pub(super) struct Client {
     stream: Stream,
@@ -167,7 +170,7 @@ impl Client {
             }
         }
         let interest = Interest {
-            read: true,
+            read: state.unsent.len() < MAX_UNSENT,
             write: !state.unsent.is_empty(),
         };
         let watched = state.watches.as_mut().map(|watches| watches.set(interest));

@@ -16,7 +16,7 @@ use crate::report;
 /// Bytes received at a time.
 const RECEIVE_SIZE: usize = 64 << 10;
 
-/// Unsent bytes from which on nothing more is taken from the copies of the guest.
+/// Unsent bytes from which on nothing more is taken from those whose input leads to more of them.
 const MAX_UNSENT: usize = 4 << 20;
 
 /// What a connection is for.
@@ -103,7 +103,7 @@ impl Ports {
     pub(super) fn carry_out(&mut self, actions: Actions) {
         self.send_out(&actions.released);
         if actions.needs_checkpoint {
-            self.notify("DO_CHECKPOINT");
+            self.ask_for_checkpoint();
         }
         self.progress();
     }
@@ -117,6 +117,13 @@ impl Ports {
             }
         }
         self.progress();
+    }
+
+    fn ask_for_checkpoint(&mut self) {
+        // A manager that does not read has been asked already.
+        if !self.get(Role::Notify).as_ref().is_some_and(Port::is_full) {
+            self.notify("DO_CHECKPOINT");
+        }
     }
 
     fn notify(&mut self, text: &str) {
@@ -137,16 +144,16 @@ impl Ports {
                 self.hang_up(role);
             }
         }
-        let is_full =
-            |port: &Option<Port>| port.as_ref().is_some_and(|it| it.unsent.len() > MAX_UNSENT);
-        let is_blocked = is_full(self.get(Role::Out));
+        let is_blocked = self.get(Role::Out).as_ref().is_some_and(Port::is_full);
         for role in Role::ALL {
-            let reads = match role {
-                Role::PrimaryIn | Role::SecondaryIn => !is_blocked,
-                Role::Out | Role::Notify => true,
-            };
             let Some(port) = self.get(role) else {
                 continue;
+            };
+            let reads = match role {
+                Role::PrimaryIn | Role::SecondaryIn => !is_blocked,
+                Role::Out => true,
+                // What comes from there is answered there.
+                Role::Notify => !port.is_full(),
             };
             let interest = Interest {
                 read: reads,
@@ -177,6 +184,10 @@ impl Ports {
 }
 
 impl Port {
+    fn is_full(&self) -> bool {
+        self.unsent.len() > MAX_UNSENT
+    }
+
     fn send(&mut self) -> io::Result<()> {
         while !self.unsent.is_empty() {
             match self.connection.stream().send(&self.unsent) {
@@ -303,7 +314,7 @@ impl ColoCompare {
         let actions = comparison.add(side, frame, now, limit);
         ports.send_out(&actions.released);
         if actions.needs_checkpoint {
-            ports.notify("DO_CHECKPOINT");
+            ports.ask_for_checkpoint();
         }
     }
 }
