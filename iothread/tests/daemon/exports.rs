@@ -422,6 +422,23 @@ fn one_connection_more_than_allowed_waits() {
 }
 
 #[test]
+fn one_that_leaves_while_another_comes_makes_room() {
+    let mut it = Fixture::new();
+    it.client.execute("nbd-server-stop", json!({}));
+    let address = json!({"type": "unix", "data": {"path": it.socket()}});
+    let options = json!({"addr": address, "max-connections": 2});
+    it.client.execute("nbd-server-start", options);
+    it.export_ok("e", json!({"iothread": "io0"}));
+    for _ in 0..500 {
+        let mut leaving = Nbd::open(&it.socket(), "e");
+        let path = it.socket();
+        let coming = std::thread::spawn(move || Nbd::open(&path, "e"));
+        leaving.request(nbd::DISC, 0, 0, 0);
+        assert_eq!(coming.join().unwrap().read(0, 4), [7; 4]);
+    }
+}
+
+#[test]
 fn a_client_that_dawdles_is_disconnected() {
     let mut it = Fixture::new();
     it.client.execute("nbd-server-stop", json!({}));

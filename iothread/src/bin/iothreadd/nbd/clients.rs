@@ -80,7 +80,7 @@ impl Clients {
             state.count += 1;
             state.n_numbers += 1;
             if self.is_full(&state) {
-                self.set_accepting(false);
+                self.set_accepting(&state);
             }
             state.n_numbers
         };
@@ -97,9 +97,10 @@ impl Clients {
         self.max > 0 && state.count >= self.max
     }
 
-    /// Opens or closes the door. Called with the state locked, so that it stays as the last one to change the state
-    /// wants it.
-    fn set_accepting(&self, accepts: bool) {
+    /// Accepts clients if there is room. The lock is held, because one that leaves on another thread must not open the door
+    /// just before one that comes closes it.
+    fn set_accepting(&self, state: &State) {
+        let accepts = !self.is_full(state);
         for listener in &self.listeners {
             listener.set_accepting(accepts);
         }
@@ -138,7 +139,7 @@ impl Drop for Ticket {
         let was_full = clients.is_full(&state);
         state.count -= 1;
         if was_full {
-            clients.set_accepting(true);
+            clients.set_accepting(&state);
         }
     }
 }
