@@ -56,7 +56,7 @@ pub(crate) struct Listener {
 struct Accepting {
     watch: Arc<FdWatch>,
     /// Ends a pause.
-    _resume: Arc<Timer>,
+    resume: Arc<Timer>,
 }
 
 enum Bound {
@@ -149,10 +149,7 @@ impl Listener {
         let watch = Arc::new(watch);
         // The cell is fresh.
         let _ = watched.set(Arc::downgrade(&watch));
-        *self.accepting.lock() = Some(Accepting {
-            watch,
-            _resume: resume,
-        });
+        *self.accepting.lock() = Some(Accepting { watch, resume });
         Ok(())
     }
 
@@ -164,6 +161,8 @@ impl Listener {
             Interest::NONE
         };
         if let Some(accepting) = &*self.accepting.lock() {
+            // The end of a pause must not let in who is to wait.
+            accepting.resume.disarm();
             // Can only fail when everything ends.
             let _ = accepting.watch.set_interest(interest);
         }
