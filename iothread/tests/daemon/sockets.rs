@@ -1,6 +1,6 @@
 //! Where the server listens, and where it refuses to.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
@@ -8,9 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
 
-use crate::harness::{Server, program, run};
+use crate::harness::{PATIENCE, Server, eventually, program, run};
 
 /// The message of a server that does not start.
 fn refusal(arguments: &[&str], code: i32) -> String {
@@ -187,4 +188,61 @@ fn names_may_be_abstract() {
     };
     greet_and_quit(stream);
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn every_listener_outlives_a_want_of_descriptors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let monitor = format!("unix:{}", path("hmp").display());
+    let server = Server::start(&["--monitor", &monitor]);
+    let mut client = server.client();
+    client.add_node("n0");
+    let legacy = |name: &str| json!({"type": "unix", "data": {"path": path(name)}});
+    client.execute("nbd-server-start", json!({"addr": legacy("nbd")}));
+    let address = json!({"type": "unix", "path": path("vhost")});
+    let export = json!({"type": "vhost-user-blk", "id": "e", "node-name": "n0", "addr": address});
+    client.execute("block-export-add", export);
+    let backend = json!({"type": "socket", "data": {"addr": legacy("chardev"), "wait": false}});
+    client.execute("chardev-add", json!({"id": "c", "backend": backend}));
+
+    let pid = rustix::process::Pid::from_raw(server.id().cast_signed());
+    let limit = |limit| prlimit(pid, Resource::Nofile, limit).unwrap();
+    let enough = getrlimit(Resource::Nofile);
+    let none = Rlimit {
+        current: Some(0),
+        ..enough
+    };
+    limit(none);
+    let paths = ["hmp", "nbd", "vhost", "chardev"].map(path);
+    let connect = |path| UnixStream::connect(path).unwrap();
+    let [mut human, mut nbd, mut vhost, _chardev] = paths.map(connect);
+    let mut qmp = connect(server.socket());
+    // The listeners have had their turn on the main loop when this has.
+    assert_eq!(client.execute("query-block", json!({})), json!([]));
+    limit(enough);
+
+    // The version of the message, and no payload.
+    let get_features = [1_u32, 1, 0].map(u32::to_ne_bytes).concat();
+    vhost.write_all(&get_features).unwrap();
+    for (stream, beginning) in [
+        (&mut human, &b"iothreadd "[..]),
+        (&mut nbd, b"NBDMAGIC"),
+        (&mut vhost, &[1, 0, 0, 0]),
+        (&mut qmp, b"{\"QMP\": "),
+    ] {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut bytes = vec![0; beginning.len()];
+        stream.read_exact(&mut bytes).unwrap();
+        assert_eq!(bytes, beginning);
+    }
+    eventually(|| {
+        let devices = client.execute("query-chardev", json!({}));
+        let mut devices = devices.as_array().unwrap().iter();
+        let device = devices.find(|it| it["label"] == "c").unwrap();
+        !device["filename"]
+            .as_str()
+            .unwrap()
+            .starts_with("disconnected:")
+    });
 }
