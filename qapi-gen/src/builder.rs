@@ -189,7 +189,12 @@ impl Builder {
             let message = "OUT_DIR is not set: outside of build scripts give an `out_dir`";
             return Err(BuildError(message.to_owned()));
         };
-        Ok(PathBuf::from(out_dir).join(self.module.as_deref().unwrap_or("qapi")))
+        let module = self.module.as_deref().unwrap_or("qapi");
+        // It is a file name, too: no `r#`.
+        if syn::parse_str::<syn::Ident>(module).is_err() || module.starts_with("r#") {
+            return Err(BuildError(format!("'{module}' is no name for a module")));
+        }
+        Ok(PathBuf::from(out_dir).join(module))
     }
 }
 

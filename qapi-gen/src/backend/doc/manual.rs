@@ -7,7 +7,7 @@ use super::Options;
 use crate::check::relative;
 use crate::ir::{Doc, DocSection, Entity, Module, Schema, TypeId, TypeKind};
 use crate::markup::{self, Block, Place, Text, plain_text};
-use crate::output::MARKER;
+use crate::output::{MARKER, WARNING};
 use crate::references::{References, header, used_types};
 
 /// A manual.
@@ -130,7 +130,7 @@ impl<'s> Manual<'s> {
 
     /// The line that says who made a file.
     pub(super) fn marker(&self) -> String {
-        format!("{MARKER} {}; do not edit.", self.command)
+        format!("{MARKER} {}{WARNING}", self.command)
     }
 
     /// The chapter that has the definition `name`.

@@ -7,7 +7,6 @@ use crate::ir::{Doc, DocId, DocSection, DocSectionKind, Entity};
 use crate::markup::{self, Code, Links, Markdown, Place as TextPlace, Reference, Text};
 
 use super::layout;
-use super::names;
 use super::plan::{Body, Plan};
 use super::writer::{LINK_END, LINK_START, ModuleWriter, Place};
 
@@ -181,7 +180,7 @@ impl RustdocLinks<'_, '_, '_> {
                 if !command.gate.is_always() {
                     return None;
                 }
-                let rust = names::camel(name);
+                let rust = &command.name;
                 (
                     format!("{}::{rust}", writer.place.sibling("commands")),
                     String::new(),
@@ -193,7 +192,7 @@ impl RustdocLinks<'_, '_, '_> {
                 if !event.gate.is_always() {
                     return None;
                 }
-                let rust = names::camel(name);
+                let rust = &event.name;
                 (
                     format!("{}::{rust}", writer.place.sibling("events")),
                     String::new(),

@@ -43,6 +43,29 @@ fn push_joined(out: &mut String, items: &[&str]) {
     }
 }
 
+/// `#[derive(...)]`.
+pub(super) fn derive(out: &mut String, traits: &[&str]) {
+    match joined_width(traits) {
+        0..=85 => {
+            out.push_str("#[derive(");
+            push_joined(out, traits);
+            out.push_str(")]\n");
+        }
+        86..=96 => {
+            out.push_str("#[derive(\n    ");
+            push_joined(out, traits);
+            out.push_str(",\n)]\n");
+        }
+        _ => {
+            out.push_str("#[derive(\n");
+            for name in traits {
+                line(out, 4, &[name, ","]);
+            }
+            out.push_str(")]\n");
+        }
+    }
+}
+
 /// `{head}{receiver}.{method}({arguments}){tail}`, a method call on a name or on a field of `self`. A tail may start with `.await`;
 /// a head is empty or ends in ` = `.
 pub(super) fn method_call(

@@ -63,14 +63,16 @@ pub(super) fn field(name: &str) -> String {
     }
 }
 
-/// The name of a module; it is also that of a file, so it has no `r#`.
-pub(super) fn module(path: &str) -> String {
+/// The name of a module; it is also that of a file, so it has no `r#`. `runtime` is the path at which generated code
+/// finds the runtime, which must not be hidden.
+pub(super) fn module(path: &str, runtime: &str) -> String {
     let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
     let mut name = snake(stem);
     // `mod` would be the file of the folder; the folders' own names make poor reading twice.
     let is_taken = KEYWORDS.binary_search(&name.as_str()).is_ok()
         || PATH_KEYWORDS.contains(&name.as_str())
-        || ["commands", "events", "types"].contains(&name.as_str());
+        || ["commands", "events", "types"].contains(&name.as_str())
+        || runtime.split("::").next() == Some(name.as_str());
     if is_taken {
         name.push('_');
     }
@@ -117,8 +119,13 @@ mod tests {
         assert_eq!(field("self"), "self_");
         assert_eq!(definition("ok"), "Ok_");
         assert_eq!(field("x-foo.bar"), "x_foo_bar");
-        assert_eq!(module("sub/type.json"), "sub_type");
-        assert_eq!(module("mod.json"), "mod_");
-        assert_eq!(module("../qapi/qapi-schema.json"), "qapi_qapi_schema");
+        assert_eq!(module("sub/type.json", "qapi_runtime"), "sub_type");
+        assert_eq!(module("mod.json", "qapi_runtime"), "mod_");
+        assert_eq!(module("qapi-runtime.json", "qapi_runtime"), "qapi_runtime_");
+        assert_eq!(module("rt.json", "rt::inner"), "rt_");
+        assert_eq!(
+            module("../qapi/qapi-schema.json", "qapi_runtime"),
+            "qapi_qapi_schema"
+        );
     }
 }

@@ -144,7 +144,11 @@ impl Options {
     ///
     /// `visibility` is none.
     pub fn visibility(mut self, visibility: &str) -> Result<Self, OptionError> {
-        let parsed: syn::Visibility = parse("visibility", visibility, "a visibility")?;
+        let parser = |input: syn::parse::ParseStream<'_>| match input.parse()? {
+            syn::Visibility::Inherited => Err(input.error("expected `pub`")),
+            visibility => Ok(visibility),
+        };
+        let parsed = parse_with("visibility", visibility, "a visibility", parser)?;
         self.visibility = tokens(&parsed);
         Ok(self)
     }
@@ -214,8 +218,9 @@ fn tokens(parsed: &impl quote::ToTokens) -> String {
 }
 
 fn push_tokens(out: &mut String, stream: proc_macro2::TokenStream) {
-    use proc_macro2::{Delimiter, TokenTree};
+    use proc_macro2::{Delimiter, Spacing, TokenTree};
     let mut after_word = false;
+    let mut operator = String::new();
     for token in stream {
         match token {
             TokenTree::Group(group) => {
@@ -231,14 +236,25 @@ fn push_tokens(out: &mut String, stream: proc_macro2::TokenStream) {
                 after_word = false;
             }
             TokenTree::Punct(punct) => {
-                match punct.as_char() {
-                    ',' => out.push_str(", "),
-                    '=' => out.push_str(" = "),
-                    ch => out.push(ch),
+                operator.push(punct.as_char());
+                if punct.spacing() == Spacing::Joint {
+                    continue;
                 }
+                match operator.as_str() {
+                    "," => out.push_str(", "),
+                    "=" | "=>" | "==" | "!=" | "<=" | ">=" => {
+                        out.push(' ');
+                        out.push_str(&operator);
+                        out.push(' ');
+                    }
+                    other => out.push_str(other),
+                }
+                operator.clear();
                 after_word = false;
             }
             word @ (TokenTree::Ident(_) | TokenTree::Literal(_)) => {
+                // The sign of a lifetime.
+                out.push_str(&std::mem::take(&mut operator));
                 if after_word {
                     out.push(' ');
                 }
@@ -270,5 +286,21 @@ mod tests {
             .replace("Foo", "fn main() {}")
             .expect_err("no type");
         assert_eq!(error.option, "replace");
+        let error = Options::new().visibility("").expect_err("no visibility");
+        assert_eq!(error.option, "visibility");
+    }
+
+    #[test]
+    fn operators_stay_whole() {
+        for (fragment, written) in [
+            ("#[a(b=>c,d==e)]", "#[a(b => c, d == e)]"),
+            ("#[a(0..=5)]", "#[a(0..=5)]"),
+            ("#[a(x!=y)]", "#[a(x != y)]"),
+            ("#[a=\"b\"]", "#[a = \"b\"]"),
+            ("#[a(&'b c::<d>())]", "#[a(&'b c::<d>())]"),
+        ] {
+            let options = Options::new().attributes("*", fragment);
+            assert_eq!(options.expect("well-formed").attributes_for_all, [written]);
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::writer::{ModuleWriter, Place};
 
 /// The second line of every file, by which output knows its own.
 pub(super) const MARKER: &str = crate::output::MARKER;
+const WARNING: &str = crate::output::WARNING;
 
 /// A module of one of the three folders.
 struct Part {
@@ -224,10 +225,7 @@ fn end_with_one_newline(mut text: String) -> String {
 fn header(plan: &Plan<'_>, title: &str) -> String {
     let options = plan.options;
     let one_line = |text: &str| text.replace(|ch: char| ch.is_control(), " ");
-    let mut header = format!(
-        "// {MARKER} `{}`; do not edit.\n",
-        one_line(&options.command)
-    );
+    let mut header = format!("// {MARKER} `{}`{WARNING}\n", one_line(&options.command));
     if let Some(licence) = &options.licence {
         header.push_str("// SPDX-License-Identifier: ");
         header.push_str(&one_line(licence));

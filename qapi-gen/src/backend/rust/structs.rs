@@ -29,26 +29,26 @@ pub(super) struct Struct<'s, 'a> {
 const MAX_PARAMETERS: usize = 7;
 
 impl ModuleWriter<'_, '_> {
-    /// The derives, then the attributes that the user asked for.
+    /// The derives, also those that the user asked for, and the user's other attributes.
     pub(super) fn derives(&mut self, derives: &[&str], schema_name: &str) {
-        self.line(0, &["#[derive(", &derives.join(", "), ")]"]);
         let options = self.plan.options;
         let own = options.attributes.get(schema_name).into_iter().flatten();
+        let mut all = derives.to_vec();
+        let mut others = Vec::new();
         for attribute in options.attributes_for_all.iter().chain(own) {
-            let derived = attribute
-                .strip_prefix("#[derive(")
-                .and_then(|list| list.strip_suffix(")]"));
-            let Some(list) = derived else {
-                self.line(0, &[attribute]);
+            let Some(list) = derived(attribute) else {
+                others.push(attribute);
                 continue;
             };
-            let more: Vec<&str> = list
-                .split(", ")
-                .filter(|name| !derives.contains(name))
-                .collect();
-            if !more.is_empty() {
-                self.line(0, &["#[derive(", &more.join(", "), ")]"]);
+            for name in list {
+                if !all.contains(&name) {
+                    all.push(name);
+                }
             }
+        }
+        layout::derive(&mut self.out, &all);
+        for attribute in others {
+            self.line(0, &[attribute]);
         }
     }
 
@@ -351,4 +351,11 @@ fn method(field: &Field<'_>, has_policy: bool) -> &'static str {
         (true, false) => "optional",
         (true, true) => "optional_with",
     }
+}
+
+/// The names in an attribute that derives traits.
+fn derived(attribute: &str) -> Option<impl Iterator<Item = &str>> {
+    let list = attribute.strip_prefix("#[derive(")?.strip_suffix(")]")?;
+    let names = list.split(',').map(str::trim);
+    Some(names.filter(|name| !name.is_empty()))
 }

@@ -161,7 +161,7 @@ pub(super) fn plan<'a>(
         )
         .chain(events.iter().flatten().map(|event| event.name.clone()))
         .collect();
-    let modules = modules(schema);
+    let modules = modules(schema, &options.runtime);
     if !planner.errors.is_empty() {
         return Err(planner.errors);
     }

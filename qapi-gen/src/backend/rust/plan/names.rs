@@ -33,12 +33,12 @@ pub(super) fn free_name<const N: usize>(
     }
 }
 
-/// Distinct Rust names for the schema's modules.
-pub(super) fn modules(schema: &Schema) -> Vec<String> {
+/// Distinct Rust names for the schema's modules, none that hides `runtime`.
+pub(super) fn modules(schema: &Schema, runtime: &str) -> Vec<String> {
     let mut taken = HashSet::new();
     let mut modules = Vec::new();
     for module in schema.modules() {
-        let name = names::module(module.name());
+        let name = names::module(module.name(), runtime);
         let name = free_name(
             |name| taken.contains(name),
             [name.clone(), format!("{name}_")],
