@@ -302,17 +302,10 @@ impl Client {
     pub fn listen(&self, filter: EventFilter) -> Events {
         let (sender, receiver) = mpsc::channel(EVENT_BACKLOG);
         let missed = Missed::default();
-        let counter = Arc::downgrade(&missed);
         // Asked with the hub locked: a driver that closes now has yet to close the hub.
         let mut hub = lock(&self.inner.shared.hub);
         if !self.is_closed() {
-            let listen = move |event: &Arc<RawEvent>| {
-                if sender.try_send(Arc::clone(event)).is_err()
-                    && let Some(missed) = counter.upgrade()
-                {
-                    missed.fetch_add(1, Ordering::Relaxed);
-                }
-            };
+            let listen = move |event| sender.try_send(event).is_ok();
             hub.listen(filter, &missed, Box::new(listen));
         }
         Events { receiver, missed }

@@ -17,24 +17,20 @@
 //! ```
 
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use rustix::net::SocketAddrUnix;
-
 use super::core::{Answer, Encoded, Greeting, SILENT_SUCCESS, settle};
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
 use super::hub::{Hub, Missed};
-use super::options::{Address, CallOptions, ConnectOptions};
-use super::{CONNECT_PAUSE, EVENT_BACKLOG, READ_SIZE, connect_unix};
-use crate::descriptor;
+use super::options::{CallOptions, ConnectOptions};
+use super::stream::{Deadline, NotSent, Stream, time_to};
+use super::{CONNECT_PAUSE, EVENT_BACKLOG, READ_SIZE};
 use crate::dispatch::Request;
 use crate::value::Value;
 use crate::visit::Visit;
@@ -92,161 +88,6 @@ enum Phase {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is locked here is never left half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A connected socket.
-pub(super) enum Stream {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-/// Why a request was not written as a whole.
-struct NotSent {
-    error: io::Error,
-    /// Whether a part of it was.
-    is_partial: bool,
-}
-
-/// Until when something may take, and the time-out that this comes from.
-type Deadline = Option<(Instant, Duration)>;
-
-impl Stream {
-    /// Connects without waiting for room in the queue of those who wait to be accepted.
-    fn open(address: &Address, patience: Duration) -> io::Result<Self> {
-        Ok(match address {
-            Address::Unix(path) => Self::local(&SocketAddrUnix::new(path)?)?,
-            Address::Abstract(name) => Self::local(&SocketAddrUnix::new_abstract_name(name)?)?,
-            Address::Tcp(address) => {
-                let stream = connect_tcp(address, patience)?;
-                stream.set_nodelay(true)?;
-                Self::Tcp(stream)
-            }
-        })
-    }
-
-    fn local(address: &SocketAddrUnix) -> io::Result<Self> {
-        let stream = connect_unix(address)?;
-        stream.set_nonblocking(false)?;
-        Ok(Self::Unix(stream))
-    }
-
-    /// Tries until the server is there, or has room for one more.
-    fn open_by(options: &ConnectOptions, wait: Duration) -> io::Result<Self> {
-        let start = Instant::now();
-        loop {
-            let error = match Self::open(&options.address, options.handshake) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => error,
-            };
-            let patience = match error.kind() {
-                io::ErrorKind::WouldBlock => wait.max(options.handshake),
-                _ => wait,
-            };
-            if start.elapsed() >= patience {
-                return Err(error);
-            }
-            std::thread::sleep(CONNECT_PAUSE);
-        }
-    }
-
-    fn try_clone(&self) -> io::Result<Self> {
-        Ok(match self {
-            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
-            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
-        })
-    }
-
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
-            Self::Unix(stream) => stream.set_read_timeout(timeout),
-            Self::Tcp(stream) => stream.set_read_timeout(timeout),
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let result = match self {
-                Self::Unix(stream) => stream.read(buffer),
-                Self::Tcp(stream) => stream.read(buffer),
-            };
-            match result {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
-
-    /// Writes all of it.
-    fn send(
-        &mut self,
-        bytes: &[u8],
-        descriptors: &[BorrowedFd<'_>],
-        deadline: Deadline,
-    ) -> Result<(), NotSent> {
-        let mut written = 0;
-        while written < bytes.len() {
-            let attached = if written == 0 { descriptors } else { &[] };
-            match self.write(&bytes[written..], attached, deadline) {
-                Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let is_partial = written > 0;
-                    return Err(NotSent { error, is_partial });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn write(
-        &mut self,
-        bytes: &[u8],
-        descriptors: &[BorrowedFd<'_>],
-        deadline: Deadline,
-    ) -> io::Result<usize> {
-        // Zero would be no time-out at all.
-        let left = deadline.map(|(deadline, _)| time_to(deadline).max(SHORTEST));
-        match self {
-            Self::Unix(stream) => {
-                stream.set_write_timeout(left)?;
-                descriptor::send(&*stream, bytes, descriptors)
-            }
-            Self::Tcp(_) if !descriptors.is_empty() => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "descriptors travel over unix sockets only",
-            )),
-            Self::Tcp(stream) => {
-                stream.set_write_timeout(left)?;
-                stream.write(bytes)
-            }
-        }
-    }
-
-    fn shut_down(&self) {
-        // The peer may be gone already.
-        let _ = match self {
-            Self::Unix(stream) => stream.shutdown(std::net::Shutdown::Both),
-            Self::Tcp(stream) => stream.shutdown(std::net::Shutdown::Both),
-        };
-    }
-}
-
-/// The shortest time-out that a socket takes.
-const SHORTEST: Duration = Duration::from_millis(1);
-
-fn time_to(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
-}
-
-fn connect_tcp(address: &str, patience: Duration) -> io::Result<TcpStream> {
-    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
-    for address in address.to_socket_addrs()? {
-        result = TcpStream::connect_timeout(&address, patience.max(SHORTEST));
-        if result.is_ok() {
-            break;
-        }
-    }
-    result
 }
 
 /// Waits for a change of what is behind the lock.
@@ -413,16 +254,9 @@ impl Client {
     pub fn listen(&self, filter: EventFilter) -> Events {
         let (sender, receiver) = mpsc::sync_channel(EVENT_BACKLOG);
         let missed = Missed::default();
-        let counter = Arc::downgrade(&missed);
         let mut state = lock(&self.inner.state);
         if state.phase != Phase::Closed {
-            let listen = move |event: &Arc<RawEvent>| {
-                if sender.try_send(Arc::clone(event)).is_err()
-                    && let Some(missed) = counter.upgrade()
-                {
-                    missed.fetch_add(1, Ordering::Relaxed);
-                }
-            };
+            let listen = move |event| sender.try_send(event).is_ok();
             state.hub.listen(filter, &missed, Box::new(listen));
         }
         Events { receiver, missed }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::core::{Answer, ClientCore, Encoded, Incoming};
@@ -14,8 +14,8 @@ use super::options::ConnectOptions;
 /// Takes the answer to one request.
 pub(super) type Deliver = Box<dyn FnOnce(Result<Answer, ClientErrorKind>) + Send>;
 
-/// Hands an event to a listener.
-pub(super) type Listen = Box<dyn Fn(&Arc<RawEvent>) + Send>;
+/// Hands an event to a listener; false if it has no room for it.
+pub(super) type Listen = Box<dyn Fn(Arc<RawEvent>) -> bool + Send>;
 
 /// Counts the events that a listener has missed; gone with the listener.
 pub(super) type Missed = Arc<AtomicU64>;
@@ -38,6 +38,14 @@ struct Listener {
 impl Listener {
     fn is_there(&self) -> bool {
         self.missed.strong_count() > 0
+    }
+
+    fn hand_on(&self, event: &Arc<RawEvent>) {
+        if !(self.listen)(Arc::clone(event))
+            && let Some(missed) = self.missed.upgrade()
+        {
+            missed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -129,7 +137,7 @@ impl Hub {
                     let event = Arc::new(event);
                     let matching = |listener: &&Listener| listener.filter.matches(&event);
                     for listener in self.listeners.iter().filter(matching) {
-                        (listener.listen)(&event);
+                        listener.hand_on(&event);
                     }
                 }
             }

@@ -17,6 +17,7 @@ mod event;
 mod hub;
 pub mod mock;
 mod options;
+mod stream;
 mod transcript;
 
 #[cfg(feature = "tokio")]

@@ -53,7 +53,8 @@ use crate::json::{Document, Limits, ParseError, Parsed, Parser, ValueRef};
 use crate::value::Value;
 use crate::visit::{Compat, Input, Mode};
 
-/// In-band requests that wait while one runs, with capability `oob`; as in QEMU.
+/// With capability `oob`: in-band requests that wait while one runs, as in QEMU, and commands that
+/// run out of band at a time.
 pub const QUEUE_LENGTH: usize = 8;
 
 /// Unsent bytes from which on a session takes no input.

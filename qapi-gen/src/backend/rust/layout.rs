@@ -6,6 +6,10 @@ pub(super) const MAX_WIDTH: usize = 100;
 const ARGUMENTS_WIDTH: usize = 60;
 /// rustfmt's `chain_width`.
 const CHAIN_WIDTH: usize = 60;
+/// The widest list of derives that rustfmt leaves on the line of its attribute, as observed.
+const DERIVE_WIDTH: usize = 85;
+/// The widest one that it puts on a line of its own.
+const DERIVE_NESTED_WIDTH: usize = 96;
 /// rustfmt's `short_array_element_width_threshold`: arguments of a broken call that are all no longer share a line.
 const SHORT_ARGUMENT: usize = 10;
 
@@ -46,12 +50,12 @@ fn push_joined(out: &mut String, items: &[&str]) {
 /// `#[derive(...)]`.
 pub(super) fn derive(out: &mut String, traits: &[&str]) {
     match joined_width(traits) {
-        0..=85 => {
+        width if width <= DERIVE_WIDTH => {
             out.push_str("#[derive(");
             push_joined(out, traits);
             out.push_str(")]\n");
         }
-        86..=96 => {
+        width if width <= DERIVE_NESTED_WIDTH => {
             out.push_str("#[derive(\n    ");
             push_joined(out, traits);
             out.push_str(",\n)]\n");

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::backend::Emission;
 use crate::ir::{Entity, Header, ModuleId};
+use crate::output::{MARKER, WARNING};
 
 use super::gate::Gate;
 use super::introspection;
@@ -12,10 +13,6 @@ use super::plan::{Body, DefinitionPlan, Plan};
 use super::server;
 use super::structs::Struct;
 use super::writer::{ModuleWriter, Place};
-
-/// The second line of every file, by which output knows its own.
-pub(super) const MARKER: &str = crate::output::MARKER;
-const WARNING: &str = crate::output::WARNING;
 
 /// A module of one of the three folders.
 struct Part {

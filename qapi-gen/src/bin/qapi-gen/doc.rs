@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// What the manual is made of.
     #[arg(long, value_enum)]
     format: FormatArg,
-    /// The folder that gets the manual.
+    /// The folder that gets the manual. A file in the place of a generated one that was not generated is an error.
     #[arg(long, value_name = "DIR")]
     out_dir: PathBuf,
     /// The manual's title.

@@ -19,7 +19,8 @@ pub(crate) struct Args {
     /// The main file of the schema.
     #[arg(value_name = "SCHEMA")]
     schema: String,
-    /// The folder that gets the code; its root is DIR/mod.rs.
+    /// The folder that gets the code; its root is DIR/mod.rs. A file in the place of a generated one that was not
+    /// generated is an error.
     #[arg(long, value_name = "DIR")]
     out_dir: PathBuf,
     /// Write nothing; fail if a file is not what would be written.

@@ -98,7 +98,7 @@ impl Drive {
     pub(super) fn detach(&self, server: &Server) {
         if let Some((backend, disks)) = self.backend.get() {
             disks.0.lock().retain(|known| !Arc::ptr_eq(known, backend));
-            backend.drain(server.main());
+            backend.drain();
             server.blocks().detach(&self.node, &self.user);
         }
     }

@@ -199,7 +199,7 @@ impl Common {
 
     /// Gives everything back, once nothing of it starts requests any more.
     pub(super) fn detach(&self, blocks: &Blocks) {
-        self.backend.drain(&self.main);
+        self.backend.drain();
         blocks.detach(&self.node_name, &self.path);
         give_back(std::mem::take(&mut *self.contexts.lock()));
     }

@@ -63,8 +63,8 @@ impl Backend {
     ///
     /// New requests have to be kept away meanwhile. Completions may still be on their way to their contexts. This is for
     /// the thread of the main loop, whose workers it starts: the loop does not get to it before this returns.
-    pub(crate) fn drain(&self, main: &MainContext) {
-        main.start_workers();
+    pub(crate) fn drain(&self) {
+        self.main.start_workers();
         self.in_flight.wait();
     }
 }
