@@ -1,5 +1,9 @@
 //! serde: generated types and [`Value`] in any other format.
+//!
+//! An object that has a member twice is refused, as it is on the wire. A format that cannot have one twice, or a
+//! deserializer that keeps only the last (`serde_json::Value`), leaves nothing to refuse.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -27,7 +31,8 @@ pub fn serialize<T: Visit, S: Serializer>(value: &T, serializer: S) -> Result<S:
 ///
 /// # Errors
 ///
-/// Values that do not fit the type, and what the deserializer refuses.
+/// Values that do not fit the type, objects that have a member twice at any depth, also where the type does not look,
+/// and what the deserializer refuses.
 pub fn deserialize<'de, T: Visit, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let document = Document::deserialize(deserializer)?;
     T::read(&mut Input::new(&document, Mode::Lenient)).map_err(D::Error::custom)
@@ -36,7 +41,7 @@ pub fn deserialize<'de, T: Visit, D: Deserializer<'de>>(deserializer: D) -> Resu
 /// Implements `serde::Serialize` and `serde::Deserialize` for types that are
 /// [`Visit`](crate::visit::Visit).
 ///
-/// Reading is lenient: members that the type does not have are ignored.
+/// Reading is lenient: members that the type does not have are ignored. A member that an object has twice is an error.
 #[macro_export]
 macro_rules! impl_serde {
     ($($type:ty),* $(,)?) => {$(
@@ -206,8 +211,13 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         built(self.0.begin_object())?;
+        let mut keys = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
+            if keys.contains(&key) {
+                return Err(A::Error::custom(format_args!("duplicate member '{key}'")));
+            }
             built(self.0.key(&key))?;
+            keys.insert(key);
             map.next_value_seed(Seed(self.0))?;
         }
         self.0.end();

@@ -345,6 +345,77 @@ fn serde_formats_work() {
 }
 
 #[test]
+fn serde_refuses_duplicate_members() {
+    let refused = |result: Result<(), serde_json::Error>, key: &str| {
+        let error = result.unwrap_err().to_string();
+        let expected = format!("duplicate member '{key}'");
+        assert!(error.starts_with(&expected), "{error}");
+    };
+    let cases = [
+        // Members of the base, the tag, and members of the branch.
+        (r#"{"name":"a","kind":"point","name":"a"}"#, "name"),
+        (r#"{"kind":"point","name":"a","kind":"group"}"#, "kind"),
+        (
+            r#"{"kind":"group","name":"a","parts":[],"parts":["b"]}"#,
+            "parts",
+        ),
+        // In an element, through an alternate.
+        (
+            r#"{"kind":"group","name":"a","parts":[{"kind":"point","name":"b","name":"c"}]}"#,
+            "name",
+        ),
+        // In any value, at any depth.
+        (
+            r#"{"kind":"group","name":"a","parts":[],"extra":[{"x":{"y":1,"z":2,"y":1}}]}"#,
+            "y",
+        ),
+        // Unknown members, and what is in them.
+        (r#"{"kind":"point","name":"a","x":1,"x":1}"#, "x"),
+        (r#"{"kind":"point","name":"a","x":{"y":1,"y":2}}"#, "y"),
+        // Whatever the spelling.
+        (r#"{"kind":"point","name":"a","n\u0061me":"a"}"#, "name"),
+    ];
+    for (json, key) in cases {
+        refused(serde_json::from_str::<Shape>(json).map(drop), key);
+        refused(
+            serde_json::from_slice::<ShapeRef>(json.as_bytes()).map(drop),
+            key,
+        );
+        refused(
+            serde_json::from_reader::<_, Value>(json.as_bytes()).map(drop),
+            key,
+        );
+        refused(serde_json::from_str::<Document>(json).map(drop), key);
+        Document::parse(json.as_bytes()).unwrap_err();
+    }
+    let twice_in_different_objects =
+        r#"{"kind":"group","name":"a","parts":[{"kind":"point","name":"a"}]}"#;
+    serde_json::from_str::<Shape>(twice_in_different_objects).unwrap();
+    // Many members are no reason to miss one.
+    let mut members: Vec<String> = (0..3_000).map(|n| format!("\"m{n}\":{n}")).collect();
+    let object = format!("{{{}}}", members.join(","));
+    serde_json::from_str::<Value>(&object).unwrap();
+    members.push("\"m1234\":0".to_owned());
+    let object = format!("{{{}}}", members.join(","));
+    refused(serde_json::from_str::<Value>(&object).map(drop), "m1234");
+}
+
+/// Flattened members and untagged enums reach a type in this way, and so do formats that are no text.
+#[test]
+fn serde_refuses_duplicate_members_of_any_format() {
+    use serde::Deserialize as _;
+    use serde::de::value::{Error, MapDeserializer};
+
+    let read = |members: &[(&'static str, &'static str)]| {
+        let format = MapDeserializer::<_, Error>::new(members.iter().copied());
+        Shape::deserialize(format)
+    };
+    read(&[("kind", "point"), ("name", "a")]).unwrap();
+    let error = read(&[("kind", "point"), ("name", "a"), ("name", "a")]).unwrap_err();
+    assert_eq!(error.to_string(), "duplicate member 'name'");
+}
+
+#[test]
 fn names_of_enums() {
     assert_eq!("green".parse::<Color>().unwrap(), Color::Green);
     assert_eq!(
