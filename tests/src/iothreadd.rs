@@ -39,7 +39,7 @@ pub fn iothreadd() -> &'static Path {
         }
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        cargo.args(["build", "--package", "iothread", "--features", "iothreadd"]);
+        cargo.args(["build", "--package", "iothreadd"]);
         cargo.args([
             "--bin",
             "iothreadd",

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::codegen;
-use crate::process::build_binary;
+use crate::process::IOTHREADD;
 use show::Show;
 
 /// Arguments of `demo`.
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     show.progress("Generating Rust from schema/ ...");
     codegen::generate()?;
     show.progress("Building the QMP server iothreadd ...");
-    let iothreadd = build_binary("iothread", "iothreadd", "iothreadd")?;
+    let iothreadd = IOTHREADD.build()?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let socket = folder.path().join("qmp.sock");
     let mut server = Server::start(&iothreadd, &socket)?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::process::{build_release, cargo, succeed};
+use crate::process::{IOTHREADD, QMP_SAMPLE, cargo, succeed};
 
 /// Arguments of `load`.
 #[derive(clap::Args)]
@@ -18,11 +18,8 @@ pub(crate) struct Args {
 /// Loads `iothreadd` and the server on tokio, one after the other; every reply is checked.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut load = cargo();
-    load.env(
-        "IOTHREADD",
-        build_release("iothread", "iothreadd", "iothreadd")?,
-    );
-    load.env("QMP_SAMPLE", build_release("tests", "", "qmp-sample")?);
+    load.env("IOTHREADD", IOTHREADD.build_release()?);
+    load.env("QMP_SAMPLE", QMP_SAMPLE.build_release()?);
     load.args(["run", "--quiet", "--release", "--package", "tests"]);
     load.args(["--bin", "qmp-load", "--"]);
     succeed(

@@ -46,16 +46,52 @@ pub(crate) fn run_looking(command: &mut Command, mut look: impl FnMut(&str)) -> 
     Ok(child.wait()?.success())
 }
 
-/// Builds a binary of the workspace and gives its path.
-pub(crate) fn build_binary(package: &str, features: &str, name: &str) -> Result<PathBuf> {
-    let what = ["--package", package, "--features", features, "--bin", name];
-    build(&["build"], &what, name)
+/// A program of the workspace.
+pub(crate) struct Program {
+    package: &'static str,
+    features: &'static str,
+    name: &'static str,
 }
 
-/// The same, optimized.
-pub(crate) fn build_release(package: &str, features: &str, name: &str) -> Result<PathBuf> {
-    let what = ["--package", package, "--features", features, "--bin", name];
-    build(&["build", "--release"], &what, name)
+pub(crate) const IOTHREADD: Program = Program {
+    package: "iothreadd",
+    features: "",
+    name: "iothreadd",
+};
+
+pub(crate) const QAPI_GEN: Program = Program {
+    package: "qapi-gen",
+    features: "cli",
+    name: "qapi-gen",
+};
+
+/// A server made with the tokio server of `qapi-runtime`.
+pub(crate) const QMP_SAMPLE: Program = Program {
+    package: "tests",
+    features: "",
+    name: "qmp-sample",
+};
+
+impl Program {
+    /// Builds it and gives its path.
+    pub(crate) fn build(&self) -> Result<PathBuf> {
+        self.build_as(&["build"])
+    }
+
+    /// The same, optimized.
+    pub(crate) fn build_release(&self) -> Result<PathBuf> {
+        self.build_as(&["build", "--release"])
+    }
+
+    fn build_as(&self, how: &[&str]) -> Result<PathBuf> {
+        let Self {
+            package,
+            features,
+            name,
+        } = self;
+        let what = ["--package", package, "--features", features, "--bin", name];
+        build(how, &what, name)
+    }
 }
 
 /// Builds all tests of the workspace, and with them its programs: one set of features, so that

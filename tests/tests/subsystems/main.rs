@@ -1,6 +1,6 @@
 //! Every subsystem that IOThreads have as users: what it takes it gives back, whatever happens.
 
-#[path = "../../../iothread/tests/daemon/guest.rs"]
+#[path = "../../../iothread/iothreadd/tests/daemon/guest.rs"]
 #[allow(
     clippy::unwrap_used,
     dead_code,

@@ -8,7 +8,7 @@ mod nbd;
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::process::{build_release, cargo, succeed};
+use crate::process::{IOTHREADD, QMP_SAMPLE, cargo, succeed};
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]
@@ -58,10 +58,7 @@ fn iothread(figure: Option<&str>) -> Result<()> {
 
 fn qmp() -> Result<()> {
     let mut bench = cargo();
-    bench.env(
-        "IOTHREADD",
-        build_release("iothread", "iothreadd", "iothreadd")?,
-    );
-    bench.env("QMP_SAMPLE", build_release("tests", "", "qmp-sample")?);
+    bench.env("IOTHREADD", IOTHREADD.build_release()?);
+    bench.env("QMP_SAMPLE", QMP_SAMPLE.build_release()?);
     succeed(bench.args(["bench", "--package", "tests", "--bench", "qmp"]))
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 use tests::{Qmp, Server};
 
-use crate::process::build_release;
+use crate::process::IOTHREADD;
 
 /// Bytes of the image; all of it fits in the page cache.
 const SIZE: usize = 64 << 20;
@@ -55,7 +55,7 @@ const FIGURES: [Figure; 4] = [
 
 pub(crate) fn run(rounds: usize) -> Result<()> {
     let baseline = find_baseline()?;
-    let iothreadd = build_release("iothread", "iothreadd", "iothreadd")?;
+    let iothreadd = IOTHREADD.build_release()?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let image = folder.path().join("image");
     // Not zeroes, which both servers would not send.

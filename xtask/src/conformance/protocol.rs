@@ -10,10 +10,10 @@ use qapi_runtime::Value;
 use qapi_runtime::json::{Document, Limits, Parsed, Parser};
 
 use super::Count;
-use crate::process::build_binary;
+use crate::process::IOTHREADD;
 
 pub(super) fn run(file: &Path, count: &mut Count) -> Result<()> {
-    let iothreadd = build_binary("iothread", "iothreadd", "iothreadd")?;
+    let iothreadd = IOTHREADD.build()?;
     for (index, line) in super::read(file)?.lines().enumerate() {
         let place = || format!("{}:{}", file.display(), index + 1);
         let recording = Recording::read(line).with_context(place)?;

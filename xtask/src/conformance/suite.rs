@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use super::Count;
-use crate::process::build_binary;
+use crate::process::QAPI_GEN;
 
 pub(super) fn run(folder: &Path, count: &mut Count) -> Result<()> {
-    let qapi_gen = build_binary("qapi-gen", "cli", "qapi-gen")?;
+    let qapi_gen = QAPI_GEN.build()?;
     let cases = cases(folder)?;
     if cases.is_empty() {
         bail!("no cases in {}", folder.display());

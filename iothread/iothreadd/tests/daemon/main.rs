@@ -20,8 +20,6 @@ mod random;
 mod reference;
 mod sessions;
 mod sockets;
-#[cfg(feature = "iothread-top")]
-mod top;
 mod vfio_user;
 mod vhost_user_blk;
 mod vhost_user_boot;

@@ -36,7 +36,9 @@ use clap::Parser;
 
 use self::options::Options;
 
-fn main() -> ExitCode {
+/// Runs the program of the same name with the arguments of this process, until it ends.
+#[must_use]
+pub fn main() -> ExitCode {
     // A wrong option ends the process here, with code 2.
     let options = Options::parse();
     if let Some(help) = options.object_help() {

@@ -1,10 +1,11 @@
 //! The live view of a server.
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::harness::Server;
+use tests::{Qmp, Server};
 
 fn top(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_iothread-top"));
@@ -13,16 +14,21 @@ fn top(arguments: &[&str]) -> Output {
 
 #[test]
 fn tables_name_threads_and_holders() {
-    let server = Server::start(&["--object", "iothread,id=io0", "--object", "iothread,id=io1"]);
-    let mut client = server.client();
-    client.execute(
-        "blockdev-add",
-        json!({"driver": "null-co", "node-name": "n0"}),
-    );
-    client.execute(
-        "x-blockdev-set-iothread",
-        json!({"node-name": "n0", "iothread": "io0"}),
-    );
+    let objects = ["--object", "iothread,id=io0", "--object", "iothread,id=io1"];
+    let server = Server::start_iothreadd(&objects);
+    let mut client = Qmp::open(server.socket()).unwrap();
+    client
+        .execute(
+            "blockdev-add",
+            json!({"driver": "null-co", "node-name": "n0"}),
+        )
+        .unwrap();
+    client
+        .execute(
+            "x-blockdev-set-iothread",
+            json!({"node-name": "n0", "iothread": "io0"}),
+        )
+        .unwrap();
     let address = format!("unix:{}", server.socket().display());
     let output = top(&["-b", "-i", "-n", "2", "-d", "0.1", &address]);
     assert!(output.status.success(), "{output:?}");

@@ -17,7 +17,9 @@ use clap::Parser;
 use self::options::Options;
 use self::source::Source;
 
-fn main() -> ExitCode {
+/// Runs the program of the same name with the arguments of this process, until it ends.
+#[must_use]
+pub fn main() -> ExitCode {
     // A wrong option ends the process here, with code 2.
     let options = Options::parse();
     let result = Source::connect(&options.address, options.internal).and_then(|mut source| {
