@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use crate::ir::{Entity, Feature, Header, ObjectKind, Schema, TypeId, TypeKind};
+use crate::ir::{Entity, Feature, Header, Schema, TypeId, TypeKind};
 use crate::markup::{Reference, ReferenceKind};
 
 /// How many types are looked through around a definition before the whole schema is.
@@ -89,8 +89,7 @@ impl<'s> References<'s> {
             if let TypeKind::Array(element) = self.schema.ty(id).kind() {
                 return Some(Target::Entity(self.schema.ty(*element).name()));
             }
-            let object = self.schema.ty(id).as_object();
-            if object.is_some_and(|object| is_implicit(object.kind())) {
+            if self.schema.is_in_place(id) {
                 return None;
             }
         }
@@ -219,40 +218,9 @@ fn is_index(name: &str) -> bool {
         .is_some_and(|rest| rest == "index" || rest.ends_with("-index"))
 }
 
-fn is_implicit(kind: ObjectKind) -> bool {
-    match kind {
-        ObjectKind::Struct | ObjectKind::Union | ObjectKind::Empty => false,
-        ObjectKind::Arguments | ObjectKind::Base => true,
-    }
-}
-
 /// What every definition has, for one that is no include.
 pub(crate) fn header(schema: &Schema, entity: Entity) -> Option<&Header> {
-    match entity {
-        Entity::Include(_) => None,
-        Entity::Type(id) => Some(schema.ty(id)),
-        Entity::Command(id) => Some(schema.command(id)),
-        Entity::Event(id) => Some(schema.event(id)),
-    }
-}
-
-/// The object types that hold the members which a definition writes in place: its own, those of
-/// its implicit base, its implicit arguments.
-fn objects_in_place(schema: &Schema, entity: Entity) -> impl Iterator<Item = TypeId> + use<'_> {
-    let in_place = move |id: &TypeId| {
-        let object = schema.ty(*id).as_object();
-        object.is_some_and(|object| is_implicit(object.kind()))
-    };
-    let (first, second) = match entity {
-        Entity::Include(_) => (None, None),
-        Entity::Command(id) => (schema.command(id).arguments().filter(in_place), None),
-        Entity::Event(id) => (schema.event(id).arguments().filter(in_place), None),
-        Entity::Type(id) => {
-            let base = schema.ty(id).as_object().and_then(|object| object.base());
-            (base.filter(in_place), Some(id))
-        }
-    };
-    first.into_iter().chain(second)
+    schema.header(entity)
 }
 
 /// Members and branches that a definition writes in place, with their types.
@@ -260,7 +228,7 @@ fn members_in_place(
     schema: &Schema,
     entity: Entity,
 ) -> impl Iterator<Item = (&str, TypeId)> + use<'_> {
-    objects_in_place(schema, entity).flat_map(|id| {
+    schema.objects_in_place(entity).flat_map(|id| {
         let (members, branches) = match schema.ty(id).kind() {
             TypeKind::Object(object) => (object.local_members(), &[][..]),
             TypeKind::Alternate(alternate) => (&[][..], alternate.branches()),
@@ -285,7 +253,8 @@ fn own_parts(schema: &Schema, entity: Entity) -> impl Iterator<Item = &str> + us
     };
     let values = values.unwrap_or_default().iter();
     let features = header(schema, entity).map_or(&[][..], Header::features);
-    let members = objects_in_place(schema, entity)
+    let members = schema
+        .objects_in_place(entity)
         .filter_map(|id| schema.ty(id).as_object())
         .flat_map(|object| object.local_members());
     let inner = members
@@ -302,41 +271,5 @@ pub(crate) fn used_types(
     schema: &Schema,
     entity: Entity,
 ) -> impl Iterator<Item = TypeId> + use<'_> {
-    let (direct, returns) = match entity {
-        Entity::Include(_) => (None, None),
-        Entity::Command(id) => {
-            let command = schema.command(id);
-            (command.arguments(), command.returns())
-        }
-        Entity::Event(id) => (schema.event(id).arguments(), None),
-        Entity::Type(id) => (
-            schema.ty(id).as_object().and_then(|object| object.base()),
-            None,
-        ),
-    };
-    let branches = match entity {
-        Entity::Type(id) => {
-            let object = schema.ty(id).as_object();
-            object.and_then(|object| object.variants())
-        }
-        Entity::Include(_) | Entity::Command(_) | Entity::Event(_) => None,
-    };
-    let tag = branches.map(|variants| variants.tag_type());
-    let branches = branches.map_or(&[][..], |variants| variants.branches());
-    let is_in_place = move |id: &TypeId| {
-        let object = schema.ty(*id).as_object();
-        object.is_some_and(|object| is_implicit(object.kind()))
-    };
-    direct
-        .into_iter()
-        .filter(move |id| !is_in_place(id))
-        .chain(returns)
-        .chain(members_in_place(schema, entity).map(|(_, id)| id))
-        .chain(tag)
-        .chain(branches.iter().map(|branch| branch.type_id()))
-        .map(|id| match schema.ty(id).kind() {
-            TypeKind::Array(element) => *element,
-            _ => id,
-        })
-        .filter(|id| *id != schema.empty_object())
+    schema.uses(entity)
 }

@@ -277,12 +277,7 @@ fn check_conditions(schema: &Schema, configuration: &Configuration) -> Result<()
     let decided = |condition: &Condition, span| match condition.resolve(configuration) {
         Some(_) => Ok(()),
         None => {
-            let is_open = |name: &&str| configuration.get(name).is_none();
-            let name = condition
-                .names()
-                .into_iter()
-                .find(is_open)
-                .unwrap_or_default();
+            let name = configuration.first_open(condition).unwrap_or_default();
             Err(OpenCondition {
                 name: name.to_owned(),
                 span,
@@ -304,10 +299,7 @@ fn check_conditions(schema: &Schema, configuration: &Configuration) -> Result<()
                 for member in object.local_members() {
                     decided(member.condition(), ty.span())?;
                 }
-                for branch in object
-                    .variants()
-                    .map_or(&[][..], |variants| variants.branches())
-                {
+                for branch in object.branches() {
                     decided(branch.condition(), ty.span())?;
                 }
             }

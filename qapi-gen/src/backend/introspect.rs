@@ -204,13 +204,8 @@ impl<'a> Introspector<'a> {
             return Ok(Presence::Open);
         }
         let holds = condition.resolve(self.configuration).ok_or_else(|| {
-            let is_open = |name: &&str| self.configuration.get(name).is_none();
-            let name = condition
-                .names()
-                .into_iter()
-                .find(is_open)
-                .unwrap_or_default()
-                .to_owned();
+            let name = self.configuration.first_open(condition);
+            let name = name.unwrap_or_default().to_owned();
             OpenCondition { name, span }
         })?;
         if holds {
@@ -414,7 +409,7 @@ impl<'a> Introspector<'a> {
         let name = self.name(id, ty);
         self.start(&name, "object");
         let members = self.schema.members(id);
-        self.write_list("members", members.into_iter(), ty.span(), |this, member| {
+        self.write_list("members", members, ty.span(), |this, member| {
             this.write_member(member, ty.span())
         })?;
         match object.variants() {

@@ -204,7 +204,7 @@ impl SchemaReader<'_> {
             }
             TypeKind::Array(element) => Shape::Array(element.index()),
             TypeKind::Object(object) => {
-                let members = self.schema.members(id).into_iter();
+                let members = self.schema.members(id);
                 let present = members.filter(|member| self.is_there(member.condition()));
                 let member = |member: &crate::ir::Member| Member {
                     name: member.name().to_owned(),
@@ -213,7 +213,7 @@ impl SchemaReader<'_> {
                     common: self.common(member.features(), member.condition(), Some(member.span())),
                 };
                 let variants = object.variants();
-                let branches = variants.map_or(&[][..], |variants| variants.branches());
+                let branches = object.branches();
                 let branch = |branch: &Branch| (branch.name().to_owned(), branch.type_id().index());
                 Shape::Object(Object {
                     members: present.map(member).collect(),

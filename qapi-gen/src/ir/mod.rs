@@ -6,18 +6,22 @@
 
 mod command;
 mod condition;
+mod definition;
 mod doc;
 mod pragma;
 mod types;
+mod walk;
 
 pub use command::{Command, Event};
-pub use condition::{Condition, Configuration};
+pub use condition::{Condition, Configuration, ConfigurationError};
+pub use definition::{Definition, Part, PartRole};
 pub use doc::{Doc, DocSection, DocSectionKind};
 pub use pragma::{Exception, ExceptionKind, Pragmas};
 pub use types::{
     Alternate, Branch, Builtin, Enum, EnumValue, Member, Object, ObjectKind, Type, TypeKind,
     Variants,
 };
+pub use walk::TypeSet;
 
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -354,21 +358,5 @@ impl Schema {
     #[must_use]
     pub fn empty_object(&self) -> TypeId {
         self.empty
-    }
-
-    /// All members of the object type `id`, those of its bases first, without its branches.
-    #[must_use]
-    pub fn members(&self, id: TypeId) -> Vec<&Member> {
-        let mut chain = Vec::new();
-        let mut next = Some(id);
-        while let Some(object) = next.and_then(|id| self.ty(id).as_object()) {
-            chain.push(object);
-            next = object.base;
-        }
-        chain
-            .into_iter()
-            .rev()
-            .flat_map(|object| &object.members)
-            .collect()
     }
 }

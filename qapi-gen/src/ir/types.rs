@@ -253,6 +253,14 @@ impl Object {
     pub fn variants(&self) -> Option<&Variants> {
         self.variants.as_ref()
     }
+
+    /// Its branches, if it is a union; none otherwise.
+    #[must_use]
+    pub fn branches(&self) -> &[Branch] {
+        self.variants
+            .as_ref()
+            .map_or(&[][..], |variants| &variants.branches)
+    }
 }
 
 /// A member of an object.

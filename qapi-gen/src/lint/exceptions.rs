@@ -1,8 +1,10 @@
 //! Exceptions that nothing needs.
 
+use super::Findings;
 use super::names::is_unusual;
-use super::{Findings, definitions, parts};
-use crate::ir::{DefinitionKind, Entity, Exception, ExceptionKind, Schema, TypeId, TypeKind};
+use crate::ir::{
+    DefinitionKind, Entity, Exception, ExceptionKind, Part, PartRole, Schema, TypeId, TypeKind,
+};
 
 /// An exception hides the next mistake: one that is not needed should go.
 pub(super) fn check(schema: &Schema, findings: &mut Findings<'_>) {
@@ -16,14 +18,14 @@ pub(super) fn check(schema: &Schema, findings: &mut Findings<'_>) {
 }
 
 fn is_needed(schema: &Schema, exception: &Exception) -> bool {
-    let mut all = definitions(schema);
-    let Some(defined) = all.find(|defined| defined.header.name() == exception.name()) else {
+    let entity = schema.entity(exception.name());
+    let Some(defined) = entity.and_then(|entity| schema.definition(entity)) else {
         return false;
     };
-    let is_command = defined.kind == DefinitionKind::Command;
+    let is_command = defined.kind() == DefinitionKind::Command;
     match exception.kind() {
-        ExceptionKind::CommandName => is_command && is_unusual(defined.header.name()),
-        ExceptionKind::CommandReturns => match defined.entity {
+        ExceptionKind::CommandName => is_command && is_unusual(defined.name()),
+        ExceptionKind::CommandReturns => match defined.entity() {
             Entity::Command(id) => {
                 let returns = schema.command(id).returns();
                 returns.is_some_and(|returns| !is_object(schema, returns))
@@ -31,27 +33,24 @@ fn is_needed(schema: &Schema, exception: &Exception) -> bool {
             Entity::Include(_) | Entity::Type(_) | Entity::Event(_) => false,
         },
         ExceptionKind::Documentation => {
-            let Some(doc) = defined.header.doc() else {
+            let Some(doc) = defined.header().doc() else {
                 return false;
             };
-            let undocumented = |part: &super::Part<'_>| {
-                let section = schema.doc(doc).member(part.name);
+            let undocumented = |part: &Part<'_>| {
+                let section = schema.doc(doc).member(part.name());
                 section.is_none_or(|section| section.span().is_none())
             };
-            let mut parts = parts(schema, &defined).into_iter();
+            let mut parts = defined.parts();
             // A union's branches are documented with their types.
             parts.any(|part| {
-                (part.role != "branch" || defined.kind == DefinitionKind::Alternate)
+                (part.role() != PartRole::Branch || defined.kind() == DefinitionKind::Alternate)
                     && undocumented(&part)
             })
         }
         ExceptionKind::MemberName => {
             // It holds for the members of types only.
-            let is_type = matches!(defined.entity, Entity::Type(_));
-            is_type
-                && parts(schema, &defined)
-                    .iter()
-                    .any(|part| is_unusual(part.name))
+            let is_type = matches!(defined.entity(), Entity::Type(_));
+            is_type && defined.parts().any(|part| is_unusual(part.name()))
         }
     }
 }

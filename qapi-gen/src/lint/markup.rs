@@ -1,6 +1,6 @@
 //! The markup of documentation comments.
 
-use super::{Findings, definitions};
+use super::{Findings, context};
 use crate::diagnostic::Definition;
 use crate::ir::{Doc, DocSectionKind, Entity, Schema};
 use crate::markup::{self, Document, Inline, Place, ReferenceKind, Text};
@@ -31,10 +31,10 @@ pub(super) fn for_each_section(
     for doc in schema.docs().iter().filter(|doc| doc.symbol().is_none()) {
         visit_doc(doc, None, None, Place::FreeForm);
     }
-    for defined in definitions(schema) {
-        if let Some(doc) = defined.header.doc() {
-            let (doc, context) = (schema.doc(doc), defined.context());
-            visit_doc(doc, Some(defined.entity), context, Place::Definition);
+    for defined in schema.definitions() {
+        if let Some(doc) = defined.header().doc() {
+            let (doc, context) = (schema.doc(doc), context(&defined));
+            visit_doc(doc, Some(defined.entity()), context, Place::Definition);
         }
     }
 }

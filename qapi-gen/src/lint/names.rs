@@ -1,28 +1,29 @@
 //! Names.
 
-use super::{Findings, definitions, parts};
+use super::{Findings, context};
 use crate::check::names::stem;
-use crate::ir::{DefinitionKind, Feature, Schema};
+use crate::ir::{DefinitionKind, Feature, Part, PartRole, Schema};
 
 /// Small letters and hyphens, even where an exception permits others.
 pub(super) fn check_style(schema: &Schema, findings: &mut Findings<'_>) {
-    for defined in definitions(schema) {
-        let name = defined.header.name();
-        if defined.kind == DefinitionKind::Command && is_unusual(name) {
+    for defined in schema.definitions() {
+        let name = defined.name();
+        if defined.kind() == DefinitionKind::Command && is_unusual(name) {
             let message = format!("command '{name}' uses uppercase or '_' by exception");
-            findings.push(message, defined.name_span, defined.context());
+            findings.push(message, defined.name_span(), context(&defined));
         }
         // A branch is called like a value, which was reported.
-        let is_own = |part: &super::Part<'_>| {
-            part.role != "branch" || defined.kind == DefinitionKind::Alternate
+        let is_own = |part: &Part<'_>| {
+            part.role() != PartRole::Branch || defined.kind() == DefinitionKind::Alternate
         };
-        for part in parts(schema, &defined).into_iter().filter(is_own) {
-            if is_unusual(part.name) {
+        for part in defined.parts().filter(is_own) {
+            if is_unusual(part.name()) {
                 let message = format!(
                     "{} '{}' uses uppercase or '_' by exception",
-                    part.role, part.name
+                    part.role().as_str(),
+                    part.name()
                 );
-                findings.push(message, part.span, defined.context());
+                findings.push(message, part.span(), context(&defined));
             }
         }
     }
@@ -36,22 +37,26 @@ pub(super) fn is_unusual(name: &str) -> bool {
 
 /// A prefix `x-` is only a hint for people: programs look for the feature 'unstable'.
 pub(super) fn check_unstable(schema: &Schema, findings: &mut Findings<'_>) {
-    for defined in definitions(schema) {
-        let name = defined.header.name();
-        let is_unstable = is_marked(defined.header.features());
+    for defined in schema.definitions() {
+        let name = defined.name();
+        let is_unstable = is_marked(defined.header().features());
         if is_experimental(name) && !is_unstable {
             let message = format!("'{name}' lacks the feature 'unstable'");
-            findings.push(message, defined.name_span, defined.context());
+            findings.push(message, defined.name_span(), context(&defined));
         }
         // What is in an unstable definition is unstable with it.
         if is_unstable {
             continue;
         }
-        for part in parts(schema, &defined) {
-            let is_member = part.role != "branch";
-            if is_member && is_experimental(part.name) && !is_marked(part.features) {
-                let message = format!("{} '{}' lacks the feature 'unstable'", part.role, part.name);
-                findings.push(message, part.span, defined.context());
+        for part in defined.parts() {
+            let is_member = part.role() != PartRole::Branch;
+            if is_member && is_experimental(part.name()) && !is_marked(part.features()) {
+                let message = format!(
+                    "{} '{}' lacks the feature 'unstable'",
+                    part.role().as_str(),
+                    part.name()
+                );
+                findings.push(message, part.span(), context(&defined));
             }
         }
     }

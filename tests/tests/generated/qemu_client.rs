@@ -82,7 +82,7 @@ fn table(module: &Module) -> Result<(String, usize)> {
 }
 
 fn needs_nothing(schema: &Schema, arguments: Option<TypeId>) -> bool {
-    arguments.is_none_or(|id| schema.members(id).iter().all(|member| member.is_optional()))
+    arguments.is_none_or(|id| schema.members(id).all(|member| member.is_optional()))
 }
 
 /// Looks at what came of each query.

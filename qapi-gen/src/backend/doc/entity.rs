@@ -337,7 +337,7 @@ fn union<'s>(manual: &'s Manual<'s>, entity: Entity) -> Option<Union<'s>> {
     let variants = schema.ty(id).as_object()?.variants()?;
     let sections = manual.sections(entity);
     let branches = variants.branches().iter().map(|branch| {
-        let members = schema.members(branch.type_id());
+        let members = schema.members(branch.type_id()).collect();
         let section = sections.iter().find(|section| {
             section.kind() == DocSectionKind::Member
                 && section.name() == Some(branch.name())

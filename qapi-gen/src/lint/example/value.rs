@@ -53,7 +53,7 @@ impl<'s> Values<'s> {
         problems: &mut Vec<Problem>,
     ) {
         let object = Object::default();
-        let members = self.schema.members(id);
+        let members: Vec<_> = self.schema.members(id).collect();
         report_missing(&members, &object, &format!("'{name}'"), value, problems);
     }
 
@@ -76,7 +76,7 @@ impl<'s> Values<'s> {
         problems: &mut Vec<Problem>,
     ) {
         let ty = self.schema.ty(id);
-        let mut members = self.schema.members(id);
+        let mut members: Vec<_> = self.schema.members(id).collect();
         let mut is_open = false;
         if let Some(variants) = ty.as_object().and_then(|object| object.variants()) {
             let tag = object.get(variants.tag()).map(|member| &member.value.data);

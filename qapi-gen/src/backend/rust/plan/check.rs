@@ -134,7 +134,7 @@ fn first_use(schema: &Schema, name: &str) -> Option<Span> {
                         .iter()
                         .any(|value| uses(value.condition()) || has_feature(value.features())),
                     TypeKind::Object(object) => {
-                        let branches = object.variants().map_or(&[][..], |it| it.branches());
+                        let branches = object.branches();
                         uses_in_members(object.local_members(), &uses)
                             || branches.iter().any(|branch| uses(branch.condition()))
                     }
@@ -162,12 +162,7 @@ fn uses_in_members(members: &[Member], uses: &dyn Fn(&Condition) -> bool) -> boo
 
 /// Whether the definition has a member, value or branch of this name.
 fn has_part(schema: &Schema, definition: &str, part: &str) -> bool {
-    let is_member = |id| {
-        schema
-            .members(id)
-            .iter()
-            .any(|member| member.name() == part)
-    };
+    let is_member = |id| schema.members(id).any(|member| member.name() == part);
     match schema.entity(definition) {
         None | Some(Entity::Include(_)) => false,
         Some(Entity::Command(id)) => schema.command(id).arguments().is_some_and(is_member),
@@ -176,7 +171,7 @@ fn has_part(schema: &Schema, definition: &str, part: &str) -> bool {
             TypeKind::Builtin(_) | TypeKind::Array(_) => false,
             TypeKind::Enum(values) => values.values().iter().any(|value| value.name() == part),
             TypeKind::Object(object) => {
-                let branches = object.variants().map_or(&[][..], |it| it.branches());
+                let branches = object.branches();
                 is_member(id) || branches.iter().any(|branch| branch.name() == part)
             }
             TypeKind::Alternate(alternate) => alternate
