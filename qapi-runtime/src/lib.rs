@@ -9,6 +9,7 @@
 //! | [`dispatch`] | from the name of a command to its handler | |
 //! | [`session`] | the server's side of one connection as a state machine without I/O | |
 //! | `descriptor` | descriptors that travel beside the bytes of a unix socket | `descriptor` |
+//! | `socket` | unix sockets that listen, and whose path is whose | `descriptor` |
 //! | `client` | clients of QMP and of the guest agent, and mocks for their tests | `client`; `tokio` for the asynchronous one |
 //! | `server` | a server for any number of clients | `tokio` |
 //!
@@ -38,6 +39,8 @@ pub mod read;
 #[cfg(feature = "tokio")]
 pub mod server;
 pub mod session;
+#[cfg(feature = "descriptor")]
+pub mod socket;
 #[cfg(feature = "tokio")]
 mod transport;
 mod value;

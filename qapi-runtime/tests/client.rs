@@ -7,11 +7,13 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qapi_runtime::client::mock::Mock;
+use qapi_runtime::client::mock::{Mock, RunningMock};
 use qapi_runtime::client::{
-    CallOptions, Client, ClientErrorKind, ConnectOptions, EventFilter, Transcript, blocking,
+    Address, CallOptions, Client, ClientErrorKind, ConnectOptions, EventFilter, Transcript,
+    blocking,
 };
 use qapi_runtime::dispatch::Request;
+use qapi_runtime::socket::listen_abstract;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 use qapi_runtime::{Error, Value};
 
@@ -375,4 +377,25 @@ async fn asynchronous_events_time_outs_and_reconnection() {
     let waiting = client.wait_for_event(EventFilter::all(), Some(Duration::from_millis(10)));
     assert!(waiting.await.is_err());
     assert!(mock.finish().is_empty());
+}
+
+/// The names of mocks are predictable, and another process may have one of them.
+#[test]
+fn a_mock_passes_over_names_that_are_taken() {
+    let number = |mock: &RunningMock| {
+        let Address::Abstract(name) = mock.address() else {
+            panic!("not an abstract name");
+        };
+        let name = String::from_utf8(name).unwrap();
+        let (base, number) = name.rsplit_once('-').unwrap();
+        (base.to_owned(), number.parse::<u64>().unwrap())
+    };
+    let (base, first) = number(&Mock::new().start().unwrap());
+    // Other tests take some of them meanwhile.
+    let taken: Vec<_> = (first + 1..first + 100)
+        .filter_map(|number| listen_abstract(format!("{base}-{number}").as_bytes()).ok())
+        .collect();
+    let (_, next) = number(&Mock::new().start().unwrap());
+    assert!(!taken.is_empty());
+    assert!(next > first);
 }

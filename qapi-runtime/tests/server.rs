@@ -425,3 +425,47 @@ fn what_was_sent_before_the_end_is_answered() {
     }
     runtime.block_on(ending).unwrap();
 }
+
+/// Two starts on one path, of one server and of two: the first one keeps it.
+#[test]
+fn the_socket_of_a_running_server_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let address = ListenAddress::unix(&path);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let first = server(&Arc::new(Semaphore::new(0)));
+    runtime.block_on(first.listen(&address)).unwrap();
+    let second = server(&Arc::new(Semaphore::new(0)));
+    for late in [&first, &second] {
+        let error = runtime.block_on(late.listen(&address)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            error.to_string(),
+            format!("socket '{}' is in use by a running server", path.display())
+        );
+    }
+    Client::connect(&path);
+    runtime.block_on(second.shutdown());
+    Client::connect(&path);
+}
+
+#[test]
+fn a_server_that_has_shut_down_leaves_no_file_and_does_not_listen_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let address = ListenAddress::unix(&path);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    runtime.block_on(server.listen(&address)).unwrap();
+    runtime.block_on(server.shutdown());
+    assert!(!path.exists());
+    for address in [address, ListenAddress::Tcp("127.0.0.1:0".to_owned())] {
+        let error = runtime.block_on(server.listen(&address)).unwrap_err();
+        assert_eq!(error.to_string(), "the server has shut down");
+    }
+    assert!(!path.exists());
+    let _guard = runtime.enter();
+    let (_near, far) = UnixStream::pair().unwrap();
+    let error = server.serve_descriptor(far.into()).unwrap_err();
+    assert_eq!(error.to_string(), "the server has shut down");
+}

@@ -36,6 +36,7 @@ use crate::dispatch::{BoxFuture, Reply, Service};
 use crate::error::Error;
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
 use crate::session::{Session, SessionConfig, Started};
+use crate::socket::{BindError, listen_abstract};
 use crate::value::{Object, Value};
 
 /// What a mock does in one step of its script.
@@ -191,10 +192,7 @@ impl Mock {
     ///
     /// What the system refuses.
     pub fn start(self) -> io::Result<RunningMock> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("qapi-runtime-mock-{}-{number}", std::process::id()).into_bytes();
-        let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+        let (name, listener) = listen()?;
         let state = Arc::new(MockState::default());
         let thread = {
             let state = Arc::clone(&state);
@@ -282,6 +280,25 @@ impl Mock {
             peer.answer(Value::from_iter([("error".to_owned(), error)]), &message)?;
         }
         Ok(())
+    }
+}
+
+/// Listens on a name that nobody else has. Processes of several containers may have the same number and share names, so one
+/// that is taken is passed over.
+fn listen() -> io::Result<(Vec<u8>, UnixListener)> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("qapi-runtime-mock-{}-{number}", std::process::id()).into_bytes();
+        match listen_abstract(&name) {
+            Ok(socket) => {
+                let listener = UnixListener::from(socket);
+                listener.set_nonblocking(false)?;
+                return Ok((name, listener));
+            }
+            Err(BindError::InUse { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

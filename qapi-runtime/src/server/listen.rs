@@ -3,26 +3,24 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, sockopt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use crate::socket::{SocketFile, listen_abstract, listen_path};
 use crate::transport::Transport;
 
 /// How long a listener waits after it could not accept.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that wait to be accepted; the kernel has a limit of its own.
-const BACKLOG: i32 = 4096;
-
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenAddress {
-    /// A unix socket in the file system. A socket that is left over there is replaced.
+    /// A unix socket in the file system. A socket that is left over there is replaced, one on which somebody listens is
+    /// not: see [`socket`](crate::socket).
     Unix {
         /// Its path, at most 107 bytes.
         path: PathBuf,
@@ -56,21 +54,32 @@ impl ListenAddress {
 
 /// A socket that listens.
 pub(super) enum Listener {
-    Unix(UnixListener),
+    Unix {
+        listener: UnixListener,
+        /// Goes away with the listener, if it was made here.
+        _file: Option<SocketFile>,
+    },
     Tcp(TcpListener),
 }
 
 impl Listener {
+    fn unix(socket: OwnedFd, file: Option<SocketFile>) -> io::Result<Self> {
+        Ok(Self::Unix {
+            listener: UnixListener::from_std(socket.into())?,
+            _file: file,
+        })
+    }
+
     pub(super) fn local_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Unix(_) => None,
+            Self::Unix { .. } => None,
             Self::Tcp(listener) => listener.local_addr().ok(),
         }
     }
 
     pub(super) async fn accept(&self) -> io::Result<Transport> {
         match self {
-            Self::Unix(listener) => Ok(Transport::Unix(listener.accept().await?.0)),
+            Self::Unix { listener, .. } => Ok(Transport::Unix(listener.accept().await?.0)),
             Self::Tcp(listener) => {
                 let stream = listener.accept().await?.0;
                 stream.set_nodelay(true)?;
@@ -90,47 +99,28 @@ pub(super) enum Adopted {
 
 pub(super) async fn bind(address: &ListenAddress) -> io::Result<Listener> {
     match address {
-        ListenAddress::Unix { path, mode } => bind_path(path, *mode),
-        ListenAddress::Abstract(name) => {
-            listen_unix(&SocketAddrUnix::new_abstract_name(name)?, || Ok(()))
+        ListenAddress::Unix { path, mode } => {
+            let (path, mode) = (path.clone(), *mode);
+            // May have to wait for a lock.
+            let bound = tokio::task::spawn_blocking(move || listen_path(&path, mode));
+            let (socket, file) = bound.await.map_err(io::Error::other)??;
+            Listener::unix(socket, Some(file))
         }
+        ListenAddress::Abstract(name) => Listener::unix(listen_abstract(name)?, None),
         ListenAddress::Tcp(address) => {
             let address = match address.strip_prefix(':') {
                 Some(port) => format!("127.0.0.1:{port}"),
                 None => address.clone(),
             };
-            Ok(Listener::Tcp(TcpListener::bind(address).await?))
+            match TcpListener::bind(&address).await {
+                Ok(listener) => Ok(Listener::Tcp(listener)),
+                Err(error) => Err(io::Error::new(
+                    error.kind(),
+                    format!("cannot listen on '{address}': {error}"),
+                )),
+            }
         }
     }
-}
-
-fn bind_path(path: &Path, mode: Option<u32>) -> io::Result<Listener> {
-    if let Ok(metadata) = std::fs::symlink_metadata(path)
-        && metadata.file_type().is_socket()
-    {
-        std::fs::remove_file(path)?;
-    }
-    listen_unix(&SocketAddrUnix::new(path)?, || match mode {
-        Some(mode) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)),
-        None => Ok(()),
-    })
-}
-
-/// Binds, calls `before_listen`, and listens: nobody can connect before.
-fn listen_unix(
-    address: &SocketAddrUnix,
-    before_listen: impl FnOnce() -> io::Result<()>,
-) -> io::Result<Listener> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?;
-    rustix::net::bind(&socket, address)?;
-    before_listen()?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    Ok(Listener::Unix(UnixListener::from_std(socket.into())?))
 }
 
 /// Finds out what a descriptor is.
@@ -138,9 +128,7 @@ pub(super) fn adopt(socket: OwnedFd) -> io::Result<Adopted> {
     rustix::io::ioctl_fionbio(&socket, true)?;
     let listens = sockopt::socket_acceptconn(&socket)?;
     Ok(match (sockopt::socket_domain(&socket)?, listens) {
-        (AddressFamily::UNIX, true) => {
-            Adopted::Listener(Listener::Unix(UnixListener::from_std(socket.into())?))
-        }
+        (AddressFamily::UNIX, true) => Adopted::Listener(Listener::unix(socket, None)?),
         (AddressFamily::UNIX, false) => {
             Adopted::Transport(Transport::Unix(UnixStream::from_std(socket.into())?))
         }

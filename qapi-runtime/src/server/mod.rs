@@ -80,6 +80,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn has_shut_down() -> io::Error {
+    io::Error::other("the server has shut down")
+}
+
 impl Server {
     /// A server whose sessions get their services from `make_service`: one service for each, so
     /// that its handler can hold what belongs to the session.
@@ -118,11 +122,16 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// What binding the socket refuses.
+    /// What binding the socket refuses, with the address; of a path see [`socket`](crate::socket). A server that has shut
+    /// down.
     pub async fn listen(&self, address: &ListenAddress) -> io::Result<Option<SocketAddr>> {
+        // Nothing is bound, and no file made, for a server that is over.
+        if self.task().is_none() {
+            return Err(has_shut_down());
+        }
         let listener = listen::bind(address).await?;
         let local = listener.local_address();
-        self.accept_all(listener);
+        self.accept_all(listener)?;
         Ok(local)
     }
 
@@ -130,10 +139,13 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A descriptor that is no such socket.
+    /// A descriptor that is no such socket, and a server that has shut down.
     pub fn serve_descriptor(&self, socket: OwnedFd) -> io::Result<()> {
+        if self.task().is_none() {
+            return Err(has_shut_down());
+        }
         match listen::adopt(socket)? {
-            listen::Adopted::Listener(listener) => self.accept_all(listener),
+            listen::Adopted::Listener(listener) => self.accept_all(listener)?,
             listen::Adopted::Transport(transport) => {
                 self.spawn(transport);
             }
@@ -155,13 +167,12 @@ impl Server {
         self.spawn(Transport::any(reader, writer))
     }
 
-    fn accept_all(&self, listener: listen::Listener) {
-        let Some(task) = self.task() else {
-            return;
-        };
+    fn accept_all(&self, listener: listen::Listener) -> io::Result<()> {
+        let task = self.task().ok_or_else(has_shut_down)?;
         let server = self.clone();
         let mut stop = self.shared.stop.subscribe();
         tokio::spawn(async move {
+            // Dropped last.
             let _task = task;
             loop {
                 let accepted = tokio::select! {
@@ -176,7 +187,10 @@ impl Server {
                     Err(_) => tokio::time::sleep(listen::ACCEPT_PAUSE).await,
                 }
             }
+            // Its file goes before the shutdown that waits for this task is over.
+            drop(listener);
         });
+        Ok(())
     }
 
     /// What a task holds while it runs; `None` once the server has shut down.
