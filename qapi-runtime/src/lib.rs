@@ -7,6 +7,7 @@
 //! | [`read`] | the members of an object, one by one, in generated code | |
 //! | [`interop`] | the same types in any other format, by serde | |
 //! | [`dispatch`] | from the name of a command to its handler | |
+//! | [`budget`] | memory that sessions and connections share | |
 //! | [`session`] | the server's side of one connection as a state machine without I/O | |
 //! | `descriptor` | descriptors that travel beside the bytes of a unix socket | `descriptor` |
 //! | `socket` | unix sockets that listen, and whose path is whose | `descriptor` |
@@ -26,6 +27,8 @@
 //! - `-compat` has no `crash`.
 
 #![deny(missing_docs)]
+
+pub mod budget;
 
 #[cfg(feature = "client")]
 pub mod client;
