@@ -136,7 +136,8 @@ impl View {
             Some(trouble) => Line::styled(table::printable(trouble), Color::Red),
             None => Line::raw(table::summary(&self.snapshot)),
         };
-        let title = format!("{}   sorted by {}", self.title, self.order.name());
+        let title = table::printable(&self.title);
+        let title = format!("{title}   sorted by {}", self.order.name());
         let title = Line::styled(title, Modifier::BOLD);
         frame.render_widget(Paragraph::new(vec![title, summary]), head);
         frame.render_stateful_widget(self.table(), list, &mut self.selected);
@@ -156,18 +157,14 @@ impl View {
             Row::new(table::cells(thread)).style(Style::new().add_modifier(style))
         };
         let rows: Vec<_> = self.snapshot.threads.iter().map(row).collect();
-        let id = self
-            .snapshot
-            .threads
-            .iter()
-            .map(|thread| thread.id.chars().count())
-            .max();
+        let id = table::width_of(
+            self.snapshot
+                .threads
+                .iter()
+                .map(|thread| thread.id.as_str()),
+        );
         let widths = [
-            Constraint::Length(
-                u16::try_from(id.unwrap_or(0))
-                    .unwrap_or(u16::MAX)
-                    .clamp(8, 32),
-            ),
+            Constraint::Length(u16::try_from(id).unwrap_or(u16::MAX).clamp(8, 32)),
             Constraint::Length(8),
             Constraint::Length(7),
             Constraint::Length(5),
@@ -289,6 +286,35 @@ mod tests {
         assert_eq!(view.order, Order::Busy);
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         assert_eq!(view.react(&Event::Key(interrupt)), Wish::Quit);
+    }
+
+    /// Nothing that a server says makes the screen fail, or reaches the terminal as a command.
+    #[test]
+    fn absurd_names() {
+        let long = "x".repeat(1 << 17);
+        for name in [
+            long.as_str(),
+            "\u{1b}[2J\n",
+            "線".repeat(40_000).as_str(),
+            "\u{301}",
+            "\u{202e}",
+        ] {
+            let mut view = view();
+            let thread = &mut view.snapshot.threads[0];
+            thread.id = name.to_owned();
+            thread.busy = Some(f64::NAN);
+            thread.thread_id = i64::MIN;
+            let holder = Holder {
+                kind: name.to_owned(),
+                name: name.to_owned(),
+            };
+            thread.holders = Some(vec![holder; 3]);
+            view.trouble = Some(name.to_owned());
+            for (width, height) in [(1, 1), (30, 9), (400, 60)] {
+                let text = drawn(&mut view, width, height);
+                assert!(!text.contains(['\u{1b}', '\u{202e}']), "{name:.9}");
+            }
+        }
     }
 
     /// A terminal may be of any size.

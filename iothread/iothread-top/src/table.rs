@@ -1,9 +1,14 @@
 //! What people read of a thread.
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use super::source::{Snapshot, Thread};
 
 /// The heads of the columns.
 pub(crate) const COLUMNS: [&str; 5] = ["IOTHREAD", "TID", "BUSY", "HELD", "HOLDERS"];
+
+/// The widest that a column of text becomes. What is longer stands out of its column, and is not cut: scripts read it.
+const MAX_WIDTH: usize = 64;
 
 /// The order of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,11 +92,38 @@ fn holders(thread: &Thread) -> String {
     }
 }
 
-/// What a server calls things goes to a terminal, so it must not steer that.
+/// What a server calls things goes to a terminal, so it must not steer that, nor change the direction of the line.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .map(|ch| if ch.is_control() { '?' } else { ch })
+        .map(|ch| match ch {
+            // Line and paragraph separators; marks that embed, override or isolate a direction, and those without a width.
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => '?',
+            '\u{61c}' | '\u{feff}' => '?',
+            ch if ch.width().is_none() => '?',
+            ch => ch,
+        })
         .collect()
+}
+
+/// Fills a text up to so many columns of the terminal, on the right.
+fn padded(text: &str, width: usize) -> String {
+    let missing = width.saturating_sub(text.width());
+    format!("{text}{}", " ".repeat(missing))
+}
+
+/// Fills it up on the left.
+fn right_aligned(text: &str, width: usize) -> String {
+    let missing = width.saturating_sub(text.width());
+    format!("{}{text}", " ".repeat(missing))
+}
+
+/// How many columns of the terminal the texts of a column take.
+pub(crate) fn width_of<'t>(texts: impl Iterator<Item = &'t str>) -> usize {
+    texts
+        .map(UnicodeWidthStr::width)
+        .max()
+        .unwrap_or(0)
+        .min(MAX_WIDTH)
 }
 
 /// One line about all threads.
@@ -112,23 +144,17 @@ pub(crate) fn summary(snapshot: &Snapshot) -> String {
 pub(crate) fn lines(snapshot: &Snapshot) -> Vec<String> {
     let rows: Vec<_> = snapshot.threads.iter().map(cells).collect();
     let width = |column: usize| {
-        let widest = rows.iter().map(|row| row[column].chars().count()).max();
-        widest.unwrap_or(0).max(COLUMNS[column].len())
+        let head = COLUMNS[column];
+        width_of(rows.iter().map(|row| row[column].as_str()).chain([head]))
     };
     let widths = [0, 1, 2, 3].map(width);
     let line = |row: [&str; 5]| {
-        format!(
-            "{:<w0$}  {:>w1$}  {:>w2$}  {:>w3$}  {}",
-            row[0],
-            row[1],
-            row[2],
-            row[3],
-            row[4],
-            w0 = widths[0],
-            w1 = widths[1],
-            w2 = widths[2],
-            w3 = widths[3],
-        )
+        let [id, thread, busy, held, holders] = row;
+        let id = padded(id, widths[0]);
+        let thread = right_aligned(thread, widths[1]);
+        let busy = right_aligned(busy, widths[2]);
+        let held = right_aligned(held, widths[3]);
+        format!("{id}  {thread}  {busy}  {held}  {holders}")
     };
     let body = rows
         .iter()
@@ -183,6 +209,40 @@ mod tests {
         assert_eq!(
             summary(&snapshot()),
             "3 IOThreads, 1 of them unheld; 2 holders; 125.0% busy"
+        );
+    }
+
+    /// A server may call its threads what it likes.
+    #[test]
+    fn absurd_names() {
+        let named = |id: &str| Thread {
+            id: id.to_owned(),
+            ..Thread::default()
+        };
+        let long = "x".repeat(1 << 16);
+        let names = [
+            long.as_str(),
+            "\u{1b}[2J\r\n\0\u{85}",
+            "a\u{202e}b\u{200b}",
+            "線程零",
+            "e\u{301}",
+            "",
+        ];
+        let threads = names.map(named).to_vec();
+        let shown = lines(&Snapshot { threads });
+        let row =
+            |name: &str, width: usize| format!("{name}{}    0     -     -  -", " ".repeat(width));
+        assert_eq!(
+            shown[1..],
+            [
+                row(&long, 0),
+                row("?[2J????", 56),
+                row("a?b?", 60),
+                // Each takes two columns.
+                row("線程零", 58),
+                row("e\u{301}", 63),
+                row("", 64),
+            ]
         );
     }
 
