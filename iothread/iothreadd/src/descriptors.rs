@@ -22,6 +22,16 @@ impl SessionDescriptors {
         self.received.receive(descriptors);
     }
 
+    /// Closes what no command has taken out of what came.
+    pub(crate) fn close_unclaimed(&self) {
+        self.received.close_unclaimed();
+    }
+
+    /// Whether something waits for a command that takes it.
+    pub(crate) fn has_unclaimed(&self) -> bool {
+        !self.received.is_empty()
+    }
+
     fn take(&self) -> Result<OwnedFd, Error> {
         let received = self.received.take();
         received.ok_or_else(|| Error::generic("No file descriptor supplied via SCM_RIGHTS"))

@@ -24,6 +24,7 @@ mod oneshot;
 mod options;
 mod qom;
 mod server;
+mod signals;
 mod sockets;
 mod sync;
 mod vhost_user_blk;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use iothread::qapi::{
     ChardevInfo, RunState, Shutdown, ShutdownCause, StatusInfo, VersionInfo, VersionTriple,
 };
-use iothread::{Clock, ContextError, MainContext, MainLoop, Signal, Timer};
+use iothread::{Clock, ContextError, MainContext, MainLoop, Timer};
 use qapi_runtime::session::SessionConfig;
 use qapi_runtime::visit::Compat;
 use qapi_runtime::{Error, Value};
@@ -26,6 +26,8 @@ use crate::nbd::NbdServer;
 use crate::objects::{self, Objects};
 use crate::options::{Address, Options};
 use crate::qom::Tree;
+use crate::report;
+use crate::signals;
 use crate::yank::Yanks;
 
 /// How long the end waits for clients that do not read what they are owed.
@@ -38,6 +40,8 @@ pub(crate) enum StartError {
     MainLoop(#[from] std::io::Error),
     #[error("cannot use the main loop: {0}")]
     Context(#[from] ContextError),
+    #[error("cannot handle signals: {0}")]
+    Signal(std::io::Error),
     #[error("--{name} {option}: {}", error.desc)]
     Option {
         name: &'static str,
@@ -75,7 +79,7 @@ pub(crate) struct Server {
 }
 
 /// Every client and every queue of a device is a descriptor; the low limit that processes start with is meant for those
-/// that use `select`.
+/// that use `select`. The hard limit is the administrator's word on how many there may be.
 fn allow_many_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -83,20 +87,20 @@ fn allow_many_descriptors() {
         current: maximum,
         maximum,
     };
-    // With the low limit fewer clients are served at once.
-    let _ = setrlimit(Resource::Nofile, raised);
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        // With the low limit fewer clients are served at once.
+        report(&format!("cannot raise the limit of descriptors: {error}"));
+    }
 }
 
 /// Serves until `quit`, a signal, or the end of the standard input.
 pub(crate) fn run(options: Options) -> Result<(), StartError> {
     allow_many_descriptors();
+    signals::survive_full_files().map_err(StartError::Signal)?;
     let mut main_loop = MainLoop::new()?;
     let main = main_loop.context();
     let server = Server::new(&main, &options)?;
-    let _signals = [Signal::Terminate, Signal::Interrupt].map(|signal| {
-        let ending = Arc::clone(&server);
-        main.on_signal(signal, move |_| ending.signalled())
-    });
+    let _signals = signals::watch(&server)?;
     let started = server.start(&options);
     if started.is_ok() {
         main_loop.run();
@@ -269,7 +273,7 @@ impl Server {
 
     /// `query-status`
     pub(crate) fn status(&self) -> StatusInfo {
-        let running = !self.ending.load(Ordering::Acquire);
+        let running = !self.is_ending();
         StatusInfo {
             running,
             status: if running {
@@ -289,13 +293,18 @@ impl Server {
             .post(move |_| server.end(ShutdownCause::HostQmpQuit));
     }
 
-    /// The first signal ends the server in an orderly way, the second one at once.
-    fn signalled(self: &Arc<Self>) {
-        if self.ending.load(Ordering::Acquire) {
-            self.main.quit();
-        } else {
-            self.end(ShutdownCause::HostSignal);
-        }
+    /// A signal ends the server in an orderly way.
+    pub(crate) fn end_by_signal(self: &Arc<Self>) {
+        self.end(ShutdownCause::HostSignal);
+    }
+
+    /// A user who has no patience does not wait for clients that do not read.
+    pub(crate) fn end_sooner(&self) {
+        self.main.quit();
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
     }
 
     fn end(self: &Arc<Self>, reason: ShutdownCause) {

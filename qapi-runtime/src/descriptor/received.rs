@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The descriptors that came with the last message that had any. Clones are handles on the same.
 ///
-/// A later message with descriptors closes those of an earlier one that nobody took, as in QEMU,
-/// so a peer cannot pile them up.
+/// They are for the commands in the bytes that they came with. A later message with descriptors
+/// closes those of an earlier one that nobody took, as in QEMU, so a peer cannot pile them up; and
+/// whoever reads the messages closes them ([`close_unclaimed`](Self::close_unclaimed)) once these
+/// bytes are consumed. A peer may pass its own socket, which then never ends while it is kept here.
 #[derive(Clone, Debug, Default)]
 pub struct Descriptors {
     received: Arc<Mutex<Vec<OwnedFd>>>,
@@ -26,6 +28,16 @@ impl Descriptors {
         } else {
             Some(received.remove(0))
         }
+    }
+
+    /// Closes what nobody has taken.
+    pub fn close_unclaimed(&self) {
+        self.lock().clear();
+    }
+
+    /// Whether there is something to be taken.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// Keeps what came with a message; nothing changes if it had none.

@@ -223,6 +223,13 @@ impl Session {
             && !self.is_suspended()
     }
 
+    /// Whether bytes that were taken have not become a call or an answer yet: a value that is not
+    /// complete, or requests that wait for their turn. Until then what came beside these bytes,
+    /// such as descriptors, may still be asked for.
+    pub fn holds_input(&self) -> bool {
+        self.parser.is_mid_value() || !self.queue.is_empty()
+    }
+
     /// Whether the session is over and all its output is sent.
     pub fn is_finished(&self) -> bool {
         let idle = self.running.is_empty()

@@ -3,8 +3,9 @@
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use iothread::{Interest, MainContext};
+use iothread::{Interest, MainContext, Timer};
 use qapi_runtime::Error;
 use qapi_runtime::dispatch::{Reply, Service};
 use qapi_runtime::session::{Call, CallId, EventMessage, Session, SessionConfig, SessionControl};
@@ -19,6 +20,10 @@ use crate::sync::Mutex;
 
 /// Bytes received at a time.
 const RECEIVE_SIZE: usize = 16 << 10;
+
+/// How long descriptors wait for the rest of the command that they came with. A client that passes its own socket and
+/// leaves in the middle of a command would keep its session alive by it.
+const DESCRIPTOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client and its session.
 pub(super) struct Client {
@@ -38,6 +43,8 @@ struct State {
     buffer: Box<[u8]>,
     /// The part of the buffer that the session has not taken yet.
     pending: Range<usize>,
+    /// Closes descriptors that no command takes in time; there as long as some wait.
+    patience: Option<Timer>,
 }
 
 impl Client {
@@ -61,6 +68,7 @@ impl Client {
                 connection: None,
                 buffer: vec![0; RECEIVE_SIZE].into(),
                 pending: 0..0,
+                patience: None,
             }),
         })
     }
@@ -124,6 +132,15 @@ impl Client {
 
     /// Goes on until the session waits for something, and arranges to be called then.
     fn progress(self: &Arc<Self>, state: &mut State) {
+        self.go_on(state);
+        if state.pending.is_empty() && !state.session.holds_input() {
+            // The bytes that they came with are consumed.
+            self.descriptors.close_unclaimed();
+            state.patience = None;
+        }
+    }
+
+    fn go_on(self: &Arc<Self>, state: &mut State) {
         loop {
             self.advance(state);
             let Some((stream, _)) = &state.connection else {
@@ -191,6 +208,25 @@ impl Client {
         run_on_main_loop(&self.main, Arc::clone(&self.service), call, Box::new(done))
     }
 
+    /// Sees to it that what came now does not wait for ever.
+    fn lose_patience_later(self: &Arc<Self>, state: &mut State) {
+        let client = Arc::downgrade(self);
+        let close = move || {
+            if let Some(client) = client.upgrade() {
+                client.descriptors.close_unclaimed();
+            }
+        };
+        let monitor = self.monitor.upgrade();
+        match monitor.and_then(|monitor| monitor.timer(close)) {
+            Some(timer) => {
+                timer.arm_after(DESCRIPTOR_PATIENCE);
+                state.patience = Some(timer);
+            }
+            // Without a timer there is no waiting.
+            None => self.descriptors.close_unclaimed(),
+        }
+    }
+
     fn close(&self, state: &mut State) {
         if let Some((stream, watches)) = state.connection.take() {
             drop(watches);
@@ -228,6 +264,7 @@ impl Endpoint for Client {
             connection: Some((stream, watches)),
             buffer,
             pending,
+            ..
         } = &mut *state
         else {
             return;
@@ -251,8 +288,12 @@ impl Endpoint for Client {
             // The peer is gone in a hard way.
             Err(_) => session.end_of_input(),
         }
+        let has_descriptors = !received.is_empty();
         self.descriptors.received(received);
         self.progress(&mut state);
+        if has_descriptors && self.descriptors.has_unclaimed() {
+            self.lose_patience_later(&mut state);
+        }
     }
 
     fn writable(self: &Arc<Self>) {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use iothread::qapi::{ChardevInfo, YankInstance, YankInstanceChardev};
-use iothread::{ContextError, HeldAioContext, IoThread, MainContext, holder};
+use iothread::{Clock, ContextError, HeldAioContext, IoThread, MainContext, Timer, holder};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
 
@@ -291,6 +291,13 @@ impl Monitor {
         let context = self.context.lock();
         let context = context.as_ref()?;
         Some(Watches::new(context, stream, endpoint))
+    }
+
+    /// A timer on the monitor's thread; `None` if the monitor is gone.
+    fn timer(&self, run: impl Fn() + Send + 'static) -> Option<Timer> {
+        let context = self.context.lock();
+        let timer = context.as_ref()?.timer(Clock::Monotonic, move |_| run());
+        timer.ok()
     }
 
     /// Ends all sessions at once.

@@ -72,7 +72,7 @@ fn the_thread_of_a_query_is_a_thread_of_the_process() {
 
 #[test]
 fn signals_end_the_server_with_an_event() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "HUP"] {
         let mut server = Server::start(&["--object", "iothread,id=io0"]);
         let mut client = server.client();
         let mut not_negotiated = crate::harness::Client::connect(&server.socket());

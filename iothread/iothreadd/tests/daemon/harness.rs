@@ -89,6 +89,16 @@ pub(crate) fn send_without_reading(
     (n_bytes + n_left) / message.len()
 }
 
+/// Sends bytes with a descriptor beside them.
+pub(crate) fn send_with(stream: &UnixStream, bytes: &[u8], descriptor: &impl AsFd) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor.as_fd()];
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let bytes = [IoSlice::new(bytes)];
+    sendmsg(stream, &bytes, &mut ancillary, SendFlags::empty()).unwrap();
+}
+
 impl Server {
     /// Starts a server with these arguments beside `--qmp`, and waits until it listens.
     pub(crate) fn start(arguments: &[&str]) -> Self {
@@ -141,6 +151,7 @@ impl Server {
         let pid = rustix::process::Pid::from_raw(self.id().cast_signed()).unwrap();
         let signal = match name {
             "INT" => rustix::process::Signal::INT,
+            "HUP" => rustix::process::Signal::HUP,
             _ => rustix::process::Signal::TERM,
         };
         rustix::process::kill_process(pid, signal).unwrap();
@@ -240,13 +251,8 @@ impl Client {
         arguments: Value,
         descriptor: &impl AsFd,
     ) -> Value {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [descriptor.as_fd()];
-        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
         let request = json!({"execute": command, "arguments": arguments}).to_string();
-        let text = [IoSlice::new(request.as_bytes())];
-        sendmsg(self.stream(), &text, &mut ancillary, SendFlags::empty()).unwrap();
+        send_with(self.stream(), request.as_bytes(), descriptor);
         self.reply()
     }
 

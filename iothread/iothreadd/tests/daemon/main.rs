@@ -5,6 +5,7 @@
 mod blocks;
 mod chardevs;
 mod colo;
+mod descriptors;
 mod endings;
 mod exports;
 mod files;
@@ -12,6 +13,7 @@ mod guest;
 mod harness;
 mod holders;
 mod human;
+mod limits;
 mod nbd;
 mod nbd_protocol;
 mod objects;

@@ -1,0 +1,43 @@
+//! UNIX signals: those that end the server, and one that must not.
+
+use std::io;
+use std::sync::Arc;
+
+use iothread::{ContextError, Signal, SignalWatch};
+use signal_hook::consts::SIGXFSZ;
+
+use crate::server::Server;
+
+/// Lets the signals that ask a program to end do so. They are heard as long as the watches live.
+///
+/// The first one, whichever it is, ends the server in an orderly way. A second `SIGTERM` or `SIGINT` does not wait for
+/// clients any more. A second one that is `SIGHUP` changes nothing, since service managers send it along.
+///
+/// # Errors
+///
+/// What the host says.
+pub(crate) fn watch(server: &Arc<Server>) -> Result<Vec<SignalWatch>, ContextError> {
+    let signals = [Signal::Terminate, Signal::Interrupt, Signal::Hangup];
+    let watch = |signal| {
+        let server = Arc::clone(server);
+        let main = server.main().clone();
+        main.on_signal(signal, move |_| {
+            if !server.is_ending() {
+                server.end_by_signal();
+            } else if signal != Signal::Hangup {
+                server.end_sooner();
+            }
+        })
+    };
+    signals.into_iter().map(watch).collect()
+}
+
+/// A write beyond the limit of a file's size fails with EFBIG instead of killing the process, as it does in QEMU.
+///
+/// # Errors
+///
+/// What the host says.
+pub(crate) fn survive_full_files() -> io::Result<()> {
+    // With any handler in place the write fails; nobody asks whether it ran. It stays for the life of the process.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
+}
