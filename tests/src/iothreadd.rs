@@ -1,7 +1,7 @@
 //! `iothreadd` as a server of tests.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::Server;
@@ -26,36 +26,27 @@ impl Server {
     }
 }
 
-/// The program: the one that `cargo xtask test` built, or one that is built now.
+/// The program: what cargo has built for the tests of its package; what the environment variable `IOTHREADD`
+/// names; or what stands beside the program that asks, where a build of the workspace leaves it.
 ///
 /// # Panics
 ///
-/// When it does not build.
+/// When it is nowhere.
 pub fn iothreadd() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        if let Some(path) = std::env::var_os("IOTHREADD") {
-            return PathBuf::from(path);
+        let named = ["CARGO_BIN_EXE_iothreadd", "IOTHREADD"];
+        if let Some(path) = named.into_iter().find_map(std::env::var_os) {
+            return path.into();
         }
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        cargo.args(["build", "--package", "iothreadd"]);
-        cargo.args([
-            "--bin",
-            "iothreadd",
-            "--message-format",
-            "json-render-diagnostics",
-        ]);
-        let output = cargo
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo starts");
-        assert!(output.status.success(), "iothreadd does not build");
-        let stdout = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
-        stdout
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .expect("cargo names the executable")
+        let this = std::env::current_exe().expect("a program knows where it is");
+        // Tests are in `deps/`, a folder deeper than programs.
+        let found = this
+            .ancestors()
+            .skip(1)
+            .take(2)
+            .map(|folder| folder.join("iothreadd"))
+            .find(|path| path.is_file());
+        found.expect("no iothreadd: `cargo build -p iothreadd` makes it")
     })
 }

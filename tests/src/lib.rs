@@ -1,18 +1,20 @@
 //! What the workspace's tests share: tools that may be absent, servers in processes of their own, a
 //! connection to them, crates of generated code.
 
+#[cfg(feature = "generated")]
 pub mod arbitrary;
+#[cfg(feature = "generated")]
 pub mod generated;
 mod iothreadd;
+#[cfg(feature = "load")]
 pub mod load;
 mod qmp;
-pub mod script;
+mod random;
 mod server;
 mod suite;
-mod webdriver;
 
 pub use iothreadd::iothreadd;
 pub use qmp::{Qmp, replace};
+pub use random::Random;
 pub use server::Server;
 pub use suite::{Suite, Tool};
-pub use webdriver::Browser;

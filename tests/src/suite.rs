@@ -9,7 +9,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 pub enum Tool {
     /// A Python that has qemu.qmp; `cargo xtask test` makes one and names it in `QMP_PYTHON`.
     QemuQmp,
-    /// The client in `tests/clients/qapi-rs`; `cargo xtask test` builds it and names it in `QAPI_RS_CLIENT`.
+    /// The client in `iothreadd/tests/clients/qapi-rs`; `cargo xtask test` builds it and names it in `QAPI_RS_CLIENT`.
     QapiRs,
     /// A folder `node_modules` with validators of HTML and Markdown and a checker of accessibility;
     /// `cargo xtask test` makes one and names it in `QAPI_NPM`.

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     load.env("IOTHREADD", IOTHREADD.build_release()?);
     load.env("QMP_SAMPLE", QMP_SAMPLE.build_release()?);
     load.args(["run", "--quiet", "--release", "--package", "tests"]);
-    load.args(["--bin", "qmp-load", "--"]);
+    load.args(["--features", "load", "--bin", "qmp-load", "--"]);
     succeed(
         load.arg(args.clients.to_string())
             .arg(args.commands.to_string()),

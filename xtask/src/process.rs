@@ -68,7 +68,7 @@ pub(crate) const QAPI_GEN: Program = Program {
 /// A server made with the tokio server of `qapi-runtime`.
 pub(crate) const QMP_SAMPLE: Program = Program {
     package: "tests",
-    features: "",
+    features: "load",
     name: "qmp-sample",
 };
 

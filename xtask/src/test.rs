@@ -235,7 +235,10 @@ fn on_qapi_rs(command: &str) -> Command {
     cargo.env("CARGO_TARGET_DIR", workspace().join("target/qapi-rs"));
     cargo.env("CARGO_NET_RETRY", "1");
     cargo.args([command, "--quiet", "--locked"]);
-    cargo.args(["--manifest-path", "tests/clients/qapi-rs/Cargo.toml"]);
+    cargo.args([
+        "--manifest-path",
+        "iothread/iothreadd/tests/clients/qapi-rs/Cargo.toml",
+    ]);
     cargo
 }
 

@@ -14,7 +14,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::Counters;
 use super::commands::{Expected, push_request};
-use crate::arbitrary::Random;
+use crate::Random;
 
 /// How long a client waits for a message.
 const PATIENCE: Duration = Duration::from_secs(120);

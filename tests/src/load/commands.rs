@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::arbitrary::Random;
+use crate::Random;
 
 /// What has to come back.
 #[derive(Debug)]

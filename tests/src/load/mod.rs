@@ -31,6 +31,14 @@ pub struct Load {
     pub n_devices: usize,
 }
 
+/// What a test machine does in a moment.
+pub const SHORT: Load = Load {
+    n_clients: 100,
+    n_commands: 10_000,
+    n_silent: 5,
+    n_devices: 20,
+};
+
 /// What was done.
 #[derive(Clone, Debug)]
 pub struct Report {

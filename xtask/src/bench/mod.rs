@@ -60,5 +60,13 @@ fn qmp() -> Result<()> {
     let mut bench = cargo();
     bench.env("IOTHREADD", IOTHREADD.build_release()?);
     bench.env("QMP_SAMPLE", QMP_SAMPLE.build_release()?);
-    succeed(bench.args(["bench", "--package", "tests", "--bench", "qmp"]))
+    succeed(bench.args([
+        "bench",
+        "--package",
+        "tests",
+        "--features",
+        "load",
+        "--bench",
+        "qmp",
+    ]))
 }

@@ -1,18 +1,14 @@
 //! Recordings of QEMU's side of the protocol, played against the program.
 
-use std::path::Path;
-
 use serde_json::Value;
+use tests::Tool;
 
 use crate::harness::run;
 use qapi_runtime::Value as Message;
 use qapi_runtime::json::{Limits, Parsed, Parser};
 
 /// The recordings, which are kept beside the repository.
-const RECORDINGS: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../shared/qemu/10.0.13/transcripts/protocol.jsonl"
-);
+const RECORDINGS: &str = "qemu/10.0.13/transcripts/protocol.jsonl";
 
 fn text_of(recording: &Value, member: &str) -> String {
     let parts = recording[member].as_array().unwrap();
@@ -40,11 +36,11 @@ fn messages(mut text: &[u8]) -> Vec<Message> {
 
 #[test]
 fn sessions_are_as_recorded() {
-    if !Path::new(RECORDINGS).exists() {
-        println!("skipped: no recordings at {RECORDINGS}");
+    let Some(shared) = Tool::Shared.find() else {
+        println!("skipped: no recordings in ../shared");
         return;
-    }
-    let recordings = std::fs::read_to_string(RECORDINGS).unwrap();
+    };
+    let recordings = std::fs::read_to_string(shared.join(RECORDINGS)).unwrap();
     let mut n_played = 0;
     for line in recordings.lines() {
         let recording: Value = serde_json::from_str(line).unwrap();

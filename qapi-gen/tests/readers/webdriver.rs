@@ -29,7 +29,7 @@ const ARGUMENTS: [&str; 10] = [
 ];
 
 /// A browser with one window; both end with it.
-pub struct Browser {
+pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
@@ -43,7 +43,7 @@ impl Browser {
     /// # Errors
     ///
     /// What kept it from starting.
-    pub fn start(chromedriver: &Path) -> Result<Self> {
+    pub(crate) fn start(chromedriver: &Path) -> Result<Self> {
         let profile = tempfile::tempdir()?;
         let mut driver = Command::new(chromedriver)
             .arg("--port=0")
@@ -95,7 +95,7 @@ impl Browser {
     /// # Errors
     ///
     /// The browser's.
-    pub fn open(&self, address: &str) -> Result<()> {
+    pub(crate) fn open(&self, address: &str) -> Result<()> {
         self.post("/url", &json!({"url": address})).map(drop)
     }
 
@@ -104,7 +104,7 @@ impl Browser {
     /// # Errors
     ///
     /// The browser's.
-    pub fn address(&self) -> Result<String> {
+    pub(crate) fn address(&self) -> Result<String> {
         let value = self.request("GET", &format!("{}/url", self.session), &Value::Null)?;
         Ok(value.as_str().unwrap_or_default().to_owned())
     }
@@ -114,7 +114,7 @@ impl Browser {
     /// # Errors
     ///
     /// The browser's.
-    pub fn back(&self) -> Result<()> {
+    pub(crate) fn back(&self) -> Result<()> {
         self.post("/back", &json!({})).map(drop)
     }
 
@@ -123,7 +123,7 @@ impl Browser {
     /// # Errors
     ///
     /// There is none, or something covers it.
-    pub fn click(&self, selector: &str) -> Result<()> {
+    pub(crate) fn click(&self, selector: &str) -> Result<()> {
         let element = self.find(selector)?;
         self.post(&format!("/element/{element}/click"), &json!({}))
             .map(drop)
@@ -134,7 +134,7 @@ impl Browser {
     /// # Errors
     ///
     /// The browser's.
-    pub fn press(&self, keys: &str) -> Result<()> {
+    pub(crate) fn press(&self, keys: &str) -> Result<()> {
         let press = |key: char| {
             let key = key.to_string();
             [
@@ -153,7 +153,7 @@ impl Browser {
     /// # Errors
     ///
     /// There is none.
-    pub fn text(&self, selector: &str) -> Result<String> {
+    pub(crate) fn text(&self, selector: &str) -> Result<String> {
         let element = self.find(selector)?;
         let path = format!("{}/element/{element}/text", self.session);
         let value = self.request("GET", &path, &Value::Null)?;
@@ -165,7 +165,7 @@ impl Browser {
     /// # Errors
     ///
     /// What it throws.
-    pub fn run(&self, script: &str) -> Result<Value> {
+    pub(crate) fn run(&self, script: &str) -> Result<Value> {
         self.post("/execute/sync", &json!({"script": script, "args": []}))
     }
 
@@ -174,7 +174,7 @@ impl Browser {
     /// # Errors
     ///
     /// The browser's.
-    pub fn resize(&self, width: u32, height: u32) -> Result<()> {
+    pub(crate) fn resize(&self, width: u32, height: u32) -> Result<()> {
         let parameters = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
         });
@@ -190,7 +190,7 @@ impl Browser {
     /// # Errors
     ///
     /// The browser's.
-    pub fn screenshot(&self) -> Result<Vec<u8>> {
+    pub(crate) fn screenshot(&self) -> Result<Vec<u8>> {
         let path = format!("{}/screenshot", self.session);
         let value = self.request("GET", &path, &Value::Null)?;
         let text = value.as_str().unwrap_or_default();
@@ -202,7 +202,7 @@ impl Browser {
     /// # Errors
     ///
     /// The browser's.
-    pub fn complaints(&self) -> Result<Vec<String>> {
+    pub(crate) fn complaints(&self) -> Result<Vec<String>> {
         let log = self.post("/se/log", &json!({"type": "browser"}))?;
         let entries = log.as_array().cloned().unwrap_or_default();
         let is_bad = |entry: &&Value| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING"));

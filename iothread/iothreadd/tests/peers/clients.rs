@@ -6,25 +6,25 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
-use tests::script::{self, Step};
 use tests::{Server, Suite, Tool};
 
-fn main() {
-    Suite::new()
+use crate::script::{self, Step};
+
+pub(crate) fn add(suite: Suite) -> Suite {
+    suite
         .with("qemu-qmp", Tool::QemuQmp, qemu_qmp)
         .with("qemu-qmp-script", Tool::QemuQmp, qemu_qmp_script)
         .with("qmp-shell", Tool::QemuQmp, qmp_shell)
         .with("qapi-rs", Tool::QapiRs, qapi_rs)
         .with("socat", Tool::Program("socat"), socat)
         .with("nc", Tool::Program("nc.openbsd"), nc)
-        .run();
 }
 
 /// The client library of QEMU's own tools.
 fn qemu_qmp(python: &Path) -> Result<(), Failed> {
     let daemon =
         Server::start_iothreadd(&["--object", "iothread,id=io0", "--object", "iothread,id=io1"]);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/qemu_qmp.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/qemu_qmp.py");
     let output = Command::new(python)
         .arg(script)
         .arg(daemon.socket())
@@ -116,7 +116,10 @@ fn run_script(command: &mut Command, dropped: &[&str]) -> Result<(), Failed> {
 
 /// The same library, the whole script, and real descriptors.
 fn qemu_qmp_script(python: &Path) -> Result<(), Failed> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/qemu_qmp_script.py");
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/clients/qemu_qmp_script.py"
+    );
     run_script(Command::new(python).arg(script), &[])
 }
 

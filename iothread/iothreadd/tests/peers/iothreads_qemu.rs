@@ -6,14 +6,12 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use tests::{Qmp, Server, Suite, Tool};
 
-fn main() {
-    Suite::new()
-        .with(
-            "iothreads-as-qemu",
-            Tool::Program("qemu-system-x86_64"),
-            iothreads_as_qemu,
-        )
-        .run();
+pub(crate) fn add(suite: Suite) -> Suite {
+    suite.with(
+        "iothreads-as-qemu",
+        Tool::Program("qemu-system-x86_64"),
+        iothreads_as_qemu,
+    )
 }
 
 /// Commands whose replies must be equal, but for what [`normalize`] takes away.

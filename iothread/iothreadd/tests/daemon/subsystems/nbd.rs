@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use libtest_mimic::Failed;
 use serde_json::json;
 
-use crate::world::World;
+use super::world::World;
 
 /// Connects several times to the export `e0`, and reads a block each time. Returns the IOThreads that have done anything
 /// meanwhile.

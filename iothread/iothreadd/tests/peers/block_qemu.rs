@@ -9,13 +9,14 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use tests::{Qmp, Server, Suite, Tool, replace};
 
-fn main() {
+pub(crate) fn add(suite: Suite) -> Suite {
     let old = Tool::Program("qemu-system-x86_64");
     let new = Tool::QemuTen;
-    Suite::new()
-        .with("nodes-and-exports-as-qemu", old, as_qemu)
-        .with("nodes-and-exports-as-qemu-10", new, as_qemu)
-        .run();
+    suite.with("nodes-and-exports-as-qemu", old, as_qemu).with(
+        "nodes-and-exports-as-qemu-10",
+        new,
+        as_qemu,
+    )
 }
 
 /// One step of the script. "@" in arguments stands for the peer's folder.

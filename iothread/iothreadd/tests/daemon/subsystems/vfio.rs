@@ -9,7 +9,7 @@ use serde_json::json;
 use vfio_bindings::bindings::vfio::vfio_region_info;
 use vfio_user::{DmaMapFlags, DmaUnmapFlags, Server, ServerBackend, ServerRegion};
 
-use crate::world::World;
+use super::world::World;
 
 pub(crate) const VENDOR: u16 = 0x1af4;
 pub(crate) const DEVICE: u16 = 0x1234;
@@ -87,7 +87,8 @@ pub(crate) fn serve(path: &Path) {
 }
 
 /// Each server is wrong in another way. The device is refused, and nothing is left of it.
-pub(crate) fn broken_servers() -> Result<(), Failed> {
+#[test]
+fn servers_that_break_the_protocol() -> Result<(), Failed> {
     let world = &mut World::start()?;
     let before = world.snapshot()?;
     let message = |id: u16, size: u32, flags: u32, payload: &[u8]| {

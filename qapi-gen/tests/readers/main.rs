@@ -1,5 +1,7 @@
 //! Manuals as their readers have them: in a browser, in a terminal, and before validators.
 
+mod webdriver;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -11,7 +13,9 @@ use qapi_gen::diagnostic::{Level, Lint, LintLevels};
 use qapi_gen::loader::FileLoader;
 use qapi_gen::output;
 use tempfile::TempDir;
-use tests::{Browser, Suite, Tool};
+use tests::{Suite, Tool};
+
+use crate::webdriver::Browser;
 
 fn main() {
     Suite::new()

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
-use tests::Qmp;
-use tests::arbitrary::Random;
+use tests::{Qmp, Random};
 
-use crate::world::World;
+use super::world::World;
 
 const N_CLIENTS: usize = 4;
 const N_STEPS: usize = 1500;
@@ -51,7 +50,8 @@ struct Holder {
     description: Value,
 }
 
-pub(crate) fn random_sequences() -> Result<(), Failed> {
+#[test]
+fn random_sequences() -> Result<(), Failed> {
     let mut world = World::start()?;
     let addr = json!({"type": "unix", "data": {"path": world.path("nbd")}});
     world.run("nbd-server-start", json!({"addr": addr}))?;

@@ -5,20 +5,18 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use libtest_mimic::Failed;
 use serde_json::Value;
-use tests::arbitrary::Random;
-use tests::{Qmp, Server, Suite, Tool};
+use tests::{Qmp, Random, Server, Suite, Tool};
 
 /// Sessions of each kind.
 const N_SESSIONS: u64 = 150;
 
-fn main() {
+pub(crate) fn add(suite: Suite) -> Suite {
     let qemu = Tool::Program("qemu-system-x86_64");
-    Suite::new()
+    suite
         .with("tokens", qemu, |qemu| compare(qemu, 1, tokens))
         .with("changed-commands", qemu, |qemu| compare(qemu, 2, changed))
         .with("ids", qemu, |qemu| compare(qemu, 3, id))
         .with("members", qemu, |qemu| compare(qemu, 4, members))
-        .run();
 }
 
 fn pick<'a>(random: &mut Random, list: &[&'a [u8]]) -> &'a [u8] {

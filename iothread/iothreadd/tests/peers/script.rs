@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 /// A command, and what comes of it.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub(crate) struct Step {
     /// The command as it is sent: `execute`, and `arguments` if it has any.
-    pub request: Value,
+    pub(crate) request: Value,
     expected: Value,
     /// The events that it causes, by their names.
-    pub events: Vec<String>,
+    pub(crate) events: Vec<String>,
 }
 
 /// Reads `tests/clients/script.jsonl` for a server in `folder` whose IOThread is `io0`.
@@ -21,8 +21,8 @@ pub struct Step {
 /// # Errors
 ///
 /// The file is not what it should be.
-pub fn steps(folder: &Path) -> Result<Vec<Step>> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/script.jsonl");
+pub(crate) fn steps(folder: &Path) -> Result<Vec<Step>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/script.jsonl");
     let folder = folder.to_str().context("the folder is not UTF-8")?;
     let text = std::fs::read_to_string(path)?.replace("FOLDER", folder);
     let steps = text.lines().map(|line| {
@@ -46,13 +46,13 @@ pub fn steps(folder: &Path) -> Result<Vec<Step>> {
 impl Step {
     /// The name of the command.
     #[must_use]
-    pub fn command(&self) -> &str {
+    pub(crate) fn command(&self) -> &str {
         self.request["execute"].as_str().unwrap_or_default()
     }
 
     /// The arguments, `null` where there are none.
     #[must_use]
-    pub fn arguments(&self) -> &Value {
+    pub(crate) fn arguments(&self) -> &Value {
         &self.request["arguments"]
     }
 }
@@ -64,7 +64,7 @@ impl Step {
 /// # Errors
 ///
 /// The first thing that is not as it should be.
-pub fn check(steps: &[Step], received: Vec<Value>, dropped: &[&str]) -> Result<()> {
+pub(crate) fn check(steps: &[Step], received: Vec<Value>, dropped: &[&str]) -> Result<()> {
     let (events, replies): (Vec<Value>, Vec<Value>) = received
         .into_iter()
         .partition(|message| message.get("event").is_some());

@@ -12,14 +12,13 @@ use tests::{Qmp, Server, Suite, Tool, replace};
 /// How long events may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn main() {
+pub(crate) fn add(suite: Suite) -> Suite {
     let old = Tool::Program("qemu-system-x86_64");
-    Suite::new()
+    suite
         .with("devices-as-qemu", old, |qemu| as_qemu(qemu, Age::Old))
         .with("devices-as-qemu-10", Tool::QemuTen, |qemu| {
             as_qemu(qemu, Age::New)
         })
-        .run();
 }
 
 /// Which QEMU is compared with.

@@ -6,29 +6,10 @@ use std::os::unix::net::UnixStream;
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
+use super::walk::Row;
+use super::world::World;
+use super::{nbd, vfio};
 use crate::guest::Guest;
-use crate::walk::Row;
-use crate::world::World;
-use crate::{nbd, vfio};
-
-pub(crate) fn all() -> Vec<Row> {
-    vec![
-        block_node(),
-        block_export(),
-        block_export_on_two(),
-        vhost_user_export(),
-        virtio_blk(),
-        virtio_blk_mapping(),
-        virtio_scsi(),
-        virtio_scsi_mapping(),
-        virtio_balloon(),
-        xen_disk(),
-        xen_disk_on_its_own(),
-        colo_compare(),
-        vfio_user(),
-        monitor(),
-    ]
-}
 
 fn of_object(path: &str) -> Value {
     json!({"type": "qom-object", "qom-path": path})
@@ -155,9 +136,8 @@ fn wrong_mappings() -> Vec<(Value, &'static str)> {
     ]
 }
 
-fn block_node() -> Row {
+pub(super) fn block_node() -> Row {
     Row {
-        name: "block-node",
         prepare: add_n0,
         refused: vec![
             (json!({"iothread": "nope"}), "Cannot find iothread nope"),
@@ -213,9 +193,8 @@ fn wrong_exports() -> Vec<(Value, &'static str)> {
     ]
 }
 
-fn block_export() -> Row {
+pub(super) fn block_export() -> Row {
     Row {
-        name: "block-export",
         prepare: start_nbd,
         refused: wrong_exports(),
         command: "block-export-add",
@@ -229,9 +208,8 @@ fn block_export() -> Row {
     }
 }
 
-fn block_export_on_two() -> Row {
+pub(super) fn block_export_on_two() -> Row {
     Row {
-        name: "block-export-on-two",
         arguments: |_| json!({"type": "nbd", "id": "e0", "node-name": "n0", "name": "e0", "iothread": ["io0", "io1"]}),
         threads: &["io0", "io1"],
         work: |world| nbd::threads_that_serve(world, 4),
@@ -251,14 +229,13 @@ fn read_as_guest(world: &mut World) -> Result<Option<Vec<i64>>, Failed> {
     Ok(Some(threads.collect()))
 }
 
-fn vhost_user_export() -> Row {
+pub(super) fn vhost_user_export() -> Row {
     let mut refused = wrong_exports();
     refused.push((
         json!({"addr": {"type": "unix", "path": "/nonexistent/x"}}),
         "Failed to bind socket to /nonexistent/x: No such file or directory",
     ));
     Row {
-        name: "block-export-vhost-user-blk",
         prepare: add_n0,
         refused,
         arguments: |world| {
@@ -273,7 +250,7 @@ fn vhost_user_export() -> Row {
     }
 }
 
-fn virtio_blk() -> Row {
+pub(super) fn virtio_blk() -> Row {
     let mut refused = wrong_threads();
     refused.extend([
         (
@@ -296,7 +273,6 @@ fn virtio_blk() -> Row {
         (json!({"x": 1}), "Property 'virtio-blk-pci.x' not found"),
     ]);
     Row {
-        name: "virtio-blk",
         prepare: add_n0,
         refused,
         command: "device_add",
@@ -310,9 +286,8 @@ fn virtio_blk() -> Row {
     }
 }
 
-fn virtio_blk_mapping() -> Row {
+pub(super) fn virtio_blk_mapping() -> Row {
     Row {
-        name: "virtio-blk-mapping",
         refused: wrong_mappings(),
         arguments: |_| {
             let mapping = json!([{"iothread": "io1", "vqs": [0]}, {"iothread": "io0", "vqs": [1]}]);
@@ -364,7 +339,7 @@ fn scsi_work(world: &mut World) -> Result<Option<Vec<i64>>, Failed> {
     notify(world, path, 2)
 }
 
-fn virtio_scsi() -> Row {
+pub(super) fn virtio_scsi() -> Row {
     let mut refused = wrong_threads();
     refused.extend([
         (
@@ -385,7 +360,6 @@ fn virtio_scsi() -> Row {
         ),
     ]);
     Row {
-        name: "virtio-scsi",
         prepare: add_n0,
         refused,
         command: "device_add",
@@ -399,9 +373,8 @@ fn virtio_scsi() -> Row {
     }
 }
 
-fn virtio_scsi_mapping() -> Row {
+pub(super) fn virtio_scsi_mapping() -> Row {
     Row {
-        name: "virtio-scsi-mapping",
         refused: wrong_mappings(),
         arguments: |_| {
             let mapping = json!([{"iothread": "io0"}, {"iothread": "io1"}]);
@@ -412,7 +385,7 @@ fn virtio_scsi_mapping() -> Row {
     }
 }
 
-fn virtio_balloon() -> Row {
+pub(super) fn virtio_balloon() -> Row {
     let mut refused = wrong_threads();
     refused.extend([
         (
@@ -425,7 +398,6 @@ fn virtio_balloon() -> Row {
         ),
     ]);
     Row {
-        name: "virtio-balloon",
         prepare: nothing,
         refused,
         command: "device_add",
@@ -444,7 +416,7 @@ fn virtio_balloon() -> Row {
     }
 }
 
-fn xen_disk() -> Row {
+pub(super) fn xen_disk() -> Row {
     let mut refused = wrong_threads();
     refused.extend([
         (json!({"vdev": null}), "vdev property not set"),
@@ -460,7 +432,6 @@ fn xen_disk() -> Row {
         ),
     ]);
     Row {
-        name: "xen-disk",
         prepare: add_n0,
         refused,
         command: "device_add",
@@ -474,9 +445,8 @@ fn xen_disk() -> Row {
     }
 }
 
-fn xen_disk_on_its_own() -> Row {
+pub(super) fn xen_disk_on_its_own() -> Row {
     Row {
-        name: "xen-disk-on-its-own",
         refused: vec![
             (json!({"vdev": "nope"}), "invalid virtual disk specifier"),
             (json!({"drive": null}), "drive property not set"),
@@ -489,9 +459,8 @@ fn xen_disk_on_its_own() -> Row {
 
 const COLO_DEVICES: [&str; 4] = ["pri", "sec", "out", "note"];
 
-fn colo_compare() -> Row {
+pub(super) fn colo_compare() -> Row {
     Row {
-        name: "colo-compare",
         prepare: |world| {
             COLO_DEVICES
                 .into_iter()
@@ -559,9 +528,8 @@ fn wait_until_disconnected(world: &mut World, id: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn vfio_user() -> Row {
+pub(super) fn vfio_user() -> Row {
     Row {
-        name: "vfio-user",
         prepare: nothing,
         refused: vec![
             (json!({"socket": null}), "No socket specified"),
@@ -602,9 +570,8 @@ fn vfio_user() -> Row {
     }
 }
 
-fn monitor() -> Row {
+pub(super) fn monitor() -> Row {
     Row {
-        name: "monitor",
         prepare: |world| world.add_chardev("ch"),
         refused: vec![
             (json!({"chardev": "nope"}), "Device 'nope' not found"),

@@ -15,15 +15,14 @@ const MIB: usize = 1 << 20;
 /// The size of all images.
 const SIZE: usize = 24 * MIB;
 
-fn main() {
-    Suite::new()
+pub(crate) fn add(suite: Suite) -> Suite {
+    suite
         .with("qemu-img", Tool::Program("qemu-img"), qemu_img)
         .with("image-locks", Tool::Program("qemu-io"), image_locks)
         .with("nbdinfo", Tool::Program("nbdinfo"), nbdinfo)
         .with("nbdcopy", Tool::Program("nbdcopy"), nbdcopy)
         .with("fio-verifies", Tool::Program("fio"), fio_verifies)
         .with("fio-is-killed", Tool::Program("fio"), fio_is_killed)
-        .run();
 }
 
 /// A server with three IOThreads, and its NBD server.

@@ -3,11 +3,10 @@
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use crate::world::World;
+use super::world::World;
 
 /// A subsystem, or one of the ways in which it takes its event loops.
 pub(crate) struct Row {
-    pub(crate) name: &'static str,
     /// Makes what is needed before.
     pub(crate) prepare: fn(&mut World) -> Result<(), Failed>,
     /// Arguments that are refused, and why.

@@ -1,0 +1,20 @@
+//! `iothreadd` beside QEMU, and before clients that others have written.
+
+mod block_qemu;
+mod clients;
+mod devices_qemu;
+mod iothreads_qemu;
+mod nbd_clients;
+mod script;
+mod wire;
+
+use tests::Suite;
+
+fn main() {
+    let suite = iothreads_qemu::add(Suite::new());
+    let suite = block_qemu::add(suite);
+    let suite = devices_qemu::add(suite);
+    let suite = nbd_clients::add(suite);
+    let suite = clients::add(suite);
+    wire::add(suite).run();
+}
