@@ -35,6 +35,7 @@ pub struct Builder {
     config_files: Vec<PathBuf>,
     settings: Vec<(String, bool)>,
     levels: LintLevels,
+    only: Vec<String>,
     options: Options,
 }
 
@@ -124,6 +125,14 @@ impl Builder {
         self
     }
 
+    /// Takes only these commands, events and types of the schema, with everything that they reach; without a call the
+    /// whole. [`Schema::only`](crate::ir::Schema::only) says what that is.
+    #[must_use]
+    pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.only.extend(names.into_iter().map(Into::into));
+        self
+    }
+
     /// What is generated. The configuration is the builder's, not that of `options`.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
@@ -157,7 +166,7 @@ impl Builder {
         for file in checked.sources.files() {
             println!("cargo::rerun-if-changed={}", file.name());
         }
-        let Some(schema) = &checked.schema else {
+        let Some(schema) = checked.schema else {
             return Err(refuse(checked.report.diagnostics(), &checked.sources));
         };
         for diagnostic in checked.report.diagnostics() {
@@ -165,6 +174,12 @@ impl Builder {
                 println!("cargo::warning={line}");
             }
         }
+        let schema = &match self.only.as_slice() {
+            [] => schema,
+            names => schema
+                .only(names)
+                .map_err(|error| BuildError(error.to_string()))?,
+        };
         let backend = RustBackend::new(self.options.clone().configuration(configuration));
         let refuse = |diagnostics: Vec<Diagnostic>| refuse(&diagnostics, &checked.sources);
         let emission = backend.emit(schema).map_err(refuse)?;

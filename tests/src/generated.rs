@@ -36,6 +36,15 @@ impl Module {
     ///
     /// What is wrong with the schema, or cannot be expressed under these options.
     pub fn generate(name: &str, path: &Path, options: Options) -> Result<Self> {
+        Self::generate_only(name, path, &[], options)
+    }
+
+    /// The same from the part of the schema that `only` names; from the whole if it names nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Module::generate`], and a name that the schema does not define.
+    pub fn generate_only(name: &str, path: &Path, only: &[&str], options: Options) -> Result<Self> {
         let path = path.to_str().context("the path is not UTF-8")?;
         let checked = check::load(path, &FileLoader, LintLevels::allow_all());
         let refuse = |diagnostics: &[Diagnostic]| {
@@ -46,6 +55,10 @@ impl Module {
         };
         let Some(schema) = checked.schema else {
             return Err(refuse(checked.report.diagnostics()));
+        };
+        let schema = match only {
+            [] => schema,
+            names => schema.only(names)?,
         };
         let backend = RustBackend::new(options);
         let refuse = |errors: Vec<Diagnostic>| refuse(&errors);

@@ -42,7 +42,7 @@ pub fn introspect(
     configuration: &Configuration,
     options: Options,
 ) -> Result<String, OpenCondition> {
-    Introspector::new(schema, configuration, options, None).whole()
+    Introspector::new(schema, configuration, options).whole()
 }
 
 /// A part of the array's text.
@@ -53,23 +53,10 @@ pub(super) struct Part {
     pub(super) conditions: Vec<Condition>,
 }
 
-/// The array of a server that has only the commands `served`, if there are any, and what they use.
-pub(super) fn introspect_served(
-    schema: &Schema,
-    configuration: &Configuration,
-    served: Option<&BTreeSet<String>>,
-) -> Result<String, OpenCondition> {
-    Introspector::new(schema, configuration, Options::default(), served).whole()
-}
-
 /// The same in parts, of which conditions that `configuration` leaves open may take some away. Each element is a part or
 /// more; one that begins with a comma loses it where it becomes the first of its list.
-pub(super) fn introspect_parts(
-    schema: &Schema,
-    configuration: &Configuration,
-    served: Option<&BTreeSet<String>>,
-) -> Vec<Part> {
-    let mut introspector = Introspector::new(schema, configuration, Options::default(), served);
+pub(super) fn introspect_parts(schema: &Schema, configuration: &Configuration) -> Vec<Part> {
+    let mut introspector = Introspector::new(schema, configuration, Options::default());
     introspector.takes_open = true;
     // What is open is taken, so nothing fails.
     let _ = introspector.write_all();
@@ -80,8 +67,6 @@ struct Introspector<'a> {
     schema: &'a Schema,
     configuration: &'a Configuration,
     options: Options,
-    /// The commands that there are; without it all.
-    served: Option<&'a BTreeSet<String>>,
     out: String,
     /// The numbers that stand for names of types.
     names: HashMap<TypeId, usize>,
@@ -108,17 +93,11 @@ enum Presence {
 type Result<T, E = OpenCondition> = std::result::Result<T, E>;
 
 impl<'a> Introspector<'a> {
-    fn new(
-        schema: &'a Schema,
-        configuration: &'a Configuration,
-        options: Options,
-        served: Option<&'a BTreeSet<String>>,
-    ) -> Self {
+    fn new(schema: &'a Schema, configuration: &'a Configuration, options: Options) -> Self {
         Self {
             schema,
             configuration,
             options,
-            served,
             out: String::from("["),
             names: HashMap::new(),
             used: Vec::new(),
@@ -166,10 +145,7 @@ impl<'a> Introspector<'a> {
         {
             match *entity {
                 Entity::Command(id) => {
-                    let command = schema.command(id);
-                    if self.is_served(command) {
-                        self.write_command(command)?;
-                    }
+                    self.write_command(schema.command(id))?;
                 }
                 Entity::Event(id) => self.write_event(schema.event(id))?,
                 Entity::Type(id) if self.options.unmask => self.use_id(id),
@@ -184,12 +160,6 @@ impl<'a> Introspector<'a> {
         }
         self.out.push(']');
         Ok(())
-    }
-
-    fn is_served(&self, command: &Command) -> bool {
-        let served = |served: &BTreeSet<String>| served.contains(command.name());
-        // Every session has this one, whoever serves the others.
-        command.name() == "qmp_capabilities" || self.served.is_none_or(served)
     }
 
     /// Takes back what was written since `start` if `condition` does not hold.

@@ -9,6 +9,7 @@ mod condition;
 mod definition;
 mod doc;
 mod pragma;
+mod subset;
 mod types;
 mod walk;
 
@@ -17,6 +18,7 @@ pub use condition::{Condition, Configuration, ConfigurationError};
 pub use definition::{Definition, Part, PartRole};
 pub use doc::{Doc, DocSection, DocSectionKind};
 pub use pragma::{Exception, ExceptionKind, Pragmas};
+pub use subset::UndefinedNames;
 pub use types::{
     Alternate, Branch, Builtin, Enum, EnumValue, Member, Object, ObjectKind, Type, TypeKind,
     Variants,

@@ -19,6 +19,7 @@ fn main() {
         .always("names-of-every-length", lengths::layout)
         .always("dispatcher-as-validator", programs::dispatcher_as_validator)
         .always("options", programs::options)
+        .always("omitted-parts", programs::omitted_parts)
         .always("policies", programs::policies)
         .always("version-skew", programs::skew)
         .always("round-trips-of-own-schemas", programs::round_trips_of_own);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 use libtest_mimic::Failed;
-use qapi_gen::backend::rust::Options;
+use qapi_gen::backend::rust::{Options, Part};
 use qapi_gen::ir::{Configuration, Schema, TypeId};
 use qapi_gen::validate::Validator;
 use serde_json::{Value, json};
@@ -174,14 +174,15 @@ fn round_trips(name: &str, schema: &Path, configuration: Configuration) -> Resul
     Ok(())
 }
 
+/// What of `options.json` the program has: all but `zoom`.
+const PART: [&str; 4] = ["draw", "erase", "print", "DRAWN"];
+
 /// Every option of the generator at once.
 pub(crate) fn options() -> Result<(), Failed> {
     let options = Options::new()
         .command("make qapi")
         .licence("MIT")
         .docs(false)
-        .serve("draw")
-        .serve("erase")
         .runtime("crate::runtime")?
         .visibility("pub(crate)")?
         .cfg("CONFIG_ERASE", "all(unix, not(windows))")?
@@ -194,7 +195,7 @@ pub(crate) fn options() -> Result<(), Failed> {
         .attributes("Where.name", "#[doc(alias = \"nom\")]")?
         .attributes("draw.at", "#[doc(alias = \"position\")]")?
         .replace("Uuid", "crate::own::Uuid")?;
-    let module = Module::generate("qapi", &own("options"), options)?;
+    let module = Module::generate_only("qapi", &own("options"), &PART, options)?;
     // One condition has a predicate of its own.
     if module.features() != ["config-print"] {
         return Err(format!("features: {:?}", module.features()).into());
@@ -231,6 +232,47 @@ pub(crate) fn options() -> Result<(), Failed> {
     let program = program.write()?;
     program.succeed("clippy", &[])?;
     feed(&mut Command::new(program.build()?), "")?;
+    Ok(())
+}
+
+/// Types and requests alone, as a client or a library wants them; and types alone.
+pub(crate) fn omitted_parts() -> Result<(), Failed> {
+    let client = Options::new().omit(Part::Server).omit(Part::Introspection);
+    let types = Part::ALL
+        .into_iter()
+        .fold(Options::new(), |options, part| options.omit(part));
+    let schema = own("options");
+    let modules = vec![
+        Module::generate("client", &schema, client)?,
+        Module::generate_only("figures", &schema, &["Figure"], types)?,
+    ];
+    let paths = |module: &Module| -> Vec<String> {
+        let files = module.emission().files().iter();
+        files.map(|file| file.path.display().to_string()).collect()
+    };
+    assert_eq!(
+        modules.iter().map(paths).collect::<Vec<_>>(),
+        [
+            vec![
+                "mod.rs",
+                "types/mod.rs",
+                "types/options.rs",
+                "commands/mod.rs",
+                "commands/options.rs",
+                "events/mod.rs",
+                "events/options.rs",
+            ],
+            vec!["mod.rs", "types/mod.rs", "types/options.rs"],
+        ]
+    );
+    let library = "//! Parts of generated code.\n#![deny(warnings, missing_docs, clippy::all)]\n\npub mod client;\npub mod figures;\n";
+    let program = Crate {
+        name: "omitted-parts",
+        modules,
+        files: vec![("lib.rs", library.to_owned())],
+        ..Crate::default()
+    };
+    program.write()?.succeed("clippy", &[])?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::backend::introspect::{introspect_parts, introspect_served};
+use crate::backend::introspect::{self, introspect_parts};
 
 use crate::ir::Command;
 
@@ -39,11 +39,11 @@ pub(super) fn open_names(plan: &Plan<'_>) -> BTreeSet<String> {
 /// The data for the configuration; in parts where it leaves a condition open.
 pub(super) fn data(plan: &Plan<'_>) -> Data {
     let configuration = &plan.options.configuration;
-    let served = plan.options.commands.as_ref();
-    if let Ok(json) = introspect_served(plan.schema, configuration, served) {
+    let options = introspect::Options::default();
+    if let Ok(json) = introspect::introspect(plan.schema, configuration, options) {
         return Data::Whole(json);
     }
-    let parts = introspect_parts(plan.schema, configuration, served).into_iter();
+    let parts = introspect_parts(plan.schema, configuration).into_iter();
     let parts = parts.filter_map(|part| {
         let mut gate = Gate::ALWAYS;
         for condition in &part.conditions {

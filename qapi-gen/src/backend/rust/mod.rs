@@ -22,7 +22,7 @@ mod structs;
 mod unions;
 mod writer;
 
-pub use options::{OptionError, Options};
+pub use options::{OptionError, Options, Part};
 
 use crate::backend::{Backend, Emission};
 use crate::diagnostic::Diagnostic;
@@ -54,7 +54,9 @@ impl RustBackend {
             .map(Into::into)
             .collect();
         // Conditions of features that mean nothing to Rust matter there alone.
-        names.extend(introspection::open_names(&plan));
+        if self.options.has(Part::Introspection) {
+            names.extend(introspection::open_names(&plan));
+        }
         let mapped = &self.options.mapping.predicates;
         let mut features: Vec<String> = names
             .iter()

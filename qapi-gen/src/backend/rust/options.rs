@@ -23,8 +23,43 @@ pub struct Options {
     pub(super) attributes: BTreeMap<String, Vec<String>>,
     pub(super) attributes_for_all: Vec<String>,
     pub(super) replacements: BTreeMap<String, String>,
-    pub(super) commands: Option<BTreeSet<String>>,
+    pub(super) omitted: BTreeSet<Part>,
     pub(super) partial: bool,
+}
+
+/// A part of the code that may be left out; types are always there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Part {
+    /// The module `commands`: a request type for each command.
+    Commands,
+    /// The module `events`: a type for each event, and the enum of all.
+    Events,
+    /// The module `server`: the trait of handlers and the dispatcher.
+    Server,
+    /// The module `introspection`: what `query-qmp-schema` returns.
+    Introspection,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Commands,
+        Self::Events,
+        Self::Server,
+        Self::Introspection,
+    ];
+
+    /// The name of its module.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Commands => "commands",
+            Self::Events => "events",
+            Self::Server => "server",
+            Self::Introspection => "introspection",
+        }
+    }
 }
 
 /// A fragment of Rust that is none.
@@ -54,7 +89,7 @@ impl Default for Options {
             attributes: BTreeMap::new(),
             attributes_for_all: Vec::new(),
             replacements: BTreeMap::new(),
-            commands: None,
+            omitted: BTreeSet::new(),
             partial: false,
         }
     }
@@ -95,11 +130,22 @@ impl Options {
         self
     }
 
-    /// Adds a command to those that are served, and that `query-qmp-schema` tells of. Without a call all are.
+    /// Leaves a part of the code out. A client needs neither [`Part::Server`] nor [`Part::Introspection`].
+    ///
+    /// The server cannot do without commands and introspection data, so it goes with either of them.
     #[must_use]
-    pub fn serve(mut self, command: impl Into<String>) -> Self {
-        self.commands.get_or_insert_default().insert(command.into());
+    pub fn omit(mut self, part: Part) -> Self {
+        self.omitted.insert(part);
         self
+    }
+
+    pub(super) fn has(&self, part: Part) -> bool {
+        let is_omitted = |part| self.omitted.contains(&part);
+        let lacks_ground = match part {
+            Part::Server => is_omitted(Part::Commands) || is_omitted(Part::Introspection),
+            Part::Commands | Part::Events | Part::Introspection => false,
+        };
+        !is_omitted(part) && !lacks_ground
     }
 
     /// Whether the functions of the trait `Commands` have bodies, which answer that the command is

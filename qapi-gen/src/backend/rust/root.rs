@@ -9,13 +9,14 @@ use crate::output::{MARKER, WARNING};
 use super::gate::Gate;
 use super::introspection;
 use super::layout;
+use super::options::Part;
 use super::plan::{Body, DefinitionPlan, Plan};
 use super::server;
 use super::structs::Struct;
 use super::writer::{ModuleWriter, Place};
 
 /// A module of one of the three folders.
-struct Part {
+struct FolderModule {
     name: String,
     gate: Gate,
     /// When it names something deprecated.
@@ -28,10 +29,10 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
     let mut types = Vec::new();
     let mut commands = Vec::new();
     let mut events = Vec::new();
+    let has = |part| plan.options.has(part);
     for (index, module) in plan.schema.modules().iter().enumerate() {
         let rust = plan.modules[index].as_str();
-        let part = |folder: &str, what: &str, writer: ModuleWriter<'_, '_>| {
-            let _ = folder;
+        let part = |what: &str, writer: ModuleWriter<'_, '_>| {
             finish_part(
                 plan,
                 rust,
@@ -39,19 +40,23 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
                 writer,
             )
         };
-        types.extend(part("types", "Types", types_of(plan, ModuleId::new(index))));
-        commands.extend(part(
-            "commands",
-            "Commands",
-            commands_of(plan, module.entities()),
-        ));
-        events.extend(part("events", "Events", events_of(plan, module.entities())));
+        types.extend(part("Types", types_of(plan, ModuleId::new(index))));
+        let entities = module.entities();
+        if has(Part::Commands) {
+            commands.extend(part("Commands", commands_of(plan, entities)));
+        }
+        if has(Part::Events) {
+            events.extend(part("Events", events_of(plan, entities)));
+        }
     }
-    let schema = introspection::data(plan);
+    let schema = has(Part::Introspection).then(|| introspection::data(plan));
+    let server = schema.as_ref().filter(|_| has(Part::Server)).map(|schema| {
+        let header = header(plan, "Serving the commands.");
+        server::emit(plan, &header, schema.reference())
+    });
     let mut emission = Emission::new();
-    let server_header = header(plan, "Serving the commands.");
-    let (server, server_deprecated) = server::emit(plan, &server_header, schema.reference());
-    emission.push("mod.rs", root(plan, server_deprecated.as_ref()));
+    let server_deprecated = server.as_ref().and_then(|(_, gate)| gate.as_ref());
+    emission.push("mod.rs", root(plan, server_deprecated));
     push_folder(
         plan,
         &mut emission,
@@ -60,30 +65,41 @@ pub(super) fn emit(plan: &Plan<'_>) -> Emission {
         types,
         String::new(),
     );
-    push_folder(
-        plan,
-        &mut emission,
-        "commands",
-        "Commands as requests.",
-        commands,
-        String::new(),
-    );
-    let mut enum_writer = {
-        let names = plan
-            .event_names
-            .iter()
-            .map(String::as_str)
-            .chain([plan.event_enum.as_str()]);
-        ModuleWriter::new(plan, Place::EventsRoot, names.collect())
-    };
-    enum_writer.blank();
-    enum_writer.emit_event_enum();
-    let event_enum = enum_writer.finish("");
-    push_folder(plan, &mut emission, "events", "Events.", events, event_enum);
-    emission.push("server.rs", server);
-    let schema_header = header(plan, "What `query-qmp-schema` returns.");
-    emission.push("introspection.rs", schema.emit(plan, schema_header));
+    if has(Part::Commands) {
+        push_folder(
+            plan,
+            &mut emission,
+            "commands",
+            "Commands as requests.",
+            commands,
+            String::new(),
+        );
+    }
+    if has(Part::Events) {
+        let event_enum = event_enum(plan);
+        push_folder(plan, &mut emission, "events", "Events.", events, event_enum);
+    }
+    if let Some((server, _)) = server {
+        emission.push("server.rs", server);
+    }
+    if let Some(schema) = schema {
+        let header = header(plan, "What `query-qmp-schema` returns.");
+        emission.push("introspection.rs", schema.emit(plan, header));
+    }
     emission
+}
+
+/// The enum of all events.
+fn event_enum(plan: &Plan<'_>) -> String {
+    let names = plan
+        .event_names
+        .iter()
+        .map(String::as_str)
+        .chain([plan.event_enum.as_str()]);
+    let mut writer = ModuleWriter::new(plan, Place::EventsRoot, names.collect());
+    writer.blank();
+    writer.emit_event_enum();
+    writer.finish("")
 }
 
 /// The names that a module defines.
@@ -197,14 +213,14 @@ fn finish_part(
     rust: &str,
     title: &str,
     writer: ModuleWriter<'_, '_>,
-) -> Option<Part> {
+) -> Option<FolderModule> {
     if writer.out.is_empty() {
         return None;
     }
     let gate = writer.module_gate();
     let deprecated = writer.deprecated_gate();
     let contents = end_with_one_newline(writer.finish(&header(plan, title)));
-    Some(Part {
+    Some(FolderModule {
         name: rust.to_owned(),
         gate,
         deprecated,
@@ -240,7 +256,7 @@ fn push_folder(
     emission: &mut Emission,
     folder: &str,
     title: &str,
-    mut parts: Vec<Part>,
+    mut parts: Vec<FolderModule>,
     items: String,
 ) {
     parts.sort_by(|left, right| left.name.cmp(&right.name));
@@ -295,13 +311,21 @@ fn root(plan: &Plan<'_>, server_deprecated: Option<&Gate>) -> String {
     };
     let mut text = header(plan, &title);
     text.push('\n');
-    layout::line(&mut text, 0, &[visibility, " mod commands;"]);
-    layout::line(&mut text, 0, &[visibility, " mod events;"]);
-    layout::line(&mut text, 0, &[visibility, " mod introspection;"]);
-    if let Some(gate) = server_deprecated {
-        plan.options.mapping.expect_deprecated(&mut text, 0, gate);
+    let parts = [
+        (Part::Commands, None),
+        (Part::Events, None),
+        (Part::Introspection, None),
+        (Part::Server, server_deprecated),
+    ];
+    for (part, deprecated) in parts {
+        if !plan.options.has(part) {
+            continue;
+        }
+        if let Some(gate) = deprecated {
+            plan.options.mapping.expect_deprecated(&mut text, 0, gate);
+        }
+        layout::line(&mut text, 0, &[visibility, " mod ", part.as_str(), ";"]);
     }
-    layout::line(&mut text, 0, &[visibility, " mod server;"]);
     layout::line(&mut text, 0, &["mod types;"]);
     text.push('\n');
     let types: HashSet<&str> = plan
@@ -311,8 +335,14 @@ fn root(plan: &Plan<'_>, server_deprecated: Option<&Gate>) -> String {
         .filter(|ty| !matches!(ty.body, Body::Replaced(_)))
         .flat_map(|ty| std::iter::once(ty.name.as_str()).chain(ty.branches_name()))
         .collect();
-    let commands = exports(plan, &plan.commands);
-    let events = exports(plan, &plan.events);
+    let commands = match plan.options.has(Part::Commands) {
+        true => exports(plan, &plan.commands),
+        false => Vec::new(),
+    };
+    let events = match plan.options.has(Part::Events) {
+        true => exports(plan, &plan.events),
+        false => Vec::new(),
+    };
     let command_names: HashSet<&str> = commands.iter().map(|export| export.name).collect();
     let event_names: HashSet<&str> = events.iter().map(|export| export.name).collect();
     let is_known = |name: &str| {
@@ -324,9 +354,12 @@ fn root(plan: &Plan<'_>, server_deprecated: Option<&Gate>) -> String {
         deprecated: None,
     };
     let own_event = plan.event_enum.as_str();
-    let own_event = (!is_known(own_event)).then(|| always(own_event));
+    let own_event =
+        (plan.options.has(Part::Events) && !is_known(own_event)).then(|| always(own_event));
     let server = ["Commands", "Dispatcher"].into_iter();
-    let server = server.filter(|name| !is_known(name)).map(always);
+    let server = server
+        .filter(|name| plan.options.has(Part::Server) && !is_known(name))
+        .map(always);
     // What would mean two things is found in its own module alone; but for types, which are here.
     let commands = commands.into_iter();
     let commands = commands

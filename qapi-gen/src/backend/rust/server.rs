@@ -11,11 +11,7 @@ use super::writer::{ModuleWriter, Place};
 
 /// The commands that have a row in the dispatcher, sorted by name.
 fn served<'p, 'a>(plan: &'p Plan<'a>) -> Vec<&'p DefinitionPlan<'a, Command>> {
-    let chosen = plan.options.commands.as_ref();
-    let is_served = |command: &&DefinitionPlan<'_, Command>| {
-        chosen.is_none_or(|chosen| chosen.contains(command.definition.name()))
-    };
-    let mut served: Vec<_> = plan.commands.iter().flatten().filter(is_served).collect();
+    let mut served: Vec<_> = plan.commands.iter().flatten().collect();
     served.sort_by_key(|command| command.definition.name());
     served
 }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use qapi_gen::backend::Backend as _;
-use qapi_gen::backend::rust::{OptionError, Options, RustBackend};
+use qapi_gen::backend::rust::{OptionError, Options, Part, RustBackend};
 use qapi_gen::diagnostic::{Diagnostic, render_human};
 use qapi_gen::ir::Configuration;
 use qapi_gen::output;
 use qapi_gen::source::SourceMap;
 
-use super::schema::{ConfigArgs, LintArgs, MessageFormat, print_report, read_for_output};
+use super::schema::{
+    ConfigArgs, LintArgs, MessageFormat, print_report, read_for_output, take_only,
+};
 
 /// Arguments of `generate`.
 #[derive(clap::Args)]
@@ -32,9 +34,13 @@ pub(crate) struct Args {
     /// The licence that every file states, an SPDX expression.
     #[arg(long, value_name = "SPDX")]
     licence: Option<String>,
-    /// Serve only this command, and tell of it alone; may be given more than once.
-    #[arg(long, value_name = "COMMAND")]
-    serve: Vec<String>,
+    /// Take only these commands, events and types of the schema, with everything that they reach. A server of its own
+    /// names qmp_capabilities and query-qmp-schema too, if clients are to find them.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Leave a part of the code out: a client needs neither server nor introspection. Types are always there.
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    omit: Vec<PartName>,
     /// Give every function of the trait Commands a body that answers "not supported".
     #[arg(long)]
     partial: bool,
@@ -57,6 +63,26 @@ pub(crate) struct Args {
     config: ConfigArgs,
     #[command(flatten)]
     lints: LintArgs,
+}
+
+/// A part that may be left out. The server goes with the commands or the introspection data.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum PartName {
+    Commands,
+    Events,
+    Server,
+    Introspection,
+}
+
+impl From<PartName> for Part {
+    fn from(name: PartName) -> Self {
+        match name {
+            PartName::Commands => Self::Commands,
+            PartName::Events => Self::Events,
+            PartName::Server => Self::Server,
+            PartName::Introspection => Self::Introspection,
+        }
+    }
 }
 
 /// `NAME=VALUE`.
@@ -88,8 +114,8 @@ impl Args {
         if let Some(licence) = &self.licence {
             options = options.licence(licence);
         }
-        for command in &self.serve {
-            options = options.serve(command);
+        for part in &self.omit {
+            options = options.omit((*part).into());
         }
         if let Some(runtime) = &self.runtime {
             options = options.runtime(runtime)?;
@@ -123,9 +149,10 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let options = args.options(configuration).map_err(io::Error::other)?;
     let checked = read_for_output(&args.schema, &args.lints);
     print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
-    let Some(schema) = &checked.schema else {
+    let Some(schema) = checked.schema else {
         return Ok(ExitCode::FAILURE);
     };
+    let schema = &take_only(schema, &args.only)?;
     let backend = RustBackend::new(options);
     let emission = match backend.emit(schema) {
         Ok(emission) => emission,

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use qapi_gen::backend::introspect::{Options, introspect};
 
 use super::schema::{
-    ConfigArgs, LintArgs, MessageFormat, print, print_open_condition, print_report, read_for_output,
+    ConfigArgs, LintArgs, MessageFormat, print, print_open_condition, print_report,
+    read_for_output, take_only,
 };
 
 /// Arguments of `introspect`.
@@ -18,6 +19,9 @@ pub(crate) struct Args {
     /// Show the names of types, and types that nothing uses.
     #[arg(long)]
     unmask: bool,
+    /// Take only these commands, events and types of the schema, with everything that they reach.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
@@ -28,11 +32,11 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let configuration = args.config.read()?;
     let checked = read_for_output(&args.schema, &args.lints);
     print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
-    let Some(schema) = &checked.schema else {
+    let Some(schema) = checked.schema else {
         return Ok(ExitCode::FAILURE);
     };
     match introspect(
-        schema,
+        &take_only(schema, &args.only)?,
         &configuration,
         Options {
             unmask: args.unmask,

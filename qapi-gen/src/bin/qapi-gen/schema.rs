@@ -11,7 +11,7 @@ use qapi_gen::check::{self, Checked, load};
 use qapi_gen::diagnostic::{
     Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
-use qapi_gen::ir::Configuration;
+use qapi_gen::ir::{Configuration, Schema};
 use qapi_gen::loader::FileLoader;
 use qapi_gen::source::SourceMap;
 
@@ -116,6 +116,15 @@ pub(crate) fn read_for_manual(path: &str, lints: &LintArgs) -> Checked {
     levels.set(Lint::DocMarkup, Level::Warn);
     levels.set(Lint::DocReference, Level::Warn);
     load(path, &FileLoader, lints.levels(levels))
+}
+
+/// The part of the schema that `--only` names; the whole without it.
+pub(crate) fn take_only(schema: Schema, only: &[String]) -> io::Result<Schema> {
+    if only.is_empty() {
+        return Ok(schema);
+    }
+    let part = schema.only(only);
+    part.map_err(|error| io::Error::other(format!("--only: {error}")))
 }
 
 /// Prints every diagnostic of `report` to standard error.

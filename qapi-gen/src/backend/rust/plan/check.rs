@@ -53,7 +53,6 @@ impl Planner<'_> {
             let mut dots = name.match_indices('.');
             dots.any(|(at, _)| has_part(self.schema, &name[..at], &name[at + 1..]))
         };
-        let is_command = |name: &str| self.schema.commands().iter().any(|c| c.name() == name);
         let options = self.options;
         let mut unknown: Vec<(&str, &String)> = Vec::new();
         unknown.extend(
@@ -69,12 +68,6 @@ impl Planner<'_> {
                 .keys()
                 .filter(|name| !is_definition(name) && !is_part(name))
                 .map(|name| ("attributes", name)),
-        );
-        let served = options.commands.iter().flatten();
-        unknown.extend(
-            served
-                .filter(|name| !is_command(name))
-                .map(|name| ("serve", name)),
         );
         for (option, name) in unknown {
             let message =
