@@ -1,9 +1,9 @@
-//! `codegen`: the Rust code of the schema that we ship.
+//! `codegen`: the Rust code of the schema that we ship, for each package that has some.
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use qapi_gen::backend::rust::{Options, RustBackend};
+use anyhow::{Context as _, Result, bail};
+use qapi_gen::backend::rust::{OptionError, Options, Part, RustBackend};
 use qapi_gen::backend::{Backend, Emission};
 use qapi_gen::diagnostic::{LintLevels, render_short};
 use qapi_gen::ir::Configuration;
@@ -13,9 +13,71 @@ use qapi_gen::output;
 /// The command that the header of every file names.
 const COMMAND: &str = "cargo xtask codegen";
 
-/// The schema and where its code goes, from the top of the workspace.
+/// The schema, from the top of the workspace.
 const SCHEMA: &str = "schema/qapi-schema.json";
-const FOLDER: &str = "iothread/src/qapi";
+
+/// A package that has code generated from the schema.
+struct Output {
+    /// Where the code goes, from the top of the workspace.
+    folder: &'static str,
+    /// What of the schema is taken; all of it if this names nothing.
+    only: &'static [&'static str],
+    options: fn() -> Result<Options, OptionError>,
+}
+
+const OUTPUTS: [Output; 2] = [
+    Output {
+        folder: "iothread/src/qapi",
+        only: &["query-iothreads", "x-query-internal-iothreads"],
+        options: of_library,
+    },
+    Output {
+        folder: "iothread/iothreadd/src/qapi",
+        only: &[],
+        options: of_daemon,
+    },
+];
+
+/// The library answers queries. It neither serves commands nor has events.
+fn of_library() -> Result<Options, OptionError> {
+    let omitted = [Part::Events, Part::Server, Part::Introspection];
+    Ok(omitted.into_iter().fold(options(), Options::omit))
+}
+
+/// The daemon's replies hold the library's types.
+fn of_daemon() -> Result<Options, OptionError> {
+    let replaced = [
+        ("IOThreadInfo", "iothread::qapi::IoThreadInfo"),
+        ("IoThreadHolder", "iothread::qapi::IoThreadHolder"),
+        ("IoThreadHolderKind", "iothread::qapi::IoThreadHolderKind"),
+        (
+            "IoThreadHolderQomObject",
+            "iothread::qapi::IoThreadHolderQomObject",
+        ),
+        (
+            "IoThreadHolderBlockNode",
+            "iothread::qapi::IoThreadHolderBlockNode",
+        ),
+        (
+            "IoThreadHolderBlockExport",
+            "iothread::qapi::IoThreadHolderBlockExport",
+        ),
+        (
+            "IoThreadHolderMonitor",
+            "iothread::qapi::IoThreadHolderMonitor",
+        ),
+    ];
+    let replace = |options: Options, (name, path)| options.replace(name, path);
+    replaced.into_iter().try_fold(options(), replace)
+}
+
+fn options() -> Options {
+    // Our schema has no conditions; one that it gets by mistake must not go unseen.
+    Options::new()
+        .command(COMMAND)
+        .licence("MIT OR Apache-2.0")
+        .configuration(Configuration::new())
+}
 
 /// Arguments of `codegen`.
 #[derive(clap::Args)]
@@ -26,58 +88,66 @@ pub(crate) struct Args {
 }
 
 /// Generates the code and writes or compares it.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     if args.check { check() } else { generate() }
 }
 
 /// Writes the code.
-pub(crate) fn generate() -> anyhow::Result<()> {
+pub(crate) fn generate() -> Result<()> {
     let workspace = crate::workspace();
-    let summary = output::write(&emit(&workspace)?, &workspace.join(FOLDER))?;
-    let n_changed = summary.changed.len() + summary.stale.len();
-    // Standard output belongs to the task that called.
-    eprintln!(
-        "codegen: {n_changed} files changed, {} unchanged",
-        summary.n_unchanged
-    );
+    for output in &OUTPUTS {
+        let emission = output.emit(&workspace)?;
+        let summary = output::write(&emission, &workspace.join(output.folder))?;
+        let n_changed = summary.changed.len() + summary.stale.len();
+        // Standard output belongs to the task that called.
+        eprintln!(
+            "codegen: {}: {n_changed} files changed, {} unchanged",
+            output.folder, summary.n_unchanged
+        );
+    }
     Ok(())
 }
 
 /// Fails if a file is not what would be written.
-pub(crate) fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> Result<()> {
     let workspace = crate::workspace();
-    let summary = output::check(&emit(&workspace)?, &workspace.join(FOLDER))?;
-    for path in summary.changed.iter().chain(&summary.stale) {
-        println!("{} is out of date", path.display());
+    let mut is_current = true;
+    for output in &OUTPUTS {
+        let emission = output.emit(&workspace)?;
+        let summary = output::check(&emission, &workspace.join(output.folder))?;
+        for path in summary.changed.iter().chain(&summary.stale) {
+            println!("{} is out of date", path.display());
+        }
+        is_current &= summary.is_current();
     }
-    if !summary.is_current() {
+    if !is_current {
         bail!("run `{COMMAND}`");
     }
     Ok(())
 }
 
-fn emit(workspace: &Path) -> anyhow::Result<Emission> {
-    let schema = workspace.join(SCHEMA);
-    let path = schema
-        .to_str()
-        .context("the path of the workspace is not UTF-8")?;
-    let checked = qapi_gen::check::load(path, &FileLoader, LintLevels::default());
-    for diagnostic in checked.report.diagnostics() {
-        eprintln!("{}", render_short(diagnostic, &checked.sources));
-    }
-    let schema = checked.schema.context("the schema has mistakes")?;
-    // Our schema has no conditions; one that it gets by mistake must not go unseen.
-    let options = Options::new()
-        .command(COMMAND)
-        .licence("MIT OR Apache-2.0")
-        .configuration(Configuration::new());
-    match RustBackend::new(options).emit(&schema) {
-        Ok(emission) => Ok(emission),
-        Err(diagnostics) => {
-            for diagnostic in &diagnostics {
-                eprintln!("{}", render_short(diagnostic, &checked.sources));
+impl Output {
+    fn emit(&self, workspace: &Path) -> Result<Emission> {
+        let schema = workspace.join(SCHEMA);
+        let path = schema
+            .to_str()
+            .context("the path of the workspace is not UTF-8")?;
+        let checked = qapi_gen::check::load(path, &FileLoader, LintLevels::default());
+        for diagnostic in checked.report.diagnostics() {
+            eprintln!("{}", render_short(diagnostic, &checked.sources));
+        }
+        let mut schema = checked.schema.context("the schema has mistakes")?;
+        if !self.only.is_empty() {
+            schema = schema.only(self.only)?;
+        }
+        match RustBackend::new((self.options)()?).emit(&schema) {
+            Ok(emission) => Ok(emission),
+            Err(diagnostics) => {
+                for diagnostic in &diagnostics {
+                    eprintln!("{}", render_short(diagnostic, &checked.sources));
+                }
+                bail!("the schema cannot be expressed in Rust")
             }
-            bail!("the schema cannot be expressed in Rust")
         }
     }
 }

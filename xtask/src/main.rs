@@ -30,7 +30,7 @@ enum Task {
     Demo(demo::Args),
     /// Run every test: formatting, generated code, lints, unit, integration and doc tests.
     Test(test::Args),
-    /// Write the Rust code generated from schema/ to iothread/src/qapi/.
+    /// Write the Rust code generated from schema/: all of it for iothreadd, a part for iothread.
     Codegen(codegen::Args),
     /// Write the reference manual of schema/ to target/docs/, and the sample that the README shows.
     Docs(docs::Args),

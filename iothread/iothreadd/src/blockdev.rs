@@ -1,11 +1,11 @@
 //! Block nodes as the command line describes them.
 
-use iothread::qapi::BlockdevOptions;
 use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{Error, Object, Value};
 
 use crate::keyval::{self, ValueKind};
+use crate::qapi::BlockdevOptions;
 
 /// Reads a description: JSON, or keys and values, in which a dot leads into a member.
 ///

@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 
-use iothread::qapi::commands::{
-    AddFd, BlockExportDel, BlockdevDel, ChardevAdd, ChardevChange, ChardevRemove, ChardevSendBreak,
-    Closefd, DeviceDel, Getfd, HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList,
-    QomListProperties, QomSet, QueryBlock, QueryNamedBlockNodes, RemoveFd, RingbufRead,
-    RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues, Yank,
-};
-use iothread::qapi::{
-    AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportQueueInfo,
-    BlockExportRemoveMode, BlockInfo, BlockdevOptions, ChardevBackendInfo, ChardevInfo,
-    ChardevReturn, CommandInfo, Commands, Dispatcher, FdsetInfo, IoThreadInfo, NameInfo,
-    NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, StatusInfo, StrOrNull, VersionInfo,
-    YankInstance,
-};
+use iothread::qapi::IoThreadInfo;
 use qapi_runtime::dispatch::Service;
 use qapi_runtime::{Error, Object, Value};
 
 use crate::chardev;
 pub(crate) use crate::descriptors::SessionDescriptors;
 use crate::hmp;
+use crate::qapi::commands::{
+    AddFd, BlockExportDel, BlockdevDel, ChardevAdd, ChardevChange, ChardevRemove, ChardevSendBreak,
+    Closefd, DeviceDel, Getfd, HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList,
+    QomListProperties, QomSet, QueryBlock, QueryNamedBlockNodes, RemoveFd, RingbufRead,
+    RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues, Yank,
+};
+use crate::qapi::{
+    AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportQueueInfo,
+    BlockExportRemoveMode, BlockInfo, BlockdevOptions, ChardevBackendInfo, ChardevInfo,
+    ChardevReturn, CommandInfo, Commands, Dispatcher, FdsetInfo, NameInfo, NbdServerOptionsLegacy,
+    ObjectOptions, ObjectPropertyInfo, StatusInfo, StrOrNull, VersionInfo, YankInstance,
+};
 use crate::qom::commands::list_properties;
 use crate::server::{self, Server};
 

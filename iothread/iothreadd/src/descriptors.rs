@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use iothread::qapi::{AddfdInfo, FdsetFdInfo, FdsetInfo};
 use qapi_runtime::Error;
 use qapi_runtime::descriptor::Descriptors;
 
+use crate::qapi::{AddfdInfo, FdsetFdInfo, FdsetInfo};
 use crate::sync::Mutex;
 
 /// What one session has received and kept.

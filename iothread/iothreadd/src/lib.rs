@@ -22,6 +22,7 @@ mod nbd;
 mod objects;
 mod oneshot;
 mod options;
+pub mod qapi;
 mod qom;
 mod server;
 mod signals;

@@ -4,9 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use iothread::qapi::{
-    ChardevInfo, RunState, Shutdown, ShutdownCause, StatusInfo, VersionInfo, VersionTriple,
-};
 use iothread::{Clock, ContextError, MainContext, MainLoop, Timer};
 use qapi_runtime::session::SessionConfig;
 use qapi_runtime::visit::Compat;
@@ -25,6 +22,9 @@ use crate::monitor::{MonitorError, Monitors};
 use crate::nbd::NbdServer;
 use crate::objects::{self, Objects};
 use crate::options::{Address, Options};
+use crate::qapi::{
+    ChardevInfo, RunState, Shutdown, ShutdownCause, StatusInfo, VersionInfo, VersionTriple,
+};
 use crate::qom::Tree;
 use crate::report;
 use crate::signals;

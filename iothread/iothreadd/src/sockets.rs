@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use iothread::qapi::{InetSocketAddress, SocketAddress, SocketAddressLegacy, UnixSocketAddress};
 use qapi_runtime::Error;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
@@ -15,6 +14,7 @@ use crate::block::message_of;
 use crate::descriptors::SessionDescriptors;
 use crate::monitor::listener::{ListenError, Listener};
 use crate::options::Address;
+use crate::qapi::{InetSocketAddress, SocketAddress, SocketAddressLegacy, UnixSocketAddress};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;

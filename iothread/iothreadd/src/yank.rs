@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use iothread::qapi::YankInstance;
 use qapi_runtime::Error;
 
+use crate::qapi::YankInstance;
 use crate::sync::Mutex;
 
 /// Shuts down the connections of an owner. Called from any thread, and must not wait for anything.

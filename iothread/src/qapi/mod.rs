@@ -4,23 +4,8 @@
 //! The schema `qapi-schema.json`: types, commands and events.
 
 pub mod commands;
-pub mod events;
-pub mod introspection;
-pub mod server;
 mod types;
 
-pub use self::commands::{
-    AddFd, BlockExportAdd, BlockExportDel, BlockdevAdd, BlockdevDel, ChardevAdd, ChardevChange,
-    ChardevRemove, ChardevSendBreak, Closefd, DeviceAdd, DeviceDel, Getfd, HumanMonitorCommand,
-    NbdServerStart, NbdServerStop, ObjectAdd, ObjectDel, QmpCapabilities, QomGet, QomList,
-    QomListProperties, QomSet, QueryBlock, QueryBlockExports, QueryChardev, QueryChardevBackends,
-    QueryCommands, QueryFdsets, QueryIothreads, QueryName, QueryNamedBlockNodes, QueryQmpSchema,
-    QueryStatus, QueryVersion, QueryYank, Quit, RemoveFd, RingbufRead, RingbufWrite,
-    XBlockdevSetIothread, XQueryBlockExportQueues, XQueryInternalIothreads, Yank,
-};
-
-pub use self::events::{BlockExportDeleted, DeviceDeleted, Event, Shutdown};
-
-pub use self::server::{Commands, Dispatcher};
+pub use self::commands::{QueryIothreads, XQueryInternalIothreads};
 
 pub use self::types::*;

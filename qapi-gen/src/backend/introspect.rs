@@ -467,7 +467,7 @@ mod tests {
         let schema = checked.schema.expect("a valid schema");
         for (a, b) in [(false, false), (false, true), (true, false), (true, true)] {
             let mut configuration = Configuration::new();
-            let parts = introspect_parts(&schema, &configuration, None);
+            let parts = introspect_parts(&schema, &configuration);
             configuration.set("CONFIG_A", a);
             configuration.set("CONFIG_B", b);
             let mut text = String::new();

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use iothread::qapi::{
-    BlockdevDetectZeroesOptions, BlockdevDiscardOptions, BlockdevOptions, BlockdevOptionsDriver,
-    BlockdevOptionsRaw, BlockdevRef,
-};
 use qapi_runtime::Error;
 
 use super::driver::{Driver, File, Null, OpenOptions, Raw};
 use super::io::{DetectZeroes, NodeIo, Policy};
 use super::place::Place;
 use super::{Blocks, Node};
+use crate::qapi::{
+    BlockdevDetectZeroesOptions, BlockdevDiscardOptions, BlockdevOptions, BlockdevOptionsDriver,
+    BlockdevOptionsRaw, BlockdevRef,
+};
 
 /// The longest name of a node.
 const MAX_NODE_NAME: usize = 31;

@@ -18,7 +18,6 @@ mod users;
 
 use std::sync::Arc;
 
-use iothread::qapi::{BlockdevCacheOptions, BlockdevDetectZeroesOptions};
 use qapi_runtime::Error;
 
 pub(crate) use self::driver::message_of;
@@ -30,6 +29,7 @@ use self::place::Place;
 pub(crate) use self::place::{Follower, Home, MoveError, NodeUser};
 pub(crate) use self::users::Activated;
 use self::users::Attached;
+use crate::qapi::{BlockdevCacheOptions, BlockdevDetectZeroesOptions};
 use crate::sync::Mutex;
 
 /// Tells nodes' users apart.

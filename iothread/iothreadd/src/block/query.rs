@@ -1,13 +1,12 @@
 //! What the graph looks like to clients.
 
-use iothread::qapi::{
-    BlockDeviceInfo, BlockDeviceIoStatus, BlockInfo, BlockdevCacheInfo, BlockdevChild, ImageInfo,
-    ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper,
-};
-
 use super::driver::Driver;
 use super::filename::filename;
 use super::{Blocks, Graph, Node};
+use crate::qapi::{
+    BlockDeviceInfo, BlockDeviceIoStatus, BlockInfo, BlockdevCacheInfo, BlockdevChild, ImageInfo,
+    ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper,
+};
 
 impl Blocks {
     /// `query-named-block-nodes`: the newest first, as in QEMU.

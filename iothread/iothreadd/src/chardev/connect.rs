@@ -6,12 +6,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iothread::qapi::{ChardevSocket, InetSocketAddress, SocketAddress, UnixSocketAddress};
 use qapi_runtime::Error;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, sockopt};
 
 use crate::block::message_of;
 use crate::monitor::stream::Stream;
+use crate::qapi::{ChardevSocket, InetSocketAddress, SocketAddress, UnixSocketAddress};
 use crate::sockets::{modern, resolve};
 
 /// How long each address of a host may take to answer.

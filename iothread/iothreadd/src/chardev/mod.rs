@@ -16,10 +16,6 @@ mod socket;
 use std::sync::Arc;
 
 use iothread::MainContext;
-use iothread::qapi::{
-    ChardevBackend, ChardevBackendInfo, ChardevBackendKind, ChardevInfo, ChardevReturn,
-    ChardevSocket, YankInstance, YankInstanceChardev,
-};
 use qapi_runtime::Error;
 
 pub(crate) use self::connect::connect_unix;
@@ -32,6 +28,10 @@ use self::socket::SocketDevice;
 use crate::descriptors::SessionDescriptors;
 use crate::monitor::Monitors;
 use crate::oneshot;
+use crate::qapi::{
+    ChardevBackend, ChardevBackendInfo, ChardevBackendKind, ChardevInfo, ChardevReturn,
+    ChardevSocket, YankInstance, YankInstanceChardev,
+};
 use crate::sync::Mutex;
 use crate::yank::Yanks;
 

@@ -1,17 +1,17 @@
 //! Character devices as the command line and the human monitor describe them.
 
-use iothread::qapi::{
+use qapi_runtime::json::Document;
+use qapi_runtime::visit::{Input, Mode, Visit};
+use qapi_runtime::{Error, Object, Value};
+
+use crate::keyval::{self, ValueKind};
+use crate::qapi::{
     ChardevBackend, ChardevBackendKind, ChardevCommon, ChardevCommonWrapper, ChardevFile,
     ChardevFileWrapper, ChardevHostdev, ChardevHostdevWrapper, ChardevRingbuf,
     ChardevRingbufWrapper, ChardevSocket, ChardevSocketWrapper, FdSocketAddress,
     FdSocketAddressWrapper, InetSocketAddress, InetSocketAddressWrapper, SocketAddressLegacy,
     UnixSocketAddress, UnixSocketAddressWrapper,
 };
-use qapi_runtime::json::Document;
-use qapi_runtime::visit::{Input, Mode, Visit};
-use qapi_runtime::{Error, Object, Value};
-
-use crate::keyval::{self, ValueKind};
 
 /// The member that may be given without its name.
 const BACKEND: &str = "backend";

@@ -5,12 +5,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 
-use iothread::qapi::{ChardevFile, ChardevHostdev};
 use qapi_runtime::Error;
 use rustix::fs::OFlags;
 
 use super::connect::reason;
 use crate::monitor::stream::Stream;
+use crate::qapi::{ChardevFile, ChardevHostdev};
 
 /// Where nothing comes from and everything disappears.
 const NOWHERE: &str = "/dev/null";

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_STANDARD;
 use base64::{Engine as _, alphabet};
-use iothread::qapi::DataFormat;
 use qapi_runtime::Error;
 
+use crate::qapi::DataFormat;
 use crate::sync::Mutex;
 
 /// The largest buffer.

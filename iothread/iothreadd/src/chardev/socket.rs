@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iothread::qapi::{ChardevSocket, SocketAddress, YankInstance};
 use iothread::{Clock, FdWatch, Interest, MainContext, Timer};
 use qapi_runtime::Error;
 use rustix::io::Errno;
@@ -18,6 +17,7 @@ use crate::descriptors::SessionDescriptors;
 use crate::monitor::listener::Listener;
 use crate::monitor::stream::Stream;
 use crate::oneshot;
+use crate::qapi::{ChardevSocket, SocketAddress, YankInstance};
 use crate::sockets::{listen_at, modern};
 use crate::sync::Mutex;
 use crate::yank::{YankGuard, Yanks};

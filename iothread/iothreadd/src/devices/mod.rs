@@ -23,7 +23,6 @@ mod xen_disk;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use iothread::qapi::DeviceDeleted;
 use qapi_runtime::{Error, Object as Members, Value};
 
 use self::bus::{Bus, BusType, PCI_BUS, ScsiBus, XEN_BUS};
@@ -31,6 +30,7 @@ pub(crate) use self::properties::parse;
 use self::properties::{Properties, take};
 use self::slots::{Plugged, Position, Slots};
 use crate::hmp::{BusInfo, DeviceInfo};
+use crate::qapi::DeviceDeleted;
 use crate::qom::Object;
 use crate::qom::types::Type;
 use crate::server::Server;

@@ -1,12 +1,12 @@
 //! Which event loops serve a device: its properties `iothread` and `iothread-vq-mapping`.
 
-use iothread::qapi::IoThreadVirtQueueMapping;
 use iothread::{AioContext, HeldAioContext, IoThread, MainContext, holder};
 use qapi_runtime::Error;
 
 use super::properties::Properties;
 use super::vq_mapping::{self, Assignment};
 use crate::objects::{find_iothread, linked_iothread};
+use crate::qapi::IoThreadVirtQueueMapping;
 use crate::server::Server;
 
 /// The threads that serve a device, and which of its queues each of them does; none if the main loop serves it.

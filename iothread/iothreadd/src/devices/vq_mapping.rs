@@ -1,8 +1,9 @@
 //! Which IOThread serves which queue: the property `iothread-vq-mapping`.
 
-use iothread::qapi::IoThreadVirtQueueMapping;
 use iothread::{IoThread, Registry};
 use qapi_runtime::Error;
+
+use crate::qapi::IoThreadVirtQueueMapping;
 
 /// An IOThread and the queues that it serves.
 #[derive(Debug)]

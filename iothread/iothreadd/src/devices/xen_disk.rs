@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use iothread::qapi::{IothreadProperties, ObjectOptions, ObjectOptionsQomType};
 use qapi_runtime::{Error, Value};
 
 use super::backend::{NOTIFY, QUEUES, Queues};
@@ -10,6 +9,7 @@ use super::drive::{self, Disks, Drive};
 use super::placement::{Placement, iothread_of};
 use super::properties::Properties;
 use super::{Device, Plug};
+use crate::qapi::{IothreadProperties, ObjectOptions, ObjectOptionsQomType};
 use crate::qom::types::{DEVICE, Initial, Property, Type};
 use crate::server::Server;
 use crate::sync::Mutex;

@@ -4,12 +4,12 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use iothread::qapi::{BlockExportIothreads, BlockExportOptions};
 use iothread::{AioContext, HeldAioContext, IoThread, MainContext, holder};
 use qapi_runtime::Error;
 
 use super::Export;
 use crate::block::{Activated, Backend, Blocks, Follower, Home, MoveError, NodeUser, UserPath};
+use crate::qapi::{BlockExportIothreads, BlockExportOptions};
 use crate::server::Server;
 use crate::sync::Mutex;
 

@@ -8,15 +8,15 @@ mod common;
 
 use std::sync::Arc;
 
-use iothread::qapi::{
-    BlockExportDeleted, BlockExportInfo, BlockExportOptions, BlockExportOptionsType,
-    BlockExportQueueInfo, BlockExportRemoveMode, BlockExportType,
-};
 use qapi_runtime::Error;
 
 use self::common::Plan;
 pub(crate) use self::common::{Common, ContextRef};
 use crate::descriptors::SessionDescriptors;
+use crate::qapi::{
+    BlockExportDeleted, BlockExportInfo, BlockExportOptions, BlockExportOptionsType,
+    BlockExportQueueInfo, BlockExportRemoveMode, BlockExportType,
+};
 use crate::server::Server;
 use crate::sync::Mutex;
 use crate::vhost_user_blk;

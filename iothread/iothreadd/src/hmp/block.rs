@@ -3,16 +3,16 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use iothread::qapi::{
-    BlockDeviceInfo, BlockExportOptions, BlockExportOptionsNbd, BlockExportOptionsType,
-    BlockExportRemoveMode, BlockExportType, InetSocketAddress, InetSocketAddressWrapper,
-    NbdServerOptionsLegacy, SocketAddressLegacy, UnixSocketAddress, UnixSocketAddressWrapper,
-};
 use qapi_runtime::Error;
 
 use super::command::LINE_END;
 use super::line::split_first;
 use crate::descriptors::SessionDescriptors;
+use crate::qapi::{
+    BlockDeviceInfo, BlockExportOptions, BlockExportOptionsNbd, BlockExportOptionsType,
+    BlockExportRemoveMode, BlockExportType, InetSocketAddress, InetSocketAddressWrapper,
+    NbdServerOptionsLegacy, SocketAddressLegacy, UnixSocketAddress, UnixSocketAddressWrapper,
+};
 use crate::server::Server;
 
 /// Takes single-letter flags off the front of arguments. Returns which of them were there.

@@ -20,7 +20,7 @@ pub(super) fn add(server: &Arc<Server>, text: &str) -> Result<(), Error> {
 
 /// `info chardev`
 pub(super) fn info(server: &Arc<Server>, _: &str) -> String {
-    let line = |info: iothread::qapi::ChardevInfo| {
+    let line = |info: crate::qapi::ChardevInfo| {
         format!("{}: filename={}{LINE_END}", info.label, info.filename)
     };
     server.query_chardev().into_iter().map(line).collect()

@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use iothread::qapi::{ChardevInfo, YankInstance, YankInstanceChardev};
 use iothread::{Clock, ContextError, HeldAioContext, IoThread, MainContext, Timer, holder};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
@@ -20,6 +19,7 @@ use self::listener::{ListenError, Listener, WayIn};
 use self::stream::{Endpoint, Stream, Watches};
 use crate::chardev::{Attachment, Connection};
 use crate::options::{Address, QmpOption};
+use crate::qapi::{ChardevInfo, YankInstance, YankInstanceChardev};
 use crate::server::Server;
 use crate::sync::Mutex;
 use crate::yank::YankGuard;

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Weak};
 
-use iothread::qapi::{MonitorCloseAction, MonitorQmpProperties};
 use qapi_runtime::{Error, Value};
 
 use super::{Monitor, MonitorError, Monitors, NewMonitor};
 use crate::chardev::{Connection, FrontEnd, Usage};
+use crate::qapi::{MonitorCloseAction, MonitorQmpProperties};
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
 use crate::server::Server;

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use iothread::qapi::BlockExportType;
-
 use super::Offers;
 use super::transmission::Connection;
 use crate::export::{Common, Export};
+use crate::qapi::BlockExportType;
 use crate::sync::Mutex;
 
 /// An export and the connections that use it.

@@ -17,7 +17,6 @@ mod transmission;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iothread::qapi::{BlockExportType, NbdServerOptionsLegacy};
 use qapi_runtime::Error;
 
 use self::clients::Clients;
@@ -26,6 +25,7 @@ use self::handshake::Offer;
 use self::protocol::MAX_STRING;
 use crate::descriptors::SessionDescriptors;
 use crate::export::{Common, Export};
+use crate::qapi::{BlockExportType, NbdServerOptionsLegacy};
 use crate::server::Server;
 use crate::sockets::{listen_at, modern};
 use crate::sync::Mutex;

@@ -5,7 +5,6 @@ mod option;
 
 use std::sync::Arc;
 
-use iothread::qapi::{IothreadProperties, MainLoopProperties, ObjectOptions, ObjectOptionsQomType};
 use iothread::{IoThread, MainContext, Parameter, ParameterError, Registry};
 use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode};
@@ -13,6 +12,7 @@ use qapi_runtime::{Error, Object as Members, Value};
 
 use self::colo::ColoCompare;
 pub(crate) use self::option::{help, parse};
+use crate::qapi::{IothreadProperties, MainLoopProperties, ObjectOptions, ObjectOptionsQomType};
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
 use crate::server::Server;

@@ -1,11 +1,11 @@
 //! Objects as the command line and the human monitor describe them.
 
-use iothread::qapi::ObjectOptions;
 use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{Error, Value};
 
 use crate::keyval::{self, ValueKind};
+use crate::qapi::ObjectOptions;
 use crate::qom::types::{self, Type};
 
 /// The member that may be given without its name.

@@ -1,10 +1,10 @@
 //! The commands that look at the tree.
 
-use iothread::qapi::ObjectPropertyInfo;
 use qapi_runtime::{Error, Value};
 
 use super::types::{self, Initial, Type};
 use super::{Object, Tree};
+use crate::qapi::ObjectPropertyInfo;
 
 /// The property that tells the type, which every object has.
 const TYPE: &str = "type";

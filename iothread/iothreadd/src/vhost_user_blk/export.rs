@@ -2,9 +2,6 @@
 
 use std::sync::{Arc, Weak};
 
-use iothread::qapi::{
-    BlockExportOptionsVhostUserBlk, BlockExportQueueInfo, BlockExportType, SocketAddress,
-};
 use qapi_runtime::Error;
 
 use super::config::Geometry;
@@ -15,6 +12,9 @@ use crate::descriptors::SessionDescriptors;
 use crate::export::{Common, Export};
 use crate::monitor::listener::Listener;
 use crate::monitor::stream::Stream;
+use crate::qapi::{
+    BlockExportOptionsVhostUserBlk, BlockExportQueueInfo, BlockExportType, SocketAddress,
+};
 use crate::server::Server;
 use crate::sockets::listen_at;
 use crate::sync::Mutex;

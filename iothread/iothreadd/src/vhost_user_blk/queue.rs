@@ -7,7 +7,6 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 
-use iothread::qapi::BlockExportQueueInfo;
 use iothread::{ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest};
 use rustix::thread::gettid;
 
@@ -18,6 +17,7 @@ use super::request::Status;
 use super::ring::{Addresses, BrokenRing, Ring, without_waiting};
 use crate::block::{IoBuffer, Outcome, Pending, Started};
 use crate::export::ContextRef;
+use crate::qapi::BlockExportQueueInfo;
 use crate::sync::Mutex;
 
 /// With so many bytes in buffers a queue takes no more requests.

@@ -3,24 +3,6 @@
 
 //! Commands as requests.
 
-mod block_core;
-mod block_export;
-mod char;
-mod control;
-mod introspect;
 mod misc;
-mod qdev;
-mod qom;
-mod run_state;
-mod yank;
 
-pub use self::block_core::*;
-pub use self::block_export::*;
-pub use self::char::*;
-pub use self::control::*;
-pub use self::introspect::*;
 pub use self::misc::*;
-pub use self::qdev::*;
-pub use self::qom::*;
-pub use self::run_state::*;
-pub use self::yank::*;

@@ -3,7 +3,7 @@
 
 //! Types of `misc.json`.
 
-use qapi_runtime::read::{branch, optional, required};
+use qapi_runtime::read::{branch, required};
 use qapi_runtime::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
@@ -15,7 +15,7 @@ use qapi_runtime::visit::{
 pub enum IoThreadHolderKind {
     /// An object in the QOM tree, which includes every device.
     QomObject,
-    /// A block node that [`x-blockdev-set-iothread`](super::super::commands::XBlockdevSetIothread) moved.
+    /// A block node that `x-blockdev-set-iothread` moved.
     BlockNode,
     /// A block export.
     BlockExport,
@@ -141,7 +141,7 @@ qapi_runtime::impl_serde!(IoThreadHolderBlockNode);
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct IoThreadHolderBlockExport {
-    /// The ID given to [`block-export-add`](super::super::commands::BlockExportAdd).
+    /// The ID given to `block-export-add`.
     pub export_id: String,
 }
 
@@ -335,114 +335,3 @@ impl Members for IoThreadInfo {
 }
 
 qapi_runtime::impl_serde!(IoThreadInfo);
-
-/// What the server is called.
-///
-/// Since 0.1
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct NameInfo {
-    /// The name it was started with.  Absent if there was none.
-    pub name: Option<String>,
-}
-
-impl Members for NameInfo {
-    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        Ok(Self {
-            name: optional!(object, "name"),
-        })
-    }
-
-    fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.optional("name", &self.name);
-    }
-}
-
-qapi_runtime::impl_serde!(NameInfo);
-
-/// Where [`add-fd`](super::super::commands::AddFd) put a descriptor.
-///
-/// Since 0.1
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct AddfdInfo {
-    /// The set it is now in.
-    pub fdset_id: i64,
-    /// Its number in the server process.
-    pub fd: i64,
-}
-
-impl Members for AddfdInfo {
-    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        Ok(Self {
-            fdset_id: required!(object, "fdset-id"),
-            fd: required!(object, "fd"),
-        })
-    }
-
-    fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("fdset-id", &self.fdset_id);
-        object.required("fd", &self.fd);
-    }
-}
-
-qapi_runtime::impl_serde!(AddfdInfo);
-
-/// One descriptor of a set.
-///
-/// Since 0.1
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct FdsetFdInfo {
-    /// Its number in the server process.
-    pub fd: i64,
-    /// The note that came with it.
-    pub opaque: Option<String>,
-}
-
-impl FdsetFdInfo {
-    /// With the mandatory members; the others are absent.
-    pub fn new(fd: i64) -> Self {
-        Self { fd, opaque: None }
-    }
-}
-
-impl Members for FdsetFdInfo {
-    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        Ok(Self {
-            fd: required!(object, "fd"),
-            opaque: optional!(object, "opaque"),
-        })
-    }
-
-    fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("fd", &self.fd);
-        object.optional("opaque", &self.opaque);
-    }
-}
-
-qapi_runtime::impl_serde!(FdsetFdInfo);
-
-/// One set of descriptors.
-///
-/// Since 0.1
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct FdsetInfo {
-    /// Its number.
-    pub fdset_id: i64,
-    /// What it contains.
-    pub fds: Vec<FdsetFdInfo>,
-}
-
-impl Members for FdsetInfo {
-    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        Ok(Self {
-            fdset_id: required!(object, "fdset-id"),
-            fds: required!(object, "fds"),
-        })
-    }
-
-    fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("fdset-id", &self.fdset_id);
-        object.required("fds", &self.fds);
-    }
-}
-
-qapi_runtime::impl_serde!(FdsetInfo);

@@ -3,30 +3,6 @@
 
 //! Types of the schema.
 
-mod block_core;
-mod block_export;
-#[expect(deprecated, reason = "handled like everything else")]
-mod char;
-mod common;
-mod control;
-#[expect(deprecated, reason = "handled like everything else")]
-mod introspect;
 mod misc;
-mod qom;
-mod run_state;
-mod sockets;
-mod virtio;
-mod yank;
 
-pub use self::block_core::*;
-pub use self::block_export::*;
-pub use self::char::*;
-pub use self::common::*;
-pub use self::control::*;
-pub use self::introspect::*;
 pub use self::misc::*;
-pub use self::qom::*;
-pub use self::run_state::*;
-pub use self::sockets::*;
-pub use self::virtio::*;
-pub use self::yank::*;

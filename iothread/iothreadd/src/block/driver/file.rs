@@ -7,7 +7,6 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use iothread::qapi::{BlockdevOptionsFile, OnOffAuto};
 use qapi_runtime::Error;
 use rustix::fs::{OFlags, SeekFrom, seek};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
@@ -17,6 +16,7 @@ use super::lock::ImageLocks;
 use super::{SECTOR, message_of};
 use crate::block::io::{Operation, Outcome, Request};
 use crate::block::permission::Access;
+use crate::qapi::{BlockdevOptionsFile, OnOffAuto};
 
 /// The longest transfer that is done at once where the page cache allows it: an event loop should not copy for longer.
 const MAX_INLINE: usize = 256 << 10;

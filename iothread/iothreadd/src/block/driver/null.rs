@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use iothread::qapi::BlockdevOptionsNull;
 use qapi_runtime::Error;
 
 use super::not_negative;
 use crate::block::io::{Extent, Operation, Outcome, Request, Step};
+use crate::qapi::BlockdevOptionsNull;
 
 /// Size of a null node unless told otherwise.
 const DEFAULT_SIZE: u64 = 1 << 30;

@@ -8,7 +8,6 @@ mod protocol;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iothread::qapi::SocketAddress;
 use qapi_runtime::{Error, Value};
 
 use self::client::Client;
@@ -16,6 +15,7 @@ use self::protocol::{Command, ProtocolError, RegionInfo};
 use super::properties::Properties;
 use super::{Device, Plug};
 use crate::chardev::connect_unix;
+use crate::qapi::SocketAddress;
 use crate::qom::types::{DEVICE, Initial, Property, Type};
 use crate::server::Server;
 

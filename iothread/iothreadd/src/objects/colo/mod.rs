@@ -11,7 +11,6 @@ mod port;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iothread::qapi::ColoCompareProperties;
 use iothread::{Clock, HeldAioContext, Timer, holder};
 use qapi_runtime::{Error, Value};
 
@@ -19,6 +18,7 @@ use self::compare::Comparison;
 use self::port::{Ports, Role};
 use super::linked_iothread;
 use crate::chardev::{Attachment, Connection, FrontEnd, Usage};
+use crate::qapi::ColoCompareProperties;
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
 use crate::server::Server;

@@ -114,7 +114,7 @@ pub trait Commands: Send + Sync {
     fn query_fdsets(&self) -> Result<Vec<FdsetInfo>, Error>;
 
     /// Handles [`query-iothreads`](super::commands::QueryIothreads).
-    fn query_iothreads(&self) -> Result<Vec<IoThreadInfo>, Error>;
+    fn query_iothreads(&self) -> Result<Vec<iothread::qapi::IoThreadInfo>, Error>;
 
     /// Handles [`query-name`](super::commands::QueryName).
     fn query_name(&self) -> Result<NameInfo, Error>;
@@ -159,7 +159,7 @@ pub trait Commands: Send + Sync {
     ) -> Result<Vec<BlockExportQueueInfo>, Error>;
 
     /// Handles [`x-query-internal-iothreads`](super::commands::XQueryInternalIothreads).
-    fn x_query_internal_iothreads(&self) -> Result<Vec<IoThreadInfo>, Error>;
+    fn x_query_internal_iothreads(&self) -> Result<Vec<iothread::qapi::IoThreadInfo>, Error>;
 
     /// Handles [`yank`](super::commands::Yank).
     fn yank(&self, arguments: commands::Yank) -> Result<(), Error>;

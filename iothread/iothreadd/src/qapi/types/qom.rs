@@ -94,7 +94,7 @@ impl Members for EventLoopBaseProperties {
 
 qapi_runtime::impl_serde!(EventLoopBaseProperties);
 
-/// Properties of an IOThread.  [`IOThreadInfo`](super::IoThreadInfo) says what the polling
+/// Properties of an IOThread.  `IOThreadInfo` says what the polling
 /// parameters do.
 ///
 /// Since 0.1
