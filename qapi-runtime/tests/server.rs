@@ -16,7 +16,7 @@ use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Se
 use qapi_runtime::server::{Connection, ListenAddress, Server, inherited};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use qapi_runtime::visit::{Compat, Input, Output, Visit};
-use qapi_runtime::{Error, Object};
+use qapi_runtime::{Error, Object, Value};
 use tokio::io::AsyncWrite;
 use tokio::sync::Semaphore;
 
@@ -62,6 +62,46 @@ fn name(_: &State, _: &mut Input<'_>, output: &mut Output) -> Result<(), Error> 
     Ok(().write(output)?)
 }
 
+fn event(number: u64) -> EventMessage {
+    let data = format!(r#"{{"number": {number}}}"#);
+    EventMessage::new("X", Some(data.as_bytes()), SystemTime::UNIX_EPOCH)
+}
+
+/// The wire form of [`event`].
+fn event_line(number: u64) -> String {
+    String::from_utf8(event(number).as_bytes().to_vec()).unwrap()
+}
+
+/// Emits two events of the numbers that it is given.
+fn emit_two(state: &State, input: &mut Input<'_>) -> Result<(), Error> {
+    let first = Object::read(input)?.get("first").and_then(Value::as_u64);
+    let first = first.ok_or_else(|| Error::generic("which numbers?"))?;
+    state.connection.emit(event(first));
+    state.connection.emit(event(first + 1));
+    Ok(())
+}
+
+fn emit(state: &State, input: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
+    emit_two(state, input)?;
+    Ok(().write(output)?)
+}
+
+fn emit_and_fail(state: &State, input: &mut Input<'_>, _: &mut Output) -> Result<(), Error> {
+    emit_two(state, input)?;
+    Err(Error::generic("failed"))
+}
+
+fn emit_later(state: Arc<State>, input: &mut Input<'_>) -> Result<BoxFuture, Error> {
+    let first = Object::read(input)?.get("first").and_then(Value::as_u64);
+    let first = first.ok_or_else(|| Error::generic("which numbers?"))?;
+    state.connection.emit(event(first));
+    Ok(Box::pin(async move {
+        tokio::task::yield_now().await;
+        state.connection.emit(event(first + 1));
+        Ok(Reply::empty())
+    }))
+}
+
 const fn row(name: &'static str, call: Handler<State>) -> Command<State> {
     Command {
         info: CommandInfo::new(name),
@@ -69,7 +109,10 @@ const fn row(name: &'static str, call: Handler<State>) -> Command<State> {
     }
 }
 
-static COMMANDS: [Command<State>; 5] = [
+static COMMANDS: [Command<State>; 8] = [
+    row("emit", Handler::Sync(emit)),
+    row("emit-and-fail", Handler::Sync(emit_and_fail)),
+    row("emit-later", Handler::Async(emit_later)),
     row("getfd", Handler::Sync(getfd)),
     row("panics", Handler::Sync(panics)),
     row("query-name", Handler::Sync(name)),
@@ -78,14 +121,23 @@ static COMMANDS: [Command<State>; 5] = [
 ];
 
 fn server(gate: &Arc<Semaphore>) -> Server {
+    server_with(SessionConfig::default(), gate, |_| false)
+}
+
+fn server_with(
+    config: SessionConfig,
+    gate: &Arc<Semaphore>,
+    runs_inline: fn(&CommandInfo) -> bool,
+) -> Server {
     let gate = Arc::clone(gate);
-    Server::new(SessionConfig::default(), move |connection| {
+    let make_service = move |connection: &Connection| {
         let state = State {
             connection: connection.clone(),
             gate: Arc::clone(&gate),
         };
         Arc::new(Table::new(&COMMANDS, Arc::new(state))) as Arc<dyn Service>
-    })
+    };
+    Server::with_inline(config, make_service, runs_inline)
 }
 
 struct Client {
@@ -468,4 +520,91 @@ fn a_server_that_has_shut_down_leaves_no_file_and_does_not_listen_again() {
     let (_near, far) = UnixStream::pair().unwrap();
     let error = server.serve_descriptor(far.into()).unwrap_err();
     assert_eq!(error.to_string(), "the server has shut down");
+}
+
+/// Whatever kind of handler emits, in one session or in several at a time.
+#[test]
+fn what_a_handler_emits_precedes_its_reply() {
+    const N_COMMANDS: u64 = 500;
+    for runs_inline in [|_: &CommandInfo| false, |_: &CommandInfo| true] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("qmp.sock");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let gate = Arc::new(Semaphore::new(0));
+        let server = server_with(SessionConfig::default(), &gate, runs_inline);
+        runtime
+            .block_on(server.listen(&ListenAddress::unix(&path)))
+            .unwrap();
+        let mut witness = Client::connect(&path);
+        let commands = ["emit", "emit-and-fail", "emit-later"];
+        let clients = commands.map(|command| (command, Client::connect(&path)));
+        let clients = clients.map(|(command, mut client)| {
+            std::thread::spawn(move || {
+                let mut all = Vec::new();
+                for index in 0..N_COMMANDS {
+                    let first = command.len() as u64 * 1_000_000 + index * 2;
+                    let arguments = format!(r#"{{"first": {first}}}"#);
+                    // Several at once, so that one reply follows the other.
+                    client.send(&format!(
+                        r#"{{"execute": "{command}", "arguments": {arguments}, "id": {index}}}"#
+                    ));
+                    if index % 5 < 4 {
+                        continue;
+                    }
+                    for index in index - 4..=index {
+                        let first = command.len() as u64 * 1_000_000 + index * 2;
+                        let mut own = Vec::new();
+                        let reply = loop {
+                            let line = client.line();
+                            if !line.contains(r#""event""#) {
+                                break line;
+                            }
+                            if line == event_line(first) || line == event_line(first + 1) {
+                                own.push(line.clone());
+                            }
+                            all.push(line);
+                        };
+                        assert!(reply.contains(&format!(r#""id": {index}"#)), "{reply}");
+                        let expected = [event_line(first), event_line(first + 1)];
+                        assert_eq!(own, expected, "before the reply to {command} {index}");
+                    }
+                }
+                (client, all)
+            })
+        });
+        let mut orders: Vec<Vec<String>> = Vec::new();
+        for client in clients {
+            let (mut client, mut all) = client.join().unwrap();
+            while all.len() as u64 != 3 * 2 * N_COMMANDS {
+                all.push(client.line());
+            }
+            orders.push(all);
+        }
+        let seen = (0..3 * 2 * N_COMMANDS).map(|_| witness.line()).collect();
+        orders.push(seen);
+        assert!(orders.iter().all(|order| *order == orders[0]));
+    }
+}
+
+/// Of those that are held back by their rate, only the first one does.
+#[test]
+fn an_event_that_is_held_back_comes_after_the_reply() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    let mut client = Client::connect(&path);
+    let _guard = runtime.enter();
+    for number in 0..3 {
+        let data = format!(r#"{{"number": {number}}}"#);
+        let event = EventMessage::new("RTC_CHANGE", Some(data.as_bytes()), SystemTime::UNIX_EPOCH);
+        server.emit(event);
+    }
+    client.send(r#"{"execute": "query-name"}"#);
+    assert!(client.line().contains(r#""number": 0"#));
+    assert_eq!(client.line(), r#"{"return": {}}"#);
+    assert!(client.line().contains(r#""number": 2"#));
 }

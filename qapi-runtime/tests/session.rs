@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use qapi_runtime::Error;
 use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Service, Table};
 use qapi_runtime::session::{
-    Call, EventMessage, OUTPUT_HIGH_WATER, QUEUE_LENGTH, Session, SessionConfig, SessionControl,
-    Started,
+    Call, EVENT_QUEUE_LENGTH, EventMessage, EventQueue, OUTPUT_HIGH_WATER, QUEUE_LENGTH, Session,
+    SessionConfig, SessionControl, Started,
 };
 use qapi_runtime::visit::{Compat, CompatInput, CompatOutput, Input, Output, Policy, Visit};
 
@@ -44,7 +44,8 @@ impl Dialogue {
         let enable = if oob { "'oob'" } else { "" };
         let request =
             format!("{{'execute': 'qmp_capabilities', 'arguments': {{'enable': [{enable}]}}}}");
-        assert_eq!(self.say(&request), "{\"return\": {}}\r\n");
+        let reply = self.say(&request).replace([' ', '\r', '\n'], "");
+        assert_eq!(reply, "{\"return\":{}}");
     }
 
     fn output(&mut self) -> String {
@@ -242,9 +243,41 @@ fn the_end_of_input_answers_what_is_complete() {
     assert!(dialogue.session.is_finished());
 }
 
+#[test]
+fn an_event_of_before_the_negotiation_is_not_sent_after_it() {
+    let mut dialogue = Dialogue::new(SessionConfig::default());
+    let queue = dialogue.session.event_queue();
+    assert!(queue.push(EventMessage::new("EARLY", None, SystemTime::UNIX_EPOCH)));
+    dialogue.negotiate(false);
+    assert!(queue.is_empty());
+    assert_eq!(dialogue.say(&name(1)), reply(1));
+}
+
+#[test]
+fn events_that_nobody_takes_are_dropped_and_counted() {
+    let mut dialogue = Dialogue::negotiated(false);
+    let queue = dialogue.session.event_queue();
+    let event = EventMessage::new("STOP", None, SystemTime::UNIX_EPOCH);
+    for number in 0..EVENT_QUEUE_LENGTH + 3 {
+        assert_eq!(queue.push(event.clone()), number == 0);
+    }
+    dialogue.session.take_events();
+    assert_eq!(dialogue.output().lines().count(), EVENT_QUEUE_LENGTH);
+    assert_eq!(dialogue.session.n_dropped_events(), 3);
+}
+
 /// The handler of the next tests.
 struct Handlers {
     control: SessionControl,
+    events: EventQueue,
+}
+
+fn emits(handlers: &Handlers, _: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
+    for name in ["FIRST", "SECOND"] {
+        let event = EventMessage::new(name, None, SystemTime::UNIX_EPOCH);
+        assert_eq!(handlers.events.push(event), name == "FIRST");
+    }
+    Ok(().write(output)?)
 }
 
 fn quit(handlers: &Handlers, _: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
@@ -261,7 +294,11 @@ fn silent(_: &Handlers, _: &mut Input<'_>, output: &mut Output) -> Result<(), Er
     Ok(().write(output)?)
 }
 
-static COMMANDS: [Command<Handlers>; 6] = [
+static COMMANDS: [Command<Handlers>; 7] = [
+    Command {
+        info: CommandInfo::new("emits"),
+        call: Handler::Sync(emits),
+    },
     Command {
         info: CommandInfo::new("later"),
         call: Handler::Async(later),
@@ -304,6 +341,7 @@ fn dialogue(config: SessionConfig) -> Dialogue {
     let session = Session::new(config);
     let handlers = Handlers {
         control: session.control(),
+        events: session.event_queue(),
     };
     let mut dialogue = Dialogue {
         session,
@@ -329,6 +367,26 @@ fn quit_is_answered_and_nothing_after_it_is_read() {
     assert!(!dialogue.session.is_finished());
     assert_eq!(dialogue.output(), "{\"return\": {}}\r\n");
     assert!(dialogue.session.is_finished());
+}
+
+#[test]
+fn events_of_a_handler_precede_its_reply() {
+    for pretty in [false, true] {
+        let mut dialogue = dialogue(SessionConfig {
+            pretty,
+            ..SessionConfig::default()
+        });
+        let output = dialogue.say("{'execute': 'emits', 'id': 1} {'execute': 'emits', 'id': 2}");
+        let found: Vec<&str> = ["FIRST", "SECOND", "return", "id"]
+            .iter()
+            .flat_map(|word| output.match_indices(word))
+            .collect::<std::collections::BTreeMap<_, _>>()
+            .into_values()
+            .collect();
+        let one = ["FIRST", "SECOND", "return", "id"];
+        assert_eq!(found, [one, one].concat(), "{output}");
+        assert!(output.ends_with("}\r\n"), "{output}");
+    }
 }
 
 #[test]

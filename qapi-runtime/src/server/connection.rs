@@ -2,17 +2,18 @@
 
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
-use super::RunsInline;
+use super::{RunsInline, Shared};
 use crate::descriptor::Descriptors;
-use crate::dispatch::{Reply, Service};
+use crate::dispatch::{EventData, Reply, Service};
 use crate::error::Error;
-use crate::session::{Call, CallId, EventMessage, Session, SessionConfig, SessionControl, Started};
+use crate::session::{Call, CallId, EventMessage, Session, SessionControl, Started};
 use crate::transport::Transport;
+use crate::visit::VisitError;
 
 /// Bytes read at a time.
 const READ_SIZE: usize = 16 << 10;
@@ -29,12 +30,14 @@ pub struct Connection {
     number: u64,
     control: SessionControl,
     descriptors: Descriptors,
+    server: Weak<Shared>,
 }
 
 impl Connection {
-    pub(super) fn new(number: u64) -> Self {
+    pub(super) fn new(number: u64, server: Weak<Shared>) -> Self {
         Self {
             number,
+            server,
             control: SessionControl::default(),
             descriptors: Descriptors::default(),
         }
@@ -50,6 +53,26 @@ impl Connection {
         &self.control
     }
 
+    /// Sends an event to all clients of the server, as [`Server::emit`](super::Server::emit): for handlers.
+    pub fn emit(&self, event: EventMessage) {
+        if let Some(server) = self.server.upgrade() {
+            server.emit(event);
+        }
+    }
+
+    /// Sends an event of a generated type to all clients of the server, as
+    /// [`Server::emit_event`](super::Server::emit_event): for handlers.
+    ///
+    /// # Errors
+    ///
+    /// Data that no peer can be sent.
+    pub fn emit_event<E: EventData>(&self, event: &E) -> Result<(), VisitError> {
+        match self.server.upgrade() {
+            Some(server) => server.emit_event(event),
+            None => Ok(()),
+        }
+    }
+
     /// The descriptors that the client has sent: for the handlers of `getfd` and `add-fd`.
     /// Only a unix socket brings any.
     pub fn descriptors(&self) -> &Descriptors {
@@ -62,7 +85,7 @@ enum Wake {
     Read(io::Result<usize>),
     Written(io::Result<usize>),
     Completed(CallId, Result<Reply, Error>),
-    Event(EventMessage),
+    Events,
     Stop,
     NoMoreInput,
 }
@@ -70,14 +93,13 @@ enum Wake {
 /// Drives a session until it is over.
 pub(super) async fn serve(
     transport: Transport,
-    config: SessionConfig,
+    mut session: Session,
     connection: Connection,
     service: Arc<dyn Service>,
     runs_inline: Arc<RunsInline>,
-    mut events: mpsc::Receiver<EventMessage>,
+    events: &Notify,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut session = Session::with_control(config, connection.control.clone());
     let (mut reader, mut writer) = transport.split();
     let (completed, mut completions) = mpsc::unbounded_channel();
     let mut buffer = vec![0; READ_SIZE];
@@ -96,7 +118,7 @@ pub(super) async fn serve(
                     Wake::Written(written)
                 }
                 Some((call, result)) = completions.recv() => Wake::Completed(call, result),
-                Some(event) = events.recv() => Wake::Event(event),
+                () = events.notified() => Wake::Events,
                 _ = stopped, if !stopping => Wake::Stop,
                 read = reader.read(&mut buffer, &connection.descriptors), if wants_input => {
                     Wake::Read(read)
@@ -104,7 +126,6 @@ pub(super) async fn serve(
                 // Made when it is waited for, which is rarely.
                 () = async { tokio::time::sleep(LAST_INPUT_PAUSE).await },
                     if wants_input && stopping => Wake::NoMoreInput,
-                else => return,
             }
         };
         match wake {
@@ -119,7 +140,7 @@ pub(super) async fn serve(
             // Nobody reads any more, so there is nobody to answer.
             Wake::Written(_) => return,
             Wake::Completed(call, result) => session.complete(call, result),
-            Wake::Event(event) => session.send_event(&event),
+            Wake::Events => session.take_events(),
             Wake::Stop => last_input = Some(MAX_LAST_INPUT),
             Wake::NoMoreInput => session.end_of_input(),
         }

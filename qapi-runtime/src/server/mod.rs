@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use self::connection::Connection;
@@ -44,13 +44,9 @@ use self::connection::serve;
 pub use self::listen::ListenAddress;
 pub use crate::descriptor::inherited;
 use crate::dispatch::{CommandInfo, EventData, Service};
-use crate::session::{EventLimiter, EventMessage, SessionConfig};
+use crate::session::{EventLimiter, EventMessage, EventQueue, Session, SessionConfig};
 use crate::transport::Transport;
 use crate::visit::VisitError;
-
-/// Events that may wait for the task of a session; it takes them faster than they come, or they
-/// are dropped.
-const EVENT_QUEUE: usize = 4096;
 
 /// A QMP server. Clones are handles on the same server.
 #[derive(Clone)]
@@ -65,7 +61,7 @@ struct Shared {
     config: SessionConfig,
     make_service: Box<MakeService>,
     runs_inline: Arc<RunsInline>,
-    sessions: Mutex<HashMap<u64, mpsc::Sender<EventMessage>>>,
+    sessions: Mutex<HashMap<u64, Listening>>,
     next_session: AtomicU64,
     limiter: Mutex<EventLimiter>,
     /// Turns true when the server shuts down.
@@ -73,6 +69,12 @@ struct Shared {
     /// Held by each task; gone when all have ended.
     tasks: Mutex<Option<mpsc::Sender<()>>>,
     all_ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+/// Where a session gets its events, and who has to know.
+struct Listening {
+    events: EventQueue,
+    task: Arc<Notify>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -203,11 +205,17 @@ impl Server {
             // The server has shut down, so the connection is closed.
             return tokio::spawn(async {});
         };
-        let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
         let number = self.shared.next_session.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection::new(number);
+        let connection = Connection::new(number, Arc::downgrade(&self.shared));
         let service = (self.shared.make_service)(&connection);
-        lock(&self.shared.sessions).insert(number, events);
+        let control = connection.control().clone();
+        let session = Session::with_control(self.shared.config.clone(), control);
+        let events = Arc::<Notify>::default();
+        let listening = Listening {
+            events: session.event_queue(),
+            task: Arc::clone(&events),
+        };
+        lock(&self.shared.sessions).insert(number, listening);
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             let _task = task;
@@ -215,11 +223,11 @@ impl Server {
             let shared = &guard.shared;
             serve(
                 transport,
-                shared.config.clone(),
+                session,
                 connection,
                 service,
                 Arc::clone(&shared.runs_inline),
-                event_queue,
+                &events,
                 shared.stop.subscribe(),
             )
             .await;
@@ -231,39 +239,62 @@ impl Server {
         lock(&self.shared.sessions).len()
     }
 
-    /// Sends an event to all clients that have negotiated; at the rate that QEMU allows.
+    /// Sends an event to all clients that have negotiated; at the rate that QEMU allows. What a handler emits before it
+    /// returns precedes its reply, unless it is held back by that rate.
     pub fn emit(&self, event: EventMessage) {
+        self.shared.emit(event);
+    }
+
+    /// Sends an event of a generated type, with the time of now; nothing if the policy hides it. As [`Server::emit`].
+    ///
+    /// # Errors
+    ///
+    /// Data that no peer can be sent.
+    pub fn emit_event<E: EventData>(&self, event: &E) -> Result<(), VisitError> {
+        self.shared.emit_event(event)
+    }
+
+    /// Ends the server: nobody is accepted any more, what clients have sent completely is
+    /// answered and flushed, then their connections are closed. Returns when all is done.
+    ///
+    /// What is on its way counts as sent, up to 1 MiB of each client: its connection is closed
+    /// when nothing more has come for 20 ms. A client that does not read its replies holds this up; give it a time-out of your own.
+    pub async fn shutdown(&self) {
+        self.shared.stop.send_replace(true);
+        lock(&self.shared.tasks).take();
+        let mut all_ended = self.shared.all_ended.lock().await;
+        // Nothing is ever sent: the end of the channel is the end of the last task.
+        while all_ended.recv().await.is_some() {}
+    }
+}
+
+impl Shared {
+    fn emit(self: &Arc<Self>, event: EventMessage) {
         let now = Instant::now();
         let (event, pending) = {
-            let mut limiter = lock(&self.shared.limiter);
+            let mut limiter = lock(&self.limiter);
             let was_idle = limiter.deadline().is_none();
             let event = limiter.admit(event, now);
             (event, was_idle && limiter.deadline().is_some())
         };
         if let Some(event) = event {
-            self.shared.broadcast(&event);
+            self.broadcast(&event);
         }
         if pending {
             self.send_delayed();
         }
     }
 
-    /// Sends an event of a generated type, with the time of now; nothing if the policy hides it.
-    ///
-    /// # Errors
-    ///
-    /// Data that no peer can be sent.
-    pub fn emit_event<E: EventData>(&self, event: &E) -> Result<(), VisitError> {
-        let compat = self.shared.config.compat;
-        if let Some(event) = EventMessage::of(event, SystemTime::now(), compat)? {
+    fn emit_event<E: EventData>(self: &Arc<Self>, event: &E) -> Result<(), VisitError> {
+        if let Some(event) = EventMessage::of(event, SystemTime::now(), self.config.compat)? {
             self.emit(event);
         }
         Ok(())
     }
 
     /// Sends delayed events in their time, until none is left.
-    fn send_delayed(&self) {
-        let shared = Arc::downgrade(&self.shared);
+    fn send_delayed(self: &Arc<Self>) {
+        let shared = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {
                 let Some(deadline) = shared
@@ -284,25 +315,12 @@ impl Server {
         });
     }
 
-    /// Ends the server: nobody is accepted any more, what clients have sent completely is
-    /// answered and flushed, then their connections are closed. Returns when all is done.
-    ///
-    /// What is on its way counts as sent, up to 1 MiB of each client: its connection is closed
-    /// when nothing more has come for 20 ms. A client that does not read its replies holds this up; give it a time-out of your own.
-    pub async fn shutdown(&self) {
-        self.shared.stop.send_replace(true);
-        lock(&self.shared.tasks).take();
-        let mut all_ended = self.shared.all_ended.lock().await;
-        // Nothing is ever sent: the end of the channel is the end of the last task.
-        while all_ended.recv().await.is_some() {}
-    }
-}
-
-impl Shared {
+    /// With the list locked, so that all sessions get events in the same order.
     fn broadcast(&self, event: &EventMessage) {
         for session in lock(&self.sessions).values() {
-            // A full queue means a task that is starved; a closed one a session that ends.
-            let _ = session.try_send(event.clone());
+            if session.events.push(event.clone()) {
+                session.task.notify_one();
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Events on the side of the server: their wire form, and how often they may be sent.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -132,13 +132,15 @@ fn similarity_key(name: &str, data: Option<&[u8]>) -> Option<Box<str>> {
 pub struct EventLimiter {
     period: Duration,
     names: Vec<Box<str>>,
-    waiting: HashMap<(Box<str>, Box<str>), Waiting>,
+    waiting: BTreeMap<(Box<str>, Box<str>), Waiting>,
+    n_admitted: u64,
 }
 
 #[derive(Debug)]
 struct Waiting {
     until: Instant,
-    event: Option<EventMessage>,
+    /// With its number in the order of all events.
+    event: Option<(u64, EventMessage)>,
 }
 
 impl Default for EventLimiter {
@@ -154,7 +156,8 @@ impl EventLimiter {
         Self {
             period,
             names: names.into_iter().map(Into::into).collect(),
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
+            n_admitted: 0,
         }
     }
 
@@ -165,9 +168,10 @@ impl EventLimiter {
             Some(_) | None => return Some(event),
         };
         let key = (event.name.clone(), similar);
+        self.n_admitted += 1;
         match self.waiting.get_mut(&key) {
             Some(waiting) => {
-                waiting.event = Some(event);
+                waiting.event = Some((self.n_admitted, event));
                 None
             }
             None => {
@@ -183,7 +187,8 @@ impl EventLimiter {
         self.waiting.values().map(|waiting| waiting.until).min()
     }
 
-    /// The delayed events whose period is over.
+    /// The delayed events whose period is over: those first whose period ended first, and of one point in time those first
+    /// that came first.
     pub fn due(&mut self, now: Instant) -> Vec<EventMessage> {
         let period = self.period;
         let mut due = Vec::new();
@@ -192,16 +197,16 @@ impl EventLimiter {
                 return true;
             }
             match waiting.event.take() {
-                Some(event) => {
-                    due.push((waiting.until, event));
+                Some((number, event)) => {
+                    due.push((waiting.until, number, event));
                     waiting.until = now + period;
                     true
                 }
                 None => false,
             }
         });
-        due.sort_by_key(|(until, _)| *until);
-        due.into_iter().map(|(_, event)| event).collect()
+        due.sort_by_key(|(until, number, _)| (*until, *number));
+        due.into_iter().map(|(_, _, event)| event).collect()
     }
 }
 
@@ -264,5 +269,23 @@ mod tests {
         assert_eq!(limiter.due(end + EVENT_PERIOD), [port("a", false)]);
         assert!(limiter.due(end + EVENT_PERIOD * 2).is_empty());
         assert_eq!(limiter.deadline(), None);
+    }
+
+    #[test]
+    fn events_that_are_due_at_once_keep_their_order() {
+        let mut limiter = EventLimiter::default();
+        let start = Instant::now();
+        let ports: Vec<String> = (0..50)
+            .map(|number| (number * 7 % 50).to_string())
+            .collect();
+        let port = |id: &String| event("VSERPORT_CHANGE", &format!(r#"{{"id": "{id}"}}"#));
+        for id in &ports {
+            assert!(limiter.admit(port(id), start).is_some());
+        }
+        for id in ports.iter().rev() {
+            assert!(limiter.admit(port(id), start).is_none());
+        }
+        let expected: Vec<_> = ports.iter().rev().map(port).collect();
+        assert_eq!(limiter.due(start + EVENT_PERIOD), expected);
     }
 }

@@ -27,6 +27,12 @@
 //! assert_eq!(session.output(), b"{\"return\": {}}\r\n{\"return\": \"pong\", \"id\": 1}\r\n");
 //! ```
 //!
+//! # Order
+//!
+//! What a handler emits before it returns precedes its reply, as in QEMU. For that, whoever emits puts the event into the
+//! [`EventQueue`] of each session, and then tells its driver, which calls [`Session::take_events`]; a session that has a reply
+//! to write looks there first. Events come in the order in which they were put there.
+//!
 //! # Memory
 //!
 //! A session holds one value in the making (see [`Limits`]), at most eight queued requests, and
@@ -35,6 +41,7 @@
 
 mod call;
 mod envelope;
+mod event_queue;
 mod events;
 mod negotiation;
 mod output;
@@ -45,6 +52,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use self::call::{Call, CallId, Started};
 use self::envelope::{Envelope, is_out_of_band};
+pub use self::event_queue::{EVENT_QUEUE_LENGTH, EventQueue};
 pub use self::events::{EVENT_PERIOD, EventLimiter, EventMessage};
 use self::output::wire_form;
 use crate::dispatch::{CommandInfo, Outcome, Reply, Service, call_guarded, no_arguments};
@@ -160,6 +168,7 @@ pub struct Session {
     sent: usize,
     input_ended: bool,
     control: SessionControl,
+    events: EventQueue,
     n_dropped_events: u64,
 }
 
@@ -183,6 +192,7 @@ impl Session {
             sent: 0,
             input_ended: false,
             control,
+            events: EventQueue::default(),
             n_dropped_events: 0,
         };
         session.greet();
@@ -192,6 +202,11 @@ impl Session {
     /// What lets a handler end this session.
     pub fn control(&self) -> SessionControl {
         self.control.clone()
+    }
+
+    /// Where events for this session are put, by any thread.
+    pub fn event_queue(&self) -> EventQueue {
+        self.events.clone()
     }
 
     /// The bytes that are to be sent next.
@@ -350,6 +365,8 @@ impl Session {
         service: &dyn Service,
         runs_inline: &dyn Fn(&CommandInfo) -> bool,
     ) -> Option<Call> {
+        // What was emitted before goes first. Of it, nothing is sent before the negotiation.
+        self.take_events();
         let request = document.root();
         let id = request.get("id");
         let (envelope, index, info) = match self.look_up(request, service) {
@@ -397,6 +414,7 @@ impl Session {
                 }
                 output.writer().end_object();
                 self.end_message(output, mark);
+                self.put_events_before(mark);
             }
             Ok(Outcome::Done) => self.drop_message(output, mark),
             Ok(Outcome::Pending(future)) => {
@@ -406,6 +424,7 @@ impl Session {
             }
             Err(error) => {
                 self.drop_message(output, mark);
+                self.take_events();
                 self.answer_error(id, &error);
             }
         }
@@ -439,6 +458,8 @@ impl Session {
             return;
         };
         let running = self.running.remove(index);
+        // What the handler has emitted is there by now.
+        self.take_events();
         match result {
             Ok(reply) if running.success_response => {
                 self.answer_reply(running.request_id.as_deref(), &reply);
@@ -448,8 +469,34 @@ impl Session {
         }
     }
 
-    /// Sends an event, if the capabilities are negotiated.
+    /// Sends the events that wait in the queue.
+    pub fn take_events(&mut self) {
+        if self.events.is_empty() {
+            return;
+        }
+        let waiting = self.events.take();
+        self.n_dropped_events += waiting.n_dropped;
+        for event in &waiting.events {
+            self.write_event(event);
+        }
+    }
+
+    /// The same for events that are to precede what was written from `mark` on.
+    fn put_events_before(&mut self, mark: usize) {
+        if !self.events.is_empty() {
+            let n_written = self.out.len() - mark;
+            self.take_events();
+            self.out[mark..].rotate_left(n_written);
+        }
+    }
+
+    /// Sends an event, after those that wait in the queue, if the capabilities are negotiated.
     pub fn send_event(&mut self, event: &EventMessage) {
+        self.take_events();
+        self.write_event(event);
+    }
+
+    fn write_event(&mut self, event: &EventMessage) {
         if !self.is_negotiated() || self.is_finished() {
             return;
         }

@@ -10,8 +10,8 @@
 //! {"execute": "qmp_capabilities"}
 //! {"return": {}}
 //! {"execute": "set-target", "arguments": {"celsius": 21.5, "mode": "heat"}}
-//! {"return": {}}
 //! {"timestamp": {...}, "event": "TARGET_CHANGED", "data": {"celsius": 21.5}}
+//! {"return": {}}
 //! {"execute": "query-status"}
 //! {"return": {"mode": "heat", "target": 21.5, "rooms": []}}
 //! {"execute": "set-target", "arguments": {"celsius": "warm"}}
@@ -21,9 +21,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use qapi_runtime::Error;
-use qapi_runtime::server::{ListenAddress, Server};
+use qapi_runtime::server::{Connection, ListenAddress, Server};
 use qapi_runtime::session::SessionConfig;
-use tokio::sync::mpsc;
 
 include!(concat!(env!("OUT_DIR"), "/qapi.rs"));
 
@@ -32,7 +31,6 @@ use qapi::{AddRoom, Commands, Dispatcher, Mode, SetTarget, Status, TargetChanged
 /// The device: what is behind the commands.
 struct Thermostat {
     status: Mutex<Status>,
-    events: mpsc::UnboundedSender<TargetChanged>,
 }
 
 impl Thermostat {
@@ -41,30 +39,36 @@ impl Thermostat {
     }
 }
 
+/// What one client operates it with.
+struct Panel {
+    thermostat: Arc<Thermostat>,
+    connection: Connection,
+}
+
 /// One function a command. Arguments that do not fit the schema never get here.
-impl Commands for Thermostat {
+impl Commands for Panel {
     fn query_status(&self) -> Result<Status, Error> {
-        Ok(self.status().clone())
+        Ok(self.thermostat.status().clone())
     }
 
     fn set_target(&self, arguments: SetTarget) -> Result<(), Error> {
         if !(5.0..=30.0).contains(&arguments.celsius) {
             return Err(Error::generic("the temperature is out of range"));
         }
-        let mut status = self.status();
+        let mut status = self.thermostat.status();
         status.target = arguments.celsius;
         if let Some(mode) = arguments.mode {
             status.mode = mode;
         }
-        // Once the program ends, nobody is told any more.
-        let _ = self.events.send(TargetChanged {
+        // To all clients; to this one, before the reply.
+        let changed = TargetChanged {
             celsius: arguments.celsius,
-        });
-        Ok(())
+        };
+        Ok(self.connection.emit_event(&changed)?)
     }
 
     fn add_room(&self, arguments: AddRoom) -> Result<(), Error> {
-        self.status().rooms.push(arguments.name);
+        self.thermostat.status().rooms.push(arguments.name);
         Ok(())
     }
 }
@@ -72,26 +76,23 @@ impl Commands for Thermostat {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let socket = std::env::args().nth(1).ok_or("which socket?")?;
-    let (events, mut emitted) = mpsc::unbounded_channel();
     let thermostat = Arc::new(Thermostat {
         status: Mutex::new(Status {
             mode: Mode::Off,
             target: 20.0,
             rooms: Vec::new(),
         }),
-        events,
     });
-    // Every client gets a dispatcher; all of them operate the same thermostat.
-    let server = Server::new(SessionConfig::default(), move |_connection| {
-        Arc::new(Dispatcher::new(Arc::clone(&thermostat)))
+    // Every client gets a panel; all of them operate the same thermostat.
+    let server = Server::new(SessionConfig::default(), move |connection| {
+        let panel = Panel {
+            thermostat: Arc::clone(&thermostat),
+            connection: connection.clone(),
+        };
+        Arc::new(Dispatcher::new(Arc::new(panel)))
     });
     server.listen(&ListenAddress::unix(socket)).await?;
-    loop {
-        tokio::select! {
-            Some(event) = emitted.recv() => server.emit_event(&event)?,
-            end = tokio::signal::ctrl_c() => break end?,
-        }
-    }
+    tokio::signal::ctrl_c().await?;
     server.shutdown().await;
     Ok(())
 }

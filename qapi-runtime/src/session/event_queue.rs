@@ -1,0 +1,66 @@
+//! Events on their way to one session.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::EventMessage;
+
+/// Events that wait for the driver of a session; it takes them faster than they come, or they are dropped and counted.
+pub const EVENT_QUEUE_LENGTH: usize = 4096;
+
+/// Events on their way to one session; any thread may add to it. Clones are handles on the same.
+///
+/// The session takes them before it writes a reply, so that what a handler emits before it returns precedes its reply. When
+/// nothing is replied its driver calls [`Session::take_events`](super::Session::take_events).
+#[derive(Clone, Debug, Default)]
+pub struct EventQueue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Events and gaps, to see without the lock that there are none.
+    n_waiting: AtomicUsize,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) events: VecDeque<EventMessage>,
+    pub(super) n_dropped: u64,
+}
+
+impl EventQueue {
+    fn change<T>(&self, change: impl FnOnce(&mut Waiting) -> T) -> T {
+        // What is locked here is never left half done.
+        let waiting = self.shared.waiting.lock();
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut waiting);
+        let n_waiting = waiting.events.len();
+        self.shared.n_waiting.store(n_waiting, Ordering::Release);
+        result
+    }
+
+    /// Adds an event. True if it is the first one, so that the driver is to be told.
+    #[must_use = "the driver of the session has to be told"]
+    pub fn push(&self, event: EventMessage) -> bool {
+        self.change(|waiting| {
+            if waiting.events.len() < EVENT_QUEUE_LENGTH {
+                waiting.events.push_back(event);
+            } else {
+                waiting.n_dropped += 1;
+            }
+            waiting.events.len() == 1
+        })
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.shared.n_waiting.load(Ordering::Acquire) == 0
+    }
+
+    pub(super) fn take(&self) -> Waiting {
+        self.change(std::mem::take)
+    }
+}
