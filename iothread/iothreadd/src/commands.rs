@@ -7,8 +7,8 @@ use qapi_runtime::dispatch::Service;
 use qapi_runtime::{Error, Object, Value};
 
 use crate::chardev;
-pub(crate) use crate::descriptors::SessionDescriptors;
 use crate::hmp;
+pub(crate) use crate::net::descriptors::SessionDescriptors;
 use crate::qapi::commands::{
     AddFd, BlockExportDel, BlockdevDel, ChardevAdd, ChardevChange, ChardevRemove, ChardevSendBreak,
     Closefd, DeviceDel, Getfd, HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList,

@@ -13,13 +13,13 @@ use thiserror::Error as ThisError;
 use crate::block::Blocks;
 use crate::blockdev;
 use crate::chardev::{self, Chardevs};
-use crate::descriptors::{DescriptorSets, SessionDescriptors};
 use crate::devices::{self, Devices};
 use crate::events::Events;
 use crate::export::Exports;
 use crate::hmp::{HumanMonitorError, HumanMonitors};
 use crate::monitor::{MonitorError, Monitors};
 use crate::nbd::NbdServer;
+use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
 use crate::objects::{self, Objects};
 use crate::options::{Address, Options};
 use crate::qapi::{

@@ -20,7 +20,6 @@ use std::sync::Arc;
 
 use qapi_runtime::Error;
 
-pub(crate) use self::driver::message_of;
 use self::io::NodeIo;
 pub(crate) use self::io::{
     Backend, Extent, IoBuffer, MAX_TRANSFER, Operation, Outcome, Pending, Request, Started, is_zero,

@@ -9,10 +9,10 @@ use std::time::Duration;
 use qapi_runtime::Error;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, sockopt};
 
-use crate::block::message_of;
-use crate::monitor::stream::Stream;
+use crate::errno::reason;
+use crate::net::sockets::{modern, resolve};
+use crate::net::stream::Stream;
 use crate::qapi::{ChardevSocket, InetSocketAddress, SocketAddress, UnixSocketAddress};
-use crate::sockets::{modern, resolve};
 
 /// How long each address of a host may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,14 +94,6 @@ impl Target {
             Self::Unix(unix) => format!("unix:{}", unix.path),
             Self::Inet(inet) => format!("tcp:{}:{}", inet.host, inet.port),
         }
-    }
-}
-
-/// The text that the C library has for an error.
-pub(super) fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => message_of(number),
-        None => error.to_string(),
     }
 }
 

@@ -25,8 +25,8 @@ use self::plain::Plain;
 use self::ringbuf::Ringbuf;
 pub(crate) use self::socket::Connection;
 use self::socket::SocketDevice;
-use crate::descriptors::SessionDescriptors;
 use crate::monitor::Monitors;
+use crate::net::descriptors::SessionDescriptors;
 use crate::oneshot;
 use crate::qapi::{
     ChardevBackend, ChardevBackendInfo, ChardevBackendKind, ChardevInfo, ChardevReturn,

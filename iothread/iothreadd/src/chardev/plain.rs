@@ -8,8 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use qapi_runtime::Error;
 use rustix::fs::OFlags;
 
-use super::connect::reason;
-use crate::monitor::stream::Stream;
+use crate::errno::reason;
+use crate::net::stream::Stream;
 use crate::qapi::{ChardevFile, ChardevHostdev};
 
 /// Where nothing comes from and everything disappears.

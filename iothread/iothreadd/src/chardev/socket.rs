@@ -12,13 +12,14 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, getpeername, recv, shutdown, sockopt};
 
 use super::FrontEnd;
-use super::connect::{Connected, Plan, adopt, reason};
-use crate::descriptors::SessionDescriptors;
-use crate::monitor::listener::Listener;
-use crate::monitor::stream::Stream;
+use super::connect::{Connected, Plan, adopt};
+use crate::errno::reason;
+use crate::net::descriptors::SessionDescriptors;
+use crate::net::listener::Listener;
+use crate::net::sockets::{listen_at, modern};
+use crate::net::stream::Stream;
 use crate::oneshot;
 use crate::qapi::{ChardevSocket, SocketAddress, YankInstance};
-use crate::sockets::{listen_at, modern};
 use crate::sync::Mutex;
 use crate::yank::{YankGuard, Yanks};
 

@@ -12,7 +12,7 @@ use qapi_runtime::Error;
 
 use self::common::Plan;
 pub(crate) use self::common::{Common, ContextRef};
-use crate::descriptors::SessionDescriptors;
+use crate::net::descriptors::SessionDescriptors;
 use crate::qapi::{
     BlockExportDeleted, BlockExportInfo, BlockExportOptions, BlockExportOptionsType,
     BlockExportQueueInfo, BlockExportRemoveMode, BlockExportType,

@@ -7,7 +7,7 @@ use qapi_runtime::Error;
 use super::command::LINE_END;
 use super::line::split_first;
 use crate::chardev;
-use crate::descriptors::SessionDescriptors;
+use crate::net::descriptors::SessionDescriptors;
 use crate::server::Server;
 
 /// `chardev-add`

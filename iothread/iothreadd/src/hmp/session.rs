@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use iothread::Interest;
 
 use super::command::execute;
-use crate::monitor::stream::{Endpoint, Stream, Watches};
+use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::report;
 use crate::server::Server;
 use crate::sync::Mutex;

@@ -12,8 +12,8 @@ use qapi_runtime::session::{Call, CallId, EventMessage, Session, SessionConfig, 
 
 use super::Monitor;
 use super::call::{run_on_main_loop, runs_inline};
-use super::stream::{Endpoint, Stream, Watches};
 use crate::commands::{self, SessionDescriptors};
+use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::report;
 use crate::server::Server;
 use crate::sync::Mutex;

@@ -2,9 +2,7 @@
 
 mod call;
 mod client;
-pub(crate) mod listener;
 mod on_chardev;
-pub(crate) mod stream;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,9 +13,9 @@ use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
 
 use self::client::Client;
-use self::listener::{ListenError, Listener, WayIn};
-use self::stream::{Endpoint, Stream, Watches};
 use crate::chardev::{Attachment, Connection};
+use crate::net::listener::{ListenError, Listener, WayIn};
+use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::options::{Address, QmpOption};
 use crate::qapi::{ChardevInfo, YankInstance, YankInstanceChardev};
 use crate::server::Server;

@@ -8,8 +8,8 @@ use iothread::{ContextError, MainContext};
 
 use super::Offers;
 use super::negotiation::Negotiation;
-use crate::monitor::listener::Listener;
-use crate::monitor::stream::Stream;
+use crate::net::listener::Listener;
+use crate::net::stream::Stream;
 use crate::sync::Mutex;
 
 /// The clients of a server that is running.

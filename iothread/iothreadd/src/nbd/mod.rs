@@ -23,11 +23,11 @@ use self::clients::Clients;
 use self::export::NbdExport;
 use self::handshake::Offer;
 use self::protocol::MAX_STRING;
-use crate::descriptors::SessionDescriptors;
 use crate::export::{Common, Export};
+use crate::net::descriptors::SessionDescriptors;
+use crate::net::sockets::{listen_at, modern};
 use crate::qapi::{BlockExportType, NbdServerOptionsLegacy};
 use crate::server::Server;
-use crate::sockets::{listen_at, modern};
 use crate::sync::Mutex;
 
 /// How many seconds the haggling may take unless told otherwise.

@@ -8,15 +8,15 @@ use super::config::Geometry;
 use super::device::Device;
 use super::queue::Counters;
 use super::session::Session;
-use crate::descriptors::SessionDescriptors;
 use crate::export::{Common, Export};
-use crate::monitor::listener::Listener;
-use crate::monitor::stream::Stream;
+use crate::net::descriptors::SessionDescriptors;
+use crate::net::listener::Listener;
+use crate::net::sockets::listen_at;
+use crate::net::stream::Stream;
 use crate::qapi::{
     BlockExportOptionsVhostUserBlk, BlockExportQueueInfo, BlockExportType, SocketAddress,
 };
 use crate::server::Server;
-use crate::sockets::listen_at;
 use crate::sync::Mutex;
 
 /// The sizes that a block may have, as in QEMU.

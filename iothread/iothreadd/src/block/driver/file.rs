@@ -11,11 +11,12 @@ use qapi_runtime::Error;
 use rustix::fs::{OFlags, SeekFrom, seek};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
 
+use super::SECTOR;
 use super::direct::Direct;
 use super::lock::ImageLocks;
-use super::{SECTOR, message_of};
 use crate::block::io::{Operation, Outcome, Request};
 use crate::block::permission::Access;
+use crate::errno::reason;
 use crate::qapi::{BlockdevOptionsFile, OnOffAuto};
 
 /// The longest transfer that is done at once where the page cache allows it: an event loop should not copy for longer.
@@ -65,11 +66,7 @@ impl File {
     ) -> Result<Self, Error> {
         let filename = options.filename.clone();
         let could_not_open = |error: &io::Error| {
-            let reason = match error.raw_os_error() {
-                Some(number) => message_of(number),
-                None => error.to_string(),
-            };
-            Error::generic(format!("Could not open '{filename}': {reason}"))
+            Error::generic(format!("Could not open '{filename}': {}", reason(error)))
         };
         let open = |read_only: bool, flags: OFlags| {
             HostOptions::new()

@@ -7,8 +7,6 @@ mod lock;
 mod null;
 mod raw;
 
-use std::io;
-
 use qapi_runtime::Error;
 
 pub(super) use self::file::{File, FileAnswer, OpenOptions};
@@ -66,13 +64,4 @@ fn not_negative(name: &str, value: i64) -> Result<u64, Error> {
             "Value '{value}' is out of range for parameter '{name}'"
         ))
     })
-}
-
-/// The text that the C library has for an error number, without the number that the standard library adds.
-pub(crate) fn message_of(number: i32) -> String {
-    let text = io::Error::from_raw_os_error(number).to_string();
-    match text.rfind(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
 }

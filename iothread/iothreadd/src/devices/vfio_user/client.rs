@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use rustix::thread::gettid;
 
 use super::protocol::{Command, HEADER, Header, MAX_MESSAGE, ProtocolError, request};
-use crate::block::message_of;
-use crate::monitor::stream::{Endpoint, Stream, Watches};
+use crate::errno::message_of;
+use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::sync::Mutex;
 
 /// Id of the IOThread, which is there while there is a connection.

@@ -10,7 +10,7 @@ use super::compare::{Actions, Side};
 use super::frame::{Deframer, Frame};
 use super::{ColoCompare, State};
 use crate::chardev::Connection;
-use crate::monitor::stream::{Endpoint, Watches};
+use crate::net::stream::{Endpoint, Watches};
 use crate::report;
 
 /// Bytes received at a time.

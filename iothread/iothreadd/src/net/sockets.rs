@@ -10,9 +10,9 @@ use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
 };
 
-use crate::block::message_of;
-use crate::descriptors::SessionDescriptors;
-use crate::monitor::listener::{ListenError, Listener};
+use crate::errno::reason;
+use crate::net::descriptors::SessionDescriptors;
+use crate::net::listener::{ListenError, Listener};
 use crate::options::Address;
 use crate::qapi::{InetSocketAddress, SocketAddress, SocketAddressLegacy, UnixSocketAddress};
 
@@ -61,13 +61,6 @@ pub(crate) fn listen_at(
 
 fn failed(what: &str, error: io::Error) -> Error {
     Error::generic(format!("Failed to {what} socket: {}", reason(&error)))
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => message_of(number),
-        None => error.to_string(),
-    }
 }
 
 fn listen_unix(address: &UnixSocketAddress) -> Result<Listener, Error> {
