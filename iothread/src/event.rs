@@ -36,6 +36,14 @@ mod imp {
         }
     }
 
+    impl Event {
+        /// Takes all signals, for a wait that is level-triggered.
+        pub(crate) fn reset(&self) {
+            // An error means that there is none.
+            let _ = rustix::io::read(&self.fd, &mut [0; 8]);
+        }
+    }
+
     impl AsFd for Event {
         fn as_fd(&self) -> BorrowedFd<'_> {
             self.fd.as_fd()

@@ -75,7 +75,16 @@ struct Queue<T> {
     items: Vec<T>,
     /// Deliveries that have been announced and are still to come.
     expected: usize,
-    closed: bool,
+    life: Life,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// Takes nothing new.
+    Closing,
+    /// The loop will not look any more.
+    Closed,
 }
 
 /// The loop has ended and takes no more work.
@@ -88,7 +97,7 @@ impl<T> Inbox<T> {
             queue: Mutex::new(Queue {
                 items: Vec::new(),
                 expected: 0,
-                closed: false,
+                life: Life::Open,
             }),
             notifier: Notifier::new()?,
         })
@@ -100,8 +109,17 @@ impl<T> Inbox<T> {
 
     /// Queues an item and wakes the loop. `Ok` says whether that took a signal.
     pub(crate) fn push(&self, item: T) -> Result<bool, Closed> {
+        self.push_if(item, |life| life == Life::Open)
+    }
+
+    /// As [`push`](Self::push), also while nothing new is taken: refused only if the loop will not look any more.
+    pub(crate) fn push_last(&self, item: T) -> Result<bool, Closed> {
+        self.push_if(item, |life| life != Life::Closed)
+    }
+
+    fn push_if(&self, item: T, is_open: impl FnOnce(Life) -> bool) -> Result<bool, Closed> {
         let mut queue = self.queue.lock();
-        if queue.closed {
+        if !is_open(queue.life) {
             drop(queue);
             drop(item);
             return Err(Closed);
@@ -114,7 +132,7 @@ impl<T> Inbox<T> {
     /// Announces one [`deliver`](Self::deliver); until it comes the inbox stays open.
     pub(crate) fn expect_delivery(&self) -> Result<(), Closed> {
         let mut queue = self.queue.lock();
-        if queue.closed {
+        if queue.life != Life::Open {
             return Err(Closed);
         }
         queue.expected += 1;
@@ -141,13 +159,21 @@ impl<T> Inbox<T> {
         }
     }
 
+    /// Refuses further items; what is queued or announced is still to be taken.
+    pub(crate) fn close_to_new(&self) {
+        let mut queue = self.queue.lock();
+        if queue.life == Life::Open {
+            queue.life = Life::Closing;
+        }
+    }
+
     /// Refuses further items, provided that none is queued or announced.
     pub(crate) fn close_if_drained(&self) -> bool {
         let mut queue = self.queue.lock();
         if queue.items.is_empty() && queue.expected == 0 {
-            queue.closed = true;
+            queue.life = Life::Closed;
         }
-        queue.closed
+        queue.life == Life::Closed
     }
 }
 
@@ -216,6 +242,23 @@ mod tests {
         assert_eq!(items, [1, 2]);
         assert!(inbox.close_if_drained());
         assert_eq!(inbox.push(3), Err(Closed));
+        assert_eq!(inbox.push_last(3), Err(Closed));
         assert_eq!(inbox.expect_delivery(), Err(Closed));
+    }
+
+    #[test]
+    fn an_inbox_that_takes_nothing_new_gets_what_was_announced() {
+        let inbox = Inbox::new().unwrap();
+        inbox.expect_delivery().unwrap();
+        inbox.close_to_new();
+        assert_eq!(inbox.push(1), Err(Closed));
+        assert_eq!(inbox.expect_delivery(), Err(Closed));
+        assert!(!inbox.close_if_drained());
+        inbox.deliver(2);
+        inbox.push_last(3).unwrap();
+        let mut items = Vec::new();
+        inbox.take_into(&mut items);
+        assert_eq!(items, [2, 3]);
+        assert!(inbox.close_if_drained());
     }
 }

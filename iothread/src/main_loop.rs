@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 use std::ops::Deref;
+use std::thread;
 
 use crate::context::{
-    AioContext, Core, EventLoop, LoopStats, PanicHook, PanicReport, VirtualClock,
+    AioContext, Core, EventLoop, LoopFailure, LoopStats, PanicHook, PanicReport, Target,
+    VirtualClock, Wait,
 };
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::registry::Registry;
@@ -59,6 +62,7 @@ impl MainLoopBuilder {
             .unwrap_or_else(|| Registry::global().virtual_clock().clone());
         let core = Core::new(self.name, &self.parameters, clock, self.panic_hook)?;
         core.apply_pool_limits();
+        core.set_owner();
         let context = AioContext::without_holder(Arc::clone(&core));
         Ok(MainLoop {
             event_loop: EventLoop::new(core),
@@ -68,16 +72,23 @@ impl MainLoopBuilder {
                     parameter_change: Mutex::new(()),
                 }),
             },
+            stays_here: PhantomData,
         })
     }
 }
 
-/// An event loop that runs on whichever thread calls [`run`](Self::run).
+/// An event loop that runs on the thread that made it, whenever that calls [`run`](Self::run). It cannot be sent to another
+/// one, so a wait of its thread for the loop is always known to be for itself, and refused.
 ///
-/// Dropping it does what it has accepted, ends it, and with it everything that is registered.
+/// Dropping it does what it has accepted, ends it, and with it everything that is registered. It waits for blocking work
+/// and for releases that are to be told to the loop, unless one of these waits for the dropping thread: then a thread of its
+/// own does the rest.
+#[must_use = "a loop that is dropped ends"]
 pub struct MainLoop {
     event_loop: EventLoop,
     context: MainContext,
+    /// Keeps the loop from being sent.
+    stays_here: PhantomData<*const ()>,
 }
 
 impl MainLoop {
@@ -106,13 +117,22 @@ impl MainLoop {
     }
 
     /// Runs the loop on this thread until [`MainContext::quit`] is called; that may have happened before.
-    pub fn run(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses to let the loop wait. It takes nothing new then, does not run again, and does what it has accepted
+    /// when it is dropped.
+    pub fn run(&mut self) -> Result<(), LoopFailure> {
         self.event_loop.core().set_thread_id();
-        self.event_loop.run_until_stopped();
+        self.event_loop.run_until_stopped()
     }
 
     /// Runs one iteration, which waits for something to do if `may_block` says so. Returns whether anything was done.
-    pub fn run_once(&mut self, may_block: bool) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub fn run_once(&mut self, may_block: bool) -> Result<bool, LoopFailure> {
         self.event_loop.core().set_thread_id();
         self.event_loop.run_once(may_block)
     }
@@ -120,9 +140,19 @@ impl MainLoop {
 
 impl Drop for MainLoop {
     fn drop(&mut self) {
-        self.context.attachment().release();
-        self.event_loop.core().request_stop();
-        self.event_loop.run_to_end();
+        self.context.release();
+        let core = self.event_loop.core();
+        core.request_stop();
+        let rest = Arc::clone(core);
+        if let Some(_wait) = Wait::begin(|| Target::Rest(Arc::clone(&rest))) {
+            self.event_loop.run_to_end(None);
+        } else {
+            let run = move || EventLoop::new(rest).run_to_end(None);
+            let thread = thread::Builder::new().name(self.context.name().to_owned());
+            // Nobody is told of the end. A host without threads left makes completions wait for ever, which is all that can
+            // be done for them here.
+            let _ = thread.spawn(run);
+        }
     }
 }
 

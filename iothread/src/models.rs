@@ -7,7 +7,9 @@ use loom::thread;
 
 use crate::cell::CallbackCell;
 use crate::holder;
-use crate::holders::{Attachment, CloseError, Holders, RecordError, Registration, Released};
+use crate::holders::{
+    Allowed, Attachment, CloseError, Holders, RecordError, Registration, Released, Running,
+};
 use crate::inbox::{Closed, Inbox};
 use crate::schedule::{Schedule, Urgency};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
@@ -37,7 +39,7 @@ fn recorded_holders_are_seen_until_they_are_released() {
         pair.join().unwrap();
         assert!(holders.snapshot().is_empty());
         assert_eq!(holders.counts().total(), 0);
-        assert_eq!(holders.close(), Ok(()));
+        assert_eq!(holders.close(Allowed::None), Ok(()));
     });
 }
 
@@ -48,18 +50,18 @@ fn a_thread_is_either_held_or_closed() {
         let taking = Arc::clone(&holders);
         let taker = thread::spawn(move || match taking.record_guard(holder::monitor("m")) {
             Ok(key) => {
-                assert_eq!(taking.close(), Err(CloseError::Held));
+                assert_eq!(taking.close(Allowed::None), Err(CloseError::Held));
                 let _ = taking.release_guard(key);
                 true
             }
             Err(error) => {
                 assert_eq!(error, RecordError::Closed);
-                assert_eq!(taking.close(), Err(CloseError::AlreadyClosed));
+                assert_eq!(taking.close(Allowed::None), Err(CloseError::AlreadyClosed));
                 false
             }
         });
         let closing = Arc::clone(&holders);
-        let closer = thread::spawn(move || closing.close());
+        let closer = thread::spawn(move || closing.close(Allowed::None));
         let seen = holders.snapshot().len();
         let taken = taker.join().unwrap();
         match closer.join().unwrap() {
@@ -119,7 +121,7 @@ fn a_registration_ends_with_its_attachment_or_is_refused() {
                 ending.unregister(key);
             }
         });
-        attachment.release();
+        assert!(attachment.release().is_some());
         other.join().unwrap();
         let (registration, taken) = register.join().unwrap();
         assert_eq!(registration.0.load(Ordering::Acquire), usize::from(taken));
@@ -379,5 +381,127 @@ fn a_removed_callback_is_dropped_once_and_does_not_start_again() {
         assert!(runs.load(Ordering::Acquire) <= 2);
         assert_eq!(ends.load(Ordering::Acquire), 1);
         assert!(cell.take().is_none());
+    });
+}
+
+#[test]
+fn a_holder_is_over_once_and_after_everything_that_it_was_accepted_for() {
+    loom::model(|| {
+        let attachment = Arc::new(Attachment::new(None));
+        let n_over = Arc::new(AtomicUsize::new(0));
+        let n_done = Arc::new(AtomicUsize::new(0));
+        let told = Arc::clone(&n_over);
+        attachment.over().then(move || {
+            told.fetch_add(1, Ordering::AcqRel);
+        });
+        let users = [(); 2].map(|()| {
+            let (attachment, n_done) = (Arc::clone(&attachment), Arc::clone(&n_done));
+            let n_over = Arc::clone(&n_over);
+            thread::spawn(move || {
+                if !attachment.begin() {
+                    return false;
+                }
+                // Whoever was accepted is waited for.
+                assert_eq!(n_over.load(Ordering::Acquire), 0);
+                n_done.fetch_add(1, Ordering::AcqRel);
+                if attachment.end() {
+                    attachment.over().finish();
+                }
+                true
+            })
+        });
+        assert!(attachment.release().is_some());
+        assert!(!attachment.begin());
+        if attachment.end() {
+            attachment.over().finish();
+        }
+        let n_accepted = users
+            .map(|user| usize::from(user.join().unwrap()))
+            .iter()
+            .sum::<usize>();
+        assert_eq!(n_done.load(Ordering::Acquire), n_accepted);
+        assert_eq!(n_over.load(Ordering::Acquire), 1);
+    });
+}
+
+#[test]
+fn who_comes_late_is_told_at_once_that_a_holder_is_over() {
+    loom::model(|| {
+        let attachment = Arc::new(Attachment::new(None));
+        let n_told = Arc::new(AtomicUsize::new(0));
+        let listeners = [(); 2].map(|()| {
+            let (attachment, n_told) = (Arc::clone(&attachment), Arc::clone(&n_told));
+            thread::spawn(move || {
+                attachment.over().then(move || {
+                    n_told.fetch_add(1, Ordering::AcqRel);
+                });
+            })
+        });
+        assert!(attachment.release().is_some());
+        assert!(attachment.end());
+        attachment.over().finish();
+        for listener in listeners {
+            listener.join().unwrap();
+        }
+        assert_eq!(n_told.load(Ordering::Acquire), 2);
+    });
+}
+
+#[test]
+fn a_release_that_sees_no_callback_finds_none_running_and_none_starts() {
+    loom::model(|| {
+        let attachment = Arc::new(Attachment::new(None));
+        let cell = Arc::new(CallbackCell::new(Box::new(())));
+        let running = Arc::new(Running::new());
+        // What a callback uses, and the release takes away.
+        let in_use = Arc::new(AtomicBool::new(false));
+        let (user, slot) = (Arc::clone(&attachment), Arc::clone(&cell));
+        let (entered, using) = (Arc::clone(&running), Arc::clone(&in_use));
+        let event_loop = thread::spawn(move || {
+            for _ in 0..2 {
+                let _entered = entered.enter(&user);
+                let Some(callback) = slot.take() else {
+                    continue;
+                };
+                using.store(true, Ordering::Relaxed);
+                using.store(false, Ordering::Relaxed);
+                drop(slot.put_back(callback));
+            }
+        });
+        drop(cell.remove());
+        if !running.may_be_of(&attachment) {
+            assert!(!in_use.load(Ordering::Relaxed));
+            assert!(cell.take().is_none());
+        }
+        event_loop.join().unwrap();
+        assert!(!running.may_be_of(&attachment));
+    });
+}
+
+#[test]
+fn a_holder_that_leaves_keeps_nobody_from_closing_the_list_and_is_listed_to_the_end() {
+    loom::model(|| {
+        let holders = Arc::new(Holders::new());
+        let key = holders.record_guard(holder::monitor("m")).unwrap();
+        let leaving = Arc::clone(&holders);
+        let release = thread::spawn(move || {
+            leaving.leave_guard(key);
+            assert_eq!(leaving.snapshot(), [holder::monitor("m")]);
+            leaving.release_guard(key)
+        });
+        let closing = Arc::clone(&holders);
+        let close = thread::spawn(move || closing.close(Allowed::Leaving));
+        let idle = holders.close(Allowed::None);
+        let closed = close.join().unwrap();
+        assert_eq!(release.join().unwrap(), Released::StillWanted);
+        // One of the two closes it, unless both come before the release.
+        match (idle, closed) {
+            (Ok(()), Err(CloseError::AlreadyClosed | CloseError::Held)) | (Err(_), Ok(())) => {}
+            (Err(CloseError::Held), Err(CloseError::Held)) => {
+                assert_eq!(holders.close(Allowed::None), Ok(()));
+            }
+            other => panic!("closed twice or not at all: {other:?}"),
+        }
+        assert!(holders.snapshot().is_empty());
     });
 }

@@ -48,6 +48,7 @@ impl Signal {
 /// A callback for a signal; dropping the value removes it.
 ///
 /// The signal's default action does not come back with that: a signal that nobody watches any more is ignored.
+#[must_use = "dropping the value removes the callback"]
 pub struct SignalWatch {
     id: SigId,
     watch: FdWatch,

@@ -117,6 +117,17 @@ impl<T> Slab<T> {
         }
     }
 
+    /// As [`get`](Self::get), to be changed.
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        match self.entries.get_mut(key.index as usize)? {
+            Entry {
+                generation,
+                state: State::Occupied(value),
+            } if *generation == key.generation => Some(value),
+            _ => None,
+        }
+    }
+
     /// The entry at a place that is known to be occupied.
     pub(crate) fn at(&self, index: u32) -> Option<&T> {
         match &self.entries.get(index as usize)?.state {

@@ -10,9 +10,12 @@ use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use thiserror::Error;
 
 use crate::context::{
-    AioContext, Core, EventLoop, LoopStats, PanicHook, PanicReport, VirtualClock, Wait,
+    AioContext, ContextError, Core, Dispatch, EventLoop, FailureHook, LoopFailure, LoopStats,
+    PanicHook, PanicReport, Reply, Target, VirtualClock, Wait,
 };
-use crate::holders::{CloseError, HoldError, HolderCounts, RecordError, Released, UnrefError};
+use crate::holders::{
+    Allowed, CloseError, HoldError, HolderCounts, RecordError, Released, UnrefError,
+};
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::qapi::{IoThreadHolder, IoThreadInfo};
 use crate::registry::{Registry, WeakRegistry};
@@ -26,6 +29,7 @@ pub struct IoThreadBuilder {
     registry: Option<Registry>,
     virtual_clock: Option<VirtualClock>,
     panic_hook: Option<PanicHook>,
+    failure_hook: Option<FailureHook>,
     internal: bool,
 }
 
@@ -71,6 +75,17 @@ pub enum DeleteError {
     },
 }
 
+/// Why [`IoThread::delete_then`] does not call its callback.
+#[derive(Debug, Error)]
+pub enum DeleteThenError {
+    /// The thread could not be deleted.
+    #[error(transparent)]
+    Delete(#[from] DeleteError),
+    /// The thread is deleted, but the context that was to be told of the end takes nothing any more.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+}
+
 impl IoThreadBuilder {
     fn new(id: String) -> Self {
         Self {
@@ -79,6 +94,7 @@ impl IoThreadBuilder {
             registry: None,
             virtual_clock: None,
             panic_hook: None,
+            failure_hook: None,
             internal: false,
         }
     }
@@ -148,6 +164,14 @@ impl IoThreadBuilder {
         self
     }
 
+    /// Is told, on the thread, if the kernel refuses to let it wait for events. The thread serves nobody any more then, takes
+    /// nothing new, and is there until it is deleted; most programs can only end. Without a hook the failure is printed on the
+    /// standard error. [`IoThread::failure`] has it, too.
+    pub fn on_failure(mut self, hook: impl Fn(&LoopFailure) + Send + Sync + 'static) -> Self {
+        self.failure_hook = Some(Arc::new(hook));
+        self
+    }
+
     /// Makes a thread for the program's own ends: not listed under `/objects`, with ids of its own.
     pub fn internal(mut self) -> Self {
         self.internal = true;
@@ -178,7 +202,7 @@ impl IoThreadBuilder {
         };
         let core = Core::new(self.id.clone(), &self.parameters, clock, self.panic_hook)
             .map_err(host_error)?;
-        let join = start(&core).map_err(host_error)?;
+        let join = start(&core, self.failure_hook).map_err(host_error)?;
         let thread = IoThread {
             inner: Arc::new(Inner {
                 core,
@@ -193,7 +217,7 @@ impl IoThreadBuilder {
 }
 
 /// Starts the thread, and waits until it knows its id.
-fn start(core: &Arc<Core>) -> io::Result<JoinHandle<()>> {
+fn start(core: &Arc<Core>, failure_hook: Option<FailureHook>) -> io::Result<JoinHandle<()>> {
     let (started, ready) = mpsc::channel();
     let thread_core = Arc::clone(core);
     // The standard library cuts the name.
@@ -201,10 +225,12 @@ fn start(core: &Arc<Core>) -> io::Result<JoinHandle<()>> {
         .name(format!("IO {}", core.name()))
         .spawn(move || {
             thread_core.set_thread_id();
+            thread_core.set_owner();
             thread_core.apply_pool_limits();
             // The creator waits for this, or has died of a panic.
             let _ = started.send(());
-            EventLoop::new(thread_core).run_to_end();
+            EventLoop::new(Arc::clone(&thread_core)).run_to_end(failure_hook.as_ref());
+            thread_core.ended().finish();
         })?;
     // Fails only if the thread died, and nothing before the loop can panic.
     let _ = ready.recv();
@@ -300,7 +326,7 @@ impl IoThread {
         let core = &self.inner.core;
         match core.holders().release_named(holder) {
             Ok(Some(released)) => {
-                end_if_unwanted(core, released);
+                core.after_release(released);
                 Ok(())
             }
             Ok(None) => Err(UnrefError::NotHeld {
@@ -376,6 +402,11 @@ impl IoThread {
         self.inner.core.last_panic()
     }
 
+    /// Why the thread serves nobody any more, if its wait for events was refused.
+    pub fn failure(&self) -> Option<LoopFailure> {
+        self.inner.core.failure().cloned()
+    }
+
     /// The CPUs on which the thread may run.
     ///
     /// # Errors
@@ -416,15 +447,61 @@ impl IoThread {
         f(id)
     }
 
-    /// Deletes the thread: nobody can take hold of it any more, it does what it has accepted, and ends. Waits for that,
-    /// unless it is called on the thread itself or on one that the thread is waiting for.
+    /// Deletes the thread: nobody can take hold of it any more, it does what it has accepted, and ends. Waits for that, and
+    /// so for the blocking work of holders that have been released; a loop uses [`try_delete`](Self::try_delete) or
+    /// [`delete_then`](Self::delete_then).
+    ///
+    /// It goes on without waiting where that would be for itself: on the thread itself, on one of its workers, and where any
+    /// of these waits for the caller.
     ///
     /// # Errors
     ///
-    /// [`DeleteError::InUse`] while somebody holds it. Differs from QEMU: there it vanishes from view, and lives on.
+    /// [`DeleteError::InUse`] while somebody holds it who has not been released. Differs from QEMU: there it vanishes from
+    /// view, and lives on.
     pub fn delete(&self) -> Result<(), DeleteError> {
+        self.close(Allowed::Leaving)?;
+        self.inner.end();
+        Ok(())
+    }
+
+    /// As [`delete`](Self::delete), but refused as long as anything of a holder is left, released or not: exactly while
+    /// [`holders`](Self::holders) are listed. So it does not wait for anybody's work, and suits a loop.
+    ///
+    /// # Errors
+    ///
+    /// [`DeleteError::InUse`] while a holder is listed.
+    pub fn try_delete(&self) -> Result<(), DeleteError> {
+        self.close(Allowed::None)?;
+        self.inner.end();
+        Ok(())
+    }
+
+    /// As [`delete`](Self::delete) without waiting: when the loop has ended, `callback` runs on `context`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`delete`](Self::delete), and [`DeleteThenError::Context`] if `context` does not take the callback: the thread is
+    /// deleted then, and nobody is told of its end.
+    pub fn delete_then(
+        &self,
+        context: &AioContext,
+        callback: impl FnOnce(&mut Dispatch<'_>) + Send + 'static,
+    ) -> Result<(), DeleteThenError> {
+        self.close(Allowed::Leaving)?;
+        let core = &self.inner.core;
+        let delivery = context.expect(|| Target::End(Arc::clone(core)), callback);
+        // Dropping the handle detaches the thread, which ends by itself.
+        drop(self.inner.thread.lock().take());
+        core.request_stop();
+        let delivery = delivery?;
+        core.ended().then(move || delivery.deliver());
+        Ok(())
+    }
+
+    /// Forbids to take hold of the thread.
+    fn close(&self, allowed: Allowed) -> Result<(), DeleteError> {
         let id = || self.id().to_owned();
-        match self.inner.core.holders().close() {
+        match self.inner.core.holders().close(allowed) {
             Ok(()) => {}
             Err(CloseError::Held) => return Err(DeleteError::InUse { id: id() }),
             Err(CloseError::AlreadyClosed) => return Err(DeleteError::NotFound { id: id() }),
@@ -432,7 +509,6 @@ impl IoThread {
         if let Some(registry) = self.inner.registry.upgrade() {
             registry.remove(self);
         }
-        self.inner.end();
         Ok(())
     }
 
@@ -458,8 +534,8 @@ impl Inner {
             return;
         };
         self.core.request_stop();
-        // A thread that is this one, or waits for it, ends later by itself.
-        if let Some(_wait) = Wait::begin(&self.core) {
+        // One that this thread would wait for in vain ends later by itself.
+        if let Some(_wait) = Wait::begin(|| Target::End(Arc::clone(&self.core))) {
             // Callbacks are contained, so the thread does not panic.
             let _ = thread.join();
         }
@@ -476,31 +552,88 @@ impl Drop for Inner {
     }
 }
 
-fn end_if_unwanted(core: &Core, released: Released) {
-    match released {
-        Released::EndThread => core.request_stop(),
-        Released::StillWanted => {}
-    }
-}
-
 /// The context of an IOThread together with the record of who holds it.
 ///
-/// Dropping the value releases that record, and nothing that was registered through it runs any more: file descriptors,
-/// timers and bottom halves end, whether or not their handles are dropped. A callback that is running on the thread at that
-/// moment runs to its end; [`release`](Self::release) waits for it.
+/// The record is there until nothing of the holder is left: no callback that runs, no closure that was posted and has not run,
+/// no blocking work, no completion of it. Dropping the value ends what was registered through it, whether or not
+/// the handles of these are dropped, forbids more, and waits for nothing: the record goes at once if the holder has nothing left,
+/// else with the last of it. [`release`](Self::release) waits for that, and [`release_then`](Self::release_then) tells a loop.
+#[must_use = "dropping the context releases it"]
 pub struct HeldAioContext {
     context: AioContext,
 }
 
 impl HeldAioContext {
-    /// Releases the record after everything is over that this holder still has running or handed over.
+    /// Ends what is registered, and waits until nothing of the holder is left: then its record is struck out.
     ///
-    /// On the context's own thread, where waiting would never end, this is the same as dropping the value.
+    /// That includes blocking work, however long it takes, so this is for threads that may block. A loop, whose callbacks may not,
+    /// uses [`release_then`](Self::release_then).
+    ///
+    /// Where the wait would be for itself this is the same as dropping the value, and the record goes later: on
+    /// the context's own thread; in work of the holder; and where any of those that it would wait for waits for the caller, through
+    /// however many contexts.
     pub fn release(self) {
-        // The registrations end first, so that nothing new begins while this waits.
-        self.context.release();
-        // A refusal means that this thread is, or waits for, the one that would be waited for.
-        let _ = self.context.drain();
+        let Some(attachment) = self.context.used().map(Arc::clone) else {
+            // Nothing can be left.
+            return drop(self);
+        };
+        let core = Arc::clone(self.context.core());
+        let reply = Reply::new();
+        let told = Arc::clone(&reply);
+        attachment.over().then(move || told.set(Ok(())));
+        drop(self);
+        if let Some(_wait) = Wait::begin(|| Target::Holder(core, attachment)) {
+            // Always `Ok`: there is no closure that could panic.
+            let _ = reply.wait();
+        }
+    }
+
+    /// Ends what is registered, and runs `callback` on `context` when nothing of the holder is left and its record is
+    /// struck out. Waits for nothing, so this is how a loop removes a device or an export whose requests may take their time:
+    ///
+    /// ```
+    /// use iothread::{IoThread, MainLoop, Registry, holder};
+    ///
+    /// let mut main_loop = MainLoop::new()?;
+    /// let main = main_loop.context();
+    /// let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
+    /// let export = io0.get_aio_context(holder::block_export("e0"))?;
+    /// let (go, request) = std::sync::mpsc::channel();
+    /// export.spawn_blocking(move || request.recv(), |_, _| {})?;
+    ///
+    /// // The command that removes the export has its answer at once; it is still listed, also as a holder.
+    /// let ending = main.clone();
+    /// let thread = io0.clone();
+    /// export.release_then(&main, move |_| {
+    ///     assert!(thread.holders().is_empty());
+    ///     ending.quit(); // Or: remove it from the list, send BLOCK_EXPORT_DELETED.
+    /// })?;
+    /// assert_eq!(io0.holders(), [holder::block_export("e0")]);
+    /// go.send(())?;
+    /// main_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// The callback counts as accepted by `context` from now on: that one's holder is on record until it has run, and a
+    /// [`MainLoop`](crate::MainLoop) that is dropped waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ContextError::Ended`] or [`ContextError::Released`] if `context` takes nothing any more, as when it is this holder's own. The
+    /// holder is released all the same, and the callback dropped.
+    pub fn release_then(
+        self,
+        context: &AioContext,
+        callback: impl FnOnce(&mut Dispatch<'_>) + Send + 'static,
+    ) -> Result<(), ContextError> {
+        let attachment = Arc::clone(self.context.attachment());
+        let core = Arc::clone(self.context.core());
+        // Released first: so two holders never wait for each other's callbacks.
+        drop(self);
+        let from = || Target::Holder(core, Arc::clone(&attachment));
+        let delivery = context.expect(from, callback)?;
+        attachment.over().then(move || delivery.deliver());
+        Ok(())
     }
 }
 
@@ -515,10 +648,6 @@ impl Deref for HeldAioContext {
 impl Drop for HeldAioContext {
     fn drop(&mut self) {
         self.context.release();
-        let core = self.context.core();
-        if let Some(record) = self.context.record() {
-            end_if_unwanted(core, core.holders().release_guard(record));
-        }
     }
 }
 

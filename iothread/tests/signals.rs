@@ -17,10 +17,10 @@ fn signals_become_callbacks_until_their_watch_is_dropped() {
     let _quit = context.quit_on_signal(Signal::Terminate).unwrap();
     kill_process(getpid(), Number::USR1).unwrap();
     while received.try_recv().is_err() {
-        main_loop.run_once(true);
+        main_loop.run_once(true).unwrap();
     }
     kill_process(getpid(), Number::TERM).unwrap();
-    main_loop.run();
+    main_loop.run().unwrap();
     drop(watch);
     kill_process(getpid(), Number::USR1).unwrap();
     assert!(received.recv().is_err());

@@ -102,11 +102,12 @@ pub(crate) fn run(options: Options) -> Result<(), StartError> {
     let server = Server::new(&main, &options)?;
     let _signals = signals::watch(&server)?;
     let started = server.start(&options);
-    if started.is_ok() {
-        main_loop.run();
-    }
+    let served = started.and_then(|()| {
+        let ran = main_loop.run();
+        ran.map_err(|failure| StartError::MainLoop(failure.into()))
+    });
     server.tear_down();
-    started
+    served
 }
 
 impl Server {

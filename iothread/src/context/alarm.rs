@@ -53,7 +53,7 @@ impl Alarm {
                 let fd = timerfd_create(TimerfdClockId::Realtime, flags)?;
                 // Each change of the clock is an edge, so that nobody needs to read the counter.
                 epoll::add(
-                    &core.epoll,
+                    &core.epoll.0,
                     &fd,
                     epoll::EventData::new_u64(Self::EVENT),
                     epoll::EventFlags::IN | epoll::EventFlags::ET,

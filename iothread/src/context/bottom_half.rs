@@ -17,6 +17,7 @@ type Callback = dyn FnMut(&mut BhDispatch<'_>) + Send;
 ///
 /// It may schedule itself; it then runs in the next iteration, after file descriptors had their turn.
 /// Dropping the value removes the callback.
+#[must_use = "dropping the value removes the callback"]
 pub struct BottomHalf {
     bh: Arc<Bh>,
 }
@@ -177,10 +178,11 @@ impl Bh {
     }
 
     fn run(self: &Arc<Self>) {
+        let core = self.context.core();
+        let _running = core.running.enter(self.context.attachment());
         let Some(mut callback) = self.callback.take() else {
             return;
         };
-        let core = self.context.core();
         core.stats.bottom_halves.add(1);
         let mut dispatch = BhDispatch {
             dispatch: Dispatch::new(&self.context),
@@ -199,10 +201,10 @@ impl Bh {
 
     /// Removes the callback for good.
     fn end(&self) {
+        self.cancel();
         if let Some(key) = self.key.get() {
             self.context.attachment().unregister(*key);
         }
-        self.cancel();
     }
 
     fn drop_callback(&self, callback: Option<Box<Callback>>) {

@@ -2,26 +2,31 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::thread::ThreadId;
 use std::time::Duration;
 
+use nix::sys::epoll::Epoll;
 use rustix::event::epoll;
 
+use super::activity::Activity;
 use super::bottom_half::Bh;
 use super::clock::{monotonic_ns, real_ns};
 use super::contain::{PanicSink, contain};
-use super::dispatch::Task;
 use super::fd::FdTable;
 use super::pool::Pool;
 use super::stats::StatCells;
 use super::timer::Timers;
+use super::wait::{Deliveries, await_this_thread};
 use super::{
-    AioContext, CallbackKind, Clock, ContextError, LoopStats, PanicHook, PanicReport, VirtualClock,
+    AioContext, CallbackKind, Clock, ContextError, LoopFailure, LoopStats, PanicHook, PanicReport,
+    VirtualClock,
 };
-use crate::holders::{Attachment, Holders};
+use crate::ending::Ending;
+use crate::holders::{Attachment, Holders, Released, Running};
 use crate::inbox::Inbox;
 use crate::parameters::{Parameter, ParameterCells, Parameters};
 use crate::schedule::Urgency;
+use crate::slab::Key;
 use crate::sync::{Arc, AtomicBool, AtomicU64, OnceLock, Ordering};
 
 /// Marks the eventfd among the events of epoll; no key of a handler is that large in practice.
@@ -65,7 +70,9 @@ impl Drop for CurrentGuard {
 
 /// Work that reaches the loop through its inbox.
 pub(super) enum Job {
-    Posted(AioContext, Task),
+    Run(Box<dyn FnOnce() + Send>),
+    /// Of a user who was released while a callback of it may have been running.
+    Flush(Activity),
     BottomHalf(Arc<Bh>, Urgency),
 }
 
@@ -74,10 +81,12 @@ pub(crate) struct Core {
     id: ContextId,
     name: String,
     pub(super) inbox: Inbox<Job>,
-    pub(super) epoll: OwnedFd,
+    pub(super) epoll: Epoll,
     pub(super) fds: FdTable,
     pub(super) timers: Timers,
     pub(super) pool: Pool,
+    pub(super) deliveries: Deliveries,
+    pub(super) running: Running,
     pub(super) parameters: ParameterCells,
     pub(super) stats: StatCells,
     panics: PanicSink,
@@ -85,6 +94,11 @@ pub(crate) struct Core {
     holders: Holders,
     stop: AtomicBool,
     thread_id: OnceLock<i64>,
+    /// The thread that alone runs the loop.
+    owner: OnceLock<ThreadId>,
+    /// The loop has ended.
+    ended: Ending,
+    failure: OnceLock<LoopFailure>,
 }
 
 impl Core {
@@ -107,10 +121,12 @@ impl Core {
             id: ContextId::new(),
             name,
             inbox,
-            epoll,
+            epoll: Epoll(epoll),
             fds: FdTable::default(),
             timers: Timers::default(),
             pool: Pool::new(),
+            deliveries: Deliveries::default(),
+            running: Running::new(),
             parameters: ParameterCells::new(parameters),
             stats: StatCells::default(),
             panics: PanicSink::new(panic_hook),
@@ -118,6 +134,9 @@ impl Core {
             holders: Holders::new(),
             stop: AtomicBool::new(false),
             thread_id: OnceLock::new(),
+            owner: OnceLock::new(),
+            ended: Ending::new(),
+            failure: OnceLock::new(),
         });
         core.virtual_clock.add_context(&core);
         Ok(core)
@@ -129,6 +148,56 @@ impl Core {
 
     pub(crate) fn holders(&self) -> &Holders {
         &self.holders
+    }
+
+    /// Says that the calling thread is the only one that will run the loop.
+    pub(crate) fn set_owner(&self) {
+        // Called once.
+        let _ = self.owner.set(await_this_thread());
+    }
+
+    pub(super) fn owner(&self) -> Option<ThreadId> {
+        self.owner.get().copied()
+    }
+
+    /// What happens at the end of the loop.
+    pub(crate) fn ended(&self) -> &Ending {
+        &self.ended
+    }
+
+    /// Why the loop has ended, if it could not wait.
+    pub(crate) fn failure(&self) -> Option<&LoopFailure> {
+        self.failure.get()
+    }
+
+    /// Takes nothing new any more, since the loop cannot wait. Called by the loop, once.
+    pub(super) fn fail(&self, error: io::Error) -> &LoopFailure {
+        self.inbox.close_to_new();
+        self.failure.get_or_init(|| LoopFailure {
+            context: self.name.clone(),
+            source: Arc::new(error),
+        })
+    }
+
+    /// Strikes out the record of a holder of whom nothing is left.
+    pub(super) fn strike_out(&self, record: Option<Key>) {
+        if let Some(record) = record {
+            self.after_release(self.holders.release_guard(record));
+        }
+    }
+
+    /// Ends the loop if nobody is left who could reach it.
+    pub(crate) fn after_release(&self, released: Released) {
+        match released {
+            Released::EndThread => self.request_stop(),
+            Released::StillWanted => {}
+        }
+    }
+
+    /// Says that nothing is left of a user who has been released.
+    pub(super) fn finish(&self, user: &AioContext) {
+        self.strike_out(user.record());
+        user.attachment().over().finish();
     }
 
     pub(super) fn id(&self) -> ContextId {
@@ -173,6 +242,7 @@ impl Core {
         let mut stats = self.stats.load();
         stats.fds = self.fds.len() as u64;
         stats.workers = self.pool.n_workers() as u64;
+        stats.work = self.pool.n_work() as u64;
         stats
     }
 
@@ -205,7 +275,7 @@ impl Core {
         self.count_wakeup(self.inbox.notifier().notify());
     }
 
-    fn count_wakeup(&self, signalled: bool) {
+    pub(super) fn count_wakeup(&self, signalled: bool) {
         if signalled {
             self.stats.wakeups.add_shared(1);
         }

@@ -68,11 +68,11 @@ impl<'a> FdDispatch<'a> {
         self.inner.as_fd()
     }
 
-    /// Changes what is watched for, from now on.
+    /// Changes what is watched for, from now on. Costs no system call if nothing changes.
     ///
     /// # Errors
     ///
-    /// What the kernel says; nothing is watched then.
+    /// As for [`FdWatch::set_interest`](crate::FdWatch::set_interest).
     pub fn set_interest(&mut self, interest: Interest) -> Result<(), ContextError> {
         self.inner.set_interest(interest)
     }

@@ -1,27 +1,32 @@
 //! One iteration of a loop: wait, then dispatch file descriptors, then what was handed over, then timers.
 
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
-use rustix::fs::Timespec;
+use std::io::{self, Write};
+
+use rustix::event::epoll::EventFlags;
 
 use super::alarm::Alarm;
 use super::bottom_half::Bh;
 use super::clock::monotonic_ns;
+use super::contain::contain;
 use super::core::{Core, CurrentGuard, Job};
+use super::failure::{FailureHook, LoopFailure};
 use super::fd::{FdInner, Readiness};
+use super::poller::Poller;
 use super::polling::{EventInterval, PollParameters, PollTime};
 use crate::schedule::Urgency;
 use crate::sync::Arc;
 
-/// How many events one system call can return; more come with the next iteration.
-const N_EVENTS: usize = 256;
+/// After how many iterations that polling has ended, at the latest, the kernel is asked for what cannot be polled.
+const POLLS_PER_LOOK: u32 = 32;
 /// How long an idle bottom half waits for an occasion.
 const IDLE_BH_NS: i64 = 10_000_000;
 
 /// The part of a loop that only its own thread touches.
 pub(crate) struct EventLoop {
     core: Arc<Core>,
-    events: Vec<epoll::Event>,
+    poller: Poller,
+    /// Iterations since the kernel was last asked.
+    unlooked: u32,
     ready: Vec<(Arc<FdInner>, Readiness)>,
     jobs: Vec<Job>,
     idle: Vec<Arc<Bh>>,
@@ -45,8 +50,9 @@ pub(crate) struct EventLoop {
 impl EventLoop {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self {
+            poller: Poller::new(),
             core,
-            events: Vec::with_capacity(N_EVENTS),
+            unlooked: 0,
             ready: Vec::new(),
             jobs: Vec::new(),
             idle: Vec::new(),
@@ -67,7 +73,9 @@ impl EventLoop {
     }
 
     /// Runs until the loop is told to stop and nothing that it has accepted is left; then it accepts nothing more.
-    pub(crate) fn run_to_end(&mut self) {
+    ///
+    /// A loop that cannot wait any more is told to `hook` and stays until it is told to stop, for what it has accepted.
+    pub(crate) fn run_to_end(&mut self, hook: Option<&FailureHook>) {
         let _current = CurrentGuard::enter(self.core.id());
         self.awake_ns = monotonic_ns();
         loop {
@@ -75,47 +83,81 @@ impl EventLoop {
             if stopping && self.core.inbox.close_if_drained() {
                 break;
             }
-            self.iterate(true);
+            if self.core.failure().is_some() {
+                self.run_accepted();
+            } else if let Err(error) = self.iterate(true) {
+                self.fail(error, hook);
+            }
         }
         self.core.end_workers();
         self.idle.clear();
         self.pollable.clear();
     }
 
+    /// One iteration of a loop that has failed: it has no file descriptors and no timers any more.
+    fn run_accepted(&mut self) {
+        if self.core.inbox.notifier().prepare_sleep() {
+            self.poller.wait_for_wakeup(&self.core);
+        }
+        let notified = self.core.inbox.notifier().clear();
+        self.core.start_workers();
+        self.dispatch_jobs(notified);
+    }
+
+    /// Says that the loop cannot wait, to its users and to whoever wants to know.
+    fn fail(&mut self, error: io::Error, hook: Option<&FailureHook>) {
+        let failure = self.core.fail(error);
+        match hook {
+            // A hook that panics has already reported more than it should.
+            Some(hook) => drop(contain(|| hook(failure))),
+            None => report(failure),
+        }
+    }
+
+    /// The failure that ended the loop before.
+    fn check(&self) -> Result<(), LoopFailure> {
+        self.core.failure().cloned().map_or(Ok(()), Err)
+    }
+
     /// Runs until the loop is told to stop, and can be run again.
-    pub(crate) fn run_until_stopped(&mut self) {
+    pub(crate) fn run_until_stopped(&mut self) -> Result<(), LoopFailure> {
+        self.check()?;
         let _current = CurrentGuard::enter(self.core.id());
         self.awake_ns = monotonic_ns();
         while !self.core.take_stop_request() {
-            self.iterate(true);
+            if let Err(error) = self.iterate(true) {
+                return Err(self.core.fail(error).clone());
+            }
         }
         // What this finds waits for the next run.
         self.stop_polling();
+        Ok(())
     }
 
     /// Runs one iteration. Returns whether anything was dispatched.
-    pub(crate) fn run_once(&mut self, may_block: bool) -> bool {
+    pub(crate) fn run_once(&mut self, may_block: bool) -> Result<bool, LoopFailure> {
+        self.check()?;
         let _current = CurrentGuard::enter(self.core.id());
         self.awake_ns = monotonic_ns();
-        let progress = self.iterate(may_block);
+        let outcome = self.iterate(may_block);
         self.stop_polling();
-        progress
+        outcome.map_err(|error| self.core.fail(error).clone())
     }
 
-    fn iterate(&mut self, may_block: bool) -> bool {
+    fn iterate(&mut self, may_block: bool) -> io::Result<bool> {
         self.core.stats.iterations.add(1);
         let timeout_ns = if may_block {
             self.timeout_ns()
         } else {
             Some(0)
         };
-        let notified = self.wait(timeout_ns);
+        let notified = self.wait(timeout_ns)?;
         // Work that arrives from now on notifies the loop once more.
         self.core.start_workers();
         let mut progress = self.dispatch_fds();
         progress |= self.dispatch_jobs(notified);
         progress |= self.core.timers.run_due(&self.core);
-        progress
+        Ok(progress)
     }
 
     /// How long the loop may wait; `None` for as long as it takes.
@@ -134,7 +176,7 @@ impl EventLoop {
     }
 
     /// Waits for events, by polling or asleep, and leaves them in `ready`. Returns whether other threads have something to say.
-    fn wait(&mut self, timeout_ns: Option<i64>) -> bool {
+    fn wait(&mut self, timeout_ns: Option<i64>) -> io::Result<bool> {
         let parameters = PollParameters::load(&self.core.parameters);
         let start_ns = monotonic_ns();
         self.refresh_pollable();
@@ -157,10 +199,14 @@ impl EventLoop {
             if self.core.timers.any_real() {
                 self.alarm.arm(&self.core);
             }
-            self.wait_for_events(timeout_ns);
-        } else if self.ready.is_empty() && self.core.fds.len() > 0 {
-            // Others keep the loop busy; file descriptors have their turn nevertheless.
-            self.wait_for_events(Some(0));
+            self.wait_for_events(timeout_ns)?;
+        } else if self.core.fds.len() > 0 {
+            // Others keep the loop busy; file descriptors have their turn nevertheless. What polling has found is first,
+            // but not for ever: it cannot find everything, such as room to write.
+            self.unlooked += 1;
+            if self.ready.is_empty() || self.unlooked >= POLLS_PER_LOOK {
+                self.wait_for_events(Some(0))?;
+            }
         }
         // What was said before this is seen below; what is said later stays for the next iteration.
         let notified = self.core.inbox.notifier().clear();
@@ -168,7 +214,7 @@ impl EventLoop {
         let end_ns = monotonic_ns();
         self.account(start_ns, end_ns);
         self.adapt(notified, end_ns - start_ns, &parameters);
-        notified
+        Ok(notified)
     }
 
     fn account(&mut self, start_ns: i64, end_ns: i64) {
@@ -273,27 +319,38 @@ impl EventLoop {
         !self.ready.is_empty() || self.core.inbox.notifier().is_notified()
     }
 
-    fn wait_for_events(&mut self, timeout_ns: Option<i64>) {
-        let timeout = timeout_ns.map(|ns| Timespec {
-            tv_sec: ns / 1_000_000_000,
-            tv_nsec: ns % 1_000_000_000,
-        });
-        self.events.clear();
-        // An error is a signal that interrupted the wait: no event, then. All others come from bad arguments.
-        let _ = epoll::wait(
-            &self.core.epoll,
-            spare_capacity(&mut self.events),
-            timeout.as_ref(),
-        );
-        if self
-            .events
-            .iter()
-            .any(|event| event.data.u64() == Alarm::EVENT)
-        {
+    fn wait_for_events(&mut self, timeout_ns: Option<i64>) -> io::Result<()> {
+        self.unlooked = 0;
+        self.poller.wait(&self.core, timeout_ns)?;
+        let events = &self.poller.events;
+        if events.iter().any(|event| event.data.u64() == Alarm::EVENT) {
             self.alarm.fired();
         }
-        if !self.events.is_empty() && self.core.fds.len() > 0 {
-            self.core.fds.resolve(&self.events, &mut self.ready);
+        if !events.is_empty() && self.core.fds.len() > 0 {
+            let n_polled = self.ready.len();
+            self.core.fds.resolve(events, &mut self.ready);
+            self.leave_to_polling(n_polled);
+        }
+        Ok(())
+    }
+
+    /// Those that were found by polling as well have read when their event comes; only room to write is news to them.
+    fn leave_to_polling(&mut self, n_polled: usize) {
+        if n_polled == 0 {
+            return;
+        }
+        let events = self.ready.split_off(n_polled);
+        for (inner, readiness) in events {
+            let mut polled = self.ready[..n_polled].iter();
+            match readiness {
+                Readiness::Events(flags) if polled.any(|(other, _)| Arc::ptr_eq(other, &inner)) => {
+                    if flags.contains(EventFlags::OUT) {
+                        let room = Readiness::Events(EventFlags::OUT);
+                        self.ready.push((inner, room));
+                    }
+                }
+                Readiness::Events(_) | Readiness::Polled => self.ready.push((inner, readiness)),
+            }
         }
     }
 
@@ -319,10 +376,11 @@ impl EventLoop {
         let mut progress = false;
         for job in self.jobs.drain(..) {
             match job {
-                Job::Posted(context, task) => {
-                    context.run_posted(task);
+                Job::Run(run) => {
+                    run();
                     progress = true;
                 }
+                Job::Flush(activity) => drop(activity),
                 Job::BottomHalf(bh, Urgency::Soon) => {
                     bh.dispatch(Urgency::Soon);
                     progress = true;
@@ -335,4 +393,10 @@ impl EventLoop {
         }
         progress
     }
+}
+
+/// Tells of a failure that nobody has asked for: a thread does not end in silence.
+fn report(failure: &LoopFailure) {
+    // Where the standard error is gone nobody is left to be told.
+    let _ = writeln!(io::stderr(), "{failure}");
 }

@@ -95,6 +95,7 @@ pub trait FdHandler: Send + 'static {
 ///
 /// Once it is removed no callback of it starts any more; one that is running on the context's thread meanwhile runs
 /// to its end. The file descriptor is closed when that is over, if the registration owned it.
+#[must_use = "dropping the value removes the handler"]
 pub struct FdWatch {
     inner: Arc<FdInner>,
 }
@@ -118,6 +119,8 @@ pub(super) struct FdInner {
 struct Watch {
     key: Option<Key>,
     in_epoll: bool,
+    /// Whether it keeps the loop from polling.
+    forbids_polling: bool,
     removed: bool,
 }
 
@@ -154,12 +157,12 @@ impl AioContext {
             watch: Mutex::new(Watch {
                 key: None,
                 in_epoll: false,
+                forbids_polling: false,
                 removed: false,
             }),
             interval: Mutex::new(EventInterval::starting_at(waited_ns)),
             key: OnceLock::new(),
         });
-        core.fds.insert(&inner);
         // From here on dropping the watch undoes everything.
         let watch = FdWatch { inner };
         let inner = &watch.inner;
@@ -169,6 +172,8 @@ impl AioContext {
             .ok_or_else(|| self.released())?;
         // The cell is fresh.
         let _ = inner.key.set(key);
+        // The loop sees nothing of a handler before a release of its holder does.
+        core.fds.insert(inner);
         inner.set_interest(interest)?;
         if can_poll {
             core.notify();
@@ -178,11 +183,12 @@ impl AioContext {
 }
 
 impl FdWatch {
-    /// Changes what is watched for, from now on.
+    /// Changes what is watched for, from now on. Costs no system call if nothing changes.
     ///
     /// # Errors
     ///
-    /// As for [`AioContext::add_fd`].
+    /// What epoll says; what was watched for before still is. [`ContextError::Removed`] once the handler has removed itself
+    /// or has panicked, and [`ContextError::Released`] once the holder has been released.
     pub fn set_interest(&self, interest: Interest) -> Result<(), ContextError> {
         self.inner.set_interest(interest)
     }
@@ -233,16 +239,47 @@ impl FdInner {
         let mut watch = self.watch.lock();
         let key = match watch.key {
             Some(key) if !watch.removed => key,
-            Some(_) | None => return Err(self.context.released()),
+            Some(_) | None => {
+                drop(watch);
+                return Err(self.gone());
+            }
         };
+        if interest == self.interest() {
+            return Ok(());
+        }
         self.apply(&mut watch, key, interest)
             .map_err(ContextError::Watch)?;
         self.interest.store(interest.to_bits(), Ordering::Release);
+        let forbids_polling = !self.can_poll && interest != Interest::NONE;
+        self.set_forbids_polling(&mut watch, forbids_polling);
         Ok(())
     }
 
+    /// Why the handler cannot be changed.
+    fn gone(&self) -> ContextError {
+        if self.context.attachment().is_released() {
+            self.context.released()
+        } else {
+            ContextError::Removed {
+                context: self.context.name().to_owned(),
+            }
+        }
+    }
+
+    /// One that watches for nothing does not mind being late.
+    fn set_forbids_polling(&self, watch: &mut Watch, forbids: bool) {
+        if std::mem::replace(&mut watch.forbids_polling, forbids) != forbids {
+            let n_unpollable = &self.context.core().fds.n_unpollable;
+            if forbids {
+                n_unpollable.fetch_add(1, Ordering::AcqRel);
+            } else {
+                n_unpollable.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
+    }
+
     fn apply(&self, watch: &mut Watch, key: Key, interest: Interest) -> io::Result<()> {
-        let epoll = &self.context.core().epoll;
+        let epoll = &self.context.core().epoll.0;
         let data = EventData::new_u64(key.to_bits());
         if interest == Interest::NONE {
             // epoll reports hang-ups even to those who watch for nothing, so it must not know the fd.
@@ -306,10 +343,11 @@ impl FdInner {
         otherwise: R,
         callback: impl FnOnce(&mut dyn FdHandler, &mut FdDispatch<'_>) -> R,
     ) -> R {
+        let core = self.context.core();
+        let _running = core.running.enter(self.context.attachment());
         let Some(mut handler) = self.handler.take() else {
             return otherwise;
         };
-        let core = self.context.core();
         let mut dispatch = FdDispatch::new(self);
         let outcome = core.run(CallbackKind::FdHandler, self.context.attachment(), || {
             callback(&mut *handler, &mut dispatch)
@@ -325,10 +363,10 @@ impl FdInner {
 
     /// Removes the handler for good.
     fn end(&self) {
+        self.cancel();
         if let Some(key) = self.key.get() {
             self.context.attachment().unregister(*key);
         }
-        self.cancel();
     }
 
     fn drop_handler(&self, handler: Option<Box<dyn FdHandler>>) {
@@ -346,9 +384,10 @@ impl Registration for FdInner {
         let key = {
             let mut watch = self.watch.lock();
             watch.removed = true;
+            self.set_forbids_polling(&mut watch, false);
             if std::mem::take(&mut watch.in_epoll) {
                 // Fails only if the source has given its file descriptor away, and then it is out already.
-                let _ = epoll::delete(&self.context.core().epoll, self);
+                let _ = epoll::delete(&self.context.core().epoll.0, self);
             }
             watch.key.take()
         };
@@ -376,7 +415,7 @@ impl AsFd for FdInner {
 pub(super) struct FdTable {
     entries: Mutex<Slab<Arc<FdInner>>>,
     len: AtomicUsize,
-    /// How many handlers cannot be polled.
+    /// How many handlers watch for something that cannot be polled.
     n_unpollable: AtomicUsize,
     /// Counts the changes among those that can.
     pollable_version: AtomicU64,
@@ -385,29 +424,28 @@ pub(super) struct FdTable {
 impl FdTable {
     fn insert(&self, inner: &Arc<FdInner>) {
         let mut entries = self.entries.lock();
-        let key = entries.insert(Arc::clone(inner));
-        inner.watch.lock().key = Some(key);
-        self.after_change(&entries, inner, true);
+        let mut watch = inner.watch.lock();
+        // A release may have come first.
+        if !watch.removed {
+            watch.key = Some(entries.insert(Arc::clone(inner)));
+            self.after_change(&entries, inner);
+        }
     }
 
     fn remove(&self, key: Key) {
         let mut entries = self.entries.lock();
         let removed = entries.remove(key);
         if let Some(inner) = &removed {
-            self.after_change(&entries, inner, false);
+            self.after_change(&entries, inner);
         }
         drop(entries);
         drop(removed);
     }
 
-    fn after_change(&self, entries: &Slab<Arc<FdInner>>, inner: &FdInner, inserted: bool) {
+    fn after_change(&self, entries: &Slab<Arc<FdInner>>, inner: &FdInner) {
         self.len.store(entries.len(), Ordering::Release);
         if inner.can_poll {
             self.pollable_version.fetch_add(1, Ordering::AcqRel);
-        } else if inserted {
-            self.n_unpollable.fetch_add(1, Ordering::AcqRel);
-        } else {
-            self.n_unpollable.fetch_sub(1, Ordering::AcqRel);
         }
     }
 

@@ -4,22 +4,30 @@
 //! - `event_loop`: one iteration, on the loop's own thread.
 //! - `dispatch`: what a callback is given.
 //! - `fd`, `bottom_half`, `timer`, `call`, `pool`: what can be registered or handed over, one file each.
+//! - `activity`: what was accepted and is not over, and the release of a user.
+//! - `wait`: who waits for whom, so that nobody waits for itself.
+//! - `poller`, `failure`: how a loop waits, and what becomes of one that cannot.
 //! - `clock`, `alarm`, `polling`, `stats`, `contain`: parts of these.
 
+mod activity;
 mod alarm;
 mod bottom_half;
+mod budget;
 mod call;
 mod clock;
 mod contain;
 mod core;
 mod dispatch;
 mod event_loop;
+mod failure;
 mod fd;
 mod fd_builder;
+mod poller;
 mod polling;
 mod pool;
 mod stats;
 mod timer;
+mod wait;
 
 use std::io;
 use std::time::Duration;
@@ -27,19 +35,23 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub use self::bottom_half::{BhDispatch, BhScheduler, BottomHalf};
+pub use self::budget::{set_worker_budget, worker_budget};
 pub use self::call::CallError;
-pub(crate) use self::call::Wait;
+pub(crate) use self::call::Reply;
 pub use self::clock::{Clock, VirtualClock};
 pub(crate) use self::contain::PanicHook;
 pub use self::contain::{CallbackKind, PanicReport};
 pub(crate) use self::core::Core;
 pub use self::dispatch::{Dispatch, FdDispatch};
 pub(crate) use self::event_loop::EventLoop;
+pub(crate) use self::failure::FailureHook;
+pub use self::failure::LoopFailure;
 pub use self::fd::{FdHandler, FdWatch, Interest};
 pub use self::fd_builder::FdWatchBuilder;
 pub use self::pool::WorkPanicked;
 pub use self::stats::LoopStats;
 pub use self::timer::{Timer, TimerDispatch};
+pub(crate) use self::wait::{Target, Wait};
 use crate::holders::Attachment;
 use crate::parameters::Parameter;
 use crate::qapi::IoThreadHolder;
@@ -62,7 +74,7 @@ pub struct AioContext {
 /// Why something could not be registered on a context or handed over to it.
 #[derive(Debug, Error)]
 pub enum ContextError {
-    /// The loop has ended.
+    /// The loop has ended: a main loop by being dropped, either kind by a [`LoopFailure`].
     #[error("event loop '{context}' has ended")]
     Ended {
         /// Name of the context.
@@ -71,6 +83,12 @@ pub enum ContextError {
     /// The holder has been released. Only callbacks and closures that run after that can see this.
     #[error("event loop '{context}' is no longer held")]
     Released {
+        /// Name of the context.
+        context: String,
+    },
+    /// The handler has been removed, by its own callback or by a panic of that.
+    #[error("handler on event loop '{context}' has been removed")]
+    Removed {
         /// Name of the context.
         context: String,
     },
@@ -120,13 +138,6 @@ impl AioContext {
         })
     }
 
-    /// Ends what the user has registered, and forbids more.
-    pub(crate) fn release(&self) {
-        if let Some(attachment) = self.attachment.get() {
-            attachment.release();
-        }
-    }
-
     /// The record of the holder; `None` where none is needed.
     pub(crate) fn record(&self) -> Option<Key> {
         self.record
@@ -157,6 +168,11 @@ impl AioContext {
         self.core.parameters().get(Parameter::AioMaxBatch)
     }
 
+    /// Why the loop has ended, if its wait for events was refused.
+    pub fn failure(&self) -> Option<LoopFailure> {
+        self.core.failure().cloned()
+    }
+
     /// What the loop has done so far.
     pub fn stats(&self) -> LoopStats {
         self.core.stats()
@@ -165,15 +181,6 @@ impl AioContext {
     fn ended(&self) -> ContextError {
         ContextError::Ended {
             context: self.name().to_owned(),
-        }
-    }
-
-    /// Refuses what nobody would hold the context for any more.
-    fn check_held(&self) -> Result<(), ContextError> {
-        if self.attachment().is_released() {
-            Err(self.released())
-        } else {
-            Ok(())
         }
     }
 

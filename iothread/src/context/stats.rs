@@ -38,6 +38,8 @@ pub struct LoopStats {
     pub fds: u64,
     /// Worker threads that exist for blocking work.
     pub workers: u64,
+    /// Blocking work that was taken and is not over.
+    pub work: u64,
 }
 
 impl LoopStats {
@@ -118,6 +120,7 @@ impl StatCells {
             poll_time: Duration::from_nanos(self.poll_ns.get()),
             fds: 0,
             workers: 0,
+            work: 0,
         }
     }
 }

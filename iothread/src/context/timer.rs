@@ -20,6 +20,7 @@ type Deadline = (i64, u64);
 /// A callback that runs on the context's thread when its time has come, once for each time it is armed.
 ///
 /// Dropping the value removes the callback.
+#[must_use = "dropping the value removes the callback"]
 pub struct Timer {
     inner: Arc<TimerInner>,
 }
@@ -165,10 +166,11 @@ impl TimerInner {
     }
 
     fn run(self: &Arc<Self>) {
+        let core = self.context.core();
+        let _running = core.running.enter(self.context.attachment());
         let Some(mut callback) = self.callback.take() else {
             return;
         };
-        let core = self.context.core();
         core.stats.timers.add(1);
         let mut dispatch = TimerDispatch {
             dispatch: Dispatch::new(&self.context),
@@ -187,10 +189,10 @@ impl TimerInner {
 
     /// Removes the callback for good.
     fn end(&self) {
+        self.cancel();
         if let Some(key) = self.key.get() {
             self.context.attachment().unregister(*key);
         }
-        self.cancel();
     }
 
     fn drop_callback(&self, callback: Option<Box<Callback>>) {

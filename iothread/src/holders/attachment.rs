@@ -1,35 +1,50 @@
-//! What one user of a context has registered there, and whether it still may.
+//! What one user of a context has there: registrations, and what is accepted and not over; and whether it still may.
 
 use std::fmt;
 
+use crate::ending::Ending;
 use crate::qapi::IoThreadHolder;
 use crate::slab::{Key, Slab};
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 
 /// One user's connection to a context: a recorded holder, or the main context's own code.
 pub(crate) struct Attachment {
     /// A copy of what is recorded; `None` on a context that needs no holder.
     holder: Option<IoThreadHolder>,
-    /// Set once, with `registrations` locked.
-    released: AtomicBool,
+    /// The number of closures and pieces of work that were accepted and are not over, and [`RELEASED`]. One number, so
+    /// that something is either refused or waited for.
+    activity: AtomicUsize,
     /// `None` before the first registration and after the release.
     registrations: Mutex<Option<Registrations>>,
+    over: Ending,
 }
+
+/// Added to the activity by the release, which happens with `registrations` locked.
+const RELEASED: usize = 1 << (usize::BITS - 1);
 
 type Registrations = Slab<Arc<dyn Registration>>;
 
 /// Something registered on a context that ends with its attachment.
 pub(crate) trait Registration: Send + Sync {
-    /// Makes sure that no callback of the registration starts any more.
+    /// Makes sure that no callback of the registration starts any more. May be called more than once.
     fn cancel(&self);
+}
+
+/// What a release has found. Whoever gets it owes one [`Attachment::end`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Leaving {
+    /// Whether nothing was left that had been accepted.
+    pub(crate) idle: bool,
 }
 
 impl Attachment {
     pub(crate) fn new(holder: Option<IoThreadHolder>) -> Self {
         Self {
             holder,
-            released: AtomicBool::new(false),
+            activity: AtomicUsize::new(0),
             registrations: Mutex::new(None),
+            over: Ending::new(),
         }
     }
 
@@ -38,7 +53,33 @@ impl Attachment {
     }
 
     pub(crate) fn is_released(&self) -> bool {
-        self.released.load(Ordering::Acquire)
+        self.activity.load(Ordering::Acquire) & RELEASED != 0
+    }
+
+    /// Tells the attachment from others while it exists.
+    pub(crate) fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Counts something that is accepted, which then owes one [`end`](Self::end). False once the attachment is released.
+    #[must_use]
+    pub(crate) fn begin(&self) -> bool {
+        let accept = |activity: usize| (activity & RELEASED == 0).then_some(activity + 1);
+        self.activity
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, accept)
+            .is_ok()
+    }
+
+    /// Says that something accepted is over. True for the last one after the release, whose caller calls
+    /// [`finish`](Self::finish).
+    #[must_use]
+    pub(crate) fn end(&self) -> bool {
+        self.activity.fetch_sub(1, Ordering::AcqRel) == RELEASED + 1
+    }
+
+    /// What happens when the attachment is released and nothing of it is left.
+    pub(crate) fn over(&self) -> &Ending {
+        &self.over
     }
 
     /// Remembers a registration; `None` once the attachment is released.
@@ -50,7 +91,8 @@ impl Attachment {
         Some(registrations.get_or_insert_default().insert(registration))
     }
 
-    /// Forgets a registration that has ended by itself.
+    /// Forgets a registration that has ended by itself. It must be cancelled before that: a release waits for nobody
+    /// whom it does not find.
     pub(crate) fn unregister(&self, key: Key) {
         let mut registrations = self.registrations.lock();
         let registration = registrations.as_mut().and_then(|slab| slab.remove(key));
@@ -59,16 +101,20 @@ impl Attachment {
         drop(registration);
     }
 
-    /// Ends all registrations, and forbids new ones.
-    pub(crate) fn release(&self) {
-        let registrations = {
+    /// Ends all registrations, and forbids new ones and further activity. `None` if that has been done before.
+    pub(crate) fn release(&self) -> Option<Leaving> {
+        let (before, registrations) = {
             let mut registrations = self.registrations.lock();
-            self.released.store(true, Ordering::Release);
-            registrations.take()
+            if self.is_released() {
+                return None;
+            }
+            let before = self.activity.fetch_add(RELEASED + 1, Ordering::AcqRel);
+            (before, registrations.take())
         };
         for registration in registrations.into_iter().flat_map(|mut slab| slab.drain()) {
             registration.cancel();
         }
+        Some(Leaving { idle: before == 0 })
     }
 }
 
@@ -77,5 +123,38 @@ impl fmt::Debug for Attachment {
         f.debug_struct("Attachment")
             .field("holder", &self.holder)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whose registered callback a loop's thread runs right now.
+///
+/// The loop enters *before* it takes the callback out of its cell, and a release looks *after* it has removed the
+/// callback from there. The cell's lock orders the two: either the loop finds no callback, or the release finds the entry.
+#[derive(Debug)]
+pub(crate) struct Running(AtomicUsize);
+
+impl Running {
+    pub(crate) fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    /// Says that callbacks of `attachment` may run until the value is dropped. For the loop's thread.
+    pub(crate) fn enter(&self, attachment: &Attachment) -> Entered<'_> {
+        self.0.store(attachment.id(), Ordering::Relaxed);
+        Entered(self)
+    }
+
+    /// Whether a callback of `attachment`, removed before this, may still run.
+    pub(crate) fn may_be_of(&self, attachment: &Attachment) -> bool {
+        self.0.load(Ordering::Acquire) == attachment.id()
+    }
+}
+
+/// Says, when it is dropped, that the loop's thread runs no registered callback.
+pub(crate) struct Entered<'a>(&'a Running);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(0, Ordering::Release);
     }
 }

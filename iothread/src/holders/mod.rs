@@ -11,7 +11,7 @@ mod table;
 
 use thiserror::Error;
 
-pub(crate) use self::attachment::{Attachment, Registration};
+pub(crate) use self::attachment::{Attachment, Registration, Running};
 use self::table::{Origin, Table};
 use crate::holder;
 use crate::qapi::IoThreadHolder;
@@ -169,6 +169,14 @@ pub(crate) enum Released {
     EndThread,
 }
 
+/// Which holders do not keep a list from being closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    None,
+    /// Those that are released, and go when nothing of them is left.
+    Leaving,
+}
+
 /// Why the list of holders could not be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloseError {
@@ -220,6 +228,12 @@ impl Holders {
         self.state.lock().table.get(key).cloned()
     }
 
+    /// Says that a guard's record goes as soon as nothing of its holder is left. It is listed until then, and does not keep
+    /// the thread from being deleted.
+    pub(crate) fn leave_guard(&self, key: Key) {
+        self.state.lock().table.leave(key);
+    }
+
     /// Releases a guard's record.
     pub(crate) fn release_guard(&self, key: Key) -> Released {
         let mut state = self.state.lock();
@@ -248,13 +262,17 @@ impl Holders {
         Ok(Some(released))
     }
 
-    /// Forbids further holders, provided there are none.
-    pub(crate) fn close(&self) -> Result<(), CloseError> {
+    /// Forbids further holders, provided there are none, or none but those that `allowed` says.
+    pub(crate) fn close(&self, allowed: Allowed) -> Result<(), CloseError> {
         let mut state = self.state.lock();
         if state.life == Life::Closed {
             return Err(CloseError::AlreadyClosed);
         }
-        if state.table.len() > 0 {
+        let n_in_the_way = match allowed {
+            Allowed::None => state.table.len(),
+            Allowed::Leaving => state.table.n_staying(),
+        };
+        if n_in_the_way > 0 {
             return Err(CloseError::Held);
         }
         state.life = Life::Closed;
@@ -339,7 +357,36 @@ mod tests {
             }
         });
         assert!(holders.snapshot().is_empty());
-        assert_eq!(holders.close(), Ok(()));
+        assert_eq!(holders.close(Allowed::None), Ok(()));
+    }
+
+    #[test]
+    fn a_holder_that_leaves_is_listed_and_lets_the_thread_be_closed() {
+        let holders = Holders::new();
+        let key = holders.record_guard(holder::block_export("e0")).unwrap();
+        assert_eq!(holders.close(Allowed::Leaving), Err(CloseError::Held));
+        holders.leave_guard(key);
+        assert_eq!(holders.close(Allowed::None), Err(CloseError::Held));
+        assert_eq!(holders.close(Allowed::Leaving), Ok(()));
+        assert_eq!(holders.snapshot(), [holder::block_export("e0")]);
+        assert_eq!(holders.release_guard(key), Released::StillWanted);
+        assert!(holders.snapshot().is_empty());
+    }
+
+    #[test]
+    fn an_attachment_is_over_with_the_last_activity_and_accepts_none_after_its_release() {
+        let attachment = Attachment::new(None);
+        assert!(attachment.begin());
+        assert!(attachment.begin());
+        assert!(!attachment.end());
+        let leaving = attachment.release().unwrap();
+        assert!(!leaving.idle);
+        assert!(!attachment.begin());
+        assert!(!attachment.end());
+        assert!(attachment.end());
+        let idle = Attachment::new(None);
+        assert!(idle.release().unwrap().idle);
+        assert!(idle.end());
     }
 
     #[test]
@@ -356,8 +403,8 @@ mod tests {
             .each_ref()
             .map(|flag| attachment.register(Arc::<Flag>::clone(flag)).unwrap());
         attachment.unregister(keys[1]);
-        attachment.release();
-        attachment.release();
+        assert!(attachment.release().is_some());
+        assert!(attachment.release().is_none());
         let cancelled = flags.each_ref().map(|flag| flag.0.load(Ordering::Acquire));
         assert_eq!(cancelled, [true, false, true]);
         assert!(attachment.register(Arc::<Flag>::clone(&flags[0])).is_none());

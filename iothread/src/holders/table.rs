@@ -27,6 +27,8 @@ pub(super) struct Table {
     named: HashTable<u32>,
     hasher: DefaultHashBuilder,
     counts: [usize; HolderKind::ALL.len()],
+    /// How many entries wait for the end of what their holders have left.
+    n_leaving: usize,
 }
 
 #[derive(Debug)]
@@ -34,6 +36,7 @@ struct Entry {
     holder: IoThreadHolder,
     kind: HolderKind,
     origin: Origin,
+    is_leaving: bool,
     newer: Option<u32>,
     older: Option<u32>,
     /// The next most recent named entry of an equal holder.
@@ -71,6 +74,7 @@ impl Table {
             holder,
             kind,
             origin,
+            is_leaving: false,
             newer: None,
             older,
             older_equal: None,
@@ -112,6 +116,20 @@ impl Table {
         if let Some(entry) = entries.at_mut(index) {
             entry.older_equal = older_equal;
         }
+    }
+
+    /// Marks a guard's entry as one that goes as soon as nothing of its holder is left.
+    pub(super) fn leave(&mut self, key: Key) {
+        if let Some(entry) = self.entries.get_mut(key)
+            && !std::mem::replace(&mut entry.is_leaving, true)
+        {
+            self.n_leaving += 1;
+        }
+    }
+
+    /// How many entries are not about to go.
+    pub(super) fn n_staying(&self) -> usize {
+        self.entries.len() - self.n_leaving
     }
 
     /// Removes a guard's entry.
@@ -158,6 +176,7 @@ impl Table {
             older.newer = entry.newer;
         }
         self.counts[entry.kind as usize] -= 1;
+        self.n_leaving -= usize::from(entry.is_leaving);
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&IoThreadHolder> {
@@ -222,6 +241,22 @@ mod tests {
         assert!(table.remove(first).is_some());
         assert!(table.remove_named(HolderKind::BlockNode, "m").is_some());
         assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn entries_that_leave_are_listed_and_counted_apart() {
+        let mut table = Table::default();
+        let a = insert(&mut table, holder::block_export("a"), Origin::Guard);
+        let b = insert(&mut table, holder::block_export("b"), Origin::Guard);
+        table.leave(a);
+        table.leave(a);
+        assert_eq!((table.len(), table.n_staying()), (2, 1));
+        assert_eq!(names(&table), ["b", "a"]);
+        assert!(table.remove(a).is_some());
+        table.leave(a);
+        assert_eq!((table.len(), table.n_staying()), (1, 1));
+        assert!(table.remove(b).is_some());
+        assert_eq!((table.len(), table.n_staying()), (0, 0));
     }
 
     /// The table against a plain list, over a fixed pseudo-random course of operations.

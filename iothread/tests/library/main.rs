@@ -7,6 +7,7 @@ mod fixture;
 mod holders;
 mod main_loop;
 mod polling;
+mod releases;
 mod threads;
 mod timers;
 mod workers;

@@ -28,11 +28,11 @@ fn a_main_loop_runs_until_it_is_told_to_quit() {
         far.write_all(b"x").unwrap();
         sum
     });
-    main_loop.run();
+    main_loop.run().unwrap();
     assert_eq!(other.join().unwrap(), 2);
     let (sent, ran) = channel();
     context.post(move |_| sent.send(()).unwrap()).unwrap();
-    assert!(main_loop.run_once(false));
+    assert!(main_loop.run_once(false).unwrap());
     ran.recv().unwrap();
     drop(main_loop);
     assert!(context.post(|_| ()).is_err());
@@ -59,7 +59,7 @@ fn the_load_is_the_busy_part_of_the_time() {
     assert_eq!(start.load_since(&start), 0.0);
     for _ in 0..100 {
         context.post(|_| ()).unwrap();
-        main_loop.run_once(true);
+        main_loop.run_once(true).unwrap();
     }
     let load = context.stats().load_since(&start);
     assert!((0.0..=1.0).contains(&load));

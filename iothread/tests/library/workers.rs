@@ -73,15 +73,24 @@ fn no_more_workers_run_than_thread_pool_max() {
 }
 
 #[test]
-fn thread_pool_min_keeps_workers_ready() {
-    let io0 = thread(3, 8);
+fn workers_start_with_work_whatever_the_limits_are() {
+    let most = i64::from(i32::MAX);
+    let io0 = thread(most, most);
+    assert_eq!(io0.parameters().get(Parameter::ThreadPoolMin), most);
+    assert_eq!(io0.parameters().get(Parameter::ThreadPoolMax), most);
     let context = io0.get_aio_context(holder::block_node("n")).unwrap();
-    context.synchronize().unwrap();
-    assert_eq!(context.stats().workers, 3);
-    io0.set_parameter(Parameter::ThreadPoolMin, 5).unwrap();
-    context.synchronize().unwrap();
-    context.synchronize().unwrap();
-    assert_eq!(context.stats().workers, 5);
+    for min in [0, most, 3] {
+        io0.set_parameter(Parameter::ThreadPoolMin, min).unwrap();
+        context.synchronize().unwrap();
+        context.synchronize().unwrap();
+    }
+    assert_eq!(context.stats().workers, 0);
+    let (sent, done) = channel();
+    context
+        .spawn_blocking(|| (), move |_, _| sent.send(()).unwrap())
+        .unwrap();
+    done.recv().unwrap();
+    assert_eq!(context.stats().workers, 1);
 }
 
 #[test]
@@ -125,7 +134,7 @@ fn work_is_done_while_the_loop_waits_for_it() {
     // On the loop, and while it does not run.
     let on_loop = submit.clone();
     context.post(move |_| on_loop()).unwrap();
-    main.run_once(false);
+    main.run_once(false).unwrap();
     submit();
     assert_eq!(done.try_iter().count(), 2);
 }

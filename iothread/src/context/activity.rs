@@ -1,0 +1,126 @@
+//! What a context has accepted of a user, and the end of that.
+
+use super::core::Job;
+use super::dispatch::Task;
+use super::wait::Target;
+use super::{AioContext, CallbackKind, ContextError, Dispatch};
+use crate::holders::Attachment;
+use crate::slab::Key;
+
+/// Something of a user that was accepted and is over when the value is dropped.
+///
+/// The last one after the release strikes out the record of the holder.
+pub(super) struct Activity(AioContext);
+
+impl Activity {
+    pub(super) fn context(&self) -> &AioContext {
+        &self.0
+    }
+
+    /// Runs a closure on the loop's thread. It is over before this returns, and so is the activity.
+    pub(super) fn run<R>(self, task: impl FnOnce(&mut Dispatch<'_>) -> R) -> Result<R, String> {
+        let core = self.0.core();
+        core.stats.posted.add(1);
+        core.run(CallbackKind::Posted, self.0.attachment(), || {
+            task(&mut Dispatch::new(&self.0))
+        })
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        if self.0.attachment().end() {
+            self.0.core().finish(&self.0);
+        }
+    }
+}
+
+/// A closure that a context has accepted, and runs when something else is over.
+pub(crate) struct Delivery {
+    activity: Activity,
+    task: Task,
+    key: Key,
+}
+
+impl Delivery {
+    /// Lets the closure run.
+    pub(crate) fn deliver(self) {
+        let Self {
+            activity,
+            task,
+            key,
+        } = self;
+        let core = std::sync::Arc::clone(activity.context().core());
+        core.deliveries.remove(key);
+        core.deliver(Job::Run(Box::new(move || {
+            // The outcome has been reported; nobody waits for it.
+            let _ = activity.run(task);
+        })));
+    }
+}
+
+impl AioContext {
+    /// Counts something as accepted.
+    pub(super) fn begin(&self) -> Result<Activity, ContextError> {
+        if self.attachment().begin() {
+            Ok(Activity(self.share()))
+        } else {
+            Err(self.released())
+        }
+    }
+
+    /// Accepts a closure that runs when `from` is over.
+    pub(crate) fn expect(
+        &self,
+        from: impl FnOnce() -> Target,
+        task: impl FnOnce(&mut Dispatch<'_>) + Send + 'static,
+    ) -> Result<Delivery, ContextError> {
+        let activity = self.begin()?;
+        let core = self.core();
+        core.inbox.expect_delivery().map_err(|_| self.ended())?;
+        let key = core.deliveries.insert(self.attachment().id(), from());
+        Ok(Delivery {
+            activity,
+            task: Box::new(task),
+            key,
+        })
+    }
+
+    /// Ends what the user has registered, and forbids more. The record goes now, if nothing of the user runs or is still
+    /// to run, else with the last of that.
+    pub(crate) fn release(&self) {
+        let Some(attachment) = self.used() else {
+            // Nothing was ever done with the context.
+            self.core().strike_out(self.record());
+            return;
+        };
+        let Some(leaving) = attachment.release() else {
+            return;
+        };
+        let may_run = self.core().running.may_be_of(attachment);
+        let is_over = leaving.idle && !may_run;
+        if let Some(record) = self.record()
+            && !is_over
+        {
+            self.core().holders().leave_guard(record);
+        }
+        let own = Activity(self.share());
+        if may_run {
+            self.flush(own);
+        }
+    }
+
+    /// Keeps the activity up until the loop's thread is out of all callbacks.
+    fn flush(&self, activity: Activity) {
+        let core = self.core();
+        // A loop that will not look any more is out of all callbacks, and the activity is dropped.
+        if let Ok(signalled) = core.inbox.push_last(Job::Flush(activity)) {
+            core.count_wakeup(signalled);
+        }
+    }
+
+    /// What the user has on the context, if it has ever done something there.
+    pub(crate) fn used(&self) -> Option<&std::sync::Arc<Attachment>> {
+        self.attachment.get()
+    }
+}
