@@ -1,0 +1,138 @@
+//! Schemas of any size in every dimension.
+//!
+//! A [`Shape`] makes the text of a schema from a number `n`, about in proportion to which its size
+//! grows. Whoever walks over schemas should need four times as much for four times the `n`, in every
+//! dimension; where the meaning of a schema grows faster than its text, a limit has to say so. The
+//! crate has no dependencies, so that anybody can use it.
+//!
+//! Names are `a`, `b`, ... in the place of digits, so that no two of them differ in one character
+//! at the same place more often than those of people would.
+
+mod checked;
+mod depth;
+mod documented;
+mod mistakes;
+mod sharing;
+
+use std::fmt::Write as _;
+
+/// The files of a schema, the main one first.
+#[derive(Debug, Clone)]
+pub struct Files(pub Vec<(String, String)>);
+
+/// The name of the main file.
+pub const MAIN: &str = "schema.json";
+
+impl Files {
+    fn of(text: String) -> Self {
+        Self(vec![(MAIN.to_owned(), text)])
+    }
+
+    /// The number of bytes in all files.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.iter().map(|(_, text)| text.len()).sum()
+    }
+}
+
+/// What a schema of the shape is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Valid at any size.
+    Valid,
+    /// Refused, with at least one diagnostic.
+    Refused,
+    /// Valid while it is small, and past the limit refused with one diagnostic.
+    Limited,
+}
+
+/// A dimension in which a schema grows.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// What grows, in a few words with hyphens.
+    pub name: &'static str,
+    /// What is expected of it.
+    pub verdict: Verdict,
+    /// A size at which a walk that is not linear shows, and one that is takes little time.
+    pub n: usize,
+    make: fn(usize) -> String,
+}
+
+impl Shape {
+    /// A schema of size `n`.
+    #[must_use]
+    pub fn files(&self, n: usize) -> Files {
+        if self.name == FILES {
+            return many_files(n);
+        }
+        Files::of((self.make)(n))
+    }
+
+    const fn new(
+        name: &'static str,
+        verdict: Verdict,
+        n: usize,
+        make: fn(usize) -> String,
+    ) -> Self {
+        Self {
+            name,
+            verdict,
+            n,
+            make,
+        }
+    }
+}
+
+/// Every shape.
+pub fn all() -> impl Iterator<Item = Shape> {
+    let folders = [
+        depth::SHAPES,
+        sharing::SHAPES,
+        checked::SHAPES,
+        documented::SHAPES,
+        mistakes::SHAPES,
+    ];
+    folders.into_iter().flatten().copied()
+}
+
+const FILES: &str = "files";
+
+/// A main file that includes all others.
+fn many_files(n: usize) -> Files {
+    let mut main = String::new();
+    let mut files = Vec::new();
+    for i in 0..n {
+        let name = name(i);
+        let _ = writeln!(main, "{{ 'include': '{name}.json' }}");
+        let text = format!("{{ 'struct': 'T{name}', 'data': {{ 'a': 'int' }} }}\n");
+        files.push((format!("{name}.json"), text));
+    }
+    files.insert(0, (MAIN.to_owned(), main));
+    Files(files)
+}
+
+/// A name for the number `i` without digits: `qaz`, `qbz`, ...
+#[must_use]
+pub fn name(mut i: usize) -> String {
+    let mut letters = Vec::new();
+    loop {
+        letters.push(b'a' + (i % 25) as u8);
+        i /= 25;
+        if i == 0 {
+            break;
+        }
+    }
+    letters.reverse();
+    let letters: String = letters.into_iter().map(char::from).collect();
+    format!("q{letters}z")
+}
+
+/// `parts` one behind the other.
+fn lines(n: usize, part: impl Fn(usize) -> String) -> String {
+    (0..n).map(part).collect()
+}
+
+/// The parts with commas between them, each on a line of its own.
+fn list(n: usize, part: impl Fn(usize) -> String) -> String {
+    (0..n).map(part).collect::<Vec<_>>().join(",\n  ")
+}
