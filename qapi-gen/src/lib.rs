@@ -21,9 +21,13 @@ pub mod output;
 pub mod print;
 pub mod references;
 pub mod source;
+#[doc(hidden)]
+pub mod steps;
 mod syntax;
+mod text;
 #[cfg(feature = "cli")]
 pub mod validate;
 
 pub use builder::{BuildError, Builder};
+pub use check::{MAX_BASES, MAX_NAME, MAX_REPEATED, REPEATED_PER_LISTED};
 pub use syntax::{MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE};

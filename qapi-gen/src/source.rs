@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::steps::{step, steps};
+
 /// A file of a [`SourceMap`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(u32);
@@ -70,6 +72,45 @@ pub struct SourceFile {
     start: u32,
     included_at: Option<Span>,
     lines: OnceLock<Vec<u32>>,
+    marks: OnceLock<Vec<Mark>>,
+}
+
+/// A place in a long line whose columns are known, so that nobody counts from the line's start.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    at: u32,
+    column: Columns,
+}
+
+/// A line is counted from its start, or from the last mark, of which there is one for so many bytes.
+const MARK_DISTANCE: usize = 1024;
+
+/// The column of a place, counted in both ways.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    /// Characters, from 1.
+    plain: u32,
+    /// As the reference counts: a tab leads to a column that is the old one modulo 8.
+    reference: u32,
+}
+
+impl Columns {
+    const FIRST: Self = Self {
+        plain: 1,
+        reference: 1,
+    };
+
+    /// The columns behind `text`.
+    fn after(self, text: &str) -> Self {
+        steps(text.len() / 64);
+        text.chars().fold(self, |column, ch| Self {
+            plain: column.plain + 1,
+            reference: match ch {
+                '\t' => (column.reference + 7) % 8 + 1,
+                _ => column.reference + 1,
+            },
+        })
+    }
 }
 
 impl SourceFile {
@@ -108,6 +149,24 @@ impl SourceFile {
         starts.partition_point(|&start| start <= at) - 1
     }
 
+    /// The columns of byte `at` of this file, which is in line `line`, counted from 0.
+    fn columns(&self, line: usize, at: u32) -> Columns {
+        let starts = self.lines.get_or_init(|| line_starts(&self.text));
+        let start = starts[line];
+        let from = |mark: Mark| mark.column.after(&self.text[mark.at as usize..at as usize]);
+        let first = Mark {
+            at: start,
+            column: Columns::FIRST,
+        };
+        if at - start <= MARK_DISTANCE as u32 {
+            return from(first);
+        }
+        let marks = self.marks.get_or_init(|| marks(&self.text, starts));
+        let before = marks.partition_point(|mark| mark.at <= at);
+        let last = marks[..before].last().filter(|mark| mark.at > start);
+        from(*last.unwrap_or(&first))
+    }
+
     /// The text of line `line`, counted from 1, without its line end.
     #[must_use]
     pub fn line_text(&self, line: usize) -> &str {
@@ -132,6 +191,28 @@ fn line_starts(text: &str) -> Vec<u32> {
         }
     }
     starts
+}
+
+/// The marks of all long lines.
+fn marks(text: &str, starts: &[u32]) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    for (line, &start) in starts.iter().enumerate() {
+        let end = starts.get(line + 1).map_or(text.len(), |&end| end as usize);
+        let mut mark = Mark {
+            at: start,
+            column: Columns::FIRST,
+        };
+        while end - mark.at as usize > MARK_DISTANCE {
+            let from = mark.at as usize;
+            let at = text.ceil_char_boundary(from + MARK_DISTANCE);
+            mark = Mark {
+                at: at as u32,
+                column: mark.column.after(&text[from..at]),
+            };
+            marks.push(mark);
+        }
+    }
+    marks
 }
 
 /// All source files of a run.
@@ -175,6 +256,7 @@ impl SourceMap {
             start: start as u32,
             included_at,
             lines: OnceLock::new(),
+            marks: OnceLock::new(),
         });
         Some(id)
     }
@@ -209,6 +291,7 @@ impl SourceMap {
     /// The text of `span`.
     #[must_use]
     pub fn text(&self, span: Span) -> &str {
+        step();
         let file = self.file(self.file_of(span));
         let start = (span.start - file.start) as usize;
         let end = (span.end - file.start) as usize;
@@ -238,11 +321,9 @@ impl SourceMap {
         let file = self.file(file);
         let at = at - file.start;
         let line = file.line_index(at);
-        let line_start = file.lines.get().map_or(0, |lines| lines[line]);
-        let before = &file.text[line_start as usize..at as usize];
         LineColumn {
             line: line + 1,
-            column: before.chars().count() + 1,
+            column: file.columns(line, at).plain as usize,
         }
     }
 
@@ -253,13 +334,7 @@ impl SourceMap {
         let file = self.file(self.file_of(span));
         let at = span.start - file.start;
         let line = file.line_index(at);
-        let line_start = file.lines.get().map_or(0, |lines| lines[line]);
-        file.text[line_start as usize..at as usize]
-            .chars()
-            .fold(1, |column, ch| match ch {
-                '\t' => (column + 7) % 8 + 1,
-                _ => column + 1,
-            })
+        file.columns(line, at).reference as usize
     }
 }
 
@@ -292,5 +367,33 @@ mod tests {
             .expect("small");
         assert_eq!(map.reference_column(Span::new(2, 3)), 1);
         assert_eq!(map.reference_column(Span::new(11, 12)), 1);
+    }
+
+    /// In a long line, columns from a mark are those from its start.
+    #[test]
+    fn columns_far_from_the_start_of_a_line() {
+        let line = "a\té\u{20ac} bc".repeat(2000);
+        let mut map = SourceMap::new();
+        let text = format!("short\n{line}\n{line}\n");
+        map.add("a".into(), text.clone(), None).expect("small");
+        let second = "short\n".len() + line.len() + 1;
+        for (start, line_number) in [("short\n".len(), 2), (second, 3)] {
+            let (mut plain, mut reference) = (1, 1);
+            for (at, ch) in text[start..start + line.len()].char_indices() {
+                let at = (start + at) as u32;
+                let span = Span::new(at, at);
+                let place = LineColumn {
+                    line: line_number,
+                    column: plain,
+                };
+                assert_eq!(map.position(span), place);
+                assert_eq!(map.reference_column(span), reference);
+                plain += 1;
+                reference = match ch {
+                    '\t' => (reference + 7) % 8 + 1,
+                    _ => reference + 1,
+                };
+            }
+        }
     }
 }

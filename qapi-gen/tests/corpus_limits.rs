@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use qapi_gen::check::{Checked, load};
 use qapi_gen::diagnostic::{Code, LintLevels, MAX_DIAGNOSTICS};
 use qapi_gen::loader::MemoryLoader;
-use qapi_gen::{MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE};
+use qapi_gen::{MAX_BASES, MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE, MAX_NAME};
 
 fn check(text: &str) -> Checked {
     let loader = MemoryLoader::new().with("schema.json", text);
@@ -84,4 +84,77 @@ fn many_definitions_of_one_name_and_long_lists() {
     }
     text.push_str(" } }\n");
     assert_eq!(codes(&check(&text)), []);
+}
+
+/// The shape `name` of size `n`.
+fn shape(name: &str, n: usize) -> Checked {
+    let shape = shapes::all().find(|shape| shape.name == name);
+    let files = shape.expect("a shape of this name").files(n).0;
+    let loader = files
+        .into_iter()
+        .fold(MemoryLoader::new(), |loader, (name, text)| {
+            loader.with(name, text)
+        });
+    load(shapes::MAIN, &loader, LintLevels::default())
+}
+
+#[test]
+fn bases() {
+    // The first one has none.
+    for name in ["bases", "bases-backwards"] {
+        assert_eq!(codes(&shape(name, MAX_BASES + 1)), []);
+        assert_eq!(codes(&shape(name, MAX_BASES + 2)), [Code::BasesTooDeep]);
+        assert_eq!(codes(&shape(name, 8000)), [Code::BasesTooDeep]);
+    }
+}
+
+#[test]
+fn unions_in_each_other_to_any_depth() {
+    for name in ["branches", "branches-backwards", "tower"] {
+        assert_eq!(codes(&shape(name, 6000)), []);
+    }
+}
+
+#[test]
+fn repeated_members() {
+    // 316 structs with 316 members of their base are below 100,000, and 400 are far beyond what
+    // the members that are listed add to that.
+    for name in ["base-of-many", "tag-of-many"] {
+        assert_eq!(codes(&shape(name, 316)), []);
+        assert_eq!(codes(&shape(name, 400)), [Code::TooMuchRepeated]);
+        assert_eq!(codes(&shape(name, 1000)), [Code::TooMuchRepeated]);
+    }
+}
+
+#[test]
+fn common_names_in_branches() {
+    assert_eq!(codes(&shape("entangled", 300)), []);
+    assert_eq!(
+        codes(&shape("entangled", 1500)),
+        [Code::BranchesTooEntangled]
+    );
+}
+
+#[test]
+fn length_of_names() {
+    let of = |len: usize| {
+        let name = "a".repeat(len);
+        codes(&check(&format!(
+            "{{ 'command': '{name}', 'data': {{ '{name}': 'int' }} }}\n"
+        )))
+    };
+    assert_eq!(of(MAX_NAME), []);
+    assert_eq!(of(MAX_NAME + 1), [Code::NameTooLong]);
+}
+
+/// Files that took hours, beside the project.
+#[test]
+fn cases() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cases/schema");
+    for name in ["tower30.json", "cubic200.json", "datafan2000.json"] {
+        match std::fs::read_to_string(folder.join(name)) {
+            Ok(text) => assert_eq!(codes(&check(&text)), [], "{name}"),
+            Err(_) => println!("skipped: there is no {name}"),
+        }
+    }
 }

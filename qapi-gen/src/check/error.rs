@@ -113,6 +113,8 @@ pub(super) enum ExprError {
     ConditionNotArray(String, &'static str),
     #[error("'if' condition [] of {0} is useless")]
     ConditionEmpty(String),
+    #[error("name is longer than {0} bytes")]
+    NameTooLong(usize),
     #[error("documentation comment required")]
     DocMissing,
     #[error("documentation comment is for '{0}'")]
@@ -151,6 +153,7 @@ impl ExprError {
             Self::ConditionName(..) => Code::ConditionName,
             Self::ConditionKeys(_) => Code::ConditionKeys,
             Self::ConditionEmpty(_) => Code::ConditionEmpty,
+            Self::NameTooLong(_) => Code::NameTooLong,
             Self::DocMissing => Code::DocMissing,
             Self::DocSymbolMismatch(_) => Code::DocSymbolMismatch,
             Self::DocSectionNotCommand(_) => Code::DocSectionNotCommand,
@@ -172,6 +175,12 @@ pub(super) enum SchemaError {
     Collision(String, String),
     #[error("'base' requires a struct type, {0} isn't")]
     BaseNotStruct(String),
+    #[error("bases are nested deeper than {0} levels")]
+    BasesTooDeep(usize),
+    #[error("types have more than {0} members and branches that they do not list")]
+    TooMuchRepeated(usize),
+    #[error("unions in branches take more than {0} comparisons of names")]
+    BranchesTooEntangled(usize),
     #[error("object {0} contains itself")]
     ContainsItself(String),
     #[error("discriminator '{0}' is not a member of 'base'")]
@@ -220,6 +229,9 @@ impl SchemaError {
             Self::UnknownType { .. } => Code::UnknownType,
             Self::Collision(..) => Code::MemberCollision,
             Self::BaseNotStruct(_) => Code::BaseNotStruct,
+            Self::BasesTooDeep(_) => Code::BasesTooDeep,
+            Self::TooMuchRepeated(_) => Code::TooMuchRepeated,
+            Self::BranchesTooEntangled(_) => Code::BranchesTooEntangled,
             Self::ContainsItself(_) => Code::ContainsItself,
             Self::DiscriminatorUnknown(_) => Code::DiscriminatorUnknown,
             Self::DiscriminatorNotEnum { .. }

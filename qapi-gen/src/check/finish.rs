@@ -1,29 +1,49 @@
 //! A graph without mistakes becomes a schema.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::draft::{DraftBranch, DraftFeature, DraftMember, DraftValue};
 use super::graph::{DocSlot, Graph, Node, NodeId, NodeKind};
 use super::resolve::Resolved;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::ir::{
     Alternate, Branch, Command, CommandId, Condition, Doc, DocId, DocSection, DocSectionKind,
     Entity, Enum, EnumValue, Event, EventId, Feature, Header, Member, Module, ModuleId, Object,
     Pragmas, Schema, Type, TypeId, TypeKind, Variants,
 };
-use crate::source::{FileId, SourceMap};
+use crate::source::{FileId, SourceMap, Span};
+use crate::steps::step;
 use crate::syntax::ast::{self, SectionKind};
 
-/// Makes the schema; `None` only if a name is unresolved, which the report would say.
+/// The place of a name that nobody reported and that has no type all the same: a mistake of ours.
+#[derive(Debug)]
+pub(super) struct Unresolved(Option<Span>);
+
+impl Unresolved {
+    pub(super) fn diagnostic(&self) -> Diagnostic {
+        let message = "internal error: a name was neither resolved nor reported".to_owned();
+        match self.0 {
+            Some(span) => Diagnostic::new(Code::Internal, message, span),
+            None => Diagnostic::unplaced(Code::Internal, message),
+        }
+    }
+}
+
+/// Makes the schema.
+///
+/// # Errors
+///
+/// The definition with an unresolved name, which the report would say.
 pub(super) fn finish(
     graph: Graph,
     resolved: Resolved,
     sources: Arc<SourceMap>,
     pragmas: Pragmas,
     root: Option<FileId>,
-) -> Option<Schema> {
-    let root_name = sources.file(root?).name();
+) -> Result<Schema, Unresolved> {
+    let root_name = sources.file(root.ok_or(Unresolved(None))?).name();
     let root_folder = Path::new(root_name)
         .parent()
         .unwrap_or(Path::new(""))
@@ -88,7 +108,7 @@ impl<'a> Finisher<'a> {
         }
     }
 
-    fn finish(mut self, sources: &Arc<SourceMap>, pragmas: Pragmas) -> Option<Schema> {
+    fn finish(mut self, sources: &Arc<SourceMap>, pragmas: Pragmas) -> Result<Schema, Unresolved> {
         self.module_id(Module::BUILTIN.to_owned());
         if let Some(root) = self.sources.files().next() {
             self.module_of_path(root.name());
@@ -106,9 +126,10 @@ impl<'a> Finisher<'a> {
         let (mut entities, mut names) = (Vec::new(), HashMap::new());
         for (id, node) in self.graph.nodes.iter().enumerate() {
             let module = self.module_of_node(node);
+            let unresolved = || Unresolved(node.span);
             let entity = match &node.kind {
                 NodeKind::Include(path) => Entity::Include(self.module_of_path(path)),
-                _ => self.entities[id]?,
+                _ => self.entities[id].ok_or_else(unresolved)?,
             };
             let header = self.header(id, node, module);
             match &node.kind {
@@ -137,7 +158,7 @@ impl<'a> Finisher<'a> {
                 | NodeKind::Array(_)
                 | NodeKind::Object { .. }
                 | NodeKind::Alternate { .. } => {
-                    let kind = self.type_kind(id, node)?;
+                    let kind = self.type_kind(id, node).ok_or_else(unresolved)?;
                     types.push(Type { header, kind });
                 }
             }
@@ -147,8 +168,9 @@ impl<'a> Finisher<'a> {
             }
             entities.push(entity);
         }
-        let empty = self.type_of(Some(self.graph.empty))?;
-        Some(Schema {
+        let empty = self.type_of(Some(self.graph.empty));
+        let empty = empty.ok_or(Unresolved(None))?;
+        Ok(Schema {
             sources: Arc::clone(sources),
             modules: self.modules,
             types,
@@ -301,8 +323,10 @@ impl<'a> Finisher<'a> {
         }
         if let NodeKind::Enum { values, .. } = &self.graph.nodes[tag_node].kind {
             let empty = self.type_of(Some(self.graph.empty))?;
+            let listed: HashSet<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
             for value in values {
-                if !drafts.iter().any(|draft| draft.name == value.name) {
+                step();
+                if !listed.contains(&*value.name) {
                     branches.push(Branch {
                         name: value.name.clone(),
                         type_id: empty,
@@ -339,20 +363,20 @@ impl<'a> Finisher<'a> {
         let symbol = doc
             .symbol
             .map(|symbol| self.sources.text(symbol).to_owned());
-        self.docs.push(Doc {
-            symbol,
-            span: doc.span,
-            sections,
-        });
+        self.docs.push(Doc::new(symbol, doc.span, sections));
     }
 
     /// A member without a description gets an empty section.
     fn add_undocumented(&self, id: NodeId, sections: &mut Vec<DocSection>) {
-        for name in self.member_names(id) {
-            let is_described = sections.iter().any(|section| {
-                section.kind == DocSectionKind::Member && section.name.as_deref() == Some(name)
-            });
-            if !is_described {
+        let members = self.member_names(id);
+        let described: HashSet<String> = sections
+            .iter()
+            .filter(|section| section.kind == DocSectionKind::Member)
+            .filter_map(|section| section.name.clone())
+            .collect();
+        for name in members {
+            step();
+            if !described.contains(name) {
                 let name = Some(name.to_owned());
                 let kind = DocSectionKind::Member;
                 sections.push(DocSection {

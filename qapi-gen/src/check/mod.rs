@@ -8,6 +8,7 @@ mod graph;
 pub(crate) mod names;
 mod resolve;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use crate::diagnostic::{LintLevels, Report};
@@ -18,8 +19,10 @@ use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::Item;
 use crate::syntax::read_schema;
 
+pub use expression::MAX_NAME;
 pub(crate) use finish::relative;
 use graph::{DocSlot, Graph};
+pub use resolve::{MAX_BASES, MAX_REPEATED, REPEATED_PER_LISTED};
 
 /// What came of a schema.
 #[derive(Debug)]
@@ -46,11 +49,15 @@ pub fn load(path: &str, loader: &dyn Loader, levels: LintLevels) -> Checked {
         root,
     } = analyse(path, loader, levels);
     let sources = Arc::new(sources);
-    let mut schema = (!report.has_errors())
-        .then(|| finish::finish(graph, resolved, Arc::clone(&sources), pragmas, root))
-        .flatten();
-    if let Some(checked) = &schema {
-        lint::check(checked, &mut report);
+    let mut schema = None;
+    if !report.has_errors() {
+        match finish::finish(graph, resolved, Arc::clone(&sources), pragmas, root) {
+            Ok(checked) => {
+                lint::check(&checked, &mut report);
+                schema = Some(checked);
+            }
+            Err(unresolved) => report.push(unresolved.diagnostic()),
+        }
     }
     if report.has_errors() {
         schema = None;
@@ -62,19 +69,37 @@ pub fn load(path: &str, loader: &dyn Loader, levels: LintLevels) -> Checked {
     }
 }
 
+/// The diagnostics of a schema.
+///
+/// It also holds what they were found in, which takes a while to be taken apart if it is large:
+/// a process that prints them and ends may leave that to the system, with [`std::mem::forget`].
+#[derive(Debug)]
+pub struct Diagnosis {
+    /// Every file that was read.
+    pub sources: Arc<SourceMap>,
+    /// Every diagnostic.
+    pub report: Report,
+    _rest: Box<dyn Any + Send>,
+}
+
 /// As [`load`], for the diagnostics alone.
 #[must_use]
-pub fn diagnose(path: &str, loader: &dyn Loader, levels: LintLevels) -> (Arc<SourceMap>, Report) {
+pub fn diagnose(path: &str, loader: &dyn Loader, levels: LintLevels) -> Diagnosis {
     // Lints look at a schema.
     if lint::is_enabled(&levels) {
         let checked = load(path, loader, levels);
-        return (checked.sources, checked.report);
+        return Diagnosis {
+            sources: checked.sources,
+            report: checked.report,
+            _rest: Box::new(checked.schema),
+        };
     }
     let analysis = analyse(path, loader, levels);
-    let diagnosed = (Arc::new(analysis.sources), analysis.report);
-    // Whoever asks this is about to print and end: taking a large schema apart is for nothing.
-    std::mem::forget((analysis.graph, analysis.resolved));
-    diagnosed
+    Diagnosis {
+        sources: Arc::new(analysis.sources),
+        report: analysis.report,
+        _rest: Box::new((analysis.graph, analysis.resolved)),
+    }
 }
 
 /// A schema whose mistakes are known.
@@ -136,7 +161,7 @@ fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
     // What definitions say about each other, in order of definition; types that contain others
     // first ask those. Documentation is compared last, when all members are known.
     let excused = resolve::Excused {
-        names: lost_names,
+        names: lost_names.into_iter().collect(),
         all: ast.is_incomplete,
     };
     let resolved = resolve::resolve(&graph, &sources, &ast.pragmas, &excused, &mut report);
@@ -156,47 +181,6 @@ enum Step {
     Include(crate::syntax::ast::Include),
     Doc(crate::syntax::ast::Doc),
     Definition(Box<draft::Draft>),
-}
-
-/// The candidate that is most like `name`, if one is like it enough to be what was meant.
-pub(crate) fn nearest<'c>(
-    name: &str,
-    candidates: impl Iterator<Item = &'c str>,
-) -> Option<&'c str> {
-    let limit = (name.len() / 3).clamp(1, 3);
-    candidates
-        .filter(|candidate| candidate.len().abs_diff(name.len()) <= limit)
-        .map(|candidate| (distance(name, candidate, limit), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// The number of insertions, deletions and substitutions between two names, case ignored; any
-/// number over `limit` where it is larger than that.
-fn distance(left: &str, right: &str, limit: usize) -> usize {
-    let right: Vec<u8> = right
-        .bytes()
-        .map(|byte| byte.to_ascii_lowercase())
-        .collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (n, byte) in left
-        .bytes()
-        .map(|byte| byte.to_ascii_lowercase())
-        .enumerate()
-    {
-        let mut diagonal = row[0];
-        row[0] = n + 1;
-        for (m, other) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(byte != *other);
-            diagonal = row[m + 1];
-            row[m + 1] = substituted.min(row[m] + 1).min(row[m + 1] + 1);
-        }
-        if row.iter().min() > Some(&limit) {
-            return limit + 1;
-        }
-    }
-    row[right.len()]
 }
 
 /// Whether `later` starts on the line on which `earlier` starts.

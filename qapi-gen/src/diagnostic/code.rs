@@ -219,6 +219,16 @@ codes! {
     TooLarge = "Q0705",
     /// `include files are nested deeper than N levels`
     IncludeTooDeep = "Q0706",
+    /// `bases are nested deeper than N levels`
+    BasesTooDeep = "Q0707",
+    /// `types have more than N members and branches that they do not list`
+    TooMuchRepeated = "Q0708",
+    /// `unions in branches take more than N comparisons of names`
+    BranchesTooEntangled = "Q0709",
+    /// `name is longer than N bytes`
+    NameTooLong = "Q0710",
+    /// `internal error: a name was neither resolved nor reported`
+    Internal = "Q0711",
     /// `X and Y both become 'Z' in Rust`
     RustNameCollision = "Q0801",
     /// `option 'X' names 'Y', which the schema does not have`

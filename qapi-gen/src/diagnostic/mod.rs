@@ -226,6 +226,11 @@ impl Report {
         }
     }
 
+    /// Whether further diagnostics are only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.diagnostics.len() >= MAX_DIAGNOSTICS
+    }
+
     /// Adds the diagnostic of a lint, unless the lint is allowed.
     pub(crate) fn lint(&mut self, lint: Lint, diagnostic: Diagnostic) {
         let level = self.levels.level(lint);

@@ -1,6 +1,9 @@
 //! Documentation comments of a checked schema.
 
+use std::sync::OnceLock;
+
 use crate::source::{SourceMap, Span};
+use crate::steps::step;
 
 /// A documentation comment.
 #[derive(Debug)]
@@ -8,9 +11,24 @@ pub struct Doc {
     pub(crate) symbol: Option<String>,
     pub(crate) span: Span,
     pub(crate) sections: Vec<DocSection>,
+    /// The sections with names in the order of kind and name, where there are many.
+    by_name: OnceLock<Vec<u32>>,
 }
 
+/// Up to this many sections a scan is faster than an index.
+const FEW: usize = 16;
+
 impl Doc {
+    pub(crate) fn new(symbol: Option<String>, span: Span, sections: Vec<DocSection>) -> Self {
+        let by_name = OnceLock::new();
+        Self {
+            symbol,
+            span,
+            sections,
+            by_name,
+        }
+    }
+
     /// The name of the definition it documents, `None` when it is free-form.
     #[must_use]
     pub fn symbol(&self) -> Option<&str> {
@@ -44,14 +62,26 @@ impl Doc {
     }
 
     fn find(&self, kind: DocSectionKind, name: &str) -> Option<&DocSection> {
-        self.sections
-            .iter()
-            .find(|section| section.kind == kind && section.name.as_deref() == Some(name))
+        if self.sections.len() <= FEW {
+            let mut sections = self.sections.iter();
+            return sections.find(|section| section.key() == Some((kind, name)));
+        }
+        let key = |index: &u32| self.sections[*index as usize].key();
+        let by_name = self.by_name.get_or_init(|| {
+            let all = 0..self.sections.len() as u32;
+            let mut named: Vec<u32> = all.filter(|index| key(index).is_some()).collect();
+            // Of equal ones the first stays first.
+            named.sort_by_key(key);
+            named
+        });
+        let first = by_name.partition_point(|index| key(index) < Some((kind, name)));
+        let found = &self.sections[*by_name.get(first)? as usize];
+        (found.key() == Some((kind, name))).then_some(found)
     }
 }
 
 /// The kinds of [`DocSection`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DocSectionKind {
     /// Text without a tag.
     Plain,
@@ -79,9 +109,15 @@ pub struct DocSection {
 }
 
 impl DocSection {
+    fn key(&self) -> Option<(DocSectionKind, &str)> {
+        step();
+        Some((self.kind, self.name.as_deref()?))
+    }
+
     /// What it is.
     #[must_use]
     pub fn kind(&self) -> DocSectionKind {
+        step();
         self.kind
     }
 

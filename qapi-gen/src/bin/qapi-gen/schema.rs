@@ -3,11 +3,10 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use qapi_gen::backend::introspect::OpenCondition;
-use qapi_gen::check::{self, Checked, load};
+use qapi_gen::check::{self, Checked, Diagnosis, load};
 use qapi_gen::diagnostic::{
     Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
@@ -92,7 +91,7 @@ pub(crate) enum MessageFormat {
 }
 
 /// The mistakes in the schema at `path`.
-pub(crate) fn diagnose(path: &str, lints: &LintArgs) -> io::Result<(Arc<SourceMap>, Report)> {
+pub(crate) fn diagnose(path: &str, lints: &LintArgs) -> io::Result<Diagnosis> {
     let levels = lints.levels(config::levels_beside(path)?);
     Ok(check::diagnose(path, &FileLoader, levels))
 }

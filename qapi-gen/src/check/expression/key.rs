@@ -33,7 +33,7 @@ impl Checker<'_> {
             self.error(&error, object.span);
         } else if let Some((first, span)) = unknown.first() {
             let valid: Vec<&str> = required.iter().chain(optional).copied().collect();
-            let help = crate::check::nearest(first, valid.iter().copied())
+            let help = crate::text::nearest(first, valid.iter().copied())
                 .map(|near| format!("did you mean '{near}'?"));
             let names = unknown.iter().map(|(name, _)| &**name).collect();
             let n = unknown.len();

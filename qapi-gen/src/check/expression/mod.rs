@@ -14,6 +14,9 @@ use crate::ir::{DefinitionKind, Pragmas};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{self, Node, Object, SectionKind};
 
+/// A name has at most this many bytes: messages and everything that is made of a schema repeat it.
+pub const MAX_NAME: usize = 1000;
+
 /// Checks the form of `definition`.
 ///
 /// `before` is the definition in front of it, and becomes this one: the reference knows one
@@ -114,6 +117,10 @@ impl Checker<'_> {
                 return None;
             }
         };
+        if name.name.len() > MAX_NAME {
+            self.error(&ExprError::NameTooLong(MAX_NAME), name.span);
+            return None;
+        }
         let context = Definition {
             kind: meta,
             name: name.name.clone(),

@@ -1,6 +1,6 @@
 //! Names (QAPI: section 'Naming rules and reserved names').
 
-use super::Checker;
+use super::{Checker, MAX_NAME};
 use crate::check::draft::Named;
 use crate::check::error::{ExprError, Source};
 use crate::check::names;
@@ -48,6 +48,10 @@ impl Checker<'_> {
         span: Span,
         source: Source<'_>,
     ) -> Option<&'n str> {
+        if name.len() > MAX_NAME {
+            self.error(&ExprError::NameTooLong(MAX_NAME), span);
+            return None;
+        }
         let stem = names::stem(name);
         if stem.is_none() {
             self.error(&ExprError::NameInvalid(source.to_string()), span);

@@ -6,16 +6,66 @@ use super::Resolver;
 use crate::check::draft::DraftFeature;
 use crate::check::error::SchemaError;
 use crate::check::graph::{DocSlot, Node, NodeId, NodeKind};
-use crate::check::nearest;
 use crate::ir::{ExceptionKind, ObjectKind};
-use crate::source::Span;
+use crate::source::{SourceMap, Span};
+use crate::steps::step;
 use crate::syntax::ast::{Doc, SectionKind};
 
 /// Name, place, role and features of what a documentation comment describes.
 type Documented<'a> = (&'a str, Span, &'static str, &'a [DraftFeature]);
 
 /// The name that a section describes, and the section's line.
-type Described = (Span, Span);
+type NameAndLine = (Span, Span);
+
+/// What a section with a name describes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Member,
+    Feature,
+}
+
+/// The names that a documentation comment describes.
+struct Described<'s> {
+    names: Vec<(&'s str, Kind)>,
+    /// The same, where there are many.
+    set: HashSet<(&'s str, Kind)>,
+}
+
+impl<'s> Described<'s> {
+    fn of(doc: &Doc, sources: &'s SourceMap) -> Self {
+        /// Up to this many names a scan is faster than a set.
+        const FEW: usize = 16;
+        let names = doc
+            .sections
+            .iter()
+            .filter_map(|section| match section.kind {
+                SectionKind::Member(span) => Some((sources.text(span), Kind::Member)),
+                SectionKind::Feature(span) => Some((sources.text(span), Kind::Feature)),
+                SectionKind::Plain
+                | SectionKind::Returns
+                | SectionKind::Errors
+                | SectionKind::Since
+                | SectionKind::Todo => None,
+            });
+        let names: Vec<_> = names.collect();
+        let set = if names.len() > FEW {
+            names.iter().copied().collect()
+        } else {
+            HashSet::new()
+        };
+        Self { names, set }
+    }
+
+    fn has(&self, name: &str, kind: Kind) -> bool {
+        if self.set.is_empty() {
+            return self.names.iter().any(|known| {
+                step();
+                *known == (name, kind)
+            });
+        }
+        self.set.contains(&(name, kind))
+    }
+}
 
 impl<'a> Resolver<'a> {
     /// Every feature and member of the definition `id` must be documented, if anything of it is.
@@ -29,27 +79,37 @@ impl<'a> Resolver<'a> {
         if symbol.is_some_and(|symbol| symbol != node.name) {
             return;
         }
+        let described = Described::of(doc, self.sources);
+        let documented = self.documented(id);
+        let is_excepted = self
+            .pragmas
+            .excepts(ExceptionKind::Documentation, &node.name);
+        let mut missing = Vec::new();
+        let note_feature = |feature: &'a DraftFeature, missing: &mut Vec<_>| {
+            if !described.has(&feature.name, Kind::Feature) {
+                let error = SchemaError::DocFeatureMissing(feature.name.clone());
+                missing.push((error, &*feature.name, feature.span));
+            }
+        };
         for feature in &node.features {
-            self.connect_feature(id, node, doc, feature);
+            note_feature(feature, &mut missing);
         }
-        for (name, span, role, features) in self.documented(id) {
-            let is_excepted = self
-                .pragmas
-                .excepts(ExceptionKind::Documentation, &node.name);
-            if !is_excepted && !self.has_section(doc, name, false) {
+        for (name, span, role, features) in documented {
+            if !is_excepted && !described.has(name, Kind::Member) {
                 let error = SchemaError::DocMemberMissing(format!("{role} '{name}'"));
-                self.report_missing(id, node, doc, &error, name, span);
+                missing.push((error, name, span));
             }
             for feature in features {
-                self.connect_feature(id, node, doc, feature);
+                note_feature(feature, &mut missing);
             }
         }
-    }
-
-    fn connect_feature(&mut self, id: NodeId, node: &Node, doc: &Doc, feature: &DraftFeature) {
-        if !self.has_section(doc, &feature.name, true) {
-            let error = SchemaError::DocFeatureMissing(feature.name.clone());
-            self.report_missing(id, node, doc, &error, &feature.name, feature.span);
+        if missing.is_empty() {
+            return;
+        }
+        let (members, features) = self.unknown(id, node, doc);
+        let unknown: Vec<Span> = members.into_iter().chain(features).map(|it| it.0).collect();
+        for (error, name, span) in missing {
+            self.report_missing(node, &unknown, &error, name, span);
         }
     }
 
@@ -57,19 +117,22 @@ impl<'a> Resolver<'a> {
     /// name among those of the other kind, is the same mistake, and is not reported again.
     fn report_missing(
         &mut self,
-        id: NodeId,
         node: &Node,
-        doc: &Doc,
+        unknown: &[Span],
         error: &SchemaError,
         name: &str,
         span: Span,
     ) {
-        let (members, features) = self.unknown(id, node, doc);
-        let unknown = members.iter().chain(&features).map(|(span, _)| *span);
-        let mut unknown = unknown.filter(|span| !self.explained.contains(span));
-        let near = nearest(name, unknown.clone().map(|span| self.sources.text(span)));
-        let at = near.and_then(|near| unknown.find(|span| self.sources.text(*span) == near));
-        drop(unknown);
+        let unknown = unknown
+            .iter()
+            .filter(|span| !self.explained.contains(*span));
+        let names = unknown.clone().map(|span| self.sources.text(*span));
+        let near = self.nearest.find(name, names);
+        let at = near.and_then(|near| {
+            let mut unknown = unknown.clone();
+            unknown.find(|span| self.sources.text(**span) == near)
+        });
+        let at = at.copied();
         let help = near.map(|near| {
             if near == name {
                 format!("the description of '@{near}:' stands in the wrong section")
@@ -80,18 +143,6 @@ impl<'a> Resolver<'a> {
         self.explained.extend(at);
         let diagnostic = self.diagnostic(node, error, span).with_help(help);
         self.report.push(diagnostic);
-    }
-
-    fn has_section(&self, doc: &Doc, name: &str, of_feature: bool) -> bool {
-        doc.sections.iter().any(|section| match section.kind {
-            SectionKind::Member(span) => !of_feature && self.sources.text(span) == name,
-            SectionKind::Feature(span) => of_feature && self.sources.text(span) == name,
-            SectionKind::Plain
-            | SectionKind::Returns
-            | SectionKind::Errors
-            | SectionKind::Since
-            | SectionKind::Todo => false,
-        })
     }
 
     /// What the documentation of the definition `id` describes.
@@ -173,7 +224,7 @@ impl<'a> Resolver<'a> {
 
     /// The names of members and of features that `doc` describes and the definition `id` lacks,
     /// each with its line.
-    fn unknown(&self, id: NodeId, node: &Node, doc: &Doc) -> (Vec<Described>, Vec<Described>) {
+    fn unknown(&self, id: NodeId, node: &Node, doc: &Doc) -> (Vec<NameAndLine>, Vec<NameAndLine>) {
         let documented = self.documented(id);
         let members: HashSet<&str> = documented.iter().map(|(name, ..)| *name).collect();
         let features: HashSet<&str> = node
@@ -206,7 +257,7 @@ impl<'a> Resolver<'a> {
     /// The reference names all of them at once, at the first.
     fn report_unknown(
         &mut self,
-        unknown: &[Described],
+        unknown: &[NameAndLine],
         error: impl FnOnce(Vec<String>) -> SchemaError,
     ) {
         let Some((first, line)) = unknown.first() else {

@@ -1,9 +1,10 @@
 //! What definitions say about each other: references, collisions, documentation.
 
 mod alternate;
+mod clash;
 mod documentation;
+mod members;
 mod object;
-mod seen;
 
 use hashbrown::{HashMap, HashSet};
 
@@ -11,15 +12,15 @@ use super::draft::{DraftBranch, DraftFeature, DraftMember, Named};
 use super::error::SchemaError;
 use super::graph::{Graph, Node, NodeId, NodeKind};
 use super::names::collision_key;
-use super::nearest;
 use crate::diagnostic::{Diagnostic, Related, Report};
 use crate::ir::{ExceptionKind, Pragmas};
 use crate::source::{SourceMap, Span};
+use crate::text::Nearest;
 
 /// Names whose absence is the fault of another mistake.
 pub(super) struct Excused {
     /// Definitions that were lost to a mistake.
-    pub(super) names: Vec<String>,
+    pub(super) names: HashSet<String>,
     /// A whole file was lost, so any name may be missing.
     pub(super) all: bool,
 }
@@ -38,10 +39,20 @@ pub(super) struct Resolved {
 }
 
 /// A member of an object, by the node that defines it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct MemberRef {
     owner: NodeId,
     index: usize,
+}
+
+/// What an object has of its bases and itself.
+#[derive(Clone, Copy, Default)]
+struct Inherited {
+    /// How many bases it has, each the base of the next.
+    n_bases: usize,
+    n_members: usize,
+    /// Whether a member has a condition.
+    is_conditional: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +61,18 @@ enum State {
     Checking,
     Checked,
 }
+
+/// An object has at most this many bases, each the base of the next: walks go from base to base for
+/// every name.
+pub const MAX_BASES: usize = 100;
+
+/// Types may inherit this many members, and unions leave out this many values, all together; and
+/// [`REPEATED_PER_LISTED`] more for each object, member and branch that a schema lists. What is
+/// inherited is repeated by most that is made of a schema.
+pub const MAX_REPEATED: usize = 100_000;
+
+/// See [`MAX_REPEATED`].
+pub const REPEATED_PER_LISTED: usize = 16;
 
 /// Resolves every name in `graph`, in the order of its nodes.
 pub(super) fn resolve(
@@ -67,7 +90,13 @@ pub(super) fn resolve(
         excused,
         report,
         states: vec![State::Unchecked; n],
-        members: vec![Vec::new(); n],
+        inherited: vec![Inherited::default(); n],
+        tables: members::Tables::default(),
+        clashes: clash::Clashes::default(),
+        values: HashMap::new(),
+        n_repeated: 0,
+        max_repeated: max_repeated(graph),
+        nearest: Nearest::default(),
         explained: HashSet::new(),
         resolved: Resolved {
             types: vec![Vec::new(); n],
@@ -91,8 +120,17 @@ struct Resolver<'a> {
     excused: &'a Excused,
     report: &'a mut Report,
     states: Vec<State>,
-    /// For each object all its members, those of its bases first.
-    members: Vec<Vec<MemberRef>>,
+    /// For each object what it takes over from its bases.
+    inherited: Vec<Inherited>,
+    tables: members::Tables,
+    clashes: clash::Clashes,
+    /// The values of large enumerations.
+    values: HashMap<NodeId, HashSet<&'a str>>,
+    /// How many members and branches types have that they do not list.
+    n_repeated: usize,
+    /// How many they may have; without limit after the diagnostic.
+    max_repeated: usize,
+    nearest: Nearest,
     /// Descriptions of nothing whose mistake was reported together with a missing one.
     explained: HashSet<Span>,
     resolved: Resolved,
@@ -164,11 +202,9 @@ impl<'a> Resolver<'a> {
         }
         let is_excused = self.excused.all
             || (found.is_none()
-                && self
-                    .excused
-                    .names
-                    .iter()
-                    .any(|name| is_of(&named.name, name)));
+                && std::iter::once(&*named.name)
+                    .chain(named.name.strip_suffix("List"))
+                    .any(|name| self.excused.names.contains(name)));
         if !is_excused {
             let error = SchemaError::UnknownType {
                 what: what(self),
@@ -188,7 +224,8 @@ impl<'a> Resolver<'a> {
             NodeKind::Array(_) => false,
             _ => node.is_type() && !node.name.starts_with("q_"),
         });
-        nearest(name, types.map(|node| node.name.as_str()))
+        self.nearest
+            .find(name, types.map(|node| node.name.as_str()))
     }
 
     fn check_features(&mut self, node: &Node, features: &[DraftFeature]) {
@@ -272,8 +309,7 @@ impl<'a> Resolver<'a> {
             return self.error(node, &error, arguments.span);
         }
         self.check_object(type_id);
-        let is_conditional = |member: &MemberRef| !self.draft_member(*member).condition.is_always();
-        if !boxed && self.members[type_id].iter().any(is_conditional) {
+        if !boxed && self.inherited[type_id].is_conditional {
             self.error(
                 node,
                 &SchemaError::ConditionalNotBoxed(meta),
@@ -350,9 +386,24 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Whether `used` is the type `lost` or the array of it.
-fn is_of(used: &str, lost: &str) -> bool {
-    used == lost || used.strip_suffix("List") == Some(lost)
+/// How many members and branches the types of `graph` may have that they do not list.
+fn max_repeated(graph: &Graph) -> usize {
+    let n_listed = graph.nodes.iter().map(|node| match &node.kind {
+        NodeKind::Object {
+            members, variants, ..
+        } => {
+            let branches = variants.as_ref().map_or(0, |it| it.branches.len());
+            members.len() + branches + 1
+        }
+        NodeKind::Include(_)
+        | NodeKind::Builtin(_)
+        | NodeKind::Enum { .. }
+        | NodeKind::Array(_)
+        | NodeKind::Alternate { .. }
+        | NodeKind::Command { .. }
+        | NodeKind::Event { .. } => 0,
+    });
+    MAX_REPEATED + REPEATED_PER_LISTED * n_listed.sum::<usize>()
 }
 
 #[cold]

@@ -1,19 +1,64 @@
 //! Structs and unions.
+//!
+//! Objects contain others, as bases and as branches, to any depth: what is left to do stands on a
+//! stack of its own.
 
 use hashbrown::HashSet;
 
-use super::seen::Seen;
-use super::{MemberRef, Resolver, State};
+use super::{Inherited, MAX_BASES, MemberRef, Resolver, State};
 use crate::check::draft::{DraftMember, Named};
 use crate::check::error::SchemaError;
 use crate::check::graph::{DraftVariants, Node, NodeId, NodeKind};
-use crate::check::nearest;
 use crate::ir::ObjectKind;
 use crate::source::Span;
+use crate::steps::step;
+
+/// What is left to do about an object.
+enum Task<'a> {
+    /// All, unless it was begun.
+    Object(NodeId),
+    /// What comes after its base.
+    Members(NodeId, Base),
+    /// Its branches from this one on.
+    Branches(NodeId, &'a DraftVariants, usize),
+    /// To compare the names in its branches with its own.
+    Clashes(NodeId, &'a DraftVariants),
+}
+
+/// The base of an object.
+#[derive(Clone, Copy)]
+enum Base {
+    /// There is none to be had.
+    None,
+    /// A mistake was reported, and members are missing that the author meant.
+    Lost,
+    Checked(NodeId),
+}
 
 impl<'a> Resolver<'a> {
     /// Checks the object `id`, once; objects that it contains are checked on the way.
     pub(super) fn check_object(&mut self, id: NodeId) {
+        if self.states[id] == State::Checked {
+            return;
+        }
+        let mut tasks = vec![Task::Object(id)];
+        while let Some(task) = tasks.pop() {
+            step();
+            match task {
+                Task::Object(id) => self.begin_object(id, &mut tasks),
+                Task::Members(id, base) => self.check_own(id, base, &mut tasks),
+                Task::Branches(id, variants, from) => {
+                    self.check_branches(id, variants, from, &mut tasks);
+                }
+                Task::Clashes(id, variants) => {
+                    self.check_clashes(id, &variants.branches);
+                    self.states[id] = State::Checked;
+                }
+            }
+        }
+    }
+
+    fn begin_object(&mut self, id: NodeId, tasks: &mut Vec<Task<'a>>) {
         let node = self.node(id);
         match self.states[id] {
             State::Checked => return,
@@ -25,55 +70,94 @@ impl<'a> Resolver<'a> {
             State::Unchecked => self.states[id] = State::Checking,
         }
         self.check_features(node, &node.features);
-        if let NodeKind::Object {
-            base,
-            members,
-            variants,
-            ..
-        } = &node.kind
-        {
-            let mut seen = Seen::default();
-            let has_base = match base {
-                Some(base) => self.check_base(id, node, base, &mut seen),
-                None => true,
-            };
-            self.check_members(id, node, members, &mut seen);
-            self.members[id] = seen.members();
-            if let Some(variants) = variants {
-                self.check_variants(id, node, variants, &mut seen, has_base);
-            }
+        let NodeKind::Object { base, .. } = &node.kind else {
+            self.states[id] = State::Checked;
+            return;
+        };
+        match base {
+            Some(base) => self.begin_base(id, node, base, tasks),
+            None => tasks.push(Task::Members(id, Base::None)),
         }
-        self.states[id] = State::Checked;
     }
 
-    /// Says whether the base has all its members.
-    fn check_base(&mut self, id: NodeId, node: &Node, base: &Named, seen: &mut Seen<'a>) -> bool {
+    fn begin_base(&mut self, id: NodeId, node: &Node, base: &Named, tasks: &mut Vec<Task<'a>>) {
         let Some(base_id) = self.lookup(node, base, |_| "'base'".to_owned()) else {
-            return false;
+            return tasks.push(Task::Members(id, Base::Lost));
         };
         let base_node = self.node(base_id);
         let NodeKind::Object { variants: None, .. } = base_node.kind else {
             let error = SchemaError::BaseNotStruct(base_node.describe());
             self.error(node, &error, base.span);
-            return false;
+            return tasks.push(Task::Members(id, Base::Lost));
         };
-        let is_cycle = self.states[base_id] == State::Checking;
-        self.check_object(base_id);
-        if is_cycle {
-            return false;
-        }
-        self.resolved.bases[id] = Some(base_id);
-        self.check_clash(node, base_id, seen, base.span);
-        !base_node.is_broken
+        let known = match self.states[base_id] {
+            State::Checking => Base::Lost,
+            State::Unchecked | State::Checked => Base::Checked(base_id),
+        };
+        tasks.push(Task::Members(id, known));
+        tasks.push(Task::Object(base_id));
     }
 
-    fn check_members(
-        &mut self,
-        id: NodeId,
-        node: &Node,
-        members: &'a [DraftMember],
-        seen: &mut Seen<'a>,
-    ) {
+    /// Takes over the members of the base, and checks those of the object itself.
+    fn check_own(&mut self, id: NodeId, base: Base, tasks: &mut Vec<Task<'a>>) {
+        let node = self.node(id);
+        let NodeKind::Object {
+            members, variants, ..
+        } = &node.kind
+        else {
+            return;
+        };
+        let has_base = match base {
+            Base::None => true,
+            Base::Lost => false,
+            Base::Checked(base_id) => self.inherit(id, node, base_id),
+        };
+        self.check_members(id, node, members);
+        let inherited = &mut self.inherited[id];
+        inherited.n_members += members.len();
+        inherited.is_conditional |= members.iter().any(|it| !it.condition.is_always());
+        match variants {
+            Some(variants) => {
+                self.begin_variants(id, node, variants, has_base);
+                tasks.push(Task::Branches(id, variants, 0));
+            }
+            None => self.states[id] = State::Checked,
+        }
+    }
+
+    /// Says whether the object has all members of its base.
+    fn inherit(&mut self, id: NodeId, node: &Node, base_id: NodeId) -> bool {
+        let base = self.inherited[base_id];
+        let n_bases = base.n_bases.saturating_add(1);
+        if n_bases > MAX_BASES {
+            // Those that inherit from this one have the same mistake.
+            self.inherited[id].n_bases = usize::MAX;
+            if base.n_bases <= MAX_BASES {
+                let error = SchemaError::BasesTooDeep(MAX_BASES);
+                let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
+                self.error(node, &error, span);
+            }
+            return false;
+        }
+        self.inherited[id] = Inherited { n_bases, ..base };
+        self.resolved.bases[id] = Some(base_id);
+        self.repeat(node, base.n_members);
+        !self.node(base_id).is_broken
+    }
+
+    /// Counts what `node` has and does not list.
+    fn repeat(&mut self, node: &Node, n: usize) {
+        self.n_repeated = self.n_repeated.saturating_add(n);
+        if self.n_repeated > self.max_repeated {
+            let error = SchemaError::TooMuchRepeated(self.max_repeated);
+            let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
+            self.error(node, &error, span);
+            // Once is enough.
+            self.max_repeated = usize::MAX;
+        }
+    }
+
+    fn check_members(&mut self, id: NodeId, node: &Node, members: &'a [DraftMember]) {
         for (index, member) in members.iter().enumerate() {
             let member_ref = MemberRef { owner: id, index };
             let named = Named {
@@ -83,62 +167,70 @@ impl<'a> Resolver<'a> {
             let type_id = self.lookup(node, &named, |this| this.describe(member_ref, node));
             self.resolved.types[id].push(type_id);
             self.check_member_features(node, member);
-            self.add_member(node, member_ref, seen, member.span);
+            if let Some(first) = self.add_member(member_ref) {
+                self.report_clash(node, member_ref, first, member.span);
+            }
         }
     }
 
-    /// Adds the members of the object `id`, which was checked, to those of the object at hand.
-    fn check_clash(&mut self, node: &Node, id: NodeId, seen: &mut Seen<'a>, at: Span) {
-        for member in self.members[id].clone() {
-            self.add_member(node, member, seen, at);
-        }
-    }
-
-    fn add_member(&mut self, node: &Node, member: MemberRef, seen: &mut Seen<'a>, at: Span) {
-        let name = &self.draft_member(member).name;
-        let Some(first) = seen.insert(name, member) else {
-            return;
-        };
+    /// Two members of what becomes one object have names that collide.
+    pub(super) fn report_clash(
+        &mut self,
+        node: &Node,
+        member: MemberRef,
+        first: MemberRef,
+        at: Span,
+    ) {
         let ours = self.describe(member, node);
         let theirs = self.describe(first, node);
         let first_span = self.draft_member(first).span;
         self.report_collision(node, ours, at, theirs, first_span);
     }
 
-    fn check_variants(
+    /// Checks the discriminator and the names of the branches.
+    fn begin_variants(
         &mut self,
         id: NodeId,
         node: &Node,
-        variants: &DraftVariants,
-        seen: &mut Seen<'a>,
+        variants: &'a DraftVariants,
         has_base: bool,
     ) {
         let tag_type = match &variants.discriminator {
-            Some(discriminator) => {
-                self.check_discriminator(id, node, discriminator, seen, has_base)
-            }
+            Some(discriminator) => self.check_discriminator(id, node, discriminator, has_base),
             None => None,
         };
         self.resolved.tags[id] = tag_type;
+        let values = match tag_type.map(|tag| &self.node(tag).kind) {
+            Some(NodeKind::Enum { values, .. }) => Some(values),
+            Some(_) | None => None,
+        };
         // Every value of the discriminator has a branch, if only an empty one.
-        let has_values = tag_type.is_none_or(|tag| match &self.node(tag).kind {
-            NodeKind::Enum { values, .. } => !values.is_empty() || self.node(tag).is_broken,
-            _ => true,
+        let has_values = values.is_none_or(|values| {
+            !values.is_empty() || tag_type.is_some_and(|tag| self.node(tag).is_broken)
         });
         if variants.branches.is_empty() && !has_values && !node.is_broken {
             let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
             self.error(node, &SchemaError::UnionEmpty, span);
         }
-        let cases: HashSet<&str> = match tag_type.map(|tag| &self.node(tag).kind) {
-            Some(NodeKind::Enum { values, .. }) => {
-                values.iter().map(|value| value.name.as_str()).collect()
-            }
-            Some(_) | None => HashSet::new(),
-        };
-        for branch in &variants.branches {
+        let n_values = values.map_or(0, Vec::len);
+        self.repeat(node, n_values.saturating_sub(variants.branches.len()));
+    }
+
+    /// Checks branches up to one whose type has to be checked first.
+    fn check_branches(
+        &mut self,
+        id: NodeId,
+        variants: &'a DraftVariants,
+        from: usize,
+        tasks: &mut Vec<Task<'a>>,
+    ) {
+        let node = self.node(id);
+        let tag_type = self.resolved.tags[id];
+        for (index, branch) in variants.branches.iter().enumerate().skip(from) {
+            step();
             let type_id = self.branch_type(node, branch);
             self.resolved.types[id].push(None);
-            if let Some(tag_type) = tag_type.filter(|_| !cases.contains(&*branch.name)) {
+            if let Some(tag_type) = tag_type.filter(|tag| !self.has_value(*tag, &branch.name)) {
                 self.report_no_case(node, tag_type, &branch.name, branch.span);
             }
             let Some(type_id) = type_id else { continue };
@@ -152,34 +244,30 @@ impl<'a> Resolver<'a> {
             if let Some(last) = self.resolved.types[id].last_mut() {
                 *last = Some(type_id);
             }
-            self.check_object(type_id);
+            if self.states[type_id] != State::Checked {
+                tasks.push(Task::Branches(id, variants, index + 1));
+                return tasks.push(Task::Object(type_id));
+            }
         }
         // Collisions come after the branches themselves.
-        let types = self.resolved.types[id].clone();
-        for (branch, type_id) in variants.branches.iter().zip(types) {
-            if let Some(type_id) = type_id {
-                self.check_branch_clash(node, type_id, seen, branch.type_ref.span);
-            }
-        }
+        tasks.push(Task::Clashes(id, variants));
     }
 
-    /// The members of one branch do not affect those of another one.
-    fn check_branch_clash(&mut self, node: &Node, type_id: NodeId, seen: &mut Seen<'a>, at: Span) {
-        // A union that contains itself was reported; its members and branches must not be followed.
-        if self.states[type_id] != State::Checked {
-            return;
+    /// Whether the enumeration `tag` has the value `name`; anything else has all.
+    fn has_value(&mut self, tag: NodeId, name: &str) -> bool {
+        let NodeKind::Enum { values, .. } = &self.node(tag).kind else {
+            return true;
+        };
+        /// Up to this many values a scan is faster than a table.
+        const FEW: usize = 16;
+        if values.len() <= FEW {
+            return values.iter().any(|value| value.name == name);
         }
-        let mark = seen.mark();
-        self.check_clash(node, type_id, seen, at);
-        if let NodeKind::Object {
-            variants: Some(_), ..
-        } = &self.node(type_id).kind
-        {
-            for inner in self.resolved.types[type_id].clone().into_iter().flatten() {
-                self.check_branch_clash(node, inner, seen, at);
-            }
-        }
-        seen.drop_to(mark);
+        let table = self.values.entry(tag).or_insert_with(|| {
+            let names = values.iter().map(|value| value.name.as_str());
+            names.collect::<HashSet<_>>()
+        });
+        table.contains(name)
     }
 
     /// The enumeration that the discriminator is of.
@@ -188,19 +276,21 @@ impl<'a> Resolver<'a> {
         id: NodeId,
         node: &Node,
         discriminator: &Named,
-        seen: &Seen<'a>,
         has_base: bool,
     ) -> Option<NodeId> {
         let name = discriminator.name.clone();
-        let found = seen
-            .get(&name)
+        let found = self
+            .find_member(id, usize::MAX, &name)
             .filter(|member| self.draft_member(*member).name == name);
         let Some(member_ref) = found else {
             if has_base && !node.is_broken {
-                let names = self.members[id]
+                let members = self.all_members(id);
+                let names = members
                     .iter()
                     .map(|member| &self.draft_member(*member).name);
-                let help = nearest(name.trim_start_matches('*'), names.map(String::as_str))
+                let help = self
+                    .nearest
+                    .find(name.trim_start_matches('*'), names.map(String::as_str))
                     .map(|near| format!("'base' has a member '{near}'"));
                 let error = SchemaError::DiscriminatorUnknown(name);
                 let diagnostic = self.diagnostic(node, &error, discriminator.span);
@@ -244,7 +334,9 @@ impl<'a> Resolver<'a> {
         if tag_node.is_broken {
             return;
         }
-        let help = nearest(name, values.iter().map(|value| value.name.as_str()))
+        let help = self
+            .nearest
+            .find(name, values.iter().map(|value| value.name.as_str()))
             .map(|near| format!("'{}' has a value '{near}'", tag_node.name));
         let error = SchemaError::BranchUnknown(name.to_owned(), tag_node.describe());
         let diagnostic = self.diagnostic(node, &error, span).with_help(help);

@@ -3,12 +3,13 @@
 use super::Problem;
 use super::json::{Data, Member, Message, Object, Sender, Value};
 use super::value::Values;
-use crate::check::nearest;
 use crate::ir::{Command, Entity, Schema};
+use crate::text::Nearest;
 
 /// What was said so far in one example.
 pub(super) struct Conversation<'s> {
     schema: &'s Schema,
+    nearest: &'s Nearest,
     /// The command that is documented: the one that a reply is to when no command was shown.
     documented: Option<&'s Command>,
     /// Commands without a reply, `None` for one that the schema does not have, with their ids.
@@ -16,13 +17,14 @@ pub(super) struct Conversation<'s> {
 }
 
 impl<'s> Conversation<'s> {
-    pub(super) fn new(schema: &'s Schema, entity: Option<Entity>) -> Self {
+    pub(super) fn new(schema: &'s Schema, nearest: &'s Nearest, entity: Option<Entity>) -> Self {
         let documented = match entity {
             Some(Entity::Command(id)) => Some(schema.command(id)),
             Some(Entity::Include(_) | Entity::Type(_) | Entity::Event(_)) | None => None,
         };
         Self {
             schema,
+            nearest,
             documented,
             pending: Vec::new(),
         }
@@ -64,7 +66,7 @@ impl<'s> Conversation<'s> {
         let Some(command) = command.filter(|command| command.is_generated()) else {
             return;
         };
-        let values = Values::new(self.schema);
+        let values = Values::new(self.schema, self.nearest);
         let arguments = command.arguments().unwrap_or(self.schema.empty_object());
         match object.get("arguments") {
             Some(member) => values.check(arguments, &member.value, problems),
@@ -81,7 +83,13 @@ impl<'s> Conversation<'s> {
             return Some(self.schema.command(id));
         }
         let names = self.schema.commands().iter().map(|command| command.name());
-        problems.push(unknown("command", name, names, &execute.value));
+        problems.push(unknown(
+            "command",
+            name,
+            self.nearest,
+            names,
+            &execute.value,
+        ));
         None
     }
 
@@ -103,7 +111,7 @@ impl<'s> Conversation<'s> {
                 return;
             };
             let returns = command.returns().unwrap_or(self.schema.empty_object());
-            return Values::new(self.schema).check(returns, &reply.value, problems);
+            return Values::new(self.schema, self.nearest).check(returns, &reply.value, problems);
         }
         match object.get("error") {
             Some(error) => check_error(error, problems),
@@ -132,12 +140,12 @@ impl<'s> Conversation<'s> {
         };
         let Some(Entity::Event(id)) = self.schema.entity(name) else {
             let names = self.schema.events().iter().map(|event| event.name());
-            problems.push(unknown("event", name, names, &event.value));
+            problems.push(unknown("event", name, self.nearest, names, &event.value));
             return;
         };
         let declared = self.schema.event(id);
         let arguments = declared.arguments().unwrap_or(self.schema.empty_object());
-        let values = Values::new(self.schema);
+        let values = Values::new(self.schema, self.nearest);
         match object.get("data") {
             Some(data) => values.check(arguments, &data.value, problems),
             None if object.is_partial => {}
@@ -187,10 +195,11 @@ fn check_error(error: &Member, problems: &mut Vec<Problem>) {
 pub(super) fn unknown<'n>(
     role: &str,
     name: &str,
+    nearest: &Nearest,
     candidates: impl Iterator<Item = &'n str>,
     value: &Value,
 ) -> Problem {
-    let near = nearest(name, candidates);
+    let near = nearest.find(name, candidates);
     let hint = near.map_or(String::new(), |near| format!(", '{near}' is similar"));
     Problem {
         message: format!("example uses unknown {role} '{name}'{hint}"),

@@ -9,6 +9,7 @@ use super::markup::for_each_section;
 use crate::diagnostic::Definition;
 use crate::ir::{Entity, Schema};
 use crate::markup::{Block, Code, Text};
+use crate::text::Nearest;
 
 use message::Conversation;
 
@@ -20,9 +21,11 @@ struct Problem {
 
 /// Every example fits the schema.
 pub(super) fn check(schema: &Schema, findings: &mut Findings<'_>) {
+    let nearest = Nearest::default();
     for_each_section(schema, |section, text, document| {
         let mut checker = Checker {
             schema,
+            nearest: &nearest,
             entity: section.entity,
             context: &section.context,
             text,
@@ -34,6 +37,7 @@ pub(super) fn check(schema: &Schema, findings: &mut Findings<'_>) {
 
 struct Checker<'c, 'f, 'r> {
     schema: &'c Schema,
+    nearest: &'c Nearest,
     entity: Option<Entity>,
     context: &'c Option<Definition>,
     text: &'c Text,
@@ -46,7 +50,8 @@ impl Checker<'_, '_, '_> {
         for block in blocks {
             match block {
                 Block::Example(example) => {
-                    let mut conversation = Conversation::new(self.schema, self.entity);
+                    let mut conversation =
+                        Conversation::new(self.schema, self.nearest, self.entity);
                     self.messages(&example.blocks, &mut conversation);
                 }
                 Block::Bullets(items) | Block::Numbered(_, items) => {

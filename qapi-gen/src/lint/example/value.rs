@@ -3,19 +3,20 @@
 use super::Problem;
 use super::json::{Data, Object, Value};
 use super::message::unknown;
-use crate::check::nearest;
 use crate::ir::{Alternate, Builtin, Enum, Member, Schema, TypeId, TypeKind};
+use crate::text::Nearest;
 
 /// Checks values against the types of a schema.
 ///
 /// What is conditional may be there or not: an example is the same in every configuration.
 pub(super) struct Values<'s> {
     schema: &'s Schema,
+    nearest: &'s Nearest,
 }
 
 impl<'s> Values<'s> {
-    pub(super) fn new(schema: &'s Schema) -> Self {
-        Self { schema }
+    pub(super) fn new(schema: &'s Schema, nearest: &'s Nearest) -> Self {
+        Self { schema, nearest }
     }
 
     /// Checks `value` against the type `id`.
@@ -64,7 +65,7 @@ impl<'s> Values<'s> {
         let mut names = values.values().iter().map(|value| value.name());
         if !names.clone().any(|name| name == text) {
             let role = format!("value of '{}'", self.schema.ty(id).name());
-            problems.push(unknown(&role, text, &mut names, value));
+            problems.push(unknown(&role, text, self.nearest, &mut names, value));
         }
     }
 
@@ -106,7 +107,8 @@ impl<'s> Values<'s> {
                 Some(member) => self.check(member.type_id(), &shown.value, problems),
                 None if is_open => {}
                 None => {
-                    let near = nearest(&shown.name, members.iter().map(|member| member.name()));
+                    let names = members.iter().map(|member| member.name());
+                    let near = self.nearest.find(&shown.name, names);
                     let hint = near.map_or(String::new(), |near| format!(", '{near}' is similar"));
                     let message = format!(
                         "example has unknown member '{}' of {owner}{hint}",
