@@ -123,7 +123,7 @@ fn split_radix(digits: &str) -> (u32, &str) {
 }
 
 /// A number of bytes with an optional suffix.
-fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let (digits, shift) = match text.char_indices().last()? {
         (end, suffix) if suffix.is_ascii_alphabetic() => {
             let shift = match suffix.to_ascii_uppercase() {

@@ -9,6 +9,7 @@
 
 mod block;
 mod blockdev;
+mod budgets;
 mod chardev;
 mod commands;
 mod devices;

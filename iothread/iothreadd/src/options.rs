@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::Parser;
 use qapi_runtime::visit::{Compat, CompatInput, CompatOutput};
 
+use crate::budgets::Limits;
+use crate::keyval;
+use crate::net::reach::Reach;
 use crate::objects::{self, is_identifier};
 
 /// A QMP server that knows who holds its IOThreads.
@@ -40,6 +43,19 @@ pub(crate) struct Options {
     /// Plug in a device: DRIVER[,id=ID][,PROPERTY=VALUE]..., or the arguments of device_add as JSON.
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Vec<String>,
+
+    /// Let other hosts reach monitors: one at an address that is not of the loopback interface is refused otherwise.
+    ///
+    /// Monitors have no passwords. Who can reach one can open every file that the server can, and end it.
+    #[arg(long)]
+    pub(crate) allow_remote: bool,
+
+    /// How much memory peers take up, all of a kind together: qmp=SIZE, nbd=SIZE, colo=SIZE, or several of them with
+    /// commas, where SIZE is a number of bytes, or one with K, M, G or T.
+    ///
+    /// Each is 256M unless told otherwise. Peers share it fairly; whoever wants more waits. A SIZE is at least 1M.
+    #[arg(long, value_name = "LIMITS", value_parser = parse_limits)]
+    pub(crate) limit: Vec<LimitOption>,
 
     /// The name that query-name reports.
     #[arg(long)]
@@ -82,10 +98,46 @@ pub(crate) enum Address {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CompatOption(pub(crate) Compat);
 
+/// Limits for peers of some kinds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LimitOption(Vec<(PeerKind, usize)>);
+
+/// Whose memory is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PeerKind {
+    Qmp,
+    Nbd,
+    Colo,
+}
+
+/// The least memory of a kind of peers.
+const LEAST_LIMIT: u64 = 1 << 20;
+
 impl Options {
     /// The policy for special features; everything is accepted unless told otherwise.
     pub(crate) fn compat(&self) -> Compat {
         self.compat.map_or(Compat::ACCEPT, |option| option.0)
+    }
+
+    /// From where monitors may be reached.
+    pub(crate) fn reach(&self) -> Reach {
+        match self.allow_remote {
+            true => Reach::AllHosts,
+            false => Reach::ThisHost,
+        }
+    }
+
+    /// How much memory peers take up; what is told last holds.
+    pub(crate) fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        for (kind, size) in self.limit.iter().flat_map(|option| &option.0) {
+            match kind {
+                PeerKind::Qmp => limits.qmp = *size,
+                PeerKind::Nbd => limits.nbd = *size,
+                PeerKind::Colo => limits.colo = *size,
+            }
+        }
+        limits
     }
 
     /// The text that `--object help` or `--object TYPE,help` asks for.
@@ -235,6 +287,26 @@ fn parse_compat(text: &str) -> Result<CompatOption, String> {
     Ok(CompatOption(compat))
 }
 
+fn parse_limits(text: &str) -> Result<LimitOption, String> {
+    let limit = |setting: &str| {
+        let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
+        let kind = match name {
+            "qmp" => PeerKind::Qmp,
+            "nbd" => PeerKind::Nbd,
+            "colo" => PeerKind::Colo,
+            _ => return Err(format!("invalid parameter '{setting}'")),
+        };
+        let size = keyval::parse_size(value).ok_or_else(|| format!("'{value}' is not a size"))?;
+        if size < LEAST_LIMIT {
+            return Err(format!("'{value}' is less than 1M"));
+        }
+        // What is more than can be addressed is no limit.
+        Ok((kind, usize::try_from(size).unwrap_or(usize::MAX)))
+    };
+    let limits: Result<Vec<_>, _> = text.split(',').map(limit).collect();
+    limits.map(LimitOption)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,5 +371,32 @@ mod tests {
         assert_eq!(compat.deprecated_output, CompatOutput::Hide);
         assert_eq!(compat.deprecated_input, CompatInput::Accept);
         assert!(parse_compat("unstable-input=hide").is_err());
+    }
+    #[test]
+    fn limits() {
+        let options = |arguments: &[&str]| {
+            let program = std::iter::once("iothreadd");
+            Options::try_parse_from(program.chain(arguments.iter().copied()))
+        };
+        let limits = options(&["--limit", "qmp=2M,colo=1G", "--limit", "qmp=3m"]);
+        let expected = Limits {
+            qmp: 3 << 20,
+            colo: 1 << 30,
+            ..Limits::default()
+        };
+        assert_eq!(limits.unwrap().limits(), expected);
+        for wrong in [
+            "",
+            "qmp",
+            "qmp=",
+            "qmp=x",
+            "qmp=-1",
+            "qmp=1K",
+            "all=1G",
+            "qmp=1G,",
+            "qmp=99999999999E",
+        ] {
+            assert!(options(&["--limit", wrong]).is_err(), "{wrong}");
+        }
     }
 }

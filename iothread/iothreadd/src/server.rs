@@ -12,6 +12,7 @@ use thiserror::Error as ThisError;
 
 use crate::block::Blocks;
 use crate::blockdev;
+use crate::budgets::Budgets;
 use crate::chardev::{self, Chardevs};
 use crate::devices::{self, Devices};
 use crate::events::Events;
@@ -20,6 +21,7 @@ use crate::hmp::{HumanMonitorError, HumanMonitors};
 use crate::monitor::{MonitorError, Monitors};
 use crate::nbd::NbdServer;
 use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
+use crate::net::reach::Reach;
 use crate::objects::{self, Objects};
 use crate::options::{Address, Options};
 use crate::qapi::{
@@ -60,6 +62,8 @@ pub(crate) enum StartError {
 pub(crate) struct Server {
     name: Option<String>,
     compat: Compat,
+    reach: Reach,
+    budgets: Budgets,
     main: MainContext,
     monitors: Arc<Monitors>,
     human_monitors: HumanMonitors,
@@ -120,6 +124,8 @@ impl Server {
         Ok(Arc::new(Self {
             name: options.name.clone(),
             compat: options.compat(),
+            reach: options.reach(),
+            budgets: Budgets::new(&options.limits()),
             main: main.clone(),
             events: Events::new(main, &monitors, options.compat())?,
             monitors,
@@ -207,6 +213,16 @@ impl Server {
             compat: self.compat,
             ..SessionConfig::default()
         }
+    }
+
+    /// From where monitors may be reached.
+    pub(crate) fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// The memory that peers share.
+    pub(crate) fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     pub(crate) fn main(&self) -> &MainContext {

@@ -13,6 +13,7 @@ mod plain;
 mod ringbuf;
 mod socket;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use iothread::MainContext;
@@ -374,6 +375,14 @@ impl Chardevs {
         let missing = || Error::device_not_found(format!("Device '{id}' not found"));
         let chardev = self.find(id).ok_or_else(missing)?;
         Ok(matches!(chardev.kind, Kind::Socket(_)))
+    }
+
+    /// Where peers of a device come in from other hosts, if they do: the own addresses of its sockets.
+    pub(crate) fn inet_addresses(&self, id: &str) -> Vec<SocketAddr> {
+        match self.find(id).as_deref().map(|chardev| &chardev.kind) {
+            Some(Kind::Socket(device)) => device.inet_addresses(),
+            Some(Kind::Null | Kind::Plain(_) | Kind::Ringbuf(_)) | None => Vec::new(),
+        }
     }
 
     /// Removes all devices, at the end of the server.

@@ -37,6 +37,8 @@ enum Way {
     Listen(Vec<Listener>),
     Connect {
         description: String,
+        /// Whether somebody else has made the connection.
+        was_given: bool,
         /// What to connect to again, and after how long.
         again: Option<(Plan, Duration)>,
     },
@@ -147,8 +149,12 @@ impl SocketDevice {
             Some(plan) => plan.target.describe(),
             None => "fd".to_owned(),
         };
-        let again = plan.zip(retry);
-        let device = Self::new(main, Way::Connect { description, again }, nodelay);
+        let way = Way::Connect {
+            description,
+            was_given: plan.is_none(),
+            again: plan.zip(retry),
+        };
+        let device = Self::new(main, way, nodelay);
         match connected {
             Some(connected) => device.connected(connected),
             None => device.try_to_connect(),
@@ -387,6 +393,26 @@ impl SocketDevice {
                 }
             },
         );
+    }
+
+    /// The own addresses of sockets that others have connected to: those on which it listens, and one that it was given.
+    /// What it connects to by itself is its user's choice.
+    pub(super) fn inet_addresses(&self) -> Vec<SocketAddr> {
+        match &self.way {
+            Way::Listen(listeners) => {
+                let addresses = listeners.iter().map(Listener::inet_address);
+                addresses.flatten().collect()
+            }
+            Way::Connect {
+                was_given: true, ..
+            } => match &self.state.lock().peer {
+                Peer::None => Vec::new(),
+                Peer::Idle { stream, .. } | Peer::Lent(stream) => stream.inet_addresses(),
+            },
+            Way::Connect {
+                was_given: false, ..
+            } => Vec::new(),
+        }
     }
 
     /// Whether a peer is there.

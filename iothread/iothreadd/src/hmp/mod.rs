@@ -51,7 +51,7 @@ impl HumanMonitors {
                 server.human_monitors().serve(&server, stream);
             }
         };
-        let listener = match WayIn::open(address)? {
+        let listener = match WayIn::open(address, server.reach())? {
             WayIn::Listener(listener) => listener,
             WayIn::Stream(stream) => {
                 return main.post(move |_| serve(stream)).map_err(|source| {

@@ -64,7 +64,7 @@ impl Monitors {
 
     /// Serves a monitor as an option says.
     pub(crate) fn add(&self, server: &Arc<Server>, option: &QmpOption) -> Result<(), MonitorError> {
-        let way_in = WayIn::open(&option.address)?;
+        let way_in = WayIn::open(&option.address, server.reach())?;
         let name = match &option.id {
             Some(id) => id.clone(),
             None => {

@@ -32,6 +32,9 @@ impl Monitors {
         id: &str,
         properties: &MonitorQmpProperties,
     ) -> Result<Arc<dyn Object>, Error> {
+        let addresses = server.chardevs().inet_addresses(&properties.chardev);
+        let checked = server.reach().check(&addresses);
+        checked.map_err(|error| Error::generic(error.to_string()))?;
         let close_action = properties
             .close_action
             .clone()

@@ -4,40 +4,31 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::linux::fs::MetadataExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use iothread::{AioContext, Clock, ContextError, FdWatch, Interest, Timer};
+use qapi_runtime::socket::{BindError, SocketFile, listen_abstract, listen_path};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, accept_with, sockopt};
 use thiserror::Error;
 
+use super::reach::{Reach, RemoteError, local_address, resolve};
 use super::stream::Stream;
 use crate::options::Address;
 use crate::sync::Mutex;
 
-/// Connections that wait to be accepted: a thousand clients may come at once. The kernel has a limit of its own.
-const BACKLOG: i32 = 4096;
-
 /// How long no client is accepted after it has failed, for want of descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The longest path that fits an address of a unix socket.
-const MAX_PATH: usize = 107;
 
 /// A socket that cannot be made.
 #[derive(Debug, Error)]
 pub(crate) enum ListenError {
-    #[error(
-        "UNIX socket path '{}' is too long: at most {MAX_PATH} bytes are possible", path.display()
-    )]
-    PathTooLong { path: PathBuf },
-    #[error("socket '{}' is in use by a running server", path.display())]
-    InUse { path: PathBuf },
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     #[error("cannot use the standard streams: {0}")]
     Stdio(io::Error),
     #[error("cannot use descriptor {number} as a socket: {source}")]
@@ -60,10 +51,10 @@ struct Accepting {
 }
 
 enum Bound {
-    /// With the device and inode numbers of the socket that was made.
+    /// Its file goes with it, and before that when it stops.
     Unix {
-        path: PathBuf,
-        identity: Option<(u64, u64)>,
+        path: String,
+        file: Mutex<Option<SocketFile>>,
     },
     Tcp(String),
     /// Nothing that is removed with it: an abstract name, or a socket that somebody else made.
@@ -74,20 +65,42 @@ enum Bound {
 }
 
 impl Listener {
-    /// Binds and listens. `Address::Stdio` and `Address::Inherited` are none to bind.
-    pub(crate) fn bind(address: &Address) -> Result<Self, ListenError> {
-        let (socket, address) = match address {
-            Address::Unix { path, mode } => bind_path(path, *mode)?,
-            Address::Abstract(name) => bind_abstract(name)?,
-            Address::Tcp { host, port } => bind_host(host, *port)?,
-            Address::Inherited(_) | Address::Stdio => {
-                return Err(ListenError::Host {
-                    address: format!("{address:?}"),
-                    source: io::ErrorKind::InvalidInput.into(),
-                });
-            }
+    /// Binds and listens at a path, with these mode bits if any are given.
+    pub(crate) fn at_path(path: &Path, mode: Option<u32>) -> Result<Self, BindError> {
+        let (socket, file) = listen_path(path, mode)?;
+        let bound = Bound::Unix {
+            path: path.display().to_string(),
+            file: Mutex::new(Some(file)),
         };
-        Ok(Self::new(socket, address))
+        Ok(Self::new(socket, bound))
+    }
+
+    /// Listens on an abstract name.
+    pub(crate) fn at_name(name: &str) -> Result<Self, BindError> {
+        let socket = listen_abstract(name.as_bytes())?;
+        Ok(Self::of(socket, format!("unix-abstract:{name}"), true))
+    }
+
+    /// Listens at the first address of a host that it can have.
+    fn at_host(host: &str, port: u16, reach: Reach) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Host {
+            address: format!("{host}:{port}"),
+            source,
+        };
+        let candidates = resolve(host, port).map_err(failed)?;
+        // Which of them it gets shows later, so all have to be in order.
+        reach.check(&candidates)?;
+        let bind = || -> io::Result<(TcpListener, SocketAddr)> {
+            let listener = TcpListener::bind(candidates.as_slice())?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = bind().map_err(failed)?;
+        if port == 0 {
+            crate::report(&format!("listening on tcp:{address}"));
+        }
+        Ok(Self::new(listener.into(), Bound::Tcp(address.to_string())))
     }
 
     fn new(socket: OwnedFd, address: Bound) -> Self {
@@ -174,30 +187,22 @@ impl Listener {
         if let Some(accepting) = accepting {
             drop(accepting.watch);
         }
-        self.remove_path();
-    }
-
-    fn remove_path(&self) {
-        if let Bound::Unix { path, identity } = &self.address
-            && identity.is_some()
-            && identity_of(path) == *identity
-        {
-            // It is ours, and if it is gone already that is as well.
-            let _ = std::fs::remove_file(path);
+        match &self.address {
+            Bound::Unix { file, .. } => drop(file.lock().take()),
+            Bound::Tcp(_) | Bound::Other { .. } => {}
         }
     }
-}
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.remove_path();
+    /// Where it listens, if that is an address of the internet.
+    pub(crate) fn inet_address(&self) -> Option<SocketAddr> {
+        local_address(&*self.socket)
     }
 }
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
-            Bound::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+            Bound::Unix { path, .. } => write!(f, "unix:{path}"),
             Bound::Tcp(address) => write!(f, "tcp:{address}"),
             Bound::Other { description, .. } => f.write_str(description),
         }
@@ -213,70 +218,6 @@ fn accept_one(socket: &OwnedFd, is_unix: bool) -> Result<Stream, Errno> {
     Ok(Stream::Tcp(Arc::new(client)))
 }
 
-fn identity_of(path: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::symlink_metadata(path).ok()?;
-    Some((metadata.st_dev(), metadata.st_ino()))
-}
-
-fn bind_path(path: &Path, mode: Option<u32>) -> Result<(OwnedFd, Bound), ListenError> {
-    if path.as_os_str().len() > MAX_PATH {
-        return Err(ListenError::PathTooLong {
-            path: path.to_owned(),
-        });
-    }
-    remove_stale(path)?;
-    let listen = || -> io::Result<OwnedFd> {
-        // Nobody can connect before `listen`.
-        listen_unix(&SocketAddrUnix::new(path)?, || match mode {
-            Some(mode) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)),
-            None => Ok(()),
-        })
-    };
-    let socket = listen().map_err(|source| ListenError::Host {
-        address: path.display().to_string(),
-        source,
-    })?;
-    let bound = Bound::Unix {
-        path: path.to_owned(),
-        identity: identity_of(path),
-    };
-    Ok((socket, bound))
-}
-
-/// Binds, calls `before_listen`, and listens.
-fn listen_unix(
-    address: &SocketAddrUnix,
-    before_listen: impl FnOnce() -> io::Result<()>,
-) -> io::Result<OwnedFd> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?;
-    rustix::net::bind(&socket, address)?;
-    before_listen()?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    Ok(socket)
-}
-
-fn bind_abstract(name: &str) -> Result<(OwnedFd, Bound), ListenError> {
-    let listen = || -> io::Result<OwnedFd> {
-        listen_unix(&SocketAddrUnix::new_abstract_name(name.as_bytes())?, || {
-            Ok(())
-        })
-    };
-    let socket = listen().map_err(|source| ListenError::Host {
-        address: format!("@{name}"),
-        source,
-    })?;
-    let bound = Bound::Other {
-        description: format!("unix-abstract:{name}"),
-        is_unix: true,
-    };
-    Ok((socket, bound))
-}
-
 /// How clients come in.
 pub(crate) enum WayIn {
     Listener(Listener),
@@ -285,14 +226,31 @@ pub(crate) enum WayIn {
 }
 
 impl WayIn {
-    /// Listens at the address, or takes what is there.
-    pub(crate) fn open(address: &Address) -> Result<Self, ListenError> {
-        match address {
-            Address::Unix { .. } | Address::Abstract(_) | Address::Tcp { .. } => {
-                Listener::bind(address).map(Self::Listener)
+    /// Listens at the address, or takes what is there, where a monitor may be.
+    pub(crate) fn open(address: &Address, reach: Reach) -> Result<Self, ListenError> {
+        Ok(match address {
+            Address::Unix { path, mode } => Self::Listener(Listener::at_path(path, *mode)?),
+            Address::Abstract(name) => Self::Listener(Listener::at_name(name)?),
+            Address::Tcp { host, port } => Self::Listener(Listener::at_host(host, *port, reach)?),
+            Address::Inherited(number) => {
+                let inherited = Self::inherit(*number)?;
+                reach.check(&inherited.inet_addresses())?;
+                inherited
             }
-            Address::Inherited(number) => Self::inherit(*number),
-            Address::Stdio => Ok(Self::Stream(Stream::stdio().map_err(ListenError::Stdio)?)),
+            Address::Stdio => {
+                let inherited = Self::Stream(Stream::stdio().map_err(ListenError::Stdio)?);
+                // Whoever starts a program for each connection gives it the connection as these.
+                reach.check(&inherited.inet_addresses())?;
+                inherited
+            }
+        })
+    }
+
+    /// The own addresses of this way in, if they are of the internet.
+    fn inet_addresses(&self) -> Vec<SocketAddr> {
+        match self {
+            Self::Listener(listener) => listener.inet_address().into_iter().collect(),
+            Self::Stream(stream) => stream.inet_addresses(),
         }
     }
 
@@ -318,41 +276,4 @@ impl WayIn {
         };
         adopt().map_err(|source| ListenError::Inherited { number, source })
     }
-}
-
-/// Removes a socket that nobody listens on any more. Anything else that is there makes `bind` fail.
-fn remove_stale(path: &Path) -> Result<(), ListenError> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
-    if !is_socket {
-        return Ok(());
-    }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(|source| ListenError::Host {
-                address: path.display().to_string(),
-                source,
-            })
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Ok(_) | Err(_) => Err(ListenError::InUse {
-            path: path.to_owned(),
-        }),
-    }
-}
-
-fn bind_host(host: &str, port: u16) -> Result<(OwnedFd, Bound), ListenError> {
-    let bind = || -> io::Result<(TcpListener, SocketAddr)> {
-        let listener = TcpListener::bind((host, port))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    let (listener, address) = bind().map_err(|source| ListenError::Host {
-        address: format!("{host}:{port}"),
-        source,
-    })?;
-    if port == 0 {
-        crate::report(&format!("listening on tcp:{address}"));
-    }
-    Ok((listener.into(), Bound::Tcp(address.to_string())))
 }

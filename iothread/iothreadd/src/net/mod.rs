@@ -3,5 +3,6 @@
 
 pub(crate) mod descriptors;
 pub(crate) mod listener;
+pub(crate) mod reach;
 pub(crate) mod sockets;
 pub(crate) mod stream;

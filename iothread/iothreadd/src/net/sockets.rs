@@ -3,17 +3,18 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::Path;
 
 use qapi_runtime::Error;
+use qapi_runtime::socket::BindError;
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
 };
 
-use crate::errno::reason;
-use crate::net::descriptors::SessionDescriptors;
-use crate::net::listener::{ListenError, Listener};
-use crate::options::Address;
+use super::descriptors::SessionDescriptors;
+use super::listener::Listener;
+use crate::errno::{message_of, reason};
 use crate::qapi::{InetSocketAddress, SocketAddress, SocketAddressLegacy, UnixSocketAddress};
 
 /// Connections that wait to be accepted.
@@ -65,32 +66,23 @@ fn failed(what: &str, error: io::Error) -> Error {
 
 fn listen_unix(address: &UnixSocketAddress) -> Result<Listener, Error> {
     let path = &address.path;
-    if address.r#abstract == Some(true) {
-        return Listener::bind(&Address::Abstract(path.clone())).map_err(|error| match error {
-            ListenError::Host { source, .. } => Error::generic(format!(
-                "Failed to bind socket to @{path}: {}",
-                reason(&source)
-            )),
-            other => Error::generic(other.to_string()),
-        });
-    }
-    let wanted = Address::Unix {
-        path: PathBuf::from(path),
-        mode: None,
+    let (listener, shown) = match address.r#abstract {
+        Some(true) => (Listener::at_name(path), format!("@{path}")),
+        Some(false) | None => (Listener::at_path(Path::new(path), None), path.clone()),
     };
-    Listener::bind(&wanted).map_err(|error| match error {
-        ListenError::PathTooLong { .. } => {
-            Error::generic(format!("UNIX socket path '{path}' is too long"))
-        }
-        // Differs from QEMU: there the path is taken from the server that has it.
-        ListenError::InUse { .. } => Error::generic(format!(
-            "Failed to bind socket to {path}: Address already in use"
-        )),
-        ListenError::Host { source, .. } => Error::generic(format!(
-            "Failed to bind socket to {path}: {}",
-            reason(&source)
-        )),
-        ListenError::Inherited { .. } | ListenError::Stdio(_) => Error::generic(error.to_string()),
+    listener.map_err(|error| {
+        let reason = match &error {
+            BindError::PathTooLong { .. } => {
+                return Error::generic(format!("UNIX socket path '{path}' is too long"));
+            }
+            // Differs from QEMU: there the path is taken from the server that has it.
+            BindError::InUse { .. } | BindError::NotASocket { .. } => {
+                message_of(Errno::ADDRINUSE.raw_os_error())
+            }
+            BindError::System { source, .. } => reason(source),
+            other => other.to_string(),
+        };
+        Error::generic(format!("Failed to bind socket to {shown}: {reason}"))
     })
 }
 

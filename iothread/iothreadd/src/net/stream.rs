@@ -1,6 +1,7 @@
 //! Connections of monitors: a socket, or the two standard streams.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -8,6 +9,8 @@ use iothread::{AioContext, BottomHalf, ContextError, FdDispatch, FdHandler, FdWa
 use qapi_runtime::descriptor;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+
+use super::reach::local_address;
 
 /// How much of what a peer still sends is taken away before its connection is closed.
 const DRAIN_SIZE: usize = 64 << 10;
@@ -60,6 +63,16 @@ impl Stream {
             Self::Unix(socket) | Self::Tcp(socket) => Some(socket),
             Self::Stdio(_) => None,
         }
+    }
+
+    /// The own addresses of its sockets, if they are of the internet.
+    pub(crate) fn inet_addresses(&self) -> Vec<SocketAddr> {
+        let both = match self {
+            Self::Unix(_) => [None, None],
+            Self::Tcp(socket) => [local_address(&**socket), None],
+            Self::Stdio(stdio) => [local_address(&*stdio.input), local_address(&*stdio.output)],
+        };
+        both.into_iter().flatten().collect()
     }
 
     /// Receives bytes; descriptors that come with them are added to `descriptors`.

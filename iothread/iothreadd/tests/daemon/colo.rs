@@ -37,7 +37,12 @@ struct Peers {
 impl Peers {
     /// A comparison with a peer on each of its devices.
     fn start(more: Value) -> Self {
-        let server = Server::start(&["--object", "iothread,id=io0"]);
+        Self::start_with(&[], more)
+    }
+
+    /// The same, with more options.
+    fn start_with(options: &[&str], more: Value) -> Self {
+        let server = Server::start(&[&["--object", "iothread,id=io0"], options].concat());
         let mut client = server.client();
         for id in DEVICES {
             let path = server.folder().join(id);
@@ -238,4 +243,57 @@ fn a_manager_that_does_not_read_is_not_read_from() {
     }
     peers.send("note", &ask);
     peers.expect("note", &answer);
+}
+
+/// All comparisons share their memory: one that waits for much is not read from, and another one works on.
+#[test]
+fn what_waits_has_a_limit_for_all_comparisons_together() {
+    let many = json!({"max_queue_size": 1_000_000, "compare_timeout": 1_000_000});
+    let mut peers = Peers::start_with(&["--limit", "colo=1M"], many);
+    let packet = frame(5, &[1; 1000], None);
+    let index = DEVICES.iter().position(|it| *it == "pri").unwrap();
+    let n_sent = send_without_reading(&mut peers.streams[index], &packet, 20_000);
+
+    let folder = peers.server.folder().to_owned();
+    let mut second = comparison(json!({"id": "other"}));
+    let mut streams = Vec::new();
+    for (id, property) in [
+        ("pri2", "primary_in"),
+        ("sec2", "secondary_in"),
+        ("out2", "outdev"),
+    ] {
+        let path = folder.join(id);
+        let addr = json!({"type": "unix", "data": {"path": path}});
+        let backend = json!({"type": "socket", "data": {"addr": addr}});
+        let chardev = json!({"id": id, "backend": backend});
+        peers.client.execute("chardev-add", chardev);
+        second[property] = json!(id);
+        streams.push(UnixStream::connect(path).unwrap());
+    }
+    second.as_object_mut().unwrap().remove("notify_dev");
+    peers.client.execute("object-add", second);
+    let get = json!({"path": "/objects/other", "property": "x-counts"});
+    eventually(|| peers.client.execute("qom-get", get.clone())["peers"] == 3);
+    for stream in &mut streams[..2] {
+        stream.write_all(&packet).unwrap();
+    }
+    let mut received = vec![0; packet.len()];
+    streams[2].set_read_timeout(Some(PATIENCE)).unwrap();
+    streams[2].read_exact(&mut received).unwrap();
+    assert_eq!(received, packet);
+
+    // The first one goes on with what its other copy sends; nothing is lost.
+    let mut secondary = peers.streams[1].try_clone().unwrap();
+    let all = packet.repeat(n_sent);
+    let sender = std::thread::spawn(move || secondary.write_all(&all).unwrap());
+    for _ in 0..n_sent {
+        peers.expect("out", &packet);
+    }
+    sender.join().unwrap();
+    let counts = peers.counts();
+    assert_eq!(
+        (&counts["dropped"], &counts["checkpoints"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(counts["released"], n_sent);
 }

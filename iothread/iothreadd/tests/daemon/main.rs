@@ -21,6 +21,7 @@ mod objects;
 mod protocol;
 mod random;
 mod reference;
+mod remote;
 mod sessions;
 mod sockets;
 mod subsystems;

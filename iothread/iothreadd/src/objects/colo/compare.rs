@@ -9,6 +9,16 @@ use super::packet::{Packet, Tuple, is_after};
 /// The most connections that are followed at a time, as in QEMU.
 const MAX_CONNECTIONS: usize = 16384;
 
+/// What a packet that waits takes beside its bytes: a queue is at least a quarter full.
+const PACKET_OVERHEAD: usize = 4 * size_of::<Waiting>();
+
+/// Packets that even an empty queue has room for.
+const LEAST_CAPACITY: usize = 4;
+
+/// What a connection takes without packets.
+const CONNECTION_OVERHEAD: usize =
+    2 * size_of::<(Tuple, Connection)>() + 2 * LEAST_CAPACITY * size_of::<Waiting>();
+
 /// What is to be done after something has come in.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Actions {
@@ -43,6 +53,14 @@ pub(super) struct Comparison {
     /// Whether a checkpoint has been asked for since the last scan.
     has_asked: bool,
     counts: Counts,
+    held: Held,
+}
+
+/// How many bytes wait on each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Held {
+    primary: usize,
+    secondary: usize,
 }
 
 /// One direction of a connection.
@@ -54,6 +72,7 @@ struct Connection {
     compared: Option<u32>,
     /// What the secondary has acknowledged.
     acknowledged: Option<u32>,
+    held: Held,
 }
 
 struct Waiting {
@@ -66,8 +85,34 @@ impl Comparison {
         self.counts
     }
 
-    /// A packet has come. No more than `limit` wait on either side of a connection.
-    pub(super) fn add(&mut self, side: Side, frame: Frame, now: Duration, limit: usize) -> Actions {
+    /// How much memory is taken by what waits.
+    pub(super) fn used(&self) -> usize {
+        self.held.primary + self.held.secondary + self.connections.len() * CONNECTION_OVERHEAD
+    }
+
+    /// How much memory a packet takes if it waits.
+    pub(super) fn size_of(frame: &Frame) -> usize {
+        frame.data.capacity() + PACKET_OVERHEAD
+    }
+
+    /// The side of which more waits: the other one has to come along.
+    pub(super) fn side_ahead(&self) -> Side {
+        match self.held.primary > self.held.secondary {
+            true => Side::Primary,
+            false => Side::Secondary,
+        }
+    }
+
+    /// A packet has come. No more than `limit` wait on either side of a connection. Without room for it, it is compared with
+    /// what waits, and does not wait itself.
+    pub(super) fn add(
+        &mut self,
+        side: Side,
+        frame: Frame,
+        now: Duration,
+        limit: usize,
+        has_room: bool,
+    ) -> Actions {
         let mut actions = Actions::default();
         match side {
             Side::Primary => self.counts.primary += 1,
@@ -92,13 +137,21 @@ impl Comparison {
             }
         }
         let connection = self.connections.entry(tuple).or_default();
+        let before = connection.held;
         if !connection.insert(side, packet, now, limit) {
             self.counts.dropped += 1;
             return actions;
         }
         let differs = connection.progress(&mut actions.released);
+        let mut n_dropped = 0;
+        while !has_room && connection.held.sum() > before.sum() && connection.drop_last(side) {
+            n_dropped += 1;
+        }
+        self.held.change(before, connection.held);
+        self.counts.dropped += n_dropped;
         self.counts.released += actions.released.len() as u64;
-        actions.needs_checkpoint = differs && self.ask();
+        // Where there is no room, only a checkpoint makes some for sure.
+        actions.needs_checkpoint = (differs || n_dropped > 0) && self.ask();
         actions
     }
 
@@ -122,7 +175,8 @@ impl Comparison {
     /// Both copies are equal: what the primary has sent is let through, and what the secondary has sent is forgotten.
     pub(super) fn checkpoint(&mut self) -> Vec<Frame> {
         self.has_asked = false;
-        let mut connections: Vec<_> = self.connections.drain().collect();
+        self.held = Held::default();
+        let mut connections: Vec<_> = std::mem::take(&mut self.connections).into_iter().collect();
         // Not in the order of a hash table.
         connections.sort_by_key(|(tuple, _)| *tuple);
         let waiting = connections.into_iter().flat_map(|(_, it)| it.primary);
@@ -140,7 +194,58 @@ impl Comparison {
     }
 }
 
+impl Held {
+    fn sum(self) -> usize {
+        self.primary + self.secondary
+    }
+
+    fn of(&mut self, side: Side) -> &mut usize {
+        match side {
+            Side::Primary => &mut self.primary,
+            Side::Secondary => &mut self.secondary,
+        }
+    }
+
+    /// What a part of it was has become something else.
+    fn change(&mut self, before: Self, after: Self) {
+        self.primary = self.primary - before.primary + after.primary;
+        self.secondary = self.secondary - before.secondary + after.secondary;
+    }
+}
+
+impl Waiting {
+    fn size(&self) -> usize {
+        Comparison::size_of(&self.packet.frame)
+    }
+}
+
 impl Connection {
+    fn queue(&mut self, side: Side) -> &mut VecDeque<Waiting> {
+        match side {
+            Side::Primary => &mut self.primary,
+            Side::Secondary => &mut self.secondary,
+        }
+    }
+
+    /// Takes a packet out.
+    fn remove(&mut self, side: Side, index: usize) -> Option<Waiting> {
+        let queue = self.queue(side);
+        let removed = queue.remove(index)?;
+        if queue.len() <= queue.capacity() / 4 {
+            queue.shrink_to((queue.capacity() / 2).max(LEAST_CAPACITY));
+        }
+        *self.held.of(side) -= removed.size();
+        Some(removed)
+    }
+
+    /// Forgets the last packet of a side. Returns whether there was one.
+    fn drop_last(&mut self, side: Side) -> bool {
+        match self.queue(side).len().checked_sub(1) {
+            Some(last) => self.remove(side, last).is_some(),
+            None => false,
+        }
+    }
+
     fn is_idle(&self) -> bool {
         self.primary.is_empty() && self.secondary.is_empty()
     }
@@ -154,10 +259,7 @@ impl Connection {
         {
             self.acknowledged = Some(tcp.acknowledged);
         }
-        let queue = match side {
-            Side::Primary => &mut self.primary,
-            Side::Secondary => &mut self.secondary,
-        };
+        let queue = self.queue(side);
         if queue.len() >= limit {
             return false;
         }
@@ -169,7 +271,10 @@ impl Connection {
             .iter()
             .rposition(is_earlier)
             .map_or(0, |last| last + 1);
-        queue.insert(place, Waiting { packet, since: now });
+        let waiting = Waiting { packet, since: now };
+        let size = waiting.size();
+        queue.insert(place, waiting);
+        *self.held.of(side) += size;
         true
     }
 
@@ -194,25 +299,25 @@ impl Connection {
             match step {
                 Step::Primary => {}
                 Step::Secondary => {
-                    self.secondary.pop_front();
+                    self.remove(Side::Secondary, 0);
                     continue;
                 }
-                Step::Both(index) => drop(self.secondary.remove(index)),
+                Step::Both(index) => drop(self.remove(Side::Secondary, index)),
                 Step::Advance { compared, step } => {
                     self.compared = Some(compared);
                     match step {
                         Done::Primary => {}
                         Done::Secondary => {
-                            self.secondary.pop_front();
+                            self.remove(Side::Secondary, 0);
                             continue;
                         }
-                        Done::Both => drop(self.secondary.pop_front()),
+                        Done::Both => drop(self.remove(Side::Secondary, 0)),
                     }
                 }
                 Step::Wait => return false,
                 Step::Differs => return true,
             }
-            released.extend(self.primary.pop_front().map(|it| it.packet.frame));
+            released.extend(self.remove(Side::Primary, 0).map(|it| it.packet.frame));
         }
     }
 
@@ -313,7 +418,23 @@ mod tests {
         }
 
         fn add(&mut self, side: Side, frame: &Frame) -> Actions {
-            self.0.add(side, frame.clone(), Duration::ZERO, 4)
+            let actions = self.0.add(side, frame.clone(), Duration::ZERO, 4, true);
+            self.check_held();
+            actions
+        }
+
+        /// What is said to be held is what waits.
+        fn check_held(&self) {
+            let mut held = Held::default();
+            for connection in self.0.connections.values() {
+                held.primary += connection.primary.iter().map(Waiting::size).sum::<usize>();
+                held.secondary += connection
+                    .secondary
+                    .iter()
+                    .map(Waiting::size)
+                    .sum::<usize>();
+            }
+            assert_eq!(self.0.held, held);
         }
 
         /// Expects exactly these packets to be let through.
@@ -382,6 +503,35 @@ mod tests {
         }
         assert_eq!(it.0.counts().dropped, 2);
         assert_eq!(it.0.checkpoint().len(), 4);
+    }
+
+    #[test]
+    fn without_room_nothing_waits_and_what_waits_goes_on() {
+        let mut it = Fixture::new();
+        let frames = [0, 1, 2].map(|number| frame(UDP, 5, &[number]));
+        it.expect(Side::Primary, &frames[0], &[]);
+        it.expect(Side::Primary, &frames[1], &[]);
+        assert_eq!(it.0.side_ahead(), Side::Primary);
+        let used = it.0.used();
+        let mut add = |side, frame: &Frame| {
+            let actions = it.0.add(side, frame.clone(), Duration::ZERO, 4, false);
+            it.check_held();
+            (actions.released, actions.needs_checkpoint, it.0.used())
+        };
+        // One of another connection, and one more of this: a checkpoint is asked for once.
+        let (released, asks, after) = add(Side::Secondary, &frame(UDP, 6, &[9]));
+        assert_eq!((released, asks), (Vec::new(), true));
+        assert!(after - used <= CONNECTION_OVERHEAD);
+        assert_eq!(add(Side::Primary, &frames[2]), (Vec::new(), false, after));
+        let (released, _, after) = add(Side::Secondary, &frames[0]);
+        assert_eq!(released, [frames[0].clone()]);
+        assert!(after < used + CONNECTION_OVERHEAD);
+        let (released, _, after) = add(Side::Secondary, &frames[1]);
+        assert_eq!(released, [frames[1].clone()]);
+        assert_eq!(after, 2 * CONNECTION_OVERHEAD);
+        assert_eq!(it.0.counts().dropped, 2);
+        it.0.checkpoint();
+        assert_eq!(it.0.used(), 0);
     }
 
     #[test]

@@ -60,6 +60,11 @@ impl Deframer {
         }
     }
 
+    /// How much memory it takes.
+    pub(super) fn size(&self) -> usize {
+        self.buffer.len()
+    }
+
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.done);
         self.done = 0;

@@ -1,17 +1,19 @@
 //! Comparing what two copies of a guest send: `colo-compare`.
 //!
 //! - `frame`: packets on a stream; `packet`: what a packet is about; `compare`: what becomes of it.
-//! - `port`: the connections, on the comparison's IOThread.
+//! - `port`: the connections, on the comparison's IOThread; `unsent`: what waits to be sent on them.
 
 mod compare;
 mod frame;
 mod packet;
 mod port;
+mod unsent;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use iothread::{Clock, HeldAioContext, Timer, holder};
+use qapi_runtime::budget::Member;
 use qapi_runtime::{Error, Value};
 
 use self::compare::Comparison;
@@ -50,6 +52,8 @@ struct Settings {
 struct State {
     comparison: Comparison,
     ports: Ports,
+    /// Of the memory that all comparisons share.
+    member: Member,
 }
 
 /// Passes peers of a device on to a comparison.
@@ -101,6 +105,7 @@ impl ColoCompare {
             state: Mutex::new(State {
                 comparison: Comparison::default(),
                 ports: Ports::new(has_headers),
+                member: server.budgets().colo().join(),
             }),
         });
         let attached = colo.start_scans().and_then(|()| {
@@ -156,11 +161,12 @@ impl ColoCompare {
     }
 
     /// Returns when to scan again.
-    fn scan(&self, now: Duration) -> Duration {
+    fn scan(self: &Arc<Self>, now: Duration) -> Duration {
         let timeout = Duration::from_millis(self.settings.lock().timeout_ms);
         let mut state = self.state.lock();
         let actions = state.comparison.scan(now, timeout);
         state.ports.carry_out(actions);
+        self.work(&mut state);
         drop(state);
         self.scan_cycle()
     }
@@ -192,9 +198,15 @@ impl ColoCompare {
 
     fn flush_and_close(&self) {
         let mut state = self.state.lock();
-        let State { comparison, ports } = &mut *state;
+        let State {
+            comparison,
+            ports,
+            member,
+        } = &mut *state;
         ports.send_out(&comparison.checkpoint());
         ports.close();
+        member.set_used(0);
+        member.stop_waiting();
     }
 }
 

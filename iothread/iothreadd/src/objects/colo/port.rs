@@ -2,12 +2,14 @@
 
 use std::io;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 
 use iothread::{Clock, Interest};
 use rustix::thread::gettid;
 
-use super::compare::{Actions, Side};
+use super::compare::{Actions, Comparison, Side};
 use super::frame::{Deframer, Frame};
+use super::unsent::Unsent;
 use super::{ColoCompare, State};
 use crate::chardev::Connection;
 use crate::net::stream::{Endpoint, Watches};
@@ -45,8 +47,28 @@ impl Role {
 pub(super) struct Ports {
     has_headers: bool,
     ports: [Option<Port>; 4],
+    /// From where nothing is taken in for want of memory.
+    held_back: HeldBack,
     /// The kernel's id of the thread that was here last; 0 if none was.
     thread_id: i64,
+}
+
+/// From where nothing is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeldBack {
+    Nobody,
+    One(Side),
+    Both,
+}
+
+impl HeldBack {
+    fn is(self, side: Side) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::One(held_back) => held_back == side,
+            Self::Both => true,
+        }
+    }
 }
 
 /// One connection.
@@ -54,7 +76,22 @@ struct Port {
     connection: Connection,
     watches: Watches,
     deframer: Deframer,
-    unsent: Vec<u8>,
+    unsent: Unsent,
+}
+
+/// How much room there has to be for the next packets to be taken in.
+const ROOM: usize = 4 << 10;
+
+/// Is woken when there is room.
+struct Roomy(Weak<ColoCompare>);
+
+impl Wake for Roomy {
+    fn wake(self: Arc<Self>) {
+        if let Some(colo) = self.0.upgrade() {
+            let roomy = Arc::clone(&colo);
+            colo.post(move || roomy.go_on());
+        }
+    }
 }
 
 /// Is called when a connection is ready.
@@ -72,7 +109,7 @@ impl Endpoint for Ready {
 
     fn writable(self: &Arc<Self>) {
         if let Some(colo) = self.colo.upgrade() {
-            colo.state.lock().ports.progress();
+            colo.go_on();
         }
     }
 }
@@ -82,6 +119,7 @@ impl Ports {
         Self {
             has_headers,
             ports: [None, None, None, None],
+            held_back: HeldBack::Nobody,
             thread_id: 0,
         }
     }
@@ -93,6 +131,19 @@ impl Ports {
     /// How many devices have a peer.
     pub(super) fn n_open(&self) -> u64 {
         self.ports.iter().flatten().count() as u64
+    }
+
+    /// How much memory is taken by what was received in part or is not sent yet.
+    pub(super) fn used(&self) -> usize {
+        let ports = self.ports.iter().flatten();
+        ports
+            .map(|port| port.unsent.size() + port.deframer.size())
+            .sum()
+    }
+
+    /// Takes nothing in from there until told otherwise.
+    fn hold_back(&mut self, held_back: HeldBack) {
+        self.held_back = held_back;
     }
 
     fn get(&mut self, role: Role) -> &mut Option<Port> {
@@ -113,7 +164,7 @@ impl Ports {
         let has_headers = self.has_headers;
         if let Some(out) = self.get(Role::Out) {
             for frame in frames {
-                frame.encode(has_headers, &mut out.unsent);
+                frame.encode(has_headers, out.unsent.end());
             }
         }
         self.progress();
@@ -129,7 +180,7 @@ impl Ports {
     fn notify(&mut self, text: &str) {
         if let Some(notify) = self.get(Role::Notify) {
             // Messages have no header, and no length of one.
-            Frame::message(text).encode(false, &mut notify.unsent);
+            Frame::message(text).encode(false, notify.unsent.end());
         }
     }
 
@@ -144,16 +195,10 @@ impl Ports {
                 self.hang_up(role);
             }
         }
-        let is_blocked = self.get(Role::Out).as_ref().is_some_and(Port::is_full);
         for role in Role::ALL {
+            let reads = self.takes_in(role);
             let Some(port) = self.get(role) else {
                 continue;
-            };
-            let reads = match role {
-                Role::PrimaryIn | Role::SecondaryIn => !is_blocked,
-                Role::Out => true,
-                // What comes from there is answered there.
-                Role::Notify => !port.is_full(),
             };
             let interest = Interest {
                 read: reads,
@@ -161,6 +206,33 @@ impl Ports {
             };
             if port.watches.set(interest).is_err() {
                 self.hang_up(role);
+            }
+        }
+    }
+
+    /// Whether what comes on a connection is looked at now.
+    fn takes_in(&self, role: Role) -> bool {
+        let is_full = |role: Role| self.ports[role.index()].as_ref().is_some_and(Port::is_full);
+        match role {
+            Role::PrimaryIn => !is_full(Role::Out) && !self.held_back.is(Side::Primary),
+            Role::SecondaryIn => !is_full(Role::Out) && !self.held_back.is(Side::Secondary),
+            Role::Out => true,
+            // What comes from there is answered there.
+            Role::Notify => !is_full(Role::Notify),
+        }
+    }
+
+    /// The next frame that has been received, if it is to be looked at now. A stream that is none of frames ends.
+    fn next_frame(&mut self, role: Role) -> Option<Frame> {
+        if !self.takes_in(role) {
+            return None;
+        }
+        match self.get(role).as_mut()?.deframer.next() {
+            Ok(frame) => frame,
+            Err(error) => {
+                report(&format!("colo-compare: peer cut off: {error}"));
+                self.hang_up(role);
+                None
             }
         }
     }
@@ -189,16 +261,7 @@ impl Port {
     }
 
     fn send(&mut self) -> io::Result<()> {
-        while !self.unsent.is_empty() {
-            match self.connection.stream().send(&self.unsent) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => drop(self.unsent.drain(..count)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        self.unsent.send_to(self.connection.stream())
     }
 
     /// Receives what is there; `None` at the end.
@@ -257,12 +320,58 @@ impl ColoCompare {
             connection,
             watches,
             deframer,
-            unsent: Vec::new(),
+            unsent: Unsent::default(),
         });
-        ports.progress();
+        self.work(&mut state);
     }
 
-    fn receive(&self, role: Role) {
+    /// Sends what can be sent, and takes in what there is room for.
+    pub(super) fn go_on(self: &Arc<Self>) {
+        self.work(&mut self.state.lock());
+    }
+
+    pub(super) fn work(self: &Arc<Self>, state: &mut State) {
+        loop {
+            let mut n_taken = 0;
+            for role in Role::ALL {
+                while let Some(frame) = state.ports.next_frame(role) {
+                    n_taken += 1;
+                    self.take(state, role, frame);
+                    self.account(state);
+                }
+            }
+            self.account(state);
+            // What has been sent may make room for more.
+            state.ports.progress();
+            if n_taken == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Tells how much memory is taken. Where there is no room for more, what is not sent yet has to go first; then the side
+    /// that is ahead is held back, since only the other one can make some.
+    fn account(self: &Arc<Self>, state: &mut State) {
+        let State {
+            comparison,
+            ports,
+            member,
+        } = state;
+        member.set_used(comparison.used() + ports.used());
+        let waker = Waker::from(Arc::new(Roomy(Arc::downgrade(self))));
+        let has_room = member.poll_room(ROOM, &mut Context::from_waker(&waker));
+        let is_sending = ports
+            .get(Role::Out)
+            .as_ref()
+            .is_some_and(|out| !out.unsent.is_empty());
+        ports.hold_back(match has_room {
+            Poll::Ready(()) => HeldBack::Nobody,
+            Poll::Pending if is_sending => HeldBack::Both,
+            Poll::Pending => HeldBack::One(comparison.side_ahead()),
+        });
+    }
+
+    fn receive(self: &Arc<Self>, role: Role) {
         let mut state = self.state.lock();
         state.ports.thread_id = i64::from(gettid().as_raw_nonzero().get());
         let Some(port) = state.ports.get(role) else {
@@ -270,20 +379,8 @@ impl ColoCompare {
         };
         if !matches!(port.receive(), Ok(Some(()))) {
             state.ports.hang_up(role);
-            return;
         }
-        while let Some(port) = state.ports.get(role) {
-            match port.deframer.next() {
-                Ok(Some(frame)) => self.take(&mut state, role, frame),
-                Ok(None) => break,
-                Err(error) => {
-                    report(&format!("colo-compare: peer cut off: {error}"));
-                    state.ports.hang_up(role);
-                    break;
-                }
-            }
-        }
-        state.ports.progress();
+        self.work(&mut state);
     }
 
     fn take(&self, state: &mut State, role: Role, frame: Frame) {
@@ -296,7 +393,11 @@ impl ColoCompare {
                 None => return,
             }
         };
-        let State { comparison, ports } = state;
+        let State {
+            comparison,
+            ports,
+            member,
+        } = state;
         let side = match role {
             Role::PrimaryIn => Side::Primary,
             Role::SecondaryIn => Side::Secondary,
@@ -311,7 +412,9 @@ impl ColoCompare {
                 return;
             }
         };
-        let actions = comparison.add(side, frame, now, limit);
+        member.set_used(comparison.used() + ports.used());
+        let has_room = member.has_room(Comparison::size_of(&frame));
+        let actions = comparison.add(side, frame, now, limit, has_room);
         ports.send_out(&actions.released);
         if actions.needs_checkpoint {
             ports.ask_for_checkpoint();

@@ -1,0 +1,59 @@
+//! The memory that peers may take up, a budget for each kind: `--limit`.
+
+use qapi_runtime::budget::Budget;
+
+/// How many bytes all peers of a kind may take up together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Commands and replies of QMP sessions.
+    pub(crate) qmp: usize,
+    /// Requests and replies of NBD connections.
+    pub(crate) nbd: usize,
+    /// Packets of comparisons.
+    pub(crate) colo: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            qmp: 256 << 20,
+            nbd: 256 << 20,
+            colo: 256 << 20,
+        }
+    }
+}
+
+/// What is left of it.
+#[derive(Debug)]
+pub(crate) struct Budgets {
+    qmp: Budget,
+    nbd: Budget,
+    colo: Budget,
+}
+
+impl Budgets {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            qmp: Budget::new(limits.qmp),
+            nbd: Budget::new(limits.nbd),
+            colo: Budget::new(limits.colo),
+        }
+    }
+
+    /// Shared by QMP sessions.
+    #[expect(dead_code, reason = "its peers do not ask yet")]
+    pub(crate) fn qmp(&self) -> &Budget {
+        &self.qmp
+    }
+
+    /// Shared by NBD connections.
+    #[expect(dead_code, reason = "its peers do not ask yet")]
+    pub(crate) fn nbd(&self) -> &Budget {
+        &self.nbd
+    }
+
+    /// Shared by comparisons.
+    pub(crate) fn colo(&self) -> &Budget {
+        &self.colo
+    }
+}
