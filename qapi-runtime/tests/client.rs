@@ -306,7 +306,7 @@ fn broken_servers_are_refused() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "x: what the server sent is no QMP: JSON parse error, invalid keyword 'this'"
+        "x: what the server sent is no QMP: 3:1: JSON parse error, invalid keyword 'this'"
     );
 }
 

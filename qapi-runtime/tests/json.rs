@@ -163,7 +163,7 @@ fn limits_are_exact() {
         found(b"'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", limits),
         [
             "JSON token size limit exceeded",
-            "JSON parse error, invalid keyword 'aaaaaaaaaaaaaaa'"
+            "1:17: JSON parse error, invalid keyword 'aaaaaaaaaaaaaaa'"
         ][..1]
     );
     assert_eq!(found(b"[1,1,{}]", limits), ["[1, 1, {}]"]);
@@ -189,7 +189,7 @@ fn large_objects_are_searched_for_duplicates() {
     let duplicate = object.replace("'z': 0}", "'k77': 0}");
     assert_eq!(
         Document::parse(duplicate.as_bytes()).unwrap_err().message(),
-        "JSON parse error, duplicate key"
+        format!("1:{}: JSON parse error, duplicate key", duplicate.len() - 1)
     );
 }
 
@@ -207,14 +207,123 @@ fn the_end_of_a_text_ends_its_last_token() {
         );
     }
     for (text, message) in [
-        ("", "premature EOI"),
-        ("[1,", "premature EOI"),
-        ("'a", "stray ''a'"),
-        ("-", "stray '-'"),
-        ("1 2", "expecting end of input"),
-        ("[1 2", "expected separator in list"),
+        ("", "1:1: JSON parse error, premature end of input"),
+        ("[1,\n", "2:1: JSON parse error, premature end of input"),
+        (" 'a", "1:2: JSON parse error, stray ''a'"),
+        ("-", "1:1: JSON parse error, stray '-'"),
+        ("1  2", "1:4: JSON parse error, expecting end of input"),
+        ("[1 2", "1:4: JSON parse error, expected ',' or ']'"),
     ] {
         let error = Document::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(error.message(), format!("JSON parse error, {message}"));
+        assert_eq!(error.message(), message, "{text}");
+    }
+}
+
+/// Each mistake is told once, at once and with its place; what is left of its value is dropped.
+#[test]
+fn mistakes_have_places_and_cost_their_value_alone() {
+    let syntax = |place: &str, message: &str| format!("{place}: JSON parse error, {message}");
+    let cases: [(&[u8], &[String]); 21] = [
+        (
+            b"7 {'a' 1} 8 ",
+            &["7".into(), syntax("1:8", "expecting ':'"), "8".into()],
+        ),
+        (
+            b"\n\n [1 2,[3]] 8 ",
+            &[syntax("3:5", "expected ',' or ']'"), "8".into()],
+        ),
+        (
+            b"{'a':1 'b':2} 8 ",
+            &[syntax("1:8", "expected ',' or '}'"), "8".into()],
+        ),
+        (b"{1:2} 8 ", &[syntax("1:2", "expecting key"), "8".into()]),
+        (b"{{}:2} 8 ", &[syntax("1:2", "expecting key"), "8".into()]),
+        (
+            b"{'a':1,} 8 ",
+            &[syntax("1:8", "expecting key"), "8".into()],
+        ),
+        (
+            b"{'a':} 8 ",
+            &[syntax("1:6", "expecting value"), "8".into()],
+        ),
+        (
+            b"{'\\x':1} 8 ",
+            &[
+                syntax("1:2", "invalid escape sequence in string"),
+                "8".into(),
+            ],
+        ),
+        (
+            b"{'a':1, 'a':[2]} 8 ",
+            &[syntax("1:16", "duplicate key"), "8".into()],
+        ),
+        // Told before the brackets balance.
+        (b"{'a':[1  }", &[syntax("1:10", "expected ',' or ']'")]),
+        (b"{'a' [[[[", &[syntax("1:6", "expecting ':'")]),
+        // A byte that ended a number, a keyword or a recovery begins a token one column further on.
+        (b"[1}", &[syntax("1:4", "expected ',' or ']'")]),
+        (b"[null}", &[syntax("1:7", "expected ',' or ']'")]),
+        (
+            b"@]",
+            &[syntax("1:1", "stray '@'"), syntax("1:3", "expecting value")],
+        ),
+        (
+            b"[1@ ] 8 ",
+            &[
+                syntax("1:4", "stray '@'"),
+                syntax("1:6", "expecting value"),
+                "8".into(),
+            ],
+        ),
+        (b"[\"a\"}", &[syntax("1:5", "expected ',' or ']'")]),
+        (b"[1 }", &[syntax("1:4", "expected ',' or ']'")]),
+        // A token that is wrong in itself ends what is dropped, and is not told.
+        (
+            b"{'a' [[ \xff\n8 ",
+            &[syntax("1:6", "expecting ':'"), "8".into()],
+        ),
+        (
+            b"{'a' [[ @ 8 ] 8 ",
+            &[
+                syntax("1:6", "expecting ':'"),
+                syntax("1:14", "expecting value"),
+                "8".into(),
+            ],
+        ),
+        // Columns count bytes.
+        (
+            "'\u{e9}' [1 2]".as_bytes(),
+            &["\"\\u00E9\"".into(), syntax("1:9", "expected ',' or ']'")],
+        ),
+        (
+            b"]]",
+            &[
+                syntax("1:1", "expecting value"),
+                syntax("1:2", "expecting value"),
+            ],
+        ),
+    ];
+    for (input, expected) in cases {
+        assert_eq!(
+            found(input, Limits::QMP),
+            expected,
+            "{}",
+            String::from_utf8_lossy(input)
+        );
+    }
+}
+
+#[test]
+fn a_value_that_passes_a_limit_is_dropped_to_its_end() {
+    let limits = Limits {
+        token_size: 64,
+        token_count: 8,
+        nesting: 3,
+    };
+    for (input, message) in [
+        ("[[[[1],2],3],{}] 8 ", "JSON nesting depth limit exceeded"),
+        ("[1,[2,[3,4,5],6],7] 8 ", "JSON token count limit exceeded"),
+    ] {
+        assert_eq!(found(input.as_bytes(), limits), [message, "8"]);
     }
 }

@@ -23,6 +23,12 @@ enum Next {
     CommaOrArrayEnd,
 }
 
+impl Next {
+    fn is_key(self) -> bool {
+        matches!(self, Self::FirstKeyOrEnd | Self::Key)
+    }
+}
+
 /// An open container.
 #[derive(Debug)]
 struct Frame {
@@ -59,7 +65,7 @@ pub(super) struct Grammar {
     pub(super) text: Vec<u8>,
     pub(super) nodes: Vec<Node>,
     frames: Vec<Frame>,
-    /// The first mistake. Tokens behind it only count.
+    /// The mistake that a token has just made.
     error: Option<String>,
     hasher: RandomState,
 }
@@ -79,22 +85,14 @@ impl Grammar {
         self.error = None;
     }
 
-    pub(super) fn failed(&self) -> bool {
-        self.error.is_some()
-    }
-
+    /// The mistake of the token that came last.
     pub(super) fn take_error(&mut self) -> Option<String> {
         self.error.take()
     }
 
     #[cold]
     fn fail(&mut self, message: impl Into<String>) {
-        if self.error.is_none() {
-            self.error = Some(message.into());
-            self.nodes.clear();
-            self.text.clear();
-            self.frames.clear();
-        }
+        self.error = Some(message.into());
     }
 
     /// A string token. Its content is part of the text, or of `tail`, which is about to be
@@ -106,7 +104,7 @@ impl Grammar {
             len: range.len,
         };
         if let Some(frame) = self.frames.last_mut()
-            && matches!(frame.next, Next::FirstKeyOrEnd | Next::Key)
+            && frame.next.is_key()
         {
             frame.key = self.nodes.len() as u32;
             frame.next = Next::Colon;
@@ -116,20 +114,21 @@ impl Grammar {
         self.scalar(node, tail);
     }
 
+    fn expects_key(&self) -> bool {
+        self.frames.last().is_some_and(|frame| frame.next.is_key())
+    }
+
     /// Whether a value may stand here; if not, the mistake is recorded.
     #[inline]
     fn expects_value(&mut self) -> bool {
         let message = match self.frames.last() {
             None => return true,
             Some(frame) => match frame.next {
-                Next::FirstKeyOrEnd
-                | Next::Key
-                | Next::Value
-                | Next::FirstElementOrEnd
-                | Next::Element => return true,
-                Next::Colon => MISSING_COLON,
-                Next::CommaOrObjectEnd => DICT_SEPARATOR,
-                Next::CommaOrArrayEnd => LIST_SEPARATOR,
+                Next::Value | Next::FirstElementOrEnd | Next::Element => return true,
+                Next::FirstKeyOrEnd | Next::Key => "expecting key",
+                Next::Colon => "expecting ':'",
+                Next::CommaOrObjectEnd => "expected ',' or '}'",
+                Next::CommaOrArrayEnd => "expected ',' or ']'",
             },
         };
         self.fail(message);
@@ -174,7 +173,7 @@ impl Grammar {
     /// A string token without a value.
     #[cold]
     pub(super) fn wrong_string(&mut self, error: &StringError) {
-        if self.expects_value() {
+        if self.expects_key() || self.expects_value() {
             match error {
                 StringError::Utf8 => self.fail("invalid UTF-8 sequence in string"),
                 StringError::Escape => self.fail("invalid escape sequence in string"),
@@ -285,7 +284,7 @@ impl Grammar {
             | Next::Key
             | Next::Colon
             | Next::CommaOrObjectEnd
-            | Next::CommaOrArrayEnd => return self.fail("key is not a string in object"),
+            | Next::CommaOrArrayEnd => return,
         }
         if self.duplicate_key(tail) {
             self.fail("duplicate key");
@@ -331,10 +330,6 @@ impl Grammar {
             && has_key(&self.nodes, text, frame.node, frame.key, key)
     }
 }
-
-const MISSING_COLON: &str = "missing : in object pair";
-const DICT_SEPARATOR: &str = "expected separator in dict";
-const LIST_SEPARATOR: &str = "expected separator in list";
 
 /// The text so far and the part of the source that is not copied yet, as one.
 #[derive(Clone, Copy)]

@@ -55,8 +55,9 @@ impl ParseError {
         }
     }
 
-    fn syntax(message: &str) -> Self {
-        Self::new(format!("JSON parse error, {message}"))
+    fn syntax(place: Place, message: &str) -> Self {
+        let Place { line, column } = place;
+        Self::new(format!("{line}:{column}: JSON parse error, {message}"))
     }
 
     /// The message.
@@ -79,6 +80,44 @@ impl From<ParseError> for crate::Error {
     }
 }
 
+/// A place in the stream: line and column from 1, the column in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    line: u64,
+    column: u64,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { line: 1, column: 1 }
+    }
+}
+
+impl Place {
+    /// The place after these bytes.
+    #[inline]
+    fn after(self, bytes: &[u8]) -> Self {
+        match memchr::memrchr(b'\n', bytes) {
+            None => Self {
+                line: self.line,
+                column: self.column + bytes.len() as u64,
+            },
+            Some(last) => Self {
+                line: self.line + memchr::memchr_iter(b'\n', bytes).count() as u64,
+                column: (bytes.len() - last) as u64,
+            },
+        }
+    }
+
+    /// The next column, if asked for.
+    fn shifted(self, by_one: bool) -> Self {
+        Self {
+            line: self.line,
+            column: self.column + u64::from(by_one),
+        }
+    }
+}
+
 /// What [`Parser::feed`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
@@ -86,15 +125,16 @@ pub enum Parsed {
     Incomplete,
     /// A value is complete and can be read with [`Parser::document`].
     Value,
-    /// The input is wrong. The parser has reset itself and goes on behind the mistake.
+    /// The input is wrong. The parser goes on after the mistake: what is left of a value whose brackets are open is skipped.
     Error(ParseError),
 }
 
 /// Makes values out of bytes that come in pieces.
 ///
 /// A value ends where its brackets balance; a number or keyword at top level ends with the byte
-/// behind it. Mistakes in the grammar are reported where the brackets balance, lexical ones and
-/// limits at once.
+/// after it. A mistake is reported at once, with the line and column of its token, counted from the
+/// start of the stream in bytes from 1. After a mistake in the grammar, or a value that passes a limit, tokens are dropped
+/// until the brackets balance. A token that is wrong in itself ends the value, or the dropping, there.
 ///
 /// The parser holds at most one value: memory is bounded by [`Limits`], and reused from value to
 /// value.
@@ -104,6 +144,14 @@ pub struct Parser {
     state: LexState,
     /// The bytes of a token that an earlier piece began.
     token: Vec<u8>,
+    /// Where that token began.
+    token_place: Place,
+    /// Where the next byte stands.
+    place: Place,
+    /// Whether the next byte ended the token before it, or a recovery.
+    is_late: bool,
+    /// Whether tokens are dropped until the brackets balance.
+    is_skipping: bool,
     grammar: Grammar,
     fast: FastParser,
     document: Document,
@@ -148,7 +196,9 @@ impl Parser {
 
     /// Whether a value has begun and is not complete.
     pub fn is_mid_value(&self) -> bool {
-        self.n_tokens > 0 || !matches!(self.state, LexState::Start | LexState::Recovery)
+        self.n_tokens > 0
+            || self.is_skipping
+            || !matches!(self.state, LexState::Start | LexState::Recovery)
     }
 
     /// Forgets a value that has begun.
@@ -159,11 +209,29 @@ impl Parser {
     }
 
     fn reset_value(&mut self) {
+        self.forget_tokens();
+        self.is_skipping = false;
+        self.braces = 0;
+        self.brackets = 0;
+    }
+
+    /// Forgets what a value has so far, but for the brackets that are open.
+    fn forget_tokens(&mut self) {
         self.grammar.clear();
         self.n_tokens = 0;
         self.token_size = 0;
-        self.braces = 0;
-        self.brackets = 0;
+    }
+
+    /// Reports a mistake, and drops what is left of its value.
+    #[cold]
+    fn refuse(&mut self, error: ParseError) -> Parsed {
+        if self.is_balanced() {
+            self.reset_value();
+        } else {
+            self.forget_tokens();
+            self.is_skipping = true;
+        }
+        Parsed::Error(error)
     }
 
     /// Parses one complete text that holds one value.
@@ -176,14 +244,17 @@ impl Parser {
             Parsed::Incomplete => match parser.finish() {
                 Some(Parsed::Value) => return Ok(parser.take_document()),
                 Some(Parsed::Error(error)) => return Err(error),
-                Some(Parsed::Incomplete) | None => return Err(ParseError::syntax("premature EOI")),
+                Some(Parsed::Incomplete) | None => return Err(parser.premature()),
             },
         }
         let document = parser.take_document();
+        let behind = parser.place.after(&rest[..skip_space(rest, 0)]);
         match parser.feed(&mut rest) {
             Parsed::Incomplete if !parser.is_mid_value() => Ok(document),
             Parsed::Error(error) => Err(error),
-            Parsed::Incomplete | Parsed::Value => Err(ParseError::syntax("expecting end of input")),
+            Parsed::Incomplete | Parsed::Value => {
+                Err(ParseError::syntax(behind, "expecting end of input"))
+            }
         }
     }
 
@@ -207,21 +278,25 @@ impl Parser {
             | LexState::Exponent
             | LexState::ExponentSign => {
                 let error = self.stray();
+                let is_told = self.is_skipping;
                 self.reset();
-                Some(Parsed::Error(error))
+                (!is_told).then_some(Parsed::Error(error))
             }
         };
         if parsed.is_some() {
             return parsed;
         }
-        if self.n_tokens == 0 {
+        let is_told = self.is_skipping;
+        let is_over = self.n_tokens == 0;
+        self.reset();
+        if is_over || is_told {
             return None;
         }
-        let message = self.grammar.take_error();
-        self.reset();
-        Some(Parsed::Error(ParseError::syntax(
-            message.as_deref().unwrap_or("premature EOI"),
-        )))
+        Some(Parsed::Error(self.premature()))
+    }
+
+    fn premature(&self) -> ParseError {
+        ParseError::syntax(self.place, "premature end of input")
     }
 
     /// Takes bytes off the front of `input` up to the end of a value or the first mistake.
@@ -230,23 +305,37 @@ impl Parser {
     pub fn feed(&mut self, input: &mut &[u8]) -> Parsed {
         if self.n_tokens == 0
             && self.state == LexState::Start
-            && let Some(parsed) = self.whole_value(input)
+            && !self.is_skipping
+            && let Some(parsed) = self.counting(input, Self::whole_value)
         {
             return parsed;
         }
         loop {
             if self.state == LexState::Start
-                && let Some(parsed) = self.tokens(input)
+                && let Some(parsed) = self.counting(input, Self::tokens)
             {
                 return parsed;
             }
             if input.is_empty() {
                 return Parsed::Incomplete;
             }
-            if let Some(parsed) = self.partial(input) {
+            if let Some(parsed) = self.counting(input, Self::partial) {
                 return parsed;
             }
         }
+    }
+
+    /// Takes bytes by `take`, and counts the lines and columns of those that it took.
+    #[inline]
+    fn counting(
+        &mut self,
+        input: &mut &[u8],
+        take: impl FnOnce(&mut Self, &mut &[u8]) -> Option<Parsed>,
+    ) -> Option<Parsed> {
+        let bytes = *input;
+        let parsed = take(self, input);
+        self.place = self.place.after(&bytes[..bytes.len() - input.len()]);
+        parsed
     }
 
     /// A complete value straight from `input`, if it is well formed and of the common kind.
@@ -265,6 +354,7 @@ impl Parser {
             .fast
             .parse(cut, self.limits.nesting, &mut self.document)?;
         *input = &bytes[end..];
+        self.is_late = false;
         Some(Parsed::Value)
     }
 
@@ -274,6 +364,9 @@ impl Parser {
     /// `bytes[copied..]` is where the current run starts, `solid` the end of its last token.
     fn tokens(&mut self, input: &mut &[u8]) -> Option<Parsed> {
         let bytes = *input;
+        // The byte that ended a number or keyword: a token that begins with it stands one column further in messages, as
+        // in the reference.
+        let mut ended_at = std::mem::take(&mut self.is_late).then_some(0);
         let mut at = skip_space(bytes, 0);
         let mut copied = at;
         let mut solid = at;
@@ -296,7 +389,7 @@ impl Parser {
                     if !self.admit_bracket(kind) {
                         break Some(self.limit());
                     }
-                    if !self.grammar.failed() {
+                    if !self.is_skipping {
                         self.grammar.structural(kind, &bytes[copied..]);
                     }
                 }
@@ -308,7 +401,7 @@ impl Parser {
                     if !self.admit(at - start) {
                         break Some(self.limit());
                     }
-                    if self.grammar.failed() {
+                    if self.is_skipping {
                     } else if plain {
                         let range = TextRange {
                             start: (self.grammar.text.len() + (start + 1 - copied)) as u32,
@@ -323,7 +416,7 @@ impl Parser {
                 }
                 b' ' | b'\t' | b'\r' | b'\n' => {
                     at = skip_space(bytes, at);
-                    if at - start > SHORT_SPACE && !self.grammar.failed() {
+                    if at - start > SHORT_SPACE && !self.is_skipping {
                         self.grammar.text.extend_from_slice(&bytes[copied..start]);
                         copied = at;
                         solid = at;
@@ -338,7 +431,7 @@ impl Parser {
                     if !self.admit(at - start) {
                         break Some(self.limit());
                     }
-                    if !self.grammar.failed() {
+                    if !self.is_skipping {
                         let (token, tail) = (&bytes[start..end], &bytes[copied..]);
                         match kind {
                             TokenKind::Number => self.grammar.number(token, tail),
@@ -349,17 +442,32 @@ impl Parser {
                 _ => break None,
             }
             solid = at;
+            let is_word = !matches!(byte, b'{' | b'}' | b'[' | b']' | b':' | b',' | b'"' | b'\'');
+            if let Some(message) = self.grammar.take_error() {
+                let is_late = ended_at == Some(start);
+                let place = self.place.after(&bytes[..start]).shifted(is_late);
+                self.is_late = is_word;
+                break Some(self.refuse(ParseError::syntax(place, &message)));
+            }
+            ended_at = is_word.then_some(at);
             if self.is_balanced() {
-                if !self.grammar.failed() {
-                    self.grammar.text.extend_from_slice(&bytes[copied..solid]);
-                }
+                self.is_late = is_word;
                 *input = &bytes[at..];
+                if std::mem::take(&mut self.is_skipping) {
+                    self.reset_value();
+                    copied = at;
+                    continue;
+                }
+                self.grammar.text.extend_from_slice(&bytes[copied..solid]);
                 return Some(self.complete());
             }
         };
         *input = &bytes[at..];
-        if parsed.is_none() && !self.grammar.failed() {
-            self.grammar.text.extend_from_slice(&bytes[copied..solid]);
+        if parsed.is_none() {
+            self.is_late = ended_at == Some(at);
+            if !self.is_skipping {
+                self.grammar.text.extend_from_slice(&bytes[copied..solid]);
+            }
         }
         parsed
     }
@@ -382,6 +490,10 @@ impl Parser {
     /// One byte of a token that is not complete in one piece, or is wrong.
     fn partial(&mut self, input: &mut &[u8]) -> Option<Parsed> {
         let (&byte, rest) = input.split_first()?;
+        if self.token.is_empty() {
+            self.token_place = self.place.shifted(self.is_late);
+        }
+        self.is_late = false;
         match step(self.state, byte) {
             Step::Continue(state) => {
                 *input = rest;
@@ -400,7 +512,10 @@ impl Parser {
                 self.token.push(byte);
                 return self.token_done(kind);
             }
-            Step::Before(kind) => return self.token_done(kind),
+            Step::Before(kind) => {
+                self.is_late = true;
+                return self.token_done(kind);
+            }
             Step::Skip => {
                 *input = rest;
                 self.token.clear();
@@ -408,25 +523,29 @@ impl Parser {
             Step::Restart => {
                 self.token.clear();
                 self.state = LexState::Start;
+                self.is_late = true;
             }
             Step::Wrong => {
                 *input = rest;
                 self.token.push(byte);
                 let error = self.stray();
+                let is_told = self.is_skipping;
                 self.reset();
                 self.state = LexState::Recovery;
-                return Some(Parsed::Error(error));
+                return (!is_told).then_some(Parsed::Error(error));
             }
         }
         if self.token.len() > self.limits.token_size {
+            let is_told = self.is_skipping;
             self.reset();
-            return Some(Parsed::Error(ParseError::new(TOKEN_SIZE)));
+            return (!is_told).then(|| Parsed::Error(ParseError::new(TOKEN_SIZE)));
         }
         None
     }
 
     fn stray(&self) -> ParseError {
-        ParseError::syntax(&format!("stray '{}'", lossy(&self.token)))
+        let message = format!("stray '{}'", lossy(&self.token));
+        ParseError::syntax(self.token_place, &message)
     }
 
     fn token_done(&mut self, kind: TokenKind) -> Option<Parsed> {
@@ -446,7 +565,7 @@ impl Parser {
         if !admitted {
             return Some(self.limit());
         }
-        if !self.grammar.failed() {
+        if !self.is_skipping {
             match kind {
                 TokenKind::Number => self.grammar.number(token, &[]),
                 TokenKind::Keyword => self.grammar.keyword(token, &[]),
@@ -462,12 +581,26 @@ impl Parser {
                 | TokenKind::Comma => self.grammar.structural(kind, &[]),
             }
         }
-        self.is_balanced().then(|| self.complete())
+        if let Some(message) = self.grammar.take_error() {
+            let error = ParseError::syntax(self.token_place, &message);
+            return Some(self.refuse(error));
+        }
+        if !self.is_balanced() {
+            return None;
+        }
+        if self.is_skipping {
+            self.reset_value();
+            return None;
+        }
+        Some(self.complete())
     }
 
     /// Counts a token; false if it passes a limit.
     #[inline]
     fn admit(&mut self, len: usize) -> bool {
+        if self.is_skipping {
+            return true;
+        }
         self.n_tokens += 1;
         self.token_size += len;
         self.token_size < self.limits.token_size && self.n_tokens <= self.limits.token_count
@@ -487,7 +620,8 @@ impl Parser {
             | TokenKind::Keyword
             | TokenKind::String => {}
         }
-        self.admit(1) && self.braces + self.brackets <= self.limits.nesting as isize
+        self.admit(1)
+            && (self.is_skipping || self.braces + self.brackets <= self.limits.nesting as isize)
     }
 
     /// The message for the token that [`Parser::admit`] has just refused.
@@ -500,8 +634,7 @@ impl Parser {
         } else {
             "JSON nesting depth limit exceeded"
         };
-        self.reset_value();
-        Parsed::Error(ParseError::new(message))
+        self.refuse(ParseError::new(message))
     }
 
     /// Whether the value is over: no bracket is open, or more are closed than were opened.
@@ -511,19 +644,17 @@ impl Parser {
     }
 
     fn complete(&mut self) -> Parsed {
-        let parsed = match self.grammar.take_error() {
-            Some(message) => Parsed::Error(ParseError::syntax(&message)),
-            None => {
-                let text = std::mem::take(&mut self.document.text).into_bytes();
-                let text = std::mem::replace(&mut self.grammar.text, text);
-                match String::from_utf8(text) {
-                    Ok(text) => {
-                        self.document.text = text;
-                        std::mem::swap(&mut self.document.nodes, &mut self.grammar.nodes);
-                        Parsed::Value
-                    }
-                    Err(_) => Parsed::Error(ParseError::syntax("invalid UTF-8 sequence in string")),
-                }
+        let text = std::mem::take(&mut self.document.text).into_bytes();
+        let text = std::mem::replace(&mut self.grammar.text, text);
+        let parsed = match String::from_utf8(text) {
+            Ok(text) => {
+                self.document.text = text;
+                std::mem::swap(&mut self.document.nodes, &mut self.grammar.nodes);
+                Parsed::Value
+            }
+            Err(_) => {
+                let message = "invalid UTF-8 sequence in string";
+                Parsed::Error(ParseError::syntax(self.place, message))
             }
         };
         self.reset_value();
