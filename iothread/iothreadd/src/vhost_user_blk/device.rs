@@ -18,9 +18,10 @@ use vhost::vhost_user::{
 use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH};
 
 use super::config::{Geometry, WRITE_CACHE_OFFSET, has};
+use super::counters::Counters;
 use super::memory::{BadMemory, MAX_REGIONS, Memory};
 use super::message::Barrier;
-use super::queue::{Counters, Queue, Refused};
+use super::queue::{Queue, Refused};
 use super::ring::{Addresses, BrokenRing};
 use super::session::Session;
 use crate::export::{Common, ContextRef};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use qapi_runtime::Error;
 
 use super::config::Geometry;
+use super::counters::Counters;
 use super::device::Device;
-use super::queue::Counters;
 use super::session::Session;
 use crate::export::{Common, Export};
 use crate::net::descriptors::SessionDescriptors;

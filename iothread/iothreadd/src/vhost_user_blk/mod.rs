@@ -10,10 +10,12 @@
 //! - `device`: what the messages change.
 //! - `memory`: the guest's memory.
 //! - `queue`: a virtqueue on its IOThread, with `ring` as its part in the guest's memory.
+//! - `counters`: what it has done.
 //! - `request`: what a chain of descriptors asks for; `job`: a request that is being carried out.
 //! - `config`: features and configuration space.
 
 mod config;
+mod counters;
 mod device;
 mod export;
 mod job;

@@ -4,12 +4,12 @@
 //! end in any. Those that the node does at once are given back at once.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 use iothread::{ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest};
-use rustix::thread::gettid;
 
+use super::counters::Counters;
 use super::device::Shared;
 use super::job::{Finished, Job, Next, PIECE_SIZE};
 use super::memory::Memory;
@@ -17,7 +17,6 @@ use super::request::Status;
 use super::ring::{Addresses, BrokenRing, Ring, without_waiting};
 use crate::block::{IoBuffer, Outcome, Pending, Started};
 use crate::export::ContextRef;
-use crate::qapi::BlockExportQueueInfo;
 use crate::sync::Mutex;
 
 /// With so many bytes in buffers a queue takes no more requests.
@@ -29,17 +28,6 @@ const MAX_TOGETHER: usize = 16;
 /// Buffers that are kept for further requests, and how large one may be.
 const MAX_SPARES: usize = 8;
 const MAX_SPARE_SIZE: usize = 128 << 10;
-
-/// What a queue has done; lives as long as the export.
-#[derive(Default)]
-pub(super) struct Counters {
-    n_notified: AtomicU64,
-    n_done: AtomicU64,
-    n_failed: AtomicU64,
-    n_jobs: AtomicU64,
-    /// The kernel's id of the thread that took requests last; 0 if there were none.
-    thread_id: AtomicI64,
-}
 
 /// One queue.
 pub(super) struct Queue {
@@ -88,25 +76,6 @@ impl From<ContextError> for Refused {
 }
 
 struct Handler(Arc<Queue>);
-
-impl Counters {
-    fn served_here(&self) {
-        let thread_id = i64::from(gettid().as_raw_nonzero().get());
-        self.thread_id.store(thread_id, Ordering::Relaxed);
-    }
-
-    /// What clients of the server are told.
-    pub(super) fn describe(&self, iothread: Option<String>) -> BlockExportQueueInfo {
-        BlockExportQueueInfo {
-            iothread,
-            thread_id: self.thread_id.load(Ordering::Relaxed),
-            notifications: self.n_notified.load(Ordering::Relaxed),
-            requests: self.n_done.load(Ordering::Relaxed),
-            failures: self.n_failed.load(Ordering::Relaxed),
-            in_flight: self.n_jobs.load(Ordering::Relaxed),
-        }
-    }
-}
 
 impl Queue {
     pub(super) fn new(
