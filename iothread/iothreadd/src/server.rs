@@ -78,6 +78,8 @@ pub(crate) struct Server {
     yanks: Yanks,
     chardevs: Arc<Chardevs>,
     ending: AtomicBool,
+    /// Whether the end waits for nobody any more.
+    in_a_hurry: AtomicBool,
     /// Ends the main loop although clients do not read.
     deadline: OnceLock<Timer>,
 }
@@ -110,6 +112,9 @@ pub(crate) fn run(options: Options) -> Result<(), StartError> {
         let ran = main_loop.run();
         ran.map_err(|failure| StartError::MainLoop(failure.into()))
     });
+    server.begin_tear_down();
+    // A loop that does not run any more leaves them as they are.
+    while !server.exports.is_empty() && main_loop.run_once(true).is_ok() {}
     server.tear_down();
     served
 }
@@ -140,6 +145,7 @@ impl Server {
             nbd: NbdServer::default(),
             descriptor_sets: DescriptorSets::default(),
             ending: AtomicBool::new(false),
+            in_a_hurry: AtomicBool::new(false),
             deadline: OnceLock::new(),
         }))
     }
@@ -315,9 +321,11 @@ impl Server {
         self.end(ShutdownCause::HostSignal);
     }
 
-    /// A user who has no patience does not wait for clients that do not read.
+    /// A user who has no patience waits neither for clients that do not read nor for disks.
     pub(crate) fn end_sooner(&self) {
+        self.in_a_hurry.store(true, Ordering::Release);
         self.main.quit();
+        self.exports.give_up();
     }
 
     pub(crate) fn is_ending(&self) -> bool {
@@ -345,13 +353,21 @@ impl Server {
         self.monitors.close();
     }
 
-    /// Gives everything back: monitors first, so that nobody asks for what is going.
-    fn tear_down(&self) {
+    /// Ends what serves clients: monitors first, so that nobody asks for what is going. Exports go when the requests are
+    /// answered that they have.
+    fn begin_tear_down(self: &Arc<Self>) {
         self.monitors.clear();
         self.human_monitors.clear();
         // One that is not running has nothing to give back.
         let _ = self.nbd.stop(self);
-        self.exports.remove_all(self, None);
+        self.exports.end(self);
+        if self.in_a_hurry.load(Ordering::Acquire) {
+            self.exports.give_up();
+        }
+    }
+
+    /// Gives everything back.
+    fn tear_down(&self) {
         self.devices.clear(self);
         self.blocks.clear();
         self.objects.clear(self);

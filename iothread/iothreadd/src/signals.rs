@@ -10,8 +10,8 @@ use crate::server::Server;
 
 /// Lets the signals that ask a program to end do so. They are heard as long as the watches live.
 ///
-/// The first one, whichever it is, ends the server in an orderly way. A second `SIGTERM` or `SIGINT` does not wait for
-/// clients any more. A second one that is `SIGHUP` changes nothing, since service managers send it along.
+/// The first one, whichever it is, ends the server in an orderly way. A second `SIGTERM` or `SIGINT` waits neither for
+/// clients nor for disks any more. A second one that is `SIGHUP` changes nothing, since service managers send it along.
 ///
 /// # Errors
 ///

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use iothread::{AioContext, HeldAioContext, IoThread, MainContext, holder};
+use iothread::{AioContext, HeldAioContext, IoThread, MainContext, Timer, holder};
 use qapi_runtime::Error;
 
 use super::Export;
@@ -57,6 +57,8 @@ pub(crate) struct Common {
     contexts: Mutex<Vec<ContextRef>>,
     next_context: AtomicUsize,
     is_shutting_down: AtomicBool,
+    /// Ends the patience with requests under way.
+    patience: Mutex<Option<Timer>>,
     export: OnceLock<Weak<dyn Export>>,
 }
 
@@ -131,6 +133,7 @@ impl Common {
             contexts: Mutex::default(),
             next_context: AtomicUsize::new(0),
             is_shutting_down: AtomicBool::new(false),
+            patience: Mutex::default(),
             export: OnceLock::new(),
         });
         let attached = match threads.first() {
@@ -197,8 +200,14 @@ impl Common {
         let _ = self.export.set(Arc::downgrade(export));
     }
 
+    /// Keeps a timer as long as the export is there.
+    pub(super) fn keep_until_detached(&self, timer: Timer) {
+        *self.patience.lock() = Some(timer);
+    }
+
     /// Gives everything back, once nothing of it starts requests any more.
     pub(super) fn detach(&self, blocks: &Blocks) {
+        drop(self.patience.lock().take());
         self.backend.drain();
         blocks.detach(&self.node_name, &self.path);
         give_back(std::mem::take(&mut *self.contexts.lock()));

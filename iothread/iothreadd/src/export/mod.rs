@@ -7,7 +7,9 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use iothread::Clock;
 use qapi_runtime::Error;
 
 use self::common::Plan;
@@ -32,8 +34,12 @@ pub(crate) trait Export: Send + Sync {
     /// Whether anybody uses it.
     fn has_clients(&self) -> bool;
 
-    /// Disconnects whoever uses it, for good. Afterwards it starts no requests and has no contexts.
-    fn close(&self);
+    /// Begins to disconnect whoever uses it, for good: no request is taken any more, and those under way are answered
+    /// first. Unless all is done at once, `closed` is called when it is.
+    fn close(&self, closed: Closed) -> Closing;
+
+    /// Answers what is under way in an export that is being closed, now, as failed.
+    fn give_up(&self);
 
     /// Goes on at the contexts that [`Common::next_context`] gives from now on; it must not keep any other.
     fn follow(&self);
@@ -43,6 +49,22 @@ pub(crate) trait Export: Send + Sync {
         Vec::new()
     }
 }
+
+/// Is called once, on any thread, when an export that was being closed starts no requests any more and has no contexts.
+pub(crate) type Closed = Box<dyn FnOnce() + Send>;
+
+/// How far closing an export came at once.
+pub(crate) enum Closing {
+    Done,
+    UnderWay,
+}
+
+/// How long an export that is removed waits for its requests. They are given a long time: a disk that is slow is more
+/// likely than one that is stuck, and nobody waits for this but the guest.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the end of the server waits for them: those who ask for it use force before long.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
 fn not_found(id: &str) -> Error {
     Error::generic(format!("Export '{id}' is not found"))
@@ -109,11 +131,16 @@ impl Exports {
     /// `block-export-del`
     pub(crate) fn delete(
         &self,
-        server: &Server,
+        server: &Arc<Server>,
         id: &str,
         mode: &BlockExportRemoveMode,
     ) -> Result<(), Error> {
         let export = self.find(id).ok_or_else(|| not_found(id))?;
+        if export.common().is_shutting_down() {
+            return Err(Error::generic(format!(
+                "Export '{id}' is already shutting down"
+            )));
+        }
         match mode {
             BlockExportRemoveMode::Hard => {}
             BlockExportRemoveMode::Safe if !export.has_clients() => {}
@@ -126,17 +153,30 @@ impl Exports {
                 )));
             }
         }
-        self.remove(server, &export);
+        self.remove(server, &export, REMOVAL_LIMIT);
         Ok(())
     }
 
-    /// Removes an export; when the event is sent, all that it had is given back.
-    fn remove(&self, server: &Server, export: &Arc<dyn Export>) {
-        let common = export.common();
-        if common.begin_shutdown() {
+    /// Removes an export. Where it has requests under way that is over later, after `limit` at the latest.
+    fn remove(&self, server: &Arc<Server>, export: &Arc<dyn Export>, limit: Duration) {
+        if export.common().begin_shutdown() {
             return;
         }
-        export.close();
+        let (ending, closing) = (Arc::clone(server), Arc::clone(export));
+        let closed = move || {
+            let main = ending.main().clone();
+            // The main loop runs until all exports are gone.
+            let _ = main.post(move |_| ending.exports().finish(&ending, &closing));
+        };
+        match export.close(Box::new(closed)) {
+            Closing::Done => self.finish(server, export),
+            Closing::UnderWay => give_up_after(server, export, limit),
+        }
+    }
+
+    /// An export is closed; when the event is sent, all that it had is given back.
+    fn finish(&self, server: &Server, export: &Arc<dyn Export>) {
+        let common = export.common();
         common.detach(server.blocks());
         self.0.lock().retain(|it| !Arc::ptr_eq(it, export));
         server.events().emit(&BlockExportDeleted {
@@ -145,14 +185,44 @@ impl Exports {
     }
 
     /// Removes all exports of a kind, the newest first.
-    pub(crate) fn remove_all(&self, server: &Server, kind: Option<&BlockExportType>) {
-        let is_meant =
-            |export: &&Arc<dyn Export>| kind.is_none_or(|it| *it == export.export_type());
-        let mut exports: Vec<Arc<dyn Export>> =
-            self.0.lock().iter().filter(is_meant).cloned().collect();
-        while let Some(export) = exports.pop() {
-            self.remove(server, &export);
+    pub(crate) fn remove_all(&self, server: &Arc<Server>, kind: &BlockExportType) {
+        self.remove_those(server, REMOVAL_LIMIT, |it| it.export_type() == *kind);
+    }
+
+    /// Removes all exports, because the server ends.
+    pub(crate) fn end(&self, server: &Arc<Server>) {
+        let mut going = self.0.lock().clone();
+        going.retain(|export| export.common().is_shutting_down());
+        // The patience with those is shorter now.
+        for export in &going {
+            give_up_after(server, export, END_LIMIT);
         }
+        self.remove_those(server, END_LIMIT, |_| true);
+    }
+
+    fn remove_those(
+        &self,
+        server: &Arc<Server>,
+        limit: Duration,
+        is_meant: impl Fn(&dyn Export) -> bool,
+    ) {
+        let mut exports: Vec<Arc<dyn Export>> = self.0.lock().clone();
+        exports.retain(|export| is_meant(&**export));
+        while let Some(export) = exports.pop() {
+            self.remove(server, &export, limit);
+        }
+    }
+
+    /// Whether there is none, not even one that is going.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
+    /// Waits for no request any more that keeps an export.
+    pub(crate) fn give_up(&self) {
+        let exports = self.0.lock().clone();
+        let going = exports.iter().filter(|it| it.common().is_shutting_down());
+        going.for_each(|export| export.give_up());
     }
 
     /// `x-query-block-export-queues`
@@ -171,5 +241,28 @@ impl Exports {
             shutting_down: export.common().is_shutting_down(),
         };
         exports.iter().rev().map(info).collect()
+    }
+}
+
+/// Lets an export that is being closed wait no longer than this.
+fn give_up_after(server: &Server, export: &Arc<dyn Export>, limit: Duration) {
+    let given_up = Arc::downgrade(export);
+    let timer = server.main().timer(Clock::Monotonic, move |_| {
+        if let Some(export) = given_up.upgrade() {
+            crate::report(&format!(
+                "export '{}': requests did not end within {} s, and have failed",
+                export.common().id(),
+                limit.as_secs()
+            ));
+            export.give_up();
+        }
+    });
+    match timer {
+        Ok(timer) => {
+            timer.arm_after(limit);
+            export.common().keep_until_detached(timer);
+        }
+        // Only the end of the main loop can be in the way.
+        Err(_) => export.give_up(),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::Offers;
 use super::transmission::Connection;
-use crate::export::{Common, Export};
+use crate::export::{Closed, Closing, Common, Export};
 use crate::qapi::BlockExportType;
 use crate::sync::Mutex;
 
@@ -89,7 +89,7 @@ impl Export for NbdExport {
         !self.connections.lock().is_empty()
     }
 
-    fn close(&self) {
+    fn close(&self, _: Closed) -> Closing {
         if let Some(offers) = self.offers.upgrade() {
             offers.remove(self);
         }
@@ -98,7 +98,11 @@ impl Export for NbdExport {
         for connection in connections.into_values() {
             connection.close();
         }
+        Closing::Done
     }
+
+    /// Nothing of it waits.
+    fn give_up(&self) {}
 
     fn follow(&self) {
         for connection in self.all() {

@@ -102,15 +102,13 @@ impl NbdServer {
     }
 
     /// `nbd-server-stop`
-    pub(crate) fn stop(&self, server: &Server) -> Result<(), Error> {
+    pub(crate) fn stop(&self, server: &Arc<Server>) -> Result<(), Error> {
         let stopped = self.0.lock().take();
         let Some(Running { clients, .. }) = stopped else {
             return Err(Error::generic("NBD server not running"));
         };
         clients.stop();
-        server
-            .exports()
-            .remove_all(server, Some(&BlockExportType::Nbd));
+        server.exports().remove_all(server, &BlockExportType::Nbd);
         Ok(())
     }
 

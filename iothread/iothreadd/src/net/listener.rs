@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use iothread::{AioContext, Clock, ContextError, FdWatch, Interest, Timer};
 use qapi_runtime::socket::{BindError, SocketFile, listen_abstract, listen_path};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, accept_with, sockopt};
 use thiserror::Error;
@@ -179,6 +180,13 @@ impl Listener {
             // Can only fail when everything ends.
             let _ = accepting.watch.set_interest(interest);
         }
+    }
+
+    /// Whether a client waits to be accepted.
+    pub(crate) fn has_waiting(&self) -> bool {
+        let mut socket = [PollFd::new(&self.socket, PollFlags::IN)];
+        // Where it cannot be told, it is looked again later.
+        matches!(poll(&mut socket, Some(&Timespec::default())), Ok(1..))
     }
 
     /// Accepts no more clients and gives up the path.

@@ -124,21 +124,33 @@ impl Device {
             Barrier::Queue(index) => {
                 self.queue(*index).is_ok_and(|queue| queue.stop()) || self.queue(*index).is_err()
             }
-            // All of them have to be told.
-            Barrier::Device => self.queues.iter().fold(true, |idle, it| it.stop() & idle),
+            Barrier::Device => self.stop(),
         }
     }
 
-    /// Ends everything, for good.
+    /// Ends all queues. Returns whether no request is under way.
+    pub(super) fn stop(&self) -> bool {
+        // All of them have to be told.
+        self.queues.iter().fold(true, |idle, it| it.stop() & idle)
+    }
+
+    /// Whether all queues have ended and no request is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queues.iter().all(|queue| queue.is_idle())
+    }
+
+    /// Answers what is under way as failed. All queues have ended.
+    pub(super) fn give_up(&self) {
+        for queue in &self.queues {
+            queue.give_up();
+        }
+    }
+
+    /// Leaves the contexts, for good. All queues are idle.
     pub(super) fn close(&self) {
         for queue in &self.queues {
             queue.close();
         }
-    }
-
-    /// Whether all queues are closed and no request is under way.
-    pub(super) fn is_over(&self) -> bool {
-        self.queues.iter().all(|queue| queue.is_over())
     }
 
     fn queue(&self, index: u32) -> Result<&Arc<Queue>> {

@@ -1,14 +1,16 @@
 //! What is exported, to one client at a time.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
+use iothread::{Clock, Timer};
 use qapi_runtime::Error;
 
 use super::config::Geometry;
 use super::counters::Counters;
 use super::device::Device;
 use super::session::Session;
-use crate::export::{Common, Export};
+use crate::export::{Closed, Closing, Common, Export};
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::listener::Listener;
 use crate::net::sockets::listen_at;
@@ -26,6 +28,12 @@ const MAX_BLOCK_SIZE: u32 = 2 << 20;
 /// The most queues: the protocol has eight bits for their numbers.
 const MAX_QUEUES: u16 = 256;
 
+/// How long a client may be silent from the start when another one waits.
+const SILENCE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often it is looked from then on whether another one waits.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// A device that waits for a virtual machine, or belongs to one.
 pub(crate) struct VhostUserBlkExport {
     common: Arc<Common>,
@@ -33,6 +41,8 @@ pub(crate) struct VhostUserBlkExport {
     /// One per queue.
     counters: Vec<Arc<Counters>>,
     listeners: Vec<Listener>,
+    /// Tells when a client has been silent for too long.
+    silence: OnceLock<Timer>,
     state: Mutex<State>,
     this: Weak<Self>,
 }
@@ -41,6 +51,8 @@ pub(crate) struct VhostUserBlkExport {
 struct State {
     session: Option<Arc<Session>>,
     is_closed: bool,
+    /// Who wants to know when the last session is over, after the end.
+    closed: Option<Closed>,
 }
 
 /// A device without a disk.
@@ -113,9 +125,19 @@ impl Prepared {
             common: Arc::clone(common),
             counters: (0..self.num_queues).map(|_| Arc::default()).collect(),
             listeners: self.listeners,
+            silence: OnceLock::new(),
             state: Mutex::default(),
             this: Weak::clone(this),
         });
+        let unusable = |error| Error::generic(format!("Failed to listen on socket: {error}"));
+        let silent = Weak::clone(&export.this);
+        let timer = server.main().timer(Clock::Monotonic, move |_| {
+            if let Some(export) = silent.upgrade() {
+                export.look_for_silence();
+            }
+        });
+        let timer = timer.map_err(unusable)?;
+        export.silence.get_or_init(|| timer);
         for listener in &export.listeners {
             let accepting = Weak::clone(&export.this);
             let accept = move |stream| {
@@ -123,9 +145,7 @@ impl Prepared {
                     export.accept(&stream);
                 }
             };
-            listener
-                .watch(server.main(), accept)
-                .map_err(|error| Error::generic(format!("Failed to listen on socket: {error}")))?;
+            listener.watch(server.main(), accept).map_err(unusable)?;
         }
         Ok(export)
     }
@@ -159,7 +179,22 @@ impl VhostUserBlkExport {
         state.session = Some(Arc::clone(&session));
         drop(state);
         self.set_accepting(false);
+        if let Some(silence) = self.silence.get() {
+            silence.arm_after(SILENCE_LIMIT);
+        }
         session.enter();
+    }
+
+    /// A client that has connected and says nothing makes way for one that may; on the main loop.
+    fn look_for_silence(&self) {
+        let Some(session) = self.session().filter(|session| !session.has_spoken()) else {
+            return;
+        };
+        if self.listeners.iter().any(Listener::has_waiting) {
+            session.end();
+        } else if let Some(silence) = self.silence.get() {
+            silence.arm_after(LOOK_AGAIN);
+        }
     }
 
     fn set_accepting(&self, accepts: bool) {
@@ -174,9 +209,13 @@ impl VhostUserBlkExport {
         let is_it = |session: &mut Arc<Session>| std::ptr::eq(&**session, over);
         let session = state.session.take_if(is_it);
         let goes_on = session.is_some() && !state.is_closed;
+        let closed = session.as_ref().and_then(|_| state.closed.take());
         drop(state);
         if goes_on {
             self.set_accepting(true);
+        }
+        if let Some(closed) = closed {
+            closed();
         }
     }
 
@@ -198,15 +237,27 @@ impl Export for VhostUserBlkExport {
         self.session().is_some()
     }
 
-    fn close(&self) {
+    fn close(&self, closed: Closed) -> Closing {
+        self.listeners.iter().for_each(Listener::stop);
         let session = {
             let mut state = self.state.lock();
             state.is_closed = true;
-            state.session.take()
+            state.session.clone()
         };
-        self.listeners.iter().for_each(Listener::stop);
         if let Some(session) = session {
-            session.close();
+            session.end();
+        }
+        let mut state = self.state.lock();
+        if state.session.is_none() {
+            return Closing::Done;
+        }
+        state.closed = Some(closed);
+        Closing::UnderWay
+    }
+
+    fn give_up(&self) {
+        if let Some(session) = self.session() {
+            session.give_up();
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use vm_memory::GuestAddress;
+
 use super::memory::{BadMemory, Memory};
 use super::request::{Action, GuestRequest, Status};
 use crate::block::{IoBuffer, Operation, Outcome, Request};
@@ -23,6 +25,16 @@ pub(super) struct Job {
     done: u64,
     /// Bytes that the node has.
     piece: usize,
+    /// Tells it apart from others of its queue while the node has it.
+    number: u64,
+}
+
+/// What it takes to answer a request without its outcome.
+pub(super) struct Ticket {
+    head: u16,
+    status: Option<GuestAddress>,
+    memory: Arc<Memory>,
+    reserved: usize,
 }
 
 /// What becomes of a job.
@@ -50,6 +62,24 @@ impl Job {
             memory,
             done: 0,
             piece: 0,
+            number: 0,
+        }
+    }
+
+    pub(super) fn set_number(&mut self, number: u64) {
+        self.number = number;
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket {
+            head: self.request.head,
+            status: self.request.status,
+            memory: Arc::clone(&self.memory),
+            reserved: self.reserved(),
         }
     }
 
@@ -190,14 +220,25 @@ impl Job {
         Next::Finished(self.finished(status))
     }
 
-    /// Tells the guest how it ended, but for the ring.
     fn finished(&self, status: Status) -> Finished {
         let data = match (status, &self.request.action) {
             (Status::Done, Action::Read { .. }) => self.length,
             (Status::Done, Action::Identify) => self.length.min(ID_SIZE as u64),
             (_, _) => 0,
         };
-        let written = match self.request.status {
+        self.ticket().finish(status, data)
+    }
+}
+
+impl Ticket {
+    /// The request has failed.
+    pub(super) fn fail(&self) -> Finished {
+        self.finish(Status::Failed, 0)
+    }
+
+    /// Tells the guest how it ended, but for the ring. `data` is how many bytes of its memory were written.
+    fn finish(&self, status: Status, data: u64) -> Finished {
+        let written = match self.status {
             Some(address) if self.memory.write(address, &[status.to_byte()]).is_ok() => {
                 u32::try_from(data + 1).unwrap_or(u32::MAX)
             }
@@ -206,9 +247,9 @@ impl Job {
         };
         Finished {
             status,
-            head: self.request.head,
+            head: self.head,
             written,
-            reserved: self.reserved(),
+            reserved: self.reserved,
         }
     }
 }

@@ -145,6 +145,12 @@ impl Incoming {
         }
     }
 
+    /// Forgets what has come of a message, and what came with it.
+    pub(super) fn discard(&mut self) {
+        self.filled = 0;
+        self.descriptors.clear();
+    }
+
     /// Hands the message on, in one piece, and begins with the next one.
     pub(super) fn forward(&mut self, socket: &impl AsFd) -> Result<(), Broken> {
         let message = &self.bytes[..self.filled];
@@ -161,8 +167,7 @@ impl Incoming {
         if sent != message.len() {
             return Err(Broken);
         }
-        self.filled = 0;
-        self.descriptors.clear();
+        self.discard();
         Ok(())
     }
 }

@@ -11,7 +11,8 @@
 //! - `memory`: the guest's memory.
 //! - `queue`: a virtqueue on its IOThread, with `ring` as its part in the guest's memory.
 //! - `counters`: what it has done.
-//! - `request`: what a chain of descriptors asks for; `job`: a request that is being carried out.
+//! - `request`: what a chain of descriptors asks for; `job`: a request that is being carried out;
+//!   `under_way`: those that the node has.
 //! - `config`: features and configuration space.
 
 mod config;
@@ -25,5 +26,6 @@ mod queue;
 mod request;
 mod ring;
 mod session;
+mod under_way;
 
 pub(crate) use self::export::prepare;

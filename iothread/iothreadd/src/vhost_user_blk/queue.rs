@@ -11,10 +11,11 @@ use iothread::{ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest}
 
 use super::counters::Counters;
 use super::device::Shared;
-use super::job::{Finished, Job, Next, PIECE_SIZE};
+use super::job::{Finished, Job, Next, PIECE_SIZE, Ticket};
 use super::memory::Memory;
 use super::request::Status;
 use super::ring::{Addresses, BrokenRing, Ring, without_waiting};
+use super::under_way::UnderWay;
 use crate::block::{IoBuffer, Outcome, Pending, Started};
 use crate::export::ContextRef;
 use crate::sync::Mutex;
@@ -52,6 +53,8 @@ struct State {
     /// Requests that were taken and not given back yet, and what their buffers take.
     n_jobs: usize,
     reserved: usize,
+    /// Those of them that the node has.
+    under_way: UnderWay,
     /// Whether requests were left where they are for want of room.
     is_full: bool,
     /// Requests of this round that are handed to a worker together.
@@ -97,6 +100,7 @@ impl Queue {
                 is_polled: false,
                 n_jobs: 0,
                 reserved: 0,
+                under_way: UnderWay::default(),
                 is_full: false,
                 quick: Vec::new(),
                 spares: Vec::new(),
@@ -188,7 +192,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Ends the queue: no request is taken any more. Returns whether none is under way.
+    /// Ends the queue: no request is taken any more, those under way are carried out. Returns whether there is none.
     pub(super) fn stop(&self) -> bool {
         let mut state = self.state.lock();
         state.is_started = false;
@@ -207,18 +211,28 @@ impl Queue {
         state.is_broken = false;
     }
 
-    /// Ends the queue for good: the guest's memory is not touched any more, and its context not used.
+    /// Whether it has ended, and no request is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state.lock();
+        !state.is_started && state.n_jobs == 0
+    }
+
+    /// Answers what is under way as failed, although the node has it still. The queue has ended.
+    pub(super) fn give_up(&self) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let tickets = state.under_way.take_all();
+        if !tickets.is_empty() && self.fail_all(state, &tickets).is_err() {
+            self.fail(state);
+        }
+        self.after_round(guard);
+    }
+
+    /// Its context is not used any more. The queue is idle.
     pub(super) fn close(&self) {
-        self.stop();
         let mut state = self.state.lock();
         state.context = None;
         state.spares.clear();
-    }
-
-    /// Whether it is closed and no request is under way.
-    pub(super) fn is_over(&self) -> bool {
-        let state = self.state.lock();
-        state.context.is_none() && state.n_jobs == 0
     }
 
     /// Leaves its event loop for another one; it goes on with [`enter`](Self::enter).
@@ -261,8 +275,8 @@ impl Queue {
     fn take_all(self: &Arc<Self>, state: &mut State) {
         let taken = self.take_requests(state);
         // Those before one that is not good are carried out.
-        self.submit_together(state);
-        if taken.is_err() {
+        let submitted = self.submit_together(state);
+        if taken.and(submitted).is_err() {
             self.fail(state);
         }
     }
@@ -285,7 +299,7 @@ impl Queue {
                 self.begin(state, &job);
                 self.advance(state, &memory, job)?;
             }
-            self.submit_together(state);
+            self.submit_together(state)?;
             if state.has_no_room() {
                 state.is_full = true;
                 break;
@@ -332,14 +346,11 @@ impl Queue {
                 Started::Waiting(pending) if pending.is_quick() => {
                     state.quick.push((job, pending));
                     if state.quick.len() == MAX_TOGETHER {
-                        self.submit_together(state);
+                        return self.submit_together(state);
                     }
                     return Ok(());
                 }
-                Started::Waiting(pending) => {
-                    self.submit(state, job, pending);
-                    return Ok(());
-                }
+                Started::Waiting(pending) => return self.submit(state, job, pending),
             }
         }
     }
@@ -376,26 +387,30 @@ impl Queue {
         state.reserved -= reserved;
     }
 
-    fn submit(self: &Arc<Self>, state: &mut State, job: Job, pending: Pending) {
-        let reserved = job.reserved();
+    fn submit(
+        self: &Arc<Self>,
+        state: &mut State,
+        mut job: Job,
+        pending: Pending,
+    ) -> Result<(), BrokenRing> {
+        let number = state.under_way.add(&mut job);
         let queue = Arc::clone(self);
         let done = move |_: &mut Dispatch<'_>, outcome| queue.complete([(job, outcome)]);
         let submitted = state
             .context
             .as_ref()
             .is_some_and(|context| pending.finish(context, done).is_ok());
-        if !submitted {
-            self.release(state, reserved);
-        }
+        self.after_submit(state, submitted, [number])
     }
 
     /// Hands the quick requests over.
-    fn submit_together(self: &Arc<Self>, state: &mut State) {
-        let (jobs, pending): (Vec<_>, Vec<_>) = state.quick.drain(..).unzip();
+    fn submit_together(self: &Arc<Self>, state: &mut State) -> Result<(), BrokenRing> {
+        let (mut jobs, pending): (Vec<_>, Vec<_>) = state.quick.drain(..).unzip();
         if jobs.is_empty() {
-            return;
+            return Ok(());
         }
-        let reserved: Vec<usize> = jobs.iter().map(Job::reserved).collect();
+        let add = |job| state.under_way.add(job);
+        let numbers: Vec<u64> = jobs.iter_mut().map(add).collect();
         let queue = Arc::clone(self);
         let done = move |_: &mut Dispatch<'_>, outcomes: Vec<Outcome>| {
             queue.complete(jobs.into_iter().zip(outcomes));
@@ -404,24 +419,47 @@ impl Queue {
             .context
             .as_ref()
             .is_some_and(|context| Pending::finish_together(pending, context, done).is_ok());
-        if !submitted {
-            for reserved in reserved {
-                self.release(state, reserved);
-            }
+        self.after_submit(state, submitted, numbers)
+    }
+
+    /// Answers jobs that nobody was there to take.
+    fn after_submit(
+        &self,
+        state: &mut State,
+        submitted: bool,
+        numbers: impl IntoIterator<Item = u64>,
+    ) -> Result<(), BrokenRing> {
+        if submitted {
+            return Ok(());
         }
+        let remove = |number| state.under_way.remove(number);
+        let tickets: Vec<_> = numbers.into_iter().filter_map(remove).collect();
+        self.fail_all(state, &tickets)
+    }
+
+    fn fail_all(&self, state: &mut State, tickets: &[Ticket]) -> Result<(), BrokenRing> {
+        let memory = self.shared.memory();
+        let mut result = Ok(());
+        for ticket in tickets {
+            // The others are to be accounted for.
+            result = result.and(self.give_back(state, &memory, &ticket.fail()));
+        }
+        result?;
+        self.tell_guest(state, &memory)
+    }
+
+    /// Notifies of requests that were given back.
+    fn tell_guest(&self, state: &mut State, memory: &Memory) -> Result<(), BrokenRing> {
+        if state.is_broken {
+            return Ok(());
+        }
+        state.ring.notify_guest(memory)
     }
 
     /// Requests that had to wait are done.
     fn complete(self: &Arc<Self>, done: impl IntoIterator<Item = (Job, Outcome)>) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        if state.context.is_none() {
-            // Nobody wants to know.
-            for (job, _) in done {
-                self.release(state, job.reserved());
-            }
-            return self.after_round(guard);
-        }
         if self.complete_all(state, done).is_err() {
             self.fail(state);
         }
@@ -439,6 +477,10 @@ impl Queue {
         let memory = self.shared.memory();
         let mut result = Ok(());
         for (job, outcome) in done {
+            if !state.under_way.take(&job) {
+                // It was given up, and answered.
+                continue;
+            }
             let (next, buffer) = job.take(outcome);
             state.keep(buffer);
             let advanced = match next {
@@ -448,12 +490,9 @@ impl Queue {
             // The others are to be accounted for.
             result = result.and(advanced);
         }
-        self.submit_together(state);
+        result = result.and(self.submit_together(state));
         result?;
-        if state.is_broken {
-            return Ok(());
-        }
-        state.ring.notify_guest(&memory)
+        self.tell_guest(state, &memory)
     }
 
     /// Tells whoever waits for the queue to be idle.

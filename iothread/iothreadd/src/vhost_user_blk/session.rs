@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use iothread::{ContextError, FdDispatch, FdHandler, FdWatch, Interest};
@@ -27,7 +28,9 @@ pub(super) struct Session {
     export: Weak<VhostUserBlkExport>,
     socket: Arc<OwnedFd>,
     device: Arc<Device>,
-    /// `None` once the client is gone.
+    /// Whether a message has come.
+    has_spoken: AtomicBool,
+    /// `None` once the session is over.
     link: Mutex<Option<Link>>,
 }
 
@@ -35,6 +38,8 @@ pub(super) struct Session {
 struct Link {
     context: ContextRef,
     watch: Option<FdWatch>,
+    /// No message is handled any more; the session is over when the requests under way are answered.
+    is_ending: bool,
     incoming: Incoming,
     /// Whether the message, which is complete, waits for requests to be over.
     is_waiting: bool,
@@ -65,9 +70,11 @@ impl Session {
             export: Weak::clone(export),
             socket,
             device: Arc::clone(&device),
+            has_spoken: AtomicBool::new(false),
             link: Mutex::new(Some(Link {
                 context,
                 watch: None,
+                is_ending: false,
                 incoming: Incoming::default(),
                 is_waiting: false,
                 output: Vec::new(),
@@ -79,13 +86,18 @@ impl Session {
         Ok(session)
     }
 
+    /// Whether the client has sent a message, all of it.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.has_spoken.load(Ordering::Acquire)
+    }
+
     /// Begins to listen to the client, or goes on with it on another event loop.
     pub(super) fn enter(self: &Arc<Self>) {
         let entered = {
             let mut link = self.link.lock();
             match &mut *link {
-                Some(link) => self.watch(link),
-                None => Ok(()),
+                Some(link) if !link.is_ending => self.watch(link),
+                Some(_) | None => Ok(()),
             }
         };
         if entered.is_err() {
@@ -105,7 +117,7 @@ impl Session {
         link.context.post(move |_| entered.progress())
     }
 
-    /// Goes where the export is now; on the main loop.
+    /// Goes where the export is now; on the main loop. Requests under way are answered from there.
     pub(super) fn follow(self: &Arc<Self>, context: &ContextRef) {
         let former = {
             let mut link = self.link.lock();
@@ -118,7 +130,8 @@ impl Session {
         for queue in self.device.queues() {
             queue.leave(context.clone());
         }
-        // What runs there ends there, and goes on here.
+        // What runs there ends there, and goes on here. It is not this thread's unless that is the main loop, which does
+        // nothing else meanwhile.
         let _ = former.synchronize();
         drop(former);
         self.enter();
@@ -127,42 +140,68 @@ impl Session {
         }
     }
 
-    /// Disconnects the client, for good. Nothing of the session uses a context afterwards.
-    pub(super) fn close(&self) {
-        let link = self.link.lock().take();
-        if link.is_some() {
-            // The peer is told even though requests may keep the socket for a while.
-            let _ = shutdown(&*self.socket, Shutdown::Both);
+    /// Takes no more requests and no more messages, on any thread. The client is disconnected when those under way are
+    /// answered: what it has in its queues by then is all that it needs to go on with another server.
+    pub(super) fn end(self: &Arc<Self>) {
+        {
+            let mut link = self.link.lock();
+            let Some(link) = &mut *link else {
+                return;
+            };
+            link.is_ending = true;
+            link.watch = None;
+            link.incoming.discard();
         }
-        drop(link);
-        self.device.close();
+        self.device.stop();
+        // Those that ended in between have seen queues that had not been told.
+        if self.device.is_idle() {
+            self.finish();
+        }
     }
 
-    /// The client is gone, or cannot be served any more.
-    fn end(self: &Arc<Self>) {
-        self.close();
-        self.queue_is_idle();
+    /// Ends in any case: what is under way is answered as failed.
+    pub(super) fn give_up(self: &Arc<Self>) {
+        self.end();
+        self.device.give_up();
+    }
+
+    /// All requests are answered.
+    fn finish(self: &Arc<Self>) {
+        let Some(link) = self.link.lock().take() else {
+            return;
+        };
+        // The peer is told even though others may have the descriptor. It may have gone by itself.
+        let _ = shutdown(&*self.socket, Shutdown::Both);
+        drop(link);
+        self.device.close();
+        if let Some(export) = self.export.upgrade() {
+            export.session_is_over(self);
+        }
     }
 
     /// A queue that has ended has no requests under way any more; on any thread.
     pub(super) fn queue_is_idle(self: &Arc<Self>) {
         {
             let link = self.link.lock();
-            if let Some(link) = &*link {
-                if link.is_waiting {
-                    let resumed = Arc::clone(self);
-                    // A context that is gone has ended the session.
-                    let _ = link.context.post(move |_| resumed.progress());
+            match &*link {
+                // One queue may be idle while others are still being ended; who ends them looks again.
+                Some(link) if link.is_ending => {
+                    if !self.device.is_idle() {
+                        return;
+                    }
                 }
-                return;
+                Some(link) => {
+                    if link.is_waiting {
+                        let resumed = Arc::clone(self);
+                        // The context is the export's, which gives it back after the session.
+                        let _ = link.context.post(move |_| resumed.progress());
+                    }
+                    return;
+                }
+                None => return,
             }
         }
-        // One queue may be idle while others are still being closed; who closes them looks again.
-        if self.device.is_over()
-            && let Some(export) = self.export.upgrade()
-        {
-            export.session_is_over(self);
-        }
+        self.finish();
     }
 
     /// Does all that can be done now.
@@ -171,6 +210,9 @@ impl Session {
         let Some(link) = &mut *guard else {
             return;
         };
+        if link.is_ending {
+            return;
+        }
         if self.advance(link).is_err() {
             drop(guard);
             self.end();
@@ -190,6 +232,7 @@ impl Session {
                     Progress::Partial => break,
                     Progress::End => return Err(Broken),
                 }
+                self.has_spoken.store(true, Ordering::Release);
             }
             link.is_waiting = !self.device.pass(&link.incoming.barrier());
             if link.is_waiting {

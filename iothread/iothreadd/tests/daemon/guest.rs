@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -173,19 +174,38 @@ impl Guest {
     }
 
     pub(crate) fn start_queue(&mut self, index: usize) {
+        self.start_queue_at(index, self.queues[index].next_available);
+    }
+
+    fn start_queue_at(&mut self, index: usize, base: u16) {
         let addresses = self.addresses(index);
         let queue = &self.queues[index];
         let frontend = &mut self.frontend;
         frontend.set_vring_num(index, QUEUE_SIZE).unwrap();
-        frontend
-            .set_vring_base(index, queue.next_available)
-            .unwrap();
+        frontend.set_vring_base(index, base).unwrap();
         frontend.set_vring_addr(index, &addresses).unwrap();
         frontend.set_vring_err(index, &queue.err).unwrap();
         frontend.set_vring_kick(index, &queue.kick).unwrap();
         frontend.set_vring_call(index, &queue.call).unwrap();
         // Without these features queues are enabled already.
         let _ = frontend.set_vring_enable(index, true);
+    }
+
+    /// Hangs up without ending the queues.
+    pub(crate) fn disconnect(&mut self) {
+        let (nobody, _) = UnixStream::pair().unwrap();
+        self.frontend = Frontend::from_stream(nobody, self.queues.len() as u64);
+    }
+
+    /// Goes on at another server as a virtual machine monitor does: what is in the queues says how far the former one came.
+    pub(crate) fn reconnect(&mut self, socket: &Path) {
+        self.frontend = Frontend::connect(socket, self.queues.len() as u64).unwrap();
+        let offered = self.frontend.get_features().unwrap();
+        self.negotiate(offered);
+        for index in 0..self.queues.len() {
+            let base = self.used(index);
+            self.start_queue_at(index, base);
+        }
     }
 
     /// Ends a queue and sets it up as new.
@@ -289,6 +309,16 @@ impl Guest {
             u32::from_le_bytes(*bytes[..4].first_chunk().unwrap()),
             u32::from_le_bytes(*bytes[4..].first_chunk().unwrap()),
         )
+    }
+
+    /// Whether all chains that were made available have been given back.
+    pub(crate) fn has_all_back(&self, index: usize) -> bool {
+        self.used(index) == self.queues[index].next_available
+    }
+
+    /// Whether the server has told the guest that something is done.
+    pub(crate) fn was_called(&self, index: usize) -> bool {
+        self.queues[index].call.read().is_ok()
     }
 
     /// Whether the server says that a queue is broken.
