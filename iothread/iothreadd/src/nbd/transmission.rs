@@ -364,7 +364,7 @@ impl Connection {
                 return;
             }
             command::FLUSH => Operation::Flush,
-            command::TRIM => Operation::Discard { length },
+            command::TRIM => Operation::Discard { length, fua },
             command::CACHE => Operation::Cache { length },
             command::WRITE_ZEROES => Operation::WriteZeroes {
                 length,

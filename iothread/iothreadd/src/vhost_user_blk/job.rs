@@ -114,7 +114,7 @@ impl Job {
                 (offset + self.done, Operation::Write { data, fua })
             }
             Action::Flush => (0, Operation::Flush),
-            Action::Discard { offset, length } => (offset, Operation::Discard { length }),
+            Action::Discard { offset, length } => (offset, Operation::Discard { length, fua }),
             Action::WriteZeroes {
                 offset,
                 length,

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::PoisonError;
 
 use rustix::fs::{AtFlags, StatxFlags, statx};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::File;
 use crate::block::io::IoBuffer;
@@ -20,7 +20,7 @@ pub(super) struct Direct {
 
 impl Direct {
     pub(super) fn of(file: &fs::File) -> Self {
-        let told = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)
+        let told = retry_on_intr(|| statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN))
             .ok()
             .map(|it| u64::from(it.stx_dio_offset_align.max(it.stx_dio_mem_align)))
             .filter(|block| block.is_power_of_two() && *block <= DEFAULT_BLOCK);
@@ -79,7 +79,7 @@ impl Direct {
         // The last block may have made the file longer than was asked for.
         let end = old_end.max(offset + data.len() as u64);
         if start + len as u64 > end {
-            rustix::fs::ftruncate(&file.file, end)?;
+            retry_on_intr(|| rustix::fs::ftruncate(&file.file, end))?;
         }
         Ok(())
     }
@@ -93,7 +93,7 @@ fn read_blocks(
     block: u64,
 ) -> Result<(), Errno> {
     while !buffer.is_empty() {
-        match rustix::io::pread(&file.file, &mut *buffer, offset) {
+        match retry_on_intr(|| rustix::io::pread(&file.file, &mut *buffer, offset)) {
             Ok(count) => {
                 buffer = &mut buffer[count..];
                 offset += count as u64;
@@ -102,7 +102,6 @@ fn read_blocks(
                     break;
                 }
             }
-            Err(Errno::INTR) => {}
             Err(error) => return Err(error),
         }
     }

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use qapi_runtime::Error;
 use rustix::fs::{OFlags, SeekFrom, seek};
-use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2, retry_on_intr};
 
 use super::SECTOR;
 use super::direct::Direct;
+use super::durability::Durability;
 use super::lock::ImageLocks;
 use crate::block::io::{Operation, Outcome, Request};
 use crate::block::permission::Access;
@@ -43,6 +44,7 @@ pub(in crate::block) struct File {
     /// How to bypass the page cache; `None` to use it.
     pub(super) direct: Option<Direct>,
     locks: ImageLocks,
+    pub(super) durability: Durability,
     /// Whether the file system can tell that a transfer would block.
     nowait_reads: AtomicBool,
     nowait_writes: AtomicBool,
@@ -117,7 +119,8 @@ impl File {
             )));
         }
         // A block device has no size in its metadata.
-        let end = seek(&file, SeekFrom::End(0)).map_err(|error| could_not_open(&error.into()))?;
+        let end = retry_on_intr(|| seek(&file, SeekFrom::End(0)))
+            .map_err(|error| could_not_open(&error.into()))?;
         let may_lock = options.locking != Some(OnOffAuto::Off) && !open_options.force_share;
         let locks = ImageLocks::new(may_lock);
         Ok(Self {
@@ -127,6 +130,7 @@ impl File {
             size: end.next_multiple_of(SECTOR),
             read_only,
             locks,
+            durability: Durability::default(),
             nowait_reads: AtomicBool::new(!open_options.direct),
             nowait_writes: AtomicBool::new(!open_options.direct),
             whole_blocks: RwLock::new(()),

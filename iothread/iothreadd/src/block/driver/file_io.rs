@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use rustix::fs::{Advice, FallocateFlags, SeekFrom, fadvise, fallocate, fdatasync, seek};
-use rustix::io::{Errno, pread, pwrite};
+use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 
 use super::File;
 use crate::block::io::{Extent, IoBuffer, MAX_EXTENTS, Operation, Outcome, Request};
@@ -45,8 +45,10 @@ impl File {
                 let result = result.and_then(|()| self.sync_if(fua));
                 Outcome::new(result, IoBuffer::default())
             }
-            Operation::Discard { length } => {
-                Outcome::new(self.discard(offset, length), IoBuffer::default())
+            Operation::Discard { length, fua } => {
+                let result = self.discard(offset, length);
+                let result = result.and_then(|()| self.sync_if(fua));
+                Outcome::new(result, IoBuffer::default())
             }
             Operation::Flush => Outcome::new(self.sync_if(!no_flush), IoBuffer::default()),
             Operation::Cache { length } => {
@@ -71,7 +73,7 @@ impl File {
     /// Reads; behind the end of the file there are zeroes.
     pub(super) fn read(&self, mut buffer: &mut [u8], mut offset: u64) -> Result<(), Errno> {
         while !buffer.is_empty() {
-            match pread(&self.file, &mut *buffer, offset) {
+            match retry_on_intr(|| pread(&self.file, &mut *buffer, offset)) {
                 Ok(0) => {
                     buffer.fill(0);
                     break;
@@ -80,7 +82,6 @@ impl File {
                     buffer = &mut buffer[count..];
                     offset += count as u64;
                 }
-                Err(Errno::INTR) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -89,13 +90,12 @@ impl File {
 
     pub(super) fn write(&self, mut data: &[u8], mut offset: u64) -> Result<(), Errno> {
         while !data.is_empty() {
-            match pwrite(&self.file, data, offset) {
+            match retry_on_intr(|| pwrite(&self.file, data, offset)) {
                 Ok(0) => return Err(Errno::NOSPC),
                 Ok(count) => {
                     data = &data[count..];
                     offset += count as u64;
                 }
-                Err(Errno::INTR) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -106,12 +106,8 @@ impl File {
         if !wanted {
             return Ok(());
         }
-        loop {
-            match fdatasync(&self.file) {
-                Err(Errno::INTR) => {}
-                result => return result,
-            }
-        }
+        self.durability
+            .ensure(|| retry_on_intr(|| fdatasync(&self.file)))
     }
 
     fn write_zeroes(
@@ -173,7 +169,7 @@ impl File {
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
         });
-        fallocate(&self.file, mode, offset, length)
+        retry_on_intr(|| fallocate(&self.file, mode, offset, length))
     }
 
     /// Where the file system has data and where it has none.
@@ -189,7 +185,7 @@ impl File {
         let mut position = offset;
         while position < end && extents.len() < limit {
             // The position that this sets is used by nobody.
-            let data = match seek(&self.file, SeekFrom::Data(position)) {
+            let data = match retry_on_intr(|| seek(&self.file, SeekFrom::Data(position))) {
                 Ok(data) => data.min(end),
                 // Only a hole is left.
                 Err(Errno::NXIO) => end,
@@ -199,7 +195,7 @@ impl File {
             };
             let is_data = data <= position;
             let next = if is_data {
-                match seek(&self.file, SeekFrom::Hole(position)) {
+                match retry_on_intr(|| seek(&self.file, SeekFrom::Hole(position))) {
                     Ok(hole) if hole > position => hole.min(end),
                     // It was cut meanwhile, or cannot tell.
                     Ok(_) | Err(_) => end,

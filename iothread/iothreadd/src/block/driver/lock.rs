@@ -9,7 +9,7 @@ use std::fs::File;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use qapi_runtime::Error;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::block::permission::{Access, Permission};
 use crate::sync::Mutex;
@@ -131,14 +131,17 @@ fn description(byte: u64, kind: i32) -> libc::flock {
 }
 
 fn set_lock(file: &File, byte: u64, kind: i32) -> Result<(), Errno> {
-    fcntl(file, FcntlArg::F_OFD_SETLK(&description(byte, kind)))
-        .map(|_| ())
-        .map_err(|error| Errno::from_raw_os_error(error as i32))
+    let lock = description(byte, kind);
+    let set = || fcntl(file, FcntlArg::F_OFD_SETLK(&lock));
+    retry_on_intr(|| set().map_err(|error| Errno::from_raw_os_error(error as i32)))?;
+    Ok(())
 }
 
 fn is_locked_by_others(file: &File, byte: u64) -> bool {
     let mut lock = description(byte, libc::F_WRLCK);
-    match fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)) {
+    let mut get = || fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock));
+    let got = retry_on_intr(|| get().map_err(|error| Errno::from_raw_os_error(error as i32)));
+    match got {
         Ok(_) => i32::from(lock.l_type) != libc::F_UNLCK,
         // It cannot be told, as above.
         Err(_) => false,

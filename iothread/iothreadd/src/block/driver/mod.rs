@@ -1,6 +1,7 @@
 //! Where nodes have their blocks from.
 
 mod direct;
+mod durability;
 mod file;
 mod file_io;
 mod lock;

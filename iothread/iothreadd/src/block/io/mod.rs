@@ -188,7 +188,14 @@ impl NodeIo {
         let policy = &self.policy;
         match &mut request.operation {
             Operation::Flush if policy.no_flush => return Passed::NoFurther,
-            Operation::Discard { .. } if !policy.discard => return Passed::NoFurther,
+            Operation::Discard { fua, .. } if !policy.discard => {
+                if !*fua || policy.no_flush {
+                    return Passed::NoFurther;
+                }
+                // What is left of it.
+                request.operation = Operation::Flush;
+            }
+            Operation::Discard { fua, .. } => *fua &= !policy.no_flush,
             Operation::Write { data, fua } => {
                 *fua &= !policy.no_flush;
                 if policy.detect_zeroes != DetectZeroes::Off && is_zero(data) {
@@ -206,7 +213,6 @@ impl NodeIo {
             }
             Operation::Read(_)
             | Operation::Flush
-            | Operation::Discard { .. }
             | Operation::Cache { .. }
             | Operation::BlockStatus { .. } => {}
         }

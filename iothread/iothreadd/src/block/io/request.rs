@@ -39,7 +39,11 @@ pub(crate) enum Operation {
         fua: bool,
     },
     /// Tells that the data of a range are not needed any more.
-    Discard { length: u64 },
+    Discard {
+        length: u64,
+        /// Whether that has to be on stable storage before it is done.
+        fua: bool,
+    },
     /// Brings all that is written to stable storage.
     Flush,
     /// Brings a range into the cache of the host, as a hint.
@@ -93,7 +97,7 @@ impl Operation {
         match self {
             Self::Read(buffer) | Self::Write { data: buffer, .. } => buffer.len() as u64,
             Self::WriteZeroes { length, .. }
-            | Self::Discard { length }
+            | Self::Discard { length, .. }
             | Self::Cache { length }
             | Self::BlockStatus { length, .. } => *length,
             Self::Flush => 0,
