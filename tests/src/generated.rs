@@ -18,6 +18,8 @@ use qapi_gen::ir::Schema;
 use qapi_gen::loader::FileLoader;
 use qapi_gen::output;
 
+use crate::workspace;
+
 /// What is generated from one schema.
 #[derive(Debug)]
 pub struct Module {
@@ -247,12 +249,6 @@ fn write_changed(path: &Path, text: &str) -> Result<()> {
         return Ok(());
     }
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn workspace() -> PathBuf {
-    let mut folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    folder.pop();
-    folder
 }
 
 fn root() -> PathBuf {

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::reference::first_difference;
+
 /// Whether expected outputs are written instead of compared: `BLESS=1`, and nothing else.
 #[must_use]
 pub fn is_blessing() -> bool {
@@ -25,18 +27,6 @@ pub fn compare(path: &Path, actual: &str) -> Result<()> {
     if actual == expected {
         return Ok(());
     }
-    let mut lines = (expected.split('\n'), actual.split('\n'));
-    for number in 1.. {
-        let (expected, actual) = (lines.0.next(), lines.1.next());
-        if expected != actual {
-            let show = |line: Option<&str>| line.unwrap_or("the end").to_owned();
-            bail!(
-                "{}:{number} differs; BLESS=1 writes it anew\n  expected {}\n  made     {}",
-                path.display(),
-                show(expected),
-                show(actual)
-            );
-        }
-    }
-    Ok(())
+    let difference = first_difference(&expected, actual);
+    bail!("{}: {difference}\nBLESS=1 writes it anew", path.display());
 }

@@ -1,20 +1,34 @@
-//! What the workspace's tests share: tools that may be absent, servers in processes of their own, a
-//! connection to them, crates of generated code.
+//! The test kit, which the suites of all crates share: servers in processes of their own, a connection to them, tools
+//! that may be absent, expected outputs, panics that nobody sees, and crates of generated code.
+//!
+//! A suite stands beside the crate that it tests. What needs a peer, a program that cargo does not bring, is named so that
+//! `cargo xtask test` leaves it to `--live`: [`Suite::with`] does it by the tool, and a function stands in a module `live`.
 
 #[cfg(feature = "generated")]
 pub mod arbitrary;
 #[cfg(feature = "generated")]
 pub mod generated;
+pub mod golden;
 mod iothreadd;
 #[cfg(feature = "load")]
 pub mod load;
+pub mod panics;
+mod patience;
+mod places;
 mod qmp;
 mod random;
+pub mod reference;
 mod server;
+#[cfg(feature = "service")]
+mod service;
 mod suite;
 
 pub use iothreadd::iothreadd;
-pub use qmp::{Qmp, replace};
+pub use patience::{PATIENCE, comes_true, eventually};
+pub use places::{QEMU_SCHEMAS, qemu_schema, schemas, workspace};
+pub use qmp::{Qmp, replace, send_with};
 pub use random::Random;
 pub use server::Server;
-pub use suite::{Suite, Tool};
+#[cfg(feature = "service")]
+pub use service::service;
+pub use suite::{LIVE, Suite, Tool};

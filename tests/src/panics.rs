@@ -126,10 +126,16 @@ pub fn expect(text: &'static str) -> Expectation {
 impl Drop for Expectation {
     fn drop(&mut self) {
         let mut state = state();
-        let place = state.expected.iter().position(|it| it.number == self.number);
+        let place = state
+            .expected
+            .iter()
+            .position(|it| it.number == self.number);
         let announcement = place.map(|index| state.expected.swap_remove(index));
         drop(state);
-        if let Some(Announcement { text, has_happened, .. }) = announcement {
+        if let Some(Announcement {
+            text, has_happened, ..
+        }) = announcement
+        {
             assert!(
                 has_happened || thread::panicking(),
                 "nothing panicked with '{text}'"
@@ -141,7 +147,9 @@ impl Drop for Expectation {
 /// Whether a line that a process has printed tells of a panic.
 #[must_use]
 pub fn is_told_by(line: &str) -> bool {
-    line.contains("' panicked at ") || line.contains(") panicked at ") || line.contains("has overflowed its stack")
+    line.contains("' panicked at ")
+        || line.contains(") panicked at ")
+        || line.contains("has overflowed its stack")
 }
 
 #[cfg(test)]

@@ -4,15 +4,18 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use crate::{panics, workspace};
+
 /// Something outside the workspace that a test needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
-    /// A Python that has qemu.qmp; `cargo xtask test` makes one and names it in `QMP_PYTHON`.
+    /// A Python that has qemu.qmp; `cargo xtask test --live` makes one and names it in `QMP_PYTHON`.
     QemuQmp,
-    /// The client in `iothreadd/tests/clients/qapi-rs`; `cargo xtask test` builds it and names it in `QAPI_RS_CLIENT`.
+    /// The client in `iothread/iothreadd/tests/clients/qapi-rs`; `cargo xtask test --live` builds it and names it in
+    /// `QAPI_RS_CLIENT`.
     QapiRs,
     /// A folder `node_modules` with validators of HTML and Markdown and a checker of accessibility;
-    /// `cargo xtask test` makes one and names it in `QAPI_NPM`.
+    /// `cargo xtask test --live` makes one and names it in `QAPI_NPM`.
     Npm,
     /// The reference material beside the workspace.
     Shared,
@@ -22,6 +25,9 @@ pub enum Tool {
     /// A program on the `PATH`.
     Program(&'static str),
 }
+
+/// What the names of tests begin with that need a peer. `cargo xtask test` leaves them out, `--live` runs nothing else.
+pub const LIVE: &str = "live::";
 
 impl Tool {
     /// Where it is.
@@ -33,7 +39,7 @@ impl Tool {
             Self::QemuTen => std::env::var_os("QEMU_TEN").map(PathBuf::from),
             Self::Npm => std::env::var_os("QAPI_NPM").map(PathBuf::from),
             Self::Shared => {
-                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+                let folder = workspace().join("../shared");
                 folder.join("qemu").is_dir().then_some(folder)
             }
             Self::Program(name) => {
@@ -42,6 +48,25 @@ impl Tool {
                     .map(|folder| folder.join(name))
                     .find(|it| it.is_file())
             }
+        }
+    }
+
+    /// Where it is; if it is not here, says in a line that `test` is skipped. For tests that are functions: one that needs
+    /// a peer belongs in a module `live`.
+    #[must_use]
+    pub fn for_test(self, test: &str) -> Option<PathBuf> {
+        let found = self.find();
+        if found.is_none() {
+            println!("skipped: {test}: {} is not here", self.describe());
+        }
+        found
+    }
+
+    /// Whether it is a peer: a program that is not ours, and that cargo does not bring.
+    fn is_peer(self) -> bool {
+        match self {
+            Self::QemuQmp | Self::QapiRs | Self::Npm | Self::QemuTen | Self::Program(_) => true,
+            Self::Shared => false,
         }
     }
 
@@ -57,7 +82,8 @@ impl Tool {
     }
 }
 
-/// A list of tests. One whose tool is absent says so in a line and counts as ignored.
+/// A list of tests. One whose tool is absent says so in a line and counts as ignored. One in which something panics that
+/// it did not announce fails.
 #[derive(Default)]
 pub struct Suite {
     trials: Vec<Trial>,
@@ -73,17 +99,31 @@ impl Suite {
     /// Adds a test that needs `tool` and is given its path.
     #[must_use]
     pub fn with(
-        mut self,
+        self,
         name: &str,
         tool: Tool,
         test: impl FnOnce(&Path) -> Result<(), Failed> + Send + 'static,
     ) -> Self {
-        let found = tool.find();
-        if found.is_none() {
-            println!("skipped: {name}: {} is not here", tool.describe());
-        }
-        let is_absent = found.is_none();
-        let run = move || test(&found.unwrap_or_default());
+        self.with_all(name, [tool], move |[path]| test(path))
+    }
+
+    /// Adds a test that needs several tools and is given their paths.
+    #[must_use]
+    pub fn with_all<const N: usize>(
+        mut self,
+        name: &str,
+        tools: [Tool; N],
+        test: impl FnOnce([&Path; N]) -> Result<(), Failed> + Send + 'static,
+    ) -> Self {
+        let is_live = tools.into_iter().any(Tool::is_peer);
+        let name = format!("{}{name}", if is_live { LIVE } else { "" });
+        let found = tools.map(|tool| tool.for_test(&name));
+        let is_absent = found.iter().any(Option::is_none);
+        let run = move || {
+            let _watch = panics::watch();
+            let found = found.map(Option::unwrap_or_default);
+            test(found.each_ref().map(PathBuf::as_path))
+        };
         self.trials
             .push(Trial::test(name, run).with_ignored_flag(is_absent));
         self
@@ -92,12 +132,11 @@ impl Suite {
     /// Adds a test that needs nothing from outside.
     #[must_use]
     pub fn always(
-        mut self,
+        self,
         name: &str,
         test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
     ) -> Self {
-        self.trials.push(Trial::test(name, test));
-        self
+        self.with_all(name, [], move |[]| test())
     }
 
     /// Runs the tests as the command line says, and ends the program.

@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Writes the code.
 pub(crate) fn generate() -> Result<()> {
-    let workspace = crate::workspace();
+    let workspace = tests::workspace();
     for output in &OUTPUTS {
         let emission = output.emit(&workspace)?;
         let summary = output::write(&emission, &workspace.join(output.folder))?;
@@ -110,7 +110,7 @@ pub(crate) fn generate() -> Result<()> {
 
 /// Fails if a file is not what would be written.
 pub(crate) fn check() -> Result<()> {
-    let workspace = crate::workspace();
+    let workspace = tests::workspace();
     let mut is_current = true;
     for output in &OUTPUTS {
         let emission = output.emit(&workspace)?;

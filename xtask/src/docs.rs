@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 /// Writes the manual in every format, and the sample.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let workspace = crate::workspace();
+    let workspace = tests::workspace();
     let checked = load(&workspace)?;
     let schema = checked.schema.as_ref().context("the schema has mistakes")?;
     let folder = workspace.join("target/docs");

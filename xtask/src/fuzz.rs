@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::process::succeed;
-use crate::workspace;
+use tests::workspace;
 
 /// The targets in `tests/fuzz/targets`.
 const TARGETS: [&str; 5] = ["schema", "wire", "session", "client", "introspection"];

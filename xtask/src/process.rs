@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::workspace;
+use tests::workspace;
 
 /// The `cargo` that runs this task, in the workspace's folder.
 pub(crate) fn cargo() -> Command {

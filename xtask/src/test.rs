@@ -9,7 +9,7 @@ use crate::codegen;
 use crate::fuzz;
 use crate::process::{build_tests, cargo, run_looking, succeed};
 use crate::stress;
-use crate::workspace;
+use tests::workspace;
 
 /// Arguments of `test`.
 #[derive(clap::Args)]

@@ -8,7 +8,7 @@ mod modes;
 mod programs;
 mod qemu_client;
 
-use tests::{Suite, Tool};
+use tests::{QEMU_SCHEMAS, Suite, Tool};
 
 fn main() {
     let is_full = std::env::var_os("QAPI_FULL").is_some();
@@ -29,10 +29,10 @@ fn main() {
         1
     };
     for schema in qemu_client::SCHEMAS.into_iter().take(n_clients) {
-        suite = suite.with(
+        suite = suite.with_all(
             &format!("client-of-{schema}-drives-qemu"),
-            Tool::Program("qemu-system-x86_64"),
-            move |qemu| qemu_client::drive(schema, qemu),
+            [Tool::Program("qemu-system-x86_64"), Tool::Shared],
+            move |tools| qemu_client::drive(schema, tools),
         );
     }
     if is_full {
@@ -41,7 +41,7 @@ fn main() {
             Tool::Shared,
             programs::round_trips_of_qemu,
         );
-        for schema in modes::QEMU_SCHEMAS {
+        for schema in QEMU_SCHEMAS {
             suite = suite.with(
                 &format!("modes-of-{}", schema.replace('/', "-")),
                 Tool::Shared,

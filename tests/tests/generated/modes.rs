@@ -9,14 +9,6 @@ use qapi_gen::backend::rust::Options;
 use qapi_gen::ir::Configuration;
 use tests::generated::{Crate, Module, Written};
 
-/// Schemas of QEMU below `../shared/qemu`.
-pub(crate) const QEMU_SCHEMAS: [&str; 4] = [
-    "10.2.2/qapi",
-    "10.2.2/storage-daemon/qapi",
-    "10.2.2/qga",
-    "10.0.13/qapi",
-];
-
 /// Schemas that were written to be difficult.
 pub(crate) const OWN_SCHEMAS: [&str; 4] = ["names", "shapes", "conditions", "documentation"];
 
@@ -102,7 +94,7 @@ pub(crate) fn own_schemas(is_full: bool) -> Result<(), Failed> {
 
 /// The same for one schema of QEMU, a crate each: they are large.
 pub(crate) fn qemu_schema(shared: &Path, schema: &str) -> Result<(), Failed> {
-    let path = shared.join("qemu").join(schema).join("qapi-schema.json");
+    let path = tests::qemu_schema(shared, schema);
     for mode in MODES {
         let name = format!("{}-{}", schema.replace(['/', '.'], "-"), mode.name());
         let written = write(&name, vec![mode.generate("qapi", &path)?])?;

@@ -9,7 +9,6 @@ use libtest_mimic::Failed;
 use qapi_gen::backend::rust::Options;
 use qapi_gen::ir::{Configuration, Schema, TypeId};
 use serde_json::Value;
-use tests::Tool;
 use tests::generated::{Crate, Module};
 
 /// The schemas, by version.
@@ -17,12 +16,8 @@ pub(crate) const SCHEMAS: [&str; 2] = ["10.2.2", "10.0.13"];
 
 /// Runs every `query-*` command that needs no arguments on machines of two kinds. Each reply is
 /// read, or it is said which member is missing, and it is.
-pub(crate) fn drive(version: &str, qemu: &Path) -> Result<(), Failed> {
-    let Some(shared) = Tool::Shared.find() else {
-        println!("skipped: client of {version}: the reference material is not here");
-        return Ok(());
-    };
-    let schema = shared.join(format!("qemu/{version}/qapi/qapi-schema.json"));
+pub(crate) fn drive(version: &str, [qemu, shared]: [&Path; 2]) -> Result<(), Failed> {
+    let schema = tests::qemu_schema(shared, &format!("{version}/qapi"));
     // A client does not know what its server was built with.
     let options = Options::new()
         .configuration(Configuration::with_default(true))

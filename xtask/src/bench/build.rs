@@ -12,7 +12,7 @@ use tests::generated::{Crate, Module};
 
 use super::measure::{Usage, measure, median};
 use crate::process::succeed;
-use crate::workspace;
+use tests::workspace;
 
 /// Arguments of `bench build`.
 #[derive(clap::Args)]

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::measure::{Usage, measure, median, python};
 use crate::process::{cargo, succeed};
-use crate::workspace;
+use tests::workspace;
 
 /// Arguments of `bench generate`.
 #[derive(clap::Args)]

@@ -1,18 +1,17 @@
-//! A running `iothreadd` and its clients.
+//! A running `iothreadd` and its clients, for tests whose failures are panics.
 
-use std::io::{BufRead, BufReader, IoSlice, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::Signal;
 use serde_json::{Value, json};
+use tests::Qmp;
 
-/// How long anything may take before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use tests::{PATIENCE, eventually, send_with};
 
 /// The program.
 pub(crate) fn program() -> Command {
@@ -37,6 +36,8 @@ pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
     });
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.lines().any(tests::panics::is_told_by), "{said}");
     output
 }
 
@@ -44,22 +45,6 @@ pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
 pub(crate) fn values(text: &[u8]) -> Vec<Value> {
     let values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
     values.collect::<Result<_, _>>().unwrap()
-}
-
-/// A server in a folder of its own, killed when dropped.
-pub(crate) struct Server {
-    child: Child,
-    folder: tempfile::TempDir,
-}
-
-/// Waits until something is so, at most for [`PATIENCE`].
-#[track_caller]
-pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "it does not come to pass");
-        std::thread::yield_now();
-    }
 }
 
 /// Sends a message over and over until the other side stops reading, which it has to before it has taken so many of them.
@@ -89,14 +74,9 @@ pub(crate) fn send_without_reading(
     (n_bytes + n_left) / message.len()
 }
 
-/// Sends bytes with a descriptor beside them.
-pub(crate) fn send_with(stream: &UnixStream, bytes: &[u8], descriptor: &impl AsFd) {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [descriptor.as_fd()];
-    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
-    let bytes = [IoSlice::new(bytes)];
-    sendmsg(stream, &bytes, &mut ancillary, SendFlags::empty()).unwrap();
+/// A server in a folder of its own, killed when dropped.
+pub(crate) struct Server {
+    server: tests::Server,
 }
 
 impl Server {
@@ -107,36 +87,30 @@ impl Server {
 
     /// As `start`, in a folder that exists already.
     pub(crate) fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
-        let socket = folder.path().join("qmp");
-        // Options are carried out in their order, so the others are by the time this one is.
-        let child = program()
-            .args(arguments)
-            .arg("--qmp")
-            .arg(format!("unix:{}", socket.display()))
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut server = Self { child, folder };
-        while UnixStream::connect(&socket).is_err() {
-            assert!(
-                server.child.try_wait().unwrap().is_none(),
-                "it does not start"
-            );
-            std::thread::yield_now();
+        let started = tests::Server::start_in(folder, |socket| {
+            let mut command = program();
+            // Options are carried out in their order, so the others are by the time this one is.
+            command
+                .args(arguments)
+                .arg("--qmp")
+                .arg(format!("unix:{}", socket.display()));
+            command
+        });
+        Self {
+            server: started.unwrap(),
         }
-        server
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.server.process_id()
     }
 
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        self.server.folder()
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.path().join("qmp")
+        self.server.socket().to_owned()
     }
 
     /// A session that is past negotiation.
@@ -148,100 +122,62 @@ impl Server {
 
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = rustix::process::Pid::from_raw(self.id().cast_signed()).unwrap();
         let signal = match name {
-            "INT" => rustix::process::Signal::INT,
-            "HUP" => rustix::process::Signal::HUP,
-            _ => rustix::process::Signal::TERM,
+            "INT" => Signal::INT,
+            "HUP" => Signal::HUP,
+            _ => Signal::TERM,
         };
-        rustix::process::kill_process(pid, signal).unwrap();
+        self.server.signal(signal).unwrap();
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.server.wait_for_status().unwrap()
     }
 }
 
 /// One QMP session.
 pub(crate) struct Client {
-    reader: BufReader<UnixStream>,
-    pub(crate) greeting: Value,
-    events: Vec<Value>,
+    qmp: Qmp,
 }
 
 impl Client {
     pub(crate) fn connect(path: &Path) -> Self {
-        let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut client = Self {
-            reader: BufReader::new(stream),
-            greeting: Value::Null,
-            events: Vec::new(),
-        };
-        client.greeting = client.receive().unwrap();
-        client
+        Self {
+            qmp: Qmp::connect(path).unwrap(),
+        }
     }
 
     pub(crate) fn send(&mut self, text: &str) {
-        self.reader.get_mut().write_all(text.as_bytes()).unwrap();
+        self.qmp.send(text.as_bytes()).unwrap();
     }
 
     pub(crate) fn stream(&self) -> &UnixStream {
-        self.reader.get_ref()
+        self.qmp.stream()
     }
 
     /// The next message; `None` once the server has hung up.
     pub(crate) fn receive(&mut self) -> Option<Value> {
-        let mut line = String::new();
-        match self.reader.read_line(&mut line) {
-            Ok(0) => None,
-            Ok(_) => Some(serde_json::from_str(&line).unwrap()),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
-            Err(error) => panic!("{error}"),
-        }
+        self.qmp.next_message().unwrap()
     }
 
     /// All that still comes.
     pub(crate) fn rest(&mut self) -> Vec<Value> {
-        let mut rest = Vec::new();
-        self.reader.read_to_end(&mut rest).unwrap();
-        values(&rest)
+        self.qmp.rest().unwrap()
     }
 
     /// The next reply; events that come before are kept.
     pub(crate) fn reply(&mut self) -> Value {
-        loop {
-            let message = self.receive().expect("a reply");
-            if message.get("event").is_none() {
-                return message;
-            }
-            self.events.push(message);
-        }
+        self.qmp.reply().unwrap()
     }
 
     /// The next event.
     pub(crate) fn event(&mut self) -> Value {
-        if !self.events.is_empty() {
-            return self.events.remove(0);
-        }
-        let message = self.receive().expect("an event");
-        assert!(message.get("event").is_some(), "{message}");
-        message
+        self.qmp.event().unwrap()
     }
 
     /// The whole reply to a command.
     pub(crate) fn exchange(&mut self, command: &str, arguments: Value) -> Value {
-        let request = json!({"execute": command, "arguments": arguments});
-        self.send(&request.to_string());
-        self.reply()
+        self.qmp.exchange(command, &arguments).unwrap()
     }
 
     /// The whole reply to a command that comes with a descriptor.
@@ -251,27 +187,18 @@ impl Client {
         arguments: Value,
         descriptor: &impl AsFd,
     ) -> Value {
-        let request = json!({"execute": command, "arguments": arguments}).to_string();
-        send_with(self.stream(), request.as_bytes(), descriptor);
-        self.reply()
+        let reply = self.qmp.exchange_with(command, &arguments, descriptor);
+        reply.unwrap()
     }
 
     /// What a command that succeeds returns.
     pub(crate) fn execute(&mut self, command: &str, arguments: Value) -> Value {
-        let mut reply = self.exchange(command, arguments);
-        match reply.get_mut("return") {
-            Some(value) => value.take(),
-            None => panic!("{command}: {reply}"),
-        }
+        self.qmp.execute(command, arguments).unwrap()
     }
 
     /// The text that a command fails with.
     pub(crate) fn error(&mut self, command: &str, arguments: Value) -> String {
-        let reply = self.exchange(command, arguments);
-        match reply["error"]["desc"].as_str() {
-            Some(text) => text.to_owned(),
-            None => panic!("{command}: {reply}"),
-        }
+        self.qmp.refusal(command, &arguments).unwrap()
     }
 
     /// Who holds an IOThread.

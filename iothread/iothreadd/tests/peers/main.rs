@@ -5,6 +5,7 @@ mod clients;
 mod devices_qemu;
 mod iothreads_qemu;
 mod nbd_clients;
+mod reference;
 mod script;
 mod wire;
 
@@ -14,6 +15,7 @@ fn main() {
     let suite = iothreads_qemu::add(Suite::new());
     let suite = block_qemu::add(suite);
     let suite = devices_qemu::add(suite);
+    let suite = reference::add(suite);
     let suite = nbd_clients::add(suite);
     let suite = clients::add(suite);
     wire::add(suite).run();

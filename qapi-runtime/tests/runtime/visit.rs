@@ -1,5 +1,4 @@
 //! Types as generated code has them, against the texts of the reference.
-#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use qapi_runtime::json::Document;
 use qapi_runtime::visit::{

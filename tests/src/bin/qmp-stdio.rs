@@ -1,14 +1,11 @@
 //! Serves a handful of commands on standard input and output; a peer for differential tests.
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::io::{Read, Write};
 
 use qapi_runtime::session::{Session, SessionConfig};
 
 fn main() -> std::io::Result<()> {
-    let service = support::service();
+    let service = tests::service();
     let mut session = Session::new(SessionConfig::default());
     let mut stdin = std::io::stdin().lock();
     let mut stdout = std::io::stdout().lock();

@@ -1,6 +1,4 @@
 //! The clients against a live QEMU; skipped where there is none.
-#![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -12,6 +10,7 @@ use qapi_runtime::Value;
 use qapi_runtime::client::{
     Address, CallOptions, Client, ClientErrorKind, ConnectOptions, Dialect, EventFilter, blocking,
 };
+use tests::Tool;
 
 /// A QEMU without a machine that is killed in the end.
 struct Qemu {
@@ -21,7 +20,8 @@ struct Qemu {
 impl Qemu {
     /// Starts one that listens on `socket`; nothing if there is no QEMU here.
     fn start(socket: &Path) -> Option<Self> {
-        let child = Command::new("qemu-system-x86_64")
+        let qemu = Tool::Program("qemu-system-x86_64").for_test("clients of QEMU")?;
+        let child = Command::new(qemu)
             .args([
                 "-machine",
                 "none",
@@ -34,13 +34,9 @@ impl Qemu {
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        match child {
-            Ok(child) => Some(Self { child }),
-            Err(error) => {
-                println!("skipped: no qemu-system-x86_64 ({error})");
-                None
-            }
-        }
+        Some(Self {
+            child: child.unwrap(),
+        })
     }
 
     fn kill(&mut self) {
@@ -277,9 +273,12 @@ async fn events_are_waited_for() {
 
 #[test]
 fn guest_agent() {
+    let Some(program) = Tool::Program("qemu-ga").for_test("a guest agent") else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("agent");
-    let agent = Command::new("qemu-ga")
+    let agent = Command::new(program)
         .args(["-m", "unix-listen", "-t"])
         .arg(folder.path())
         .arg("-p")
@@ -287,14 +286,9 @@ fn guest_agent() {
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    let child = match agent {
-        Ok(child) => child,
-        Err(error) => {
-            println!("skipped: no qemu-ga ({error})");
-            return;
-        }
+    let _agent = Qemu {
+        child: agent.unwrap(),
     };
-    let _agent = Qemu { child };
     let client = blocking::Client::connect(options(&socket).dialect(Dialect::GuestAgent)).unwrap();
     assert_eq!(client.greeting(), None);
     let raw = |command: &str| client.execute_raw(command, None, CallOptions::new());

@@ -1,7 +1,6 @@
 //! Everything is there, once, and every link leads somewhere.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::Path;
 
 use qapi_gen::backend::doc::Format;
 use qapi_gen::ir::{DocSectionKind, Entity, ObjectKind, Schema, TypeKind};
@@ -232,12 +231,10 @@ fn every_name_is_a_link() {
 /// Names in QEMU's documentation that nothing in its schema has.
 #[test]
 fn the_rest_is_known() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/qemu/10.2.2/qapi/qapi-schema.json");
-    if !path.is_file() {
-        println!("skipped: {} is absent", path.display());
+    let Some(shared) = tests::Tool::Shared.for_test("the rest is known") else {
         return;
-    }
+    };
+    let path = tests::qemu_schema(&shared, "10.2.2/qapi");
     let checked = super::load_with(path.to_str().expect("UTF-8"), &qapi_gen::loader::FileLoader);
     let (found, rest) = references(&checked.schema.expect("no mistakes"));
     assert!(found.len() > 700, "{}", found.len());

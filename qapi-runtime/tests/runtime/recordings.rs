@@ -1,15 +1,10 @@
 //! Recorded sessions with a QEMU, played against a session; skipped where they are absent.
-#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
-
-mod support;
-
-use std::path::Path;
 
 use qapi_runtime::Value;
 use qapi_runtime::dispatch::Service;
 use qapi_runtime::json::Document;
 use qapi_runtime::session::{Session, SessionConfig};
-use support::service;
+use tests::service;
 
 /// The values in a stream of replies.
 fn replies(mut text: &[u8]) -> Vec<Value> {
@@ -72,14 +67,14 @@ fn play(recording: &Value, service: &dyn Service, piece: usize) -> Result<(), St
 /// Plays the sessions of a QEMU that need no server with objects and block nodes, and that `is_chosen` takes by their
 /// text.
 fn check_sessions(version: &str, is_chosen: impl Fn(&str) -> bool) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/qemu")
-        .join(version)
-        .join("transcripts/protocol.jsonl");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        println!("skipped: {} is absent", path.display());
+    let Some(shared) = tests::Tool::Shared.for_test("recorded sessions are answered alike") else {
         return;
     };
+    let path = shared
+        .join("qemu")
+        .join(version)
+        .join("transcripts/protocol.jsonl");
+    let text = std::fs::read_to_string(path).unwrap();
     let service = service();
     let mut failures = Vec::new();
     let mut n_played = 0;

@@ -1,6 +1,4 @@
 //! Clients whose server goes away, or that try to send what cannot be sent.
-#![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;

@@ -1,28 +1,20 @@
-//! Generated Rust, one small schema a file: `rust_goldens/NAME.json` makes `rust_goldens/NAME.out`.
-//!
-//! `BLESS=1` writes what is made in place of comparing it.
+//! Generated Rust: what is refused, what options change, which files are written.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use qapi_gen::Builder;
 use qapi_gen::backend::rust::{Options, RustBackend};
 use qapi_gen::backend::{Backend, Emission};
 use qapi_gen::check;
-use qapi_gen::diagnostic::{Diagnostic, Level, Lint, LintLevels, render_short};
-use qapi_gen::ir::Configuration;
-use qapi_gen::loader::{FileLoader, Loader, MemoryLoader};
+use qapi_gen::diagnostic::{Diagnostic, LintLevels, render_short};
+use qapi_gen::loader::MemoryLoader;
 use qapi_gen::output;
 
-/// The files of the schema at `path`, or the texts of what is wrong with it.
-fn generate(path: &str, loader: &dyn Loader, options: Options) -> Result<Emission, String> {
-    // Lints of style do not matter here, and older schemas do not keep to them.
-    let mut levels = LintLevels::default();
-    for lint in Lint::ALL {
-        levels.set(*lint, Level::Allow);
-    }
-    let checked = check::load(path, loader, levels);
+/// The files of a schema, or the texts of what is wrong with it.
+fn generate_text(schema: &str, options: Options) -> Result<Emission, String> {
+    let loader = MemoryLoader::new().with("schema.json", schema);
+    let checked = check::load("schema.json", &loader, LintLevels::allow_all());
     let texts = |diagnostics: &[Diagnostic]| {
         let texts = diagnostics
             .iter()
@@ -35,127 +27,6 @@ fn generate(path: &str, loader: &dyn Loader, options: Options) -> Result<Emissio
     RustBackend::new(options)
         .emit(schema)
         .map_err(|diagnostics| texts(&diagnostics))
-}
-
-fn generate_text(schema: &str, options: Options) -> Result<Emission, String> {
-    generate(
-        "schema.json",
-        &MemoryLoader::new().with("schema.json", schema),
-        options,
-    )
-}
-
-fn goldens() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rust_goldens")
-}
-
-/// All files in one text.
-fn render(emission: &Emission) -> String {
-    let mut text = String::new();
-    for file in emission.files() {
-        text.push_str("======== ");
-        text.push_str(&file.path.display().to_string());
-        text.push('\n');
-        text.push_str(&file.contents);
-    }
-    text
-}
-
-#[test]
-fn goldens_are_current() {
-    let is_blessing = std::env::var_os("BLESS").is_some();
-    let mut paths: Vec<PathBuf> = fs::read_dir(goldens())
-        .expect("the folder is there")
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "json")
-        })
-        .collect();
-    paths.sort();
-    assert!(!paths.is_empty());
-    for path in paths {
-        let name = path.to_str().expect("UTF-8");
-        let made = match generate(name, &FileLoader, Options::new()) {
-            Ok(emission) => render(&emission),
-            Err(text) => panic!("{name}: {text}"),
-        };
-        let golden = path.with_extension("out");
-        if is_blessing {
-            fs::write(&golden, made).expect("writable");
-            continue;
-        }
-        let expected = fs::read_to_string(&golden).unwrap_or_default();
-        assert!(
-            made == expected,
-            "{} differs; BLESS=1 writes it",
-            golden.display()
-        );
-    }
-}
-
-/// rustfmt with the layout of the given edition; false if there is no rustfmt.
-fn check_layout(emission: &Emission, style_edition: &str) -> bool {
-    let folder = tempfile::tempdir().expect("a folder");
-    output::write(emission, folder.path()).expect("written");
-    let run = Command::new("rustfmt")
-        .args(["--check", "--edition", "2021", "--config"])
-        .arg(format!("style_edition={style_edition}"))
-        .arg(folder.path().join("mod.rs"))
-        .output();
-    let Ok(run) = run else {
-        println!("skipped: there is no rustfmt");
-        return false;
-    };
-    let text = String::from_utf8_lossy(&run.stdout);
-    assert!(
-        run.status.success(),
-        "{style_edition}: {text}{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    true
-}
-
-#[test]
-fn layout_is_that_of_rustfmt() {
-    let mut schemas: Vec<PathBuf> = fs::read_dir(goldens())
-        .expect("the folder is there")
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "json")
-        })
-        .collect();
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let shared = workspace.join("../shared/qemu");
-    if shared.is_dir() {
-        schemas.push(shared.join("10.2.2/qapi/qapi-schema.json"));
-        schemas.push(shared.join("10.2.2/storage-daemon/qapi/qapi-schema.json"));
-        schemas.push(shared.join("10.2.2/qga/qapi-schema.json"));
-        schemas.push(shared.join("10.0.13/qapi/qapi-schema.json"));
-    } else {
-        println!("skipped: QEMU's schemas are not here");
-    }
-    for schema in schemas {
-        let name = schema.to_str().expect("UTF-8");
-        let configurations = [
-            Configuration::new(),
-            Configuration::with_default(true),
-            Configuration::with_default(false),
-        ];
-        for configuration in configurations {
-            let options = Options::new().configuration(configuration);
-            // A schema may rely on a condition being set.
-            let Ok(emission) = generate(name, &FileLoader, options) else {
-                continue;
-            };
-            for edition in ["2015", "2024"] {
-                if !check_layout(&emission, edition) {
-                    return;
-                }
-            }
-        }
-    }
 }
 
 #[test]

@@ -11,23 +11,24 @@
 //! page alone, and the right one has no diagnostic.
 //!
 //! The first line of a case is a comment that states the rule. Sub-folders hold files that cases
-//! include. `BLESS=1` writes the expected files.
+//! include.
 
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Failed;
 use qapi_gen::backend::dump::dump;
 use qapi_gen::check::{Checked, load};
 use qapi_gen::diagnostic::{
     Code, Level, Lint, LintLevels, render_human, render_json, render_short,
 };
 use qapi_gen::loader::{Loader, MemoryLoader};
+use tests::{Suite, golden};
 
-fn main() {
-    let arguments = Arguments::from_args();
-    let mut trials = Vec::new();
+use crate::files;
+
+pub(crate) fn add(mut suite: Suite) -> Suite {
     let mut all_cases = Vec::new();
     for (folder, check) in [
         ("good", check_good as Check),
@@ -35,48 +36,25 @@ fn main() {
         ("recovery", check_recovery),
         ("render", check_render),
     ] {
-        let cases = cases(folder);
+        let cases = files(&format!("corpus/{folder}"), ".json");
         all_cases.extend(cases.iter().cloned());
-        trials.extend(cases.into_iter().map(|case| {
+        for case in cases {
             let name = case.file_stem().unwrap_or_default().to_string_lossy();
-            Trial::test(format!("{folder}::{name}"), move || {
+            suite = suite.always(&format!("{folder}::{name}"), move || {
                 has_rule(&case)?;
                 check(&case)
-            })
-        }));
+            });
+        }
     }
     let lints = Lint::ALL.iter().copied().map(Code::Lint);
-    trials.extend(Code::ALL.iter().copied().chain(lints).map(|code| {
-        Trial::test(format!("explain::{}", code.as_str()), move || {
-            check_explanation(code)
-        })
-    }));
-    trials.push(Trial::test("every_code_has_a_case", move || {
-        check_coverage(&all_cases)
-    }));
-    libtest_mimic::run(&arguments, trials).exit();
+    for code in Code::ALL.iter().copied().chain(lints) {
+        let name = format!("explain::{}", code.as_str());
+        suite = suite.always(&name, move || check_explanation(code));
+    }
+    suite.always("every_code_has_a_case", move || check_coverage(&all_cases))
 }
 
 type Check = fn(&Path) -> Result<(), Failed>;
-
-/// The cases in a folder of the corpus, those in its sub-folders left out.
-fn cases(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/corpus")
-        .join(folder);
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "json")
-        })
-        .collect();
-    cases.sort();
-    assert!(!cases.is_empty(), "no cases in {}", folder.display());
-    cases
-}
 
 /// Files as seen from inside a folder, so that messages print their bare names.
 struct Folder(PathBuf);
@@ -165,19 +143,9 @@ fn short(checked: &Checked) -> String {
         .collect()
 }
 
-/// Compares `actual` with the file beside `case`, or writes that file if asked to.
+/// Compares `actual` with the file beside `case`.
 fn compare(case: &Path, extension: &str, actual: &str) -> Result<(), Failed> {
-    let path = case.with_extension(extension);
-    if std::env::var_os("BLESS").is_some_and(|value| value == "1") {
-        return Ok(std::fs::write(path, actual)?);
-    }
-    let expected = std::fs::read_to_string(&path)
-        .map_err(|error| format!("{}: {error}; BLESS=1 writes it", path.display()))?;
-    if actual == expected {
-        return Ok(());
-    }
-    let path = path.display();
-    Err(format!("{path} differs\n--- expected\n{expected}\n--- actual\n{actual}").into())
+    Ok(golden::compare(&case.with_extension(extension), actual)?)
 }
 
 fn check_explanation(code: Code) -> Result<(), Failed> {
@@ -233,7 +201,7 @@ fn check_explanation(code: Code) -> Result<(), Failed> {
 fn has_no_case(code: Code) -> bool {
     match code {
         // The main file itself, limits that take a large file or a hundred files:
-        // `corpus_limits.rs` shows these. And what no input leads to.
+        // `library/limits.rs` shows these. And what no input leads to.
         Code::SchemaUnreadable
         | Code::LineTooLong
         | Code::TooLarge
@@ -241,7 +209,7 @@ fn has_no_case(code: Code) -> bool {
         | Code::TooMuchRepeated
         | Code::BranchesTooEntangled
         | Code::Internal => true,
-        // What Rust code cannot express, and what a change breaks: `rust_goldens.rs` and `diff.rs`
+        // What Rust code cannot express, and what a change breaks: `library/rust.rs` and `diff.rs`
         // show these.
         _ => code.as_str().starts_with("Q08") || code.as_str().starts_with('D'),
     }

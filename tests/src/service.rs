@@ -1,4 +1,4 @@
-//! A small hand-written service for tests: what generated code would be, for a few commands.
+//! A small service: what generated code would be, for a few commands.
 
 use std::sync::Arc;
 
@@ -165,7 +165,8 @@ static COMMANDS: [Command<()>; 9] = [
     out_of_band(inline("yank", yank)),
 ];
 
-/// The service.
-pub(crate) fn service() -> impl Service {
+/// A service of a few commands, written by hand as a generator would.
+#[must_use]
+pub fn service() -> impl Service {
     Table::new(&COMMANDS, Arc::new(()))
 }

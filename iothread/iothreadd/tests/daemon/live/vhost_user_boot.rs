@@ -4,11 +4,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
+use tests::Tool;
 
 use crate::harness::Server;
-
-/// QEMU, if it is installed.
-const QEMU: &str = "qemu-system-x86_64";
 
 const SECTOR: usize = 512;
 
@@ -131,10 +129,10 @@ fn boot_sector() -> [u8; SECTOR] {
     it.bytes
 }
 
-/// Boots a virtual machine from the export, and returns what it said; `None` without QEMU.
-fn boot(socket: &Path) -> Option<Output> {
+/// Boots a virtual machine from the export, and returns what it said.
+fn boot(qemu: &Path, socket: &Path) -> Output {
     let chardev = format!("socket,id=disk,path={}", socket.display());
-    let output = Command::new(QEMU)
+    Command::new(qemu)
         .args(["-nodefaults", "-no-user-config", "-display", "none"])
         .args(["-accel", "tcg", "-m", "64"])
         .args(["-object", "memory-backend-memfd,id=ram,size=64M,share=on"])
@@ -144,14 +142,8 @@ fn boot(socket: &Path) -> Option<Output> {
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=1"])
         .args(["-serial", "stdio", "-no-reboot"])
         .stdin(Stdio::null())
-        .output();
-    match output {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            println!("skipped: no {QEMU}");
-            None
-        }
-        output => Some(output.unwrap()),
-    }
+        .output()
+        .unwrap()
 }
 
 /// How many bytes a thread of the server has read so far.
@@ -164,6 +156,9 @@ fn bytes_read(server: &Server, thread: u64) -> u64 {
 
 #[test]
 fn a_guest_boots_reads_and_writes_on_the_iothread() {
+    let Some(qemu) = Tool::Program("qemu-system-x86_64").for_test("a guest boots") else {
+        return;
+    };
     let server = Server::start(&["--object", "iothread,id=io0", "--object", "iothread,id=io1"]);
     let mut client = server.client();
     let image = server.folder().join("image");
@@ -183,9 +178,7 @@ fn a_guest_boots_reads_and_writes_on_the_iothread() {
     let [idle, serving] = [0, 1].map(|index| threads[index]["thread-id"].as_u64().unwrap());
     let before = [idle, serving].map(|thread| bytes_read(&server, thread));
 
-    let Some(output) = boot(&socket) else {
-        return;
-    };
+    let output = boot(&qemu, &socket);
     let said = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert_eq!(

@@ -1,7 +1,4 @@
 //! The session, driven by hand.
-#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -22,7 +19,7 @@ struct Dialogue {
 
 impl Dialogue {
     fn new(config: SessionConfig) -> Self {
-        Self::with_service(config, Arc::new(support::service()))
+        Self::with_service(config, Arc::new(tests::service()))
     }
 
     fn with_service(config: SessionConfig, service: Arc<dyn Service>) -> Self {

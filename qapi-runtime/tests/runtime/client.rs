@@ -1,8 +1,4 @@
 //! The clients against mocks.
-#![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -240,7 +236,7 @@ fn lost_connections_are_made_again() {
 
 #[test]
 fn many_threads_share_a_client() {
-    let mock = Mock::with_service(Arc::new(support::service()))
+    let mock = Mock::with_service(Arc::new(tests::service()))
         .start()
         .unwrap();
     let client = connect(&mock);
@@ -262,7 +258,7 @@ fn many_threads_share_a_client() {
 fn recordings_can_be_replayed() {
     let transcript = Arc::new(Transcript::new());
     {
-        let mock = Mock::with_service(Arc::new(support::service()))
+        let mock = Mock::with_service(Arc::new(tests::service()))
             .start()
             .unwrap();
         let options = ConnectOptions::new(mock.address()).record(Arc::clone(&transcript));
@@ -312,7 +308,7 @@ fn broken_servers_are_refused() {
 
 #[tokio::test]
 async fn the_asynchronous_client_does_the_same() {
-    let mock = Mock::with_service(Arc::new(support::service()))
+    let mock = Mock::with_service(Arc::new(tests::service()))
         .start()
         .unwrap();
     let client = Client::connect(ConnectOptions::new(mock.address()))

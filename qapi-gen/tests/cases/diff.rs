@@ -4,17 +4,71 @@
 //! |---|---|---|
 //! | the pages of `qapi-gen explain` | the page's code alone | each rule by its smallest example |
 //! | `diff/NAME.old.json`, `diff/NAME.new.json` | `diff/NAME.clients`, `diff/NAME.servers` | how changes are found and told |
-//!
-//! `BLESS=1` writes the expected files.
 
 use std::path::Path;
 
+use libtest_mimic::Failed;
 use qapi_gen::backend::introspect::{Options, introspect};
 use qapi_gen::check::load;
 use qapi_gen::diagnostic::{Code, LintLevels, render_short};
 use qapi_gen::diff::{Interface, Perspective, Side, compare};
 use qapi_gen::ir::{Configuration, Schema};
 use qapi_gen::loader::MemoryLoader;
+use tests::{Suite, golden};
+
+use crate::files;
+
+pub(crate) fn add(mut suite: Suite) -> Suite {
+    for old in files("diff", ".old.json") {
+        let name = old.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.trim_end_matches(".old.json").to_owned();
+        suite = suite.always(&format!("diff::{name}"), move || check_case(&old, &name));
+    }
+    for (name, test) in [
+        (
+            "each-rule-is-shown-by-its-page",
+            each_rule_is_shown_by_its_page as fn(),
+        ),
+        (
+            "introspection-is-as-good-as-the-schema",
+            introspection_is_as_good_as_the_schema,
+        ),
+        (
+            "what-is-no-introspection-is-refused",
+            what_is_no_introspection_is_refused,
+        ),
+        (
+            "types-that-contain-themselves-end",
+            types_that_contain_themselves_end,
+        ),
+    ] {
+        suite = suite.always(&format!("diff::{name}"), move || {
+            test();
+            Ok(())
+        });
+    }
+    suite
+}
+
+/// One change, as clients and as servers see it.
+fn check_case(old: &Path, name: &str) -> Result<(), Failed> {
+    let read = |age: &str| {
+        let path = old.with_file_name(format!("{name}.{age}.json"));
+        let text = std::fs::read_to_string(path)?;
+        Ok::<_, Failed>(schema(&format!("{name}.{age}.json"), &text))
+    };
+    let [old_schema, new_schema] = [read("old")?, read("new")?];
+    for (perspective, extension) in [
+        (Perspective::Clients, "clients"),
+        (Perspective::Servers, "servers"),
+    ] {
+        let found = changes(&old_schema, &new_schema, perspective);
+        let line = |(code, text): &(Code, String)| format!("{} {text}", code.as_str());
+        let actual: String = found.iter().map(line).collect();
+        golden::compare(&old.with_file_name(format!("{name}.{extension}")), &actual)?;
+    }
+    Ok(())
+}
 
 fn schema(name: &str, text: &str) -> Schema {
     let loader = MemoryLoader::new().with(name, text);
@@ -43,7 +97,6 @@ fn changes(old: &Schema, new: &Schema, perspective: Perspective) -> Vec<(Code, S
     changes.into_iter().map(tell).collect()
 }
 
-#[test]
 fn each_rule_is_shown_by_its_page() {
     let codes = Code::ALL
         .iter()
@@ -64,45 +117,9 @@ fn each_rule_is_shown_by_its_page() {
     assert!(n_pages > 10);
 }
 
-#[test]
-fn cases() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diff");
-    let mut names: Vec<String> = std::fs::read_dir(&folder)
-        .expect("the folder is there")
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter_map(|name| name.strip_suffix(".old.json").map(str::to_owned))
-        .collect();
-    names.sort();
-    assert!(!names.is_empty());
-    for name in names {
-        let read = |age: &str| {
-            let file = format!("{name}.{age}.json");
-            let text = std::fs::read_to_string(folder.join(&file)).expect("both are there");
-            schema(&file, &text)
-        };
-        let (old, new) = (read("old"), read("new"));
-        for (perspective, extension) in [
-            (Perspective::Clients, "clients"),
-            (Perspective::Servers, "servers"),
-        ] {
-            let found = changes(&old, &new, perspective);
-            let line = |(code, text): &(Code, String)| format!("{} {text}", code.as_str());
-            let actual: String = found.iter().map(line).collect();
-            let path = folder.join(format!("{name}.{extension}"));
-            if std::env::var_os("BLESS").is_some_and(|value| value == "1") {
-                std::fs::write(path, actual).expect("the folder can be written");
-                continue;
-            }
-            let expected = std::fs::read_to_string(&path).unwrap_or_default();
-            assert_eq!(actual, expected, "{}", path.display());
-        }
-    }
-}
-
 /// A server tells as much of itself as its schema, but for widths and conditions.
-#[test]
 fn introspection_is_as_good_as_the_schema() {
-    let text = include_str!("diff/union.old.json");
+    let text = include_str!("../diff/union.old.json");
     let schema = schema("old.json", text);
     let open = Configuration::new();
     let array = introspect(&schema, &open, Options::default()).expect("nothing is conditional");
@@ -118,7 +135,6 @@ fn introspection_is_as_good_as_the_schema() {
     }
 }
 
-#[test]
 fn what_is_no_introspection_is_refused() {
     for (text, reason) in [
         (
@@ -142,7 +158,6 @@ fn what_is_no_introspection_is_refused() {
 }
 
 /// A server may say anything of itself: types that contain themselves, for one.
-#[test]
 fn types_that_contain_themselves_end() {
     let text = r#"[
         {"name": "go", "meta-type": "command", "arg-type": "0", "ret-type": "2"},

@@ -7,12 +7,12 @@ mod hostile;
 mod page;
 mod random;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use qapi_gen::backend::doc::{DocBackend, Format, Options};
 use qapi_gen::backend::{Backend as _, Emission};
 use qapi_gen::check::{Checked, load};
-use qapi_gen::diagnostic::{Level, Lint, LintLevels, render_short};
+use qapi_gen::diagnostic::{LintLevels, render_short};
 use qapi_gen::ir::Schema;
 use qapi_gen::loader::{FileLoader, Loader, MemoryLoader};
 
@@ -20,11 +20,7 @@ const FORMATS: [Format; 3] = [Format::Html, Format::Markdown, Format::Man];
 
 /// Checks a schema without rules of style, which older ones do not keep.
 fn load_with(path: &str, loader: &dyn Loader) -> Checked {
-    let mut levels = LintLevels::default();
-    for lint in Lint::ALL {
-        levels.set(*lint, Level::Allow);
-    }
-    load(path, loader, levels)
+    load(path, loader, LintLevels::allow_all())
 }
 
 /// The schema in `text`; panics if it has mistakes.
@@ -52,26 +48,12 @@ fn emit(schema: &Schema, format: Format) -> Emission {
 
 /// The schemas that manuals are made of here: ours, and QEMU's where they are present.
 fn schemas() -> Vec<(PathBuf, Schema)> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut paths = vec![workspace.join("schema/qapi-schema.json")];
-    let shared = workspace.join("../shared/qemu");
-    if shared.is_dir() {
-        for path in [
-            "10.2.2/qapi",
-            "10.2.2/storage-daemon/qapi",
-            "10.2.2/qga",
-            "10.0.13/qapi",
-        ] {
-            paths.push(shared.join(path).join("qapi-schema.json"));
-        }
-    } else {
-        println!("skipped: {} is absent", shared.display());
-    }
     let load = |path: PathBuf| {
         let name = path.to_str().expect("UTF-8");
         let schema = load_with(name, &FileLoader).schema.expect("no mistakes");
         (path, schema)
     };
+    let paths = tests::schemas("manuals of QEMU's schemas");
     paths.into_iter().map(load).collect()
 }
 

@@ -1,6 +1,4 @@
 //! Whose a path is.
-#![cfg(feature = "descriptor")]
-#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;

@@ -1,14 +1,19 @@
 //! The same commands given to a live QEMU and to the program.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
 
+use libtest_mimic::Failed;
 use serde_json::{Value, json};
+use tests::{Qmp, Server, Suite, Tool};
 
-use crate::harness::program;
-
-/// QEMU, if it is installed.
-const QEMU: &str = "qemu-system-x86_64";
+pub(crate) fn add(suite: Suite) -> Suite {
+    let qemu = Tool::Program("qemu-system-x86_64");
+    suite.with("objects-are-as-in-qemu", qemu, objects).with(
+        "nodes-and-devices-are-as-in-qemu",
+        qemu,
+        nodes_and_devices,
+    )
+}
 
 /// What differs on purpose: numbers of threads; holders, and the weight, which QEMU 7.2 does not have; and the defaults
 /// of growth and shrinking, which QEMU reported as 0 up to 10.x.
@@ -19,54 +24,6 @@ const DIFFERENT: [&str; 5] = [
     "poll-grow",
     "poll-shrink",
 ];
-
-/// A peer on its standard streams.
-struct Peer {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    /// `None` if the program is not there.
-    fn start(mut command: Command) -> Option<Self> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .ok()?;
-        let input = child.stdin.take().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let mut peer = Self {
-            child,
-            input,
-            output,
-        };
-        assert!(peer.receive().get("QMP").is_some());
-        peer.exchange("qmp_capabilities", json!({}));
-        Some(peer)
-    }
-
-    fn receive(&mut self) -> Value {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-
-    fn exchange(&mut self, command: &str, arguments: Value) -> Value {
-        let request = json!({"execute": command, "arguments": arguments});
-        writeln!(self.input, "{request}").unwrap();
-        self.receive()
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A reply without what differs on purpose; threads sorted, since QEMU's order is that of a hash table.
 fn comparable(mut reply: Value) -> Value {
@@ -104,26 +61,23 @@ fn comparable(mut reply: Value) -> Value {
 }
 
 /// Gives the commands to both, and compares every reply.
-fn compare(machine: &[&str], commands: Vec<(&str, Value)>) {
-    let mut qemu = Command::new(QEMU);
-    qemu.args(machine)
-        .args(["-nodefaults", "-display", "none", "-S", "-qmp", "stdio"]);
-    let Some(mut qemu) = Peer::start(qemu) else {
-        println!("skipped: no {QEMU}");
-        return;
-    };
-    let mut ours = program();
-    ours.args(["--qmp", "stdio"]);
-    let mut ours = Peer::start(ours).unwrap();
+fn compare(qemu: &Path, machine: &[&str], commands: Vec<(&str, Value)>) -> Result<(), Failed> {
+    let reference = Server::start_qemu(qemu, &[machine, &["-S"]].concat())?;
+    let daemon = Server::start_iothreadd(&[]);
+    let mut theirs = Qmp::open(reference.socket())?;
+    let mut ours = Qmp::open(daemon.socket())?;
     for (command, arguments) in commands {
-        let expected = comparable(qemu.exchange(command, arguments.clone()));
-        let received = comparable(ours.exchange(command, arguments.clone()));
-        assert_eq!(received, expected, "{command} {arguments}");
+        let expected = comparable(theirs.exchange(command, &arguments)?);
+        let received = comparable(ours.exchange(command, &arguments)?);
+        if received != expected {
+            let text = format!("{command} {arguments}\n  QEMU: {expected}\n  ours: {received}");
+            return Err(text.into());
+        }
     }
+    Ok(())
 }
 
-#[test]
-fn objects_are_as_in_qemu() {
+fn objects(qemu: &Path) -> Result<(), Failed> {
     let add = |id: &str, member: &str, value: Value| {
         let mut object = json!({"qom-type": "iothread", "id": id});
         if !member.is_empty() {
@@ -218,17 +172,16 @@ fn objects_are_as_in_qemu() {
         ),
         ("query-yank", json!({})),
     ];
-    compare(&["-machine", "none"], commands);
+    compare(qemu, &["-machine", "none"], commands)
 }
 
 /// QEMU 7.2 takes the properties of devices as texts, so their types are not compared.
-#[test]
-fn nodes_and_devices_are_as_in_qemu() {
+fn nodes_and_devices(qemu: &Path) -> Result<(), Failed> {
     let node = |members: Value| ("blockdev-add", members);
     let raw = |name: &str, more: Value| {
         let mut members =
             json!({"driver": "raw", "node-name": name, "file": {"driver": "null-co"}});
-        for (member, value) in more.as_object().unwrap() {
+        for (member, value) in more.as_object().into_iter().flatten() {
             members[member] = value.clone();
         }
         ("blockdev-add", members)
@@ -240,7 +193,7 @@ fn nodes_and_devices_are_as_in_qemu() {
     let delete = |name: &str| ("blockdev-del", json!({"node-name": name}));
     let device = |more: Value| {
         let mut members = json!({"driver": "virtio-blk-pci", "id": "d0", "drive": "r0"});
-        for (member, value) in more.as_object().unwrap() {
+        for (member, value) in more.as_object().into_iter().flatten() {
             members[member] = value.clone();
         }
         ("device_add", members)
@@ -305,5 +258,5 @@ fn nodes_and_devices_are_as_in_qemu() {
         ("device_del", json!({"id": "/nope"})),
         ("device_del", json!({"id": "d0"})),
     ];
-    compare(&["-machine", "pc", "-accel", "tcg"], commands);
+    compare(qemu, &["-machine", "pc", "-accel", "tcg"], commands)
 }

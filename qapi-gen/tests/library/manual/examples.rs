@@ -1,7 +1,6 @@
 //! Examples in documentation against the schema, and against what a server says to them.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use qapi_gen::check::{Checked, load};
 use qapi_gen::diagnostic::{Level, Lint, LintLevels, render_short};
@@ -13,10 +12,7 @@ use qapi_gen::validate::Validator;
 
 /// Checks a schema for the lints of documentation alone.
 fn lint(path: &str, loader: &dyn Loader) -> Checked {
-    let mut levels = LintLevels::default();
-    for lint in Lint::ALL {
-        levels.set(*lint, Level::Allow);
-    }
+    let mut levels = LintLevels::allow_all();
     for lint in [Lint::DocMarkup, Lint::DocReference, Lint::DocExample] {
         levels.set(lint, Level::Warn);
     }
@@ -31,20 +27,14 @@ fn short(checked: &Checked) -> String {
 }
 
 fn ours() -> String {
-    format!("{}/../schema/qapi-schema.json", env!("CARGO_MANIFEST_DIR"))
+    format!("{}/schema/qapi-schema.json", tests::workspace().display())
 }
 
 /// QEMU's schema of a release, if it is present.
 fn qemu(release: &str) -> Option<String> {
-    let path = format!(
-        "{}/../../shared/qemu/{release}/qapi/qapi-schema.json",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    if Path::new(&path).is_file() {
-        return Some(path);
-    }
-    println!("skipped: {path} is absent");
-    None
+    let shared = tests::Tool::Shared.for_test("examples of QEMU's schema")?;
+    let path = tests::qemu_schema(&shared, &format!("{release}/qapi"));
+    Some(path.display().to_string())
 }
 
 #[test]
@@ -57,7 +47,7 @@ fn our_documentation_is_right() {
 /// A value that does not fit is found at its line.
 #[test]
 fn a_broken_example_is_found_at_its_line() {
-    let folder = format!("{}/../schema", env!("CARGO_MANIFEST_DIR"));
+    let folder = tests::workspace().join("schema");
     let mut loader = MemoryLoader::new();
     let mut line = 0;
     for entry in std::fs::read_dir(folder).expect("there") {

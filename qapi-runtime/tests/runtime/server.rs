@@ -1,6 +1,4 @@
 //! The server against plain sockets.
-#![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;

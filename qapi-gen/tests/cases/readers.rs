@@ -1,29 +1,23 @@
 //! Manuals as their readers have them: in a browser, in a terminal, and before validators.
 
-mod webdriver;
-
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use libtest_mimic::Failed;
 use qapi_gen::backend::Backend as _;
 use qapi_gen::backend::doc::{DocBackend, Format, Options};
 use qapi_gen::check;
-use qapi_gen::diagnostic::{Level, Lint, LintLevels};
+use qapi_gen::diagnostic::LintLevels;
 use qapi_gen::loader::FileLoader;
 use qapi_gen::output;
 use tempfile::TempDir;
-use tests::{Suite, Tool};
+use tests::{Suite, Tool, schemas, workspace};
 
 use crate::webdriver::Browser;
 
-fn main() {
-    Suite::new()
-        .with(
-            "sample-is-current",
-            Tool::Program("cargo"),
-            sample_is_current,
-        )
+pub(crate) fn add(suite: Suite) -> Suite {
+    suite
+        .always("sample-is-current", sample_is_current)
         .with("html-is-valid", Tool::Npm, html_is_valid)
         .with("markdown-is-clean", Tool::Npm, markdown_is_clean)
         .with(
@@ -32,45 +26,17 @@ fn main() {
             man_pages_are_clean,
         )
         .with("browser", Tool::Program("chromedriver"), browser)
-        .with(
+        .with_all(
             "accessibility",
-            Tool::Program("chromedriver"),
+            [Tool::Program("chromedriver"), Tool::Npm],
             accessibility,
         )
-        .run();
-}
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The schemas that manuals are made of: ours, and QEMU's where they are present.
-fn schemas() -> Vec<PathBuf> {
-    let mut schemas = vec![workspace().join("schema/qapi-schema.json")];
-    match Tool::Shared.find() {
-        Some(shared) => {
-            for folder in [
-                "10.2.2/qapi",
-                "10.2.2/storage-daemon/qapi",
-                "10.2.2/qga",
-                "10.0.13/qapi",
-            ] {
-                schemas.push(shared.join("qemu").join(folder).join("qapi-schema.json"));
-            }
-        }
-        None => println!("skipped: manuals of QEMU's schemas: ../shared is not here"),
-    }
-    schemas
 }
 
 /// A folder with the manual of the schema at `path`.
 fn manual(path: &Path, format: Format) -> Result<TempDir, Failed> {
-    let mut levels = LintLevels::default();
-    for lint in Lint::ALL {
-        levels.set(*lint, Level::Allow);
-    }
     let name = path.to_str().ok_or("a path that is not UTF-8")?;
-    let checked = check::load(name, &FileLoader, levels);
+    let checked = check::load(name, &FileLoader, LintLevels::allow_all());
     let schema = checked.schema.ok_or("the schema has mistakes")?;
     let options = Options::new(format)
         .title("Reference manual")
@@ -84,7 +50,7 @@ fn manual(path: &Path, format: Format) -> Result<TempDir, Failed> {
 }
 
 /// The page of query-iothreads that the README shows is what would be written.
-fn sample_is_current(_: &Path) -> Result<(), Failed> {
+fn sample_is_current() -> Result<(), Failed> {
     let path = workspace().join("schema/qapi-schema.json");
     let name = path.to_str().ok_or("a path that is not UTF-8")?;
     let checked = check::load(name, &FileLoader, LintLevels::default());
@@ -123,7 +89,10 @@ fn html_is_valid(modules: &Path) -> Result<(), Failed> {
         let path = path.to_string_lossy();
         path.contains("storage-daemon") || path.contains("10.0.13")
     };
-    for schema in schemas().into_iter().filter(|path| !is_seen_there(path)) {
+    for schema in schemas("html-is-valid")
+        .into_iter()
+        .filter(|path| !is_seen_there(path))
+    {
         let folder = manual(&schema, Format::Html)?;
         std::fs::write(
             folder.path().join(".htmlvalidate.json"),
@@ -141,7 +110,7 @@ fn html_is_valid(modules: &Path) -> Result<(), Failed> {
 
 /// markdownlint with its default rules but for three that are about taste.
 fn markdown_is_clean(modules: &Path) -> Result<(), Failed> {
-    for schema in schemas() {
+    for schema in schemas("markdown-is-clean") {
         let folder = manual(&schema, Format::Markdown)?;
         // Lines are as long as they are in the schema or longer; notes may follow each other; the
         // anchors of definitions are elements.
@@ -161,7 +130,7 @@ fn markdown_is_clean(modules: &Path) -> Result<(), Failed> {
 
 /// `mandoc -T lint` has nothing to say.
 fn man_pages_are_clean(mandoc: &Path) -> Result<(), Failed> {
-    for schema in schemas() {
+    for schema in schemas("man-pages-are-clean") {
         let folder = manual(&schema, Format::Man)?;
         let mut command = Command::new(mandoc);
         command.args(["-T", "lint"]).current_dir(folder.path());
@@ -275,11 +244,7 @@ fn browser(chromedriver: &Path) -> Result<(), Failed> {
 }
 
 /// axe finds nothing that would keep anybody from reading, in light and in dark, wide and narrow.
-fn accessibility(chromedriver: &Path) -> Result<(), Failed> {
-    let Some(modules) = Tool::Npm.find() else {
-        println!("skipped: accessibility: npm's validators (QAPI_NPM) are not here");
-        return Ok(());
-    };
+fn accessibility([chromedriver, modules]: [&Path; 2]) -> Result<(), Failed> {
     let axe = std::fs::read_to_string(modules.join("axe-core/axe.min.js"))?;
     let folder = manual(&workspace().join("schema/qapi-schema.json"), Format::Html)?;
     let browser = Browser::start(chromedriver)?;

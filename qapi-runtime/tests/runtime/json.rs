@@ -1,5 +1,4 @@
 //! Properties of the wire form, with serde_json as the oracle on plain JSON.
-#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use proptest::prelude::*;
 use qapi_runtime::Value;

@@ -1,0 +1,3 @@
+//! What needs a peer: `cargo xtask test --live` runs it.
+
+mod vhost_user_boot;

@@ -1,0 +1,102 @@
+//! Generated Rust, one small schema a file: `rust_goldens/NAME.json` makes `rust_goldens/NAME.out`. And its layout, that of
+//! whole schemas too.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use libtest_mimic::Failed;
+use qapi_gen::backend::rust::{Options, RustBackend};
+use qapi_gen::backend::{Backend as _, Emission};
+use qapi_gen::check;
+use qapi_gen::diagnostic::{LintLevels, render_short};
+use qapi_gen::ir::Configuration;
+use qapi_gen::loader::FileLoader;
+use qapi_gen::output;
+use tests::{Suite, golden, schemas};
+
+use crate::files;
+
+pub(crate) fn add(mut suite: Suite) -> Suite {
+    let goldens = files("rust_goldens", ".json");
+    for path in &goldens {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let path = path.clone();
+        suite = suite.always(&format!("rust::{name}"), move || {
+            let made = render(&generate(&path, Options::new())?);
+            Ok(golden::compare(&path.with_extension("out"), &made)?)
+        });
+    }
+    suite.always("rust::layout-is-that-of-rustfmt", move || {
+        let whole = schemas("rust::layout-is-that-of-rustfmt");
+        layout(goldens.into_iter().chain(whole.into_iter().skip(1)))
+    })
+}
+
+/// The files of a schema.
+fn generate(path: &Path, options: Options) -> Result<Emission> {
+    let name = path.to_str().context("a path that is not UTF-8")?;
+    // Lints of style do not matter here, and older schemas do not keep to them.
+    let checked = check::load(name, &FileLoader, LintLevels::allow_all());
+    let refuse = |diagnostics: &[_]| {
+        let texts = diagnostics
+            .iter()
+            .map(|diagnostic| render_short(diagnostic, &checked.sources));
+        anyhow!(texts.collect::<String>())
+    };
+    let schema = checked.schema.as_ref();
+    let schema = schema.ok_or_else(|| refuse(checked.report.diagnostics()))?;
+    let made = RustBackend::new(options).emit(schema);
+    made.map_err(|diagnostics| refuse(&diagnostics))
+}
+
+/// All files in one text.
+fn render(emission: &Emission) -> String {
+    let mut text = String::new();
+    for file in emission.files() {
+        text.push_str("======== ");
+        text.push_str(&file.path.display().to_string());
+        text.push('\n');
+        text.push_str(&file.contents);
+    }
+    text
+}
+
+fn layout(schemas: impl Iterator<Item = PathBuf>) -> Result<(), Failed> {
+    for schema in schemas {
+        for configuration in [
+            Configuration::new(),
+            Configuration::with_default(true),
+            Configuration::with_default(false),
+        ] {
+            let options = Options::new().configuration(configuration);
+            // A schema may rely on a condition being set.
+            let Ok(emission) = generate(&schema, options) else {
+                continue;
+            };
+            for edition in ["2015", "2024"] {
+                check_layout(&emission, edition)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// rustfmt with the layout of the given edition.
+fn check_layout(emission: &Emission, style_edition: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    output::write(emission, folder.path())?;
+    let run = Command::new("rustfmt")
+        .args(["--check", "--edition", "2021", "--config"])
+        .arg(format!("style_edition={style_edition}"))
+        .arg(folder.path().join("mod.rs"))
+        .output()
+        .context("rustfmt, which comes with cargo, does not start")?;
+    ensure!(
+        run.status.success(),
+        "{style_edition}: {}{}",
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr)
+    );
+    Ok(())
+}

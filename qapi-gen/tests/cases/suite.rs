@@ -1,0 +1,101 @@
+//! The reference's own test suite and schemas, read in place where they are present.
+//!
+//! `../../shared` holds them; a checkout without that folder skips these tests with one line.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use libtest_mimic::Failed;
+use tests::{QEMU_SCHEMAS, Suite, Tool, qemu_schema, reference};
+
+/// What QEMU's schema of a release does not keep: its comments follow other rules of style.
+const ALLOWED: [(&str, &[&str]); 1] = [(
+    "10.0.13/qapi",
+    &[
+        "--allow",
+        "doc-line-length",
+        "--allow",
+        "doc-sentence-space",
+    ],
+)];
+
+pub(crate) fn add(mut suite: Suite) -> Suite {
+    let Some(shared) = Tool::Shared.for_test("suite") else {
+        return suite;
+    };
+    let cases = reference::cases(&shared.join("qemu/10.2.2/tests-qapi-schema"));
+    for case in cases.unwrap_or_else(|error| panic!("{error:#}")) {
+        let name = case.file_stem().unwrap_or_default().to_string_lossy();
+        suite = suite.always(&format!("suite::{name}"), move || {
+            let qapi_gen = Path::new(env!("CARGO_BIN_EXE_qapi-gen"));
+            Ok(reference::check(qapi_gen, &case)?)
+        });
+    }
+    for schema in QEMU_SCHEMAS {
+        suite = suite.with(&format!("clean::{schema}"), Tool::Shared, move |shared| {
+            is_clean(shared, schema)
+        });
+    }
+    suite.with("introspect::10.0.13", Tool::Shared, introspection)
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Result<Output, Failed> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qapi-gen"));
+    Ok(command.args(arguments).current_dir(folder).output()?)
+}
+
+fn same(actual: &[u8], expected: &[u8], what: &str) -> Result<(), Failed> {
+    if actual == expected {
+        return Ok(());
+    }
+    let (actual, expected) = (
+        String::from_utf8_lossy(actual),
+        String::from_utf8_lossy(expected),
+    );
+    Err(format!("{what} differs\n--- expected\n{expected}\n--- actual\n{actual}").into())
+}
+
+/// A schema without a mistake.
+fn is_clean(shared: &Path, schema: &str) -> Result<(), Failed> {
+    let path = qemu_schema(shared, schema);
+    let folder = path.parent().ok_or("a schema lies in a folder")?;
+    let allowed = ALLOWED.iter().find(|(name, _)| *name == schema);
+    let allowed = allowed.map_or(&[][..], |(_, options)| options);
+    let output = run(folder, &[&["check", "qapi-schema.json"], allowed].concat())?;
+    same(&output.stderr, b"", "stderr")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("exit status is {}", output.status).into())
+}
+
+/// What a running QEMU answered, with the configuration of its build.
+fn introspection(shared: &Path) -> Result<(), Failed> {
+    let release = shared.join("qemu/10.0.13");
+    let arguments = [
+        "introspect",
+        "qapi/qapi-schema.json",
+        "--config",
+        "qemu.config",
+    ];
+    let output = run(&release, &arguments)?;
+    same(&output.stderr, b"", "stderr")?;
+    let recorded = std::fs::read(release.join("query-qmp-schema.json"))?;
+    let recorded: serde_json::Value = serde_json::from_slice(&recorded)?;
+    let recorded = recorded.get("return").unwrap_or(&recorded);
+    let actual: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let (Some(actual), Some(recorded)) = (actual.as_array(), recorded.as_array()) else {
+        return Err("not an array".into());
+    };
+    if let Some((left, right)) = actual
+        .iter()
+        .zip(recorded)
+        .find(|(left, right)| left != right)
+    {
+        return Err(format!("first difference:\n{left}\nrecorded:\n{right}").into());
+    }
+    if actual.len() != recorded.len() {
+        return Err(format!("{} entries, {} recorded", actual.len(), recorded.len()).into());
+    }
+    Ok(())
+}

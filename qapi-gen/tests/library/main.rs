@@ -1,0 +1,9 @@
+//! The library: what it refuses, what it makes, and what holds for any input.
+
+mod limits;
+mod manual;
+mod print;
+mod random;
+mod rare_input;
+mod rust;
+mod subset;

@@ -1,0 +1,17 @@
+//! The runtime from outside: wire and types, sessions, servers and clients.
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
+
+#[cfg(feature = "tokio")]
+mod client;
+mod json;
+#[cfg(feature = "tokio")]
+mod live;
+#[cfg(feature = "tokio")]
+mod lost;
+mod recordings;
+#[cfg(feature = "tokio")]
+mod server;
+mod session;
+#[cfg(feature = "descriptor")]
+mod socket;
+mod visit;
