@@ -202,6 +202,7 @@ impl MainContext {
         let mut parameters = self.parameters();
         parameters.set(parameter, value);
         parameters.validate()?;
+        let value = parameters.get(parameter);
         self.core().set_parameter(parameter, value);
         Ok(())
     }

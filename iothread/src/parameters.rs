@@ -9,11 +9,11 @@ use crate::sync::{AtomicI64, Ordering};
 pub enum Parameter {
     /// Longest time to poll before sleeping, in nanoseconds; 0 switches polling off.
     PollMaxNs,
-    /// Factor by which the polling time grows; 0 stands for the built-in factor 2.
+    /// Factor by which the polling time grows.
     PollGrow,
-    /// Divisor by which the polling time shrinks; 0 shrinks it to nothing at once.
+    /// Divisor by which the polling time shrinks.
     PollShrink,
-    /// How many bits a new event interval is shifted by when it enters the average; 0 forgets all older ones.
+    /// How many bits a new event interval is shifted by when it enters the average, at most 63.
     PollWeight,
     /// Largest batch of requests of the AIO engine; 0 stands for the engine's default.
     AioMaxBatch,
@@ -48,6 +48,40 @@ impl Parameter {
         }
     }
 
+    /// The largest value. The smallest is 0.
+    pub fn max_value(self) -> i64 {
+        match self {
+            Self::PollWeight => 63,
+            Self::PollMaxNs
+            | Self::PollGrow
+            | Self::PollShrink
+            | Self::AioMaxBatch
+            | Self::ThreadPoolMin
+            | Self::ThreadPoolMax => i64::MAX,
+        }
+    }
+
+    /// The value that an IOThread has unless told otherwise.
+    pub fn default_value(self) -> i64 {
+        match self {
+            Self::PollMaxNs => 32_768,
+            Self::PollGrow | Self::PollShrink => 2,
+            Self::PollWeight => 3,
+            Self::AioMaxBatch | Self::ThreadPoolMin => 0,
+            Self::ThreadPoolMax => 64,
+        }
+    }
+
+    /// Whether 0 is no value of its own, but stands for the default.
+    fn has_default_at_zero(self) -> bool {
+        match self {
+            Self::PollGrow | Self::PollShrink | Self::PollWeight => true,
+            Self::PollMaxNs | Self::AioMaxBatch | Self::ThreadPoolMin | Self::ThreadPoolMax => {
+                false
+            }
+        }
+    }
+
     /// The parameter of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
@@ -63,8 +97,8 @@ pub struct Parameters([i64; Parameter::ALL.len()]);
 /// A value that a parameter cannot take. The text is the one that QEMU answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ParameterError {
-    /// The value is negative.
-    #[error("{} value must be in range [0, {}]", .parameter.as_str(), i64::MAX)]
+    /// The value is negative, or larger than [`Parameter::max_value`].
+    #[error("{} value must be in range [0, {}]", .parameter.as_str(), .parameter.max_value())]
     OutOfRange {
         /// The parameter that was to be set.
         parameter: Parameter,
@@ -77,13 +111,7 @@ pub enum ParameterError {
 impl Default for Parameters {
     /// The values that an IOThread has unless told otherwise.
     fn default() -> Self {
-        let mut values = Self([0; Parameter::ALL.len()]);
-        values.0[Parameter::PollMaxNs as usize] = 32_768;
-        values.0[Parameter::PollGrow as usize] = 2;
-        values.0[Parameter::PollShrink as usize] = 2;
-        values.0[Parameter::PollWeight as usize] = 3;
-        values.0[Parameter::ThreadPoolMax as usize] = 64;
-        values
+        Self(Parameter::ALL.map(Parameter::default_value))
     }
 }
 
@@ -101,8 +129,13 @@ impl Parameters {
     }
 
     /// Changes the value of one parameter; the whole is checked by [`validate`](Self::validate).
+    ///
+    /// A 0 for poll-grow, poll-shrink or poll-weight stores the default, as in QEMU since 11.1.
     pub fn set(&mut self, parameter: Parameter, value: i64) {
-        self.0[parameter as usize] = value;
+        self.0[parameter as usize] = match value {
+            0 if parameter.has_default_at_zero() => parameter.default_value(),
+            value => value,
+        };
     }
 
     /// Checks the values, each for itself and then against one another.
@@ -112,7 +145,7 @@ impl Parameters {
     /// The first value that is out of range, in the order of [`Parameter::ALL`]; else bad limits of the thread pool.
     pub fn validate(&self) -> Result<(), ParameterError> {
         for parameter in Parameter::ALL {
-            if self.get(parameter) < 0 {
+            if !(0..=parameter.max_value()).contains(&self.get(parameter)) {
                 return Err(ParameterError::OutOfRange { parameter });
             }
         }
@@ -161,11 +194,35 @@ mod tests {
             values.validate().unwrap_err().to_string(),
             "poll-grow value must be in range [0, 9223372036854775807]"
         );
+        for value in [-1, 64] {
+            let mut values = Parameters::default();
+            values.set(Parameter::PollWeight, value);
+            assert_eq!(
+                values.validate().unwrap_err().to_string(),
+                "poll-weight value must be in range [0, 63]"
+            );
+        }
         let mut values = Parameters::default();
         values.set(Parameter::ThreadPoolMin, 65);
         assert_eq!(
             values.validate().unwrap_err().to_string(),
             "bad thread-pool-min/thread-pool-max values"
+        );
+    }
+
+    #[test]
+    fn zero_stands_for_the_default_of_the_polling_factors() {
+        let mut values = Parameters::default();
+        for parameter in Parameter::ALL {
+            if parameter != Parameter::ThreadPoolMax {
+                values.set(parameter, 1);
+                values.set(parameter, 0);
+            }
+        }
+        values.validate().unwrap();
+        assert_eq!(
+            Parameter::ALL.map(|it| values.get(it)),
+            [0, 2, 2, 3, 0, 0, 64]
         );
     }
 

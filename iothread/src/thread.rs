@@ -388,7 +388,7 @@ impl IoThread {
         let mut parameters = core.parameters();
         parameters.set(parameter, value);
         parameters.validate()?;
-        core.set_parameter(parameter, value);
+        core.set_parameter(parameter, parameters.get(parameter));
         Ok(())
     }
 

@@ -8,12 +8,8 @@ use crate::parameters::{Parameter, ParameterCells};
 
 /// Polling time of a loop that starts to poll, in nanoseconds.
 const FIRST_POLL_NS: i64 = 4_000;
-/// Factor that poll-grow 0 stands for.
-const DEFAULT_GROW: i64 = 2;
-/// How far the wanted time must fall behind before poll-shrink 0 takes the polling time away.
-const DEFAULT_SHRINK: i64 = 2;
 
-/// The parameters of one decision.
+/// The parameters of one decision. [`Parameters`](crate::Parameters) have no 0 for a factor or divisor.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PollParameters {
     pub(super) max_ns: i64,
@@ -92,26 +88,17 @@ impl PollTime {
     }
 
     fn grow(&mut self, parameters: &PollParameters) {
-        let factor = if parameters.grow == 0 {
-            DEFAULT_GROW
-        } else {
-            parameters.grow
-        };
         let grown = if self.ns == 0 {
             FIRST_POLL_NS
         } else {
-            self.ns.saturating_mul(factor)
+            self.ns.saturating_mul(parameters.grow)
         };
         self.ns = grown.min(parameters.max_ns);
     }
 
     /// Shrinks only where the wanted time still fits afterwards, so that a steady load does not make the time swing.
     fn shrink(&mut self, wanted_ns: i64, parameters: &PollParameters) {
-        if parameters.shrink == 0 {
-            if wanted_ns < self.ns / DEFAULT_SHRINK {
-                self.ns = 0;
-            }
-        } else if wanted_ns < self.ns / parameters.shrink {
+        if wanted_ns < self.ns / parameters.shrink {
             self.ns /= parameters.shrink;
         } else if wanted_ns == 0 && parameters.shrink > self.ns {
             self.ns = 0;
@@ -186,19 +173,6 @@ mod tests {
         for _ in 0..20 {
             time.adjust(0, &DEFAULTS);
         }
-        assert_eq!(time.ns, 0);
-    }
-
-    #[test]
-    fn shrink_0_takes_the_polling_time_away_at_once() {
-        let parameters = PollParameters {
-            shrink: 0,
-            ..DEFAULTS
-        };
-        let mut time = PollTime { ns: 32_000 };
-        time.adjust(20_000, &parameters);
-        assert_eq!(time.ns, 32_000);
-        time.adjust(100, &parameters);
         assert_eq!(time.ns, 0);
     }
 

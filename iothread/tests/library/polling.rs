@@ -41,7 +41,7 @@ fn a_loop_learns_to_poll_and_forgets_it_when_told() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .poll_max_ns(1_000_000_000)
-        .poll_weight(0)
+        .poll_weight(1)
         .spawn()
         .unwrap();
     let context = held(&io0);
@@ -76,7 +76,7 @@ fn a_loop_with_a_handler_that_cannot_be_polled_does_not_poll() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .poll_max_ns(1_000_000_000)
-        .poll_weight(0)
+        .poll_weight(1)
         .spawn()
         .unwrap();
     let context = held(&io0);
@@ -99,7 +99,7 @@ fn a_file_descriptor_has_its_turn_while_polling_finds_other_things() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .poll_max_ns(1_000_000_000)
-        .poll_weight(0)
+        .poll_weight(1)
         .spawn()
         .unwrap();
     let context = held(&io0);
@@ -162,7 +162,7 @@ fn no_work_is_missed_by_handlers_that_notify_only_while_the_loop_sleeps() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .poll_max_ns(2_000_000)
-        .poll_weight(0)
+        .poll_weight(1)
         .spawn()
         .unwrap();
     let context = held(&io0);

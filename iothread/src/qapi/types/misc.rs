@@ -293,15 +293,15 @@ pub struct IoThreadInfo {
     /// never polls.
     pub poll_max_ns: i64,
     /// The factor by which the polling time grows when polling
-    /// for longer would have found work.
+    /// for longer would have found work.  Setting 0 sets the default.
     pub poll_grow: i64,
     /// The divisor by which the polling time shrinks when
-    /// polling found nothing.  0 means that it drops to nothing at
-    /// once.
+    /// polling found nothing.  Setting 0 sets the default.
     pub poll_shrink: i64,
     /// How slowly the estimate of the time between two events
     /// follows what is measured.  A new measurement counts for one part
-    /// in two to the power of this.
+    /// in two to the power of this.  It is at most 63.  Setting 0 sets
+    /// the default.
     pub poll_weight: i64,
     /// The most requests handed to the kernel at once.  0
     /// leaves the choice to the I/O engine.
