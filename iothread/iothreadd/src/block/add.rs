@@ -88,6 +88,14 @@ impl Blocks {
             ));
         }
         let name = self.new_name(options.node_name, new)?;
+        if let Some((below, io)) = &child
+            && active
+            && !io.is_active()
+        {
+            return Err(Error::generic(format!(
+                "Inactive '{below}' can't be a file child of active '{name}'"
+            )));
+        }
         let driver = match &options.driver {
             BlockdevOptionsDriver::NullCo(null) => Driver::Null(Null::new(null)?),
             BlockdevOptionsDriver::File(file) => Driver::File(File::open(file, open_options)?),
@@ -196,7 +204,6 @@ fn inherit(parent: &BlockdevOptions, definition: &BlockdevOptions) -> BlockdevOp
     options.read_only = options.read_only.or(parent.read_only);
     options.auto_read_only = options.auto_read_only.or(parent.auto_read_only);
     options.force_share = options.force_share.or(parent.force_share);
-    options.active = options.active.or(parent.active);
     options.discard.get_or_insert(BlockdevDiscardOptions::Unmap);
     options
 }

@@ -16,7 +16,11 @@ fn plain(io: &NodeIo) -> Option<String> {
         Driver::Null(null) => (null.told == (None, None)).then(|| "null-co://".to_owned()),
         Driver::File(file) => Some(file.filename().to_owned()),
         Driver::Raw(raw) if raw.is_bounded() => None,
-        Driver::Raw(_) => plain(io.child()?),
+        Driver::Raw(_) => match io.child()?.driver() {
+            // QEMU looks one node down only.
+            Driver::Raw(_) => None,
+            Driver::Null(_) | Driver::File(_) => plain(io.child()?),
+        },
     }
 }
 

@@ -51,10 +51,19 @@ pub(crate) struct NodeUser {
     follower: Option<Weak<dyn Follower>>,
 }
 
+/// What a device has its node for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Medium {
+    /// It writes if the node can be written to.
+    Disk,
+    /// It only reads, and the medium can be taken out.
+    Optical,
+}
+
 #[derive(Clone, Copy)]
 enum UserKind {
-    /// It writes if the node can be written to.
     Device {
+        medium: Medium,
         shares_writing: bool,
     },
     Export {
@@ -64,11 +73,14 @@ enum UserKind {
 
 impl NodeUser {
     /// A device, which insists on the place of its node.
-    pub(crate) fn device(path: UserPath, shares_writing: bool) -> Self {
+    pub(crate) fn device(path: UserPath, medium: Medium, shares_writing: bool) -> Self {
         Self {
             path,
             allows_move: false,
-            kind: UserKind::Device { shares_writing },
+            kind: UserKind::Device {
+                medium,
+                shares_writing,
+            },
             follower: None,
         }
     }
@@ -98,10 +110,22 @@ impl NodeUser {
 
     pub(super) fn access(&self, node_is_writable: bool) -> Access {
         match self.kind {
-            UserKind::Device { shares_writing } => {
-                Access::of_device(node_is_writable, shares_writing)
+            UserKind::Device {
+                medium,
+                shares_writing,
+            } => {
+                let writes = node_is_writable && medium == Medium::Disk;
+                Access::of_device(writes, shares_writing)
             }
             UserKind::Export { writable } => Access::of_export(writable),
+        }
+    }
+
+    /// Whether it is a device whose medium can be taken out.
+    pub(super) fn is_removable(&self) -> bool {
+        match self.kind {
+            UserKind::Device { medium, .. } => medium == Medium::Optical,
+            UserKind::Export { .. } => false,
         }
     }
 

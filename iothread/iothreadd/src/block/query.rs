@@ -20,21 +20,28 @@ impl Blocks {
             .collect()
     }
 
-    /// `query-block`
+    /// `query-block`: in the order in which devices came, as in QEMU.
     pub(crate) fn query_devices(&self) -> Vec<BlockInfo> {
         let graph = self.0.lock();
         let mut devices = Vec::new();
         for node in &graph.nodes {
-            let users = node.users.iter().map(|attached| &attached.user);
-            for user in users.filter(|user| user.is_device()) {
-                let mut info = BlockInfo::new(String::new(), "unknown".to_owned(), false, false);
+            let users = node.users.iter();
+            for attached in users.filter(|attached| attached.user.is_device()) {
+                let user = &attached.user;
+                let mut info = BlockInfo::new(
+                    String::new(),
+                    "unknown".to_owned(),
+                    user.is_removable(),
+                    false,
+                );
                 info.qdev = Some(user.path.to_string());
                 info.inserted = Some(graph.info(node));
                 info.io_status = Some(BlockDeviceIoStatus::Ok);
-                devices.push(info);
+                devices.push((attached.since, info));
             }
         }
-        devices
+        devices.sort_by_key(|(since, _)| *since);
+        devices.into_iter().map(|(_, info)| info).collect()
     }
 }
 

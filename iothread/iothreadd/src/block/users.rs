@@ -35,10 +35,6 @@ impl Graph {
     fn push_user(&mut self, name: &str, user: NodeUser) -> Result<(), Error> {
         let since = self.next_number();
         let node = self.find_mut(name)?;
-        // One that an export is to activate, or that it puts up with.
-        if !node.io.is_active() && user.is_device() {
-            return Err(Error::generic(format!("Node {name} is inactive")));
-        }
         let access = user.access(!node.io.is_read_only());
         node.users.push(Attached {
             user,

@@ -6,7 +6,7 @@ use iothread::IoThread;
 use qapi_runtime::Error;
 
 use super::properties::Properties;
-use crate::block::{Backend, NodeUser};
+use crate::block::{Backend, Medium, NodeUser};
 use crate::server::Server;
 use crate::sync::Mutex;
 
@@ -14,6 +14,7 @@ use crate::sync::Mutex;
 pub(super) struct Drive {
     node: String,
     user: Arc<str>,
+    medium: Medium,
     shares_writing: bool,
     /// Set while it is attached.
     backend: OnceLock<(Arc<Backend>, Disks)>,
@@ -55,11 +56,13 @@ impl Drive {
         server: &Server,
         node: String,
         user: &str,
+        medium: Medium,
         properties: &Properties,
     ) -> Result<Self, Error> {
         let drive = Self {
             node,
             user: user.into(),
+            medium,
             shares_writing: properties.get_or("share-rw", false)?,
             backend: OnceLock::new(),
         };
@@ -69,7 +72,7 @@ impl Drive {
     }
 
     fn node_user(&self) -> NodeUser {
-        NodeUser::device(Arc::clone(&self.user), self.shares_writing)
+        NodeUser::device(Arc::clone(&self.user), self.medium, self.shares_writing)
     }
 
     /// Takes the node to `home`, keeps it from others, and lets the queues with these disks send requests to it.

@@ -30,6 +30,7 @@ pub(crate) use self::properties::parse;
 use self::properties::{Properties, take};
 use self::slots::{Plugged, Position, Slots};
 use crate::hmp::{BusInfo, DeviceInfo};
+use crate::objects::is_identifier;
 use crate::qapi::DeviceDeleted;
 use crate::qom::Object;
 use crate::qom::types::Type;
@@ -271,12 +272,11 @@ impl Devices {
     }
 
     fn check_id(&self, id: String) -> Result<String, Error> {
+        if !is_identifier(&id) {
+            return Err(Error::generic(format!("Invalid qdev ID '{id}'")));
+        }
         if self.named.find(&id).is_some() {
             return Err(Error::generic(format!("Duplicate device ID '{id}'")));
-        }
-        // It becomes a component of a path; anything else is taken, as by QEMU 10.
-        if id.is_empty() || id.contains('/') {
-            return Err(Error::generic("Parameter 'id' expects an identifier"));
         }
         Ok(id)
     }

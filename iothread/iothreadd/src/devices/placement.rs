@@ -111,19 +111,24 @@ pub(super) fn default_queues(properties: &Properties, limit: u16) -> Result<u16,
     Ok(u16::try_from(n_threads).map_or(limit, |n_threads| n_threads.min(limit)))
 }
 
+/// What the property `iothread` names. An empty text names nothing.
+fn link_of(properties: &Properties) -> Result<Option<String>, Error> {
+    let link: Option<String> = properties.get("iothread")?;
+    Ok(link.filter(|link| !link.is_empty()))
+}
+
 /// The thread that the property `iothread` links to.
 pub(super) fn iothread_of(properties: &Properties) -> Result<Option<IoThread>, Error> {
-    let link: Option<String> = properties.get("iothread")?;
     let find = |link: String| {
         let missing = || Error::device_not_found(format!("Device '{link}' not found"));
         find_iothread(&link).ok_or_else(missing)
     };
-    link.map(find).transpose()
+    link_of(properties)?.map(find).transpose()
 }
 
 /// Checks the property `iothread` before all others.
 pub(super) fn check_link(server: &Server, properties: &Properties) -> Result<(), Error> {
-    match properties.get::<String>("iothread")? {
+    match link_of(properties)? {
         Some(link) => linked_iothread(server, &link).map(|_| ()),
         None => Ok(()),
     }

@@ -77,7 +77,7 @@ impl Properties {
         let property = self.object_type.property(name);
         let is_link = property.is_some_and(|it| it.value_type.starts_with("link<"));
         match self.values.get(name) {
-            Some(Value::String(id)) if is_link && !id.starts_with('/') => {
+            Some(Value::String(id)) if is_link && !id.is_empty() && !id.starts_with('/') => {
                 Value::from(format!("/objects/{id}"))
             }
             Some(value) => value.clone(),

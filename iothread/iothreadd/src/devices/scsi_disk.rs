@@ -8,6 +8,7 @@ use super::bus::{Address, Bus, ScsiBus, WantedAddress};
 use super::drive::{self, Drive};
 use super::properties::Properties;
 use super::{Device, Plug};
+use crate::block::Medium;
 use crate::qom::types::{DEVICE, Initial, Property, Type};
 use crate::server::Server;
 
@@ -85,8 +86,12 @@ pub(super) fn realize(
     properties.set("lun", Value::from(address.lun));
     let path = plug.path();
     let user = plug.position.id().unwrap_or(&path);
+    let medium = match std::ptr::eq(object_type, &SCSI_CD) {
+        true => Medium::Optical,
+        false => Medium::Disk,
+    };
     let attach = |node| {
-        let drive = Drive::new(plug.server, node, user, &properties)?;
+        let drive = Drive::new(plug.server, node, user, medium, &properties)?;
         drive.attach(plug.server, bus.home.as_ref(), &bus.disks)?;
         Ok(drive)
     };

@@ -9,6 +9,7 @@ use super::drive::{self, Disks, Drive};
 use super::placement::{Placement, default_queues};
 use super::properties::Properties;
 use super::{Device, Plug};
+use crate::block::Medium;
 use crate::qom::Object;
 use crate::qom::types::{DEVICE, Initial, Property, Type};
 use crate::server::Server;
@@ -67,7 +68,12 @@ fn check(num_queues: u16, queue_size: u16) -> Result<(), Error> {
             "num-queues property must not be larger than {MAX_QUEUES}"
         )));
     }
-    if queue_size <= 2 || !queue_size.is_power_of_two() || queue_size > MAX_QUEUE_SIZE {
+    if queue_size <= 2 {
+        return Err(Error::generic(format!(
+            "invalid queue-size property ({queue_size}), must be > 2"
+        )));
+    }
+    if !queue_size.is_power_of_two() || queue_size > MAX_QUEUE_SIZE {
         return Err(Error::generic(format!(
             "invalid queue-size property ({queue_size}), must be a power of 2 (max {MAX_QUEUE_SIZE})",
         )));
@@ -90,7 +96,7 @@ pub(super) fn realize(
     check(num_queues, queue_size)?;
     properties.set("num-queues", Value::from(num_queues));
     let path = backend::path_below(&plug.path());
-    let drive = Drive::new(server, node, &path, &properties)?;
+    let drive = Drive::new(server, node, &path, Medium::Disk, &properties)?;
     let placement = Placement::resolve(&properties, num_queues)?;
     let home = placement.home().cloned();
     let disks = Disks::default();

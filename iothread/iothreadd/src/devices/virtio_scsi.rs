@@ -74,10 +74,15 @@ pub(super) fn realize(
         }
     };
     let queue_size: u32 = properties.get_or("virtqueue_size", 256)?;
-    // Differs from QEMU, which aborts.
-    if !(1..=MAX_QUEUE_SIZE).contains(&queue_size) {
+    if queue_size <= 2 {
         return Err(Error::generic(format!(
-            "invalid virtqueue_size property ({queue_size}), must be between 1 and {MAX_QUEUE_SIZE}"
+            "invalid virtqueue_size property (= {queue_size}), must be > 2"
+        )));
+    }
+    // Differs from QEMU, which aborts.
+    if !(3..=MAX_QUEUE_SIZE).contains(&queue_size) {
+        return Err(Error::generic(format!(
+            "invalid virtqueue_size property ({queue_size}), must be between 3 and {MAX_QUEUE_SIZE}"
         )));
     }
     for name in ["max_sectors", "cmd_per_lun"] {

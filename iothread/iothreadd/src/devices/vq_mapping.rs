@@ -1,8 +1,9 @@
 //! Which IOThread serves which queue: the property `iothread-vq-mapping`.
 
-use iothread::{IoThread, Registry};
+use iothread::IoThread;
 use qapi_runtime::Error;
 
+use crate::objects::find_iothread;
 use crate::qapi::IoThreadVirtQueueMapping;
 
 /// An IOThread and the queues that it serves.
@@ -23,12 +24,15 @@ pub(super) fn resolve(
     num_queues: u16,
 ) -> Result<Vec<Assignment>, Error> {
     let mut assignments: Vec<Assignment> = Vec::with_capacity(mapping.len());
-    let has_queues = mapping.first().is_some_and(|first| first.vqs.is_some());
+    // An empty list of queues says as much as none.
+    let queues_of = |entry: &IoThreadVirtQueueMapping| entry.vqs.clone().unwrap_or_default();
+    let has_queues = mapping
+        .first()
+        .is_some_and(|first| !queues_of(first).is_empty());
     let mut is_assigned = vec![false; usize::from(num_queues)];
     for entry in mapping {
         let name = &entry.iothread;
-        let thread = Registry::global()
-            .find(name)
+        let thread = find_iothread(name)
             .ok_or_else(|| Error::generic(format!("IOThread \"{name}\" object does not exist")))?;
         if assignments
             .iter()
@@ -38,12 +42,12 @@ pub(super) fn resolve(
                 "duplicate IOThread name \"{name}\" in iothread-vq-mapping"
             )));
         }
-        if entry.vqs.is_some() != has_queues {
+        let queues = queues_of(entry);
+        if queues.is_empty() == has_queues {
             return Err(Error::generic(
                 "either all items in iothread-vq-mapping must have vqs or none of them must have it",
             ));
         }
-        let queues = entry.vqs.clone().unwrap_or_default();
         for &queue in &queues {
             match is_assigned.get_mut(usize::from(queue)) {
                 None => {

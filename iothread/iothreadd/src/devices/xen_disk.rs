@@ -9,6 +9,7 @@ use super::drive::{self, Disks, Drive};
 use super::placement::{Placement, iothread_of};
 use super::properties::Properties;
 use super::{Device, Plug};
+use crate::block::Medium;
 use crate::qapi::{IothreadProperties, ObjectOptions, ObjectOptionsQomType};
 use crate::qom::types::{DEVICE, Initial, Property, Type};
 use crate::server::Server;
@@ -67,7 +68,7 @@ pub(super) fn realize(
     let path = plug.path();
     let user = plug.position.id().unwrap_or(&path);
     let start = || {
-        let drive = Drive::new(server, node, user, &properties)?;
+        let drive = Drive::new(server, node, user, Medium::Disk, &properties)?;
         let disks = Disks::default();
         let placement = Placement::on_thread(thread.clone(), 1);
         let ring = Queues::start(&TYPE, &path, placement, server.main(), (0, 1), &disks)?;

@@ -86,8 +86,15 @@ impl<'a> Plan<'a> {
             }
             Some(_) => {}
         }
-        let threads = find_threads(server, options.iothread.as_ref())?;
         let is_fixed = options.fixed_iothread.unwrap_or(false);
+        if let Some(BlockExportIothreads::Multi(_)) = options.iothread
+            && is_fixed
+        {
+            return Err(Error::generic(
+                "Cannot use fixed-iothread for a multi-threaded export",
+            ));
+        }
+        let threads = find_threads(server, options.iothread.as_ref())?;
         if let Some(home) = threads.first().filter(|_| is_fixed) {
             blocks.check_move(node, home)?;
         }
@@ -288,7 +295,7 @@ fn find_threads(
         None => &[],
         Some(BlockExportIothreads::Single(id)) => std::slice::from_ref(id),
         Some(BlockExportIothreads::Multi(ids)) if ids.is_empty() => {
-            return Err(Error::generic("The list of iothreads must not be empty"));
+            return Err(Error::generic("The set of I/O threads must not be empty"));
         }
         Some(BlockExportIothreads::Multi(ids)) => ids,
     };

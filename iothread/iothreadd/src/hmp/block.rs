@@ -166,9 +166,10 @@ fn print_node(
         output.push_str(LINE_END);
     }
     let read_only = if node.ro { ", read-only" } else { "" };
+    let inactive = if node.active { "" } else { ", inactive" };
     let _ = write!(
         output,
-        "{}: {} ({}{read_only}){LINE_END}",
+        "{}: {} ({}{read_only}{inactive}){LINE_END}",
         node.node_name, node.file, node.drv
     );
     if let Some(device) = device {

@@ -96,7 +96,7 @@ impl Objects {
             // The main loop uses it for good.
             Kind::MainLoop => {
                 return Err(Error::generic(format!(
-                    "object '{id}' is in use, can not be deleted"
+                    "Deleting main loop '{id}' is not supported"
                 )));
             }
             Kind::Monitor => server.monitors().remove(id),
@@ -117,9 +117,9 @@ impl Objects {
         self.find(id).is_some_and(is_monitor)
     }
 
-    /// Finds the IOThread that a property or argument names.
-    pub(crate) fn iothread(&self, id: &str) -> Option<IoThread> {
-        Registry::global().find(id)
+    /// Finds the IOThread that an argument names.
+    pub(crate) fn iothread(&self, link: &str) -> Option<IoThread> {
+        find_iothread(link)
     }
 
     /// Deletes everything, at the end of the server.
@@ -134,7 +134,8 @@ impl Objects {
     }
 
     fn check_duplicate(&self, id: &str) -> Result<(), Error> {
-        if self.child(id).is_some() {
+        // Every object has the property `type`.
+        if id == "type" || self.child(id).is_some() {
             return Err(Error::generic(format!(
                 "attempt to add duplicate property '{id}' to object (type 'container')"
             )));
@@ -213,7 +214,8 @@ fn iothread_parameters(properties: &IothreadProperties) -> [(Parameter, Option<i
 
 /// The IOThread that a link names: by an id, or by the path of the object.
 pub(crate) fn find_iothread(link: &str) -> Option<IoThread> {
-    let id = link.strip_prefix("/objects/").unwrap_or(link);
+    let path = link.strip_prefix('/').unwrap_or(link);
+    let id = path.strip_prefix("objects/").unwrap_or(link);
     Registry::global().find(id)
 }
 

@@ -145,10 +145,10 @@ pub(crate) static COLO_COMPARE: Type = Type {
         Property::fixed("outdev", "string"),
         Property::fixed("iothread", "link<iothread>"),
         Property::fixed("notify_dev", "string"),
-        Property::new("compare_timeout", "uint64").initially(Initial::Int(3000)),
-        Property::new("expired_scan_cycle", "uint32").initially(Initial::Int(1000)),
-        Property::new("max_queue_size", "uint32").initially(Initial::Int(1024)),
-        Property::fixed("vnet_hdr_support", "bool").initially(Initial::Bool(false)),
+        Property::new("compare_timeout", "uint64"),
+        Property::new("expired_scan_cycle", "uint32"),
+        Property::new("max_queue_size", "uint32"),
+        Property::fixed("vnet_hdr_support", "bool"),
         Property::fixed("x-counts", "any")
             .described("Packets by what became of them, and the thread that compares"),
     ],
@@ -191,7 +191,7 @@ pub(crate) static MONITOR_QMP: Type = Type {
     own: &[
         Property::fixed("chardev", "string"),
         Property::fixed("pretty", "bool"),
-        Property::fixed("close-action", "MonitorCloseAction"),
+        Property::fixed("close-action", "MonitorQMPCloseAction"),
     ],
 };
 

@@ -67,9 +67,11 @@ pub(crate) fn prepare(
     descriptors: &SessionDescriptors,
     options: &BlockExportOptionsVhostUserBlk,
 ) -> Result<Prepared, Error> {
-    let block_size = options
-        .logical_block_size
-        .unwrap_or(u64::from(MIN_BLOCK_SIZE));
+    let block_size = match options.logical_block_size {
+        // 0 leaves the choice to the server, as in QEMU.
+        None | Some(0) => u64::from(MIN_BLOCK_SIZE),
+        Some(size) => size,
+    };
     let fitting = u32::try_from(block_size)
         .ok()
         .filter(|size| size.is_power_of_two() && (MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(size));

@@ -44,13 +44,17 @@ fn files_are_opened_and_locked() {
         json!([])
     );
     client.execute("blockdev-add", again);
-    // An inactive node locks nothing, and serves nobody.
+    // An inactive node locks nothing, and stays inactive although a device has it.
     let inactive = json!({
         "driver": "file", "node-name": "f3", "filename": image, "active": false,
     });
     client.execute("blockdev-add", inactive);
     let device = json!({"driver": "virtio-blk-pci", "drive": "f3"});
-    assert_eq!(client.error("device_add", device), "Node f3 is inactive");
+    client.execute("device_add", device);
+    let blocks = client.execute("query-block", json!({}));
+    let of_inactive = &blocks[0]["inserted"];
+    assert_eq!(of_inactive["node-name"], "f3");
+    assert_eq!(of_inactive["active"], false);
     let missing = json!({"driver": "file", "node-name": "f2", "filename": "/nonexistent/x"});
     assert_eq!(
         client.error("blockdev-add", missing),

@@ -189,7 +189,7 @@ fn what_fails_leaves_nothing() {
         (
             "e",
             json!({"iothread": []}),
-            "The list of iothreads must not be empty",
+            "The set of I/O threads must not be empty",
         ),
         (
             "e",

@@ -54,8 +54,10 @@ fn the_main_loop_is_an_object() {
         client.error("object-add", second),
         "only one main-loop instance allowed"
     );
-    let in_use = "object 'ml' is in use, can not be deleted";
-    assert_eq!(client.error("object-del", json!({"id": "ml"})), in_use);
+    assert_eq!(
+        client.error("object-del", json!({"id": "ml"})),
+        "Deleting main loop 'ml' is not supported"
+    );
     let duplicate = json!({"qom-type": "iothread", "id": "ml"});
     assert_eq!(
         client.error("object-add", duplicate),

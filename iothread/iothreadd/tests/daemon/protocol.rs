@@ -7,9 +7,6 @@ use crate::harness::run;
 use qapi_runtime::Value as Message;
 use qapi_runtime::json::{Limits, Parsed, Parser};
 
-/// The recordings, which are kept beside the repository.
-const RECORDINGS: &str = "qemu/10.0.13/transcripts/protocol.jsonl";
-
 fn text_of(recording: &Value, member: &str) -> String {
     let parts = recording[member].as_array().unwrap();
     parts.iter().map(|part| part.as_str().unwrap()).collect()
@@ -34,15 +31,16 @@ fn messages(mut text: &[u8]) -> Vec<Message> {
     messages
 }
 
-#[test]
-fn sessions_are_as_recorded() {
+/// Plays the sessions of a QEMU that `is_chosen` takes by their text.
+fn check_sessions(version: &str, is_chosen: impl Fn(&str) -> bool) {
     let Some(shared) = Tool::Shared.find() else {
         println!("skipped: no recordings in ../shared");
         return;
     };
-    let recordings = std::fs::read_to_string(shared.join(RECORDINGS)).unwrap();
+    let path = format!("qemu/{version}/transcripts/protocol.jsonl");
+    let recordings = std::fs::read_to_string(shared.join(path)).unwrap();
     let mut n_played = 0;
-    for line in recordings.lines() {
+    for line in recordings.lines().filter(|line| is_chosen(line)) {
         let recording: Value = serde_json::from_str(line).unwrap();
         let sent: Vec<u8> = text_of(&recording, "send")
             .chars()
@@ -59,4 +57,28 @@ fn sessions_are_as_recorded() {
     }
     println!("{n_played} sessions played");
     assert_ne!(n_played, 0);
+}
+
+#[test]
+fn sessions_of_qemu_11_1_are_as_recorded() {
+    check_sessions("11.1.3", |line| {
+        // An IOThread that is held is not deleted here; the monitors of options are no objects yet.
+        let others = [
+            "export-nbd",
+            "obj-iothread-add",
+            "objs-qom-list-root",
+            "monitor-object",
+        ];
+        !others
+            .iter()
+            .any(|name| line.contains(&format!("\"{name}\"")))
+    });
+}
+
+#[test]
+fn sessions_of_qemu_10_0_are_as_recorded_but_for_json_errors() {
+    check_sessions("10.0.13", |line| {
+        // QEMU 10 waits for a bracket to be closed before it tells what is wrong.
+        !line.contains("JSON parse error") && !line.contains("\"json-mismatch\"")
+    });
 }

@@ -211,6 +211,7 @@ impl Run {
             && place.is_some()
             && threads.iter().all(|it| model.threads[*it])
             && !(threads.len() == 2 && threads[0] == threads[1])
+            && !(fixed && threads.len() > 1)
             && !(fixed && moves && model.is_fixed(node));
         let is_moved = moves && !model.is_fixed(node);
         if self.expect("block-export-add", arguments, is_good) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qapi_runtime::Error;
 
-use super::not_negative;
+use super::{SECTOR, not_negative};
 use crate::block::io::{Extent, Operation, Outcome, Request, Step};
 use crate::qapi::BlockdevOptionsNull;
 
@@ -20,11 +20,22 @@ pub(in crate::block) struct Null {
     pub(in crate::block) told: (Option<i64>, Option<bool>),
 }
 
+/// The size in whole sectors.
+fn whole_sectors(size: u64) -> Result<u64, Error> {
+    let rounded = size.next_multiple_of(SECTOR);
+    match i64::try_from(rounded) {
+        Ok(_) => Ok(rounded),
+        Err(_) => Err(Error::generic(
+            "Could not refresh total sector count: File too large",
+        )),
+    }
+}
+
 impl Null {
     pub(in crate::block) fn new(options: &BlockdevOptionsNull) -> Result<Self, Error> {
         let size = match options.size {
             None => DEFAULT_SIZE,
-            Some(size) => not_negative("size", size)?,
+            Some(size) => whole_sectors(not_negative("size", size)?)?,
         };
         let latency = options.latency_ns.unwrap_or(0);
         if i64::try_from(latency).is_err() {

@@ -89,7 +89,7 @@ fn wrong_threads() -> Vec<(Value, &'static str)> {
             "Invalid parameter type for 'iothread', expected: string",
         ),
         (json!({"bus": "nope"}), "Bus 'nope' not found"),
-        (json!({"id": "a/b"}), "Parameter 'id' expects an identifier"),
+        (json!({"id": "a/b"}), "Invalid qdev ID 'a/b'"),
     ]
 }
 
