@@ -81,7 +81,7 @@ impl Doc {
 }
 
 /// The kinds of [`DocSection`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DocSectionKind {
     /// Text without a tag.
     Plain,

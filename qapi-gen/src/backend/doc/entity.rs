@@ -1,9 +1,11 @@
 //! What a manual says about one definition, in the order in which it says it.
 
+use std::collections::{HashMap, HashSet};
+
 use super::manual::Manual;
 use crate::ir::{
-    Command, Condition, DocSection, DocSectionKind, Entity, Feature, Member, ObjectKind, TypeId,
-    TypeKind,
+    Command, Condition, DocSection, DocSectionKind, Entity, Feature, Member, ObjectKind, Schema,
+    TypeId, TypeKind,
 };
 use crate::markup::{self, Block, Place, plain_text};
 use crate::references::header;
@@ -66,6 +68,10 @@ impl Kind {
     }
 }
 
+/// How many members of another type are named where it is used. What a type has is shown once, with the type: a manual
+/// that showed it with every user would not be as long as its schema but as long as its square.
+const MAX_NAMED: usize = 10;
+
 /// A definition.
 pub(super) struct View<'s> {
     pub(super) entity: Entity,
@@ -75,6 +81,8 @@ pub(super) struct View<'s> {
     pub(super) condition: &'s Condition,
     /// What is said before everything else.
     pub(super) overview: Vec<&'s DocSection>,
+    /// The type whose members it has besides its own: its base, or what it takes.
+    pub(super) inherited: Option<Inherited<'s>>,
     pub(super) parts: Vec<Part<'s>>,
     pub(super) union: Option<Union<'s>>,
     pub(super) returns: Option<Returns<'s>>,
@@ -90,24 +98,35 @@ pub(super) struct View<'s> {
     pub(super) users: &'s [&'s str],
 }
 
-/// A member, argument, value or branch.
+/// A member, argument, value or branch that is written in the definition.
 pub(super) struct Part<'s> {
     pub(super) name: &'s str,
-    /// Where its text stands, for the names in it.
-    pub(super) scope: Entity,
     pub(super) type_id: Option<TypeId>,
     pub(super) is_optional: bool,
     pub(super) condition: &'s Condition,
     pub(super) features: &'s [Feature],
     pub(super) section: Option<&'s DocSection>,
-    /// The type that it is inherited from.
-    pub(super) origin: Option<&'s str>,
+}
+
+/// The members of another type, which are described there.
+pub(super) struct Inherited<'s> {
+    /// The type.
+    pub(super) name: &'s str,
+    /// The first of them, nearest ones first, each with the definition that describes it.
+    pub(super) members: Vec<(&'s str, &'s Member)>,
+    /// Whether it has more members.
+    pub(super) has_more: bool,
+    /// Whether it has branches.
+    pub(super) has_branches: bool,
 }
 
 /// The branches of a union.
 pub(super) struct Union<'s> {
     pub(super) tag: &'s str,
+    /// Those that the schema lists.
     pub(super) branches: Vec<UnionBranch<'s>>,
+    /// Whether the tag has values that the schema lists no branch for.
+    pub(super) has_others: bool,
 }
 
 /// What a union has for one value of its tag.
@@ -116,7 +135,8 @@ pub(super) struct UnionBranch<'s> {
     pub(super) condition: &'s Condition,
     /// The type of the branch, if it adds members.
     pub(super) type_id: Option<TypeId>,
-    pub(super) members: Vec<&'s Member>,
+    /// What the branch adds.
+    pub(super) inherited: Inherited<'s>,
     /// What is said about it in the union.
     pub(super) section: Option<&'s DocSection>,
 }
@@ -138,6 +158,8 @@ impl<'s> View<'s> {
         let n_overview = sections.iter().take_while(is_plain).count();
         let (overview, rest) = sections.split_at(n_overview);
         let returns = of_kind(DocSectionKind::Returns);
+        let texts = Texts::new(sections);
+        let parts = parts(schema, entity, &texts);
         let (type_id, flags) = match entity {
             Entity::Command(id) => {
                 let command = schema.command(id);
@@ -145,14 +167,7 @@ impl<'s> View<'s> {
             }
             Entity::Include(_) | Entity::Type(_) | Entity::Event(_) => (None, Vec::new()),
         };
-        let feature = |feature: &'s Feature| {
-            let is_it = |section: &&DocSection| {
-                section.kind() == DocSectionKind::Feature
-                    && section.name() == Some(feature.name())
-                    && section.span().is_some()
-            };
-            (feature, sections.iter().find(is_it))
-        };
+        let feature = |feature: &'s Feature| (feature, texts.feature(feature.name()));
         let users = match entity {
             Entity::Type(id) => manual.users(id),
             Entity::Include(_) | Entity::Command(_) | Entity::Event(_) => &[],
@@ -164,17 +179,18 @@ impl<'s> View<'s> {
             since: of_kind(DocSectionKind::Since).map(|section| plain(manual, section)),
             condition: head.condition(),
             overview: overview.iter().collect(),
-            parts: parts(manual, entity),
-            union: union(manual, entity),
+            inherited: inherited_by(schema, entity),
+            union: union(schema, entity, &texts),
             returns: (type_id.is_some() || returns.is_some()).then_some(Returns {
                 type_id,
                 section: returns,
             }),
             errors: of_kind(DocSectionKind::Errors),
-            features: features_of(manual, entity)
+            features: features_of(head.features(), &parts)
                 .into_iter()
                 .map(feature)
                 .collect(),
+            parts,
             marks: ["deprecated", "unstable"]
                 .into_iter()
                 .filter(|mark| {
@@ -190,18 +206,37 @@ impl<'s> View<'s> {
     }
 }
 
-/// Features of the definition, and those of its parts that are described with it.
-fn features_of<'s>(manual: &'s Manual<'s>, entity: Entity) -> Vec<&'s Feature> {
-    let head = header(manual.schema, entity);
-    let mut features: Vec<&Feature> = head
-        .map(|head| head.features().iter().collect())
-        .unwrap_or_default();
-    let own = parts(manual, entity).into_iter();
-    for part in own.filter(|part| part.origin.is_none()) {
-        for feature in part.features {
-            if !features.iter().any(|other| other.name() == feature.name()) {
-                features.push(feature);
+/// The sections of a definition that describe its parts, by the names of these.
+struct Texts<'s>(HashMap<(DocSectionKind, &'s str), &'s DocSection>);
+
+impl<'s> Texts<'s> {
+    fn new(sections: &'s [DocSection]) -> Self {
+        let mut texts = HashMap::new();
+        for section in sections.iter().filter(|section| section.span().is_some()) {
+            if let Some(name) = section.name() {
+                texts.entry((section.kind(), name)).or_insert(section);
             }
+        }
+        Self(texts)
+    }
+
+    fn member(&self, name: &'s str) -> Option<&'s DocSection> {
+        self.0.get(&(DocSectionKind::Member, name)).copied()
+    }
+
+    fn feature(&self, name: &'s str) -> Option<&'s DocSection> {
+        self.0.get(&(DocSectionKind::Feature, name)).copied()
+    }
+}
+
+/// Features of the definition, and those of its parts that are described with it.
+fn features_of<'s>(own: &'s [Feature], parts: &[Part<'s>]) -> Vec<&'s Feature> {
+    let mut seen = HashSet::new();
+    let mut features: Vec<&Feature> = own.iter().collect();
+    seen.extend(own.iter().map(Feature::name));
+    for feature in parts.iter().flat_map(|part| part.features) {
+        if seen.insert(feature.name()) {
+            features.push(feature);
         }
     }
     features
@@ -232,35 +267,29 @@ fn plain(manual: &Manual<'_>, section: &DocSection) -> String {
     paragraphs.collect::<Vec<_>>().join(" ")
 }
 
-fn parts<'s>(manual: &'s Manual<'s>, entity: Entity) -> Vec<Part<'s>> {
-    let schema = manual.schema;
-    let sections = manual.sections(entity);
-    let own = |name: &str| {
-        sections.iter().find(|section| {
-            section.kind() == DocSectionKind::Member
-                && section.name() == Some(name)
-                && section.span().is_some()
-        })
-    };
+/// The parts that are written in the definition.
+fn parts<'s>(schema: &'s Schema, entity: Entity, texts: &Texts<'s>) -> Vec<Part<'s>> {
     match entity {
         Entity::Include(_) => Vec::new(),
-        Entity::Command(id) => members(manual, entity, schema.command(id).arguments()),
-        Entity::Event(id) => members(manual, entity, schema.event(id).arguments()),
+        Entity::Command(id) => members(schema, schema.command(id).arguments(), texts),
+        Entity::Event(id) => members(schema, schema.event(id).arguments(), texts),
         Entity::Type(id) => match schema.ty(id).kind() {
             TypeKind::Builtin(_) | TypeKind::Array(_) => Vec::new(),
-            TypeKind::Object(_) => members(manual, entity, Some(id)),
+            TypeKind::Object(object) => {
+                let mut parts = members(schema, object.base(), texts);
+                parts.extend(object.local_members().iter().map(|it| member(it, texts)));
+                parts
+            }
             TypeKind::Enum(values) => values
                 .values()
                 .iter()
                 .map(|value| Part {
                     name: value.name(),
-                    scope: entity,
                     type_id: None,
                     is_optional: false,
                     condition: value.condition(),
                     features: value.features(),
-                    section: own(value.name()),
-                    origin: None,
+                    section: texts.member(value.name()),
                 })
                 .collect(),
             TypeKind::Alternate(alternate) => alternate
@@ -268,92 +297,113 @@ fn parts<'s>(manual: &'s Manual<'s>, entity: Entity) -> Vec<Part<'s>> {
                 .iter()
                 .map(|branch| Part {
                     name: branch.name(),
-                    scope: entity,
                     type_id: Some(branch.type_id()),
                     is_optional: false,
                     condition: branch.condition(),
                     features: &[],
-                    section: own(branch.name()),
-                    origin: None,
+                    section: texts.member(branch.name()),
                 })
                 .collect(),
         },
     }
 }
 
-/// The members of an object type, bases first; those that `entity` does not write in place are
-/// inherited.
-fn members<'s>(manual: &'s Manual<'s>, entity: Entity, id: Option<TypeId>) -> Vec<Part<'s>> {
-    let schema = manual.schema;
-    // Members that are written in place belong to the definition that they are written in.
-    let mut scope = entity;
-    let mut chain = Vec::new();
-    let mut next = id;
-    while let Some(id) = next {
-        if schema.ty(id).is_named() {
-            scope = Entity::Type(id);
-        }
-        chain.push((id, scope));
-        next = schema.ty(id).as_object().and_then(|object| object.base());
-    }
-    let mut parts = Vec::new();
-    for (id, scope) in chain.into_iter().rev() {
-        let ty = schema.ty(id);
-        let owner = header(schema, scope).map(|header| header.name());
-        let origin = owner.filter(|_| scope != entity);
-        let sections = manual.sections(scope);
-        for member in ty
-            .as_object()
-            .map_or(&[][..], |object| object.local_members())
-        {
-            let section = sections.iter().find(|section| {
-                section.kind() == DocSectionKind::Member
-                    && section.name() == Some(member.name())
-                    && section.span().is_some()
-            });
-            parts.push(Part {
-                name: member.name(),
-                scope,
-                type_id: Some(member.type_id()),
-                is_optional: member.is_optional(),
-                condition: member.condition(),
-                features: member.features(),
-                section,
-                origin,
-            });
-        }
-    }
-    parts
+/// The members of an object type without a name: arguments or a base that are written in place.
+fn members<'s>(schema: &'s Schema, id: Option<TypeId>, texts: &Texts<'s>) -> Vec<Part<'s>> {
+    let object = id.filter(|id| !schema.ty(*id).is_named());
+    let object = object.and_then(|id| schema.ty(id).as_object());
+    let members = object.map_or(&[][..], |object| object.local_members());
+    members.iter().map(|it| member(it, texts)).collect()
 }
 
-fn union<'s>(manual: &'s Manual<'s>, entity: Entity) -> Option<Union<'s>> {
-    let schema = manual.schema;
+fn member<'s>(member: &'s Member, texts: &Texts<'s>) -> Part<'s> {
+    Part {
+        name: member.name(),
+        type_id: Some(member.type_id()),
+        is_optional: member.is_optional(),
+        condition: member.condition(),
+        features: member.features(),
+        section: texts.member(member.name()),
+    }
+}
+
+/// The members that a definition has of a type with a name.
+fn inherited_by(schema: &Schema, entity: Entity) -> Option<Inherited<'_>> {
     let id = match entity {
         Entity::Include(_) => None,
-        Entity::Type(id) => Some(id),
         Entity::Command(id) => schema.command(id).arguments(),
         Entity::Event(id) => schema.event(id).arguments(),
-    }?;
+        Entity::Type(id) => schema.ty(id).as_object().and_then(|object| object.base()),
+    };
+    let id = id.filter(|id| schema.ty(*id).is_named())?;
+    Some(inherited(schema, id))
+}
+
+/// The members of the object type `id`, as its users name them.
+fn inherited(schema: &Schema, id: TypeId) -> Inherited<'_> {
+    let mut inherited = Inherited {
+        name: schema.ty(id).name(),
+        members: Vec::new(),
+        has_more: false,
+        has_branches: false,
+    };
+    let mut owner = inherited.name;
+    let mut next = Some(id);
+    // Bases may be empty: their number is bounded, too.
+    for _ in 0..MAX_NAMED {
+        let Some(ty) = next.map(|id| schema.ty(id)) else {
+            break;
+        };
+        let Some(object) = ty.as_object() else { break };
+        // A base without a name is described with the type that it is written in.
+        if ty.is_named() {
+            owner = ty.name();
+        }
+        inherited.has_branches |= object.variants().is_some();
+        let room = MAX_NAMED - inherited.members.len();
+        let local = object.local_members();
+        let named = local.iter().take(room).map(|member| (owner, member));
+        inherited.members.extend(named);
+        inherited.has_more |= local.len() > room;
+        next = object.base();
+    }
+    inherited.has_more |= next.is_some();
+    inherited
+}
+
+impl Inherited<'_> {
+    /// What there is besides the members that are named.
+    pub(super) fn rest(&self) -> Option<&'static str> {
+        match (self.has_more, self.has_branches) {
+            (false, false) => None,
+            (true, false) => Some("and more"),
+            (false, true) => Some("and more by its own branches"),
+            (true, true) => Some("and more, also by its own branches"),
+        }
+    }
+}
+
+/// The branches of a union. Who takes the union refers to it.
+fn union<'s>(schema: &'s Schema, entity: Entity, texts: &Texts<'s>) -> Option<Union<'s>> {
+    let Entity::Type(id) = entity else {
+        return None;
+    };
     let variants = schema.ty(id).as_object()?.variants()?;
-    let sections = manual.sections(entity);
-    let branches = variants.branches().iter().map(|branch| {
-        let members = schema.members(branch.type_id()).collect();
-        let section = sections.iter().find(|section| {
-            section.kind() == DocSectionKind::Member
-                && section.name() == Some(branch.name())
-                && section.span().is_some()
-        });
-        UnionBranch {
+    let listed = variants.branches().iter();
+    let listed = listed.filter(|branch| branch.span().is_some());
+    let branches: Vec<_> = listed
+        .map(|branch| UnionBranch {
             value: branch.name(),
             condition: branch.condition(),
             type_id: (branch.type_id() != schema.empty_object()).then_some(branch.type_id()),
-            members,
-            section,
-        }
-    });
+            inherited: inherited(schema, branch.type_id()),
+            section: texts.member(branch.name()),
+        })
+        .collect();
     Some(Union {
         tag: variants.tag(),
-        branches: branches.collect(),
+        has_others: branches.len() < variants.branches().len(),
+        branches,
     })
 }
 

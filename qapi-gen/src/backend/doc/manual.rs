@@ -145,7 +145,7 @@ impl<'s> Manual<'s> {
             .map_or(name, String::as_str)
     }
 
-    /// The anchor of what the union `name` has for a value of its tag.
+    /// The anchor of what the union `name` has for a value of its tag; the union's for a value without a branch of its own.
     pub(super) fn branch_anchor<'a>(&'a self, name: &'a str, value: &'a str) -> &'a str {
         self.anchors
             .get(&(name, value, true))
@@ -205,20 +205,15 @@ fn anchors<'s>(
         }
     }
     for &entity in schema.entities() {
-        let id = match entity {
-            Entity::Include(_) => None,
-            Entity::Type(id) => Some(id),
-            Entity::Command(id) => schema.command(id).arguments(),
-            Entity::Event(id) => schema.event(id).arguments(),
-        };
-        let object = id.and_then(|id| schema.ty(id).as_object());
-        let Some(variants) = object.and_then(|object| object.variants()) else {
+        let Entity::Type(id) = entity else {
             continue;
         };
-        if let Some(header) = header(schema, entity) {
-            for branch in variants.branches() {
-                add(header.name(), branch.name(), true, "--when-");
-            }
+        let ty = schema.ty(id);
+        let variants = ty.as_object().and_then(|object| object.variants());
+        let branches = variants.map_or(&[][..], |variants| variants.branches());
+        // Only what the schema lists is shown.
+        for branch in branches.iter().filter(|branch| branch.span().is_some()) {
+            add(ty.name(), branch.name(), true, "--when-");
         }
     }
     anchors

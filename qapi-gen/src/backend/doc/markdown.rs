@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::entity::{Kind, Part, Union, View, condition_text, title};
+use super::entity::{Inherited, Kind, Part, Union, View, condition_text, title};
 use super::manual::{Chapter, Item, Manual};
 use crate::backend::Emission;
 use crate::ir::{Condition, DocSection, Entity, TypeId, TypeKind};
@@ -341,17 +341,33 @@ impl<'m, 's> ChapterWriter<'m, 's> {
     }
 
     fn parts(&mut self, view: &View<'_>) {
-        if view.parts.is_empty() {
+        if view.parts.is_empty() && view.inherited.is_none() {
             return;
         }
-        let title = format!("**{}:**", view.kind.parts());
+        let mut title = format!("**{}:**", view.kind.parts());
+        if let Some(inherited) = &view.inherited {
+            title.push_str(" the members of ");
+            push_link(
+                &mut title,
+                self.manual,
+                self.file,
+                inherited.name,
+                inherited.name,
+            );
+            let members = inherited.members.iter().map(|(_, member)| {
+                let mut text = String::new();
+                push_code_span(&mut text, member.name());
+                text
+            });
+            push_members(&mut title, ": ", inherited, members.collect());
+        }
         self.add(None, |markdown| markdown.raw_block(&title));
         let leads: Vec<String> = view.parts.iter().map(|part| self.lead(part)).collect();
         self.list(
             view.parts
                 .iter()
                 .zip(leads)
-                .map(|(part, lead)| (part.scope, lead, part.section)),
+                .map(|(part, lead)| (view.entity, lead, part.section)),
         );
     }
 
@@ -394,11 +410,6 @@ impl<'m, 's> ChapterWriter<'m, 's> {
                 .map(|feature| feature.name().to_owned()),
         );
         facts.extend(condition(part.condition));
-        if let Some(origin) = part.origin {
-            let mut from = String::from("from ");
-            push_link(&mut from, self.manual, self.file, origin, origin);
-            facts.push(from);
-        }
         if !facts.is_empty() {
             let _ = write!(lead, " ({})", facts.join(", "));
         }
@@ -421,7 +432,7 @@ impl<'m, 's> ChapterWriter<'m, 's> {
             match branch.type_id {
                 Some(id) => {
                     lead.push_str(&self.ty(id));
-                    let members = branch.members.iter().map(|member| {
+                    let members = branch.inherited.members.iter().map(|(_, member)| {
                         let mut text = String::new();
                         push_code_span(&mut text, member.name());
                         let optional = if member.is_optional() {
@@ -432,10 +443,7 @@ impl<'m, 's> ChapterWriter<'m, 's> {
                         let _ = write!(text, " ({}{optional})", self.ty(member.type_id()));
                         text
                     });
-                    let members: Vec<String> = members.collect();
-                    if !members.is_empty() {
-                        let _ = write!(lead, " with {}", members.join(", "));
-                    }
+                    push_members(&mut lead, " with ", &branch.inherited, members.collect());
                 }
                 None => lead.push_str("nothing more"),
             }
@@ -444,7 +452,11 @@ impl<'m, 's> ChapterWriter<'m, 's> {
             }
             (view.entity, lead, branch.section)
         });
-        let leads: Vec<_> = leads.collect();
+        let mut leads: Vec<_> = leads.collect();
+        if union.has_others {
+            let lead = "any other value: nothing more".to_owned();
+            leads.push((view.entity, lead, None));
+        }
         self.list(leads.into_iter());
     }
 
@@ -499,6 +511,18 @@ impl<'m, 's> ChapterWriter<'m, 's> {
             push_link(&mut text, self.manual, self.file, ty.name(), ty.name());
         }
         text
+    }
+}
+
+/// The members that are named of a type, and that there are more, if there are.
+fn push_members(out: &mut String, lead: &str, inherited: &Inherited<'_>, members: Vec<String>) {
+    if !members.is_empty() {
+        out.push_str(lead);
+        out.push_str(&members.join(", "));
+    }
+    if let Some(rest) = inherited.rest() {
+        out.push_str(if members.is_empty() { ", " } else { " " });
+        out.push_str(rest);
     }
 }
 

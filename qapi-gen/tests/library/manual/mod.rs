@@ -4,6 +4,7 @@ mod command;
 mod completeness;
 mod examples;
 mod hostile;
+mod inherited;
 mod page;
 mod random;
 

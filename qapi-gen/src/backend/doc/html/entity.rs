@@ -3,9 +3,14 @@
 use super::body::address_of;
 use super::escape::{push_fragment, push_text};
 use super::page::PageWriter;
-use crate::backend::doc::entity::{Kind, Part, Union, UnionBranch, View, condition_text, title};
+use crate::backend::doc::entity::{
+    Inherited, Kind, Part, Union, UnionBranch, View, condition_text, title,
+};
 use crate::ir::{Condition, DocSection, Entity, TypeId, TypeKind};
 use crate::references::Target;
+
+/// What a branch without members adds.
+const NOTHING: &str = "<p class=\"nothing\">nothing more</p>\n";
 
 impl PageWriter<'_, '_> {
     /// One definition, under a heading of the level `level`.
@@ -108,10 +113,16 @@ impl PageWriter<'_, '_> {
     }
 
     fn parts(&mut self, view: &View<'_>, level: u8) {
-        if view.parts.is_empty() {
+        if view.parts.is_empty() && view.inherited.is_none() {
             return;
         }
         self.heading(level, view.kind.parts());
+        if let Some(inherited) = &view.inherited {
+            self.inherited(inherited);
+        }
+        if view.parts.is_empty() {
+            return;
+        }
         self.out.push_str("<dl class=\"parts\">\n");
         for part in &view.parts {
             self.part(view, part);
@@ -119,9 +130,27 @@ impl PageWriter<'_, '_> {
         self.out.push_str("</dl>\n");
     }
 
+    /// The members of a type that describes them.
+    fn inherited(&mut self, inherited: &Inherited<'_>) {
+        self.out.push_str("<p class=\"inherited\">The members of ");
+        self.link(Target::Entity(inherited.name), inherited.name);
+        for (n, (owner, member)) in inherited.members.iter().enumerate() {
+            self.out.push_str(if n == 0 { ": " } else { ", " });
+            self.link(Target::Part(owner, member.name()), member.name());
+        }
+        if let Some(rest) = inherited.rest() {
+            self.out.push_str(if inherited.members.is_empty() {
+                ", "
+            } else {
+                " "
+            });
+            self.out.push_str(rest);
+        }
+        self.out.push_str("</p>\n");
+    }
+
     fn part(&mut self, view: &View<'_>, part: &Part<'_>) {
-        let anchor = self.manual.anchor(view.name, part.name);
-        self.term(anchor, part.origin.is_none());
+        self.term(self.manual.anchor(view.name, part.name));
         self.out.push_str("<code class=\"name\">");
         push_text(&mut self.out, part.name);
         self.out.push_str("</code>");
@@ -144,18 +173,13 @@ impl PageWriter<'_, '_> {
             self.out.push_str("</span>");
         }
         self.condition(part.condition);
-        if let Some(origin) = part.origin {
-            self.out.push_str(" <span class=\"origin\">from ");
-            self.link(Target::Part(origin, part.name), origin);
-            self.out.push_str("</span>");
-        }
         self.out.push_str("</dt>\n");
-        self.description(part.section, part.scope);
+        self.description(part.section, view.entity);
     }
 
     /// Starts a term; a member and a feature of one name share the first one's anchor.
-    fn term(&mut self, anchor: &str, has_anchor: bool) {
-        if has_anchor && self.take_id(anchor) {
+    fn term(&mut self, anchor: &str) {
+        if self.take_id(anchor) {
             self.out.push_str("<dt id=\"");
             push_text(&mut self.out, anchor);
             self.out.push_str("\">");
@@ -191,11 +215,18 @@ impl PageWriter<'_, '_> {
         for branch in &union.branches {
             self.branch(view, union.tag, branch);
         }
+        if union.has_others {
+            self.out.push_str("<dt><code class=\"tag\">");
+            push_text(&mut self.out, union.tag);
+            self.out.push_str("</code> = any other value</dt>\n<dd>");
+            self.out.push_str(NOTHING);
+            self.out.push_str("</dd>\n");
+        }
         self.out.push_str("</dl>\n");
     }
 
     fn branch(&mut self, view: &View<'_>, tag: &str, branch: &UnionBranch<'_>) {
-        self.term(self.manual.branch_anchor(view.name, branch.value), true);
+        self.term(self.manual.branch_anchor(view.name, branch.value));
         self.out.push_str("<code class=\"tag\">");
         push_text(&mut self.out, tag);
         self.out.push_str("</code> = <code class=\"name\">");
@@ -211,37 +242,30 @@ impl PageWriter<'_, '_> {
         if let Some(section) = branch.section {
             self.section(section, Some(view.entity));
         }
-        let is_union = branch.type_id.is_some_and(|id| {
-            let object = self.manual.schema.ty(id).as_object();
-            object.is_some_and(|object| object.variants().is_some())
-        });
-        match (branch.type_id, branch.members.is_empty()) {
-            (None, _) | (Some(_), true) if !is_union => {
-                self.out.push_str("<p class=\"nothing\">nothing more</p>\n");
-            }
-            _ => {
-                self.out.push_str("<ul class=\"signature\">\n");
-                for member in &branch.members {
-                    self.out.push_str("<li><span class=\"name\">");
-                    let owner = branch.type_id.map(|id| self.manual.schema.ty(id).name());
-                    let target = Target::Part(owner.unwrap_or(view.name), member.name());
-                    self.link(target, member.name());
-                    self.out.push_str("</span> <span class=\"type\">");
-                    self.ty(member.type_id());
-                    self.out.push_str("</span>");
-                    if member.is_optional() {
-                        self.out
-                            .push_str(" <span class=\"optional\">optional</span>");
-                    }
-                    self.out.push_str("</li>\n");
-                }
-                if is_union {
-                    self.out.push_str("<li>and more by its own branches</li>\n");
-                }
-                self.out.push_str("</ul>\n");
-            }
+        let inherited = &branch.inherited;
+        if branch.type_id.is_none() || (inherited.members.is_empty() && inherited.rest().is_none())
+        {
+            self.out.push_str(NOTHING);
+            self.out.push_str("</dd>\n");
+            return;
         }
-        self.out.push_str("</dd>\n");
+        self.out.push_str("<ul class=\"signature\">\n");
+        for (owner, member) in &inherited.members {
+            self.out.push_str("<li><span class=\"name\">");
+            self.link(Target::Part(owner, member.name()), member.name());
+            self.out.push_str("</span> <span class=\"type\">");
+            self.ty(member.type_id());
+            self.out.push_str("</span>");
+            if member.is_optional() {
+                self.out
+                    .push_str(" <span class=\"optional\">optional</span>");
+            }
+            self.out.push_str("</li>\n");
+        }
+        if let Some(rest) = inherited.rest() {
+            self.out.push_str(&format!("<li>{rest}</li>\n"));
+        }
+        self.out.push_str("</ul>\n</dd>\n");
     }
 
     fn outcome(&mut self, view: &View<'_>, level: u8) {
@@ -273,7 +297,7 @@ impl PageWriter<'_, '_> {
         self.heading(level, "Features");
         self.out.push_str("<dl class=\"parts\">\n");
         for (feature, section) in &view.features {
-            self.term(self.manual.anchor(view.name, feature.name()), true);
+            self.term(self.manual.anchor(view.name, feature.name()));
             self.out.push_str("<code class=\"name\">");
             push_text(&mut self.out, feature.name());
             self.out.push_str("</code>");

@@ -1,6 +1,6 @@
 //! A page: what is around its content, and the content of a chapter.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::escape::{push_fragment, push_text};
 use crate::backend::doc::entity::{Kind, title};
@@ -20,8 +20,14 @@ pub(super) struct PageWriter<'m, 's> {
     page_title: String,
     has_title: bool,
     ids: HashSet<String>,
+    /// For each heading that there were several of, the number that the next one is to try.
+    numbers: HashMap<String, usize>,
     outline: Vec<Entry>,
 }
+
+/// How many chapters before and after its own a page lists. A page that listed all of any number would make the manual as
+/// long as the square of that number.
+const MAX_LISTED: usize = 100;
 
 /// An entry in the outline of a page.
 enum Entry {
@@ -39,6 +45,7 @@ impl<'m, 's> PageWriter<'m, 's> {
             page_title: String::new(),
             has_title: false,
             ids: HashSet::new(),
+            numbers: HashMap::new(),
             outline: Vec::new(),
         }
     }
@@ -111,13 +118,17 @@ impl<'m, 's> PageWriter<'m, 's> {
             }
         }
         let slug = slug.trim_end_matches('-').to_owned();
-        let mut id = slug.clone();
-        let mut n = 2;
-        while !self.ids.insert(id.clone()) {
-            id = format!("{slug}-{n}");
-            n += 1;
+        if self.ids.insert(slug.clone()) {
+            return slug;
         }
-        id
+        let number = self.numbers.entry(slug.clone()).or_insert(2);
+        loop {
+            let id = format!("{slug}-{number}");
+            *number += 1;
+            if self.ids.insert(id.clone()) {
+                return id;
+            }
+        }
     }
 
     /// Whether the page does not have the id yet; then it has.
@@ -214,7 +225,16 @@ impl<'m, 's> PageWriter<'m, 's> {
             ));
         }
         out.push_str("</ul>\n<ol class=\"chapters\">\n");
-        for (n, chapter) in self.manual.chapters.iter().enumerate() {
+        let chapters = &self.manual.chapters;
+        let here = current.unwrap_or(0);
+        let (from, to) = (here.saturating_sub(MAX_LISTED), here + MAX_LISTED + 1);
+        let to = to.min(chapters.len());
+        let ellipsis =
+            "<li><a href=\"index.html#Section-chapters\">\u{2026} all chapters</a></li>\n";
+        if from > 0 {
+            out.push_str(ellipsis);
+        }
+        for (n, chapter) in chapters.iter().enumerate().take(to).skip(from) {
             if !chapter.has_page() {
                 continue;
             }
@@ -231,6 +251,9 @@ impl<'m, 's> PageWriter<'m, 's> {
                 self.outline(out);
             }
             out.push_str("</li>\n");
+        }
+        if to < chapters.len() {
+            out.push_str(ellipsis);
         }
         out.push_str("</ol>\n</nav>\n");
     }

@@ -15,8 +15,7 @@ pub(super) fn index(manual: &Manual<'_>) -> String {
             let Some(view) = View::new(manual, entity) else {
                 continue;
             };
-            let own = view.parts.iter().filter(|part| part.origin.is_none());
-            let parts: Vec<&str> = own.map(|part| part.name).collect();
+            let parts: Vec<&str> = view.parts.iter().map(|part| part.name).collect();
             let mut anchors: Vec<&str> = Vec::with_capacity(parts.len());
             for &part in &parts {
                 anchors.push(manual.anchor(view.name, part));

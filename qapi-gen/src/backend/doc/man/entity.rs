@@ -2,7 +2,7 @@
 
 use super::page::PageWriter;
 use super::roff::{push_code, push_text};
-use crate::backend::doc::entity::{Kind, Part, Union, View, condition_text, title};
+use crate::backend::doc::entity::{Inherited, Kind, Part, Union, View, condition_text, title};
 use crate::ir::{Condition, DocSection, Entity, TypeId, TypeKind};
 use crate::markup::{self, Block, Place};
 
@@ -31,11 +31,20 @@ impl PageWriter<'_, '_> {
         for section in &view.overview {
             self.doc_section(section);
         }
-        if !view.parts.is_empty() {
+        if !view.parts.is_empty() || view.inherited.is_some() {
             self.label(view.kind.parts());
-            for part in &view.parts {
-                self.part(part);
-            }
+        }
+        if let Some(inherited) = &view.inherited {
+            let members = inherited.members.iter();
+            let members = members.map(|(_, member)| member.name().to_owned());
+            let mut text = format!("The members of {}", inherited.name);
+            push_members(&mut text, ": ", inherited, members.collect());
+            let mut line = String::new();
+            push_code(&mut line, &text);
+            self.fill(&line);
+        }
+        for part in &view.parts {
+            self.part(part);
         }
         if let Some(union) = &view.union {
             self.union(union);
@@ -87,7 +96,6 @@ impl PageWriter<'_, '_> {
                 .map(|feature| feature.name().to_owned()),
         );
         facts.extend(condition(part.condition));
-        facts.extend(part.origin.map(|origin| format!("from {origin}")));
         let tag = tag_of(part.name, &facts);
         self.tag(&tag, part.section);
     }
@@ -99,7 +107,7 @@ impl PageWriter<'_, '_> {
             facts.extend(branch.type_id.map(|id| self.ty(id)));
             facts.extend(condition(branch.condition));
             let tag = tag_of(&format!("{}={}", union.tag, branch.value), &facts);
-            let members = branch.members.iter().map(|member| {
+            let members = branch.inherited.members.iter().map(|(_, member)| {
                 let optional = if member.is_optional() {
                     ", optional"
                 } else {
@@ -111,10 +119,11 @@ impl PageWriter<'_, '_> {
                     self.ty(member.type_id())
                 )
             });
-            let members: Vec<String> = members.collect();
+            let mut text = String::new();
+            push_members(&mut text, "", &branch.inherited, members.collect());
             if branch.section.is_some() {
                 self.tag(&tag, branch.section);
-                if !members.is_empty() {
+                if !text.is_empty() {
                     self.out.push_str(".IP\n");
                 }
             } else {
@@ -122,13 +131,17 @@ impl PageWriter<'_, '_> {
                 self.out.push_str(&tag);
                 self.out.push('\n');
             }
-            if !members.is_empty() {
-                let mut text = String::new();
-                push_code(&mut text, &members.join(", "));
-                self.fill(&text);
+            if !text.is_empty() {
+                let mut line = String::new();
+                push_code(&mut line, &text);
+                self.fill(&line);
             } else if branch.section.is_none() {
                 self.out.push_str("nothing more\n");
             }
+            self.is_fresh = false;
+        }
+        if union.has_others {
+            self.out.push_str(".TP\nany other value\nnothing more\n");
             self.is_fresh = false;
         }
     }
@@ -175,6 +188,22 @@ impl PageWriter<'_, '_> {
         }
         text.push_str(self.manual.schema.ty(id).name());
         text
+    }
+}
+
+/// The members that are named of a type, and that there are more, if there are.
+fn push_members(out: &mut String, lead: &str, inherited: &Inherited<'_>, members: Vec<String>) {
+    if !members.is_empty() {
+        out.push_str(lead);
+        out.push_str(&members.join(", "));
+    }
+    if let Some(rest) = inherited.rest() {
+        if !members.is_empty() {
+            out.push(' ');
+        } else if !lead.is_empty() {
+            out.push_str(", ");
+        }
+        out.push_str(rest);
     }
 }
 
