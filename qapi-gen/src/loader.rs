@@ -1,7 +1,11 @@
 //! Where source files come from.
 
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
+
+/// The largest file that is read, in bytes.
+pub const MAX_FILE: u64 = 64 << 20;
 
 /// Reads source files: the only I/O of the front end.
 pub trait Loader {
@@ -11,6 +15,15 @@ pub trait Loader {
     ///
     /// Whatever keeps the file from being read.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The bytes of the file at `path`, which another file names: whoever wrote that may read no more than they should.
+    ///
+    /// # Errors
+    ///
+    /// As [`Loader::read`], and a file that is not for those who write schemas.
+    fn read_include(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.read(path)
+    }
 
     /// What two paths to the same file have in common.
     ///
@@ -37,14 +50,187 @@ fn normalize(path: &Path) -> PathBuf {
     normal
 }
 
-/// The file system.
+/// The file system. Only regular files of at most [`MAX_FILE`] bytes are read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FileLoader;
 
 impl Loader for FileLoader {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(path)
+        read_file(path)
     }
+}
+
+/// The file system, with includes from below one folder only.
+///
+/// The main file is the one that the user names, wherever it is. Links count by where they lead.
+#[derive(Debug, Clone)]
+pub struct RootedLoader {
+    /// As the user calls it.
+    name: PathBuf,
+    /// Without links.
+    root: PathBuf,
+}
+
+impl RootedLoader {
+    /// Includes from below `root`.
+    ///
+    /// # Errors
+    ///
+    /// `root` is no folder that can be found.
+    pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let name = root.into();
+        let root = fs::canonicalize(&name)?;
+        if !root.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self { name, root })
+    }
+
+    fn outside(&self) -> io::Error {
+        let reason = format!("Outside of the include root '{}'", self.name.display());
+        io::Error::new(io::ErrorKind::PermissionDenied, reason)
+    }
+}
+
+impl Loader for RootedLoader {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        read_file(path)
+    }
+
+    fn read_include(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let resolved = match fs::canonicalize(path) {
+            Ok(resolved) => resolved,
+            // What is there outside is nobody's business either.
+            Err(error) => {
+                let path = self.identity(path);
+                let is_inside =
+                    path.starts_with(&self.root) || path.starts_with(self.identity(&self.name));
+                return Err(if is_inside { error } else { self.outside() });
+            }
+        };
+        if !resolved.starts_with(&self.root) {
+            return Err(self.outside());
+        }
+        // Links may have changed since: it must be the file that was found inside.
+        let file = open_regular(path)?;
+        if !is_same(&file, &resolved)? {
+            return Err(self.outside());
+        }
+        read_up_to(file, MAX_FILE)
+    }
+}
+
+/// Whether `file` is what is at `path`, which has no links.
+fn is_same(file: &File, path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let (opened, found) = (file.metadata()?, fs::symlink_metadata(path)?);
+        Ok((opened.dev(), opened.ino()) == (found.dev(), found.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        Ok(file.metadata()?.file_type() == fs::symlink_metadata(path)?.file_type())
+    }
+}
+
+/// The bytes of a regular file of at most [`MAX_FILE`] bytes.
+///
+/// # Errors
+///
+/// Whatever keeps it from being read; also that it is another kind of file, which is not waited for, or larger.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    read_up_to(open_regular(path)?, MAX_FILE)
+}
+
+/// The text of a regular file of at most [`MAX_FILE`] bytes.
+///
+/// # Errors
+///
+/// As [`read_file`], and bytes that are not UTF-8.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read_file(path)?).map_err(|_| {
+        let reason = "stream did not contain valid UTF-8";
+        io::Error::new(io::ErrorKind::InvalidData, reason)
+    })
+}
+
+/// The bytes of a file that may be a pipe, at most [`MAX_FILE`] of them. A FIFO that nobody writes to is empty.
+///
+/// # Errors
+///
+/// Whatever keeps it from being read; also that it is larger.
+pub fn read_input(path: &Path) -> io::Result<Vec<u8>> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+
+        use rustix::fs::OFlags;
+
+        if fs::metadata(path)?.file_type().is_fifo() {
+            let file = open_without_waiting(path)?;
+            let flags = rustix::fs::fcntl_getfl(&file)?;
+            rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+            return read_up_to(file, MAX_FILE);
+        }
+    }
+    read_file(path)
+}
+
+/// Opens a regular file. A FIFO, a socket or a device is neither opened nor waited for.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    check_kind(&fs::metadata(path)?)?;
+    // Something else may have taken its place.
+    let file = open_without_waiting(path)?;
+    check_kind(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        options.custom_flags(flags.bits() as i32);
+    }
+    options.open(path)
+}
+
+fn check_kind(metadata: &fs::Metadata) -> io::Result<()> {
+    if metadata.is_file() {
+        Ok(())
+    } else if metadata.is_dir() {
+        // In the words of the system, where it has them.
+        #[cfg(unix)]
+        return Err(rustix::io::Errno::ISDIR.into());
+        #[cfg(not(unix))]
+        return Err(io::ErrorKind::IsADirectory.into());
+    } else {
+        Err(io::Error::other("Not a regular file"))
+    }
+}
+
+/// All bytes of `file`, but no more than `limit`.
+pub(crate) fn read_up_to(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let too_large = || {
+        let reason = format!("Larger than {} MiB", limit >> 20);
+        io::Error::new(io::ErrorKind::FileTooLarge, reason)
+    };
+    let size = file.metadata()?.len();
+    if size > limit {
+        return Err(too_large());
+    }
+    // Some files do not know how large they are, others grow.
+    let mut bytes = Vec::with_capacity(size as usize + 1);
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large());
+    }
+    Ok(bytes)
 }
 
 /// Files in memory, for tests and for schemas that a program carries with it.

@@ -83,7 +83,12 @@ impl Reader<'_> {
         included_at: Option<Span>,
         report: &mut Report,
     ) -> Result<FileId, LoadError> {
-        let bytes = self.loader.read(Path::new(name)).map_err(LoadError::Io)?;
+        let path = Path::new(name);
+        let bytes = match included_at {
+            None => self.loader.read(path),
+            Some(_) => self.loader.read_include(path),
+        };
+        let bytes = bytes.map_err(LoadError::Io)?;
         if bytes.len() >= u32::MAX as usize {
             return Err(LoadError::TooLarge);
         }
