@@ -2,16 +2,15 @@
 
 use std::env;
 use std::fmt;
-use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::backend::Backend;
 use crate::backend::rust::{Options, RustBackend};
 use crate::check;
 use crate::diagnostic::{Code, Diagnostic, Level, Lint, LintLevels, render_short};
 use crate::ir::Configuration;
-use crate::loader::FileLoader;
-use crate::output;
+use crate::loader::{FileLoader, Loader, RootedLoader, read_text};
+use crate::output::{self, MakeError};
 use crate::source::SourceMap;
 
 /// Generates Rust from a schema in `build.rs`.
@@ -33,6 +32,7 @@ pub struct Builder {
     module: Option<String>,
     configuration: Configuration,
     config_files: Vec<PathBuf>,
+    include_root: Option<PathBuf>,
     settings: Vec<(String, bool)>,
     levels: LintLevels,
     only: Vec<String>,
@@ -87,6 +87,13 @@ impl Builder {
     #[must_use]
     pub fn module(mut self, name: impl Into<String>) -> Self {
         self.module = Some(name.into());
+        self
+    }
+
+    /// Includes files from below this folder only; links count by where they lead. For schemas that others have written.
+    #[must_use]
+    pub fn include_root(mut self, path: impl Into<PathBuf>) -> Self {
+        self.include_root = Some(path.into());
         self
     }
 
@@ -148,11 +155,11 @@ impl Builder {
     pub fn generate(self) -> Result<(), BuildError> {
         let mut configuration = self.configuration.clone();
         for path in &self.config_files {
-            println!("cargo::rerun-if-changed={}", path.display());
+            tell_cargo(format_args!("rerun-if-changed={}", path.display()))?;
             let fail = |reason: &dyn fmt::Display| {
                 BuildError(format!("cannot read '{}': {reason}", path.display()))
             };
-            let text = fs::read_to_string(path).map_err(|error| fail(&error))?;
+            let text = read_text(path).map_err(|error| fail(&error))?;
             configuration.read(&text).map_err(|error| fail(&error))?;
         }
         for (name, value) in &self.settings {
@@ -162,16 +169,16 @@ impl Builder {
             .schema
             .to_str()
             .ok_or_else(|| BuildError(format!("'{}' is not UTF-8", self.schema.display())))?;
-        let checked = check::load(path, &FileLoader, self.levels.clone());
+        let checked = check::load(path, &*self.loader()?, self.levels.clone());
         for file in checked.sources.files() {
-            println!("cargo::rerun-if-changed={}", file.name());
+            tell_cargo(format_args!("rerun-if-changed={}", file.name()))?;
         }
         let Some(schema) = checked.schema else {
             return Err(refuse(checked.report.diagnostics(), &checked.sources));
         };
         for diagnostic in checked.report.diagnostics() {
             for line in render_short(diagnostic, &checked.sources).lines() {
-                println!("cargo::warning={line}");
+                tell_cargo(format_args!("warning={line}"))?;
             }
         }
         let schema = &match self.only.as_slice() {
@@ -182,18 +189,35 @@ impl Builder {
         };
         let backend = RustBackend::new(self.options.clone().configuration(configuration));
         let refuse = |diagnostics: Vec<Diagnostic>| refuse(&diagnostics, &checked.sources);
-        let emission = backend.emit(schema).map_err(refuse)?;
         let features = backend.features(schema).map_err(refuse)?;
         if !features.is_empty() {
             let values = features.join("\", \"");
-            println!("cargo::rustc-check-cfg=cfg(feature, values(\"{values}\"))");
+            let predicate = format_args!("rustc-check-cfg=cfg(feature, values(\"{values}\"))");
+            tell_cargo(predicate)?;
         }
         let folder = self.folder()?;
-        output::write(&emission, &folder).map_err(|error| BuildError(error.to_string()))?;
+        match output::write_from(&backend, schema, &folder) {
+            Ok(_) => {}
+            Err(MakeError::Schema(diagnostics)) => return Err(refuse(diagnostics)),
+            Err(MakeError::Output(error)) => return Err(BuildError(error.to_string())),
+        }
         if self.out_dir.is_none() {
             write_include(&folder)?;
         }
         Ok(())
+    }
+
+    fn loader(&self) -> Result<Box<dyn Loader>, BuildError> {
+        let Some(root) = &self.include_root else {
+            return Ok(Box::new(FileLoader));
+        };
+        match RootedLoader::new(root) {
+            Ok(loader) => Ok(Box::new(loader)),
+            Err(error) => Err(BuildError(format!(
+                "cannot read '{}': {error}",
+                root.display()
+            ))),
+        }
     }
 
     fn folder(&self) -> Result<PathBuf, BuildError> {
@@ -213,6 +237,12 @@ impl Builder {
     }
 }
 
+/// Writes an instruction for Cargo, which reads them from standard output.
+fn tell_cargo(instruction: fmt::Arguments<'_>) -> Result<(), BuildError> {
+    writeln!(io::stdout(), "cargo::{instruction}")
+        .map_err(|error| BuildError(format!("cannot write to standard output: {error}")))
+}
+
 /// The file to be included: a module of another folder cannot be named by `OUT_DIR`.
 fn write_include(folder: &Path) -> Result<(), BuildError> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -222,8 +252,7 @@ fn write_include(folder: &Path) -> Result<(), BuildError> {
         root.display().to_string()
     );
     let path = folder.with_extension("rs");
-    fs::write(&path, text)
-        .map_err(|error| BuildError(format!("cannot write '{}': {error}", path.display())))
+    output::replace(&path, text.as_bytes()).map_err(|error| BuildError(error.to_string()))
 }
 
 fn refuse(diagnostics: &[Diagnostic], sources: &SourceMap) -> BuildError {

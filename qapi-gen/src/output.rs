@@ -1,12 +1,19 @@
 //! Writing what a backend made.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::backend::Emission;
+use tempfile::TempPath;
+
+use crate::backend::{Backend, Emission, EmittedFile};
+use crate::diagnostic::Diagnostic;
+use crate::ir::Schema;
+use crate::loader::open_regular;
 
 /// How the first line of every generated file begins, behind the comment sign; then comes what made it, and
 /// [`WARNING`]. A file without this line is not ours and is never touched.
@@ -49,23 +56,24 @@ pub struct OutputError {
     pub source: io::Error,
 }
 
+/// What kept files from being made.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// The schema has what the output cannot express.
+    #[error("the schema has what cannot be expressed")]
+    Schema(Vec<Diagnostic>),
+    /// A file could not be read, written or removed.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
 /// Compares `emission` with `folder` and changes nothing.
 ///
 /// # Errors
 ///
 /// What keeps a file that is there from being read.
 pub fn check(emission: &Emission, folder: &Path) -> Result<Summary, OutputError> {
-    let mut summary = Summary::default();
-    for file in emission.files() {
-        let path = folder.join(&file.path);
-        if read(&path)?.is_some_and(|old| old == file.contents.as_bytes()) {
-            summary.n_unchanged += 1;
-        } else {
-            summary.changed.push(path);
-        }
-    }
-    summary.stale = stale_files(emission, folder)?;
-    Ok(summary)
+    of_emission(emission, folder, Purpose::Compare)
 }
 
 /// Makes `folder` hold `emission`: writes what differs, removes files of ours that are no longer
@@ -73,26 +81,78 @@ pub fn check(emission: &Emission, folder: &Path) -> Result<Summary, OutputError>
 ///
 /// # Errors
 ///
-/// A file of somebody else's in the place of one of ours, before anything is written; the first file that cannot be
-/// written or removed, while those before it are in place.
+/// A file of somebody else's in the place of one of ours, and a file that cannot be written, before anything is changed; the
+/// first file that cannot be put in its place or removed, while those before it are in place.
 pub fn write(emission: &Emission, folder: &Path) -> Result<Summary, OutputError> {
-    let summary = check(emission, folder)?;
-    for path in &summary.changed {
-        if read(path)?.is_some_and(|old| !old.is_empty() && !is_ours(&old)) {
-            let reason = io::Error::other("it is there already and not generated");
-            return Err(at(path, "write")(reason));
-        }
-    }
+    of_emission(emission, folder, Purpose::Write)
+}
+
+fn of_emission(
+    emission: &Emission,
+    folder: &Path,
+    purpose: Purpose,
+) -> Result<Summary, OutputError> {
+    let mut stage = Stage::new(folder, purpose);
     for file in emission.files() {
-        let path = folder.join(&file.path);
-        if summary.changed.contains(&path) {
-            replace(&path, file.contents.as_bytes())?;
+        stage.add(file)?;
+    }
+    stage.finish()
+}
+
+/// Compares what `backend` makes of `schema` with `folder` and changes nothing. There is one file in memory at a time.
+///
+/// # Errors
+///
+/// As [`check`]; what `backend` says of the schema.
+pub fn check_from(
+    backend: &dyn Backend,
+    schema: &Schema,
+    folder: &Path,
+) -> Result<Summary, MakeError> {
+    of_backend(backend, schema, folder, Purpose::Compare)
+}
+
+/// Makes `folder` hold what `backend` makes of `schema`. There is one file in memory at a time; each waits beside its place
+/// until all are there.
+///
+/// # Errors
+///
+/// As [`write`]; what `backend` says of the schema, before anything is changed.
+pub fn write_from(
+    backend: &dyn Backend,
+    schema: &Schema,
+    folder: &Path,
+) -> Result<Summary, MakeError> {
+    of_backend(backend, schema, folder, Purpose::Write)
+}
+
+fn of_backend(
+    backend: &dyn Backend,
+    schema: &Schema,
+    folder: &Path,
+    purpose: Purpose,
+) -> Result<Summary, MakeError> {
+    let mut stage = Stage::new(folder, purpose);
+    let mut problem = None;
+    let made = backend.emit_to(schema, &mut |file| match stage.add(&file) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            problem = Some(error);
+            ControlFlow::Break(())
         }
+    });
+    made.map_err(MakeError::Schema)?;
+    match problem {
+        Some(error) => Err(error.into()),
+        None => Ok(stage.finish()?),
     }
-    for path in &summary.stale {
-        fs::remove_file(path).map_err(at(path, "remove"))?;
-    }
-    Ok(summary)
+}
+
+/// Puts one file in its place, whatever is there.
+pub(crate) fn replace(path: &Path, contents: &[u8]) -> Result<(), OutputError> {
+    Temporary::new(path, contents)
+        .and_then(|temporary| temporary.persist(path))
+        .map_err(at(path, "write"))
 }
 
 fn at(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> OutputError {
@@ -104,61 +164,247 @@ fn at(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> OutputErro
     }
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, OutputError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at(path, "read")(error)),
-    }
+/// What happens to files that differ.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Compare,
+    Write,
 }
 
-/// Puts `contents` at `path` in one step: a file beside it takes its place when it is complete.
-fn replace(path: &Path, contents: &[u8]) -> Result<(), OutputError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(at(folder, "create"))?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = folder.join(name);
-    let written = fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(contents))
-        .and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|error| {
-        // It may not exist; the error to report is the first one.
-        let _ = fs::remove_file(&temporary);
-        at(path, "write")(error)
-    })
+/// Files on their way into a folder.
+struct Stage<'f> {
+    folder: &'f Path,
+    purpose: Purpose,
+    summary: Summary,
+    /// All files, their kinds, and the folders that they are in.
+    made: HashSet<PathBuf>,
+    kinds: HashSet<OsString>,
+    folders: BTreeSet<PathBuf>,
+    /// Complete files, and the places that they are for.
+    ready: Vec<(Temporary, PathBuf)>,
+    /// Folders that were not there before.
+    new_folders: Vec<PathBuf>,
 }
 
-/// Generated files of the kinds in `emission` that are not in it.
-fn stale_files(emission: &Emission, root: &Path) -> Result<Vec<PathBuf>, OutputError> {
-    let mut made = HashSet::new();
-    let mut kinds = HashSet::new();
-    let mut folders: BTreeSet<PathBuf> = FOLDERS.iter().map(|name| root.join(name)).collect();
-    for file in emission.files() {
-        let path = root.join(&file.path);
-        kinds.extend(path.extension().map(OsStr::to_owned));
-        folders.extend(path.parent().map(Path::to_owned));
-        made.insert(path);
-    }
-    let mut stale = Vec::new();
-    for folder in folders {
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(at(&folder, "list")(error)),
-        };
-        for entry in entries {
-            let path = entry.map_err(at(&folder, "list"))?.path();
-            let is_candidate = path.extension().is_some_and(|kind| kinds.contains(kind))
-                && !made.contains(&path)
-                && path.is_file();
-            if is_candidate && is_ours(&read(&path)?.unwrap_or_default()) {
-                stale.push(path);
-            }
+impl<'f> Stage<'f> {
+    fn new(folder: &'f Path, purpose: Purpose) -> Self {
+        Self {
+            folder,
+            purpose,
+            summary: Summary::default(),
+            made: HashSet::new(),
+            kinds: HashSet::new(),
+            folders: FOLDERS.iter().map(|name| folder.join(name)).collect(),
+            ready: Vec::new(),
+            new_folders: Vec::new(),
         }
     }
-    stale.sort();
-    Ok(stale)
+
+    /// Compares a file with the one in its place; if they differ and it is to be written, it waits beside its place.
+    fn add(&mut self, file: &EmittedFile) -> Result<(), OutputError> {
+        let path = self.folder.join(&file.path);
+        let contents = file.contents.as_bytes();
+        let found = Found::at(&path, contents)?;
+        self.kinds.extend(path.extension().map(OsStr::to_owned));
+        self.folders.extend(path.parent().map(Path::to_owned));
+        self.made.insert(path.clone());
+        match found {
+            Found::Same => {
+                self.summary.n_unchanged += 1;
+                return Ok(());
+            }
+            Found::Foreign if self.purpose == Purpose::Write => {
+                let reason = io::Error::other("it is there already and not generated");
+                return Err(at(&path, "write")(reason));
+            }
+            Found::Foreign | Found::Nothing | Found::Ours => {}
+        }
+        if self.purpose == Purpose::Write {
+            self.create_folders(path.parent().unwrap_or(Path::new("")))?;
+            let temporary = Temporary::new(&path, contents).map_err(at(&path, "write"))?;
+            self.ready.push((temporary, path.clone()));
+        }
+        self.summary.changed.push(path);
+        Ok(())
+    }
+
+    fn create_folders(&mut self, folder: &Path) -> Result<(), OutputError> {
+        let missing = folder.ancestors().filter(|it| !it.as_os_str().is_empty());
+        let missing: Vec<&Path> = missing.take_while(|folder| !folder.exists()).collect();
+        for folder in missing.into_iter().rev() {
+            match fs::create_dir(folder) {
+                Ok(()) => self.new_folders.push(folder.to_owned()),
+                // Somebody else made it at the same time, or will say why nobody can.
+                Err(_) if folder.is_dir() => {}
+                Err(error) => return Err(at(folder, "create")(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts all files in their places and removes those that are no longer made.
+    fn finish(mut self) -> Result<Summary, OutputError> {
+        self.summary.stale = self.stale_files()?;
+        if self.purpose == Purpose::Write {
+            self.new_folders.clear();
+            for (temporary, path) in self.ready.drain(..) {
+                temporary.persist(&path).map_err(at(&path, "write"))?;
+            }
+            for path in &self.summary.stale {
+                match fs::remove_file(path) {
+                    Ok(()) => {}
+                    // Another run removed it.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(at(path, "remove")(error)),
+                }
+            }
+        }
+        Ok(std::mem::take(&mut self.summary))
+    }
+
+    /// Generated files of the kinds that were made, which were not.
+    fn stale_files(&self) -> Result<Vec<PathBuf>, OutputError> {
+        let mut stale = Vec::new();
+        for folder in &self.folders {
+            let entries = match fs::read_dir(folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(at(folder, "list")(error)),
+            };
+            for entry in entries {
+                let path = entry.map_err(at(folder, "list"))?.path();
+                let is_candidate = path.extension().is_some_and(|it| self.kinds.contains(it))
+                    && !self.made.contains(&path)
+                    && path.is_file();
+                // No file is equal to nothing but an empty one, which is nobody's.
+                if is_candidate && Found::at(&path, b"")? == Found::Ours {
+                    stale.push(path);
+                }
+            }
+        }
+        stale.sort();
+        Ok(stale)
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        // Nothing came of it: what was to be in these folders is gone.
+        self.ready.clear();
+        for folder in self.new_folders.drain(..).rev() {
+            // Somebody may have put something there, who needs the folder then.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// How much of a file is looked at to tell whose it is.
+const HEAD: u64 = 4096;
+
+/// What is in the place of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Same,
+    /// An older one, or one that is empty.
+    Ours,
+    Foreign,
+}
+
+impl Found {
+    fn at(path: &Path, contents: &[u8]) -> Result<Self, OutputError> {
+        let failed = || at(path, "read");
+        let file = match open_regular(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nothing),
+            Err(error) => return Err(failed()(error)),
+        };
+        let size = file.metadata().map_err(failed())?.len();
+        let is_comparable = size == contents.len() as u64;
+        let n_bytes = if is_comparable { size.max(HEAD) } else { HEAD };
+        let mut found = Vec::new();
+        file.take(n_bytes)
+            .read_to_end(&mut found)
+            .map_err(failed())?;
+        Ok(if is_comparable && found == contents {
+            Self::Same
+        } else if found.is_empty() || is_ours(&found) {
+            Self::Ours
+        } else {
+            Self::Foreign
+        })
+    }
+}
+
+/// The temporary files that there are.
+static TEMPORARY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn temporary() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A complete file beside the place that it is for, under a name that nobody can foresee; it was not there before, and is
+/// gone unless it got to its place.
+struct Temporary(Option<TempPath>);
+
+impl Temporary {
+    fn new(target: &Path, contents: &[u8]) -> io::Result<Self> {
+        let folder = match target.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            Some(_) | None => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".qapi-gen-").suffix(".tmp");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+
+            // As for any file; the umask takes its part.
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let file = {
+            let mut all = temporary();
+            let file = builder.tempfile_in(folder)?;
+            all.insert(file.path().to_owned());
+            file
+        };
+        let (mut file, path) = file.into_parts();
+        let made = Self(Some(path));
+        file.write_all(contents)?;
+        Ok(made)
+    }
+
+    fn persist(mut self, target: &Path) -> io::Result<()> {
+        let Some(path) = self.0.take() else {
+            return Ok(());
+        };
+        let mut all = temporary();
+        all.remove(&*path);
+        path.persist(target).map_err(|error| error.error)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take() {
+            // It is known until it is gone.
+            let mut all = temporary();
+            all.remove(&*path);
+            drop(path);
+        }
+    }
+}
+
+/// Removes the temporary files of all that is being written in this process, and lets none of it go on: for a process that
+/// was told to end, and does so next.
+pub fn abandon() {
+    let all = temporary();
+    for path in &*all {
+        // It may have got to its place, and nobody is left to be told anything else.
+        let _ = fs::remove_file(path);
+    }
+    // Whoever wants to make or move one waits until the process is gone.
+    std::mem::forget(all);
 }
 
 fn is_ours(contents: &[u8]) -> bool {

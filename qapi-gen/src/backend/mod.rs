@@ -6,19 +6,38 @@ pub mod dump;
 pub mod introspect;
 pub mod rust;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
 use crate::ir::Schema;
 
+/// Takes one file after the other; says when it wants no more.
+pub type Sink<'s> = dyn FnMut(EmittedFile) -> ControlFlow<()> + 's;
+
 /// Turns a checked schema into files. Reads nothing and prints nothing.
 pub trait Backend {
-    /// The files for `schema`. Same schema and options, same bytes.
+    /// Hands the files for `schema` to `sink`, each as soon as it is made and before the next one is. Same schema and
+    /// options, same files in the same order, same bytes. Ends when `sink` wants no more.
     ///
     /// # Errors
     ///
-    /// Everything about the schema that the output cannot express.
-    fn emit(&self, schema: &Schema) -> Result<Emission, Vec<Diagnostic>>;
+    /// Everything about the schema that the output cannot express. Files that `sink` has got before are worth nothing.
+    fn emit_to(&self, schema: &Schema, sink: &mut Sink<'_>) -> Result<(), Vec<Diagnostic>>;
+
+    /// The files for `schema`, all of them in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::emit_to`].
+    fn emit(&self, schema: &Schema) -> Result<Emission, Vec<Diagnostic>> {
+        let mut emission = Emission::new();
+        self.emit_to(schema, &mut |file| {
+            emission.push(file.path, file.contents);
+            ControlFlow::Continue(())
+        })?;
+        Ok(emission)
+    }
 }
 
 /// One file to be written.
@@ -34,6 +53,15 @@ pub struct EmittedFile {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Emission {
     files: Vec<EmittedFile>,
+}
+
+impl EmittedFile {
+    pub(crate) fn new(path: impl Into<PathBuf>, contents: String) -> Self {
+        Self {
+            path: path.into(),
+            contents,
+        }
+    }
 }
 
 impl Emission {

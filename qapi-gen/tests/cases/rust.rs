@@ -50,10 +50,21 @@ fn generate(path: &Path, options: Options) -> Result<Emission> {
     made.map_err(|diagnostics| refuse(&diagnostics))
 }
 
-/// All files in one text.
+/// All files in one text: the root, then folders, each with its own root first, then what is beside them.
 fn render(emission: &Emission) -> String {
+    let mut files: Vec<_> = emission.files().iter().collect();
+    let folders = ["", "types", "commands", "events"];
+    files.sort_by_key(|file| {
+        let is_root = file.path.ends_with("mod.rs");
+        let folder = file.path.parent().and_then(Path::to_str);
+        let folder = folders.iter().position(|it| Some(*it) == folder);
+        let is_beside = folder == Some(0) && !is_root;
+        // `server.rs` stands before `introspection.rs`.
+        let is_last = file.path.ends_with("introspection.rs");
+        (is_last, is_beside, folder, !is_root, file.path.clone())
+    });
     let mut text = String::new();
-    for file in emission.files() {
+    for file in files {
         text.push_str("======== ");
         text.push_str(&file.path.display().to_string());
         text.push('\n');

@@ -3,10 +3,11 @@
 //! Anchors are written out, since the ones that are made of headings differ between programs.
 
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 
 use super::entity::{Inherited, Kind, Part, Union, View, condition_text, title};
 use super::manual::{Chapter, Item, Manual};
-use crate::backend::Emission;
+use crate::backend::{EmittedFile, Sink};
 use crate::ir::{Condition, DocSection, Entity, TypeId, TypeKind};
 use crate::markup::{
     self, Block, Code, Links, Markdown, Place, Reference, ReferenceKind, escape_markdown,
@@ -15,13 +16,15 @@ use crate::markup::{
 use crate::references::{Target, header};
 
 /// All files: `README.md` is what GitHub shows for a folder, `SUMMARY.md` what mdBook reads.
-pub(super) fn render(manual: &Manual<'_>) -> Emission {
-    let mut emission = Emission::new();
-    emission.push("README.md", front(manual));
-    emission.push("SUMMARY.md", summary(manual));
+pub(super) fn render(manual: &Manual<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    sink(EmittedFile::new("README.md", front(manual)))?;
+    sink(EmittedFile::new("SUMMARY.md", summary(manual)))?;
     for chapter in manual.chapters.iter().filter(|chapter| chapter.has_page()) {
         let file = format!("{}.md", chapter.file);
-        emission.push(file, ChapterWriter::chapter(manual, chapter));
+        sink(EmittedFile::new(
+            file,
+            ChapterWriter::chapter(manual, chapter),
+        ))?;
     }
     for (file, title, wanted) in [
         ("commands", "Commands", &[Kind::Command][..]),
@@ -38,9 +41,10 @@ pub(super) fn render(manual: &Manual<'_>) -> Emission {
             ],
         ),
     ] {
-        emission.push(format!("{file}.md"), index(manual, title, wanted));
+        let index = index(manual, title, wanted);
+        sink(EmittedFile::new(format!("{file}.md"), index))?;
     }
-    emission
+    ControlFlow::Continue(())
 }
 
 /// The first lines of a file.

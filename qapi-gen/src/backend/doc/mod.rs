@@ -7,8 +7,9 @@ mod manual;
 mod markdown;
 
 use std::fmt;
+use std::ops::ControlFlow;
 
-use crate::backend::{Backend, Emission};
+use crate::backend::{Backend, Sink};
 use crate::diagnostic::Diagnostic;
 use crate::ir::Schema;
 
@@ -117,12 +118,14 @@ impl DocBackend {
 }
 
 impl Backend for DocBackend {
-    fn emit(&self, schema: &Schema) -> Result<Emission, Vec<Diagnostic>> {
+    fn emit_to(&self, schema: &Schema, sink: &mut Sink<'_>) -> Result<(), Vec<Diagnostic>> {
         let manual = Manual::new(schema, &self.options);
-        Ok(match self.options.format {
-            Format::Html => html::render(&manual),
-            Format::Markdown => markdown::render(&manual),
-            Format::Man => man::render(&manual),
-        })
+        // Whether all files were wanted is known to who wants them.
+        let (ControlFlow::Continue(()) | ControlFlow::Break(())) = match self.options.format {
+            Format::Html => html::render(&manual, sink),
+            Format::Markdown => markdown::render(&manual, sink),
+            Format::Man => man::render(&manual, sink),
+        };
+        Ok(())
     }
 }

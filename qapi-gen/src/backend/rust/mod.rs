@@ -24,7 +24,9 @@ mod writer;
 
 pub use options::{OptionError, Options, Part};
 
-use crate::backend::{Backend, Emission};
+use std::ops::ControlFlow;
+
+use crate::backend::{Backend, Sink};
 use crate::diagnostic::Diagnostic;
 use crate::ir::{CommandId, Entity, EventId, Schema, TypeId};
 
@@ -116,8 +118,10 @@ impl RustBackend {
 }
 
 impl Backend for RustBackend {
-    fn emit(&self, schema: &Schema) -> Result<Emission, Vec<Diagnostic>> {
+    fn emit_to(&self, schema: &Schema, sink: &mut Sink<'_>) -> Result<(), Vec<Diagnostic>> {
         let plan = plan::plan(schema, &self.options)?;
-        Ok(root::emit(&plan))
+        // Whether all files were wanted is known to who wants them.
+        let (ControlFlow::Continue(()) | ControlFlow::Break(())) = root::emit(&plan, sink);
+        Ok(())
     }
 }

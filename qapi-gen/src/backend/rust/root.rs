@@ -1,8 +1,9 @@
 //! The files and what stands in which.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
-use crate::backend::Emission;
+use crate::backend::{EmittedFile, Sink};
 use crate::ir::{Entity, Header, ModuleId};
 use crate::output::{MARKER, WARNING};
 
@@ -16,77 +17,103 @@ use super::structs::Struct;
 use super::writer::{ModuleWriter, Place};
 
 /// A module of one of the three folders.
-struct FolderModule {
-    name: String,
+struct FolderModule<'p> {
+    name: &'p str,
     gate: Gate,
     /// When it names something deprecated.
     deprecated: Option<Gate>,
-    contents: String,
 }
 
-/// All files.
-pub(super) fn emit(plan: &Plan<'_>) -> Emission {
-    let mut types = Vec::new();
-    let mut commands = Vec::new();
-    let mut events = Vec::new();
+/// A folder of modules, one for each module of the schema that has something for it.
+struct Folder {
+    path: &'static str,
+    /// What is in it, as its modules say.
+    what: &'static str,
+    /// The same, as its root says.
+    title: &'static str,
+}
+
+const TYPES: Folder = Folder {
+    path: "types",
+    what: "Types",
+    title: "Types of the schema.",
+};
+
+const COMMANDS: Folder = Folder {
+    path: "commands",
+    what: "Commands",
+    title: "Commands as requests.",
+};
+
+const EVENTS: Folder = Folder {
+    path: "events",
+    what: "Events",
+    title: "Events.",
+};
+
+/// All files, each made when it is handed over; a folder's `mod.rs` after its modules, since it says when they are there.
+pub(super) fn emit(plan: &Plan<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
     let has = |part| plan.options.has(part);
-    for (index, module) in plan.schema.modules().iter().enumerate() {
-        let rust = plan.modules[index].as_str();
-        let part = |what: &str, writer: ModuleWriter<'_, '_>| {
-            finish_part(
-                plan,
-                rust,
-                &format!("{what} of `{}`.", module.name()),
-                writer,
-            )
-        };
-        types.extend(part("Types", types_of(plan, ModuleId::new(index))));
-        let entities = module.entities();
-        if has(Part::Commands) {
-            commands.extend(part("Commands", commands_of(plan, entities)));
-        }
-        if has(Part::Events) {
-            events.extend(part("Events", events_of(plan, entities)));
+    let mut server_deprecated = None;
+    if has(Part::Introspection) {
+        let schema = introspection::data(plan);
+        let reference = schema.reference();
+        let schema_header = header(plan, "What `query-qmp-schema` returns.");
+        let text = schema.emit(plan, schema_header);
+        sink(EmittedFile::new("introspection.rs", text))?;
+        if has(Part::Server) {
+            let server_header = header(plan, "Serving the commands.");
+            let (server, deprecated) = server::emit(plan, &server_header, reference);
+            server_deprecated = deprecated;
+            sink(EmittedFile::new("server.rs", server))?;
         }
     }
-    let schema = has(Part::Introspection).then(|| introspection::data(plan));
-    let server = schema.as_ref().filter(|_| has(Part::Server)).map(|schema| {
-        let header = header(plan, "Serving the commands.");
-        server::emit(plan, &header, schema.reference())
-    });
-    let mut emission = Emission::new();
-    let server_deprecated = server.as_ref().and_then(|(_, gate)| gate.as_ref());
-    emission.push("mod.rs", root(plan, server_deprecated));
-    push_folder(
-        plan,
-        &mut emission,
-        "types",
-        "Types of the schema.",
-        types,
-        String::new(),
-    );
+    let root = root(plan, server_deprecated.as_ref());
+    sink(EmittedFile::new("mod.rs", root))?;
+    emit_folder(plan, sink, &TYPES, String::new(), |module| {
+        types_of(plan, module)
+    })?;
     if has(Part::Commands) {
-        push_folder(
-            plan,
-            &mut emission,
-            "commands",
-            "Commands as requests.",
-            commands,
-            String::new(),
-        );
+        emit_folder(plan, sink, &COMMANDS, String::new(), |module| {
+            commands_of(plan, plan.schema.module(module).entities())
+        })?;
     }
     if has(Part::Events) {
-        let event_enum = event_enum(plan);
-        push_folder(plan, &mut emission, "events", "Events.", events, event_enum);
+        emit_folder(plan, sink, &EVENTS, event_enum(plan), |module| {
+            events_of(plan, plan.schema.module(module).entities())
+        })?;
     }
-    if let Some((server, _)) = server {
-        emission.push("server.rs", server);
+    ControlFlow::Continue(())
+}
+
+/// The modules of a folder and its `mod.rs`, which ends with `items`.
+fn emit_folder<'p, 'a: 'p>(
+    plan: &'p Plan<'a>,
+    sink: &mut Sink<'_>,
+    folder: &Folder,
+    items: String,
+    write: impl Fn(ModuleId) -> ModuleWriter<'p, 'a>,
+) -> ControlFlow<()> {
+    let mut parts = Vec::new();
+    for (index, module) in plan.schema.modules().iter().enumerate() {
+        let writer = write(ModuleId::new(index));
+        if writer.out.is_empty() {
+            continue;
+        }
+        let part = FolderModule {
+            name: plan.modules[index].as_str(),
+            gate: writer.module_gate(),
+            deprecated: writer.deprecated_gate(),
+        };
+        let header = header(plan, &format!("{} of `{}`.", folder.what, module.name()));
+        let contents = end_with_one_newline(writer.finish(&header));
+        let path = format!("{}/{}.rs", folder.path, part.name);
+        sink(EmittedFile::new(path, contents))?;
+        parts.push(part);
     }
-    if let Some(schema) = schema {
-        let header = header(plan, "What `query-qmp-schema` returns.");
-        emission.push("introspection.rs", schema.emit(plan, header));
-    }
-    emission
+    parts.sort_by_key(|part| part.name);
+    let text = folder_root(plan, folder.title, &parts, &items);
+    sink(EmittedFile::new(format!("{}/mod.rs", folder.path), text))
 }
 
 /// The enum of all events.
@@ -208,26 +235,6 @@ fn events_of<'p, 'a>(plan: &'p Plan<'a>, entities: &[Entity]) -> ModuleWriter<'p
     writer
 }
 
-fn finish_part(
-    plan: &Plan<'_>,
-    rust: &str,
-    title: &str,
-    writer: ModuleWriter<'_, '_>,
-) -> Option<FolderModule> {
-    if writer.out.is_empty() {
-        return None;
-    }
-    let gate = writer.module_gate();
-    let deprecated = writer.deprecated_gate();
-    let contents = end_with_one_newline(writer.finish(&header(plan, title)));
-    Some(FolderModule {
-        name: rust.to_owned(),
-        gate,
-        deprecated,
-        contents,
-    })
-}
-
 fn end_with_one_newline(mut text: String) -> String {
     text.truncate(text.trim_end().len());
     text.push('\n');
@@ -250,19 +257,11 @@ fn header(plan: &Plan<'_>, title: &str) -> String {
     header
 }
 
-/// `mod.rs` of a folder and the modules in it.
-fn push_folder(
-    plan: &Plan<'_>,
-    emission: &mut Emission,
-    folder: &str,
-    title: &str,
-    mut parts: Vec<FolderModule>,
-    items: String,
-) {
-    parts.sort_by(|left, right| left.name.cmp(&right.name));
+/// `mod.rs` of a folder.
+fn folder_root(plan: &Plan<'_>, title: &str, parts: &[FolderModule<'_>], items: &str) -> String {
     let mut text = header(plan, title);
     let mapping = &plan.options.mapping;
-    let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+    let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
     for (n, part) in parts.iter().enumerate() {
         if n == 0 || keeps_apart(names[n - 1], names[n]) {
             text.push('\n');
@@ -271,20 +270,17 @@ fn push_folder(
         if let Some(gate) = &part.deprecated {
             mapping.expect_deprecated(&mut text, 0, gate);
         }
-        layout::line(&mut text, 0, &["mod ", &part.name, ";"]);
+        layout::line(&mut text, 0, &["mod ", part.name, ";"]);
     }
     for (n, part) in parts.iter().enumerate() {
         if n == 0 || keeps_apart(names[n - 1], names[n]) {
             text.push('\n');
         }
         mapping.attribute(&mut text, 0, &part.gate);
-        layout::line(&mut text, 0, &["pub use self::", &part.name, "::*;"]);
+        layout::line(&mut text, 0, &["pub use self::", part.name, "::*;"]);
     }
-    text.push_str(&items);
-    emission.push(format!("{folder}/mod.rs"), end_with_one_newline(text));
-    for part in parts {
-        emission.push(format!("{folder}/{}.rs", part.name), part.contents);
-    }
+    text.push_str(items);
+    end_with_one_newline(text)
 }
 
 /// Whether a blank line must keep rustfmt from sorting two neighbours: its editions sort digits

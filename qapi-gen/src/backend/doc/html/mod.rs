@@ -11,32 +11,33 @@ mod index;
 mod page;
 mod search;
 
+use std::ops::ControlFlow;
+
 use super::manual::Manual;
-use crate::backend::Emission;
+use crate::backend::{EmittedFile, Sink};
 
 use page::PageWriter;
 
 const STYLE: &str = include_str!("assets/style.css");
 const SCRIPT: &str = include_str!("assets/manual.js");
 
-/// All files.
-pub(super) fn render(manual: &Manual<'_>) -> Emission {
-    let mut emission = Emission::new();
-    emission.push("index.html", index::front(manual));
+/// All files, each made when it is handed over.
+pub(super) fn render(manual: &Manual<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    sink(EmittedFile::new("index.html", index::front(manual)))?;
     for (n, chapter) in manual.chapters.iter().enumerate() {
         if chapter.has_page() {
             let page = PageWriter::chapter(manual, n);
-            emission.push(format!("{}.html", chapter.file), page);
+            sink(EmittedFile::new(format!("{}.html", chapter.file), page))?;
         }
     }
-    emission.push("commands.html", index::commands(manual));
-    emission.push("events.html", index::events(manual));
-    emission.push("types.html", index::types(manual));
-    emission.push("members.html", index::members(manual));
+    sink(EmittedFile::new("commands.html", index::commands(manual)))?;
+    sink(EmittedFile::new("events.html", index::events(manual)))?;
+    sink(EmittedFile::new("types.html", index::types(manual)))?;
+    sink(EmittedFile::new("members.html", index::members(manual)))?;
     let marker = manual.marker();
     let comment = |text: &str| format!("/* {} */\n{text}", marker.replace("*/", "* /"));
-    emission.push("style.css", comment(STYLE));
-    emission.push("manual.js", comment(SCRIPT));
-    emission.push("search.js", comment(&search::index(manual)));
-    emission
+    sink(EmittedFile::new("style.css", comment(STYLE)))?;
+    sink(EmittedFile::new("manual.js", comment(SCRIPT)))?;
+    let index = comment(&search::index(manual));
+    sink(EmittedFile::new("search.js", index))
 }

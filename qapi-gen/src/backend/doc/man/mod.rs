@@ -4,17 +4,18 @@ mod entity;
 mod page;
 mod roff;
 
+use std::ops::ControlFlow;
+
 use super::manual::{Chapter, Item, Manual};
-use crate::backend::Emission;
+use crate::backend::{EmittedFile, Sink};
 
 use page::PageWriter;
 
 /// All files, named after the main file of the schema.
-pub(super) fn render(manual: &Manual<'_>) -> Emission {
-    let mut emission = Emission::new();
+pub(super) fn render(manual: &Manual<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
     let root = manual.chapters.iter().find(|chapter| chapter.is_root);
     let stem = root.map_or("qapi", |chapter| chapter.file.as_str());
-    emission.push(format!("{stem}.7"), front(manual, stem));
+    sink(EmittedFile::new(format!("{stem}.7"), front(manual, stem)))?;
     for chapter in manual.chapters.iter().filter(|chapter| chapter.has_page()) {
         let name = page_name(stem, chapter);
         let mut page = PageWriter::new(manual, stem);
@@ -24,9 +25,10 @@ pub(super) fn render(manual: &Manual<'_>) -> Emission {
                 Item::Entity(entity) => page.entity(*entity),
             }
         }
-        emission.push(format!("{name}.7"), page.finish(&name, &chapter.title));
+        let page = page.finish(&name, &chapter.title);
+        sink(EmittedFile::new(format!("{name}.7"), page))?;
     }
-    emission
+    ControlFlow::Continue(())
 }
 
 /// The name of a chapter's page. The module of the main file has the first page's name with
