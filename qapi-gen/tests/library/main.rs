@@ -3,6 +3,8 @@
 mod limits;
 mod manual;
 mod print;
+#[cfg(unix)]
+mod process;
 mod random;
 mod rare_input;
 mod rust;

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use super::schema::{LintArgs, MessageFormat, diagnose, print_report};
+use super::schema::{LintArgs, LoadArgs, MessageFormat, diagnose, print_report};
 
 /// Arguments of `check`.
 #[derive(clap::Args)]
@@ -15,13 +15,15 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "human", value_name = "FORMAT")]
     message_format: MessageFormat,
     #[command(flatten)]
+    files: LoadArgs,
+    #[command(flatten)]
     lints: LintArgs,
 }
 
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let mut is_good = true;
     for path in &args.schemas {
-        let diagnosis = diagnose(path, &args.lints)?;
+        let diagnosis = diagnose(path, &args.files, &args.lints)?;
         print_report(&diagnosis.report, &diagnosis.sources, args.message_format)?;
         is_good &= !diagnosis.report.has_errors();
         // The process is about to end: taking a large schema apart is for nothing.

@@ -11,6 +11,7 @@ use std::io;
 use std::path::Path;
 
 use qapi_gen::diagnostic::{Level, Lint, LintLevels};
+use qapi_gen::loader::read_text;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -27,7 +28,7 @@ struct Settings {
 /// The levels of lints that the file beside `schema` sets; the defaults where there is none.
 pub(crate) fn levels_beside(schema: &str) -> io::Result<LintLevels> {
     let path = Path::new(schema).with_file_name(FILE);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match read_text(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LintLevels::default()),
         // The schema's folder may be no folder: the schema has that mistake.

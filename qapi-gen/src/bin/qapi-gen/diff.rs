@@ -1,6 +1,7 @@
 //! `qapi-gen diff`
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,9 +9,11 @@ use clap::ValueEnum;
 use qapi_gen::diagnostic::{Code, Level, render_human, render_json};
 use qapi_gen::diff::{Change, Interface, Perspective, Side, compare};
 use qapi_gen::ir::Configuration;
+use qapi_gen::loader::read_input;
 use qapi_gen::source::SourceMap;
 
-use super::schema::{ConfigArgs, LintArgs, MessageFormat, print_report, read_for_output};
+use super::console;
+use super::schema::{ConfigArgs, LintArgs, LoadArgs, MessageFormat, print_report, read_for_output};
 
 /// Arguments of `diff`.
 #[derive(clap::Args)]
@@ -37,6 +40,8 @@ pub(crate) struct Args {
     message_format: MessageFormat,
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    files: LoadArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -58,8 +63,8 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let configuration = args.config.read()?;
     // Mistakes in both schemas are printed.
     let (old, new) = (
-        read(&args.old, &configuration)?,
-        read(&args.new, &configuration)?,
+        read(&args.old, &configuration, &args.files)?,
+        read(&args.new, &configuration, &args.files)?,
     );
     let (Some(old), Some(new)) = (old, new) else {
         return Ok(ExitCode::FAILURE);
@@ -69,7 +74,7 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
         Whom::Servers => Perspective::Servers,
     };
     let changes = compare(&old.interface, &new.interface, perspective);
-    let mut out = anstream::AutoStream::auto(io::stdout());
+    let mut out = console::coloured_stdout()?;
     let mut is_compatible = true;
     for change in changes
         .iter()
@@ -91,9 +96,13 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
 }
 
 /// Reads either form; `None` if the schema has mistakes, which are printed.
-fn read<'a>(path: &'a str, configuration: &Configuration) -> io::Result<Option<Input<'a>>> {
+fn read<'a>(
+    path: &'a str,
+    configuration: &Configuration,
+    files: &LoadArgs,
+) -> io::Result<Option<Input<'a>>> {
     let in_file = |error: String| io::Error::other(format!("{path}: {error}"));
-    let bytes = std::fs::read(path).map_err(|error| in_file(error.to_string()))?;
+    let bytes = read_input(Path::new(path)).map_err(|error| in_file(error.to_string()))?;
     // No schema is JSON: its strings have single quotes.
     if serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok() {
         let text = String::from_utf8_lossy(&bytes);
@@ -104,7 +113,7 @@ fn read<'a>(path: &'a str, configuration: &Configuration) -> io::Result<Option<I
             sources: Arc::default(),
         }));
     }
-    let checked = read_for_output(path, &LintArgs::default());
+    let checked = read_for_output(path, files, &LintArgs::default())?;
     print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
     Ok(checked.schema.map(|schema| Input {
         path,

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use qapi_gen::backend::Backend as _;
 use qapi_gen::backend::doc::{DocBackend, Format, Options};
-use qapi_gen::diagnostic::{Diagnostic, render_human};
-use qapi_gen::output;
-use qapi_gen::source::SourceMap;
+use qapi_gen::output::{self, MakeError};
 
-use super::schema::{LintArgs, MessageFormat, print_report, read_for_manual};
+use super::generate::tell_differences;
+use super::interrupt;
+use super::schema::{LintArgs, LoadArgs, MessageFormat, print_report, read_for_manual, refuse};
 
 /// Arguments of `doc`.
 #[derive(clap::Args)]
@@ -40,6 +39,8 @@ pub(crate) struct Args {
     /// How diagnostics are printed.
     #[arg(long, value_enum, default_value = "human", value_name = "FORMAT")]
     message_format: MessageFormat,
+    #[command(flatten)]
+    files: LoadArgs,
     #[command(flatten)]
     lints: LintArgs,
 }
@@ -85,35 +86,23 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
-    let checked = read_for_manual(&args.schema, &args.lints);
+    let checked = read_for_manual(&args.schema, &args.files, &args.lints)?;
     print_report(&checked.report, &checked.sources, args.message_format)?;
     let Some(schema) = &checked.schema else {
         return Ok(ExitCode::FAILURE);
     };
     let backend = DocBackend::new(args.options());
     backend.check_names(schema).map_err(io::Error::other)?;
-    let emission = match backend.emit(schema) {
-        Ok(emission) => emission,
-        Err(diagnostics) => return Ok(refuse(&diagnostics, &checked.sources)),
+    let made = if args.check {
+        output::check_from(&backend, schema, &args.out_dir)
+    } else {
+        interrupt::tidy_up()?;
+        output::write_from(&backend, schema, &args.out_dir)
     };
-    if args.check {
-        let summary = output::check(&emission, &args.out_dir).map_err(io::Error::other)?;
-        for path in summary.changed.iter().chain(&summary.stale) {
-            anstream::eprintln!("{} is out of date", path.display());
-        }
-        return Ok(if summary.is_current() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
+    match made {
+        Ok(summary) if args.check => tell_differences(&summary),
+        Ok(_) => Ok(ExitCode::SUCCESS),
+        Err(MakeError::Schema(diagnostics)) => refuse(&diagnostics, &checked.sources),
+        Err(MakeError::Output(error)) => Err(io::Error::other(error)),
     }
-    output::write(&emission, &args.out_dir).map_err(io::Error::other)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn refuse(diagnostics: &[Diagnostic], sources: &SourceMap) -> ExitCode {
-    for diagnostic in diagnostics {
-        anstream::eprintln!("{}", render_human(diagnostic, sources, true));
-    }
-    ExitCode::FAILURE
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use qapi_gen::backend::dump::dump;
 
-use super::schema::{LintArgs, print, print_first, read};
+use super::schema::{LintArgs, LoadArgs, print, print_first, read};
 
 /// Arguments of `dump`.
 #[derive(clap::Args)]
@@ -14,11 +14,13 @@ pub(crate) struct Args {
     #[arg(value_name = "SCHEMA")]
     schema: String,
     #[command(flatten)]
+    files: LoadArgs,
+    #[command(flatten)]
     lints: LintArgs,
 }
 
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
-    let checked = read(&args.schema, &args.lints)?;
+    let checked = read(&args.schema, &args.files, &args.lints)?;
     match &checked.schema {
         Some(schema) => print(dump(schema).as_bytes()),
         None => {

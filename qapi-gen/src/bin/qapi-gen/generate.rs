@@ -4,16 +4,14 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use qapi_gen::backend::Backend as _;
 use qapi_gen::backend::rust::{OptionError, Options, Part, RustBackend};
-use qapi_gen::diagnostic::{Diagnostic, render_human};
 use qapi_gen::ir::Configuration;
-use qapi_gen::output;
-use qapi_gen::source::SourceMap;
+use qapi_gen::output::{self, MakeError};
 
 use super::schema::{
-    ConfigArgs, LintArgs, MessageFormat, print_report, read_for_output, take_only,
+    ConfigArgs, LintArgs, LoadArgs, MessageFormat, print_report, read_for_output, refuse, take_only,
 };
+use super::{console, interrupt};
 
 /// Arguments of `generate`.
 #[derive(clap::Args)]
@@ -61,6 +59,8 @@ pub(crate) struct Args {
     replace: Vec<Pair>,
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    files: LoadArgs,
     #[command(flatten)]
     lints: LintArgs,
 }
@@ -147,51 +147,55 @@ impl Args {
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let configuration = args.config.read()?;
     let options = args.options(configuration).map_err(io::Error::other)?;
-    let checked = read_for_output(&args.schema, &args.lints);
+    let checked = read_for_output(&args.schema, &args.files, &args.lints)?;
     print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
     let Some(schema) = checked.schema else {
         return Ok(ExitCode::FAILURE);
     };
     let schema = &take_only(schema, &args.only)?;
     let backend = RustBackend::new(options);
-    let emission = match backend.emit(schema) {
-        Ok(emission) => emission,
-        Err(diagnostics) => return Ok(refuse(&diagnostics, &checked.sources)),
+    let made = if args.check {
+        output::check_from(&backend, schema, &args.out_dir)
+    } else {
+        interrupt::tidy_up()?;
+        output::write_from(&backend, schema, &args.out_dir)
+    };
+    let summary = match made {
+        Ok(summary) => summary,
+        Err(MakeError::Schema(diagnostics)) => return refuse(&diagnostics, &checked.sources),
+        Err(MakeError::Output(error)) => return Err(io::Error::other(error)),
     };
     if args.check {
-        let summary = output::check(&emission, &args.out_dir).map_err(io::Error::other)?;
-        for path in summary.changed.iter().chain(&summary.stale) {
-            anstream::eprintln!("{} is out of date", path.display());
-        }
-        let code = if summary.is_current() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        };
-        return Ok(code);
+        return tell_differences(&summary);
     }
-    output::write(&emission, &args.out_dir).map_err(io::Error::other)?;
     match backend.features(schema) {
-        Ok(features) => print_features(&features),
-        Err(diagnostics) => return Ok(refuse(&diagnostics, &checked.sources)),
+        Ok(features) => print_features(&features)?,
+        Err(diagnostics) => return refuse(&diagnostics, &checked.sources),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn refuse(diagnostics: &[Diagnostic], sources: &SourceMap) -> ExitCode {
-    for diagnostic in diagnostics {
-        anstream::eprintln!("{}", render_human(diagnostic, sources, true));
+/// Names the files that are not what would be written.
+pub(crate) fn tell_differences(summary: &output::Summary) -> io::Result<ExitCode> {
+    for path in summary.changed.iter().chain(&summary.stale) {
+        console::complain(format_args!("{} is out of date", path.display()))?;
     }
-    ExitCode::FAILURE
+    Ok(if summary.is_current() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The table that the including crate's manifest needs.
-fn print_features(features: &[String]) {
+fn print_features(features: &[String]) -> io::Result<()> {
     if features.is_empty() {
-        return;
+        return Ok(());
     }
-    anstream::println!("[features]");
+    let mut table = String::from("[features]\n");
     for feature in features {
-        anstream::println!("{feature} = []");
+        table.push_str(feature);
+        table.push_str(" = []\n");
     }
+    console::print(table.as_bytes())
 }

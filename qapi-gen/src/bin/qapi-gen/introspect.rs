@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use qapi_gen::backend::introspect::{Options, introspect};
 
 use super::schema::{
-    ConfigArgs, LintArgs, MessageFormat, print, print_open_condition, print_report,
+    ConfigArgs, LintArgs, LoadArgs, MessageFormat, print, print_open_condition, print_report,
     read_for_output, take_only,
 };
 
@@ -25,12 +25,14 @@ pub(crate) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
+    files: LoadArgs,
+    #[command(flatten)]
     lints: LintArgs,
 }
 
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let configuration = args.config.read()?;
-    let checked = read_for_output(&args.schema, &args.lints);
+    let checked = read_for_output(&args.schema, &args.files, &args.lints)?;
     print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
     let Some(schema) = checked.schema else {
         return Ok(ExitCode::FAILURE);
@@ -46,6 +48,6 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
             array.push('\n');
             print(array.as_bytes())
         }
-        Err(open) => Ok(print_open_condition(&open, &checked.sources)),
+        Err(open) => print_open_condition(&open, &checked.sources),
     }
 }

@@ -4,11 +4,13 @@
 
 mod check;
 mod config;
+mod console;
 mod diff;
 mod doc;
 mod dump;
 mod explain;
 mod generate;
+mod interrupt;
 mod introspect;
 mod schema;
 mod validate;
@@ -51,7 +53,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(message) => return tell(&message),
+    };
+    let result = match command {
         Command::Check(args) => check::run(&args),
         Command::Doc(args) => doc::run(&args),
         Command::Dump(args) => dump::run(&args),
@@ -71,9 +77,23 @@ fn main() -> ExitCode {
         Err(error) => {
             // A reader that went away wants no message.
             if error.kind() != std::io::ErrorKind::BrokenPipe {
-                anstream::eprintln!("qapi-gen: {error}");
+                // Where this cannot be written either, the status tells.
+                let _ = console::complain(format_args!("qapi-gen: {error}"));
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints help or what is wrong with the arguments.
+fn tell(message: &clap::Error) -> ExitCode {
+    let is_told = match message.use_stderr() {
+        true => message.print(),
+        false => console::stdout().and_then(|_| message.print()),
+    };
+    match (is_told, u8::try_from(message.exit_code())) {
+        (Ok(()), Ok(code)) => ExitCode::from(code),
+        (Err(_), Ok(code)) if code > 0 => ExitCode::from(code),
+        (Ok(()) | Err(_), _) => ExitCode::FAILURE,
     }
 }

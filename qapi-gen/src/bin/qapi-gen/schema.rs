@@ -8,13 +8,31 @@ use clap::{Args, ValueEnum};
 use qapi_gen::backend::introspect::OpenCondition;
 use qapi_gen::check::{self, Checked, Diagnosis, load};
 use qapi_gen::diagnostic::{
-    Level, Lint, LintLevels, Report, render_human, render_json, render_short,
+    Diagnostic, Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
 use qapi_gen::ir::{Configuration, Schema};
-use qapi_gen::loader::FileLoader;
+use qapi_gen::loader::{FileLoader, Loader, RootedLoader, read_text};
 use qapi_gen::source::SourceMap;
 
-use super::config;
+use super::{config, console};
+
+/// Which files are read.
+#[derive(Args, Default)]
+pub(crate) struct LoadArgs {
+    /// Include files from below this folder only; links count by where they lead.
+    #[arg(long, value_name = "DIR")]
+    include_root: Option<PathBuf>,
+}
+
+impl LoadArgs {
+    fn loader(&self) -> io::Result<Box<dyn Loader>> {
+        let Some(root) = &self.include_root else {
+            return Ok(Box::new(FileLoader));
+        };
+        let in_folder = |error| io::Error::other(format!("{}: {error}", root.display()));
+        Ok(Box::new(RootedLoader::new(root).map_err(in_folder)?))
+    }
+}
 
 /// Levels of lints.
 #[derive(Args, Default)]
@@ -66,7 +84,7 @@ impl ConfigArgs {
         for path in &self.config {
             let in_file =
                 |reason: String| io::Error::other(format!("{}: {reason}", path.display()));
-            let text = std::fs::read_to_string(path).map_err(|error| in_file(error.to_string()))?;
+            let text = read_text(path).map_err(|error| in_file(error.to_string()))?;
             configuration
                 .read(&text)
                 .map_err(|error| in_file(error.to_string()))?;
@@ -91,30 +109,39 @@ pub(crate) enum MessageFormat {
 }
 
 /// The mistakes in the schema at `path`.
-pub(crate) fn diagnose(path: &str, lints: &LintArgs) -> io::Result<Diagnosis> {
+pub(crate) fn diagnose(path: &str, files: &LoadArgs, lints: &LintArgs) -> io::Result<Diagnosis> {
     let levels = lints.levels(config::levels_beside(path)?);
-    Ok(check::diagnose(path, &FileLoader, levels))
+    Ok(check::diagnose(path, &*files.loader()?, levels))
 }
 
 /// Reads and checks the schema at `path`.
-pub(crate) fn read(path: &str, lints: &LintArgs) -> io::Result<Checked> {
+pub(crate) fn read(path: &str, files: &LoadArgs, lints: &LintArgs) -> io::Result<Checked> {
     let levels = lints.levels(config::levels_beside(path)?);
-    Ok(load(path, &FileLoader, levels))
+    Ok(load(path, &*files.loader()?, levels))
 }
 
 /// Reads the schema at `path` to make something of it. Rules of style are for `check`: here they
 /// do not hold unless an option asks for them.
-pub(crate) fn read_for_output(path: &str, lints: &LintArgs) -> Checked {
-    load(path, &FileLoader, lints.levels(LintLevels::allow_all()))
+pub(crate) fn read_for_output(
+    path: &str,
+    files: &LoadArgs,
+    lints: &LintArgs,
+) -> io::Result<Checked> {
+    let levels = lints.levels(LintLevels::allow_all());
+    Ok(load(path, &*files.loader()?, levels))
 }
 
 /// Reads the schema at `path` to make a manual of it: what readers of one would see is a warning
 /// unless an option says otherwise.
-pub(crate) fn read_for_manual(path: &str, lints: &LintArgs) -> Checked {
+pub(crate) fn read_for_manual(
+    path: &str,
+    files: &LoadArgs,
+    lints: &LintArgs,
+) -> io::Result<Checked> {
     let mut levels = LintLevels::allow_all();
     levels.set(Lint::DocMarkup, Level::Warn);
     levels.set(Lint::DocReference, Level::Warn);
-    load(path, &FileLoader, lints.levels(levels))
+    Ok(load(path, &*files.loader()?, lints.levels(levels)))
 }
 
 /// The part of the schema that `--only` names; the whole without it.
@@ -132,7 +159,7 @@ pub(crate) fn print_report(
     sources: &SourceMap,
     format: MessageFormat,
 ) -> io::Result<()> {
-    let mut out = anstream::AutoStream::auto(io::stderr());
+    let mut out = console::stderr();
     match format {
         MessageFormat::Short => {
             for diagnostic in report.diagnostics() {
@@ -164,25 +191,37 @@ pub(crate) fn print_report(
 pub(crate) fn print_first(report: &Report, sources: &SourceMap) -> io::Result<()> {
     let is_error = |diagnostic: &&qapi_gen::diagnostic::Diagnostic| diagnostic.level == Level::Deny;
     match report.diagnostics().iter().find(is_error) {
-        Some(first) => io::stderr().write_all(render_short(first, sources).as_bytes()),
+        Some(first) => console::stderr().write_all(render_short(first, sources).as_bytes()),
         None => Ok(()),
     }
 }
 
 /// Prints a condition that keeps a command from its work.
-pub(crate) fn print_open_condition(open: &OpenCondition, sources: &SourceMap) -> ExitCode {
-    if let Some(span) = open.span {
-        let file = sources.file(sources.file_of(span));
-        anstream::eprint!("{}:{}: ", file.name(), sources.line(span));
+pub(crate) fn print_open_condition(
+    open: &OpenCondition,
+    sources: &SourceMap,
+) -> io::Result<ExitCode> {
+    match open.span {
+        Some(span) => {
+            let file = sources.file(sources.file_of(span)).name();
+            let line = sources.line(span);
+            console::complain(format_args!("{file}:{line}: {open}"))?;
+        }
+        None => console::complain(format_args!("{open}"))?,
     }
-    anstream::eprintln!("{open}");
-    ExitCode::FAILURE
+    Ok(ExitCode::FAILURE)
+}
+
+/// Prints what keeps a backend from its work.
+pub(crate) fn refuse(diagnostics: &[Diagnostic], sources: &SourceMap) -> io::Result<ExitCode> {
+    for diagnostic in diagnostics {
+        console::complain(format_args!("{}", render_human(diagnostic, sources, true)))?;
+    }
+    Ok(ExitCode::FAILURE)
 }
 
 /// Writes `bytes` to standard output.
 pub(crate) fn print(bytes: &[u8]) -> io::Result<ExitCode> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()?;
+    console::print(bytes)?;
     Ok(ExitCode::SUCCESS)
 }

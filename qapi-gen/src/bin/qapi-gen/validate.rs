@@ -1,15 +1,20 @@
 //! `qapi-gen validate`
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write as _};
+use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use qapi_gen::validate::Validator;
 
+use super::console;
 use super::schema::{
-    ConfigArgs, LintArgs, MessageFormat, print_open_condition, print_report, read_for_output,
+    ConfigArgs, LintArgs, LoadArgs, MessageFormat, print_open_condition, print_report,
+    read_for_output,
 };
+
+/// The longest command, in bytes; longer ones are more than a server takes.
+const MAX_COMMAND: usize = 64 << 20;
 
 /// Arguments of `validate`.
 #[derive(clap::Args)]
@@ -23,32 +28,47 @@ pub(crate) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
+    files: LoadArgs,
+    #[command(flatten)]
     lints: LintArgs,
 }
 
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let configuration = args.config.read()?;
-    let checked = read_for_output(&args.schema, &args.lints);
+    let checked = read_for_output(&args.schema, &args.files, &args.lints)?;
     print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
     let Some(schema) = &checked.schema else {
         return Ok(ExitCode::FAILURE);
     };
     let validator = match Validator::new(schema, &configuration) {
         Ok(validator) => validator,
-        Err(open) => return Ok(print_open_condition(&open, &checked.sources)),
+        Err(open) => return print_open_condition(&open, &checked.sources),
     };
-    let commands: Box<dyn BufRead> = match &args.file {
+    let mut commands: Box<dyn BufRead> = match &args.file {
         Some(path) => {
             let in_file = |error| io::Error::other(format!("{}: {error}", path.display()));
             Box::new(BufReader::new(File::open(path).map_err(in_file)?))
         }
         None => Box::new(io::stdin().lock()),
     };
-    let mut out = BufWriter::new(io::stdout().lock());
-    for line in commands.split(b'\n') {
-        let line = line?;
+    let mut out = BufWriter::new(console::stdout()?);
+    let mut line = Vec::new();
+    for number in 1_usize.. {
+        line.clear();
+        let mut rest = (&mut commands).take(MAX_COMMAND as u64 + 1);
+        if rest.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        if line.len() > MAX_COMMAND && !line.ends_with(b"\n") {
+            out.flush()?;
+            let reason = format!("line {number} is longer than {} MiB", MAX_COMMAND >> 20);
+            return Err(io::Error::other(reason));
+        }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
+        }
+        if line.ends_with(b"\n") {
+            line.pop();
         }
         out.write_all(&validator.reply(&line))?;
         out.write_all(b"\n")?;
