@@ -83,6 +83,11 @@ pub struct Document {
 }
 
 impl Document {
+    /// How many bytes of memory it holds.
+    pub fn memory(&self) -> usize {
+        self.text.capacity() + self.nodes.capacity() * size_of::<Node>()
+    }
+
     /// The value.
     pub fn root(&self) -> ValueRef<'_> {
         ValueRef {

@@ -37,6 +37,10 @@ enum Next {
 }
 
 impl FastParser {
+    pub(super) fn memory(&self) -> usize {
+        self.stack.capacity() * size_of::<Frame>()
+    }
+
     /// Parses the value at the start of `bytes` into `document`; its length.
     ///
     /// `bytes` is cut to what the limits on size and tokens allow, so that only nesting is

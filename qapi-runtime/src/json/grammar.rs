@@ -54,6 +54,14 @@ pub(super) fn clear_retaining<T>(vector: &mut Vec<T>) {
     }
 }
 
+/// By how many bytes a vector grows if it is too full for so many elements more: it becomes twice as large.
+pub(super) fn growth_of<T>(vector: &Vec<T>, n_more: usize) -> usize {
+    if vector.capacity() - vector.len() >= n_more {
+        return 0;
+    }
+    vector.capacity() * size_of::<T>()
+}
+
 /// From this number of members on, duplicate keys are looked for by hash.
 const MANY_MEMBERS: u32 = 16;
 
@@ -83,6 +91,29 @@ impl Grammar {
         clear_retaining(&mut self.nodes);
         self.frames.clear();
         self.error = None;
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let keys = self.frames.iter().filter_map(|frame| frame.keys.as_ref());
+        // A hash and a byte of the table for each.
+        let keys: usize = keys
+            .map(|keys| keys.capacity() * (size_of::<u64>() + 1))
+            .sum();
+        self.text.capacity()
+            + self.nodes.capacity() * size_of::<Node>()
+            + self.frames.capacity() * size_of::<Frame>()
+            + keys
+    }
+
+    pub(super) fn growth(&self, n_bytes: usize) -> usize {
+        // A token is at least a byte.
+        growth_of(&self.text, n_bytes) + growth_of(&self.nodes, n_bytes)
+    }
+
+    pub(super) fn trim(&mut self) {
+        self.text = Vec::new();
+        self.nodes = Vec::new();
+        self.frames = Vec::new();
     }
 
     /// The mistake of the token that came last.

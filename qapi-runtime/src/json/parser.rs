@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Document;
 use super::fast::FastParser;
-use super::grammar::{Grammar, TextRange, clear_retaining};
+use super::grammar::{Grammar, TextRange, clear_retaining, growth_of};
 use super::lexer::{LexState, Step, TokenKind, step};
 use super::scan::{scan_string, scan_string_part, scan_word};
 use super::text::{decode_string, lossy};
@@ -199,6 +199,41 @@ impl Parser {
         self.n_tokens > 0
             || self.is_skipping
             || !matches!(self.state, LexState::Start | LexState::Recovery)
+    }
+
+    /// How many bytes of memory it holds, the last value included.
+    pub fn memory(&self) -> usize {
+        self.token.capacity() + self.grammar.memory() + self.fast.memory() + self.document.memory()
+    }
+
+    /// By how many bytes its memory grows if it takes so many bytes of input: what is full becomes twice as large.
+    pub fn growth(&self, n_bytes: usize) -> usize {
+        growth_of(&self.token, n_bytes) + self.grammar.growth(n_bytes)
+    }
+
+    /// Gives back the memory that is kept for the next value, unless one has begun.
+    pub fn trim(&mut self) {
+        if !self.is_mid_value() {
+            self.token = Vec::new();
+            self.fast = FastParser::default();
+            self.grammar.trim();
+            self.document = Document::default();
+        }
+    }
+
+    /// Refuses a value that has begun, as if it had passed the limit on the size of a value: its memory is free at once, and
+    /// what is still to come of it is dropped. The mistake to be told; `None` if no value has begun, or one is dropped already.
+    pub fn refuse_value(&mut self) -> Option<ParseError> {
+        if !self.is_mid_value() || self.is_skipping {
+            return None;
+        }
+        self.forget_tokens();
+        self.grammar.trim();
+        self.document = Document::default();
+        self.token.truncate(1);
+        self.token.shrink_to_fit();
+        self.is_skipping = true;
+        Some(ParseError::new(TOKEN_SIZE))
     }
 
     /// Forgets a value that has begun.
@@ -503,8 +538,14 @@ impl Parser {
                     // The rest of a string that does not end here in one go.
                     let room = self.limits.token_size.saturating_sub(self.token.len());
                     let end = scan_string_part(rest, quote).min(room);
-                    self.token.extend_from_slice(&rest[..end]);
+                    if !self.is_skipping {
+                        self.token.extend_from_slice(&rest[..end]);
+                    }
                     *input = &rest[end..];
+                }
+                if self.is_skipping {
+                    // Its first byte is enough to go on.
+                    self.token.truncate(1);
                 }
             }
             Step::Last(kind) => {

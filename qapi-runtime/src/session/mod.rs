@@ -37,13 +37,16 @@
 //!
 //! A session holds one value in the making (see [`Limits`]), at most eight queued requests, and
 //! output: once [`OUTPUT_HIGH_WATER`] bytes wait to be sent it takes no further input, and once
-//! [`SessionConfig::max_unsent_events`] bytes wait it drops events.
+//! [`SessionConfig::max_unsent_events`] bytes wait it drops events. All sessions of a server share a
+//! [`Budget`](SessionConfig::budget).
 
 mod call;
 mod envelope;
 mod event_queue;
 mod events;
+mod memory;
 mod negotiation;
+mod opening;
 mod output;
 
 use std::collections::VecDeque;
@@ -54,7 +57,10 @@ pub use self::call::{Call, CallId, Started};
 use self::envelope::{Envelope, is_out_of_band};
 pub use self::event_queue::{EVENT_QUEUE_LENGTH, EventQueue};
 pub use self::events::{EVENT_PERIOD, EventLimiter, EventMessage};
+pub use self::memory::{MEMORY_PATIENCE, SESSION_MEMORY};
+use self::opening::Opening;
 use self::output::wire_form;
+use crate::budget::{Budget, Member};
 use crate::dispatch::{CommandInfo, Outcome, Reply, Service, call_guarded, no_arguments};
 use crate::error::{Error, ErrorClass};
 use crate::json::{Document, Limits, ParseError, Parsed, Parser, ValueRef};
@@ -67,6 +73,9 @@ pub const QUEUE_LENGTH: usize = 8;
 
 /// Unsent bytes from which on a session takes no input.
 pub const OUTPUT_HIGH_WATER: usize = 1 << 20;
+
+/// The memory for output that an idle session keeps.
+const RETAINED_OUTPUT: usize = 256 << 10;
 
 /// What a session is made with.
 #[derive(Clone, Debug)]
@@ -87,6 +96,14 @@ pub struct SessionConfig {
     ///
     /// Differs from QEMU, which keeps all for a peer that reads nothing.
     pub max_unsent_events: usize,
+    /// The memory that sessions share. A session that needs more than its part while others use up the rest is not read from
+    /// meanwhile, gets no events, and may have to refuse a value; see [`Session::is_short_of_memory`].
+    pub budget: Option<Budget>,
+    /// Whether a peer that begins like HTTP is disconnected before anything of what it sends is looked at: for sockets that
+    /// a web page can reach through the browser of whoever looks at it, which are those of TCP.
+    ///
+    /// Differs from QEMU, which answers each line of the request with an error, and then executes the commands in its body.
+    pub ends_http: bool,
 }
 
 impl Default for SessionConfig {
@@ -104,6 +121,8 @@ impl Default for SessionConfig {
             limits: Limits::QMP,
             preconfig: false,
             max_unsent_events: 16 << 20,
+            budget: None,
+            ends_http: false,
         }
     }
 }
@@ -144,9 +163,20 @@ enum Queued {
     Wrong(ParseError),
 }
 
+impl Queued {
+    fn memory(&self) -> usize {
+        match self {
+            Self::Request(document) => document.memory(),
+            Self::Wrong(error) => error.message().len(),
+        }
+    }
+}
+
 /// A call that runs elsewhere.
 #[derive(Debug)]
 struct Running {
+    /// What it took along.
+    memory: usize,
     id: CallId,
     /// The wire form of member `id`.
     request_id: Option<Box<[u8]>>,
@@ -166,10 +196,18 @@ pub struct Session {
     out: Vec<u8>,
     /// How much of `out` is sent.
     sent: usize,
+    /// How much was sent and is not in `out` any more.
+    n_forgotten: u64,
+    /// Where in all output the replies end that are not sent completely.
+    replies: VecDeque<u64>,
     input_ended: bool,
     control: SessionControl,
     events: EventQueue,
     n_dropped_events: u64,
+    opening: Opening,
+    member: Option<Member>,
+    /// What the budget was told.
+    accounted: usize,
 }
 
 impl Session {
@@ -181,6 +219,8 @@ impl Session {
     /// A session that `control` can end.
     pub fn with_control(config: SessionConfig, control: SessionControl) -> Self {
         let parser = Parser::new(config.limits);
+        let member = config.budget.as_ref().map(Budget::join);
+        let opening = Opening::new(config.ends_http);
         let mut session = Self {
             config,
             phase: Phase::Negotiation,
@@ -190,10 +230,15 @@ impl Session {
             next_call: 0,
             out: Vec::new(),
             sent: 0,
+            n_forgotten: 0,
+            replies: VecDeque::new(),
             input_ended: false,
             control,
             events: EventQueue::default(),
             n_dropped_events: 0,
+            opening,
+            member,
+            accounted: 0,
         };
         session.greet();
         session
@@ -217,32 +262,57 @@ impl Session {
     /// Marks the first `count` bytes of [`Session::output`] as sent.
     pub fn consume_output(&mut self, count: usize) {
         self.sent = (self.sent + count).min(self.out.len());
+        let n_sent = self.n_forgotten + self.sent as u64;
+        while self.replies.front().is_some_and(|end| *end <= n_sent) {
+            self.replies.pop_front();
+        }
         if self.sent == self.out.len() {
             self.out.clear();
             self.sent = 0;
-            if self.out.capacity() > OUTPUT_HIGH_WATER {
+            self.n_forgotten = n_sent;
+            if self.out.capacity() > RETAINED_OUTPUT {
                 self.out = Vec::new();
             }
         } else if self.sent >= OUTPUT_HIGH_WATER {
             self.out.drain(..self.sent);
             self.sent = 0;
+            self.n_forgotten = n_sent;
         }
+        self.account();
+    }
+
+    /// How many commands have no reply that was sent completely: replies that wait, and commands that were received and are
+    /// not answered.
+    pub fn n_unanswered(&self) -> usize {
+        let running = self.running.iter();
+        let running = running.filter(|running| running.success_response);
+        self.replies.len() + running.count() + self.queue.len()
     }
 
     /// Whether further input would be looked at now. If not, the caller stops reading until
-    /// output was sent or a call completed.
+    /// output was sent, a call completed, or there is memory ([`Session::is_short_of_memory`]).
     pub fn wants_input(&self) -> bool {
+        self.would_take_input() && self.has_room_to_read()
+    }
+
+    fn would_take_input(&self) -> bool {
         !self.input_ended
             && !self.control.is_quitting()
             && !self.is_clogged()
             && !self.is_suspended()
     }
 
-    /// Whether bytes that were taken have not become a call or an answer yet: a value that is not
-    /// complete, or requests that wait for their turn. Until then what came beside these bytes,
+    /// Whether bytes that were taken have not become an answer yet: a value that is not complete, or
+    /// requests that wait for their turn or are executed. Until then what came beside these bytes,
     /// such as descriptors, may still be asked for.
     pub fn holds_input(&self) -> bool {
-        self.parser.is_mid_value() || !self.queue.is_empty()
+        self.parser.is_mid_value() || !self.queue.is_empty() || !self.running.is_empty()
+    }
+
+    /// Whether the peer began like HTTP, and the session is ended for that
+    /// ([`SessionConfig::ends_http`]): something to be told to who looks after the server.
+    pub fn is_http(&self) -> bool {
+        self.opening == Opening::Http
     }
 
     /// Whether the session is over and all its output is sent.
@@ -272,6 +342,7 @@ impl Session {
     pub fn end_of_input(&mut self) {
         self.input_ended = true;
         self.parser.reset();
+        self.account();
     }
 
     fn oob_enabled(&self) -> bool {
@@ -309,6 +380,22 @@ impl Session {
         service: &dyn Service,
         runs_inline: impl Fn(&CommandInfo) -> bool,
     ) -> Option<Call> {
+        if self.opening.look(input) {
+            *input = &[];
+            self.control.quit();
+            return None;
+        }
+        let call = self.go_on(input, service, &runs_inline);
+        self.account();
+        call
+    }
+
+    fn go_on(
+        &mut self,
+        input: &mut &[u8],
+        service: &dyn Service,
+        runs_inline: &dyn Fn(&CommandInfo) -> bool,
+    ) -> Option<Call> {
         loop {
             if self.control.is_quitting() || self.is_clogged() {
                 return None;
@@ -318,7 +405,7 @@ impl Session {
                 && let Some(queued) = self.queue.pop_front()
             {
                 let call = match queued {
-                    Queued::Request(document) => self.execute(document, service, &runs_inline),
+                    Queued::Request(document) => self.execute(document, service, runs_inline),
                     Queued::Wrong(error) => {
                         self.answer_error(None, &error.into());
                         None
@@ -335,11 +422,7 @@ impl Session {
             let call = match self.parser.feed(input) {
                 Parsed::Incomplete => return None,
                 Parsed::Error(error) => {
-                    if self.in_band_running() {
-                        self.queue.push_back(Queued::Wrong(error));
-                    } else {
-                        self.answer_error(None, &error.into());
-                    }
+                    self.mistake(error);
                     None
                 }
                 Parsed::Value => {
@@ -348,13 +431,22 @@ impl Session {
                         self.queue.push_back(Queued::Request(document));
                         None
                     } else {
-                        self.execute(document, service, &runs_inline)
+                        self.execute(document, service, runs_inline)
                     }
                 }
             };
             if call.is_some() {
                 return call;
             }
+        }
+    }
+
+    /// Answers input that is no JSON, in its turn.
+    fn mistake(&mut self, error: ParseError) {
+        if self.in_band_running() {
+            self.queue.push_back(Queued::Wrong(error));
+        } else {
+            self.answer_error(None, &error.into());
         }
     }
 
@@ -389,7 +481,8 @@ impl Session {
         let out_of_band = envelope.out_of_band;
         if !runs_inline(info) {
             let arguments = envelope.arguments.map(|arguments| arguments.index);
-            let id = self.begin_call(id, *info, out_of_band);
+            let memory = document.memory();
+            let id = self.begin_call(id, *info, out_of_band, memory);
             return Some(Call::request(
                 id,
                 index,
@@ -415,11 +508,12 @@ impl Session {
                 output.writer().end_object();
                 self.end_message(output, mark);
                 self.put_events_before(mark);
+                self.note_reply();
             }
             Ok(Outcome::Done) => self.drop_message(output, mark),
             Ok(Outcome::Pending(future)) => {
                 self.drop_message(output, mark);
-                let id = self.begin_call(id, *info, out_of_band);
+                let id = self.begin_call(id, *info, out_of_band, 0);
                 call = Some(Call::future(id, *info, future));
             }
             Err(error) => {
@@ -438,10 +532,12 @@ impl Session {
         id: Option<ValueRef<'_>>,
         info: CommandInfo,
         out_of_band: bool,
+        memory: usize,
     ) -> CallId {
         let call = CallId(self.next_call);
         self.next_call += 1;
         self.running.push(Running {
+            memory,
             id: call,
             request_id: id.map(|id| wire_form(id).into()),
             success_response: info.success_response,
@@ -467,6 +563,7 @@ impl Session {
             Ok(_) => {}
             Err(error) => self.write_error(running.request_id.as_deref(), &error),
         }
+        self.account();
     }
 
     /// Sends the events that wait in the queue.
@@ -500,7 +597,8 @@ impl Session {
         if !self.is_negotiated() || self.is_finished() {
             return;
         }
-        if self.out.len() - self.sent >= self.config.max_unsent_events {
+        let n_unsent = self.out.len() - self.sent;
+        if n_unsent >= self.config.max_unsent_events || !self.has_room(event.as_bytes().len()) {
             self.n_dropped_events += 1;
             return;
         }
@@ -508,6 +606,7 @@ impl Session {
         let mut output = self.begin_message();
         self.write_wire(&mut output, event.as_bytes());
         self.end_message(output, mark);
+        self.account();
     }
 
     /// The checks between the parser and the handler, in the reference's order.

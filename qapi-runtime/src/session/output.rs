@@ -69,6 +69,13 @@ impl Session {
         }
         output.writer().end_object();
         self.end_message(output, mark);
+        self.note_reply();
+    }
+
+    /// Notes that a reply ends here.
+    pub(super) fn note_reply(&mut self) {
+        self.replies
+            .push_back(self.n_forgotten + self.out.len() as u64);
     }
 
     pub(super) fn answer_error(&mut self, id: Option<ValueRef<'_>>, error: &Error) {
@@ -93,6 +100,7 @@ impl Session {
         writer.end_object();
         writer.end_object();
         self.end_message(output, mark);
+        self.note_reply();
     }
 }
 

@@ -1,9 +1,11 @@
 //! The session, driven by hand.
 
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::SystemTime;
 
 use qapi_runtime::Error;
+use qapi_runtime::budget::Budget;
 use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Service, Table};
 use qapi_runtime::session::{
     Call, EVENT_QUEUE_LENGTH, EventMessage, EventQueue, OUTPUT_HIGH_WATER, QUEUE_LENGTH, Session,
@@ -552,4 +554,208 @@ fn integers_of_all_widths() {
             "{arguments}"
         );
     }
+}
+
+/// Wherever in a value it is refused: it is answered at once and once, and what is still to come of it is not taken for
+/// something else.
+#[test]
+fn the_rest_of_a_value_that_is_refused_is_dropped() {
+    let value = r#"{'execute': 'x-echo', 'arguments': {"a\"": "}{'execute': 'quit'}\\", 'b': [1.5e3, true, -7, "\u00e9"]}, 'id': 1}"#;
+    for cut in 1..value.len() {
+        let (first, rest) = value.split_at(cut);
+        let mut dialogue = Dialogue::negotiated(false);
+        assert_eq!(dialogue.say(first), "");
+        assert!(dialogue.session.is_mid_value());
+        dialogue.session.refuse_value();
+        dialogue.session.refuse_value();
+        assert_eq!(dialogue.output(), TOO_LARGE);
+        // In one piece and byte by byte.
+        if cut % 2 == 0 {
+            assert_eq!(dialogue.say(rest), "", "cut at {cut}");
+        } else {
+            for at in 0..rest.len() {
+                assert_eq!(dialogue.say(&rest[at..=at]), "", "cut at {cut}");
+            }
+        }
+        assert!(!dialogue.session.is_mid_value());
+        assert_eq!(dialogue.say(&name(2)), reply(2));
+    }
+}
+
+const TOO_LARGE: &str =
+    "{\"error\": {\"class\": \"GenericError\", \"desc\": \"JSON token size limit exceeded\"}}\r\n";
+
+#[test]
+fn a_value_that_is_refused_holds_no_memory() {
+    const LEN: usize = 8 << 20;
+    let budget = Budget::new(64 << 20);
+    let mut dialogue = Dialogue::new(SessionConfig {
+        budget: Some(budget.clone()),
+        ..SessionConfig::default()
+    });
+    dialogue.negotiate(false);
+    let padding = "x".repeat(LEN);
+    for start in ["{'execute': 'x-echo', 'arguments': {'a': '", "'"] {
+        dialogue.say(start);
+        dialogue.say(&padding);
+        assert!(budget.used() > LEN);
+        dialogue.session.refuse_value();
+        assert_eq!(dialogue.output(), TOO_LARGE);
+        assert!(budget.used() < 64 << 10);
+        dialogue.say(&padding);
+        assert!(budget.used() < 64 << 10);
+        dialogue.say(if start == "'" { "'" } else { "'}}" });
+        assert!(!dialogue.session.is_mid_value());
+    }
+    // Values and queued requests count as well, and all of it is given back.
+    dialogue.say("[");
+    dialogue.say(&"1,".repeat(LEN / 16));
+    assert!(budget.used() > LEN);
+    drop(dialogue);
+    assert_eq!((budget.used(), budget.n_members()), (0, 0));
+}
+
+/// One that uses up the budget stops being read from; others are not affected, and it goes on when there is room.
+#[test]
+fn a_session_above_its_part_is_not_read_from() {
+    const MIB: usize = 1 << 20;
+    let budget = Budget::new(8 * MIB);
+    let config = SessionConfig {
+        budget: Some(budget.clone()),
+        ..SessionConfig::default()
+    };
+    let mut greedy = Dialogue::new(config.clone());
+    greedy.negotiate(false);
+    let mut modest = Dialogue::new(config);
+    modest.negotiate(false);
+    let hog = budget.join();
+    hog.set_used(8 * MIB);
+    let padding = "x".repeat(2 * MIB);
+    greedy.say(&format!(
+        "{{'execute': 'x-echo', 'arguments': {{'a': '{padding}"
+    ));
+    assert!(greedy.session.is_short_of_memory() && !greedy.session.wants_input());
+    let event = EventMessage::new("STOP", None, SystemTime::UNIX_EPOCH);
+    greedy.session.send_event(&event);
+    assert_eq!(greedy.session.n_dropped_events(), 1);
+    modest.session.send_event(&event);
+    assert!(modest.output().contains("STOP"));
+    assert!(modest.session.wants_input());
+    assert_eq!(modest.say(&name(1)), reply(1));
+
+    let waker = Waker::noop();
+    let mut context = Context::from_waker(waker);
+    assert!(greedy.session.poll_memory(&mut context).is_pending());
+    drop(hog);
+    assert!(greedy.session.poll_memory(&mut context).is_ready());
+    assert!(greedy.session.wants_input() && !greedy.session.is_short_of_memory());
+    assert!(
+        greedy
+            .say("'}, 'id': 1}")
+            .contains("\"return\": {\"a\": \"xxx")
+    );
+}
+
+/// However many and however large commands were, a session that has answered them all holds no more than its part of an
+/// exhausted budget, so that it is read from.
+#[test]
+fn an_idle_session_does_not_wait_for_memory() {
+    let budget = Budget::new(0);
+    let mut dialogue = Dialogue::new(SessionConfig {
+        budget: Some(budget.clone()),
+        ..SessionConfig::default()
+    });
+    dialogue.negotiate(false);
+    for len in [10, 100_000, 300_000] {
+        let padding = "x".repeat(len);
+        let request = format!("{{'execute': 'x-echo', 'arguments': {{'a': '{padding}'}}}}");
+        assert!(dialogue.say(&request).contains(&padding));
+        assert!(dialogue.session.wants_input(), "after {len}");
+    }
+    assert!(budget.used() <= 64 << 10);
+}
+
+#[test]
+fn a_peer_that_begins_like_http_is_ended() {
+    let config = SessionConfig {
+        ends_http: true,
+        ..SessionConfig::default()
+    };
+    let body = "\r\n\r\n{'execute': 'qmp_capabilities'}{'execute': 'quit'}";
+    for start in [
+        "GET / HTTP/1.1",
+        "POST / HTTP/1.1",
+        "PUT / HTTP/1.1",
+        "HEAD / HTTP/1.1",
+        "OPTIONS * HTTP/1.1",
+        "DELETE / HTTP/1.1",
+        "CONNECT localhost:80 HTTP/1.1",
+        "VERSION-CONTROL / HTTP/1.1",
+        "PRI * HTTP/2.0",
+        "\r\nGET / HTTP/1.1",
+    ] {
+        for piece in [1, 2, 3, 1000] {
+            let mut dialogue = Dialogue::new(config.clone());
+            let text = format!("{start}{body}");
+            let mut output = String::new();
+            for piece in text.as_bytes().chunks(piece) {
+                output += &dialogue.say(std::str::from_utf8(piece).unwrap());
+            }
+            assert!(dialogue.session.is_http(), "{start} in pieces of {piece}");
+            assert!(dialogue.session.is_finished());
+            assert!(!dialogue.session.is_negotiated());
+            assert!(!output.contains("return"), "{output}");
+        }
+    }
+    for start in [
+        "",
+        " \r\n",
+        "hello ",
+        "HELLO",
+        "H ",
+        "-X ",
+        "{} GET / HTTP/1.1",
+        "\u{16}\u{3}\u{1} GET ",
+        "HTTP/1.1 200",
+    ] {
+        let mut dialogue = Dialogue::new(config.clone());
+        dialogue.say(start);
+        dialogue.say("\n");
+        dialogue.negotiate(false);
+        assert!(!dialogue.session.is_http(), "{start}");
+        assert_eq!(dialogue.say(&name(1)), reply(1));
+    }
+    // Only where it is asked for: in QEMU the commands are executed.
+    let mut dialogue = Dialogue::new(SessionConfig::default());
+    let output = dialogue.say("GET / HTTP/1.1\r\n\r\n{'execute': 'qmp_capabilities'}");
+    assert!(output.contains("{\"return\": {}}"));
+}
+
+#[test]
+fn commands_without_a_reply_are_counted() {
+    let mut dialogue = Dialogue::negotiated(true);
+    let n_unanswered = |dialogue: &Dialogue| dialogue.session.n_unanswered();
+    assert_eq!(n_unanswered(&dialogue), 0);
+    let mut calls = Vec::new();
+    let text: String = (0..3).map(name).collect();
+    dialogue.say_blocking(&text, &mut calls);
+    assert_eq!(n_unanswered(&dialogue), 3);
+    dialogue.finish(calls.pop().unwrap());
+    let event = EventMessage::new("STOP", None, SystemTime::UNIX_EPOCH);
+    dialogue.session.send_event(&event);
+    assert_eq!(n_unanswered(&dialogue), 3);
+    // All but the last byte, then that one.
+    let len = reply(0).len();
+    dialogue.session.consume_output(len - 1);
+    assert_eq!(n_unanswered(&dialogue), 3);
+    dialogue.session.consume_output(1);
+    assert_eq!(n_unanswered(&dialogue), 2);
+    dialogue.say_blocking("{'exec-oob': 'nope'}", &mut calls);
+    while let Some(call) = calls.pop() {
+        dialogue.finish(call);
+        dialogue.say_blocking("", &mut calls);
+    }
+    assert_eq!(n_unanswered(&dialogue), 3);
+    dialogue.output();
+    assert_eq!(n_unanswered(&dialogue), 0);
 }
