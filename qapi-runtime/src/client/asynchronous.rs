@@ -145,7 +145,8 @@ async fn establish(
     hub: &mut Hub,
     wait: Duration,
 ) -> Result<(Reader, Writer), ClientError> {
-    let transport = open_by(options, wait).await?;
+    let transport = open_by(options, wait).await;
+    let transport = transport.map_err(|error| options.address.not_connected(error))?;
     let (mut reader, mut writer) = transport.split();
     let handshake = async {
         let mut buffer = vec![0; READ_SIZE];
@@ -358,11 +359,12 @@ impl Shared {
         }
         let mut hub = lock(&self.hub);
         if out_of_band && !hub.core().oob_enabled() {
-            // The other end may have given up meanwhile.
+            // The other end may have given up meanwhile; then nobody waits for the answer.
             let _ = answer.send(Err(ClientErrorKind::OobNotEnabled));
             return None;
         }
         let deliver = Box::new(move |reply| {
+            // As above.
             let _ = answer.send(reply);
         });
         hub.sent(&request, out_of_band, deliver);
@@ -464,8 +466,10 @@ impl Driver {
                     }
                 },
                 read = reader.read(&mut buffer, &nothing) => match read {
+                    // However it ends, all who wait are told so.
                     Ok(0) | Err(_) => break End::Lost,
                     Ok(count) => {
+                        // They were told what is wrong.
                         if lock(&shared.hub).receive(&buffer[..count]).is_err() {
                             break End::Lost;
                         }

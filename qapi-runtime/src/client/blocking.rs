@@ -113,7 +113,8 @@ fn establish(
     hub: &mut Hub,
     wait: Duration,
 ) -> Result<Stream, ClientError> {
-    let mut stream = Stream::open_by(options, wait)?;
+    let stream = Stream::open_by(options, wait);
+    let mut stream = stream.map_err(|error| options.address.not_connected(error))?;
     let deadline = Instant::now() + options.handshake;
     let mut buffer = vec![0; READ_SIZE];
     loop {
@@ -341,7 +342,7 @@ impl Inner {
             // Under both locks, so that numbers grow in the order of the stream.
             let request = encode(self.next_id.fetch_add(1, Ordering::Relaxed))?;
             let deliver = Box::new(move |answer| {
-                // The receiver has given up.
+                // The receiver may have given up; then nobody waits for the answer.
                 let _ = sender.send(answer);
             });
             state.hub.sent(&request, options.out_of_band, deliver);
@@ -469,6 +470,7 @@ impl Drop for Inner {
 fn read_all(inner: &Weak<Inner>, mut stream: Stream) {
     let mut buffer = vec![0; READ_SIZE];
     loop {
+        // A connection that fails ends like one that is closed: all who wait are told so.
         let count = stream.read(&mut buffer).unwrap_or(0);
         let Some(inner) = inner.upgrade() else {
             return;

@@ -143,10 +143,15 @@ const NEGOTIATION: &str = "negotiation";
 
 impl ClientCore {
     /// The start of a connection. `seed` should differ from connection to connection: the guest
-    /// agent echoes it.
+    /// agent echoes it. Replies are taken up to [`Limits::REPLY`].
     pub fn new(dialect: Dialect, wants_oob: bool, seed: u64) -> Self {
+        Self::with_limits(dialect, wants_oob, seed, Limits::REPLY)
+    }
+
+    /// The same with other limits of what is taken from the server.
+    pub fn with_limits(dialect: Dialect, wants_oob: bool, seed: u64, limits: Limits) -> Self {
         let mut core = Self {
-            parser: Parser::new(Limits::REPLY),
+            parser: Parser::new(limits),
             phase: Phase::Greeting,
             wants_oob,
             oob: false,

@@ -149,7 +149,7 @@ impl Hub {
 fn new_core(options: &ConnectOptions) -> ClientCore {
     // A fresh RandomState is a number that differs from connection to connection.
     let seed = RandomState::new().hash_one(0_u8);
-    let mut core = ClientCore::new(options.dialect, options.oob, seed);
+    let mut core = ClientCore::with_limits(options.dialect, options.oob, seed, options.limits);
     if let Some(transcript) = &options.transcript {
         core.record(Arc::clone(transcript));
     }

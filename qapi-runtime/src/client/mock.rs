@@ -208,17 +208,42 @@ impl Mock {
     }
 
     fn serve_all(mut self, listener: &UnixListener, state: &MockState) {
-        while let Ok((stream, _)) = listener.accept() {
+        loop {
+            let accepted = listener.accept();
             if state.stopped.load(Ordering::Acquire) {
                 break;
             }
-            *lock(&state.stream) = stream.try_clone().ok();
-            // A client that goes away is a part of many tests.
-            let _ = match self.service.clone() {
-                Some(service) => serve_service(stream, &self.config, &*service),
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    state.mismatch(format!("clients cannot be accepted: {error}"));
+                    break;
+                }
+            };
+            match stream.try_clone() {
+                Ok(handle) => *lock(&state.stream) = Some(handle),
+                // Without it the mock could not be stopped while it serves.
+                Err(error) => {
+                    state.mismatch(format!("a client cannot be served: {error}"));
+                    continue;
+                }
+            }
+            // Whoever stops the mock may have looked for the stream before it was there.
+            if state.stopped.load(Ordering::Acquire) {
+                break;
+            }
+            let served = match self.service.clone() {
+                Some(service) => serve_service(stream, &self.config, &*service, state),
                 None => self.serve_script(stream, state),
             };
             lock(&state.stream).take();
+            match served {
+                Ok(()) => {}
+                // A client that goes away is a part of many tests.
+                Err(error) if is_end(error.kind()) => {}
+                Err(error) => state.mismatch(format!("a connection has failed: {error}")),
+            }
         }
         for step in &self.steps {
             if let Step::Expect { command, .. } = step {
@@ -302,6 +327,14 @@ fn listen() -> io::Result<(Vec<u8>, UnixListener)> {
     }
 }
 
+/// Whether an error of a connection is only its end.
+fn is_end(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
 const CAPABILITIES: &str = "qmp_capabilities";
 
 fn command_of(message: ValueRef<'_>) -> &str {
@@ -376,6 +409,7 @@ fn serve_service(
     mut stream: UnixStream,
     config: &SessionConfig,
     service: &dyn Service,
+    state: &MockState,
 ) -> io::Result<()> {
     let mut session = Session::new(config.clone());
     let mut buffer = vec![0; 4096];
@@ -386,7 +420,7 @@ fn serve_service(
             let id = call.id();
             let result: Result<Reply, Error> = match call.start(service) {
                 Started::Done(result) => result,
-                Started::Pending(future) => block_on(future),
+                Started::Pending(future) => block_on(future, state),
             };
             session.complete(id, result);
         }
@@ -407,8 +441,8 @@ fn serve_service(
     }
 }
 
-/// Runs a future to its end on this thread.
-fn block_on(mut future: BoxFuture) -> Result<Reply, Error> {
+/// Runs a future to its end, or to that of the mock, on this thread.
+fn block_on(mut future: BoxFuture, state: &MockState) -> Result<Reply, Error> {
     struct Unpark(Thread);
 
     impl Wake for Unpark {
@@ -422,6 +456,10 @@ fn block_on(mut future: BoxFuture) -> Result<Reply, Error> {
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(result) => return result,
+            // The future may wait for whoever stops the mock.
+            Poll::Pending if state.stopped.load(Ordering::Acquire) => {
+                return Err(Error::generic("the mock is stopped"));
+            }
             Poll::Pending => std::thread::park(),
         }
     }
@@ -457,7 +495,7 @@ impl RunningMock {
     /// Closes the connection that is served now, as a server that is killed does.
     pub fn kill_connection(&self) {
         if let Some(stream) = lock(&self.state.stream).take() {
-            // It may be closed already.
+            // It may be closed already, which is all that is wanted.
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
     }
@@ -474,12 +512,15 @@ impl RunningMock {
         };
         self.state.stopped.store(true, Ordering::Release);
         self.kill_connection();
-        // Wakes the thread up if it waits for a client.
-        if let Ok(address) = SocketAddr::from_abstract_name(&self.name) {
-            let _ = UnixStream::connect_addr(&address);
+        // Wakes the thread up if it waits for a future, or for a client.
+        thread.thread().unpark();
+        let wakes = SocketAddr::from_abstract_name(&self.name)
+            .and_then(|address| UnixStream::connect_addr(&address));
+        // A thread that has ended does not listen any more, and one that may not be woken is not waited for.
+        if wakes.is_ok() || thread.is_finished() {
+            // A panic of the thread has been reported by itself.
+            let _ = thread.join();
         }
-        // A panic of the thread has been reported by itself.
-        let _ = thread.join();
     }
 }
 

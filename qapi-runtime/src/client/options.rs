@@ -1,5 +1,7 @@
 //! How a client connects, and how a command is sent.
 
+use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 use super::core::Dialect;
 use super::transcript::Transcript;
+use crate::json::Limits;
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +23,50 @@ pub enum Address {
     Tcp(String),
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix-abstract:{}", String::from_utf8_lossy(name)),
+            Self::Tcp(address) => write!(f, "tcp:{address}"),
+        }
+    }
+}
+
 impl Address {
+    /// An error of connecting there, which names the address.
+    pub(super) fn not_connected(&self, error: io::Error) -> io::Error {
+        io::Error::new(
+            error.kind(),
+            NotConnected {
+                address: self.to_string(),
+                source: error,
+            },
+        )
+    }
+
     /// A unix socket in the file system.
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self::Unix(path.into())
+    }
+}
+
+/// A connection that was not made.
+#[derive(Debug)]
+struct NotConnected {
+    address: String,
+    source: io::Error,
+}
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect to '{}': {}", self.address, self.source)
+    }
+}
+
+impl std::error::Error for NotConnected {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
     }
 }
 
@@ -42,6 +85,7 @@ pub struct ConnectOptions {
     pub(super) timeout: Option<Duration>,
     pub(super) reconnect: Option<Duration>,
     pub(super) transcript: Option<Arc<Transcript>>,
+    pub(super) limits: Limits,
 }
 
 impl ConnectOptions {
@@ -57,6 +101,7 @@ impl ConnectOptions {
             timeout: None,
             reconnect: None,
             transcript: None,
+            limits: Limits::REPLY,
         }
     }
 
@@ -100,6 +145,14 @@ impl ConnectOptions {
     #[must_use]
     pub fn reconnect(mut self, trying: Duration) -> Self {
         self.reconnect = Some(trying.min(FOR_EVER));
+        self
+    }
+
+    /// What is taken of a reply or an event before the connection is given up: by default 1 GiB and 64 Mi tokens
+    /// ([`Limits::REPLY`]), which is more than any server sends; less where the server is not trusted.
+    #[must_use]
+    pub fn reply_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

@@ -141,7 +141,7 @@ impl Stream {
     }
 
     pub(super) fn shut_down(&self) {
-        // The peer may be gone already.
+        // The peer may be gone already, which is what this is for: whoever reads is at the end then.
         let _ = match self {
             Self::Unix(stream) => stream.shutdown(std::net::Shutdown::Both),
             Self::Tcp(stream) => stream.shutdown(std::net::Shutdown::Both),
