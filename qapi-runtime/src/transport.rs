@@ -1,10 +1,14 @@
 //! Connections on tokio, for servers and clients alike.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::descriptor::{Descriptors, receive, send};
@@ -30,6 +34,18 @@ impl Transport {
         }
     }
 
+    pub(crate) fn is_tcp(&self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
+
+    /// Where the peer is, if it is on TCP and still there.
+    pub(crate) fn peer_of_tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Unix(_) | Self::Any { .. } => None,
+        }
+    }
+
     pub(crate) fn split(self) -> (Reader, Writer) {
         match self {
             Self::Unix(stream) => {
@@ -38,7 +54,7 @@ impl Transport {
             }
             Self::Tcp(stream) => {
                 let (reader, writer) = stream.into_split();
-                (Reader::Any(Box::new(reader)), Writer::any(Box::new(writer)))
+                (Reader::Tcp(reader), Writer::any(Box::new(writer)))
             }
             Self::Any { reader, writer } => (Reader::Any(reader), Writer::any(writer)),
         }
@@ -48,29 +64,53 @@ impl Transport {
 /// The direction from the peer.
 pub(crate) enum Reader {
     Unix(Arc<UnixStream>),
+    Tcp(OwnedReadHalf),
     Any(Box<dyn AsyncRead + Send + Unpin>),
 }
 
 impl Reader {
-    /// Reads bytes, and the descriptors that come with them. Safe to be cancelled.
+    /// Reads bytes, and the descriptors that come with them; the kernel closes those that nobody wants. Safe to be cancelled.
     pub(crate) async fn read(
         &mut self,
         buffer: &mut [u8],
-        descriptors: &Descriptors,
+        descriptors: Option<&Descriptors>,
     ) -> io::Result<usize> {
         match self {
             Self::Unix(stream) => {
                 let mut received = Vec::new();
                 let count = stream
-                    .async_io(Interest::READABLE, || {
-                        receive(&**stream, buffer, &mut received)
+                    .async_io(Interest::READABLE, || match descriptors {
+                        Some(_) => receive(&**stream, buffer, &mut received),
+                        None => Ok(recv(&**stream, &mut *buffer, RecvFlags::DONTWAIT)?.0),
                     })
                     .await?;
-                descriptors.receive(received);
+                if let Some(descriptors) = descriptors {
+                    descriptors.receive(received);
+                }
                 Ok(count)
             }
+            Self::Tcp(reader) => reader.read(buffer).await,
             Self::Any(reader) => reader.read(buffer).await,
         }
+    }
+
+    /// Whether both directions are over: the peer has closed its socket, or TCP has given the connection up. Of a peer that
+    /// has only ended its own direction, and of streams that are no sockets, it cannot be told.
+    pub(crate) fn peer_is_gone(&self) -> bool {
+        let socket = match self {
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Tcp(reader) => AsRef::<TcpStream>::as_ref(reader).as_fd(),
+            Self::Any(_) => return false,
+        };
+        // These two are told whether they are asked for or not.
+        let gone = PollFlags::HUP | PollFlags::ERR;
+        let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // What fails is asked again later.
+        poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().intersects(gone)
     }
 }
 
@@ -129,14 +169,15 @@ impl Writer {
         }
     }
 
-    /// Ends the connection in an orderly way; the peer may be gone already.
+    /// Ends the connection in an orderly way. The peer may be gone already, and whoever calls this has sent all that was to
+    /// be sent: there is nobody to be told that the end did not work, and the descriptor is closed in any case.
     pub(crate) async fn close(&mut self) {
         match self {
             Self::Unix(stream) => {
-                let _ = rustix::net::shutdown(&**stream, rustix::net::Shutdown::Write);
+                let _ = shutdown(&**stream, Shutdown::Write);
             }
             Self::Any { writer, .. } => {
-                // Standard output does not do it by itself.
+                // Standard output does not hand on by itself what it has kept.
                 let _ = writer.flush().await;
                 let _ = writer.shutdown().await;
             }
@@ -147,7 +188,8 @@ impl Writer {
     /// behind what the peer had sent before.
     pub(crate) fn give_up(&self) {
         if let Self::Unix(stream) = self {
-            let _ = rustix::net::shutdown(&**stream, rustix::net::Shutdown::Both);
+            // If it is not connected any more, the reader is at that end already.
+            let _ = shutdown(&**stream, Shutdown::Both);
         }
         // Of TCP, the kernel has ended both directions already.
     }

@@ -18,7 +18,6 @@ use super::event::{EventFilter, RawEvent};
 use super::hub::{Hub, Missed};
 use super::options::{Address, CallOptions, ConnectOptions};
 use super::{CONNECT_PAUSE, EVENT_BACKLOG, READ_SIZE, connect_unix};
-use crate::descriptor::Descriptors;
 use crate::dispatch::Request;
 use crate::transport::{Reader, Transport, Writer};
 use crate::value::Value;
@@ -160,7 +159,7 @@ async fn establish(
             if hub.core().is_ready() {
                 return Ok(());
             }
-            match reader.read(&mut buffer, &Descriptors::default()).await? {
+            match reader.read(&mut buffer, None).await? {
                 0 => return Err(ClientError::new(ClientErrorKind::Closed)),
                 count => hub.receive(&buffer[..count])?,
             }
@@ -433,7 +432,6 @@ impl Driver {
         let mut buffer = vec![0; READ_SIZE];
         let mut current: Option<Current> = None;
         let mut is_writable = true;
-        let nothing = Descriptors::default();
         let Self {
             shared,
             outgoing,
@@ -465,7 +463,7 @@ impl Driver {
                         lock(&shared.hub).fail(failed.request.id(), kind);
                     }
                 },
-                read = reader.read(&mut buffer, &nothing) => match read {
+                read = reader.read(&mut buffer, None) => match read {
                     // However it ends, all who wait are told so.
                     Ok(0) | Err(_) => break End::Lost,
                     Ok(count) => {

@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -16,6 +17,10 @@ pub use self::received::Descriptors;
 
 /// Descriptors that travel with one message; the kernel closes those beyond it. As in QEMU.
 pub const MAX_DESCRIPTORS: usize = 16;
+
+/// How long a server keeps descriptors for the rest of a command in whose bytes they came. A peer that passes its own socket
+/// and leaves in the middle of a command would otherwise keep its session by it.
+pub const DESCRIPTOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends bytes with descriptors beside them; how many bytes were taken. The descriptors travel
 /// with the first byte, so the rest is sent without them.

@@ -70,25 +70,31 @@ impl Listener {
         })
     }
 
-    pub(super) fn local_address(&self) -> Option<SocketAddr> {
+    pub(super) fn local_address(&self) -> io::Result<Option<SocketAddr>> {
         match self {
-            Self::Unix { .. } => None,
-            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix { .. } => Ok(None),
+            Self::Tcp(listener) => listener.local_addr().map(Some),
         }
     }
 
     pub(super) async fn accept(&self) -> io::Result<Transport> {
         match self {
             Self::Unix { listener, .. } => Ok(Transport::Unix(listener.accept().await?.0)),
-            Self::Tcp(listener) => {
+            Self::Tcp(listener) => loop {
                 let stream = listener.accept().await?.0;
-                stream.set_nodelay(true)?;
-                // A peer that vanishes without a word is noticed in the end.
-                sockopt::set_socket_keepalive(&stream, true)?;
-                Ok(Transport::Tcp(stream))
-            }
+                // Where that fails the client is gone, which is no reason to keep others waiting.
+                if set_up(&stream).is_ok() {
+                    return Ok(Transport::Tcp(stream));
+                }
+            },
         }
     }
+}
+
+fn set_up(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    // A peer that vanishes without a word is noticed in the end.
+    Ok(sockopt::set_socket_keepalive(stream, true)?)
 }
 
 /// A descriptor that was opened elsewhere.

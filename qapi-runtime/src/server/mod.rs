@@ -25,26 +25,31 @@
 
 mod connection;
 mod listen;
+mod notice;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use self::connection::Client;
 pub use self::connection::Connection;
-use self::connection::serve;
 pub use self::listen::ListenAddress;
+pub use self::notice::Notice;
+use crate::budget::Budget;
 pub use crate::descriptor::inherited;
 use crate::dispatch::{CommandInfo, EventData, Service};
-use crate::session::{EventLimiter, EventMessage, EventQueue, Session, SessionConfig};
+use crate::session::{
+    EventLimiter, EventMessage, EventQueue, SESSION_MEMORY, Session, SessionConfig,
+};
 use crate::transport::Transport;
 use crate::visit::VisitError;
 
@@ -56,16 +61,32 @@ pub struct Server {
 
 type MakeService = dyn Fn(&Connection) -> Arc<dyn Service> + Send + Sync;
 type RunsInline = dyn Fn(&CommandInfo) -> bool + Send + Sync;
+type OnNotice = dyn Fn(&Notice) + Send + Sync;
+
+/// How long [`Server::shutdown`] waits for clients that do not read and handlers that do not end.
+pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether sessions are to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    No,
+    /// Once what was sent is answered.
+    Orderly,
+    AtOnce,
+}
 
 struct Shared {
     config: SessionConfig,
+    budget: Budget,
     make_service: Box<MakeService>,
     runs_inline: Arc<RunsInline>,
     sessions: Mutex<HashMap<u64, Listening>>,
     next_session: AtomicU64,
     limiter: Mutex<EventLimiter>,
-    /// Turns true when the server shuts down.
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
+    /// Commands without a reply at the end.
+    n_unanswered: AtomicUsize,
+    on_notice: Mutex<Option<Arc<OnNotice>>>,
     /// Held by each task; gone when all have ended.
     tasks: Mutex<Option<mpsc::Sender<()>>>,
     all_ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
@@ -99,20 +120,26 @@ impl Server {
     /// The same with commands that run where their session runs, without a hop to another thread.
     /// They must not block.
     pub fn with_inline(
-        config: SessionConfig,
+        mut config: SessionConfig,
         make_service: impl Fn(&Connection) -> Arc<dyn Service> + Send + Sync + 'static,
         runs_inline: impl Fn(&CommandInfo) -> bool + Send + Sync + 'static,
     ) -> Self {
         let (tasks, all_ended) = mpsc::channel(1);
+        let budget = config.budget.take();
+        let budget = budget.unwrap_or_else(|| Budget::new(SESSION_MEMORY));
+        config.budget = Some(budget.clone());
         Self {
             shared: Arc::new(Shared {
                 config,
+                budget,
                 make_service: Box::new(make_service),
                 runs_inline: Arc::new(runs_inline),
                 sessions: Mutex::default(),
                 next_session: AtomicU64::new(0),
                 limiter: Mutex::default(),
-                stop: watch::Sender::new(false),
+                stop: watch::Sender::new(Stop::No),
+                n_unanswered: AtomicUsize::new(0),
+                on_notice: Mutex::default(),
                 tasks: Mutex::new(Some(tasks)),
                 all_ended: tokio::sync::Mutex::new(all_ended),
             }),
@@ -132,7 +159,7 @@ impl Server {
             return Err(has_shut_down());
         }
         let listener = listen::bind(address).await?;
-        let local = listener.local_address();
+        let local = listener.local_address()?;
         self.accept_all(listener)?;
         Ok(local)
     }
@@ -176,17 +203,24 @@ impl Server {
         tokio::spawn(async move {
             // Dropped last.
             let _task = task;
+            let mut fails = false;
             loop {
                 let accepted = tokio::select! {
-                    _ = stop.wait_for(|stop| *stop) => break,
+                    _ = stop.wait_for(|stop| *stop > Stop::No) => break,
                     accepted = listener.accept() => accepted,
                 };
                 match accepted {
                     Ok(transport) => {
+                        fails = false;
                         server.spawn(transport);
                     }
                     // Out of descriptors, most likely: others may end their sessions.
-                    Err(_) => tokio::time::sleep(listen::ACCEPT_PAUSE).await,
+                    Err(error) => {
+                        if !std::mem::replace(&mut fails, true) {
+                            server.shared.notice(&Notice::NotAccepted(error));
+                        }
+                        tokio::time::sleep(listen::ACCEPT_PAUSE).await;
+                    }
                 }
             }
             // Its file goes before the shutdown that waits for this task is over.
@@ -209,7 +243,13 @@ impl Server {
         let connection = Connection::new(number, Arc::downgrade(&self.shared));
         let service = (self.shared.make_service)(&connection);
         let control = connection.control().clone();
-        let session = Session::with_control(self.shared.config.clone(), control);
+        let mut config = self.shared.config.clone();
+        let peer = transport.peer_of_tcp();
+        if transport.is_tcp() {
+            // No web page reaches a unix socket.
+            config.ends_http = true;
+        }
+        let session = Session::with_control(config, control);
         let events = Arc::<Notify>::default();
         let listening = Listening {
             events: session.event_queue(),
@@ -221,17 +261,39 @@ impl Server {
             let _task = task;
             let guard = Registered { shared, number };
             let shared = &guard.shared;
-            serve(
-                transport,
+            let client = Client {
                 session,
-                connection,
+                connection: &connection,
                 service,
-                Arc::clone(&shared.runs_inline),
-                &events,
-                shared.stop.subscribe(),
-            )
-            .await;
+                runs_inline: Arc::clone(&shared.runs_inline),
+                events: &events,
+                stop: shared.stop.subscribe(),
+            };
+            let end = client.serve(transport).await;
+            let connection = number;
+            if end.is_http {
+                shared.notice(&Notice::Http { connection, peer });
+            }
+            let n_commands = end.n_unanswered;
+            if n_commands > 0 {
+                shared.n_unanswered.fetch_add(n_commands, Ordering::Relaxed);
+                shared.notice(&Notice::Unanswered {
+                    connection,
+                    n_commands,
+                });
+            }
         })
+    }
+
+    /// Has a function called for what whoever looks after the server may want to know: to write it to a log. It replaces an
+    /// earlier one, and must not block.
+    pub fn on_notice(&self, notice: impl Fn(&Notice) + Send + Sync + 'static) {
+        *lock(&self.shared.on_notice) = Some(Arc::new(notice));
+    }
+
+    /// The memory that the sessions share: that of the configuration, or [`SESSION_MEMORY`] bytes.
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
     }
 
     /// How many clients are connected.
@@ -254,14 +316,45 @@ impl Server {
         self.shared.emit_event(event)
     }
 
-    /// Ends the server: nobody is accepted any more, what clients have sent completely is
-    /// answered and flushed, then their connections are closed. Returns when all is done.
+    /// Ends the server: nobody is accepted any more, the files of its sockets are removed, handlers are told
+    /// ([`Connection::cancelled`]), what clients have sent completely is answered and flushed, then their connections are
+    /// closed. Returns when all is done.
     ///
     /// What is on its way counts as sent, up to 1 MiB of each client: its connection is closed
-    /// when nothing more has come for 20 ms. A client that does not read its replies holds this up; give it a time-out of your own.
-    pub async fn shutdown(&self) {
-        self.shared.stop.send_replace(true);
+    /// when nothing more has come for 20 ms.
+    ///
+    /// Clients that do not read their replies and handlers that do not end are waited for [`SHUTDOWN_PATIENCE`]. Then their
+    /// connections are closed; the result is how many commands have no reply, or none that was sent to its end. Handlers that
+    /// run on go on without their clients.
+    ///
+    /// Afterwards [`Server::listen`] and [`Server::serve_descriptor`] are errors.
+    pub async fn shutdown(&self) -> usize {
+        self.shutdown_within(SHUTDOWN_PATIENCE).await
+    }
+
+    /// The same with another limit.
+    pub async fn shutdown_within(&self, limit: Duration) -> usize {
+        self.stop(Stop::Orderly);
         lock(&self.shared.tasks).take();
+        if tokio::time::timeout(limit, self.all_ended()).await.is_err() {
+            self.stop(Stop::AtOnce);
+            self.all_ended().await;
+        }
+        self.shared.n_unanswered.load(Ordering::Relaxed)
+    }
+
+    /// Several may shut down at a time; the most impatient one counts.
+    fn stop(&self, stop: Stop) {
+        self.shared.stop.send_if_modified(|before| {
+            let changes = stop > *before;
+            if changes {
+                *before = stop;
+            }
+            changes
+        });
+    }
+
+    async fn all_ended(&self) {
         let mut all_ended = self.shared.all_ended.lock().await;
         // Nothing is ever sent: the end of the channel is the end of the last task.
         while all_ended.recv().await.is_some() {}
@@ -269,6 +362,13 @@ impl Server {
 }
 
 impl Shared {
+    fn notice(&self, notice: &Notice) {
+        let on_notice = lock(&self.on_notice).clone();
+        if let Some(on_notice) = on_notice {
+            on_notice(notice);
+        }
+    }
+
     fn emit(self: &Arc<Self>, event: EventMessage) {
         let now = Instant::now();
         let (event, pending) = {

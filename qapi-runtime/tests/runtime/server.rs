@@ -1,17 +1,20 @@
 //! The server against plain sockets.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use qapi_runtime::budget::Budget;
 use qapi_runtime::client::{Address, CallOptions, ConnectOptions};
+use qapi_runtime::descriptor;
 use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Service, Table};
-use qapi_runtime::server::{Connection, ListenAddress, Server, inherited};
+use qapi_runtime::server::{Connection, ListenAddress, Notice, Server, inherited};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use qapi_runtime::visit::{Compat, Input, Output, Visit};
 use qapi_runtime::{Error, Object, Value};
@@ -100,6 +103,24 @@ fn emit_later(state: Arc<State>, input: &mut Input<'_>) -> Result<BoxFuture, Err
     }))
 }
 
+/// Ends when it is told to, and counts that.
+fn until_cancelled(state: Arc<State>, _: &mut Input<'_>) -> Result<BoxFuture, Error> {
+    Ok(Box::pin(async move {
+        state.connection.cancelled().await;
+        state.gate.add_permits(1);
+        Ok(Reply::new(&"cancelled".to_owned(), Compat::ACCEPT)?)
+    }))
+}
+
+/// The same for a handler that is no future.
+fn ask_until_cancelled(state: &State, _: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
+    while !state.connection.is_cancelled() {
+        std::thread::yield_now();
+    }
+    state.gate.add_permits(1);
+    Ok("cancelled".to_owned().write(output)?)
+}
+
 const fn row(name: &'static str, call: Handler<State>) -> Command<State> {
     Command {
         info: CommandInfo::new(name),
@@ -107,7 +128,8 @@ const fn row(name: &'static str, call: Handler<State>) -> Command<State> {
     }
 }
 
-static COMMANDS: [Command<State>; 8] = [
+static COMMANDS: [Command<State>; 10] = [
+    row("ask-until-cancelled", Handler::Sync(ask_until_cancelled)),
     row("emit", Handler::Sync(emit)),
     row("emit-and-fail", Handler::Sync(emit_and_fail)),
     row("emit-later", Handler::Async(emit_later)),
@@ -115,6 +137,7 @@ static COMMANDS: [Command<State>; 8] = [
     row("panics", Handler::Sync(panics)),
     row("query-name", Handler::Sync(name)),
     row("quit", Handler::Sync(quit)),
+    row("until-cancelled", Handler::Async(until_cancelled)),
     row("wait", Handler::Async(wait)),
 ];
 
@@ -144,6 +167,10 @@ struct Client {
 
 impl Client {
     fn connect(path: &std::path::Path) -> Self {
+        Self::connect_with(path, "")
+    }
+
+    fn connect_with(path: &std::path::Path, capabilities: &str) -> Self {
         let stream = UnixStream::connect(path).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
@@ -152,13 +179,22 @@ impl Client {
             reader: BufReader::new(stream),
         };
         assert!(client.line().starts_with(r#"{"QMP": "#));
-        client.send(r#"{"execute": "qmp_capabilities"}"#);
+        client.send(&format!(
+            r#"{{"execute": "qmp_capabilities", "arguments": {{"enable": [{capabilities}]}}}}"#
+        ));
         assert_eq!(client.line(), r#"{"return": {}}"#);
         client
     }
 
     fn send(&mut self, text: &str) {
         self.reader.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Sends text with a descriptor beside it.
+    fn send_with(&self, text: &str, descriptor: BorrowedFd<'_>) {
+        let socket = self.reader.get_ref();
+        let sent = descriptor::send(socket, text.as_bytes(), &[descriptor]).unwrap();
+        assert_eq!(sent, text.len());
     }
 
     /// The next line, or nothing at the end.
@@ -230,17 +266,7 @@ fn descriptors_reach_the_handler() {
     assert!(client.line().contains("No file descriptor supplied"));
 
     let (reader, writer) = std::io::pipe().unwrap();
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
-    let descriptors = [std::os::fd::AsFd::as_fd(&writer)];
-    assert!(ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors)));
-    rustix::net::sendmsg(
-        client.reader.get_ref(),
-        &[std::io::IoSlice::new(br#"{"execute": "getfd"}"#)],
-        &mut ancillary,
-        rustix::net::SendFlags::empty(),
-    )
-    .unwrap();
+    client.send_with(r#"{"execute": "getfd"}"#, writer.as_fd());
     assert_eq!(client.line(), r#"{"return": {}}"#);
     drop(writer);
     assert_eq!(std::io::read_to_string(reader).unwrap(), "hello");
@@ -605,4 +631,264 @@ fn an_event_that_is_held_back_comes_after_the_reply() {
     assert!(client.line().contains(r#""number": 0"#));
     assert_eq!(client.line(), r#"{"return": {}}"#);
     assert!(client.line().contains(r#""number": 2"#));
+}
+
+/// Waits for something that comes about by itself.
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_clients_that_do_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    server.on_notice({
+        let told = Arc::clone(&told);
+        move |notice| {
+            let Notice::Unanswered { n_commands, .. } = notice else {
+                panic!("{notice}");
+            };
+            told.lock().unwrap().push(*n_commands);
+        }
+    });
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    let mut reading = Client::connect(&path);
+    let mut silent = Client::connect(&path);
+    // More than what the socket takes.
+    let id = "x".repeat(2 << 20);
+    silent.send(&format!(r#"{{"execute": "query-name", "id": "{id}"}}"#));
+    let mut stuck = Client::connect(&path);
+    stuck.send(r#"{"execute": "wait"}"#);
+    reading.send(r#"{"execute": "query-name", "id": 1}"#);
+    let limit = Duration::from_millis(100);
+    let n_unanswered = runtime.block_on(server.shutdown_within(limit));
+    assert_eq!(n_unanswered, 2);
+    assert_eq!(*told.lock().unwrap(), [1, 1]);
+    assert_eq!(server.n_sessions(), 0);
+    assert_eq!(reading.line(), r#"{"return": {}, "id": 1}"#);
+    assert_eq!(reading.line(), "");
+    assert_eq!(stuck.line(), "");
+    // It is over, so there is nothing more to wait for.
+    assert_eq!(runtime.block_on(server.shutdown()), 2);
+}
+
+#[test]
+fn handlers_are_told_of_the_end() {
+    for command in ["until-cancelled", "ask-until-cancelled"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("qmp.sock");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let told = Arc::new(Semaphore::new(0));
+        let server = server(&told);
+        runtime
+            .block_on(server.listen(&ListenAddress::unix(&path)))
+            .unwrap();
+        let request = format!(r#"{{"execute": "{command}"}}"#);
+
+        // The client is gone. Its session is, too.
+        let mut gone = Client::connect(&path);
+        gone.send(&request);
+        drop(gone);
+        wait_until("the handler is told", || told.available_permits() == 1);
+        wait_until("the session ends", || server.n_sessions() == 0);
+
+        // One that has only ended its own direction is still there.
+        let mut half = Client::connect(&path);
+        half.send(&request);
+        half.reader.get_ref().shutdown(Shutdown::Write).unwrap();
+        let mut other = Client::connect(&path);
+        other.send(r#"{"execute": "query-name"}"#);
+        assert_eq!(other.line(), r#"{"return": {}}"#);
+        assert_eq!(told.available_permits(), 1);
+
+        // The server ends.
+        assert_eq!(runtime.block_on(server.shutdown()), 0);
+        assert_eq!(half.line(), r#"{"return": "cancelled"}"#);
+        assert_eq!(half.line(), "");
+        assert_eq!(told.available_permits(), 2);
+    }
+}
+
+/// A session does not wait for a handler that does not listen when its client is gone.
+#[test]
+fn a_session_ends_with_its_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    let server = server(&gate);
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    for oob in ["", r#""oob""#] {
+        let mut client = Client::connect_with(&path, oob);
+        client.send(r#"{"execute": "wait"} {"execute": "query-name"}"#);
+        wait_until("it is there", || server.n_sessions() == 1);
+        drop(client);
+        wait_until("it ends", || server.n_sessions() == 0);
+    }
+    assert_eq!(runtime.block_on(server.shutdown()), 0);
+}
+
+#[test]
+fn descriptors_that_nobody_takes_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    let mut client = Client::connect(&path);
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    client.send_with(r#"{"execute": "query-name"}"#, writer.as_fd());
+    drop(writer);
+    assert_eq!(client.line(), r#"{"return": {}}"#);
+    client.send(r#"{"execute": "getfd"}"#);
+    assert!(client.line().contains("No file descriptor supplied"));
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+
+    // For a command that comes in pieces they are there until it is complete.
+    let (reader, writer) = std::io::pipe().unwrap();
+    client.send_with(r#"{"execute": "#, writer.as_fd());
+    drop(writer);
+    let mut other = Client::connect(&path);
+    other.send(r#"{"execute": "query-name"}"#);
+    assert_eq!(other.line(), r#"{"return": {}}"#);
+    client.send(r#""getfd"}"#);
+    assert_eq!(client.line(), r#"{"return": {}}"#);
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "hello");
+}
+
+/// Neither between commands nor in the middle of one nor while one runs does a client keep its session by its own socket.
+#[test]
+fn a_client_that_has_passed_its_own_socket_is_gone_when_it_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    for text in [
+        r#"{"execute": "query-name"}"#,
+        " ",
+        "stray",
+        r#"{"execute": "#,
+        r#"{"execute": "wait"}"#,
+    ] {
+        let client = Client::connect(&path);
+        client.send_with(text, client.reader.get_ref().as_fd());
+    }
+    wait_until("the sessions end", || server.n_sessions() == 0);
+}
+
+/// Those who would use up all memory by values that they do not complete get an error for them in the end. Meanwhile others
+/// are served, and all together hold no more than they may.
+#[test]
+fn sessions_share_a_budget() {
+    const MIB: usize = 1 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = SessionConfig {
+        budget: Some(Budget::new(16 * MIB)),
+        ..SessionConfig::default()
+    };
+    let server = server_with(config, &Arc::new(Semaphore::new(0)), |_| false);
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    let mut greedy: Vec<Client> = (0..8).map(|_| Client::connect(&path)).collect();
+    let (full, is_full) = std::sync::mpsc::channel();
+    let senders: Vec<_> = greedy
+        .iter()
+        .map(|client| {
+            let mut stream = client.reader.get_ref().try_clone().unwrap();
+            let full = full.clone();
+            std::thread::spawn(move || {
+                stream
+                    .write_all(br#"{"execute": "query-name", "id": ""#)
+                    .unwrap();
+                for _ in 0..64 {
+                    stream.write_all(&[b'x'; MIB / 4]).unwrap();
+                }
+                // All of it was read, and the value is not complete.
+                full.send(()).unwrap();
+                stream
+            })
+        })
+        .collect();
+    let mut modest = Client::connect(&path);
+    for _ in &senders {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while is_full.try_recv().is_err() {
+            modest.send(r#"{"execute": "query-name"}"#);
+            assert_eq!(modest.line(), r#"{"return": {}}"#);
+            assert!(server.budget().used() <= server.budget().total());
+            assert!(
+                Instant::now() < deadline,
+                "a client that sends much is stuck"
+            );
+        }
+    }
+    for (client, sender) in greedy.iter_mut().zip(senders) {
+        let mut stream = sender.join().unwrap();
+        stream
+            .write_all(br#""}{"execute": "query-name", "id": 2}"#)
+            .unwrap();
+        assert!(client.line().contains("JSON token size limit exceeded"));
+        assert_eq!(client.line(), r#"{"return": {}, "id": 2}"#);
+    }
+    drop((greedy, modest));
+    wait_until("all is given back", || server.budget().used() == 0);
+}
+
+/// What a web page has a browser send is not executed, and whoever looks after the server is told. On a unix socket, which no
+/// page reaches, it is QMP as any other.
+#[test]
+fn http_on_tcp_is_ended_and_told() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = server(&Arc::new(Semaphore::new(0)));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    server.on_notice({
+        let told = Arc::clone(&told);
+        move |notice| told.lock().unwrap().push(notice.to_string())
+    });
+    let address = ListenAddress::Tcp("127.0.0.1:0".to_owned());
+    let address = runtime.block_on(server.listen(&address)).unwrap().unwrap();
+    let request = "POST / HTTP/1.1\r\nHost: localhost\r\n\r\n\
+        {\"execute\": \"qmp_capabilities\"}{\"execute\": \"query-name\"}\n";
+    let mut page = std::net::TcpStream::connect(address).unwrap();
+    page.set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let local = page.local_addr().unwrap();
+    page.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // The connection may be reset, as not all of it was read.
+    let _ = page.read_to_end(&mut answer);
+    assert!(!String::from_utf8(answer).unwrap().contains("return"));
+    wait_until("it is told", || !told.lock().unwrap().is_empty());
+    let expected = format!("connection 0 from {local} begins like HTTP, so it was ended");
+    assert_eq!(*told.lock().unwrap(), [expected]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let lines = BufReader::new(stream).lines();
+    let mut returned = lines.filter(|line| line.as_ref().unwrap().contains("return"));
+    assert_eq!(returned.next().unwrap().unwrap(), r#"{"return": {}}"#);
 }
