@@ -16,6 +16,7 @@ mod devices;
 mod errno;
 mod events;
 mod export;
+mod finally;
 mod hmp;
 mod keyval;
 mod monitor;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iothread::{Clock, ContextError, MainContext, MainLoop, Timer};
 use qapi_runtime::session::SessionConfig;
@@ -16,7 +16,7 @@ use crate::budgets::Budgets;
 use crate::chardev::{self, Chardevs};
 use crate::devices::{self, Devices};
 use crate::events::Events;
-use crate::export::Exports;
+use crate::export::{END_LIMIT, Exports};
 use crate::hmp::{HumanMonitorError, HumanMonitors};
 use crate::monitor::{MonitorError, Monitors};
 use crate::nbd::NbdServer;
@@ -34,6 +34,9 @@ use crate::yank::Yanks;
 
 /// How long the end waits for clients that do not read what they are owed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long the end waits, after its limit, for what the limit has ended.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Why the server does not start.
 #[derive(Debug, ThisError)]
@@ -113,10 +116,21 @@ pub(crate) fn run(options: Options) -> Result<(), StartError> {
         ran.map_err(|failure| StartError::MainLoop(failure.into()))
     });
     server.begin_tear_down();
-    // A loop that does not run any more leaves them as they are.
-    while !server.exports.is_empty() && main_loop.run_once(true).is_ok() {}
+    if let Err(stuck) = server.wait_for_end(&mut main_loop) {
+        // Their sockets go at least.
+        server.chardevs.clear();
+        leave_behind(&stuck);
+    }
     server.tear_down();
     served
+}
+
+/// Ends the process although its threads wait for a disk, as nothing else can end them.
+fn leave_behind(stuck: &[String]) -> ! {
+    for line in stuck {
+        report(&format!("at the end: {line}"));
+    }
+    std::process::exit(1)
 }
 
 impl Server {
@@ -361,14 +375,44 @@ impl Server {
         // One that is not running has nothing to give back.
         let _ = self.nbd.stop(self);
         self.exports.end(self);
+        self.devices.end(self);
         if self.in_a_hurry.load(Ordering::Acquire) {
             self.exports.give_up();
         }
     }
 
+    /// Runs the main loop until exports and devices are gone.
+    ///
+    /// # Errors
+    ///
+    /// What keeps them although the time is up that everything has.
+    fn wait_for_end(&self, main_loop: &mut MainLoop) -> Result<(), Vec<String>> {
+        let mut deadline = Instant::now() + END_LIMIT + LAST_MOMENT;
+        let mut was_in_a_hurry = false;
+        // Without a timer there is no waiting.
+        let Ok(alarm) = self.main.timer(Clock::Monotonic, |_| ()) else {
+            return Ok(());
+        };
+        while !self.exports.is_empty() || !self.devices.is_empty() {
+            if self.in_a_hurry.load(Ordering::Acquire) && !was_in_a_hurry {
+                was_in_a_hurry = true;
+                deadline = deadline.min(Instant::now() + LAST_MOMENT);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err([self.exports.stuck(), self.devices.stuck()].concat());
+            }
+            alarm.arm_after(left);
+            if main_loop.run_once(true).is_err() {
+                // A loop that does not run any more leaves them as they are.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// Gives everything back.
     fn tear_down(&self) {
-        self.devices.clear(self);
         self.blocks.clear();
         self.objects.clear(self);
         self.chardevs.clear();

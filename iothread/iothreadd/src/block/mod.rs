@@ -22,10 +22,11 @@ use qapi_runtime::Error;
 
 use self::io::NodeIo;
 pub(crate) use self::io::{
-    Backend, Extent, IoBuffer, MAX_TRANSFER, Operation, Outcome, Pending, Request, Started, is_zero,
+    Backend, Entered, Extent, IoBuffer, MAX_TRANSFER, Operation, Outcome, Pending, Request,
+    Started, is_zero,
 };
 use self::place::Place;
-pub(crate) use self::place::{Follower, Home, Medium, MoveError, NodeUser};
+pub(crate) use self::place::{Follower, Home, Medium, MoveError, NodeUser, release};
 pub(crate) use self::users::Activated;
 use self::users::Attached;
 use crate::qapi::{BlockdevCacheOptions, BlockdevDetectZeroesOptions};

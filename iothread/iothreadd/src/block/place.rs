@@ -176,11 +176,14 @@ impl Moved {
     }
 }
 
-/// Gives an IOThread back, after what still runs there on behalf of the node.
-fn release(held: Arc<HeldAioContext>) {
+/// Gives an IOThread back, after what still runs there on behalf of the node. Requests that workers have are not waited for,
+/// since they may take as long as the disk likes: the holder is on record until they are over.
+pub(crate) fn release(held: Arc<HeldAioContext>) {
     // Followers have left it, so this is the last one; if one of them is late, it is released with that.
     if let Some(held) = Arc::into_inner(held) {
-        held.release();
+        // A refusal means that this thread is, or waits for, the one that would be waited for.
+        let _ = held.synchronize();
+        drop(held);
     }
 }
 

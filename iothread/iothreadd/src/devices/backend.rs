@@ -70,9 +70,14 @@ impl Queues {
         }
     }
 
+    /// Ends all handlers; those that run at the moment run to their end.
+    pub(super) fn stop(&self) {
+        self.queues.iter().for_each(Queue::stop);
+    }
+
     /// Ends all handlers, and gives the IOThreads back once the last request is over.
     pub(super) fn end(&self) {
-        self.queues.iter().for_each(Queue::stop);
+        self.stop();
         let placement = self.placement.lock().take();
         if let Some(placement) = placement {
             placement.release();

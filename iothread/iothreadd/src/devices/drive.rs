@@ -6,7 +6,8 @@ use iothread::IoThread;
 use qapi_runtime::Error;
 
 use super::properties::Properties;
-use crate::block::{Backend, Medium, NodeUser};
+use crate::block::{Backend, Entered, Medium, NodeUser};
+use crate::finally::Finally;
 use crate::server::Server;
 use crate::sync::Mutex;
 
@@ -25,9 +26,12 @@ pub(super) struct Drive {
 pub(super) struct Disks(Arc<Mutex<Vec<Arc<Backend>>>>);
 
 impl Disks {
-    /// All disks at this moment.
-    pub(super) fn all(&self) -> Vec<Arc<Backend>> {
-        self.0.lock().clone()
+    /// All disks at this moment. Who sends requests to one has entered it meanwhile: a disk that is not among them any more
+    /// is idle only when nobody who has found it is left.
+    pub(super) fn enter(&self) -> Vec<(Arc<Backend>, Entered)> {
+        let disks = self.0.lock();
+        let enter = |disk: &Arc<Backend>| (Arc::clone(disk), disk.enter());
+        disks.iter().map(enter).collect()
     }
 }
 
@@ -97,11 +101,23 @@ impl Drive {
         Ok(())
     }
 
-    /// Gives the node back, after the last request to it.
-    pub(super) fn detach(&self, server: &Server) {
+    /// Lets nobody send requests any more, and keeps `idle` until the last one has ended. On the main loop.
+    pub(super) fn quiesce(&self, idle: &Finally) {
         if let Some((backend, disks)) = self.backend.get() {
             disks.0.lock().retain(|known| !Arc::ptr_eq(known, backend));
-            backend.drain();
+            backend.keep_until_idle(idle);
+        }
+    }
+
+    /// The node that requests are waited for, if there are any.
+    pub(super) fn busy_node(&self) -> Option<&str> {
+        let (backend, _) = self.backend.get()?;
+        (!backend.is_idle()).then_some(&self.node)
+    }
+
+    /// Gives the node back, after the last request to it.
+    pub(super) fn detach(&self, server: &Server) {
+        if self.backend.get().is_some() {
             server.blocks().detach(&self.node, &self.user);
         }
     }

@@ -29,6 +29,7 @@ use self::bus::{Bus, BusType, PCI_BUS, ScsiBus, XEN_BUS};
 pub(crate) use self::properties::parse;
 use self::properties::{Properties, take};
 use self::slots::{Plugged, Position, Slots};
+use crate::finally::Finally;
 use crate::hmp::{BusInfo, DeviceInfo};
 use crate::objects::is_identifier;
 use crate::qapi::DeviceDeleted;
@@ -60,7 +61,15 @@ trait Device: Send + Sync {
         None
     }
 
-    /// Gives back everything that the device has; called once.
+    /// Takes nothing in any more, and keeps `idle` until what is under way is over. Called once, on the main loop.
+    fn quiesce(&self, _idle: &Finally) {}
+
+    /// The node that has requests of the device, if one has any.
+    fn busy_node(&self) -> Option<&str> {
+        None
+    }
+
+    /// Gives back everything that the device has; called once, when it is idle.
     fn unrealize(&self, server: &Server);
 }
 
@@ -221,6 +230,7 @@ impl Devices {
             device,
             bus_path: bus.path(),
             is_leaving: Arc::default(),
+            removal: Arc::default(),
         });
         Ok(())
     }
@@ -267,7 +277,8 @@ impl Devices {
     fn scsi_buses(&self) -> impl Iterator<Item = Arc<ScsiBus>> {
         let of_named = self.named.newest_first();
         let of_unnamed = self.unnamed.newest_first();
-        let mut devices = of_named.into_iter().chain(of_unnamed);
+        let stays = |it: &Plugged| !it.is_leaving.load(Ordering::Acquire);
+        let mut devices = of_named.into_iter().chain(of_unnamed).filter(stays);
         std::iter::from_fn(move || devices.find_map(|it| it.device.scsi_bus().cloned()))
     }
 
@@ -308,7 +319,7 @@ impl Devices {
         let leaving: Arc<AtomicBool> = Arc::clone(&plugged.is_leaving);
         // After the reply to the command.
         let posted = server.main().post(move |_| {
-            remover.devices().remove(&remover, &position, &plugged);
+            remover.devices().remove(&remover, position, &plugged);
         });
         posted.map_err(|error| {
             leaving.store(false, Ordering::Release);
@@ -341,23 +352,31 @@ impl Devices {
         }
     }
 
-    /// Unplugs a device, those on its bus first. On the main loop.
-    fn remove(&self, server: &Server, position: &Position, plugged: &Plugged) {
-        let slots = self.slots(position);
-        // It may have gone with its bus.
-        if !slots.0.lock().iter().any(|known| known.is(plugged)) {
+    /// Unplugs a device as soon as it is idle, those on its bus first. On the main loop.
+    fn remove(&self, server: &Arc<Server>, position: Position, plugged: &Plugged) {
+        // It may go, or have gone, with its bus.
+        if plugged.removal.begin() {
             return;
         }
+        let (remover, leaving) = (Arc::clone(server), plugged.clone());
+        let unplug = move || {
+            let slots = remover.devices().slots(&position);
+            leaving.device.unrealize(&remover);
+            slots.0.lock().retain(|known| !known.is(&leaving));
+            announce(&remover, &position, &*leaving.device);
+            leaving.removal.end();
+        };
+        let idle = Finally::new(server.main(), unplug);
         let on_bus = plugged.device.scsi_bus().map(|bus| bus.positions());
         for position in on_bus.into_iter().flatten() {
             if let Some(unit) = self.slots(&position).find(&position.name) {
                 unit.is_leaving.store(true, Ordering::Release);
-                self.remove(server, &position, &unit);
+                unit.removal.keep(idle.clone());
+                self.remove(server, position, &unit);
             }
         }
-        plugged.device.unrealize(server);
-        slots.0.lock().retain(|known| !known.is(plugged));
-        announce(server, position, &*plugged.device);
+        plugged.device.quiesce(&idle);
+        idle.or_now();
     }
 
     /// All buses and what is plugged into them, for people.
@@ -405,14 +424,35 @@ impl Devices {
         }
     }
 
-    /// Removes all devices, at the end of the server; those on a bus were plugged after it.
-    pub(crate) fn clear(&self, server: &Server) {
-        for slots in [&self.named, &self.unnamed] {
-            let plugged = std::mem::take(&mut *slots.0.lock());
-            for plugged in plugged.into_iter().rev() {
-                plugged.device.unrealize(server);
+    /// Begins to remove all devices, at the end of the server; those on a bus were plugged after it.
+    pub(crate) fn end(&self, server: &Arc<Server>) {
+        for (slots, is_named) in [(&self.named, true), (&self.unnamed, false)] {
+            for plugged in slots.newest_first() {
+                plugged.is_leaving.store(true, Ordering::Release);
+                let name = plugged.name.clone();
+                self.remove(server, Position { is_named, name }, &plugged);
             }
         }
+    }
+
+    /// Whether there is none, not even one that is going.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.named.0.lock().is_empty() && self.unnamed.0.lock().is_empty()
+    }
+
+    /// What keeps devices that are going: for people.
+    pub(crate) fn stuck(&self) -> Vec<String> {
+        let mut stuck = Vec::new();
+        for (slots, is_named) in [(&self.named, true), (&self.unnamed, false)] {
+            for plugged in slots.newest_first() {
+                let name = plugged.name.clone();
+                let path = Position { is_named, name }.path();
+                if let Some(node) = plugged.device.busy_node() {
+                    stuck.push(format!("device '{path}' waits for block node '{node}'"));
+                }
+            }
+        }
+        stuck
     }
 }
 

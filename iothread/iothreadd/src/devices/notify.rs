@@ -87,7 +87,7 @@ impl Queue {
                     counting.thread_id.store(thread_id, Ordering::Relaxed);
                     let count = u64::from_ne_bytes(count);
                     counting.n_notified.fetch_add(count, Ordering::Release);
-                    for disk in disks.all() {
+                    for (disk, _entered) in disks.enter() {
                         read_first_block(&disk, dispatch.context(), &counting);
                     }
                 }

@@ -9,6 +9,7 @@ use super::drive::{self, Drive};
 use super::properties::Properties;
 use super::{Device, Plug};
 use crate::block::Medium;
+use crate::finally::Finally;
 use crate::qom::types::{DEVICE, Initial, Property, Type};
 use crate::server::Server;
 
@@ -113,6 +114,16 @@ pub(super) fn realize(
 impl Device for ScsiDisk {
     fn properties(&self) -> &Properties {
         &self.properties
+    }
+
+    fn quiesce(&self, idle: &Finally) {
+        if let Some(drive) = &self.drive {
+            drive.quiesce(idle);
+        }
+    }
+
+    fn busy_node(&self) -> Option<&str> {
+        self.drive.as_ref()?.busy_node()
     }
 
     fn unrealize(&self, server: &Server) {

@@ -1,11 +1,12 @@
 //! The devices in one place of the tree, and their looks as objects.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use qapi_runtime::{Error, Value};
 
 use super::Device;
+use crate::finally::Finally;
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
 use crate::sync::Mutex;
@@ -48,6 +49,31 @@ impl Position {
     }
 }
 
+/// The removal of a device.
+#[derive(Default)]
+pub(super) struct Removal {
+    has_begun: AtomicBool,
+    /// What is to be done when it is gone.
+    until_gone: Mutex<Vec<Finally>>,
+}
+
+impl Removal {
+    /// Returns whether it had begun already.
+    pub(super) fn begin(&self) -> bool {
+        self.has_begun.swap(true, Ordering::AcqRel)
+    }
+
+    /// Keeps something until the device is gone.
+    pub(super) fn keep(&self, gone: Finally) {
+        self.until_gone.lock().push(gone);
+    }
+
+    pub(super) fn end(&self) {
+        let kept = std::mem::take(&mut *self.until_gone.lock());
+        drop(kept);
+    }
+}
+
 /// A device that is plugged in.
 #[derive(Clone)]
 pub(super) struct Plugged {
@@ -55,8 +81,9 @@ pub(super) struct Plugged {
     pub(super) device: Arc<dyn Device>,
     /// Path of its bus.
     pub(super) bus_path: String,
-    /// Its removal has begun.
+    /// It is to be removed.
     pub(super) is_leaving: Arc<AtomicBool>,
+    pub(super) removal: Arc<Removal>,
 }
 
 impl Plugged {

@@ -10,6 +10,7 @@ use super::placement::{Placement, default_queues};
 use super::properties::Properties;
 use super::{Device, Plug};
 use crate::block::Medium;
+use crate::finally::Finally;
 use crate::qom::Object;
 use crate::qom::types::{DEVICE, Initial, Property, Type};
 use crate::server::Server;
@@ -126,6 +127,15 @@ impl Device for VirtioBlk {
 
     fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
         vec![self.backend.as_child()]
+    }
+
+    fn quiesce(&self, idle: &Finally) {
+        self.backend.queues.stop();
+        self.drive.quiesce(idle);
+    }
+
+    fn busy_node(&self) -> Option<&str> {
+        self.drive.busy_node()
     }
 
     fn unrealize(&self, server: &Server) {

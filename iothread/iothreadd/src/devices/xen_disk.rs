@@ -10,6 +10,7 @@ use super::placement::{Placement, iothread_of};
 use super::properties::Properties;
 use super::{Device, Plug};
 use crate::block::Medium;
+use crate::finally::Finally;
 use crate::qapi::{IothreadProperties, ObjectOptions, ObjectOptionsQomType};
 use crate::qom::types::{DEVICE, Initial, Property, Type};
 use crate::server::Server;
@@ -191,6 +192,15 @@ impl Device for XenDisk {
 
     fn set(&self, property: &str, value: &Value) -> Result<(), Error> {
         self.ring.set(property, value)
+    }
+
+    fn quiesce(&self, idle: &Finally) {
+        self.ring.stop();
+        self.drive.quiesce(idle);
+    }
+
+    fn busy_node(&self) -> Option<&str> {
+        self.drive.busy_node()
     }
 
     fn unrealize(&self, server: &Server) {

@@ -8,7 +8,9 @@ use iothread::{AioContext, HeldAioContext, IoThread, MainContext, Timer, holder}
 use qapi_runtime::Error;
 
 use super::Export;
-use crate::block::{Activated, Backend, Blocks, Follower, Home, MoveError, NodeUser, UserPath};
+use crate::block::{
+    self, Activated, Backend, Blocks, Follower, Home, MoveError, NodeUser, UserPath,
+};
 use crate::qapi::{BlockExportIothreads, BlockExportOptions};
 use crate::server::Server;
 use crate::sync::Mutex;
@@ -212,10 +214,15 @@ impl Common {
         *self.patience.lock() = Some(timer);
     }
 
-    /// Gives everything back, once nothing of it starts requests any more.
+    /// Forgets the timer.
+    pub(super) fn end_patience(&self) {
+        let timer = self.patience.lock().take();
+        drop(timer);
+    }
+
+    /// Gives everything back, once nothing of it starts requests any more and the last one has ended. So this does not wait
+    /// for the node.
     pub(super) fn detach(&self, blocks: &Blocks) {
-        drop(self.patience.lock().take());
-        self.backend.drain();
         blocks.detach(&self.node_name, &self.path);
         give_back(std::mem::take(&mut *self.contexts.lock()));
     }
@@ -283,7 +290,7 @@ impl Follower for Common {
         if let Some(export) = self.export.get().and_then(Weak::upgrade) {
             export.follow();
         }
-        give_back(before);
+        leave(before);
     }
 }
 
@@ -323,7 +330,7 @@ fn hold(threads: &[IoThread], id: &str) -> Result<Vec<Arc<HeldAioContext>>, Erro
     threads.iter().map(hold).collect()
 }
 
-/// Gives contexts back, after what still runs there.
+/// Gives contexts back, after what still runs there; on behalf of a user that is idle, so that it does not take long.
 fn give_back(contexts: Vec<ContextRef>) {
     for context in contexts {
         match context {
@@ -334,6 +341,16 @@ fn give_back(contexts: Vec<ContextRef>) {
                     held.release();
                 }
             }
+        }
+    }
+}
+
+/// Leaves the contexts of others.
+fn leave(contexts: Vec<ContextRef>) {
+    for context in contexts {
+        match context {
+            ContextRef::Main(_) => {}
+            ContextRef::Held(held) => block::release(held),
         }
     }
 }

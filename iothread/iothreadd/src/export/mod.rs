@@ -14,6 +14,7 @@ use qapi_runtime::Error;
 
 use self::common::Plan;
 pub(crate) use self::common::{Common, ContextRef};
+use crate::finally::Finally;
 use crate::net::descriptors::SessionDescriptors;
 use crate::qapi::{
     BlockExportDeleted, BlockExportInfo, BlockExportOptions, BlockExportOptionsType,
@@ -35,10 +36,10 @@ pub(crate) trait Export: Send + Sync {
     fn has_clients(&self) -> bool;
 
     /// Begins to disconnect whoever uses it, for good: no request is taken any more, and those under way are answered
-    /// first. Unless all is done at once, `closed` is called when it is.
-    fn close(&self, closed: Closed) -> Closing;
+    /// first. Keeps `closed` until it starts no requests any more and has no contexts.
+    fn close(&self, closed: &Finally);
 
-    /// Answers what is under way in an export that is being closed, now, as failed.
+    /// Waits for nothing of what is under way in an export that is being closed: that has failed.
     fn give_up(&self);
 
     /// Goes on at the contexts that [`Common::next_context`] gives from now on; it must not keep any other.
@@ -50,21 +51,12 @@ pub(crate) trait Export: Send + Sync {
     }
 }
 
-/// Is called once, on any thread, when an export that was being closed starts no requests any more and has no contexts.
-pub(crate) type Closed = Box<dyn FnOnce() + Send>;
-
-/// How far closing an export came at once.
-pub(crate) enum Closing {
-    Done,
-    UnderWay,
-}
-
 /// How long an export that is removed waits for its requests. They are given a long time: a disk that is slow is more
 /// likely than one that is stuck, and nobody waits for this but the guest.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the end of the server waits for them: those who ask for it use force before long.
-const END_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const END_LIMIT: Duration = Duration::from_secs(10);
 
 fn not_found(id: &str) -> Error {
     Error::generic(format!("Export '{id}' is not found"))
@@ -169,19 +161,14 @@ impl Exports {
         if export.common().begin_shutdown() {
             return;
         }
+        give_up_after(server, export, limit);
         let (ending, closing) = (Arc::clone(server), Arc::clone(export));
-        let closed = move || {
-            let main = ending.main().clone();
-            // The main loop runs until all exports are gone.
-            let _ = main.post(move |_| ending.exports().finish(&ending, &closing));
-        };
-        match export.close(Box::new(closed)) {
-            Closing::Done => self.finish(server, export),
-            Closing::UnderWay => give_up_after(server, export, limit),
-        }
+        let closed = Finally::new(server.main(), move || drain(&ending, &closing));
+        export.close(&closed);
+        closed.or_now();
     }
 
-    /// An export is closed; when the event is sent, all that it had is given back.
+    /// An export is closed, and the node does nothing for it any more; when the event is sent, all that it had is given back.
     fn finish(&self, server: &Server, export: &Arc<dyn Export>) {
         let common = export.common();
         common.detach(server.blocks());
@@ -232,6 +219,20 @@ impl Exports {
         going.for_each(|export| export.give_up());
     }
 
+    /// What keeps exports that are going: for people.
+    pub(crate) fn stuck(&self) -> Vec<String> {
+        let exports = self.0.lock().clone();
+        let describe = |export: &Arc<dyn Export>| {
+            let common = export.common();
+            format!(
+                "export '{}' waits for block node '{}'",
+                common.id(),
+                common.node_name()
+            )
+        };
+        exports.iter().map(describe).collect()
+    }
+
     /// `x-query-block-export-queues`
     pub(crate) fn queues(&self, id: &str) -> Result<Vec<BlockExportQueueInfo>, Error> {
         let export = self.find(id).ok_or_else(|| not_found(id))?;
@@ -249,6 +250,18 @@ impl Exports {
         };
         exports.iter().rev().map(info).collect()
     }
+}
+
+/// Waits, without keeping the main loop from anything, until the node does nothing for an export that is closed.
+fn drain(server: &Arc<Server>, export: &Arc<dyn Export>) {
+    let common = export.common();
+    common.end_patience();
+    let (ending, closing) = (Arc::clone(server), Arc::clone(export));
+    let idle = Finally::new(server.main(), move || {
+        ending.exports().finish(&ending, &closing);
+    });
+    common.backend().keep_until_idle(&idle);
+    idle.or_now();
 }
 
 /// Lets an export that is being closed wait no longer than this.

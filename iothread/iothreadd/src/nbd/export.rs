@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 
 use super::Offers;
 use super::transmission::Connection;
-use crate::export::{Closed, Closing, Common, Export};
+use crate::export::{Common, Export};
+use crate::finally::Finally;
 use crate::qapi::BlockExportType;
 use crate::sync::Mutex;
 
@@ -89,20 +90,21 @@ impl Export for NbdExport {
         !self.connections.lock().is_empty()
     }
 
-    fn close(&self, _: Closed) -> Closing {
+    fn close(&self, closed: &Finally) {
         if let Some(offers) = self.offers.upgrade() {
             offers.remove(self);
         }
-        // A connection knows its export, so what is kept here would keep both for ever.
-        let connections = std::mem::take(&mut *self.connections.lock());
-        for connection in connections.into_values() {
-            connection.close();
+        // A connection that has ended is not kept here any more: it knows its export.
+        for connection in self.all() {
+            connection.finish(closed);
         }
-        Closing::Done
     }
 
-    /// Nothing of it waits.
-    fn give_up(&self) {}
+    fn give_up(&self) {
+        for connection in self.all() {
+            connection.end();
+        }
+    }
 
     fn follow(&self) {
         for connection in self.all() {

@@ -5,9 +5,10 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
-use iothread::{ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest};
-use rustix::io::Errno;
+use iothread::{Clock, ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest, Timer};
+use rustix::io::{Errno, ioctl_fionread};
 use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 
 use super::clients::Ticket;
@@ -17,6 +18,7 @@ use super::reply::Replies;
 use super::request::{Header, Refusal};
 use crate::block::{IoBuffer, Operation, Outcome, Pending, Request, Started};
 use crate::export::{ContextRef, Export};
+use crate::finally::Finally;
 use crate::sync::Mutex;
 
 /// Bytes received at a time, beside the data of a write.
@@ -34,6 +36,9 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 /// With so many bytes to be sent, they are sent first: a client should not keep others on the thread waiting for longer,
 /// and one that does not read is not read from.
 const ENOUGH_OUTPUT: usize = 1 << 20;
+
+/// How long a client may take nothing of its last replies once everything else is over.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A client that uses an export.
 pub(super) struct Connection {
@@ -57,6 +62,18 @@ struct State {
     waiting_bytes: usize,
     /// Requests of this round that are handed to a worker together.
     quick: Vec<(Header, Pending)>,
+    /// Whether the export is going, and the connection with it.
+    ending: Option<Ending>,
+}
+
+/// The end of a connection that is meant: what has come is still answered.
+struct Ending {
+    /// Bytes that had come when it began, and are still to be received.
+    arrived: usize,
+    /// Ends the patience with a client that takes no replies.
+    linger: Option<Timer>,
+    /// Kept until the connection is over.
+    _closed: Finally,
 }
 
 /// Where a connection runs; it is a client as long as it has this.
@@ -75,8 +92,10 @@ enum Receiving {
         data: IoBuffer,
         filled: usize,
     },
-    /// Data of a write that was refused.
+    /// Data of a write that is refused when they have come: a client that hears of it before may stop in the middle of them.
     Skip {
+        header: Header,
+        refusal: Refusal,
         left: u32,
     },
     /// Nothing more; what was asked for is still answered.
@@ -99,8 +118,9 @@ impl Connection {
         output: Vec<u8>,
     ) {
         let export = Arc::clone(&choice.export);
-        // An export that is gone serves nobody.
-        let Some(context) = export.common().next_context() else {
+        // An export that is going, or gone, serves nobody any more.
+        let context = export.common().next_context();
+        let Some(context) = context.filter(|_| !export.common().is_shutting_down()) else {
             return;
         };
         let mut replies = Replies::default();
@@ -125,6 +145,7 @@ impl Connection {
                 n_waiting: 0,
                 waiting_bytes: 0,
                 quick: Vec::new(),
+                ending: None,
             }),
         });
         export.add(&connection);
@@ -175,16 +196,34 @@ impl Connection {
         }
     }
 
-    /// Disconnects the client, for good; on the main loop. Nothing of the connection uses its context afterwards.
-    pub(super) fn close(&self) {
-        let mut state = self.state.lock();
-        self.leave(&mut state);
+    /// Begins to disconnect the client: what it has asked for so far is still answered. Keeps `closed` until that is done;
+    /// on the main loop.
+    pub(super) fn finish(self: &Arc<Self>, closed: &Finally) {
+        {
+            let mut state = self.state.lock();
+            if state.place.is_none() || state.ending.is_some() {
+                return;
+            }
+            // What comes later was not asked for in time. A socket that cannot tell has nothing.
+            let arrived = ioctl_fionread(&*self.socket).unwrap_or(0);
+            state.ending = Some(Ending {
+                arrived: usize::try_from(arrived).unwrap_or(usize::MAX),
+                linger: None,
+                _closed: closed.clone(),
+            });
+        }
+        self.progress(true);
     }
 
-    /// The connection is over; on any thread.
-    fn end(&self) {
-        self.close();
+    /// The connection is over, whatever it has under way; on any thread. Nothing of it uses its context afterwards.
+    pub(super) fn end(&self) {
+        let ending = {
+            let mut state = self.state.lock();
+            self.leave(&mut state);
+            state.ending.take()
+        };
         self.choice.export.remove(self.number);
+        drop(ending);
     }
 
     fn leave(&self, state: &mut State) {
@@ -193,7 +232,7 @@ impl Connection {
         state.replies = Replies::default();
         state.quick.clear();
         if place.is_some() {
-            // The peer is told even though completions may keep the socket for a while.
+            // The peer is told even though completions may keep the socket for a while. One that has gone knows.
             let _ = shutdown(&*self.socket, Shutdown::Both);
         }
         drop(place);
@@ -234,13 +273,15 @@ impl Connection {
     /// Ends a round: hands over what was put aside, sends replies, and waits for what the connection needs next.
     fn settle(self: &Arc<Self>, state: &mut State) -> Result<(), Broken> {
         self.submit_together(state);
+        let n_unsent = state.replies.len();
         state.replies.flush(&self.socket).map_err(|_| Broken)?;
         let has_output = state.replies.len() > 0;
         if matches!(state.receiving, Receiving::Ended) && state.n_waiting == 0 && !has_output {
             return Err(Broken);
         }
+        self.linger(state, state.replies.len() < n_unsent)?;
         let interest = Interest {
-            read: state.wants_input(),
+            read: state.wants_bytes(),
             write: has_output,
         };
         let watch = state.place.as_ref().and_then(|place| place.watch.as_ref());
@@ -252,6 +293,29 @@ impl Connection {
         }
     }
 
+    /// Ends the patience with a client that is to be disconnected and does not take its last replies.
+    fn linger(self: &Arc<Self>, state: &mut State, has_taken: bool) -> Result<(), Broken> {
+        let is_last = state.n_waiting == 0 && state.replies.len() > 0;
+        let (Some(ending), Some(place)) = (&mut state.ending, &state.place) else {
+            return Ok(());
+        };
+        if !is_last || has_taken {
+            ending.linger = None;
+        }
+        if is_last && ending.linger.is_none() {
+            let late = Arc::downgrade(self);
+            let timer = place.context.timer(Clock::Monotonic, move |_| {
+                if let Some(late) = late.upgrade() {
+                    late.end();
+                }
+            });
+            let timer = timer.map_err(|_| Broken)?;
+            timer.arm_after(LINGER);
+            ending.linger = Some(timer);
+        }
+        Ok(())
+    }
+
     /// Starts the requests that are there, and receives more as long as that makes sense.
     fn take_requests(
         self: &Arc<Self>,
@@ -260,7 +324,11 @@ impl Connection {
     ) -> Result<(), Broken> {
         loop {
             while state.wants_input() && self.take_request(state)? {}
-            if !is_readable || !state.wants_input() {
+            if state.wants_input() && !state.wants_bytes() {
+                // What is left is part of a request.
+                state.receiving = Receiving::Ended;
+            }
+            if !is_readable || !state.wants_bytes() {
                 return Ok(());
             }
             is_readable = self.receive(state)?;
@@ -269,13 +337,15 @@ impl Connection {
 
     /// Receives what there is. Returns whether there may be more.
     fn receive(&self, state: &mut State) -> Result<bool, Broken> {
+        let limit = state.ending.as_ref().map(|ending| ending.arrived);
         if let Receiving::Payload { data, filled, .. } = &mut state.receiving {
             // All input is used up, so the rest goes where it belongs.
-            let received = receive_into(&self.socket, &mut data[*filled..])?;
+            let received = receive_into(&self.socket, &mut data[*filled..], limit)?;
             *filled += received.count;
             if received.is_end {
                 state.receiving = Receiving::Ended;
             }
+            state.note_received(received.count);
             return Ok(received.may_be_more);
         }
         state
@@ -283,8 +353,9 @@ impl Connection {
             .copy_within(state.input_start..state.input_end, 0);
         state.input_end -= state.input_start;
         state.input_start = 0;
-        let received = receive_into(&self.socket, &mut state.input[state.input_end..])?;
+        let received = receive_into(&self.socket, &mut state.input[state.input_end..], limit)?;
         state.input_end += received.count;
+        state.note_received(received.count);
         if received.is_end {
             state.receiving = Receiving::Ended;
         }
@@ -320,14 +391,20 @@ impl Connection {
                 }
                 Ok(true)
             }
-            Receiving::Skip { left } => {
+            Receiving::Skip {
+                header,
+                refusal,
+                left,
+            } => {
                 let count = input.len().min(*left as usize);
                 *left -= u32::try_from(count).unwrap_or(*left);
                 state.input_start += count;
                 if *left > 0 {
                     return Ok(false);
                 }
+                let (header, refusal) = (*header, *refusal);
                 state.receiving = Receiving::Header;
+                self.refuse(state, &header, refusal.error, refusal.text);
                 Ok(true)
             }
             Receiving::Ended => Ok(false),
@@ -340,12 +417,15 @@ impl Connection {
             state.receiving = Receiving::Ended;
             return;
         }
-        if let Err(Refusal { error, text }) = header.check(&self.choice) {
-            self.refuse(state, &header, error, text);
+        if let Err(refusal) = header.check(&self.choice) {
             if header.payload() > 0 {
                 state.receiving = Receiving::Skip {
                     left: header.payload(),
+                    header,
+                    refusal,
                 };
+            } else {
+                self.refuse(state, &header, refusal.error, refusal.text);
             }
             return;
         }
@@ -501,6 +581,18 @@ impl State {
         };
         has_room && is_open
     }
+
+    /// Whether more may be received.
+    fn wants_bytes(&self) -> bool {
+        let has_come = |ending: &Ending| ending.arrived > 0;
+        self.wants_input() && self.ending.as_ref().is_none_or(has_come)
+    }
+
+    fn note_received(&mut self, count: usize) {
+        if let Some(ending) = &mut self.ending {
+            ending.arrived = ending.arrived.saturating_sub(count);
+        }
+    }
 }
 
 /// What came of receiving.
@@ -510,8 +602,14 @@ struct Received {
     is_end: bool,
 }
 
-fn receive_into(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Received, Broken> {
-    let wanted = buffer.len();
+/// Receives as much as fits, but not more than `limit`.
+fn receive_into(
+    socket: &OwnedFd,
+    buffer: &mut [u8],
+    limit: Option<usize>,
+) -> Result<Received, Broken> {
+    let wanted = limit.map_or(buffer.len(), |limit| limit.min(buffer.len()));
+    let buffer = &mut buffer[..wanted];
     let received = |count: usize, is_end: bool| Received {
         count,
         may_be_more: count == wanted && !is_end,

@@ -10,7 +10,8 @@ use super::config::Geometry;
 use super::counters::Counters;
 use super::device::Device;
 use super::session::Session;
-use crate::export::{Closed, Closing, Common, Export};
+use crate::export::{Common, Export};
+use crate::finally::Finally;
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::listener::Listener;
 use crate::net::sockets::listen_at;
@@ -51,8 +52,8 @@ pub(crate) struct VhostUserBlkExport {
 struct State {
     session: Option<Arc<Session>>,
     is_closed: bool,
-    /// Who wants to know when the last session is over, after the end.
-    closed: Option<Closed>,
+    /// Kept until the last session is over, after the end.
+    closed: Option<Finally>,
 }
 
 /// A device without a disk.
@@ -216,9 +217,7 @@ impl VhostUserBlkExport {
         if goes_on {
             self.set_accepting(true);
         }
-        if let Some(closed) = closed {
-            closed();
-        }
+        drop(closed);
     }
 
     fn session(&self) -> Option<Arc<Session>> {
@@ -239,22 +238,18 @@ impl Export for VhostUserBlkExport {
         self.session().is_some()
     }
 
-    fn close(&self, closed: Closed) -> Closing {
+    fn close(&self, closed: &Finally) {
         self.listeners.iter().for_each(Listener::stop);
         let session = {
             let mut state = self.state.lock();
             state.is_closed = true;
-            state.session.clone()
+            let session = state.session.clone();
+            state.closed = session.is_some().then(|| closed.clone());
+            session
         };
         if let Some(session) = session {
             session.end();
         }
-        let mut state = self.state.lock();
-        if state.session.is_none() {
-            return Closing::Done;
-        }
-        state.closed = Some(closed);
-        Closing::UnderWay
     }
 
     fn give_up(&self) {

@@ -1,12 +1,14 @@
 //! A user's way to a node: its requests, counted.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use iothread::{AioContext, ContextError, Dispatch, MainContext};
 use rustix::io::Errno;
 
 use super::{IoBuffer, NodeIo, Outcome, Request, Step};
+use crate::finally::Finally;
+use crate::sync::Mutex;
 
 /// What one user of a node sends its requests through. Any thread may; the requests end where the user says.
 pub(crate) struct Backend {
@@ -28,7 +30,7 @@ pub(crate) enum Started {
 pub(crate) struct Pending {
     step: Step,
     main: MainContext,
-    token: Token,
+    token: Entered,
 }
 
 impl Backend {
@@ -59,13 +61,21 @@ impl Backend {
         }
     }
 
-    /// Waits until the node does nothing on behalf of this user: no worker touches its file.
-    ///
-    /// New requests have to be kept away meanwhile. Completions may still be on their way to their contexts. This is for
-    /// the thread of the main loop, whose workers it starts: the loop does not get to it before this returns.
-    pub(crate) fn drain(&self) {
-        self.main.start_workers();
-        self.in_flight.wait();
+    /// Keeps `idle` until the node does nothing on behalf of this user: no worker touches its file, and nobody who has
+    /// [entered](Self::enter) is left. New requests have to be kept away meanwhile. Completions may still be on their way to
+    /// their contexts.
+    pub(crate) fn keep_until_idle(&self, idle: &Finally) {
+        self.in_flight.keep_until_idle(idle);
+    }
+
+    /// Whether the node does nothing on behalf of this user.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight.count.load(Ordering::Acquire) == 0
+    }
+
+    /// Announces requests: until the value is dropped the user is not idle.
+    pub(crate) fn enter(&self) -> Entered {
+        InFlight::begin(&self.in_flight)
     }
 }
 
@@ -160,36 +170,33 @@ fn failure() -> Outcome {
 #[derive(Default)]
 struct InFlight {
     count: AtomicUsize,
-    lock: Mutex<()>,
-    idle: Condvar,
+    /// What is to be done when there are none.
+    idle: Mutex<Vec<Finally>>,
 }
 
-/// One request; it is over when the value is dropped.
-struct Token(Arc<InFlight>);
+/// One request, or somebody who is about to start some; it is over when the value is dropped.
+pub(crate) struct Entered(Arc<InFlight>);
 
 impl InFlight {
-    fn begin(in_flight: &Arc<Self>) -> Token {
+    fn begin(in_flight: &Arc<Self>) -> Entered {
         in_flight.count.fetch_add(1, Ordering::AcqRel);
-        Token(Arc::clone(in_flight))
+        Entered(Arc::clone(in_flight))
     }
 
-    fn wait(&self) {
-        let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.count.load(Ordering::Acquire) > 0 {
-            guard = self
-                .idle
-                .wait(guard)
-                .unwrap_or_else(PoisonError::into_inner);
+    fn keep_until_idle(&self, idle: &Finally) {
+        let mut kept = self.idle.lock();
+        // The last one that ends takes this lock afterwards.
+        if self.count.load(Ordering::Acquire) > 0 {
+            kept.push(idle.clone());
         }
     }
 }
 
-impl Drop for Token {
+impl Drop for Entered {
     fn drop(&mut self) {
         if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // Who waits has either seen the count or is asleep once the lock can be had.
-            drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner));
-            self.0.idle.notify_all();
+            let kept = std::mem::take(&mut *self.0.idle.lock());
+            drop(kept);
         }
     }
 }

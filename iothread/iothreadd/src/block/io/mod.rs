@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-pub(crate) use self::backend::{Backend, Pending, Started};
+pub(crate) use self::backend::{Backend, Entered, Pending, Started};
 pub(crate) use self::buffer::{IoBuffer, is_zero};
 pub(crate) use self::request::{Extent, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome, Request};
 use super::driver::{Driver, FileAnswer};

@@ -1,0 +1,95 @@
+//! What is done when the last of several things is over.
+
+use std::sync::Arc;
+
+use iothread::{Dispatch, MainContext};
+
+use crate::sync::Mutex;
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// Something that the main loop does once nobody keeps it from that any more: whoever has a clone does. So the main loop
+/// itself never waits, and nothing that ends in whatever way, by a panic too, can leave it undone.
+#[derive(Clone)]
+pub(crate) struct Finally(Arc<Last>);
+
+struct Last {
+    main: MainContext,
+    task: Mutex<Option<Task>>,
+}
+
+impl Finally {
+    pub(crate) fn new(main: &MainContext, task: impl FnOnce() + Send + 'static) -> Self {
+        Self(Arc::new(Last {
+            main: main.clone(),
+            task: Mutex::new(Some(Box::new(task))),
+        }))
+    }
+
+    /// Does it now if nobody else has a clone; otherwise it is done later. On the main loop.
+    pub(crate) fn or_now(self) {
+        // If others drop theirs at this moment, it is posted.
+        if let Some(last) = Arc::into_inner(self.0) {
+            let task = last.task.lock().take();
+            if let Some(task) = task {
+                task();
+            }
+        }
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.lock().take() {
+            // A main loop that has ended has nobody left to tell.
+            let _ = self.main.post(move |_: &mut Dispatch<'_>| task());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use iothread::MainLoop;
+
+    use super::*;
+
+    #[test]
+    fn it_is_done_once_after_the_last_clone() {
+        let mut main_loop = MainLoop::new().unwrap();
+        let main = main_loop.context();
+        let n_done = Arc::new(AtomicUsize::new(0));
+        let counting = || {
+            let n_done = Arc::clone(&n_done);
+            move || {
+                n_done.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let done = || n_done.load(Ordering::SeqCst);
+        // Nobody else.
+        Finally::new(&main, counting()).or_now();
+        assert_eq!(done(), 1);
+        // Somebody on another thread.
+        let finally = Finally::new(&main, counting());
+        let (first, second) = (finally.clone(), finally.clone());
+        finally.or_now();
+        drop(first);
+        assert_eq!(done(), 1);
+        std::thread::spawn(move || drop(second)).join().unwrap();
+        assert_eq!(done(), 1);
+        main_loop.run_once(false).unwrap();
+        assert_eq!(done(), 2);
+        // Somebody who panics.
+        let finally = Finally::new(&main, counting());
+        let other = finally.clone();
+        finally.or_now();
+        let panics = std::thread::spawn(move || {
+            let _other = other;
+            std::panic::resume_unwind(Box::new(()));
+        });
+        panics.join().unwrap_err();
+        main_loop.run_once(false).unwrap();
+        assert_eq!(done(), 3);
+    }
+}
