@@ -57,9 +57,13 @@ impl Tool {
     pub fn for_test(self, test: &str) -> Option<PathBuf> {
         let found = self.find();
         if found.is_none() {
-            println!("skipped: {test}: {} is not here", self.describe());
+            println!("{}", self.missing(test));
         }
         found
+    }
+
+    fn missing(self, test: &str) -> String {
+        format!("skipped: {test}: {} is not here", self.describe())
     }
 
     /// Whether it is a peer: a program that is not ours, and that cargo does not bring.
@@ -87,6 +91,8 @@ impl Tool {
 #[derive(Default)]
 pub struct Suite {
     trials: Vec<Trial>,
+    /// Tests and the lines that say what they lack.
+    absent: Vec<(String, String)>,
 }
 
 impl Suite {
@@ -117,8 +123,13 @@ impl Suite {
     ) -> Self {
         let is_live = tools.into_iter().any(Tool::is_peer);
         let name = format!("{}{name}", if is_live { LIVE } else { "" });
-        let found = tools.map(|tool| tool.for_test(&name));
-        let is_absent = found.iter().any(Option::is_none);
+        let found = tools.map(Tool::find);
+        let absent = tools.iter().zip(&found).filter(|(_, it)| it.is_none());
+        let absent: Vec<_> = absent
+            .map(|(tool, _)| (name.clone(), tool.missing(&name)))
+            .collect();
+        let is_absent = !absent.is_empty();
+        self.absent.extend(absent);
         let run = move || {
             let _watch = panics::watch();
             let found = found.map(Option::unwrap_or_default);
@@ -141,6 +152,24 @@ impl Suite {
 
     /// Runs the tests as the command line says, and ends the program.
     pub fn run(self) -> ! {
-        libtest_mimic::run(&Arguments::from_args(), self.trials).exit()
+        let arguments = Arguments::from_args();
+        for (name, line) in &self.absent {
+            if is_chosen(name, &arguments) {
+                println!("{line}");
+            }
+        }
+        libtest_mimic::run(&arguments, self.trials).exit()
     }
+}
+
+/// Whether the command line asks for a test.
+fn is_chosen(name: &str, arguments: &Arguments) -> bool {
+    let matches = |pattern: &String| {
+        if arguments.exact {
+            name == pattern
+        } else {
+            name.contains(pattern.as_str())
+        }
+    };
+    arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches)
 }

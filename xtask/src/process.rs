@@ -28,18 +28,20 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs `command`, passes its standard output on line by line, and shows each line to `look`.
+/// Runs `command`, passes on what it prints line by line, errors too, and shows each line to `look`.
 /// Says whether it succeeded.
 pub(crate) fn run_looking(command: &mut Command, mut look: impl FnMut(&str)) -> Result<bool> {
     let shown = show(command);
-    let started = command.stdout(Stdio::piped()).spawn();
+    // One pipe for both, so that the order stays.
+    let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let started = command.spawn();
+    // The command's own ends would keep the pipe open.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = started.with_context(|| format!("cannot start {shown}"))?;
-    let stdout = child
-        .stdout
-        .take()
-        .context("the child has no standard output")?;
-    for line in BufReader::new(stdout).lines() {
+    for line in BufReader::new(reader).split(b'\n') {
         let line = line.with_context(|| format!("cannot read what {shown} prints"))?;
+        let line = String::from_utf8_lossy(&line);
         look(&line);
         println!("{line}");
     }
@@ -92,13 +94,6 @@ impl Program {
         let what = ["--package", package, "--features", features, "--bin", name];
         build(how, &what, name)
     }
-}
-
-/// Builds all tests of the workspace, and with them its programs: one set of features, so that
-/// dependencies are compiled once. Gives one of the programs.
-pub(crate) fn build_tests(name: &str) -> Result<PathBuf> {
-    let what = ["--workspace", "--all-features"];
-    build(&["test", "--no-run"], &what, name)
 }
 
 fn build(how: &[&str], what: &[&str], name: &str) -> Result<PathBuf> {

@@ -1,0 +1,110 @@
+//! Steps of a check: how long each took, what was wrong, what was skipped.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::output::Totals;
+
+/// How many of the slowest are shown.
+const N_SLOWEST: usize = 10;
+
+/// All that was done so far.
+pub(super) struct Steps {
+    start: Instant,
+    durations: Vec<(String, Duration)>,
+    problems: Vec<String>,
+    skipped: Vec<String>,
+    /// Of these, what was for want of a tool that can be had.
+    n_lacking: usize,
+    totals: Totals,
+}
+
+impl Steps {
+    pub(super) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            durations: Vec::new(),
+            problems: Vec::new(),
+            skipped: Vec::new(),
+            n_lacking: 0,
+            totals: Totals::default(),
+        }
+    }
+
+    fn timed(&mut self, title: &str, run: impl FnOnce() -> Result<()>) -> Result<()> {
+        println!("== {title}");
+        let start = Instant::now();
+        let result = run();
+        self.durations.push((title.to_owned(), start.elapsed()));
+        result
+    }
+
+    /// Does something that has to succeed. Says whether it has.
+    pub(super) fn step(&mut self, title: &str, run: impl FnOnce() -> Result<()>) -> bool {
+        let result = self.timed(title, run);
+        if let Err(error) = &result {
+            eprintln!("xtask: {title}: {error:#}");
+            self.problems.push(title.to_owned());
+        }
+        result.is_ok()
+    }
+
+    /// Gets something ready without which tests skip. Says whether it has succeeded.
+    pub(super) fn attempt(&mut self, title: &str, run: impl FnOnce() -> Result<()>) -> bool {
+        let result = self.timed(title, run);
+        if let Err(error) = &result {
+            self.lack(&format!("{title}: {error:#}"));
+        }
+        result.is_ok()
+    }
+
+    /// Notes a check that lacks a tool.
+    pub(super) fn lack(&mut self, what: &str) {
+        println!("skipped: {what}");
+        self.skipped.push(what.to_owned());
+        self.n_lacking += 1;
+    }
+
+    /// Takes what test programs have counted.
+    pub(super) fn take(&mut self, totals: Totals) {
+        let programs = totals.durations().iter();
+        self.durations.extend(programs.cloned());
+        // The reference material is no tool: who does not have it cannot get it.
+        let is_tool = |it: &&String| it.ends_with(" is not here") && !it.contains("reference");
+        self.n_lacking += totals.skipped().iter().filter(is_tool).count();
+        self.skipped.extend(totals.skipped().iter().cloned());
+        self.totals = totals;
+    }
+
+    /// What was skipped for want of a tool is wrong.
+    pub(super) fn refuse_skips(&mut self) {
+        if self.n_lacking > 0 {
+            self.problems
+                .push(format!("{} lack a tool", self.n_lacking));
+        }
+    }
+
+    /// Prints the end of it. Says whether all is well.
+    pub(super) fn finish(mut self) -> bool {
+        println!("== done in {} s", self.start.elapsed().as_secs());
+        self.durations.sort_by_key(|(_, duration)| *duration);
+        println!("slowest:");
+        for (title, duration) in self.durations.iter().rev().take(N_SLOWEST) {
+            println!("  {:7.1} s  {title}", duration.as_secs_f64());
+        }
+        if !self.skipped.is_empty() {
+            println!("skipped:");
+            for what in &self.skipped {
+                println!("  {what}");
+            }
+        }
+        let (passed, failed) = self.totals.counts();
+        let n_skipped = self.skipped.len();
+        if !self.problems.is_empty() {
+            println!("failed: {}", self.problems.join(", "));
+        }
+        println!("{passed} passed, {failed} failed, {n_skipped} skipped");
+        self.problems.is_empty() && passed > 0
+    }
+}
