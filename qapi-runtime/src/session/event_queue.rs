@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::EventMessage;
+use super::{EventMessage, Session};
 
 /// Events that wait for the driver of a session; it takes them faster than they come, or they are dropped and counted.
 pub const EVENT_QUEUE_LENGTH: usize = 4096;
@@ -62,5 +62,50 @@ impl EventQueue {
 
     pub(super) fn take(&self) -> Waiting {
         self.change(std::mem::take)
+    }
+}
+
+impl Session {
+    /// Sends the events that wait in the queue.
+    pub fn take_events(&mut self) {
+        if self.events.is_empty() {
+            return;
+        }
+        let waiting = self.events.take();
+        self.n_dropped_events += waiting.n_dropped;
+        for event in &waiting.events {
+            self.write_event(event);
+        }
+    }
+
+    /// The same for events that are to precede what was written from `mark` on.
+    pub(super) fn put_events_before(&mut self, mark: usize) {
+        if !self.events.is_empty() {
+            let n_written = self.out.len() - mark;
+            self.take_events();
+            self.out[mark..].rotate_left(n_written);
+        }
+    }
+
+    /// Sends an event, after those that wait in the queue, if the capabilities are negotiated.
+    pub fn send_event(&mut self, event: &EventMessage) {
+        self.take_events();
+        self.write_event(event);
+    }
+
+    fn write_event(&mut self, event: &EventMessage) {
+        if !self.is_negotiated() || self.is_finished() {
+            return;
+        }
+        let n_unsent = self.out.len() - self.sent;
+        if n_unsent >= self.config.max_unsent_events || !self.has_room(event.as_bytes().len()) {
+            self.n_dropped_events += 1;
+            return;
+        }
+        let mark = self.out.len();
+        let mut output = self.begin_message();
+        self.write_wire(&mut output, event.as_bytes());
+        self.end_message(output, mark);
+        self.account();
     }
 }

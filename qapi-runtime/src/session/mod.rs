@@ -35,12 +35,13 @@
 //!
 //! # Memory
 //!
-//! A session holds one value in the making (see [`Limits`]), at most eight queued requests, and
+//! A session holds one value in the making (see [`Limits`](crate::json::Limits)), at most eight queued requests, and
 //! output: once [`OUTPUT_HIGH_WATER`] bytes wait to be sent it takes no further input, and once
 //! [`SessionConfig::max_unsent_events`] bytes wait it drops events. All sessions of a server share a
 //! [`Budget`](SessionConfig::budget).
 
 mod call;
+mod config;
 mod envelope;
 mod event_queue;
 mod events;
@@ -50,10 +51,9 @@ mod opening;
 mod output;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use self::call::{Call, CallId, Started};
+pub use self::config::{SessionConfig, SessionControl};
 use self::envelope::{Envelope, is_out_of_band};
 pub use self::event_queue::{EVENT_QUEUE_LENGTH, EventQueue};
 pub use self::events::{EVENT_PERIOD, EventLimiter, EventMessage};
@@ -63,9 +63,8 @@ use self::output::wire_form;
 use crate::budget::{Budget, Member};
 use crate::dispatch::{CommandInfo, Outcome, Reply, Service, call_guarded, no_arguments};
 use crate::error::{Error, ErrorClass};
-use crate::json::{Document, Limits, ParseError, Parsed, Parser, ValueRef};
-use crate::value::Value;
-use crate::visit::{Compat, Input, Mode};
+use crate::json::{Document, ParseError, Parsed, Parser, ValueRef};
+use crate::visit::{Input, Mode};
 
 /// With capability `oob`: in-band requests that wait while one runs, as in QEMU, and commands that
 /// run out of band at a time.
@@ -76,75 +75,6 @@ pub const OUTPUT_HIGH_WATER: usize = 1 << 20;
 
 /// The memory for output that an idle session keeps.
 const RETAINED_OUTPUT: usize = 256 << 10;
-
-/// What a session is made with.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// Member `version` of the greeting: the result of `query-version`.
-    pub version: Value,
-    /// Whether the capability `oob` is offered.
-    pub oob: bool,
-    /// Whether output is laid out over several lines.
-    pub pretty: bool,
-    /// What deprecated and unstable parts of the interface may do.
-    pub compat: Compat,
-    /// What the parser takes.
-    pub limits: Limits,
-    /// Whether only commands with 'allow-preconfig' may run at first.
-    pub preconfig: bool,
-    /// Unsent bytes from which on events are dropped. Replies are never.
-    ///
-    /// Differs from QEMU, which keeps all for a peer that reads nothing.
-    pub max_unsent_events: usize,
-    /// The memory that sessions share. A session that needs more than its part while others use up the rest is not read from
-    /// meanwhile, gets no events, and may have to refuse a value; see [`Session::is_short_of_memory`].
-    pub budget: Option<Budget>,
-    /// Whether a peer that begins like HTTP is disconnected before anything of what it sends is looked at: for sockets that
-    /// a web page can reach through the browser of whoever looks at it, which are those of TCP.
-    ///
-    /// Differs from QEMU, which answers each line of the request with an error, and then executes the commands in its body.
-    pub ends_http: bool,
-}
-
-impl Default for SessionConfig {
-    fn default() -> Self {
-        let numbers = [("micro", 0), ("minor", 0), ("major", 0)];
-        let numbers = numbers.map(|(name, number)| (name.to_owned(), Value::from(number)));
-        Self {
-            version: Value::from_iter([
-                ("qemu".to_owned(), Value::from_iter(numbers)),
-                ("package".to_owned(), Value::from("")),
-            ]),
-            oob: true,
-            pretty: false,
-            compat: Compat::ACCEPT,
-            limits: Limits::QMP,
-            preconfig: false,
-            max_unsent_events: 16 << 20,
-            budget: None,
-            ends_http: false,
-        }
-    }
-}
-
-/// Lets a handler end the session that it runs for.
-#[derive(Clone, Debug, Default)]
-pub struct SessionControl {
-    closing: Arc<AtomicBool>,
-}
-
-impl SessionControl {
-    /// Ends the session once the replies to the commands that have begun are sent; later input
-    /// is not looked at. This is what `quit` does.
-    pub fn quit(&self) {
-        self.closing.store(true, Ordering::Release);
-    }
-
-    /// Whether the session is ending.
-    pub fn is_quitting(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
-    }
-}
 
 /// Which commands a session takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -563,49 +493,6 @@ impl Session {
             Ok(_) => {}
             Err(error) => self.write_error(running.request_id.as_deref(), &error),
         }
-        self.account();
-    }
-
-    /// Sends the events that wait in the queue.
-    pub fn take_events(&mut self) {
-        if self.events.is_empty() {
-            return;
-        }
-        let waiting = self.events.take();
-        self.n_dropped_events += waiting.n_dropped;
-        for event in &waiting.events {
-            self.write_event(event);
-        }
-    }
-
-    /// The same for events that are to precede what was written from `mark` on.
-    fn put_events_before(&mut self, mark: usize) {
-        if !self.events.is_empty() {
-            let n_written = self.out.len() - mark;
-            self.take_events();
-            self.out[mark..].rotate_left(n_written);
-        }
-    }
-
-    /// Sends an event, after those that wait in the queue, if the capabilities are negotiated.
-    pub fn send_event(&mut self, event: &EventMessage) {
-        self.take_events();
-        self.write_event(event);
-    }
-
-    fn write_event(&mut self, event: &EventMessage) {
-        if !self.is_negotiated() || self.is_finished() {
-            return;
-        }
-        let n_unsent = self.out.len() - self.sent;
-        if n_unsent >= self.config.max_unsent_events || !self.has_room(event.as_bytes().len()) {
-            self.n_dropped_events += 1;
-            return;
-        }
-        let mark = self.out.len();
-        let mut output = self.begin_message();
-        self.write_wire(&mut output, event.as_bytes());
-        self.end_message(output, mark);
         self.account();
     }
 

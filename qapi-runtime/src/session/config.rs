@@ -1,0 +1,78 @@
+//! What a session is made with, and what ends it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::budget::Budget;
+use crate::json::Limits;
+use crate::value::Value;
+use crate::visit::Compat;
+
+/// What a session is made with.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// Member `version` of the greeting: the result of `query-version`.
+    pub version: Value,
+    /// Whether the capability `oob` is offered.
+    pub oob: bool,
+    /// Whether output is laid out over several lines.
+    pub pretty: bool,
+    /// What deprecated and unstable parts of the interface may do.
+    pub compat: Compat,
+    /// What the parser takes.
+    pub limits: Limits,
+    /// Whether only commands with 'allow-preconfig' may run at first.
+    pub preconfig: bool,
+    /// Unsent bytes from which on events are dropped. Replies are never.
+    ///
+    /// Differs from QEMU, which keeps all for a peer that reads nothing.
+    pub max_unsent_events: usize,
+    /// The memory that sessions share. A session that needs more than its part while others use up the rest is not read from
+    /// meanwhile, gets no events, and may have to refuse a value; see [`Session::is_short_of_memory`](super::Session::is_short_of_memory).
+    pub budget: Option<Budget>,
+    /// Whether a peer that begins like HTTP is disconnected before anything of what it sends is looked at: for sockets that
+    /// a web page can reach through the browser of whoever looks at it, which are those of TCP.
+    ///
+    /// Differs from QEMU, which answers each line of the request with an error, and then executes the commands in its body.
+    pub ends_http: bool,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        let numbers = [("micro", 0), ("minor", 0), ("major", 0)];
+        let numbers = numbers.map(|(name, number)| (name.to_owned(), Value::from(number)));
+        Self {
+            version: Value::from_iter([
+                ("qemu".to_owned(), Value::from_iter(numbers)),
+                ("package".to_owned(), Value::from("")),
+            ]),
+            oob: true,
+            pretty: false,
+            compat: Compat::ACCEPT,
+            limits: Limits::QMP,
+            preconfig: false,
+            max_unsent_events: 16 << 20,
+            budget: None,
+            ends_http: false,
+        }
+    }
+}
+
+/// Lets a handler end the session that it runs for.
+#[derive(Clone, Debug, Default)]
+pub struct SessionControl {
+    closing: Arc<AtomicBool>,
+}
+
+impl SessionControl {
+    /// Ends the session once the replies to the commands that have begun are sent; later input
+    /// is not looked at. This is what `quit` does.
+    pub fn quit(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Whether the session is ending.
+    pub fn is_quitting(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
