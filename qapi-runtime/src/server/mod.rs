@@ -12,7 +12,7 @@
 //! });
 //! server.listen(&ListenAddress::unix("/run/example/qmp.sock")).await?;
 //! // ... until the program ends:
-//! server.shutdown().await;
+//! let n_unanswered = server.shutdown().await;
 //! # Ok(())
 //! # }
 //! ```
@@ -20,6 +20,10 @@
 //! Handlers run on tokio's threads for blocking work, unless they are declared to run inline
 //! ([`Server::with_inline`]) or are futures. While a handler runs, its session takes no other
 //! in-band command, and no other session is held up. A handler that panics answers with an error.
+//! One that takes long asks from time to time whether anybody still waits for it
+//! ([`Connection::is_cancelled`]).
+//!
+//! All sessions share a [`Budget`]. Clients on TCP that begin like HTTP are disconnected.
 //!
 //! Everything must be called inside a tokio runtime with its I/O and time drivers enabled.
 
@@ -325,7 +329,8 @@ impl Server {
     ///
     /// Clients that do not read their replies and handlers that do not end are waited for [`SHUTDOWN_PATIENCE`]. Then their
     /// connections are closed; the result is how many commands have no reply, or none that was sent to its end. Handlers that
-    /// run on go on without their clients.
+    /// run on go on without their clients. (Tokio's runtime waits for those of them that block when it is dropped; see its
+    /// `shutdown_timeout`.)
     ///
     /// Afterwards [`Server::listen`] and [`Server::serve_descriptor`] are errors.
     pub async fn shutdown(&self) -> usize {
