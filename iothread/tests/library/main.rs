@@ -10,4 +10,5 @@ mod polling;
 mod releases;
 mod threads;
 mod timers;
+mod waits;
 mod workers;
