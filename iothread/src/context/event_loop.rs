@@ -24,7 +24,7 @@ const IDLE_BH_NS: i64 = 10_000_000;
 /// The part of a loop that only its own thread touches.
 pub(crate) struct EventLoop {
     core: Arc<Core>,
-    poller: Poller,
+    pub(super) poller: Poller,
     /// Iterations since the kernel was last asked.
     unlooked: u32,
     ready: Vec<(Arc<FdInner>, Readiness)>,

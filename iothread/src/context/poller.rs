@@ -188,9 +188,29 @@ impl AlarmClock {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(miri)))]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
+    use crate::context::{AioContext, Clock, ContextError, EventLoop, FailureHook, VirtualClock};
+    use crate::holder;
+    use crate::parameters::Parameters;
+    use crate::sync::Arc;
+
+    fn event_loop() -> (EventLoop, AioContext) {
+        let core = Core::new(
+            "poller".to_owned(),
+            &Parameters::of_main_loop(),
+            VirtualClock::new(),
+            None,
+        )
+        .expect("the host has room for a loop");
+        core.set_owner();
+        core.apply_pool_limits();
+        let context = AioContext::without_holder(Arc::clone(&core));
+        (EventLoop::new(core), context)
+    }
 
     #[test]
     fn time_outs_are_rounded_up_to_whole_milliseconds() {
@@ -199,5 +219,180 @@ mod tests {
             assert_eq!(i32::from(milliseconds(Some(ns))), ms, "{ns} nanoseconds");
         }
         assert_eq!(milliseconds(Some(i64::MAX)), EpollTimeout::MAX);
+    }
+
+    /// Runs the loop until a timer fires. Returns how many iterations that took.
+    fn time_out(event_loop: &mut EventLoop, context: &AioContext, delay: Duration) -> u64 {
+        let (sent, fired) = channel();
+        let timer = context
+            .timer(Clock::Monotonic, move |dispatch| {
+                sent.send(dispatch.now(Clock::Monotonic))
+                    .expect("the test listens");
+            })
+            .expect("a loop that has not ended");
+        let due = context.now(Clock::Monotonic) + delay;
+        timer.arm_at(due);
+        let before = context.stats().iterations;
+        let now = loop {
+            event_loop.run_once(true).expect("a loop that may wait");
+            if let Ok(now) = fired.try_recv() {
+                break now;
+            }
+        };
+        assert!(now >= due);
+        context.stats().iterations - before
+    }
+
+    #[test]
+    fn a_host_without_epoll_pwait2_has_timers_and_a_loop_that_sleeps() {
+        for errno in [Errno::NOSYS, Errno::PERM] {
+            // Refused at once, and later: a sandbox may close at any time.
+            for n_allowed in [0, 99] {
+                let (mut event_loop, context) = event_loop();
+                for _ in 0..n_allowed {
+                    time_out(&mut event_loop, &context, Duration::ZERO);
+                }
+                assert_eq!(event_loop.poller.way, Way::Nanoseconds);
+                event_loop.poller.fault = Some(errno);
+                for us in [20, 300, 1_500, 20_000] {
+                    let delay = Duration::from_micros(us);
+                    let n_iterations = time_out(&mut event_loop, &context, delay);
+                    // A loop that spins makes thousands.
+                    assert!(n_iterations <= 5, "{n_iterations} iterations in {us} us");
+                }
+                assert_eq!(event_loop.poller.way, Way::Milliseconds);
+                assert!(event_loop.poller.alarm_clock.is_set);
+                // A wait without end takes the alarm back, and ends by a wake-up.
+                let (sent, ran) = channel();
+                let remote = context.share();
+                let other = std::thread::spawn(move || {
+                    remote.post(move |_| sent.send(()).unwrap()).unwrap();
+                });
+                while ran.try_recv().is_err() {
+                    event_loop.run_once(true).unwrap();
+                }
+                other.join().unwrap();
+                assert!(!event_loop.poller.alarm_clock.is_set);
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_without_epoll_pwait2_has_file_descriptors() {
+        let (mut event_loop, context) = event_loop();
+        event_loop.poller.fault = Some(Errno::NOSYS);
+        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (sent, calls) = channel();
+        let write_sent = sent.clone();
+        let watch = context
+            .watch(near)
+            .on_readable(move |mut near, _| {
+                let mut byte = [0];
+                io::Read::read_exact(&mut near, &mut byte).unwrap();
+                sent.send(byte[0]).unwrap();
+            })
+            .on_writable(move |_, dispatch| {
+                write_sent.send(b'w').unwrap();
+                dispatch.set_interest(crate::Interest::READ).unwrap();
+            })
+            .register()
+            .unwrap();
+        event_loop.run_once(true).unwrap();
+        io::Write::write_all(&mut &far, b"r").unwrap();
+        event_loop.run_once(true).unwrap();
+        assert_eq!(calls.try_iter().collect::<Vec<_>>(), b"wr");
+        drop(watch);
+    }
+
+    #[test]
+    fn a_signal_is_no_failure() {
+        let (mut event_loop, context) = event_loop();
+        for way in [Way::Nanoseconds, Way::Milliseconds] {
+            event_loop.poller.way = way;
+            event_loop.poller.fault = Some(Errno::INTR);
+            time_out(&mut event_loop, &context, Duration::from_micros(100));
+            assert_eq!(event_loop.poller.way, way);
+        }
+    }
+
+    #[test]
+    fn any_other_refusal_ends_a_main_loop_with_its_error() {
+        for (way, errno) in [
+            (Way::Nanoseconds, Errno::BADF),
+            (Way::Nanoseconds, Errno::INVAL),
+            (Way::Nanoseconds, Errno::FAULT),
+            (Way::Milliseconds, Errno::BADF),
+            (Way::Milliseconds, Errno::NOSYS),
+            (Way::Milliseconds, Errno::PERM),
+        ] {
+            let (mut event_loop, context) = event_loop();
+            event_loop.poller.way = way;
+            event_loop.poller.fault = Some(errno);
+            let (sent, ran) = channel();
+            let failure = event_loop.run_until_stopped().unwrap_err();
+            assert_eq!(failure.source.raw_os_error(), Some(errno.raw_os_error()));
+            assert!(
+                failure
+                    .to_string()
+                    .starts_with("event loop 'poller' cannot wait for events: ")
+            );
+            assert!(context.failure().is_some());
+            assert!(event_loop.run_once(true).is_err());
+            let refused = context.post(move |_| sent.send(()).unwrap());
+            assert!(matches!(refused, Err(ContextError::Ended { .. })));
+            // Its end is as any other.
+            event_loop.core().request_stop();
+            event_loop.run_to_end(None);
+            assert!(ran.recv().is_err());
+        }
+    }
+
+    #[test]
+    fn a_thread_that_cannot_wait_says_so_and_does_what_it_has_accepted() {
+        let core = Arc::clone(event_loop().0.core());
+        let key = core
+            .holders()
+            .record_guard(holder::block_export("e0"))
+            .unwrap();
+        let context = AioContext::of_record(Arc::clone(&core), key);
+        let timer = context
+            .timer(Clock::Monotonic, |_| panic!("on a loop that has failed"))
+            .unwrap();
+        let (go, wait) = channel();
+        let (sent, done) = channel();
+        context
+            .spawn_blocking(
+                move || wait.recv().unwrap(),
+                move |dispatch, result| {
+                    timer.arm_at(Duration::ZERO);
+                    let refused = dispatch.context().post(|_| ());
+                    sent.send((result, refused.is_err())).unwrap();
+                },
+            )
+            .unwrap();
+        let (told, failures) = channel();
+        let hook: FailureHook = Arc::new(move |failure: &crate::LoopFailure| {
+            told.send(failure.to_string()).unwrap();
+        });
+        let running_core = Arc::clone(&core);
+        let running = std::thread::spawn(move || {
+            let mut event_loop = EventLoop::new(running_core);
+            event_loop.poller.fault = Some(Errno::BADF);
+            event_loop.run_to_end(Some(&hook));
+        });
+        assert_eq!(
+            failures.recv().unwrap(),
+            "event loop 'poller' cannot wait for events: Bad file descriptor (os error 9)"
+        );
+        assert!(context.post(|_| ()).is_err());
+        assert!(context.call(|_| ()).is_err());
+        context.release();
+        assert_eq!(core.holders().snapshot(), [holder::block_export("e0")]);
+        go.send(()).unwrap();
+        assert_eq!(done.recv().unwrap(), (Ok(()), true));
+        core.request_stop();
+        running.join().unwrap();
+        assert!(core.holders().snapshot().is_empty());
+        assert_eq!(core.stats().panics, 0);
     }
 }

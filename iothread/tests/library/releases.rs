@@ -60,21 +60,25 @@ fn observer(io0: &IoThread) -> HeldAioContext {
 
 #[test]
 fn a_release_waits_for_work_and_its_completion() {
-    let io0 = thread("io0");
-    let context = held(&io0);
-    let request = Request::start(&context);
-    let (_bh, begun) = canary(&context);
-    let completed = Arc::clone(&request.is_completed);
-    let releasing = thread::spawn(move || {
-        context.release();
-        completed.load(Ordering::SeqCst)
-    });
-    // The release has begun.
-    assert!(begun.recv().is_err());
-    assert_eq!(io0.holders(), [holder::qom_object("/machine/d")]);
-    request.go.send(()).unwrap();
-    assert!(releasing.join().unwrap());
-    assert!(io0.holders().is_empty());
+    for _ in 0..20 {
+        let io0 = thread("io0");
+        let test = observer(&io0);
+        let context = held(&io0);
+        let request = Request::start(&context);
+        let (_bh, begun) = canary(&context);
+        let completed = Arc::clone(&request.is_completed);
+        let releasing = thread::spawn(move || {
+            context.release();
+            completed.load(Ordering::SeqCst)
+        });
+        // The release has begun, and the thread has nothing else to do.
+        assert!(begun.recv().is_err());
+        test.synchronize().unwrap();
+        assert_eq!(io0.holder_counts().total(), 2);
+        request.go.send(()).unwrap();
+        assert!(releasing.join().unwrap());
+        assert_eq!(io0.holders(), [holder::monitor("test")]);
+    }
 }
 
 #[test]
