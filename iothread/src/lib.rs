@@ -106,7 +106,8 @@
 //!
 //! A panic of a callback does not end the thread. It is counted in [`LoopStats`], kept as [`IoThread::last_panic`], and
 //! given to the hook set by [`IoThreadBuilder::on_panic`]; the callback is removed, since what it owns may be half
-//! changed. With `panic = "abort"` it ends the process, as everywhere.
+//! changed. A panic without a hook is counted for the process in [`unreported_panics`], so that a test of a program can fail for it.
+//! With `panic = "abort"` it ends the process, as everywhere.
 //!
 //! # Failure
 //!
@@ -165,7 +166,7 @@ pub use self::{
         AioContext, BhDispatch, BhScheduler, BottomHalf, CallError, CallbackKind, Clock,
         ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, FdWatchBuilder, Interest,
         LoopFailure, LoopStats, PanicReport, Timer, TimerDispatch, VirtualClock, WorkPanicked,
-        set_worker_budget, worker_budget,
+        set_worker_budget, unreported_panics, worker_budget,
     },
     holders::{HoldError, HolderCounts, HolderKind, UnrefError},
     main_loop::{MainContext, MainLoop, MainLoopBuilder},

@@ -17,9 +17,9 @@ pub enum Parameter {
     PollWeight,
     /// Largest batch of requests of the AIO engine; 0 stands for the engine's default.
     AioMaxBatch,
-    /// Number of worker threads kept ready.
+    /// Number of worker threads that stay although there is no work, once there was work for them.
     ThreadPoolMin,
-    /// Largest number of worker threads.
+    /// Largest number of worker threads; those of all loops are bounded by [`set_worker_budget`](crate::set_worker_budget) as well.
     ThreadPoolMax,
 }
 

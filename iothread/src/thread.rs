@@ -136,7 +136,7 @@ impl IoThreadBuilder {
         self.parameter(Parameter::AioMaxBatch, value)
     }
 
-    /// Number of worker threads kept ready (default 0).
+    /// Number of worker threads that stay although there is no work (default 0).
     pub fn thread_pool_min(self, value: i64) -> Self {
         self.parameter(Parameter::ThreadPoolMin, value)
     }

@@ -95,6 +95,16 @@ impl Device {
         self.context
             .post(move |_| assert!(!gone.load(Ordering::SeqCst)))
             .expect("a context that is held");
+        let (gone, completing) = (Arc::clone(&self.gone), Arc::clone(&self.gone));
+        self.context
+            .spawn_blocking(
+                move || assert!(!gone.load(Ordering::SeqCst)),
+                move |_, result| {
+                    result.expect("work of a device that is there");
+                    assert!(!completing.load(Ordering::SeqCst));
+                },
+            )
+            .expect("a context that is held");
     }
 
     /// Detaches, and waits for what still runs.
@@ -205,7 +215,7 @@ fn spawn(id: &str, registry: &Registry, panics: &Arc<AtomicUsize>) {
             panics.fetch_add(1, Ordering::SeqCst);
         })
         .spawn()
-        .expect("the host has room for it");
+        .expect("the host has room for a thread");
 }
 
 fn sorted(holders: impl IntoIterator<Item = IoThreadHolder>) -> Vec<String> {
@@ -237,6 +247,7 @@ fn after_a_storm_the_holders_are_those_that_are_alive() {
     while round < N_ROUNDS || Instant::now() < end {
         round += 1;
         storm(&registry, &panics, &callbacks, &mut pluggers);
+        registry.threads().iter().for_each(settle);
         for info in registry.query_iothreads() {
             let alive = pluggers
                 .iter()
@@ -261,6 +272,20 @@ fn after_a_storm_the_holders_are_those_that_are_alive() {
     }
     assert!(registry.threads().is_empty());
     assert_eq!(panics.load(Ordering::SeqCst), 0);
+}
+
+/// Waits until nothing is left of the devices that were dropped.
+fn settle(io: &IoThread) {
+    while io.stats().work > 0 {
+        std::thread::yield_now();
+    }
+    let observer = io
+        .get_aio_context(holder::monitor("observer"))
+        .expect("a thread that nobody deletes now");
+    // Completions that had been delivered, what they have left, and closures.
+    observer.synchronize().expect("another thread");
+    observer.synchronize().expect("another thread");
+    observer.release();
 }
 
 /// One round: all pluggers at once, and somebody who creates and deletes threads beside them.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::qapi::IoThreadHolder;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 /// What kind of callback panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,18 @@ impl fmt::Display for PanicReport {
     }
 }
 
+/// Panics that were contained and that no hook was told.
+static UNREPORTED: AtomicU64 = AtomicU64::new(0);
+
+/// How many panics of callbacks the loops of this process have contained without telling anybody, because no hook was set
+/// for their context, or because the hook panicked itself.
+///
+/// A test compares it before and after, so that it does not pass although a callback has failed. The panics
+/// were printed by the panic handler of the process, as every panic is.
+pub fn unreported_panics() -> u64 {
+    UNREPORTED.load(Ordering::Acquire)
+}
+
 /// Receives the reports of a context, on the thread that panicked.
 pub(crate) type PanicHook = Arc<dyn Fn(&PanicReport) + Send + Sync>;
 
@@ -76,9 +88,12 @@ impl PanicSink {
     }
 
     pub(crate) fn report(&self, report: PanicReport) {
-        if let Some(hook) = &self.hook {
-            // A hook that panics has already reported more than it should.
-            let _ = contain(|| hook(&report));
+        let is_reported = match &self.hook {
+            Some(hook) => contain(|| hook(&report)).is_ok(),
+            None => false,
+        };
+        if !is_reported {
+            UNREPORTED.fetch_add(1, Ordering::AcqRel);
         }
         *self.last.lock() = Some(report);
     }

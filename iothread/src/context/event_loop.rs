@@ -131,6 +131,7 @@ impl EventLoop {
         }
         // What this finds waits for the next run.
         self.stop_polling();
+        self.account_busy(monotonic_ns());
         Ok(())
     }
 
@@ -141,6 +142,7 @@ impl EventLoop {
         self.awake_ns = monotonic_ns();
         let outcome = self.iterate(may_block);
         self.stop_polling();
+        self.account_busy(monotonic_ns());
         outcome.map_err(|error| self.core.fail(error).clone())
     }
 
@@ -217,11 +219,16 @@ impl EventLoop {
         Ok(notified)
     }
 
+    /// Counts what the loop did up to now, after a wait or before its run returns.
+    fn account_busy(&mut self, now_ns: i64) {
+        let busy_ns = elapsed(self.awake_ns, now_ns);
+        self.core.stats.busy_ns.add(busy_ns);
+        self.awake_ns = now_ns;
+    }
+
     fn account(&mut self, start_ns: i64, end_ns: i64) {
-        let stats = &self.core.stats;
-        let since = |from_ns: i64, to_ns: i64| u64::try_from(to_ns - from_ns).unwrap_or(0);
-        stats.busy_ns.add(since(self.awake_ns, start_ns));
-        stats.waited_ns.add(since(start_ns, end_ns));
+        self.account_busy(start_ns);
+        self.core.stats.waited_ns.add(elapsed(start_ns, end_ns));
         self.waited_ns = self.waited_ns.saturating_add(end_ns - start_ns);
         self.awake_ns = end_ns;
     }
@@ -393,6 +400,10 @@ impl EventLoop {
         }
         progress
     }
+}
+
+fn elapsed(from_ns: i64, to_ns: i64) -> u64 {
+    u64::try_from(to_ns - from_ns).unwrap_or(0)
 }
 
 /// Tells of a failure that nobody has asked for: a thread does not end in silence.

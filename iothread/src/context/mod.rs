@@ -40,7 +40,7 @@ pub use self::call::CallError;
 pub(crate) use self::call::Reply;
 pub use self::clock::{Clock, VirtualClock};
 pub(crate) use self::contain::PanicHook;
-pub use self::contain::{CallbackKind, PanicReport};
+pub use self::contain::{CallbackKind, PanicReport, unreported_panics};
 pub(crate) use self::core::Core;
 pub use self::dispatch::{Dispatch, FdDispatch};
 pub(crate) use self::event_loop::EventLoop;

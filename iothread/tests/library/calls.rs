@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use iothread::{CallError, CallbackKind, Clock, IoThread, Registry, holder};
+use iothread::{CallError, CallbackKind, Clock, ContextError, IoThread, Registry, holder};
 
 use crate::fixture::{held, pair, thread};
 
@@ -29,9 +29,9 @@ fn call_refuses_to_wait_for_itself() {
     let io0 = thread("io0");
     let context = held(&io0);
     let refused = context
-        .call(|dispatch| dispatch.context().call(|_| ()).is_err())
+        .call(|dispatch| dispatch.context().call(|_| ()))
         .unwrap();
-    assert!(refused);
+    assert!(matches!(refused, Err(CallError::WouldDeadlock { .. })));
 }
 
 #[test]
@@ -113,14 +113,21 @@ fn nothing_is_handed_over_after_the_holder_is_released() {
         .post(move |dispatch| {
             wait.recv().unwrap();
             let context = dispatch.context();
-            let posted = context.post(|_| ()).is_err();
-            let worked = context.spawn_blocking(|| (), |_, _| ()).is_err();
-            let timed = context.timer(Clock::Monotonic, |_| ()).is_err();
-            let scheduled = context.bottom_half(|_| ()).is_err();
-            sent.send((posted, worked, timed, scheduled)).unwrap();
+            let (near, _far) = pair();
+            let refusals = [
+                context.post(|_| ()).err(),
+                context.spawn_blocking(|| (), |_, _| ()).err(),
+                context.timer(Clock::Monotonic, |_| ()).err(),
+                context.bottom_half(|_| ()).err(),
+                context.watch(near).on_readable(|_, _| ()).register().err(),
+            ];
+            sent.send(refusals).unwrap();
         })
         .unwrap();
     drop(context);
     go.send(()).unwrap();
-    assert_eq!(refusals.recv().unwrap(), (true, true, true, true));
+    for refusal in refusals.recv().unwrap() {
+        let is_released = matches!(refusal, Some(ContextError::Released { .. }));
+        assert!(is_released, "{refusal:?}");
+    }
 }

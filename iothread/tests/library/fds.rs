@@ -1,11 +1,13 @@
 //! File descriptors and their handlers.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use iothread::{FdDispatch, FdHandler, Interest};
+use iothread::{ContextError, FdDispatch, FdHandler, Interest, MainLoop};
 
 use crate::fixture::{block, held, pair, read_byte, thread};
 
@@ -53,17 +55,17 @@ struct Toggle {
 
 impl FdHandler for Toggle {
     fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {
-        self.sent.send('r').expect("the host has room for it");
+        self.sent.send('r').expect("the test listens");
         dispatch
             .set_interest(Interest::WRITE)
-            .expect("the host has room for it");
+            .expect("a handler that is there");
     }
 
     fn writable(&mut self, dispatch: &mut FdDispatch<'_>) {
-        self.sent.send('w').expect("the host has room for it");
+        self.sent.send('w').expect("the test listens");
         dispatch
             .set_interest(Interest::NONE)
-            .expect("the host has room for it");
+            .expect("a handler that is there");
     }
 }
 
@@ -191,6 +193,90 @@ fn a_file_descriptor_is_watched_once() {
         .register();
     let second = context.watch(near).on_readable(|_, _| {}).register();
     assert!(watch.is_ok());
-    assert!(second.is_err());
+    let error = second.unwrap_err();
+    assert!(
+        matches!(&error, ContextError::Watch(error) if error.kind() == ErrorKind::AlreadyExists),
+        "{error}"
+    );
     assert_eq!(context.stats().fds, 1);
+}
+
+/// Counts how often its file descriptor is asked for, as every system call about it does.
+struct Counting {
+    stream: UnixStream,
+    n_calls: Arc<AtomicUsize>,
+}
+
+impl AsFd for Counting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.n_calls.fetch_add(1, Ordering::SeqCst);
+        self.stream.as_fd()
+    }
+}
+
+#[test]
+fn an_interest_that_does_not_change_is_free() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (stream, _far) = pair();
+    let n_calls = Arc::new(AtomicUsize::new(0));
+    let source = Counting {
+        stream,
+        n_calls: Arc::clone(&n_calls),
+    };
+    struct Nothing;
+    impl FdHandler for Nothing {}
+    let watch = context.add_fd(source, Interest::READ, Nothing).unwrap();
+    let calls = |interest| {
+        let before = n_calls.load(Ordering::SeqCst);
+        watch.set_interest(interest).unwrap();
+        n_calls.load(Ordering::SeqCst) - before
+    };
+    assert_eq!(calls(Interest::READ), 0);
+    assert_eq!(calls(Interest::NONE), 1);
+    assert_eq!(calls(Interest::NONE), 0);
+    assert_eq!(calls(Interest::READ), 1);
+    assert_eq!(calls(Interest::READ), 0);
+}
+
+#[test]
+fn a_removed_handler_is_not_a_released_holder() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (near, mut far) = pair();
+    let watch = context
+        .watch(near)
+        .on_readable(|_, dispatch| dispatch.remove())
+        .register()
+        .unwrap();
+    far.write_all(b"x").unwrap();
+    while context.stats().fds > 0 {
+        context.synchronize().unwrap();
+    }
+    let error = watch.set_interest(Interest::READ).unwrap_err();
+    assert!(matches!(error, ContextError::Removed { .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "handler on event loop 'io0' has been removed"
+    );
+    drop(context);
+    let error = watch.set_interest(Interest::READ).unwrap_err();
+    assert!(matches!(error, ContextError::Released { .. }), "{error}");
+
+    // On a main loop, which has no holders, likewise.
+    let mut main_loop = MainLoop::new().unwrap();
+    let (near, mut far) = pair();
+    let watch = main_loop
+        .context()
+        .watch(near)
+        .on_readable(|_, dispatch| dispatch.remove())
+        .register()
+        .unwrap();
+    far.write_all(b"x").unwrap();
+    main_loop.run_once(true).unwrap();
+    let error = watch.set_interest(Interest::READ).unwrap_err();
+    assert!(matches!(error, ContextError::Removed { .. }), "{error}");
+    drop(main_loop);
+    let error = watch.set_interest(Interest::READ).unwrap_err();
+    assert!(matches!(error, ContextError::Ended { .. }), "{error}");
 }

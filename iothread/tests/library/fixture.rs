@@ -11,20 +11,20 @@ pub(crate) fn thread(id: &str) -> IoThread {
     IoThread::builder(id)
         .registry(&Registry::new())
         .spawn()
-        .expect("the host has room for it")
+        .expect("the host has room for a thread")
 }
 
 /// Its context, held by a device.
 pub(crate) fn held(thread: &IoThread) -> HeldAioContext {
     thread
         .get_aio_context(holder::qom_object("/machine/d"))
-        .expect("the host has room for it")
+        .expect("a thread that exists")
 }
 
 /// Two ends of a socket; the first one does not block.
 pub(crate) fn pair() -> (UnixStream, UnixStream) {
-    let (a, b) = UnixStream::pair().expect("the host has room for it");
-    a.set_nonblocking(true).expect("the host has room for it");
+    let (a, b) = UnixStream::pair().expect("the host has room for a socket");
+    a.set_nonblocking(true).expect("a socket that is open");
     (a, b)
 }
 
@@ -44,8 +44,6 @@ pub(crate) fn block(context: &HeldAioContext) -> Sender<()> {
 
 pub(crate) fn read_byte(mut stream: &UnixStream) -> u8 {
     let mut byte = [0];
-    stream
-        .read_exact(&mut byte)
-        .expect("the host has room for it");
+    stream.read_exact(&mut byte).expect("a byte that has come");
     byte[0]
 }

@@ -10,7 +10,7 @@ fn thread(id: &str) -> (Registry, IoThread) {
     let thread = IoThread::builder(id)
         .registry(&registry)
         .spawn()
-        .expect("the host has room for it");
+        .expect("the host has room for a thread");
     (registry, thread)
 }
 

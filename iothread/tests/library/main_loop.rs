@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
-use iothread::MainLoop;
+use iothread::{CallError, Clock, ContextError, MainLoop};
 
 use crate::fixture::{pair, read_byte};
 
@@ -26,17 +27,26 @@ fn a_main_loop_runs_until_it_is_told_to_quit() {
     let other = std::thread::spawn(move || {
         let sum = remote.call(|_| 1 + 1).unwrap();
         far.write_all(b"x").unwrap();
-        sum
+        // Kept open: its end would call the handler once more.
+        (sum, far)
     });
     main_loop.run().unwrap();
-    assert_eq!(other.join().unwrap(), 2);
+    let (sum, _far) = other.join().unwrap();
+    assert_eq!(sum, 2);
     let (sent, ran) = channel();
     context.post(move |_| sent.send(()).unwrap()).unwrap();
     assert!(main_loop.run_once(false).unwrap());
     ran.recv().unwrap();
+    assert_eq!(context.stats().panics, 0);
     drop(main_loop);
-    assert!(context.post(|_| ()).is_err());
-    assert!(context.call(|_| ()).is_err());
+    assert!(matches!(
+        context.post(|_| ()),
+        Err(ContextError::Ended { .. })
+    ));
+    assert!(matches!(
+        context.call(|_| ()),
+        Err(CallError::Context(ContextError::Ended { .. }))
+    ));
 }
 
 #[test]
@@ -57,10 +67,23 @@ fn the_load_is_the_busy_part_of_the_time() {
     let context = main_loop.context();
     let start = context.stats();
     assert_eq!(start.load_since(&start), 0.0);
-    for _ in 0..100 {
-        context.post(|_| ()).unwrap();
+    // A millisecond of each, at least.
+    let busy = Duration::from_millis(1);
+    context
+        .post(move |dispatch| {
+            let end = dispatch.now(Clock::Monotonic) + busy;
+            while dispatch.now(Clock::Monotonic) < end {}
+        })
+        .unwrap();
+    main_loop.run_once(true).unwrap();
+    let timer = context.timer(Clock::Monotonic, |_| ()).unwrap();
+    timer.arm_after(Duration::from_millis(2));
+    while timer.is_armed() {
         main_loop.run_once(true).unwrap();
     }
-    let load = context.stats().load_since(&start);
-    assert!((0.0..=1.0).contains(&load));
+    let now = context.stats();
+    assert!(now.busy - start.busy >= busy);
+    assert!(now.waited > start.waited);
+    let load = now.load_since(&start);
+    assert!(load > 0.0 && load < 1.0, "{load}");
 }

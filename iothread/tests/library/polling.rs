@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use iothread::{FdDispatch, FdHandler, Interest, IoThread, Parameter, Registry};
 
@@ -31,7 +32,7 @@ impl FdHandler for Flagged {
 
     fn poll_ready(&mut self, _: &mut FdDispatch<'_>) {
         if self.work.swap(false, Ordering::SeqCst) {
-            self.sent.send(()).expect("the host has room for it");
+            self.sent.send(()).expect("the test listens");
         }
     }
 }
@@ -123,6 +124,83 @@ fn a_file_descriptor_has_its_turn_while_polling_finds_other_things() {
     while !seen.load(Ordering::SeqCst) {
         context.synchronize().unwrap();
     }
+}
+
+/// Has always work.
+struct Endless;
+
+impl FdHandler for Endless {
+    fn can_poll(&self) -> bool {
+        true
+    }
+
+    fn poll(&mut self, _: &mut FdDispatch<'_>) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_handler_that_waits_to_write_has_its_turn_while_others_polls_succeed() {
+    let io0 = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .poll_max_ns(1_000_000_000)
+        .poll_weight(0)
+        .spawn()
+        .unwrap();
+    let context = held(&io0);
+    let (busy, _busy_far) = pair();
+    let _endless = context.add_fd(busy, Interest::READ, Endless).unwrap();
+    while context.stats().successful_polls == 0 {
+        context.synchronize().unwrap();
+    }
+    let (near, _far) = pair();
+    let (sent, calls) = channel();
+    let _writer = context
+        .watch(near)
+        .on_writable(move |_, dispatch| {
+            sent.send(()).unwrap();
+            dispatch.remove();
+        })
+        .on_poll(|_, _| false)
+        .register()
+        .unwrap();
+    // It never comes if only what polling finds is served.
+    calls.recv_timeout(Duration::from_secs(60)).unwrap();
+}
+
+#[test]
+fn a_handler_that_watches_for_nothing_does_not_keep_the_loop_from_polling() {
+    let io0 = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .poll_max_ns(1_000_000_000)
+        .poll_weight(0)
+        .spawn()
+        .unwrap();
+    let context = held(&io0);
+    let (near, _far) = pair();
+    let watch = context
+        .watch(near)
+        .on_readable(|_, _| {})
+        .register()
+        .unwrap();
+    let polls = |least: u64| {
+        let before = context.stats().polls;
+        for _ in 0..20 {
+            context.synchronize().unwrap();
+        }
+        while context.stats().polls < before + least {
+            context.synchronize().unwrap();
+        }
+        context.stats().polls - before
+    };
+    assert_eq!(polls(0), 0);
+    watch.set_interest(Interest::NONE).unwrap();
+    assert!(polls(1) > 0);
+    watch.set_interest(Interest::READ).unwrap();
+    context.synchronize().unwrap();
+    assert_eq!(polls(0), 0);
+    drop(watch);
+    assert!(polls(1) > 0);
 }
 
 /// Notifies like a virtqueue: not at all while it is polled.

@@ -1,5 +1,6 @@
 //! What a thread is to the host, and how it ends.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -67,9 +68,14 @@ fn affinity_is_inherited_and_can_be_changed() {
         .unwrap();
     assert_eq!(child.cpu_affinity().unwrap(), one);
     drop(context);
+    let error = io0.set_cpu_affinity(&[1 << 30]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(io0.cpu_affinity().unwrap(), one);
     io0.delete().unwrap();
-    assert!(io0.cpu_affinity().is_err());
-    assert!(io0.set_cpu_affinity(&[1 << 30]).is_err());
+    let error = io0.cpu_affinity().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let error = io0.set_cpu_affinity(&one).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 #[test]

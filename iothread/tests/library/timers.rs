@@ -9,10 +9,10 @@ fn context() -> HeldAioContext {
     let thread = IoThread::builder("io0")
         .registry(&Registry::new())
         .spawn()
-        .expect("the host has room for it");
+        .expect("the host has room for a thread");
     thread
         .get_aio_context(holder::monitor("m"))
-        .expect("the host has room for it")
+        .expect("a thread that exists")
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn thread(min: i64, max: i64) -> IoThread {
         .thread_pool_min(min)
         .thread_pool_max(max)
         .spawn()
-        .expect("the host has room for it")
+        .expect("the host has room for a thread")
 }
 
 #[test]
