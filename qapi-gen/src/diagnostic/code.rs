@@ -235,6 +235,8 @@ codes! {
     OptionNamesNothing = "Q0802",
     /// `X uses Y, which is not there under the same conditions`
     ConditionExcludes = "Q0803",
+    /// `types repeat more than N bytes of Rust for members and branches that they do not list`
+    RustTooMuchRepeated = "Q0804",
     /// `command 'X' was removed`
     CommandGone = "D0101",
     /// `event 'X' was removed`

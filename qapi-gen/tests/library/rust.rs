@@ -8,6 +8,7 @@ use qapi_gen::backend::rust::{Options, RustBackend};
 use qapi_gen::backend::{Backend, Emission};
 use qapi_gen::check;
 use qapi_gen::diagnostic::{Diagnostic, LintLevels, render_short};
+use qapi_gen::ir::Configuration;
 use qapi_gen::loader::MemoryLoader;
 use qapi_gen::output;
 
@@ -27,6 +28,91 @@ fn generate_text(schema: &str, options: Options) -> Result<Emission, String> {
     RustBackend::new(options)
         .emit(schema)
         .map_err(|diagnostics| texts(&diagnostics))
+}
+
+/// `n` structs that inherit from one of `n` members, each with documentation of `n_lines` lines.
+fn heirs(n: usize, name: &str, n_lines: usize) -> String {
+    let mut text = String::new();
+    if n_lines > 0 {
+        text.push_str("##\n# @Base:\n#\n");
+        for n in 0..n {
+            text.push_str(&format!("# @{name}{n}: "));
+            text.push_str(&"some words and more words\n#     ".repeat(n_lines));
+            text.push_str("end\n#\n");
+        }
+        text.push_str("##\n");
+    }
+    let members: Vec<String> = (0..n).map(|n| format!("'{name}{n}': 'int'")).collect();
+    let members = members.join(", ");
+    text.push_str(&format!(
+        "{{ 'struct': 'Base', 'data': {{ {members} }} }}\n"
+    ));
+    for n in 0..n {
+        text.push_str(&format!(
+            "{{ 'struct': 'Sub{n}', 'base': 'Base', 'data': {{}} }}\n"
+        ));
+    }
+    text
+}
+
+/// Unions by one discriminator of `n` values, of which they list one branch.
+fn unions(n: usize, value: &str) -> String {
+    let values: Vec<String> = (0..n).map(|n| format!("'{value}{n}'")).collect();
+    let mut text = format!(
+        "{{ 'enum': 'Kind', 'data': [{}] }}\n{{ 'struct': 'Empty', 'data': {{}} }}\n",
+        values.join(", ")
+    );
+    for n in 0..n {
+        text.push_str(&format!(
+            "{{ 'union': 'Uni{n}', 'base': {{ 'kind': 'Kind' }}, 'discriminator': 'kind', 'data': {{ '{value}0': 'Empty' }} }}\n"
+        ));
+    }
+    text
+}
+
+/// What Rust repeats is a few megabytes more than the schema, or one diagnostic: long names, long texts, many of them.
+#[test]
+fn repetition_is_bounded() {
+    let long = "m".repeat(900);
+    for (what, schema, is_refused) in [
+        ("a few members", heirs(60, "m", 0), false),
+        ("members", heirs(250, "m", 0), true),
+        ("long names", heirs(40, &long, 0), true),
+        ("long texts", heirs(40, "m", 200), true),
+        ("a few branches", unions(60, "v"), false),
+        ("branches", unions(250, "v"), true),
+        ("long values", unions(50, &long), true),
+    ] {
+        let made = generate_text(&schema, Options::new());
+        match made {
+            Ok(emission) => {
+                assert!(!is_refused, "{what}");
+                let size: usize = emission
+                    .files()
+                    .iter()
+                    .map(|file| file.contents.len())
+                    .sum();
+                assert!(size < 10 << 20, "{what}: {size} bytes");
+            }
+            Err(text) => {
+                assert!(is_refused, "{what}: {text}");
+                assert_eq!(text.matches("types repeat more than").count(), 1, "{text}");
+                let n_places = text
+                    .lines()
+                    .filter(|line| line.starts_with("schema.json:"))
+                    .count();
+                assert!(n_places > 0, "{text}");
+            }
+        }
+    }
+    // What is left out of the code is not counted.
+    let schema = heirs(40, "m", 200);
+    assert!(generate_text(&schema, Options::new().docs(false)).is_ok());
+    let conditional = heirs(250, "m", 0).replace("'data': {} }", "'data': {}, 'if': 'CONFIG_A' }");
+    let mut configuration = Configuration::new();
+    configuration.set("CONFIG_A", false);
+    assert!(generate_text(&conditional, Options::new().configuration(configuration)).is_ok());
+    assert!(generate_text(&conditional, Options::new()).is_err());
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What a manual says about one definition, in the order in which it says it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::manual::Manual;
 use crate::ir::{
-    Command, Condition, DocSection, DocSectionKind, Entity, Feature, Member, ObjectKind, Schema,
-    TypeId, TypeKind,
+    Command, Condition, Doc, DocSection, DocSectionKind, Entity, Feature, Member, ObjectKind,
+    Schema, TypeId, TypeKind,
 };
 use crate::markup::{self, Block, Place, plain_text};
 use crate::references::header;
@@ -71,6 +71,9 @@ impl Kind {
 /// How many members of another type are named where it is used. What a type has is shown once, with the type: a manual
 /// that showed it with every user would not be as long as its schema but as long as its square.
 const MAX_NAMED: usize = 10;
+
+/// How long these names are together, the last one not counted.
+const MAX_NAMES: usize = 200;
 
 /// A definition.
 pub(super) struct View<'s> {
@@ -158,8 +161,8 @@ impl<'s> View<'s> {
         let n_overview = sections.iter().take_while(is_plain).count();
         let (overview, rest) = sections.split_at(n_overview);
         let returns = of_kind(DocSectionKind::Returns);
-        let texts = Texts::new(sections);
-        let parts = parts(schema, entity, &texts);
+        let texts = Texts(head.doc().map(|doc| schema.doc(doc)));
+        let parts = parts(schema, entity, texts);
         let (type_id, flags) = match entity {
             Entity::Command(id) => {
                 let command = schema.command(id);
@@ -180,7 +183,7 @@ impl<'s> View<'s> {
             condition: head.condition(),
             overview: overview.iter().collect(),
             inherited: inherited_by(schema, entity),
-            union: union(schema, entity, &texts),
+            union: union(schema, entity, texts),
             returns: (type_id.is_some() || returns.is_some()).then_some(Returns {
                 type_id,
                 section: returns,
@@ -206,26 +209,19 @@ impl<'s> View<'s> {
     }
 }
 
-/// The sections of a definition that describe its parts, by the names of these.
-struct Texts<'s>(HashMap<(DocSectionKind, &'s str), &'s DocSection>);
+/// The documentation of a definition, for what describes its parts.
+#[derive(Clone, Copy)]
+struct Texts<'s>(Option<&'s Doc>);
 
 impl<'s> Texts<'s> {
-    fn new(sections: &'s [DocSection]) -> Self {
-        let mut texts = HashMap::new();
-        for section in sections.iter().filter(|section| section.span().is_some()) {
-            if let Some(name) = section.name() {
-                texts.entry((section.kind(), name)).or_insert(section);
-            }
-        }
-        Self(texts)
+    fn member(self, name: &str) -> Option<&'s DocSection> {
+        let section = self.0.and_then(|doc| doc.member(name));
+        section.filter(|section| section.span().is_some())
     }
 
-    fn member(&self, name: &'s str) -> Option<&'s DocSection> {
-        self.0.get(&(DocSectionKind::Member, name)).copied()
-    }
-
-    fn feature(&self, name: &'s str) -> Option<&'s DocSection> {
-        self.0.get(&(DocSectionKind::Feature, name)).copied()
+    fn feature(self, name: &str) -> Option<&'s DocSection> {
+        let section = self.0.and_then(|doc| doc.feature(name));
+        section.filter(|section| section.span().is_some())
     }
 }
 
@@ -268,7 +264,7 @@ fn plain(manual: &Manual<'_>, section: &DocSection) -> String {
 }
 
 /// The parts that are written in the definition.
-fn parts<'s>(schema: &'s Schema, entity: Entity, texts: &Texts<'s>) -> Vec<Part<'s>> {
+fn parts<'s>(schema: &'s Schema, entity: Entity, texts: Texts<'s>) -> Vec<Part<'s>> {
     match entity {
         Entity::Include(_) => Vec::new(),
         Entity::Command(id) => members(schema, schema.command(id).arguments(), texts),
@@ -309,14 +305,14 @@ fn parts<'s>(schema: &'s Schema, entity: Entity, texts: &Texts<'s>) -> Vec<Part<
 }
 
 /// The members of an object type without a name: arguments or a base that are written in place.
-fn members<'s>(schema: &'s Schema, id: Option<TypeId>, texts: &Texts<'s>) -> Vec<Part<'s>> {
+fn members<'s>(schema: &'s Schema, id: Option<TypeId>, texts: Texts<'s>) -> Vec<Part<'s>> {
     let object = id.filter(|id| !schema.ty(*id).is_named());
     let object = object.and_then(|id| schema.ty(id).as_object());
     let members = object.map_or(&[][..], |object| object.local_members());
     members.iter().map(|it| member(it, texts)).collect()
 }
 
-fn member<'s>(member: &'s Member, texts: &Texts<'s>) -> Part<'s> {
+fn member<'s>(member: &'s Member, texts: Texts<'s>) -> Part<'s> {
     Part {
         name: member.name(),
         type_id: Some(member.type_id()),
@@ -348,6 +344,7 @@ fn inherited(schema: &Schema, id: TypeId) -> Inherited<'_> {
         has_branches: false,
     };
     let mut owner = inherited.name;
+    let mut n_bytes = 0;
     let mut next = Some(id);
     // Bases may be empty: their number is bounded, too.
     for _ in 0..MAX_NAMED {
@@ -360,11 +357,14 @@ fn inherited(schema: &Schema, id: TypeId) -> Inherited<'_> {
             owner = ty.name();
         }
         inherited.has_branches |= object.variants().is_some();
-        let room = MAX_NAMED - inherited.members.len();
-        let local = object.local_members();
-        let named = local.iter().take(room).map(|member| (owner, member));
-        inherited.members.extend(named);
-        inherited.has_more |= local.len() > room;
+        for member in object.local_members() {
+            if inherited.members.len() == MAX_NAMED || n_bytes > MAX_NAMES {
+                inherited.has_more = true;
+                break;
+            }
+            n_bytes += member.name().len();
+            inherited.members.push((owner, member));
+        }
         next = object.base();
     }
     inherited.has_more |= next.is_some();
@@ -384,7 +384,7 @@ impl Inherited<'_> {
 }
 
 /// The branches of a union. Who takes the union refers to it.
-fn union<'s>(schema: &'s Schema, entity: Entity, texts: &Texts<'s>) -> Option<Union<'s>> {
+fn union<'s>(schema: &'s Schema, entity: Entity, texts: Texts<'s>) -> Option<Union<'s>> {
     let Entity::Type(id) = entity else {
         return None;
     };

@@ -7,6 +7,7 @@ mod conditions;
 mod definitions;
 mod names;
 mod policies;
+mod repetition;
 mod types;
 
 use std::collections::HashSet;
@@ -144,6 +145,10 @@ pub(super) fn plan<'a>(
         options,
         errors: Vec::new(),
     };
+    planner.check_repetition();
+    if !planner.errors.is_empty() {
+        return Err(planner.errors);
+    }
     let types = planner.types();
     let commands = planner.commands();
     let events = planner.events();
