@@ -1,8 +1,23 @@
 //! Tasks of the workspace, run as `cargo xtask TASK`.
 
+/// Writes a line to standard output; unlike the standard macro it does not panic.
+macro_rules! println {
+    ($($arg:tt)*) => {
+        $crate::console::say(format_args!($($arg)*))
+    };
+}
+
+/// Writes a line to standard error; unlike the standard macro it does not panic.
+macro_rules! eprintln {
+    ($($arg:tt)*) => {
+        $crate::console::complain(format_args!($($arg)*))
+    };
+}
+
 mod bench;
 mod codegen;
 mod conformance;
+mod console;
 mod demo;
 mod docs;
 mod fuzz;
@@ -58,6 +73,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
     };
     match result {
+        Ok(()) if console::is_lost() => ExitCode::FAILURE,
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
