@@ -25,7 +25,8 @@ pub(crate) fn parse(text: &str) -> Result<BlockdevOptions, Error> {
 }
 
 fn parse_keyval(text: &str) -> Result<Object, Error> {
-    let typed = keyval::typed(keyval::parse(text, "driver"), |key| Some(kind_of(key)))?;
+    let pairs = keyval::parse(text, "driver")?;
+    let typed = keyval::typed(pairs, keyval::INTEGER, |key| Some(kind_of(key)))?;
     let mut options = Object::new();
     for (key, value) in typed {
         insert(&mut options, &key, &key, value)?;

@@ -11,10 +11,53 @@ pub(crate) enum ValueKind {
     String,
 }
 
+/// Keys and their values.
+pub(crate) type Pairs = Vec<(String, String)>;
+
+/// A key that nobody knows, where values have types.
+pub(crate) fn unexpected(key: &str) -> Error {
+    Error::generic(format!("Parameter '{key}' is unexpected"))
+}
+
+/// A key that nobody knows, where values are texts.
+pub(crate) fn invalid(key: &str) -> Error {
+    Error::generic(format!("Invalid parameter '{key}'"))
+}
+
 /// Splits a description into keys and values; the first may be a value alone, that of `implied`. Of a key that is given
 /// twice the last value counts.
-pub(crate) fn parse(text: &str, implied: &str) -> Vec<(String, String)> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
+///
+/// # Errors
+///
+/// In QEMU's words: a key without a value.
+pub(crate) fn parse(text: &str, implied: &str) -> Result<Pairs, Error> {
+    split(text, implied, |word| {
+        Err(Error::generic(format!(
+            "Expected '=' after parameter '{word}'"
+        )))
+    })
+}
+
+/// The same for the options that know QEMU's short form of a switch: `wait` for `wait=on`, `nowait` for `wait=off`.
+pub(crate) fn parse_options(text: &str, implied: &str) -> Pairs {
+    let switch = |word: &str| {
+        Ok::<_, std::convert::Infallible>(match word.strip_prefix("no") {
+            Some(name) if !name.is_empty() && word != "nodelay" => {
+                (name.to_owned(), "off".to_owned())
+            }
+            _ => (word.to_owned(), "on".to_owned()),
+        })
+    };
+    let Ok(pairs) = split(text, implied, switch);
+    pairs
+}
+
+fn split<E>(
+    text: &str,
+    implied: &str,
+    word_alone: impl Fn(&str) -> Result<(String, String), E>,
+) -> Result<Pairs, E> {
+    let mut pairs: Pairs = Vec::new();
     let mut rest = text;
     let mut first = true;
     while !rest.is_empty() {
@@ -28,15 +71,14 @@ pub(crate) fn parse(text: &str, implied: &str) -> Vec<(String, String)> {
             if first {
                 (implied.to_owned(), word)
             } else {
-                // QEMU's short form of a switch.
-                (word, "on".to_owned())
+                word_alone(&word)?
             }
         };
         first = false;
         pairs.retain(|(known, _)| *known != key);
         pairs.push((key, value));
     }
-    pairs
+    Ok(pairs)
 }
 
 /// The text up to a comma that is not doubled; `rest` is what follows that comma.
@@ -57,13 +99,18 @@ fn take_value<'t>(text: &'t str, rest: &mut &'t str) -> String {
     }
 }
 
-/// Gives each value its type; `kind_of` knows the keys.
+/// How messages call an integer: those about objects differ from all others, as in QEMU.
+pub(crate) const INTEGER: &str = "integer";
+pub(crate) const INTEGER_OF_OBJECT: &str = "an int64 value";
+
+/// Gives each value its type; `kind_of` knows the keys, and `integer` is how messages call an integer.
 ///
 /// # Errors
 ///
 /// A value that does not have the form of its type, in QEMU's words.
 pub(crate) fn typed(
-    pairs: Vec<(String, String)>,
+    pairs: Pairs,
+    integer: &str,
     kind_of: impl Fn(&str) -> Option<ValueKind>,
 ) -> Result<Object, Error> {
     let mut object = Object::new();
@@ -71,7 +118,7 @@ pub(crate) fn typed(
         let value = match kind_of(&key) {
             Some(ValueKind::Int) => parse_int(&text)
                 .map(Value::from)
-                .ok_or_else(|| expects(&key, "an int64 value"))?,
+                .ok_or_else(|| expects(&key, integer))?,
             Some(ValueKind::Size) => parse_size(&text)
                 .map(Value::from)
                 .ok_or_else(|| expects(&key, "a size value"))?,
@@ -81,7 +128,7 @@ pub(crate) fn typed(
                 _ => return Err(expects(&key, "'on' or 'off'")),
             },
             Some(ValueKind::String) => Value::String(text),
-            None => return Err(Error::generic(format!("Invalid parameter '{key}'"))),
+            None => return Err(unexpected(&key)),
         };
         object.insert(key, value);
     }
@@ -150,8 +197,8 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn pairs(text: &str) -> Vec<(String, String)> {
-        parse(text, "qom-type")
+    fn pairs(text: &str) -> Pairs {
+        parse(text, "qom-type").unwrap()
     }
 
     fn pair(key: &str, value: &str) -> (String, String) {
@@ -170,7 +217,17 @@ mod tests {
         );
         assert_eq!(pairs("id=a,id=b"), [pair("id", "b")]);
         assert_eq!(pairs("iothread,,id=x"), [pair("qom-type", "iothread,id=x")]);
-        assert_eq!(pairs("a,x"), [pair("qom-type", "a"), pair("x", "on")]);
+        let error = parse("a,x", "qom-type").unwrap_err();
+        assert_eq!(error.desc, "Expected '=' after parameter 'x'");
+        assert_eq!(
+            parse_options("a,x,noy,nodelay", "type"),
+            [
+                pair("type", "a"),
+                pair("x", "on"),
+                pair("y", "off"),
+                pair("nodelay", "on")
+            ]
+        );
         assert_eq!(pairs("a,=3"), [pair("qom-type", "a"), pair("", "3")]);
         assert_eq!(pairs("a,x="), [pair("qom-type", "a"), pair("x", "")]);
         assert_eq!(pairs(""), []);

@@ -18,6 +18,7 @@ mod events;
 mod export;
 mod finally;
 mod hmp;
+mod ident;
 mod keyval;
 mod monitor;
 mod nbd;

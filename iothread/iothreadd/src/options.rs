@@ -7,9 +7,10 @@ use clap::Parser;
 use qapi_runtime::visit::{Compat, CompatInput, CompatOutput};
 
 use crate::budgets::Limits;
+use crate::ident::is_identifier;
 use crate::keyval;
 use crate::net::reach::Reach;
-use crate::objects::{self, is_identifier};
+use crate::objects;
 
 /// A QMP server that knows who holds its IOThreads.
 #[derive(Debug, Parser)]

@@ -18,6 +18,7 @@ use crate::devices::{self, Devices};
 use crate::events::Events;
 use crate::export::{END_LIMIT, Exports};
 use crate::hmp::{HumanMonitorError, HumanMonitors};
+use crate::ident;
 use crate::monitor::{MonitorError, Monitors};
 use crate::nbd::NbdServer;
 use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
@@ -47,18 +48,28 @@ pub(crate) enum StartError {
     Context(#[from] ContextError),
     #[error("cannot handle signals: {0}")]
     Signal(std::io::Error),
-    #[error("--{name} {option}: {}", error.desc)]
+    #[error("--{name} {option}: {}{}", error.desc, explained(.error))]
     Option {
         name: &'static str,
         option: String,
         error: Error,
     },
+    /// An object that is described well and cannot be made.
+    #[error("{}{}", .0.desc, explained(.0))]
+    Object(Error),
     #[error("--qmp: {0}")]
     Qmp(#[from] MonitorError),
     #[error("--monitor: {0}")]
     Monitor(#[from] HumanMonitorError),
     #[error("only one monitor can be on the standard streams")]
     StdioTwice,
+}
+
+/// The line that explains an error, on a line of its own.
+fn explained(error: &Error) -> String {
+    ident::hint(error)
+        .map(|hint| format!("\n{hint}"))
+        .unwrap_or_default()
 }
 
 /// All parts of the server.
@@ -197,17 +208,18 @@ impl Server {
         };
         let mut later = Vec::new();
         for option in &options.object {
-            let object = objects::parse(option).map_err(wrong("object", option))?;
+            let object = objects::parse_option(option).map_err(wrong("object", option))?;
             if objects::uses_chardevs(&object) {
-                later.push((option, object));
+                later.push(object);
             } else {
                 let added = self.objects.add(self, object);
-                added.map_err(wrong("object", option))?;
+                added.map_err(StartError::Object)?;
             }
         }
         for option in &options.chardev {
             let descriptors = SessionDescriptors::default();
             let added = chardev::parse(option)
+                .map_err(Error::from)
                 .and_then(|(id, backend)| self.chardevs.add_now(id, &backend, &descriptors));
             added.map_err(wrong("chardev", option))?;
         }
@@ -215,9 +227,9 @@ impl Server {
             let added = blockdev::parse(option).and_then(|node| self.blocks.add(node));
             added.map_err(wrong("blockdev", option))?;
         }
-        for (option, object) in later {
+        for object in later {
             let added = self.objects.add(self, object);
-            added.map_err(wrong("object", option))?;
+            added.map_err(StartError::Object)?;
         }
         for option in &options.device {
             let added = devices::parse(option).and_then(|device| self.devices.add(self, device));

@@ -8,6 +8,7 @@ use super::driver::{Driver, File, Null, OpenOptions, Raw};
 use super::io::{DetectZeroes, NodeIo, Policy};
 use super::place::Place;
 use super::{Blocks, Node};
+use crate::ident::is_identifier;
 use crate::qapi::{
     BlockdevDetectZeroesOptions, BlockdevDiscardOptions, BlockdevOptions, BlockdevOptionsDriver,
     BlockdevOptionsRaw, BlockdevRef,
@@ -173,11 +174,7 @@ impl Blocks {
             graph.n_unnamed += 1;
             return Ok(format!("#block{number:03}"));
         };
-        let is_well_formed = name.starts_with(|first: char| first.is_ascii_alphabetic())
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-        if !is_well_formed {
+        if !is_identifier(&name) {
             return Err(Error::generic(format!("Invalid node-name: '{name}'")));
         }
         if graph.index(&name).is_some() || new.iter().any(|node| node.name == name) {

@@ -41,11 +41,9 @@ pub(crate) struct Connected {
 }
 
 /// What a device connects to at its creation; `None` for one that listens, tries again and again, or is given a socket.
-#[expect(deprecated, reason = "there is a newer member, and the old one works")]
 pub(super) fn plan(options: &ChardevSocket) -> Result<Option<Plan>, Error> {
     let connects = options.server == Some(false) && options.wait.is_none();
-    let is_set = |value: Option<i64>| value.is_some_and(|value| value != 0);
-    let retries = is_set(options.reconnect) || is_set(options.reconnect_ms);
+    let retries = options.reconnect_ms.is_some_and(|value| value != 0);
     if !connects || retries {
         return Ok(None);
     }
@@ -89,7 +87,7 @@ impl Target {
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Unix(unix) if unix.r#abstract == Some(true) => {
-                format!("unix:{},abstract=on", unix.path)
+                format!("unix:{},abstract=on,tight=on", unix.path)
             }
             Self::Unix(unix) => format!("unix:{}", unix.path),
             Self::Inet(inet) => format!("tcp:{}:{}", inet.host, inet.port),

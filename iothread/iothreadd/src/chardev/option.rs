@@ -4,6 +4,7 @@ use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{Error, Object, Value};
 
+use crate::ident;
 use crate::keyval::{self, ValueKind};
 use crate::qapi::{
     ChardevBackend, ChardevBackendKind, ChardevCommon, ChardevCommonWrapper, ChardevFile,
@@ -22,18 +23,12 @@ const BACKEND: &str = "backend";
 ///
 /// In QEMU's words: whatever is missing, unknown, or does not fit together.
 #[expect(deprecated, reason = "there is a newer name, and the old one works")]
-pub(crate) fn parse(text: &str) -> Result<(String, ChardevBackend), Error> {
+pub(crate) fn parse(text: &str) -> Result<(String, ChardevBackend), OptionError> {
     if text.starts_with('{') {
-        let document =
-            Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))?;
-        let mut input = Input::new(&document, Mode::Strict);
-        let mut object = input.object()?;
-        let id = object.required("id")?;
-        let backend = object.required("backend")?;
-        object.finish()?;
-        return Ok((id, backend));
+        return Ok(parse_json(text)?);
     }
     let mut settings = Settings::parse(text)?;
+    settings.check_id()?;
     let id = settings
         .text("id")
         .ok_or_else(|| Error::generic("chardev: no id specified"))?;
@@ -65,26 +60,38 @@ pub(crate) fn parse(text: &str) -> Result<(String, ChardevBackend), Error> {
             })
         }
         ChardevBackendKind::Ringbuf | ChardevBackendKind::Memory => {
-            ChardevBackend::Ringbuf(ChardevRingbufWrapper {
-                data: ChardevRingbuf {
-                    size: settings.number("size", ValueKind::Size)?,
-                },
-            })
+            let size = settings.number("size", ValueKind::Size)?;
+            let wrapper = ChardevRingbufWrapper {
+                data: ChardevRingbuf { size },
+            };
+            match kind {
+                ChardevBackendKind::Memory => ChardevBackend::Memory(wrapper),
+                _ => ChardevBackend::Ringbuf(wrapper),
+            }
         }
         ChardevBackendKind::Socket => ChardevBackend::Socket(ChardevSocketWrapper {
             data: parse_socket(&mut settings)?,
         }),
         ChardevBackendKind::Unknown(name) => {
-            return Err(Error::generic(format!(
-                "'{name}' is not a valid char driver name"
-            )));
+            let desc = format!("'{name}' is not a valid char driver name");
+            return Err(OptionError::Refused(Error::generic(desc)));
         }
     };
     settings.finish()?;
     Ok((id, backend))
 }
 
-#[expect(deprecated, reason = "there is a newer member, and the old one works")]
+fn parse_json(text: &str) -> Result<(String, ChardevBackend), Error> {
+    let document =
+        Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))?;
+    let mut input = Input::new(&document, Mode::Strict);
+    let mut object = input.object()?;
+    let id = object.required("id")?;
+    let backend = object.required("backend")?;
+    object.finish()?;
+    Ok((id, backend))
+}
+
 fn parse_socket(settings: &mut Settings) -> Result<ChardevSocket, Error> {
     let (path, host, fd) = (
         settings.text("path"),
@@ -129,9 +136,30 @@ fn parse_socket(settings: &mut Settings) -> Result<ChardevSocket, Error> {
             Some(delay) => Some(!delay),
             None => settings.switch("nodelay")?,
         },
-        reconnect: settings.number("reconnect", ValueKind::Int)?,
         reconnect_ms: settings.number("reconnect-ms", ValueKind::Int)?,
     })
+}
+
+/// Why options describe no character device.
+#[derive(Debug)]
+pub(crate) enum OptionError {
+    /// They do not have the form of options, or there are some that nobody knows.
+    Malformed(Error),
+    Refused(Error),
+}
+
+impl From<Error> for OptionError {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<OptionError> for Error {
+    fn from(error: OptionError) -> Self {
+        match error {
+            OptionError::Malformed(error) | OptionError::Refused(error) => error,
+        }
+    }
 }
 
 /// Keys and values that have not been used yet.
@@ -139,7 +167,17 @@ struct Settings(Vec<(String, String)>);
 
 impl Settings {
     fn parse(text: &str) -> Result<Self, Error> {
-        Ok(Self(keyval::parse(text, BACKEND)))
+        Ok(Self(keyval::parse_options(text, BACKEND)))
+    }
+
+    fn check_id(&self) -> Result<(), OptionError> {
+        let id = self.0.iter().find(|(key, _)| key == "id");
+        match id {
+            Some((_, id)) if !ident::is_identifier(id) => {
+                Err(OptionError::Malformed(ident::expected()))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn text(&mut self, name: &str) -> Option<String> {
@@ -151,7 +189,9 @@ impl Settings {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        let typed: Object = keyval::typed(vec![(name.to_owned(), text)], |_| Some(kind))?;
+        let typed: Object = keyval::typed(vec![(name.to_owned(), text)], keyval::INTEGER, |_| {
+            Some(kind)
+        })?;
         let document = Document::from(&Value::Object(typed));
         let mut input = Input::new(&document, Mode::Strict);
         Ok(input.object()?.optional(name)?)
@@ -165,10 +205,10 @@ impl Settings {
         self.typed(name, kind)
     }
 
-    fn finish(self) -> Result<(), Error> {
+    fn finish(self) -> Result<(), OptionError> {
         match self.0.first() {
             None => Ok(()),
-            Some((key, _)) => Err(Error::generic(format!("Invalid parameter '{key}'"))),
+            Some((key, _)) => Err(OptionError::Malformed(keyval::invalid(key))),
         }
     }
 }
@@ -205,8 +245,11 @@ mod tests {
             ("file,id=x", "chardev: file: no filename given"),
             ("pipe,id=x", "chardev: pipe: no device path given"),
             ("null,id=x,bogus=1", "Invalid parameter 'bogus'"),
+            ("null,id=", "Parameter 'id' expects an identifier"),
+            ("null,id=1", "Parameter 'id' expects an identifier"),
         ] {
-            assert_eq!(parse(text).unwrap_err().desc, desc, "{text}");
+            let error = Error::from(parse(text).unwrap_err());
+            assert_eq!(error.desc, desc, "{text}");
         }
     }
 }

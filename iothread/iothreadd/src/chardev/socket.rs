@@ -19,7 +19,7 @@ use crate::net::listener::Listener;
 use crate::net::sockets::{listen_at, modern};
 use crate::net::stream::Stream;
 use crate::oneshot;
-use crate::qapi::{ChardevSocket, SocketAddress, YankInstance};
+use crate::qapi::{ChardevSocket, SocketAddress, SocketAddressLegacy, YankInstance};
 use crate::sync::Mutex;
 use crate::yank::{YankGuard, Yanks};
 
@@ -118,10 +118,14 @@ impl SocketDevice {
     ) -> Result<Arc<Self>, Error> {
         let is_server = options.server.unwrap_or(true);
         let retry = retry_after(options)?;
+        let conflicts = |with: &str| {
+            Error::generic(format!("'reconnect-ms' option is incompatible with {with}"))
+        };
         if is_server && retry.is_some() {
-            return Err(Error::generic(
-                "'reconnect' option is incompatible with socket in server listen mode",
-            ));
+            return Err(conflicts("socket in server listen mode"));
+        }
+        if matches!(options.addr, SocketAddressLegacy::Fd(_)) && retry.is_some() {
+            return Err(conflicts("'fd' address type"));
         }
         if !is_server && options.wait.is_some() {
             return Err(Error::generic(
@@ -523,19 +527,12 @@ fn peer_of(stream: &Stream) -> String {
     address.map(|it| it.to_string()).unwrap_or_default()
 }
 
-#[expect(deprecated, reason = "there is a newer member, and the old one works")]
 fn retry_after(options: &ChardevSocket) -> Result<Option<Duration>, Error> {
-    let (name, value, unit) = match (options.reconnect, options.reconnect_ms) {
-        (Some(_), Some(_)) => {
-            return Err(Error::generic(
-                "'reconnect' and 'reconnect-ms' are mutually exclusive",
-            ));
-        }
-        (Some(seconds), None) => ("reconnect", seconds, Duration::from_secs(1)),
-        (None, Some(milliseconds)) => ("reconnect-ms", milliseconds, Duration::from_millis(1)),
-        (None, None) => return Ok(None),
+    let Some(value) = options.reconnect_ms else {
+        return Ok(None);
     };
-    let count = u32::try_from(value)
-        .map_err(|_| Error::generic(format!("Parameter '{name}' cannot be {value}")))?;
-    Ok((count > 0).then_some(unit * count))
+    let milliseconds = u32::try_from(value)
+        .map_err(|_| Error::generic(format!("Parameter 'reconnect-ms' cannot be {value}")))?;
+    let pause = Duration::from_millis(milliseconds.into());
+    Ok((!pause.is_zero()).then_some(pause))
 }

@@ -26,12 +26,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use qapi_runtime::{Error, Object as Members, Value};
 
 use self::bus::{Bus, BusType, PCI_BUS, ScsiBus, XEN_BUS};
-pub(crate) use self::properties::parse;
 use self::properties::{Properties, take};
+pub(crate) use self::properties::{parse, parse_options};
 use self::slots::{Plugged, Position, Slots};
 use crate::finally::Finally;
 use crate::hmp::{BusInfo, DeviceInfo};
-use crate::objects::is_identifier;
+use crate::ident::is_identifier;
 use crate::qapi::DeviceDeleted;
 use crate::qom::Object;
 use crate::qom::types::Type;
@@ -176,6 +176,7 @@ pub(crate) struct Devices {
     unnamed: Arc<Slots>,
     n_unnamed: AtomicU64,
     n_unnamed_buses: AtomicU64,
+    is_balloon_lost: AtomicBool,
 }
 
 impl Devices {
@@ -295,6 +296,16 @@ impl Devices {
     /// Tells the buses of controllers without ID apart.
     fn next_unnamed_bus(&self) -> u64 {
         self.n_unnamed_buses.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether the place of the only balloon is taken by one that is not there.
+    fn is_balloon_lost(&self) -> bool {
+        self.is_balloon_lost.load(Ordering::Relaxed)
+    }
+
+    /// As in QEMU, a balloon that wants hints and has no IOThread is refused and keeps its place.
+    fn lose_balloon(&self) {
+        self.is_balloon_lost.store(true, Ordering::Relaxed);
     }
 
     /// Whether there is a device of that type.

@@ -4,6 +4,7 @@ use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{Error, Object as Members, Value};
 
+use crate::ident;
 use crate::keyval::{self, ValueKind};
 use crate::qom::types::{self, Property, Type};
 
@@ -100,16 +101,25 @@ pub(super) fn take<T: Visit>(
     Ok(input.object()?.optional(name)?)
 }
 
-/// Reads a description of a device: JSON, or keys and values, of which those that are numbers become numbers. A list is
-/// given as JSON.
+/// Reads a description of a device: JSON, or options.
 pub(crate) fn parse(text: &str) -> Result<Members, Error> {
-    let parse_json = |text: &str| {
-        Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))
-    };
     if text.starts_with('{') {
         return Ok(parse_json(text)?.root().to_object());
     }
-    let pairs = keyval::parse(text, "driver");
+    let arguments = parse_options(text)?;
+    match arguments.get("id").and_then(Value::as_str) {
+        Some(id) if !ident::is_identifier(id) => Err(ident::expected()),
+        Some(_) | None => Ok(arguments),
+    }
+}
+
+fn parse_json(text: &str) -> Result<Document, Error> {
+    Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))
+}
+
+/// Reads options: keys and values, of which those that are numbers become numbers. A list is given as JSON.
+pub(crate) fn parse_options(text: &str) -> Result<Members, Error> {
+    let pairs = keyval::parse_options(text, "driver");
     let driver = pairs.iter().find(|(name, _)| name == "driver");
     let object_type = driver.and_then(|(_, driver)| super::find_driver(driver));
     let object_type = object_type.map_or(&types::DEVICE, |driver| driver.object_type);
@@ -120,7 +130,7 @@ pub(crate) fn parse(text: &str) -> Result<Members, Error> {
             parse_json(&text)?.root().to_value()
         } else {
             let kind = property.map_or(ValueKind::String, Property::value_kind);
-            let typed = keyval::typed(vec![(name.clone(), text)], |_| Some(kind))?;
+            let typed = keyval::typed(vec![(name.clone(), text)], keyval::INTEGER, |_| Some(kind))?;
             typed.get(&name).cloned().unwrap_or(Value::Null)
         };
         arguments.insert(name, value);

@@ -49,13 +49,15 @@ pub(super) fn realize(plug: &Plug<'_>, properties: Properties) -> Result<Arc<dyn
     properties.get::<bool>("deflate-on-oom")?;
     let has_hints = properties.get_or("free-page-hint", false)?;
     let thread = iothread_of(&properties)?;
-    if plug.server.devices().has(&PCI_TYPE) {
+    let devices = plug.server.devices();
+    if devices.has(&PCI_TYPE) || devices.is_balloon_lost() {
         return Err(Error::generic("Only one balloon device is supported"));
     }
     let placement = match (has_hints, thread) {
         (false, _) => Placement::default(),
         (true, Some(thread)) => Placement::on_thread(thread, 1),
         (true, None) => {
+            devices.lose_balloon();
             return Err(Error::generic(
                 "'free-page-hint' requires 'iothread' to be set",
             ));

@@ -74,7 +74,7 @@ impl Exports {
         descriptors: &SessionDescriptors,
         options: BlockExportOptions,
     ) -> Result<(), Error> {
-        if !crate::objects::is_identifier(&options.id) {
+        if !crate::ident::is_identifier(&options.id) {
             return Err(Error::generic("Invalid block export id"));
         }
         if self.find(&options.id).is_some() {

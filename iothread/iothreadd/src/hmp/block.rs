@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use qapi_runtime::Error;
 
+use super::arguments::Arguments;
 use super::command::LINE_END;
-use super::line::split_first;
 use crate::net::descriptors::SessionDescriptors;
 use crate::qapi::{
     BlockDeviceInfo, BlockExportOptions, BlockExportOptionsNbd, BlockExportOptionsType,
@@ -15,28 +15,9 @@ use crate::qapi::{
 };
 use crate::server::Server;
 
-/// Takes single-letter flags off the front of arguments. Returns which of them were there.
-fn take_flags<const N: usize>(flags: [char; N], text: &str) -> Result<([bool; N], &str), Error> {
-    let mut found = [false; N];
-    let mut rest = text;
-    loop {
-        let (word, behind) = split_first(rest);
-        let Some(letters) = word.strip_prefix('-').filter(|it| !it.is_empty()) else {
-            return Ok((found, rest));
-        };
-        for letter in letters.chars() {
-            let position = flags.iter().position(|flag| *flag == letter);
-            let position =
-                position.ok_or_else(|| Error::generic(format!("unsupported option -{letter}")))?;
-            found[position] = true;
-        }
-        rest = behind;
-    }
-}
-
 /// `nbd_server_start`
-pub(super) fn nbd_server_start(server: &Arc<Server>, text: &str) -> Result<(), Error> {
-    let ([all, writable], address) = take_flags(['a', 'w'], text)?;
+pub(super) fn nbd_server_start(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+    let (all, writable, address) = (given.flag(0), given.flag(1), given.text(2));
     if writable && !all {
         return Err(Error::generic("-w only valid together with -a"));
     }
@@ -65,22 +46,21 @@ pub(super) fn nbd_server_start(server: &Arc<Server>, text: &str) -> Result<(), E
 }
 
 /// `nbd_server_stop`
-pub(super) fn nbd_server_stop(server: &Arc<Server>, _: &str) -> Result<(), Error> {
+pub(super) fn nbd_server_stop(server: &Arc<Server>, _: &Arguments) -> Result<(), Error> {
     server.nbd().stop(server)
 }
 
 /// `nbd_server_add`
-pub(super) fn nbd_server_add(server: &Arc<Server>, text: &str) -> Result<(), Error> {
-    let ([writable], rest) = take_flags(['w'], text)?;
-    let (device, name) = split_first(rest);
-    let name = if name.is_empty() { device } else { name };
+pub(super) fn nbd_server_add(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+    let (writable, device) = (given.flag(0), given.text(1));
+    let name = given.optional(2).unwrap_or(device);
+    let is_writable = server.blocks().is_writable(device).ok_or_else(|| {
+        Error::generic(format!(
+            "Cannot find device='{device}' nor node-name='{device}'"
+        ))
+    })?;
     if !server.nbd().is_running() {
         return Err(Error::generic("NBD server not running"));
-    }
-    if server.blocks().is_writable(device).is_none() {
-        return Err(Error::generic(format!(
-            "Cannot find device='{device}' nor node-name='{device}'"
-        )));
     }
     let nbd = BlockExportOptionsNbd {
         name: Some(name.to_owned()),
@@ -88,15 +68,16 @@ pub(super) fn nbd_server_add(server: &Arc<Server>, text: &str) -> Result<(), Err
     };
     let kind = BlockExportOptionsType::Nbd(nbd);
     let mut options = BlockExportOptions::new(kind, name.to_owned(), device.to_owned());
-    options.writable = Some(writable);
+    // What cannot be written is exported read-only, whatever was asked for.
+    options.writable = Some(writable && is_writable);
     // Over NBD exports take no descriptors.
     let nobody = SessionDescriptors::default();
     server.exports().add(server, &nobody, options)
 }
 
 /// `nbd_server_remove`
-pub(super) fn nbd_server_remove(server: &Arc<Server>, text: &str) -> Result<(), Error> {
-    let ([force], name) = take_flags(['f'], text)?;
+pub(super) fn nbd_server_remove(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+    let (force, name) = (given.flag(0), given.text(1));
     let mode = if force {
         BlockExportRemoveMode::Hard
     } else {
@@ -114,7 +95,7 @@ pub(super) fn nbd_server_remove(server: &Arc<Server>, text: &str) -> Result<(), 
 }
 
 /// `info block-exports`
-pub(super) fn info_exports(server: &Arc<Server>, _: &str) -> String {
+pub(super) fn info_exports(server: &Arc<Server>, _: &Arguments) -> String {
     let mut text = String::new();
     for export in server.exports().query() {
         // Writing to a string does not fail, here and below.
@@ -128,8 +109,8 @@ pub(super) fn info_exports(server: &Arc<Server>, _: &str) -> String {
 }
 
 /// `info block`
-pub(super) fn info_block(server: &Arc<Server>, text: &str) -> Result<String, Error> {
-    let ([nodes, verbose], wanted) = take_flags(['n', 'v'], text)?;
+pub(super) fn info_block(server: &Arc<Server>, given: &Arguments) -> String {
+    let (nodes, verbose, wanted) = (given.flag(0), given.flag(1), given.text(2));
     let blocks = server.blocks();
     let mut output = String::new();
     let is_wanted = |name: &str| wanted.is_empty() || wanted == name;
@@ -143,7 +124,7 @@ pub(super) fn info_block(server: &Arc<Server>, text: &str) -> Result<String, Err
             }
         }
         if wanted.is_empty() || !output.is_empty() {
-            return Ok(output);
+            return output;
         }
     }
     for (index, node) in blocks.query_nodes().iter().enumerate() {
@@ -151,7 +132,7 @@ pub(super) fn info_block(server: &Arc<Server>, text: &str) -> Result<String, Err
             print_node(&mut output, index, node, None, verbose);
         }
     }
-    Ok(output)
+    output
 }
 
 /// Describes a node, and for whom it is there. As in QEMU, those that are left out leave their blank line.

@@ -4,22 +4,33 @@ use std::sync::Arc;
 
 use qapi_runtime::Error;
 
+use super::arguments::Arguments;
 use super::command::LINE_END;
-use super::line::split_first;
 use crate::chardev;
+use crate::ident;
 use crate::net::descriptors::SessionDescriptors;
 use crate::server::Server;
 
 /// `chardev-add`
-pub(super) fn add(server: &Arc<Server>, text: &str) -> Result<(), Error> {
-    let (id, backend) = chardev::parse(text)?;
+pub(super) fn add(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+    let (id, backend) = chardev::parse(given.text(0)).map_err(|error| match error {
+        chardev::OptionError::Malformed(error) => {
+            let hint = ident::hint(&error).map(|hint| format!("\n{hint}"));
+            Error::generic(format!(
+                "{}{}\nError: Parsing chardev args failed",
+                error.desc,
+                hint.unwrap_or_default()
+            ))
+        }
+        chardev::OptionError::Refused(error) => error,
+    })?;
     // Descriptors are passed with QMP only.
     let descriptors = SessionDescriptors::default();
     server.chardevs().add_now(id, &backend, &descriptors)
 }
 
 /// `info chardev`
-pub(super) fn info(server: &Arc<Server>, _: &str) -> String {
+pub(super) fn info(server: &Arc<Server>, _: &Arguments) -> String {
     let line = |info: crate::qapi::ChardevInfo| {
         format!("{}: filename={}{LINE_END}", info.label, info.filename)
     };
@@ -27,18 +38,15 @@ pub(super) fn info(server: &Arc<Server>, _: &str) -> String {
 }
 
 /// `ringbuf_write`
-pub(super) fn ringbuf_write(server: &Arc<Server>, text: &str) -> Result<(), Error> {
-    let (device, data) = split_first(text);
+pub(super) fn ringbuf_write(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+    let (device, data) = (given.text(0), given.text(1));
     let chardevs = server.chardevs();
     chardevs.with_ringbuf(device, |ringbuf| ringbuf.write(data, None))
 }
 
 /// `ringbuf_read`
-pub(super) fn ringbuf_read(server: &Arc<Server>, text: &str) -> Result<String, Error> {
-    let (device, size) = split_first(text);
-    let size = size
-        .parse()
-        .map_err(|_| Error::generic("Parameter 'size' expects a number"))?;
+pub(super) fn ringbuf_read(server: &Arc<Server>, given: &Arguments) -> Result<String, Error> {
+    let (device, size) = (given.text(0), given.integer(1));
     let chardevs = server.chardevs();
     let text = chardevs.with_ringbuf(device, |ringbuf| ringbuf.read(size, None))?;
     Ok(format!("{text}{LINE_END}"))

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use iothread::Registry;
 use qapi_runtime::Error;
 
-use super::line::{Arguments, is_blank, split_name};
+use super::arguments::{Arguments, Mistake, Parameter};
+use super::line::{is_blank, split_name};
 use super::{block, chardev, tree};
+use crate::ident;
 use crate::objects;
 use crate::server::Server;
 
@@ -16,110 +18,159 @@ pub(super) const LINE_END: &str = "\r\n";
 /// A command, or a topic of `info`.
 struct Command {
     name: &'static str,
-    /// What it takes, and how its help shows that.
-    arguments: (Arguments, &'static str),
+    parameters: &'static [Parameter],
+    /// How its help shows what it takes.
+    usage: &'static str,
     help: &'static str,
     run: Run,
 }
 
 enum Run {
     /// Prints a text.
-    Text(fn(&Arc<Server>, &str) -> String),
+    Text(fn(&Arc<Server>, &Arguments) -> String),
     /// Prints a text, or why there is none.
-    Query(fn(&Arc<Server>, &str) -> Result<String, Error>),
+    Query(fn(&Arc<Server>, &Arguments) -> Result<String, Error>),
     /// Does something, and prints only why it failed.
-    Action(fn(&Arc<Server>, &str) -> Result<(), Error>),
+    Action(fn(&Arc<Server>, &Arguments) -> Result<(), Error>),
+    /// The same with options, of which it is not told what is wrong with their form, as in QEMU.
+    Options(fn(&Arc<Server>, &Arguments) -> Result<(), OptionsError>),
+}
+
+/// Why a command with options failed.
+pub(super) enum OptionsError {
+    /// Options that are none.
+    Malformed,
+    Refused(Error),
+}
+
+impl From<Error> for OptionsError {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
 }
 
 /// All commands but `info`.
-const COMMANDS: [Command; 17] = [
+const COMMANDS: [Command; 18] = [
     Command {
         name: "chardev-add",
-        arguments: (Arguments::Word, "args"),
+        parameters: &[Parameter::Word],
+        usage: "args",
         help: "add chardev",
         run: Run::Action(chardev::add),
     },
     Command {
         name: "chardev-remove",
-        arguments: (Arguments::Word, "id"),
+        parameters: &[Parameter::Word],
+        usage: "id",
         help: "remove chardev",
-        run: Run::Action(|server, id| server.chardevs().remove(id)),
+        run: Run::Action(|server, given| server.chardevs().remove(given.text(0))),
     },
     Command {
         name: "chardev-send-break",
-        arguments: (Arguments::Word, "id"),
+        parameters: &[Parameter::Word],
+        usage: "id",
         help: "send a break on chardev",
-        run: Run::Action(|server, id| server.chardevs().send_break(id)),
+        run: Run::Action(|server, given| server.chardevs().send_break(given.text(0))),
     },
     Command {
         name: "device_add",
-        arguments: (Arguments::OptionalWord, "driver[,prop=value][,...]"),
+        parameters: &[Parameter::OptionalWord],
+        usage: "driver[,prop=value][,...]",
         help: "add device, like -device on the command line",
-        run: Run::Action(|server, text| server.devices().add(server, crate::devices::parse(text)?)),
+        run: Run::Options(tree::device_add),
     },
     Command {
         name: "device_del",
-        arguments: (Arguments::Word, "device"),
+        parameters: &[Parameter::Word],
+        usage: "device",
         help: "remove device",
-        run: Run::Action(|server, id| server.devices().delete(server, id)),
+        run: Run::Action(|server, given| server.devices().delete(server, given.text(0))),
     },
     Command {
         name: "help|?",
-        arguments: (Arguments::OptionalRest, "[cmd]"),
+        parameters: &[Parameter::OptionalRest],
+        usage: "[cmd]",
         help: "show the help",
-        run: Run::Text(|_, topic| help(topic)),
+        run: Run::Text(|_, given| help(given.text(0))),
     },
     Command {
         name: "nbd_server_add",
-        arguments: (Arguments::Device, "nbd_server_add [-w] device [name]"),
+        parameters: &[
+            Parameter::Flag('w'),
+            Parameter::Device,
+            Parameter::OptionalWord,
+        ],
+        usage: "nbd_server_add [-w] device [name]",
         help: "export a block device via NBD",
         run: Run::Action(block::nbd_server_add),
     },
     Command {
         name: "nbd_server_remove",
-        arguments: (Arguments::Rest, "nbd_server_remove [-f] name"),
+        parameters: &[Parameter::Flag('f'), Parameter::Word],
+        usage: "nbd_server_remove [-f] name",
         help: "remove an export previously exposed via NBD",
         run: Run::Action(block::nbd_server_remove),
     },
     Command {
         name: "nbd_server_start",
-        arguments: (Arguments::Rest, "nbd_server_start [-a] [-w] host:port"),
+        parameters: &[Parameter::Flag('a'), Parameter::Flag('w'), Parameter::Word],
+        usage: "nbd_server_start [-a] [-w] host:port",
         help: "serve block devices on the given host and port",
         run: Run::Action(block::nbd_server_start),
     },
     Command {
         name: "nbd_server_stop",
-        arguments: (Arguments::None, "nbd_server_stop"),
+        parameters: &[],
+        usage: "nbd_server_stop",
         help: "stop serving block devices using the NBD protocol",
         run: Run::Action(block::nbd_server_stop),
     },
     Command {
         name: "object_add",
-        arguments: (Arguments::Rest, "[qom-type=]type,id=str[,prop=value][,...]"),
+        parameters: &[Parameter::Rest],
+        usage: "[qom-type=]type,id=str[,prop=value][,...]",
         help: "create QOM object",
-        run: Run::Action(|server, text| server.objects().add(server, objects::parse(text)?)),
+        run: Run::Action(|server, given| {
+            server.objects().add(server, objects::parse(given.text(0))?)
+        }),
     },
     Command {
         name: "object_del",
-        arguments: (Arguments::Word, "id"),
+        parameters: &[Parameter::Word],
+        usage: "id",
         help: "destroy QOM object",
-        run: Run::Action(|server, id| server.objects().delete(server, id)),
+        run: Run::Action(|server, given| server.objects().delete(server, given.text(0))),
     },
     Command {
         name: "qom-get",
-        arguments: (Arguments::Rest, "path property"),
+        parameters: &[Parameter::Word, Parameter::Word],
+        usage: "path property",
         help: "print QOM property",
         run: Run::Query(tree::qom_get),
     },
     Command {
         name: "qom-list",
-        arguments: (Arguments::OptionalWord, "path"),
+        parameters: &[Parameter::OptionalWord],
+        usage: "path",
         help: "list QOM properties",
         run: Run::Query(tree::qom_list),
     },
     Command {
+        name: "qom-set",
+        parameters: &[
+            Parameter::Flag('j'),
+            Parameter::Word,
+            Parameter::Word,
+            Parameter::Rest,
+        ],
+        usage: "[-j] path property value",
+        help: "set QOM property.\n\t\t\t -j: the value is specified in json format.",
+        run: Run::Action(tree::qom_set),
+    },
+    Command {
         name: "quit|q",
-        arguments: (Arguments::None, ""),
+        parameters: &[],
+        usage: "",
         help: "quit the server",
         run: Run::Action(|server, _| {
             server.quit();
@@ -128,13 +179,15 @@ const COMMANDS: [Command; 17] = [
     },
     Command {
         name: "ringbuf_read",
-        arguments: (Arguments::Rest, "device size"),
+        parameters: &[Parameter::Word, Parameter::Integer],
+        usage: "device size",
         help: "Read from a ring buffer character device",
         run: Run::Query(chardev::ringbuf_read),
     },
     Command {
         name: "ringbuf_write",
-        arguments: (Arguments::Rest, "device data"),
+        parameters: &[Parameter::Word, Parameter::Word],
+        usage: "device data",
         help: "Write to a ring buffer character device",
         run: Run::Action(chardev::ringbuf_write),
     },
@@ -144,31 +197,40 @@ const COMMANDS: [Command; 17] = [
 const TOPICS: [Command; 8] = [
     Command {
         name: "block",
-        arguments: (Arguments::OptionalRest, "[-n] [-v] [device]"),
+        parameters: &[
+            Parameter::Flag('n'),
+            Parameter::Flag('v'),
+            Parameter::OptionalDevice,
+        ],
+        usage: "[-n] [-v] [device]",
         help: "show info of one block device or all block devices (-n: show named nodes; -v: show details)",
-        run: Run::Query(block::info_block),
+        run: Run::Text(block::info_block),
     },
     Command {
         name: "block-exports",
-        arguments: (Arguments::None, ""),
+        parameters: &[],
+        usage: "",
         help: "show the block exports",
         run: Run::Text(block::info_exports),
     },
     Command {
         name: "chardev",
-        arguments: (Arguments::None, ""),
+        parameters: &[],
+        usage: "",
         help: "show the character devices",
         run: Run::Text(chardev::info),
     },
     Command {
         name: "iothreads",
-        arguments: (Arguments::Flag("-i"), "[-i]"),
+        parameters: &[Parameter::Flag('i')],
+        usage: "[-i]",
         help: "show iothreads and who holds them (-i: the server's own)",
         run: Run::Text(info_iothreads),
     },
     Command {
         name: "name",
-        arguments: (Arguments::None, ""),
+        parameters: &[],
+        usage: "",
         help: "show the current server name",
         run: Run::Text(|server, _| {
             let line = |name: &str| format!("{name}{LINE_END}");
@@ -177,19 +239,22 @@ const TOPICS: [Command; 8] = [
     },
     Command {
         name: "qtree",
-        arguments: (Arguments::Flag("-b"), "[-b]"),
+        parameters: &[Parameter::Flag('b')],
+        usage: "[-b]",
         help: "show device tree (-b: brief, omit properties)",
         run: Run::Text(tree::info_qtree),
     },
     Command {
         name: "status",
-        arguments: (Arguments::None, ""),
+        parameters: &[],
+        usage: "",
         help: "show the current server status",
         run: Run::Text(|server, _| format!("VM status: {}{LINE_END}", server.status().status)),
     },
     Command {
         name: "version",
-        arguments: (Arguments::None, ""),
+        parameters: &[],
+        usage: "",
         help: "show the version of the server",
         run: Run::Text(|_, _| format!("{}{LINE_END}", env!("CARGO_PKG_VERSION"))),
     },
@@ -203,7 +268,7 @@ impl Command {
     fn usage(&self, prefix: &str) -> String {
         format!(
             "{prefix}{} {} -- {}{LINE_END}",
-            self.name, self.arguments.1, self.help
+            self.name, self.usage, self.help
         )
     }
 }
@@ -220,7 +285,7 @@ pub(crate) fn execute(server: &Arc<Server>, line: &str) -> String {
     let (shown, name, arguments) = split_name(line);
     if name != "info" {
         return match find(&COMMANDS, name) {
-            Some(command) => run(server, command, "", arguments),
+            Some(command) => run(server, command, "", name, arguments),
             None => unknown(shown),
         };
     }
@@ -229,7 +294,7 @@ pub(crate) fn execute(server: &Arc<Server>, line: &str) -> String {
     }
     let (shown_topic, topic, arguments) = split_name(arguments);
     match find(&TOPICS, topic) {
-        Some(command) => run(server, command, "info ", arguments),
+        Some(command) => run(server, command, "info ", topic, arguments),
         None => unknown(&format!("{shown}{shown_topic}")),
     }
 }
@@ -238,17 +303,21 @@ fn unknown(name: &str) -> String {
     format!("unknown command: '{name}'{LINE_END}")
 }
 
-fn run(server: &Arc<Server>, command: &Command, prefix: &str, arguments: &str) -> String {
-    let arguments = match command.arguments.0.parse(arguments) {
+/// Executes a command that was called by `name`.
+fn run(
+    server: &Arc<Server>,
+    command: &Command,
+    prefix: &str,
+    name: &str,
+    arguments: &str,
+) -> String {
+    let hint = || format!("Try \"help {prefix}{name}\" for more information{LINE_END}");
+    let arguments = match Arguments::parse(command.parameters, arguments) {
         Ok(arguments) => arguments,
-        Err(mistake) => {
-            let (name, what) = (command.name, mistake.text());
-            let topic = name.split('|').next().unwrap_or(name);
-            return format!(
-                "{name}: {what}{LINE_END}\
-                 Try \"help {prefix}{topic}\" for more information{LINE_END}"
-            );
+        Err(Mistake::OfCommand(text)) => {
+            return format!("{}: {text}{LINE_END}{}", command.name, hint());
         }
+        Err(Mistake::OfExpression(text)) => return format!("{text}{LINE_END}{}", hint()),
     };
     match command.run {
         Run::Text(print) => print(server, &arguments),
@@ -260,15 +329,19 @@ fn run(server: &Arc<Server>, command: &Command, prefix: &str, arguments: &str) -
             Ok(()) => String::new(),
             Err(error) => describe(&error),
         },
+        Run::Options(act) => match act(server, &arguments) {
+            Ok(()) => String::new(),
+            Err(OptionsError::Malformed) => hint(),
+            Err(OptionsError::Refused(error)) => describe(&error),
+        },
     }
 }
 
 fn describe(error: &Error) -> String {
     let mut text = format!("Error: {}{LINE_END}", error.desc.replace('\n', LINE_END));
-    if error.desc.ends_with("expects an identifier") {
-        text.push_str(
-            "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.\r\n",
-        );
+    if let Some(hint) = ident::hint(error) {
+        text.push_str(hint);
+        text.push_str(LINE_END);
     }
     text
 }
@@ -299,10 +372,10 @@ fn help(topic: &str) -> String {
     )
 }
 
-fn info_iothreads(_: &Arc<Server>, flag: &str) -> String {
-    if flag.is_empty() {
-        Registry::global().info_iothreads()
-    } else {
+fn info_iothreads(_: &Arc<Server>, given: &Arguments) -> String {
+    if given.flag(0) {
         Registry::global().info_internal_iothreads()
+    } else {
+        Registry::global().info_iothreads()
     }
 }

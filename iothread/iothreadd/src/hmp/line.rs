@@ -1,50 +1,11 @@
-//! How a line of the human monitor is read: its words and its arguments.
-
-use std::borrow::Cow;
-
-/// What a command takes behind its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arguments {
-    /// Nothing.
-    None,
-    /// This flag, if it is there.
-    Flag(&'static str),
-    /// One word, or a text in quotes.
-    Word,
-    /// The same, if it is there.
-    OptionalWord,
-    /// All the rest of the line, which is not empty.
-    Rest,
-    /// The same, where a block device has to be named.
-    Device,
-    /// The same, or nothing.
-    OptionalRest,
-}
-
-/// Why the arguments do not fit; printed behind the name of the command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mistake {
-    Missing,
-    NoDevice,
-    TooMany,
-}
-
-impl Mistake {
-    pub(super) fn text(self) -> &'static str {
-        match self {
-            Self::Missing => "string expected",
-            Self::NoDevice => "block device name expected",
-            Self::TooMany => "extraneous characters at the end of line",
-        }
-    }
-}
+//! How a line of the human monitor is cut into words.
 
 /// As C's `isspace`.
 fn is_space(ch: char) -> bool {
     ch.is_ascii_whitespace() || ch == '\x0b'
 }
 
-fn skip_space(text: &str) -> &str {
+pub(super) fn skip_space(text: &str) -> &str {
     text.trim_start_matches(is_space)
 }
 
@@ -61,47 +22,17 @@ pub(super) fn is_blank(text: &str) -> bool {
     skip_space(text).is_empty()
 }
 
-/// Splits off the first word of an argument that has several.
-pub(super) fn split_first(text: &str) -> (&str, &str) {
-    let end = text.find(is_space).unwrap_or(text.len());
-    (&text[..end], skip_space(&text[end..]).trim_end())
-}
-
-impl Arguments {
-    /// The text of the argument; empty if it is left out.
-    pub(super) fn parse(self, text: &str) -> Result<Cow<'_, str>, Mistake> {
-        let text = skip_space(text);
-        let (argument, rest) = match self {
-            Self::None => (Cow::Borrowed(""), text),
-            Self::Flag(flag) => match text.strip_prefix(flag) {
-                Some(rest) if rest.is_empty() || rest.starts_with(is_space) => (flag.into(), rest),
-                Some(_) | None => (Cow::Borrowed(""), text),
-            },
-            Self::OptionalWord if text.is_empty() => (Cow::Borrowed(""), text),
-            Self::Word | Self::OptionalWord => split_word(text).ok_or(Mistake::Missing)?,
-            Self::Rest if text.is_empty() => return Err(Mistake::Missing),
-            Self::Device if text.is_empty() => return Err(Mistake::NoDevice),
-            Self::Rest | Self::Device | Self::OptionalRest => (Cow::Borrowed(text), ""),
-        };
-        if is_blank(rest) {
-            Ok(argument)
-        } else {
-            Err(Mistake::TooMany)
-        }
-    }
-}
-
 /// A word, or a text in double quotes in which backslashes escape; `None` if there is none.
-fn split_word(text: &str) -> Option<(Cow<'_, str>, &str)> {
+pub(super) fn split_word(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(is_space).unwrap_or(text.len());
-        return (end > 0).then(|| (Cow::Borrowed(&text[..end]), &text[end..]));
+        return (end > 0).then(|| (text[..end].to_owned(), &text[end..]));
     };
     let mut word = String::new();
     let mut chars = quoted.chars();
     loop {
         match chars.next()? {
-            '"' => return Some((word.into(), chars.as_str())),
+            '"' => return Some((word, chars.as_str())),
             '\\' => word.push(match chars.next()? {
                 'n' => '\n',
                 'r' => '\r',
@@ -117,10 +48,6 @@ fn split_word(text: &str) -> Option<(Cow<'_, str>, &str)> {
 mod tests {
     use super::*;
 
-    fn parse(arguments: Arguments, text: &str) -> Result<String, Mistake> {
-        arguments.parse(text).map(Cow::into_owned)
-    }
-
     #[test]
     fn names_end_at_blanks_and_slashes() {
         assert_eq!(split_name("info name"), ("info", "info", " name"));
@@ -131,28 +58,16 @@ mod tests {
 
     #[test]
     fn words_may_be_quoted() {
-        let word = |text| parse(Arguments::Word, text);
-        assert_eq!(word(" a "), Ok("a".to_owned()));
-        assert_eq!(word(r#" "a \"b\"\n" "#), Ok("a \"b\"\n".to_owned()));
-        assert_eq!(word(r#"a"b""#), Ok(r#"a"b""#.to_owned()));
-        assert_eq!(word(r#""""#), Ok(String::new()));
-        for missing in ["", "  ", r#""a"#, r#""a\q""#, r#""a\"#] {
-            assert_eq!(word(missing), Err(Mistake::Missing), "{missing}");
+        for (text, word, rest) in [
+            ("a b", "a", " b"),
+            (r#""a \"b\"\n" c"#, "a \"b\"\n", " c"),
+            (r#"a"b""#, r#"a"b""#, ""),
+            (r#"""x"#, "", "x"),
+        ] {
+            assert_eq!(split_word(text), Some((word.to_owned(), rest)));
         }
-        assert_eq!(word("a b"), Err(Mistake::TooMany));
-        assert_eq!(word(r#""a"b"#), Err(Mistake::TooMany));
-    }
-
-    #[test]
-    fn other_arguments() {
-        assert_eq!(parse(Arguments::None, "  "), Ok(String::new()));
-        assert_eq!(parse(Arguments::None, " x"), Err(Mistake::TooMany));
-        assert_eq!(parse(Arguments::Flag("-i"), " -i"), Ok("-i".to_owned()));
-        assert_eq!(parse(Arguments::Flag("-i"), ""), Ok(String::new()));
-        assert_eq!(parse(Arguments::Flag("-i"), "-ix"), Err(Mistake::TooMany));
-        assert_eq!(parse(Arguments::Rest, " a b "), Ok("a b ".to_owned()));
-        assert_eq!(parse(Arguments::Rest, " "), Err(Mistake::Missing));
-        assert_eq!(parse(Arguments::OptionalRest, " "), Ok(String::new()));
-        assert_eq!(parse(Arguments::OptionalWord, " "), Ok(String::new()));
+        for missing in ["", " a", r#""a"#, r#""a\q""#, r#""a\"#] {
+            assert_eq!(split_word(missing), None, "{missing}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! The human monitor: one line in, text out.
 
+mod arguments;
 mod block;
 mod chardev;
 mod command;
+mod expression;
 mod line;
 mod session;
 mod tree;

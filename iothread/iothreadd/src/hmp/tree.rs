@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use qapi_runtime::json::Writer;
+use qapi_runtime::json::{Document, Writer};
 use qapi_runtime::{Error, Value};
 
-use super::command::LINE_END;
-use super::line::split_first;
+use super::arguments::Arguments;
+use super::command::{LINE_END, OptionsError};
+use crate::devices;
+use crate::ident::is_identifier;
+use crate::keyval::{self, ValueKind};
 use crate::server::Server;
 
 /// `qom-list`
-pub(super) fn qom_list(server: &Arc<Server>, path: &str) -> Result<String, Error> {
-    let path = if path.is_empty() { "/" } else { path };
+pub(super) fn qom_list(server: &Arc<Server>, given: &Arguments) -> Result<String, Error> {
+    let Some(path) = given.optional(0) else {
+        return Ok(format!("/{LINE_END}"));
+    };
     let properties = server.tree().list(path)?;
     Ok(properties
         .iter()
@@ -20,9 +25,8 @@ pub(super) fn qom_list(server: &Arc<Server>, path: &str) -> Result<String, Error
 }
 
 /// `qom-get`
-pub(super) fn qom_get(server: &Arc<Server>, arguments: &str) -> Result<String, Error> {
-    let (path, property) = split_first(arguments);
-    let value = server.tree().get(path, property)?;
+pub(super) fn qom_get(server: &Arc<Server>, given: &Arguments) -> Result<String, Error> {
+    let value = server.tree().get(given.text(0), given.text(1))?;
     let mut writer = Writer::new();
     writer.set_pretty(true);
     writer.value(&value);
@@ -30,9 +34,41 @@ pub(super) fn qom_get(server: &Arc<Server>, arguments: &str) -> Result<String, E
     Ok(format!("{text}{LINE_END}"))
 }
 
+/// `qom-set`: the value is JSON, or a text that the property's type reads.
+pub(super) fn qom_set(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+    let (path, property, text) = (given.text(1), given.text(2), given.text(3));
+    let value = if given.flag(0) {
+        let document = Document::parse(text.as_bytes());
+        document
+            .map_err(|error| Error::generic(error.to_string()))?
+            .root()
+            .to_value()
+    } else {
+        let kind = match server.tree().get(path, property)? {
+            Value::Bool(_) => ValueKind::Bool,
+            number if number.as_i64().is_some() => ValueKind::Int,
+            _ => ValueKind::String,
+        };
+        let pair = (property.to_owned(), text.trim_end().to_owned());
+        let typed = keyval::typed(vec![pair], keyval::INTEGER_OF_OBJECT, |_| Some(kind))?;
+        typed.get(property).cloned().unwrap_or(Value::Null)
+    };
+    server.tree().set(path, property, &value)
+}
+
+/// `device_add`
+pub(super) fn device_add(server: &Arc<Server>, given: &Arguments) -> Result<(), OptionsError> {
+    let arguments = devices::parse_options(given.text(0))?;
+    let id = arguments.get("id").and_then(Value::as_str);
+    if id.is_some_and(|id| !is_identifier(id)) {
+        return Err(OptionsError::Malformed);
+    }
+    Ok(server.devices().add(server, arguments)?)
+}
+
 /// `info qtree`
-pub(super) fn info_qtree(server: &Arc<Server>, arguments: &str) -> String {
-    let is_brief = arguments == "-b";
+pub(super) fn info_qtree(server: &Arc<Server>, given: &Arguments) -> String {
+    let is_brief = given.flag(0);
     let mut text = String::new();
     for bus in server.devices().describe() {
         print_bus(&bus, 0, is_brief, &mut text);

@@ -137,7 +137,9 @@ impl DescriptorSets {
             fd: i64::from(kept.descriptor.as_raw_fd()),
             opaque: kept.opaque.clone(),
         };
+        // The newest first, as in QEMU, which gives each the lowest number that is free.
         sets.iter()
+            .rev()
             .map(|(number, kept)| FdsetInfo {
                 fdset_id: *number,
                 fds: kept.iter().map(info).collect(),

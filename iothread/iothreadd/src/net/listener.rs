@@ -79,7 +79,11 @@ impl Listener {
     /// Listens on an abstract name.
     pub(crate) fn at_name(name: &str) -> Result<Self, BindError> {
         let socket = listen_abstract(name.as_bytes())?;
-        Ok(Self::of(socket, format!("unix-abstract:{name}"), true))
+        Ok(Self::of(
+            socket,
+            format!("unix:{name},abstract=on,tight=on"),
+            true,
+        ))
     }
 
     /// Listens at the first address of a host that it can have.

@@ -11,7 +11,8 @@ use qapi_runtime::visit::{Input, Mode};
 use qapi_runtime::{Error, Object as Members, Value};
 
 use self::colo::ColoCompare;
-pub(crate) use self::option::{help, parse};
+pub(crate) use self::option::{help, parse, parse_option};
+use crate::ident::{self, is_identifier};
 use crate::qapi::{IothreadProperties, MainLoopProperties, ObjectOptions, ObjectOptionsQomType};
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
@@ -53,7 +54,7 @@ impl Objects {
     pub(crate) fn add(&self, server: &Arc<Server>, options: ObjectOptions) -> Result<(), Error> {
         let ObjectOptions { qom_type, id } = options;
         if !is_identifier(&id) {
-            return Err(Error::generic("Parameter 'id' expects an identifier"));
+            return Err(ident::expected());
         }
         let (kind, object) = match qom_type {
             ObjectOptionsQomType::Iothread(properties) => {
@@ -240,14 +241,6 @@ pub(crate) fn uses_chardevs(options: &ObjectOptions) -> bool {
         | ObjectOptionsQomType::MainLoop(_)
         | ObjectOptionsQomType::Unknown(_) => false,
     }
-}
-
-/// Whether QEMU would take `id`.
-pub(crate) fn is_identifier(id: &str) -> bool {
-    id.starts_with(|first: char| first.is_ascii_alphabetic())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 fn parameter_error(error: ParameterError) -> Error {

@@ -4,19 +4,38 @@ use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{Error, Value};
 
-use crate::keyval::{self, ValueKind};
+use crate::ident;
+use crate::keyval::{self, Pairs, ValueKind};
 use crate::qapi::ObjectOptions;
 use crate::qom::types::{self, Type};
 
 /// The member that may be given without its name.
 const TYPE: &str = "qom-type";
 
-/// Reads a description: JSON, or keys and values.
+/// Reads what the human monitor is given: JSON, or keys and values.
 pub(crate) fn parse(text: &str) -> Result<ObjectOptions, Error> {
+    read(text, |text| keyval::parse(text, TYPE), keyval::unexpected)
+}
+
+/// Reads an option of the command line, which may have switches without a value.
+pub(crate) fn parse_option(text: &str) -> Result<ObjectOptions, Error> {
+    let split = |text: &str| Ok(keyval::parse_options(text, TYPE));
+    let options = read(text, split, keyval::invalid)?;
+    match ident::is_identifier(&options.id) {
+        true => Ok(options),
+        false => Err(ident::expected()),
+    }
+}
+
+fn read(
+    text: &str,
+    split: impl Fn(&str) -> Result<Pairs, Error>,
+    unknown: fn(&str) -> Error,
+) -> Result<ObjectOptions, Error> {
     let document = if text.starts_with('{') {
         Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))?
     } else {
-        Document::from(&parse_keyval(text)?)
+        Document::from(&typed(split(text)?, unknown)?)
     };
     Ok(ObjectOptions::read(&mut Input::new(
         &document,
@@ -24,8 +43,10 @@ pub(crate) fn parse(text: &str) -> Result<ObjectOptions, Error> {
     ))?)
 }
 
-fn parse_keyval(text: &str) -> Result<Value, Error> {
-    let pairs = keyval::parse(text, TYPE);
+fn typed(pairs: Pairs, unknown: fn(&str) -> Error) -> Result<Value, Error> {
+    if pairs.iter().any(|(key, _)| key.is_empty()) {
+        return Err(keyval::invalid(""));
+    }
     let value_of = |key: &str| pairs.iter().find(|pair| pair.0 == key).map(|pair| &*pair.1);
     let missing = |key: &str| Error::generic(format!("Parameter '{key}' is missing"));
     let type_name = value_of(TYPE).ok_or_else(|| missing(TYPE))?;
@@ -35,10 +56,15 @@ fn parse_keyval(text: &str) -> Result<Value, Error> {
         ))
     })?;
     value_of("id").ok_or_else(|| missing("id"))?;
-    let object = keyval::typed(pairs, |key| match key {
+    let kind_of = |key: &str| match key {
         TYPE | "id" => Some(ValueKind::String),
         key => object_type.property(key).map(|known| known.value_kind()),
-    })?;
+    };
+    let is_unknown = |(key, _): &&(String, String)| kind_of(key).is_none();
+    if let Some((key, _)) = pairs.iter().find(is_unknown) {
+        return Err(unknown(key));
+    }
+    let object = keyval::typed(pairs, keyval::INTEGER_OF_OBJECT, kind_of)?;
     Ok(Value::Object(object))
 }
 
@@ -88,7 +114,7 @@ mod tests {
                 "nope,id=x",
                 "Parameter 'qom-type' does not accept value 'nope'",
             ),
-            ("iothread,id=x,foo=1", "Invalid parameter 'foo'"),
+            ("iothread,id=x,foo=1", "Parameter 'foo' is unexpected"),
             ("iothread,id=a,=3", "Invalid parameter ''"),
             (
                 "iothread,id=x,poll-max-ns=abc",

@@ -204,7 +204,7 @@ pub const SCHEMA: &str = "\
     {\"name\": \"123\", \"meta-type\": \"object\", \"members\": [{\"name\": \"str\", \"type\": \"str\"}]}, \
     {\"name\": \"124\", \"meta-type\": \"object\", \"members\": [{\"name\": \"in\", \"type\": \"str\", \"default\": null}, {\"name\": \"out\", \"type\": \"str\"}, {\"name\": \"append\", \"type\": \"bool\", \"default\": null}]}, \
     {\"name\": \"125\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}]}, \
-    {\"name\": \"126\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"82\"}, {\"name\": \"server\", \"type\": \"bool\", \"default\": null}, {\"name\": \"wait\", \"type\": \"bool\", \"default\": null}, {\"name\": \"nodelay\", \"type\": \"bool\", \"default\": null}, {\"name\": \"reconnect\", \"type\": \"int\", \"default\": null, \"features\": [\"deprecated\"]}, {\"name\": \"reconnect-ms\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"126\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"82\"}, {\"name\": \"server\", \"type\": \"bool\", \"default\": null}, {\"name\": \"wait\", \"type\": \"bool\", \"default\": null}, {\"name\": \"nodelay\", \"type\": \"bool\", \"default\": null}, {\"name\": \"reconnect-ms\", \"type\": \"int\", \"default\": null}]}, \
     {\"name\": \"127\", \"meta-type\": \"object\", \"members\": []}, \
     {\"name\": \"128\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
     {\"name\": \"129\", \"meta-type\": \"object\", \"members\": [{\"name\": \"extent-size-hint\", \"type\": \"int\", \"default\": null}]}]";

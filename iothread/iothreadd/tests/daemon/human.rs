@@ -98,3 +98,118 @@ fn every_line_that_was_sent_is_executed() {
     assert_eq!(prompts(&text), 1001);
     assert!(text.ends_with("(iothreadd) line too long\r\n"));
 }
+
+/// What commands take, one word after the other, and what they print about lines that do not fit.
+#[test]
+fn arguments_are_words_flags_and_numbers() {
+    let server = Server::start(&["--object", "iothread,id=io0", "--chardev", "ringbuf,id=r"]);
+    let mut client = server.client();
+    let read_only = json!({"driver": "null-co", "node-name": "m", "read-only": true});
+    client.execute("blockdev-add", read_only);
+    let mut ask = |line: &str| {
+        let text = client.execute("human-monitor-command", json!({"command-line": line}));
+        text.as_str().unwrap().replace("\r\n", "\n")
+    };
+    let hint = |topic: &str| format!("Try \"help {topic}\" for more information\n");
+    let too_many = "extraneous characters at the end of line\n";
+    for (line, text, topic) in [
+        (
+            "ringbuf_write r a b",
+            format!("ringbuf_write: {too_many}"),
+            "ringbuf_write",
+        ),
+        (
+            "ringbuf_write r",
+            "ringbuf_write: string expected\n".into(),
+            "ringbuf_write",
+        ),
+        (
+            "ringbuf_read r",
+            "unexpected end of expression\n".into(),
+            "ringbuf_read",
+        ),
+        (
+            "ringbuf_read r x",
+            "invalid char 'x' in expression\n".into(),
+            "ringbuf_read",
+        ),
+        (
+            "nbd_server_remove a b",
+            format!("nbd_server_remove: {too_many}"),
+            "nbd_server_remove",
+        ),
+        (
+            "nbd_server_start -n x",
+            "nbd_server_start: unsupported option -n\n".into(),
+            "nbd_server_start",
+        ),
+        (
+            "nbd_server_add m x y",
+            format!("nbd_server_add: {too_many}"),
+            "nbd_server_add",
+        ),
+        ("info block a b", format!("block: {too_many}"), "info block"),
+        (
+            "info block -x",
+            "block: unsupported option -x\n".into(),
+            "info block",
+        ),
+        (
+            "qom-get /objects",
+            "qom-get: string expected\n".into(),
+            "qom-get",
+        ),
+        (
+            "qom-get /objects type x",
+            format!("qom-get: {too_many}"),
+            "qom-get",
+        ),
+        ("q x", format!("quit|q: {too_many}"), "q"),
+        (
+            "device_add virtio-scsi-pci,id=1",
+            String::new(),
+            "device_add",
+        ),
+    ] {
+        assert_eq!(ask(line), format!("{text}{}", hint(topic)), "{line}");
+    }
+    for (line, text) in [
+        ("ringbuf_write r \"hello world\"", ""),
+        ("ringbuf_read r 2+3", "hello\n"),
+        ("ringbuf_read r 0x10", " world\n"),
+        ("qom-get \"/objects\" \"type\"", "\"container\"\n"),
+        ("qom-list", "/\n"),
+        ("qom-set /objects/io0 poll-max-ns 5", ""),
+        ("qom-get /objects/io0 poll-max-ns", "5\n"),
+        ("qom-set -j /objects/io0 poll-max-ns 6", ""),
+        ("qom-get /objects/io0 poll-max-ns", "6\n"),
+        (
+            "qom-set /objects/io0 poll-max-ns x",
+            "Error: Parameter 'poll-max-ns' expects an int64 value\n",
+        ),
+        (
+            "object_add iothread,id=x,nope=1",
+            "Error: Parameter 'nope' is unexpected\n",
+        ),
+        ("object_add =", "Error: Invalid parameter ''\n"),
+        (
+            "object_add iothread,id",
+            "Error: Expected '=' after parameter 'id'\n",
+        ),
+        (
+            "chardev-add null,id=q,x=1",
+            "Error: Invalid parameter 'x'\nError: Parsing chardev args failed\n",
+        ),
+        (
+            "nbd_server_add nope",
+            "Error: Cannot find device='nope' nor node-name='nope'\n",
+        ),
+        ("nbd_server_add m", "Error: NBD server not running\n"),
+        ("nbd_server_start 127.0.0.1:0", ""),
+        // What is read-only is exported so, whatever was asked for.
+        ("nbd_server_add -w m", ""),
+        ("nbd_server_stop", ""),
+    ] {
+        assert_eq!(ask(line), text, "{line}");
+    }
+}

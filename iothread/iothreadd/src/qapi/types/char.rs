@@ -217,11 +217,6 @@ qapi_runtime::impl_serde!(ChardevHostdev);
 
 /// A character device on a stream socket.  It has one peer at a time.
 ///
-/// Features:
-///
-/// - `deprecated`: Member `reconnect` is deprecated.  Use `reconnect-ms`
-///   instead.
-///
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChardevSocket {
@@ -235,9 +230,6 @@ pub struct ChardevSocket {
     /// Whether small writes are sent at once on TCP instead of
     /// being gathered (default: false).
     pub nodelay: Option<bool>,
-    /// As `reconnect-ms`, in seconds.
-    #[deprecated]
-    pub reconnect: Option<i64>,
     /// After how many milliseconds a connecting device tries
     /// again when it has failed to connect or lost its peer.  0 means
     /// never (default: 0).
@@ -252,7 +244,6 @@ impl ChardevSocket {
             server: None,
             wait: None,
             nodelay: None,
-            reconnect: None,
             reconnect_ms: None,
         }
     }
@@ -265,7 +256,6 @@ impl Members for ChardevSocket {
             server: optional!(object, "server"),
             wait: optional!(object, "wait"),
             nodelay: optional!(object, "nodelay"),
-            reconnect: optional!(object, "reconnect", Policy::DEPRECATED),
             reconnect_ms: optional!(object, "reconnect-ms"),
         })
     }
@@ -275,7 +265,6 @@ impl Members for ChardevSocket {
         object.optional("server", &self.server);
         object.optional("wait", &self.wait);
         object.optional("nodelay", &self.nodelay);
-        object.optional_with("reconnect", Policy::DEPRECATED, &self.reconnect);
         object.optional("reconnect-ms", &self.reconnect_ms);
     }
 }
