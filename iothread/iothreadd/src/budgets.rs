@@ -47,7 +47,6 @@ impl Budgets {
     }
 
     /// Shared by NBD connections.
-    #[expect(dead_code, reason = "its peers do not ask yet")]
     pub(crate) fn nbd(&self) -> &Budget {
         &self.nbd
     }

@@ -22,8 +22,8 @@ use qapi_runtime::Error;
 
 use self::io::NodeIo;
 pub(crate) use self::io::{
-    Backend, Entered, Extent, IoBuffer, MAX_TRANSFER, Operation, Outcome, Pending, Request,
-    Started, is_zero,
+    Backend, Entered, Extent, IoBuffer, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome, Pending,
+    Request, Started, is_zero,
 };
 use self::place::Place;
 pub(crate) use self::place::{Follower, Home, Medium, MoveError, NodeUser, release};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use iothread::{ContextError, MainContext};
+use qapi_runtime::budget::Budget;
 
 use super::Offers;
 use super::negotiation::Negotiation;
@@ -17,6 +18,8 @@ pub(super) struct Clients {
     main: MainContext,
     listeners: Vec<Listener>,
     offers: Arc<Offers>,
+    /// What all clients share, those of a server that was stopped too.
+    budget: Budget,
     /// The most clients at a time; 0 for any number.
     max: u32,
     /// How long the haggling may take.
@@ -41,6 +44,7 @@ impl Clients {
         main: &MainContext,
         listeners: Vec<Listener>,
         offers: &Arc<Offers>,
+        budget: &Budget,
         max: u32,
         limit: Option<Duration>,
     ) -> Arc<Self> {
@@ -48,6 +52,7 @@ impl Clients {
             main: main.clone(),
             listeners,
             offers: Arc::clone(offers),
+            budget: budget.clone(),
             max,
             limit,
             state: Mutex::default(),
@@ -104,6 +109,10 @@ impl Clients {
         for listener in &self.listeners {
             listener.set_accepting(accepts);
         }
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     pub(super) fn offers(&self) -> &Arc<Offers> {

@@ -8,6 +8,7 @@
 mod clients;
 mod export;
 mod handshake;
+mod memory;
 mod negotiation;
 mod protocol;
 mod reply;
@@ -88,7 +89,15 @@ impl NbdServer {
         });
         let seconds = options.handshake_max_seconds.unwrap_or(HANDSHAKE_SECONDS);
         let limit = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-        let clients = Clients::new(server.main(), listeners, &offers, max_connections, limit);
+        let budget = server.budgets().nbd();
+        let clients = Clients::new(
+            server.main(),
+            listeners,
+            &offers,
+            budget,
+            max_connections,
+            limit,
+        );
         clients
             .listen()
             .map_err(|error| Error::generic(format!("Failed to listen on socket: {error}")))?;

@@ -150,7 +150,8 @@ impl Negotiation {
                     drop(guard);
                     clients.remove(self.number);
                     if let Some(ticket) = ticket {
-                        Connection::start(choice, socket, ticket, input, output);
+                        let member = clients.budget().join();
+                        Connection::start(choice, socket, ticket, member, input, output);
                     }
                     return;
                 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustix::io::{Errno, writev};
 
+use super::memory::Memory;
 use super::protocol::{
     BASE_ALLOCATION_ID, REPLY_DONE, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, chunk,
     error_number, state,
@@ -20,10 +21,6 @@ const ZERO_STEP: usize = 4096;
 /// The most pieces that go out with one system call.
 const MAX_PIECES: usize = 64;
 
-/// How much memory of sent data is kept for the next requests, in buffers of at most this size.
-const MAX_SPARE: usize = 64;
-const MAX_SPARE_SIZE: usize = 256 << 10;
-
 /// The longest header: that of a chunk with an offset and a length.
 const MAX_HEAD: usize = 32;
 
@@ -32,6 +29,8 @@ struct Frame {
     head: [u8; MAX_HEAD],
     head_len: usize,
     body: Body,
+    /// The memory that is free again when this is sent.
+    reserved: usize,
 }
 
 enum Body {
@@ -43,14 +42,13 @@ enum Body {
 }
 
 /// What is to be sent.
-#[derive(Default)]
 pub(super) struct Replies {
     frames: VecDeque<Frame>,
     /// How much of the first frame has been sent.
     sent: usize,
     /// Bytes that wait.
     len: usize,
-    spare: Vec<IoBuffer>,
+    pub(super) memory: Memory,
 }
 
 impl Frame {
@@ -65,6 +63,7 @@ impl Frame {
             head,
             head_len,
             body,
+            reserved: 0,
         }
     }
 
@@ -85,25 +84,34 @@ impl Body {
 }
 
 impl Replies {
+    pub(super) fn new(memory: Memory) -> Self {
+        Self {
+            frames: VecDeque::new(),
+            sent: 0,
+            len: 0,
+            memory,
+        }
+    }
+
+    /// Forgets what was to be sent. Requests that are under way still have `reserved` bytes.
+    pub(super) fn clear(&mut self, reserved: usize) {
+        self.frames.clear();
+        self.sent = 0;
+        self.len = 0;
+        self.memory.retire(reserved);
+    }
+
+    /// Keeps memory that has been taken until the last reply is sent.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        match self.frames.back_mut() {
+            Some(frame) => frame.reserved += bytes,
+            None => self.memory.give(bytes),
+        }
+    }
+
     /// Bytes that wait to be sent.
     pub(super) fn len(&self) -> usize {
         self.len
-    }
-
-    /// Memory for a request.
-    pub(super) fn buffer(&mut self, len: usize) -> IoBuffer {
-        match self.spare.pop() {
-            Some(spare) => IoBuffer::recycled(spare, len),
-            None => IoBuffer::new(len),
-        }
-    }
-
-    /// Keeps memory for the next requests.
-    pub(super) fn keep(&mut self, buffer: IoBuffer) {
-        let capacity = buffer.capacity();
-        if capacity > 0 && capacity <= MAX_SPARE_SIZE && self.spare.len() < MAX_SPARE {
-            self.spare.push(buffer);
-        }
     }
 
     fn push(&mut self, frame: Frame) {
@@ -191,7 +199,7 @@ impl Replies {
             }
             [(range, true)] => {
                 self.hole(cookie, REPLY_DONE, offset, range);
-                self.keep(data);
+                self.memory.keep(data);
             }
             [_, _, ..] => {
                 let data = Arc::new(data);
@@ -282,15 +290,18 @@ impl Replies {
             && self.sent >= frame.len()
         {
             self.sent -= frame.len();
-            let body = self.frames.pop_front().map(|frame| frame.body);
-            match body {
-                Some(Body::Whole(buffer)) => self.keep(buffer),
-                Some(Body::Part(buffer, _)) => {
+            let Some(sent) = self.frames.pop_front() else {
+                break;
+            };
+            self.memory.give(sent.reserved);
+            match sent.body {
+                Body::Whole(buffer) => self.memory.keep(buffer),
+                Body::Part(buffer, _) => {
                     if let Some(buffer) = Arc::into_inner(buffer) {
-                        self.keep(buffer);
+                        self.memory.keep(buffer);
                     }
                 }
-                Some(Body::None | Body::Bytes(_)) | None => {}
+                Body::None | Body::Bytes(_) => {}
             }
         }
     }

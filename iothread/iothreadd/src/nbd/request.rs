@@ -4,7 +4,11 @@ use rustix::io::Errno;
 
 use super::handshake::Choice;
 use super::protocol::{REQUEST_MAGIC, REQUEST_SIZE, command, command_flag};
-use crate::block::MAX_TRANSFER;
+use crate::block::{MAX_EXTENTS, MAX_TRANSFER};
+
+/// The least bytes of an extent, and the memory that one takes as it is found and as it is sent.
+const LEAST_EXTENT: u32 = 512;
+const EXTENT_SIZE: usize = 32;
 
 /// The header of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +62,15 @@ impl Header {
         }
     }
 
-    /// How many bytes of memory it takes.
-    pub(super) fn transferred(&self) -> usize {
+    /// How many bytes of memory it takes, if it can be carried out.
+    pub(super) fn memory(&self) -> usize {
         match self.command {
             command::READ | command::WRITE => self.length as usize,
+            command::BLOCK_STATUS if self.has(command_flag::REQ_ONE) => EXTENT_SIZE,
+            command::BLOCK_STATUS => {
+                let n_blocks = self.length.div_ceil(LEAST_EXTENT) as usize;
+                n_blocks.min(MAX_EXTENTS) * EXTENT_SIZE
+            }
             _ => 0,
         }
     }

@@ -4,15 +4,18 @@
 //! are done, so replies overtake each other. Replies of one round of the loop go out together.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use iothread::{Clock, ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest, Timer};
+use qapi_runtime::budget::Member;
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 
 use super::clients::Ticket;
 use super::handshake::Choice;
+use super::memory::Memory;
 use super::protocol::{REQUEST_SIZE, command, command_flag};
 use super::reply::Replies;
 use super::request::{Header, Refusal};
@@ -45,7 +48,25 @@ pub(super) struct Connection {
     number: u64,
     choice: Choice,
     socket: Arc<OwnedFd>,
+    room: Arc<Room>,
     state: Mutex<State>,
+}
+
+/// Tells a connection that there is memory for it, wherever it is. Others do so while they have their own states locked, so
+/// this takes no state.
+struct Room {
+    connection: Weak<Connection>,
+    context: Mutex<Option<ContextRef>>,
+}
+
+impl Wake for Room {
+    fn wake(self: Arc<Self>) {
+        let context = self.context.lock().clone();
+        if let (Some(connection), Some(context)) = (self.connection.upgrade(), context) {
+            // If it moves at this moment it looks by itself.
+            let _ = context.post(move |_| connection.progress(false));
+        }
+    }
 }
 
 struct State {
@@ -60,6 +81,8 @@ struct State {
     n_waiting: usize,
     /// Bytes of requests that wait.
     waiting_bytes: usize,
+    /// Whether the next request waits for memory.
+    is_starved: bool,
     /// Requests of this round that are handed to a worker together.
     quick: Vec<(Header, Pending)>,
     /// Whether the export is going, and the connection with it.
@@ -114,6 +137,7 @@ impl Connection {
         choice: Choice,
         socket: Arc<OwnedFd>,
         ticket: Ticket,
+        member: Member,
         input: Vec<u8>,
         output: Vec<u8>,
     ) {
@@ -123,14 +147,18 @@ impl Connection {
         let Some(context) = context.filter(|_| !export.common().is_shutting_down()) else {
             return;
         };
-        let mut replies = Replies::default();
+        let mut replies = Replies::new(Memory::new(member));
         replies.raw(output);
         let mut buffer = vec![0; INPUT_SIZE.max(input.len())];
         buffer[..input.len()].copy_from_slice(&input);
-        let connection = Arc::new(Self {
+        let connection = Arc::new_cyclic(|this| Self {
             number: export.next_number(),
             choice,
             socket,
+            room: Arc::new(Room {
+                connection: Weak::clone(this),
+                context: Mutex::default(),
+            }),
             state: Mutex::new(State {
                 place: Some(Place {
                     context: context.clone(),
@@ -144,6 +172,7 @@ impl Connection {
                 replies,
                 n_waiting: 0,
                 waiting_bytes: 0,
+                is_starved: false,
                 quick: Vec::new(),
                 ending: None,
             }),
@@ -168,6 +197,7 @@ impl Connection {
         let mut state = self.state.lock();
         if let Some(place) = &mut state.place {
             place.watch = Some(watch);
+            *self.room.context.lock() = Some(context.clone());
         }
         drop(state);
         let entered = Arc::clone(self);
@@ -187,6 +217,7 @@ impl Connection {
             let former = std::mem::replace(&mut place.context, context.clone());
             // The handler may be running at this moment.
             drop(place.watch.take());
+            *self.room.context.lock() = None;
             former
         };
         // What waits ends there, and goes on here.
@@ -228,8 +259,11 @@ impl Connection {
 
     fn leave(&self, state: &mut State) {
         let place = state.place.take();
+        *self.room.context.lock() = None;
         state.receiving = Receiving::Ended;
-        state.replies = Replies::default();
+        // What workers have is still there.
+        let reserved = state.waiting_bytes;
+        state.replies.clear(reserved);
         state.quick.clear();
         if place.is_some() {
             // The peer is told even though completions may keep the socket for a while. One that has gone knows.
@@ -322,6 +356,7 @@ impl Connection {
         state: &mut State,
         mut is_readable: bool,
     ) -> Result<(), Broken> {
+        state.is_starved = false;
         loop {
             while state.wants_input() && self.take_request(state)? {}
             if state.wants_input() && !state.wants_bytes() {
@@ -371,8 +406,18 @@ impl Connection {
                     return Ok(false);
                 };
                 let header = Header::read(bytes).ok_or(Broken)?;
+                let checked = match header.command {
+                    command::DISC => Ok(()),
+                    _ => header.check(&self.choice),
+                };
+                let needed = checked.map_or(0, |()| header.memory());
+                let waker = || Waker::from(Arc::clone(&self.room));
+                if needed > 0 && !state.replies.memory.try_take(needed, waker) {
+                    state.is_starved = true;
+                    return Ok(false);
+                }
                 state.input_start += REQUEST_SIZE;
-                self.begin(state, header);
+                self.begin(state, header, checked);
                 Ok(true)
             }
             Receiving::Payload { data, filled, .. } => {
@@ -412,12 +457,12 @@ impl Connection {
     }
 
     /// Begins with a request whose header is there.
-    fn begin(self: &Arc<Self>, state: &mut State, header: Header) {
+    fn begin(self: &Arc<Self>, state: &mut State, header: Header, checked: Result<(), Refusal>) {
         if header.command == command::DISC {
             state.receiving = Receiving::Ended;
             return;
         }
-        if let Err(refusal) = header.check(&self.choice) {
+        if let Err(refusal) = checked {
             if header.payload() > 0 {
                 state.receiving = Receiving::Skip {
                     left: header.payload(),
@@ -433,9 +478,9 @@ impl Connection {
         let size = header.length as usize;
         let fua = header.has(command_flag::FUA) || self.choice.export.common().is_writethrough();
         let operation = match header.command {
-            command::READ => Operation::Read(state.replies.buffer(size)),
+            command::READ => Operation::Read(state.replies.memory.buffer(size)),
             command::WRITE => {
-                let data = state.replies.buffer(size);
+                let data = state.replies.memory.buffer(size);
                 state.receiving = Receiving::Payload {
                     header,
                     data,
@@ -479,7 +524,7 @@ impl Connection {
             Started::Done(outcome) => self.reply(state, &header, outcome),
             Started::Waiting(pending) => {
                 state.n_waiting += 1;
-                state.waiting_bytes += header.transferred();
+                state.waiting_bytes += header.memory();
                 if pending.is_quick() {
                     state.quick.push((header, pending));
                     if state.quick.len() == MAX_TOGETHER {
@@ -519,7 +564,8 @@ impl Connection {
     /// A request cannot be carried out because its context is going away.
     fn abandon(&self, state: &mut State, header: &Header) {
         state.n_waiting -= 1;
-        state.waiting_bytes -= header.transferred();
+        state.waiting_bytes -= header.memory();
+        state.replies.memory.give(header.memory());
         self.refuse(state, header, Errno::SHUTDOWN, "shutting down");
     }
 
@@ -529,11 +575,15 @@ impl Connection {
         let state = &mut *guard;
         if state.place.is_none() {
             // Nobody wants to know.
+            for (header, _) in done {
+                state.waiting_bytes -= header.memory();
+                state.replies.memory.give(header.memory());
+            }
             return;
         }
         for (header, outcome) in done {
             state.n_waiting -= 1;
-            state.waiting_bytes -= header.transferred();
+            state.waiting_bytes -= header.memory();
             self.reply(state, &header, outcome);
         }
         if self.round(state, false).is_err() {
@@ -545,19 +595,29 @@ impl Connection {
     fn reply(&self, state: &mut State, header: &Header, outcome: Outcome) {
         let replies = &mut state.replies;
         let cookie = header.cookie;
+        let memory = header.memory();
         match (outcome.result, header.command) {
             (Err(error), _) => {
-                replies.keep(outcome.buffer);
+                replies.memory.give(memory);
+                replies.memory.keep(outcome.buffer);
                 self.refuse(state, header, error, "request failed");
             }
             (Ok(()), command::READ) if self.choice.structured_replies => {
                 let in_one_piece = header.has(command_flag::DF);
                 replies.structured_data(cookie, header.offset, outcome.buffer, in_one_piece);
+                replies.reserve(memory);
             }
-            (Ok(()), command::READ) => replies.data(cookie, outcome.buffer),
-            (Ok(()), command::BLOCK_STATUS) => replies.block_status(cookie, &outcome.extents),
+            (Ok(()), command::READ) => {
+                replies.data(cookie, outcome.buffer);
+                replies.reserve(memory);
+            }
+            (Ok(()), command::BLOCK_STATUS) => {
+                replies.block_status(cookie, &outcome.extents);
+                replies.reserve(memory);
+            }
             (Ok(()), _) => {
-                replies.keep(outcome.buffer);
+                replies.memory.give(memory);
+                replies.memory.keep(outcome.buffer);
                 replies.done(cookie);
             }
         }
@@ -572,7 +632,8 @@ impl Connection {
 impl State {
     /// Whether another request may be taken.
     fn wants_input(&self) -> bool {
-        let has_room = self.n_waiting < MAX_WAITING
+        let has_room = !self.is_starved
+            && self.n_waiting < MAX_WAITING
             && self.waiting_bytes < MAX_WAITING_BYTES
             && self.replies.len() < ENOUGH_OUTPUT;
         let is_open = match self.receiving {

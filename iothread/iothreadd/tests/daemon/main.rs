@@ -20,6 +20,7 @@ mod live;
 mod load;
 mod nbd;
 mod nbd_endings;
+mod nbd_memory;
 mod nbd_protocol;
 mod objects;
 mod protocol;
