@@ -25,7 +25,8 @@ impl Session {
         self.parser.memory() + waiting + running + self.out.capacity()
     }
 
-    /// Tells the budget what the session holds now.
+    /// Tells the budget what the session holds now, and what it is about to read if there is room for that: who only asked
+    /// whether there is room could find that somebody else has taken it.
     pub(super) fn account(&mut self) {
         let Some(member) = &self.member else {
             return;
@@ -39,14 +40,21 @@ impl Session {
             }
             used = self.memory().next_multiple_of(STEP);
         }
-        if used != self.accounted {
-            self.accounted = used;
-            if let Some(member) = &self.member {
-                member.set_used(used);
-            }
+        let wanted = used + self.growth();
+        let Some(member) = &self.member else {
+            return;
+        };
+        let grows = wanted > self.accounted;
+        self.is_short = grows && !member.try_acquire(wanted - self.accounted);
+        let accounted = if self.is_short { used } else { wanted };
+        // What was acquired is told already.
+        if (self.is_short || !grows) && accounted != self.accounted {
+            member.set_used(accounted);
         }
+        self.accounted = accounted;
     }
 
+    /// Whether there is room for so much more, beside what is to be read.
     pub(super) fn has_room(&self, more: usize) -> bool {
         self.member
             .as_ref()
@@ -56,14 +64,11 @@ impl Session {
     /// What there has to be room for before more is read.
     fn growth(&self) -> usize {
         if self.parser.is_mid_value() {
-            self.parser.growth(READ).max(READ)
+            let growth = self.parser.growth(READ).max(READ);
+            growth.next_multiple_of(STEP)
         } else {
             READ
         }
-    }
-
-    pub(super) fn has_room_to_read(&self) -> bool {
-        self.has_room(self.growth())
     }
 
     /// Whether the session would take input if there were room in its budget.
@@ -72,10 +77,11 @@ impl Session {
     /// and the session is in the middle of a value ([`Session::is_mid_value`]), it has it refused
     /// ([`Session::refuse_value`]): others may hold theirs for as long as they like.
     pub fn is_short_of_memory(&self) -> bool {
-        self.would_take_input() && !self.has_room_to_read()
+        self.would_take_input() && self.is_short
     }
 
-    /// Waits for room to read, see [`Member::poll_room`](crate::budget::Member::poll_room).
+    /// Waits for room to read, see [`Member::poll_room`](crate::budget::Member::poll_room). Then the caller calls
+    /// [`Session::advance`], even without input.
     pub fn poll_memory(&self, context: &mut Context<'_>) -> Poll<()> {
         match &self.member {
             Some(member) => member.poll_room(self.growth(), context),

@@ -138,6 +138,8 @@ pub struct Session {
     member: Option<Member>,
     /// What the budget was told.
     accounted: usize,
+    /// Whether there is no room in it for more input.
+    is_short: bool,
 }
 
 impl Session {
@@ -169,8 +171,10 @@ impl Session {
             opening,
             member,
             accounted: 0,
+            is_short: false,
         };
         session.greet();
+        session.account();
         session
     }
 
@@ -222,7 +226,7 @@ impl Session {
     /// Whether further input would be looked at now. If not, the caller stops reading until
     /// output was sent, a call completed, or there is memory ([`Session::is_short_of_memory`]).
     pub fn wants_input(&self) -> bool {
-        self.would_take_input() && self.has_room_to_read()
+        self.would_take_input() && !self.is_short
     }
 
     fn would_take_input(&self) -> bool {

@@ -648,6 +648,7 @@ fn a_session_above_its_part_is_not_read_from() {
     assert!(greedy.session.poll_memory(&mut context).is_pending());
     drop(hog);
     assert!(greedy.session.poll_memory(&mut context).is_ready());
+    greedy.say("");
     assert!(greedy.session.wants_input() && !greedy.session.is_short_of_memory());
     assert!(
         greedy
