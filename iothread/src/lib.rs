@@ -64,7 +64,8 @@
 //! |---|---|
 //! | [`AioContext::call`], [`AioContext::synchronize`] | the context's thread |
 //! | [`HeldAioContext::release`] | the context's thread, and the holder's blocking work |
-//! | [`IoThread::delete`], and dropping the last handle of a thread whose [`Registry`] is gone | the thread, and all blocking work that holders have left |
+//! | [`IoThread::delete`] | the thread, and all blocking work that holders have left |
+//! | dropping the last handle of a thread whose [`Registry`] is gone | the thread, if nobody is on record as a holder |
 //! | dropping a [`MainLoop`] | blocking work of the loop, and releases that are to be told to it |
 //!
 //! Nothing else waits. A loop, whose callbacks may not wait for work, uses the forms that complete instead:

@@ -38,8 +38,8 @@ impl AioContext {
     ///
     /// # Errors
     ///
-    /// [`ContextError::Ended`], for a main context whose loop is gone; an IOThread that is held does not end.
-    /// [`ContextError::Released`] once the holder has been released, in a callback that still runs.
+    /// [`ContextError::Ended`], for a main context whose loop is gone; an IOThread that is held does not end, unless its loop
+    /// [fails](crate::LoopFailure). [`ContextError::Released`] once the holder has been released, in a callback that still runs.
     pub fn post(
         &self,
         task: impl FnOnce(&mut Dispatch<'_>) + Send + 'static,

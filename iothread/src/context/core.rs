@@ -216,7 +216,7 @@ impl Core {
     /// Remembers the calling thread as the loop's own.
     pub(crate) fn set_thread_id(&self) {
         let id = i64::from(rustix::thread::gettid().as_raw_nonzero().get());
-        // A main loop may be run by one thread after another; it keeps the id of the first.
+        // Each run of a main loop says so again.
         let _ = self.thread_id.set(id);
     }
 

@@ -60,17 +60,22 @@ impl Wait {
         }
         let thread = thread::current().id();
         let target = target();
+        let mut seen = Vec::new();
         let mut waits = waits().lock();
-        let mut search = Search {
+        let closes_circle = Search {
             waits: &waits,
             waiting: thread,
             known: HashMap::new(),
-        };
-        if search.target(&target) {
-            return None;
+            seen: &mut seen,
         }
-        let outer = waits.insert(thread, target);
-        Some(Self(Some(Noted { thread, outer })))
+        .target(&target);
+        let wait = (!closes_circle).then(|| {
+            let outer = waits.insert(thread, target.clone());
+            Self(Some(Noted { thread, outer }))
+        });
+        // What was looked at may be the last reference to a loop by now, whose end runs foreign code.
+        drop(waits);
+        wait
     }
 }
 
@@ -95,6 +100,8 @@ struct Search<'w> {
     waits: &'w HashMap<ThreadId, Target>,
     waiting: ThreadId,
     known: HashMap<ThreadId, bool>,
+    /// Keeps what was looked at, until the lock is given back.
+    seen: &'w mut Vec<Target>,
 }
 
 impl Search<'_> {
@@ -124,8 +131,12 @@ impl Search<'_> {
             || core
                 .deliveries
                 .sources(attachment)
-                .iter()
-                .any(|source| self.target(source))
+                .into_iter()
+                .any(|source| {
+                    let waits = self.target(&source);
+                    self.seen.push(source);
+                    waits
+                })
     }
 
     /// Whether `thread` waits for the waiting one, or is it.

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 
 use iothread::{CallError, CallbackKind, Clock, ContextError, IoThread, Registry, holder};
 
-use crate::fixture::{held, pair, thread};
+use crate::fixture::{held, pair, thread, thread_with_panics};
 
 #[test]
 fn posted_closures_run_in_order_even_after_the_holder_is_released() {
@@ -88,7 +88,7 @@ fn a_capture_that_panics_when_dropped_is_contained() {
             panic!("dropped");
         }
     }
-    let io0 = thread("io0");
+    let io0 = thread_with_panics("io0");
     let context = held(&io0);
     let bomb = Bomb;
     let bh = context

@@ -1,15 +1,32 @@
 //! What most tests begin with.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Sender, channel};
 
-use iothread::{HeldAioContext, IoThread, Registry, holder};
+use iothread::{HeldAioContext, IoThread, PanicReport, Registry, holder};
 
-/// A thread in a registry of its own.
+/// A thread in a registry of its own. No callback on it may panic.
 pub(crate) fn thread(id: &str) -> IoThread {
     IoThread::builder(id)
         .registry(&Registry::new())
+        .on_panic(unannounced)
+        .spawn()
+        .expect("the host has room for a thread")
+}
+
+/// Ends all tests for a panic that none of them has announced: the one that it belongs to may be over and counted as passed.
+pub(crate) fn unannounced(report: &PanicReport) {
+    // Not `eprintln`, whose text the harness keeps for the end of the test.
+    writeln!(std::io::stderr(), "unannounced: {report}").expect("a standard error");
+    std::process::exit(101);
+}
+
+/// As [`thread`], for a test in which a callback panics.
+pub(crate) fn thread_with_panics(id: &str) -> IoThread {
+    IoThread::builder(id)
+        .registry(&Registry::new())
+        .on_panic(|_| {})
         .spawn()
         .expect("the host has room for a thread")
 }

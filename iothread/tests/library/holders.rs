@@ -5,10 +5,13 @@ use iothread::{
     qapi::IoThreadHolder,
 };
 
+use crate::fixture::unannounced;
+
 fn thread(id: &str) -> (Registry, IoThread) {
     let registry = Registry::new();
     let thread = IoThread::builder(id)
         .registry(&registry)
+        .on_panic(unannounced)
         .spawn()
         .expect("the host has room for a thread");
     (registry, thread)

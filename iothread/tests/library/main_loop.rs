@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use iothread::{CallError, Clock, ContextError, MainLoop};
 
-use crate::fixture::{pair, read_byte};
+use crate::fixture::{pair, read_byte, unannounced};
 
 #[test]
 fn a_main_loop_runs_until_it_is_told_to_quit() {
-    let mut main_loop = MainLoop::new().unwrap();
+    let mut main_loop = MainLoop::builder().on_panic(unannounced).build().unwrap();
     let context = main_loop.context();
     assert!(context.holder().is_none());
     let quitting = context.clone();
@@ -51,7 +51,7 @@ fn a_main_loop_runs_until_it_is_told_to_quit() {
 
 #[test]
 fn a_main_loop_that_is_dropped_runs_what_it_has_accepted() {
-    let main_loop = MainLoop::new().unwrap();
+    let main_loop = MainLoop::builder().on_panic(unannounced).build().unwrap();
     let (sent, ran) = channel();
     main_loop
         .context()
@@ -63,7 +63,7 @@ fn a_main_loop_that_is_dropped_runs_what_it_has_accepted() {
 
 #[test]
 fn the_load_is_the_busy_part_of_the_time() {
-    let mut main_loop = MainLoop::new().unwrap();
+    let mut main_loop = MainLoop::builder().on_panic(unannounced).build().unwrap();
     let context = main_loop.context();
     let start = context.stats();
     assert_eq!(start.load_since(&start), 0.0);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use iothread::{FdDispatch, FdHandler, Interest, IoThread, Parameter, Registry};
 
-use crate::fixture::{held, pair, read_byte};
+use crate::fixture::{held, pair, read_byte, unannounced};
 
 /// Work is found in a flag; the file descriptor is only there to wake a loop that sleeps.
 struct Flagged {
@@ -41,6 +41,7 @@ impl FdHandler for Flagged {
 fn a_loop_learns_to_poll_and_forgets_it_when_told() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
+        .on_panic(unannounced)
         .poll_max_ns(1_000_000_000)
         .poll_weight(1)
         .spawn()
@@ -76,6 +77,7 @@ fn a_loop_learns_to_poll_and_forgets_it_when_told() {
 fn a_loop_with_a_handler_that_cannot_be_polled_does_not_poll() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
+        .on_panic(unannounced)
         .poll_max_ns(1_000_000_000)
         .poll_weight(1)
         .spawn()
@@ -99,6 +101,7 @@ fn a_loop_with_a_handler_that_cannot_be_polled_does_not_poll() {
 fn a_file_descriptor_has_its_turn_while_polling_finds_other_things() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
+        .on_panic(unannounced)
         .poll_max_ns(1_000_000_000)
         .poll_weight(1)
         .spawn()
@@ -143,6 +146,7 @@ impl FdHandler for Endless {
 fn a_handler_that_waits_to_write_has_its_turn_while_others_polls_succeed() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
+        .on_panic(unannounced)
         .poll_max_ns(1_000_000_000)
         .poll_weight(0)
         .spawn()
@@ -172,6 +176,7 @@ fn a_handler_that_waits_to_write_has_its_turn_while_others_polls_succeed() {
 fn a_handler_that_watches_for_nothing_does_not_keep_the_loop_from_polling() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
+        .on_panic(unannounced)
         .poll_max_ns(1_000_000_000)
         .poll_weight(0)
         .spawn()
@@ -239,6 +244,7 @@ impl FdHandler for Suppressed {
 fn no_work_is_missed_by_handlers_that_notify_only_while_the_loop_sleeps() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
+        .on_panic(unannounced)
         .poll_max_ns(2_000_000)
         .poll_weight(1)
         .spawn()

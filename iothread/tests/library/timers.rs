@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use iothread::{Clock, HeldAioContext, IoThread, Registry, VirtualClock, holder};
 
+use crate::fixture::unannounced;
+
 fn context() -> HeldAioContext {
     let thread = IoThread::builder("io0")
         .registry(&Registry::new())
+        .on_panic(unannounced)
         .spawn()
         .expect("the host has room for a thread");
     thread

@@ -6,9 +6,12 @@ use std::sync::{Arc, Barrier};
 
 use iothread::{IoThread, MainLoop, Parameter, Registry, WorkPanicked, holder};
 
+use crate::fixture::{thread_with_panics, unannounced};
+
 fn thread(min: i64, max: i64) -> IoThread {
     IoThread::builder("io0")
         .registry(&Registry::new())
+        .on_panic(unannounced)
         .thread_pool_min(min)
         .thread_pool_max(max)
         .spawn()
@@ -141,7 +144,7 @@ fn work_is_done_while_the_loop_waits_for_it() {
 
 #[test]
 fn work_that_panics_tells_its_completion() {
-    let io0 = thread(0, 2);
+    let io0 = thread_with_panics("io0");
     let context = io0.get_aio_context(holder::block_node("n")).unwrap();
     let (sent, done) = channel();
     context
