@@ -7,6 +7,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -98,7 +99,8 @@ impl Incoming {
                 }
             }
             let lost_some = received.flags.contains(ReturnFlags::CTRUNC);
-            if lost_some || self.descriptors.len() > MAX_ATTACHED_FD_ENTRIES {
+            let too_many = self.descriptors.len() > MAX_ATTACHED_FD_ENTRIES;
+            if lost_some || too_many || self.descriptors.iter().any(is_socket) {
                 return Err(Broken);
             }
             if received.bytes == 0 {
@@ -170,4 +172,11 @@ impl Incoming {
         self.discard();
         Ok(())
     }
+}
+
+/// Whether it is a socket: no message that is on offer comes with one. The client's own end of the connection, kept here,
+/// would keep the connection from ever ending.
+fn is_socket(descriptor: &OwnedFd) -> bool {
+    // Every open descriptor says what it is.
+    fstat(descriptor).is_ok_and(|it| FileType::from_raw_mode(it.st_mode).is_socket())
 }

@@ -11,7 +11,7 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::guest::{DATA, Descriptor, Guest, IN, NEXT, Queue, WRITE, header, status};
-use crate::harness::{PATIENCE, eventually};
+use crate::harness::{PATIENCE, eventually, send_with};
 use crate::vhost_user_blk::{Fixture, sector_of};
 
 fn holder(export: &str) -> Value {
@@ -264,6 +264,32 @@ fn clients_that_break_the_protocol_are_disconnected() {
     }
     check_disk(&it, "e");
     assert_eq!(it.holders(), [vec![holder("e")], vec![]]);
+}
+
+#[test]
+fn a_client_that_passes_its_own_socket_holds_nothing_after_it_left() {
+    let mut it = Fixture::new();
+    it.export("e", &json!({"iothread": "io0"}));
+    let vring = |number: u32| message(number, 8, &[0; 8]);
+    for (name, bytes) in [
+        ("to wake the guest", vring(13)),
+        ("to tell of errors", vring(14)),
+        ("to be notified", vring(12)),
+        ("with a message that takes none", message(1, 0, &[])),
+        ("with half a message", vring(13)[..15].to_vec()),
+        ("with half a header", vring(13)[..3].to_vec()),
+    ] {
+        let stream = connect(&it.socket("e"));
+        ask(&stream);
+        take_answer(&stream);
+        send_with(&stream, &bytes, &stream);
+        drop(stream);
+        let next = connect(&it.socket("e"));
+        ask(&next);
+        let mut answer = [0; 20];
+        (&next).read_exact(&mut answer).expect(name);
+    }
+    check_disk(&it, "e");
 }
 
 #[test]
