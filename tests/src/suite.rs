@@ -22,6 +22,9 @@ pub enum Tool {
     /// A `qemu-system-x86_64` of version 10 or later, beside the one on the search path; named by the environment
     /// variable `QEMU_TEN`.
     QemuTen,
+    /// A folder with a Linux kernel and its modules, as in Debian's packages, for guests; named by the environment variable
+    /// `GUEST_LINUX`.
+    GuestLinux,
     /// A program on the `PATH`.
     Program(&'static str),
 }
@@ -37,6 +40,7 @@ impl Tool {
             Self::QemuQmp => std::env::var_os("QMP_PYTHON").map(PathBuf::from),
             Self::QapiRs => std::env::var_os("QAPI_RS_CLIENT").map(PathBuf::from),
             Self::QemuTen => std::env::var_os("QEMU_TEN").map(PathBuf::from),
+            Self::GuestLinux => std::env::var_os("GUEST_LINUX").map(PathBuf::from),
             Self::Npm => std::env::var_os("QAPI_NPM").map(PathBuf::from),
             Self::Shared => {
                 let folder = workspace().join("../shared");
@@ -69,7 +73,12 @@ impl Tool {
     /// Whether it is a peer: a program that is not ours, and that cargo does not bring.
     fn is_peer(self) -> bool {
         match self {
-            Self::QemuQmp | Self::QapiRs | Self::Npm | Self::QemuTen | Self::Program(_) => true,
+            Self::QemuQmp
+            | Self::QapiRs
+            | Self::Npm
+            | Self::QemuTen
+            | Self::GuestLinux
+            | Self::Program(_) => true,
             Self::Shared => false,
         }
     }
@@ -79,6 +88,7 @@ impl Tool {
             Self::QemuQmp => "Python's qemu.qmp",
             Self::QapiRs => "a client of the crate qapi",
             Self::QemuTen => "QEMU 10 (QEMU_TEN)",
+            Self::GuestLinux => "a Linux for guests (GUEST_LINUX)",
             Self::Npm => "npm's validators (QAPI_NPM)",
             Self::Shared => "the reference material in ../shared",
             Self::Program(name) => name,
