@@ -245,6 +245,24 @@ fn a_manager_that_does_not_read_is_not_read_from() {
     peers.expect("note", &answer);
 }
 
+#[test]
+fn a_peer_that_is_owed_something_is_not_left_in_the_middle_of_it() {
+    let mut peers = Peers::start(json!({}));
+    let ask = message(b"COLO_USERSPACE_PROXY_INIT", None);
+    send_without_reading(&mut peers.streams[3], &ask, 1 << 20);
+    peers.client.execute("object-del", json!({"id": "cmp"}));
+    // What it does not get it knows to have missed.
+    let mut bytes = [0; 4096];
+    loop {
+        match peers.streams[3].read(&mut bytes) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 /// All comparisons share their memory: one that waits for much is not read from, and another one works on.
 #[test]
 fn what_waits_has_a_limit_for_all_comparisons_together() {

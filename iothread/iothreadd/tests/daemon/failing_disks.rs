@@ -4,6 +4,8 @@ use std::path::Path;
 
 use rustix::io::Errno;
 use serde_json::{Value, json};
+use vhost::vhost_user::VhostUserFrontend;
+use vhost::vhost_user::message::VhostUserConfigFlags;
 
 use crate::fuse_disk::{FuseDisk, Writes};
 use crate::guest::{self, DATA, Guest};
@@ -120,6 +122,14 @@ fn check_that_a_failure_is_remembered(
         late.send(&[1; 512]);
         assert_eq!(late.simple(), (cookie, EIO));
         assert_eq!(guest.request(0, guest::FLUSH, 0, &[]), 1);
+        // Writes of a guest that has switched its cache off, and does not flush.
+        for is_cached in [0, 1] {
+            let flags = VhostUserConfigFlags::empty();
+            guest.frontend.set_config(32, flags, &[is_cached]).unwrap();
+            let data = [(guest::DATA, 512, 0)];
+            let written = guest.request(0, guest::OUT, 0, &data);
+            assert_eq!(written, 1 - is_cached);
+        }
     }
     // What can be read is read.
     first.read(0, 4096);

@@ -249,13 +249,23 @@ impl Ports {
         }
     }
 
-    /// Gives all connections back. What could not be sent is lost.
+    /// Gives all connections back. One that is owed something is ended instead: what could not be sent is lost, and it may be
+    /// in the middle of a frame, after which whoever has it next would not be understood.
     pub(super) fn close(&mut self) {
+        for role in Role::ALL {
+            if self.get(role).as_ref().is_some_and(Port::is_owed) {
+                self.hang_up(role);
+            }
+        }
         self.ports = [None, None, None, None];
     }
 }
 
 impl Port {
+    fn is_owed(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
     fn is_full(&self) -> bool {
         self.unsent.len() > MAX_UNSENT
     }
