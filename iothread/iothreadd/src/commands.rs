@@ -115,9 +115,10 @@ impl Commands for Handler {
         Ok(hmp::execute(&self.server, &arguments.command_line))
     }
 
-    fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {
+    async fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {
         let nbd = self.server.nbd();
-        nbd.start(&self.server, &self.descriptors, arguments)
+        nbd.find_and_start(&self.server, &self.descriptors, arguments)
+            .await
     }
 
     fn nbd_server_stop(&self) -> Result<(), Error> {

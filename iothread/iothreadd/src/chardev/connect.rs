@@ -1,7 +1,7 @@
 //! Connecting to the addresses that QMP's commands name.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,15 @@ pub(super) struct Plan {
 pub(crate) struct Connected {
     pub(crate) stream: Stream,
     pub(super) peer: String,
+}
+
+/// What a device has before it is opened.
+#[derive(Default)]
+pub(super) struct Ready {
+    /// What [`plan`] has led to.
+    pub(super) connected: Option<Connected>,
+    /// Where one that listens does so.
+    pub(super) found: Option<Vec<SocketAddr>>,
 }
 
 /// What a device connects to at its creation; `None` for one that listens, tries again and again, or is given a socket.

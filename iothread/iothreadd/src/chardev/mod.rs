@@ -28,6 +28,7 @@ pub(crate) use self::socket::Connection;
 use self::socket::SocketDevice;
 use crate::monitor::Monitors;
 use crate::net::descriptors::SessionDescriptors;
+use crate::net::sockets::{look_up, modern};
 use crate::oneshot;
 use crate::qapi::{
     ChardevBackend, ChardevBackendInfo, ChardevBackendKind, ChardevInfo, ChardevReturn,
@@ -141,8 +142,13 @@ impl Chardevs {
                 .and_then(|plan| plan.map(|plan| plan.connect()).transpose()),
             _ => Ok(None),
         };
-        let kind =
-            connected.and_then(|connected| self.open_with(&id, backend, descriptors, connected))?;
+        let kind = connected.and_then(|connected| {
+            let ready = connect::Ready {
+                connected,
+                found: None,
+            };
+            self.open_with(&id, backend, descriptors, ready)
+        })?;
         self.list.lock().push(Chardev::new(id, kind));
         Ok(())
     }
@@ -167,11 +173,21 @@ impl Chardevs {
         backend: &ChardevBackend,
         descriptors: &SessionDescriptors,
     ) -> Result<Kind, Error> {
-        let connected = match backend {
-            ChardevBackend::Socket(socket) => self.connect(&socket.data).await?,
-            _ => None,
+        let ready = match backend {
+            ChardevBackend::Socket(socket) => self.prepare(&socket.data).await?,
+            _ => connect::Ready::default(),
         };
-        self.open_with(id, backend, descriptors, connected)
+        self.open_with(id, backend, descriptors, ready)
+    }
+
+    /// Does what takes its time before a device is opened.
+    async fn prepare(&self, socket: &ChardevSocket) -> Result<connect::Ready, Error> {
+        let found = match socket.server {
+            Some(true) | None => look_up(&modern(socket.addr.clone()), &self.main).await?,
+            Some(false) => None,
+        };
+        let connected = self.connect(socket).await?;
+        Ok(connect::Ready { connected, found })
     }
 
     /// Connects a device that has to be connected from the start.
@@ -201,7 +217,7 @@ impl Chardevs {
         id: &str,
         backend: &ChardevBackend,
         descriptors: &SessionDescriptors,
-        connected: Option<connect::Connected>,
+        ready: connect::Ready,
     ) -> Result<Kind, Error> {
         Ok(match backend {
             ChardevBackend::Null(_) => Kind::Null,
@@ -216,7 +232,7 @@ impl Chardevs {
                 Kind::Ringbuf(Ringbuf::new(name, size)?)
             }
             ChardevBackend::Socket(socket) => {
-                let device = SocketDevice::open(&self.main, &socket.data, descriptors, connected)?;
+                let device = SocketDevice::open(&self.main, &socket.data, descriptors, ready)?;
                 let instance = YankInstance::Chardev(YankInstanceChardev { id: id.to_owned() });
                 if let Err(error) = device.register(&self.yanks, instance) {
                     device.close();

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, getpeername, recv, shutdown, sockopt};
 
 use super::FrontEnd;
-use super::connect::{Connected, Plan, adopt};
+use super::connect::{Connected, Plan, Ready, adopt};
 use crate::errno::reason;
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::listener::Listener;
@@ -109,12 +109,12 @@ impl Drop for Connection {
 }
 
 impl SocketDevice {
-    /// Opens a device. On the main loop; `connected` is what `connect::plan` has led to.
+    /// Opens a device. On the main loop.
     pub(super) fn open(
         main: &MainContext,
         options: &ChardevSocket,
         descriptors: &SessionDescriptors,
-        connected: Option<Connected>,
+        ready: Ready,
     ) -> Result<Arc<Self>, Error> {
         let is_server = options.server.unwrap_or(true);
         let retry = retry_after(options)?;
@@ -134,13 +134,13 @@ impl SocketDevice {
         }
         let nodelay = options.nodelay.unwrap_or(false);
         if is_server {
-            let listeners = listen_at(&modern(options.addr.clone()), descriptors)?;
+            let listeners = listen_at(&modern(options.addr.clone()), ready.found, descriptors)?;
             let device = Self::new(main, Way::Listen(listeners), nodelay);
             device.listen()?;
             return Ok(device);
         }
         let plan = Plan::new(options)?;
-        let connected = match (&plan, connected, modern(options.addr.clone())) {
+        let connected = match (&plan, ready.connected, modern(options.addr.clone())) {
             (None, None, SocketAddress::Fd(fd)) => {
                 let socket = descriptors.take_named(&fd.str)?;
                 let stream = adopt(socket).map_err(|error| Error::generic(reason(&error)))?;

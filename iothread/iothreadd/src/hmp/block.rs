@@ -42,7 +42,7 @@ pub(super) fn nbd_server_start(server: &Arc<Server>, given: &Arguments) -> Resul
     let options = NbdServerOptionsLegacy::new(addr);
     // With -a QEMU exports the backends of drives, of which there are none here.
     let nobody = SessionDescriptors::default();
-    server.nbd().start(server, &nobody, options)
+    server.nbd().start(server, &nobody, options, None)
 }
 
 /// `nbd_server_stop`

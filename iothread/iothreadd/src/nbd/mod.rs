@@ -15,6 +15,7 @@ mod reply;
 mod request;
 mod transmission;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use self::handshake::Offer;
 use self::protocol::MAX_STRING;
 use crate::export::{Common, Export};
 use crate::net::descriptors::SessionDescriptors;
-use crate::net::sockets::{listen_at, modern};
+use crate::net::sockets::{listen_at, look_up, modern};
 use crate::qapi::{BlockExportType, NbdServerOptionsLegacy};
 use crate::server::Server;
 use crate::sync::Mutex;
@@ -70,18 +71,17 @@ impl Offer for Offers {
 }
 
 impl NbdServer {
-    /// `nbd-server-start`
+    /// `nbd_server_start` of people, and the last part of `nbd-server-start`. The addresses of the host may have been found
+    /// already.
     pub(crate) fn start(
         &self,
         server: &Server,
         descriptors: &SessionDescriptors,
         options: NbdServerOptionsLegacy,
+        found: Option<Vec<SocketAddr>>,
     ) -> Result<(), Error> {
-        let mut running = self.0.lock();
-        if running.is_some() {
-            return Err(Error::generic("NBD server already running"));
-        }
-        let listeners = listen_at(&modern(options.addr), descriptors)?;
+        self.check_stopped()?;
+        let listeners = listen_at(&modern(options.addr), found, descriptors)?;
         let max_connections = options.max_connections.unwrap_or(MAX_CONNECTIONS);
         let offers = Arc::new(Offers {
             exports: Mutex::default(),
@@ -101,8 +101,28 @@ impl NbdServer {
         clients
             .listen()
             .map_err(|error| Error::generic(format!("Failed to listen on socket: {error}")))?;
-        *running = Some(Running { offers, clients });
+        *self.0.lock() = Some(Running { offers, clients });
         Ok(())
+    }
+
+    /// Checks that it can be started.
+    fn check_stopped(&self) -> Result<(), Error> {
+        match self.is_running() {
+            true => Err(Error::generic("NBD server already running")),
+            false => Ok(()),
+        }
+    }
+
+    /// `nbd-server-start`, while the main loop goes on.
+    pub(crate) async fn find_and_start(
+        &self,
+        server: &Server,
+        descriptors: &SessionDescriptors,
+        options: NbdServerOptionsLegacy,
+    ) -> Result<(), Error> {
+        self.check_stopped()?;
+        let found = look_up(&modern(options.addr.clone()), server.main()).await?;
+        self.start(server, descriptors, options, found)
     }
 
     /// Whether it has been started.

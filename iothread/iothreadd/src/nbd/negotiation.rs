@@ -77,9 +77,13 @@ impl Negotiation {
                         late.end();
                     }
                 });
-                if let Ok(timer) = timer {
-                    timer.arm_after(limit);
-                    state.timer = Some(timer);
+                match timer {
+                    Ok(timer) => {
+                        timer.arm_after(limit);
+                        state.timer = Some(timer);
+                    }
+                    // Without a limit it may not stay.
+                    Err(_) => state.watch = None,
                 }
             }
         }

@@ -220,7 +220,8 @@ impl Connection {
             *self.room.context.lock() = None;
             former
         };
-        // What waits ends there, and goes on here.
+        // What waits ends there, and goes on here. A refusal means that this thread is, or waits for, the one that would be
+        // waited for: then nothing of the connection runs there at this moment.
         let _ = former.synchronize();
         if self.enter(&context).is_err() {
             self.end();

@@ -1,10 +1,11 @@
 //! Listening at the addresses that QMP's commands name.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use iothread::MainContext;
 use qapi_runtime::Error;
 use qapi_runtime::socket::BindError;
 use rustix::io::Errno;
@@ -15,6 +16,7 @@ use rustix::net::{
 use super::descriptors::SessionDescriptors;
 use super::listener::Listener;
 use crate::errno::{message_of, reason};
+use crate::oneshot;
 use crate::qapi::{InetSocketAddress, SocketAddress, SocketAddressLegacy, UnixSocketAddress};
 
 /// Connections that wait to be accepted.
@@ -30,14 +32,45 @@ pub(crate) fn modern(address: SocketAddressLegacy) -> SocketAddress {
     }
 }
 
-/// Listens at an address; a host may have several.
+/// Finds the addresses of the host that an address names, if it names one. A worker of the main loop asks for names, since
+/// name servers answer when they like.
+pub(crate) async fn look_up(
+    address: &SocketAddress,
+    main: &MainContext,
+) -> Result<Option<Vec<SocketAddr>>, Error> {
+    let SocketAddress::Inet(inet) = address else {
+        return Ok(None);
+    };
+    if inet.host.is_empty() || inet.host.parse::<IpAddr>().is_ok() {
+        return resolve(inet).map(Some);
+    }
+    let (sender, receiver) = oneshot::channel();
+    let asked = inet.clone();
+    main.spawn_blocking(
+        move || resolve(&asked),
+        move |_, result| {
+            if let Ok(result) = result {
+                sender.send(result);
+            }
+        },
+    )
+    .map_err(|error| Error::generic(error.to_string()))?;
+    match receiver.await {
+        Some(found) => found.map(Some),
+        None => Err(Error::generic("the search for the host was broken off")),
+    }
+}
+
+/// Listens at an address; a host may have several. They are those that have been `found`; without them the host is looked up
+/// here, for callers that cannot wait otherwise.
 pub(crate) fn listen_at(
     address: &SocketAddress,
+    found: Option<Vec<SocketAddr>>,
     descriptors: &SessionDescriptors,
 ) -> Result<Vec<Listener>, Error> {
     match address {
         SocketAddress::Unix(unix) => Ok(vec![listen_unix(unix)?]),
-        SocketAddress::Inet(inet) => listen_inet(inet),
+        SocketAddress::Inet(inet) => listen_inet(found.map_or_else(|| resolve(inet), Ok)?),
         SocketAddress::Fd(fd) => {
             let socket = descriptors.take_named(&fd.str)?;
             let is_listening = sockopt::socket_acceptconn(&socket).unwrap_or(false);
@@ -131,8 +164,7 @@ pub(crate) fn resolve(address: &InetSocketAddress) -> Result<Vec<SocketAddr>, Er
     }
 }
 
-fn listen_inet(address: &InetSocketAddress) -> Result<Vec<Listener>, Error> {
-    let candidates = resolve(address)?;
+fn listen_inet(candidates: Vec<SocketAddr>) -> Result<Vec<Listener>, Error> {
     let mut listeners = Vec::new();
     let mut failure = None;
     for candidate in candidates {

@@ -66,7 +66,10 @@ pub trait Commands: Send + Sync {
     ) -> Result<String, Error>;
 
     /// Handles [`nbd-server-start`](super::commands::NbdServerStart).
-    fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error>;
+    fn nbd_server_start(
+        &self,
+        arguments: NbdServerOptionsLegacy,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`nbd-server-stop`](super::commands::NbdServerStop).
     fn nbd_server_stop(&self) -> Result<(), Error>;
@@ -307,10 +310,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("nbd-server-start")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.nbd_server_start(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.nbd_server_start(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {

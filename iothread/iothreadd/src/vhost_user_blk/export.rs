@@ -100,7 +100,7 @@ pub(crate) fn prepare(
             ));
         }
     }
-    let listeners = listen_at(&options.addr, descriptors)?;
+    let listeners = listen_at(&options.addr, None, descriptors)?;
     if !listeners.iter().all(Listener::is_unix) {
         return Err(Error::generic("Only UNIX domain sockets are supported"));
     }

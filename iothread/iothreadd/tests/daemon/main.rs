@@ -18,6 +18,7 @@ mod human;
 mod limits;
 mod live;
 mod load;
+mod name_lookup;
 mod nbd;
 mod nbd_endings;
 mod nbd_memory;

@@ -80,6 +80,7 @@ fn release(file: &File, wanted: Access, unwanted: Access) {
     for permission in Permission::ALL {
         for (byte, is_wanted, is_locked) in bytes(permission, wanted, unwanted) {
             if is_locked && !is_wanted {
+                // There is nobody to tell: at worst others are kept off for longer.
                 let _ = set_lock(file, byte, libc::F_UNLCK);
             }
         }
