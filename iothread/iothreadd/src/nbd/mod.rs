@@ -1,7 +1,8 @@
 //! The NBD server.
 //!
 //! - `handshake`: the haggling, without I/O; `negotiation` does it for one connection, on the main loop.
-//! - `transmission`: one connection on an IOThread of its export, with `request` and `reply` as its two directions.
+//! - `transmission`: one connection on an IOThread of its export, with `receiving`, `request` and `reply` as its two
+//!   directions; `memory` and `room`: what it may take up, and how it waits for that.
 //! - `export`: what is exported.
 //! - `protocol`: the numbers.
 
@@ -11,8 +12,10 @@ mod handshake;
 mod memory;
 mod negotiation;
 mod protocol;
+mod receiving;
 mod reply;
 mod request;
+mod room;
 mod transmission;
 
 use std::net::SocketAddr;

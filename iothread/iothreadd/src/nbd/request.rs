@@ -3,8 +3,9 @@
 use rustix::io::Errno;
 
 use super::handshake::Choice;
+use super::memory::Memory;
 use super::protocol::{REQUEST_MAGIC, REQUEST_SIZE, command, command_flag};
-use crate::block::{MAX_EXTENTS, MAX_TRANSFER};
+use crate::block::{MAX_EXTENTS, MAX_TRANSFER, Operation};
 
 /// The least bytes of an extent, and the memory that one takes as it is found and as it is sent.
 const LEAST_EXTENT: u32 = 512;
@@ -72,6 +73,28 @@ impl Header {
                 n_blocks.min(MAX_EXTENTS) * EXTENT_SIZE
             }
             _ => 0,
+        }
+    }
+
+    /// What the node is asked for; writes have their data first.
+    pub(super) fn operation(&self, fua: bool, memory: &mut Memory) -> Operation {
+        let length = u64::from(self.length);
+        match self.command {
+            command::READ => Operation::Read(memory.buffer(self.length as usize)),
+            command::FLUSH => Operation::Flush,
+            command::TRIM => Operation::Discard { length, fua },
+            command::CACHE => Operation::Cache { length },
+            command::WRITE_ZEROES => Operation::WriteZeroes {
+                length,
+                may_unmap: !self.has(command_flag::NO_HOLE),
+                only_if_fast: self.has(command_flag::FAST_ZERO),
+                fua,
+            },
+            // The check lets nothing else pass.
+            _ => Operation::BlockStatus {
+                length,
+                only_first: self.has(command_flag::REQ_ONE),
+            },
         }
     }
 

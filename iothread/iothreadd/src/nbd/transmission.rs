@@ -5,21 +5,23 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
-use iothread::{Clock, ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest, Timer};
+use iothread::{Clock, ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest};
 use qapi_runtime::budget::Member;
 use rustix::io::{Errno, ioctl_fionread};
-use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+use rustix::net::{Shutdown, shutdown};
 
 use super::clients::Ticket;
 use super::handshake::Choice;
 use super::memory::Memory;
 use super::protocol::{REQUEST_SIZE, command, command_flag};
+use super::receiving::{Broken, Ending, Receiving, receive_into};
 use super::reply::Replies;
 use super::request::{Header, Refusal};
-use crate::block::{IoBuffer, Operation, Outcome, Pending, Request, Started};
+use super::room::Room;
+use crate::block::{Operation, Outcome, Pending, Request, Started};
 use crate::export::{ContextRef, Export};
 use crate::finally::Finally;
 use crate::sync::Mutex;
@@ -52,23 +54,6 @@ pub(super) struct Connection {
     state: Mutex<State>,
 }
 
-/// Tells a connection that there is memory for it, wherever it is. Others do so while they have their own states locked, so
-/// this takes no state.
-struct Room {
-    connection: Weak<Connection>,
-    context: Mutex<Option<ContextRef>>,
-}
-
-impl Wake for Room {
-    fn wake(self: Arc<Self>) {
-        let context = self.context.lock().clone();
-        if let (Some(connection), Some(context)) = (self.connection.upgrade(), context) {
-            // If it moves at this moment it looks by itself.
-            let _ = context.post(move |_| connection.progress(false));
-        }
-    }
-}
-
 struct State {
     /// `None` once the connection is closed.
     place: Option<Place>,
@@ -89,16 +74,6 @@ struct State {
     ending: Option<Ending>,
 }
 
-/// The end of a connection that is meant: what has come is still answered.
-struct Ending {
-    /// Bytes that had come when it began, and are still to be received.
-    arrived: usize,
-    /// Ends the patience with a client that takes no replies.
-    linger: Option<Timer>,
-    /// Kept until the connection is over.
-    _closed: Finally,
-}
-
 /// Where a connection runs; it is a client as long as it has this.
 struct Place {
     context: ContextRef,
@@ -106,29 +81,7 @@ struct Place {
     _ticket: Ticket,
 }
 
-/// What comes next from the client.
-enum Receiving {
-    Header,
-    /// The data of a write, of which some are there.
-    Payload {
-        header: Header,
-        data: IoBuffer,
-        filled: usize,
-    },
-    /// Data of a write that is refused when they have come: a client that hears of it before may stop in the middle of them.
-    Skip {
-        header: Header,
-        refusal: Refusal,
-        left: u32,
-    },
-    /// Nothing more; what was asked for is still answered.
-    Ended,
-}
-
 struct Handler(Arc<Connection>);
-
-/// The client cannot be served any more.
-struct Broken;
 
 impl Connection {
     /// Begins to serve a client that has chosen an export; on the main loop. `input` is what it has sent already, `output`
@@ -274,7 +227,7 @@ impl Connection {
     }
 
     /// Does all that can be done now: receives if the socket may have something, starts requests, sends replies.
-    fn progress(self: &Arc<Self>, is_readable: bool) {
+    pub(super) fn progress(self: &Arc<Self>, is_readable: bool) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.place.is_none() {
@@ -475,35 +428,17 @@ impl Connection {
             }
             return;
         }
-        let length = u64::from(header.length);
-        let size = header.length as usize;
         let fua = header.has(command_flag::FUA) || self.choice.export.common().is_writethrough();
-        let operation = match header.command {
-            command::READ => Operation::Read(state.replies.memory.buffer(size)),
-            command::WRITE => {
-                let data = state.replies.memory.buffer(size);
-                state.receiving = Receiving::Payload {
-                    header,
-                    data,
-                    filled: 0,
-                };
-                return;
-            }
-            command::FLUSH => Operation::Flush,
-            command::TRIM => Operation::Discard { length, fua },
-            command::CACHE => Operation::Cache { length },
-            command::WRITE_ZEROES => Operation::WriteZeroes {
-                length,
-                may_unmap: !header.has(command_flag::NO_HOLE),
-                only_if_fast: header.has(command_flag::FAST_ZERO),
-                fua,
-            },
-            // The check lets nothing else pass.
-            _ => Operation::BlockStatus {
-                length,
-                only_first: header.has(command_flag::REQ_ONE),
-            },
-        };
+        if header.command == command::WRITE {
+            let data = state.replies.memory.buffer(header.length as usize);
+            state.receiving = Receiving::Payload {
+                header,
+                data,
+                filled: 0,
+            };
+            return;
+        }
+        let operation = header.operation(fua, &mut state.replies.memory);
         self.submit(state, header, operation);
     }
 
@@ -654,34 +589,6 @@ impl State {
         if let Some(ending) = &mut self.ending {
             ending.arrived = ending.arrived.saturating_sub(count);
         }
-    }
-}
-
-/// What came of receiving.
-struct Received {
-    count: usize,
-    may_be_more: bool,
-    is_end: bool,
-}
-
-/// Receives as much as fits, but not more than `limit`.
-fn receive_into(
-    socket: &OwnedFd,
-    buffer: &mut [u8],
-    limit: Option<usize>,
-) -> Result<Received, Broken> {
-    let wanted = limit.map_or(buffer.len(), |limit| limit.min(buffer.len()));
-    let buffer = &mut buffer[..wanted];
-    let received = |count: usize, is_end: bool| Received {
-        count,
-        may_be_more: count == wanted && !is_end,
-        is_end,
-    };
-    match recv(socket, &mut *buffer, RecvFlags::DONTWAIT) {
-        Ok((0, _)) => Ok(received(0, true)),
-        Ok((count, _)) => Ok(received(count, false)),
-        Err(Errno::AGAIN | Errno::INTR) => Ok(received(0, false)),
-        Err(_) => Err(Broken),
     }
 }
 
