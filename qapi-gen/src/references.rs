@@ -4,13 +4,20 @@
 //! and takes apart, in the types that it uses, and at last in the whole schema. Lints and manuals
 //! ask the same questions and get the same answers.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::ir::{Entity, Feature, Header, Schema, TypeId, TypeKind};
+use hashbrown::{HashMap, HashSet};
+
+use crate::ir::{Branch, Entity, Feature, Header, ModuleId, Schema, TypeId, TypeKind};
 use crate::markup::{Reference, ReferenceKind};
+use crate::steps::step;
 
 /// How many types are looked through around a definition before the whole schema is.
 const MAX_NEIGHBOURS: usize = 200;
+
+/// Of the types that a definition or a type uses so many are looked through.
+const MAX_USES: usize = 1000;
 
 /// What a name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,27 +37,81 @@ pub enum Target<'s> {
 /// Finds what names refer to.
 pub struct References<'s> {
     schema: &'s Schema,
-    /// For each name of a part the definitions that have one, in order of definition.
-    owners: BTreeMap<&'s str, Vec<&'s str>>,
+    /// Who has a part of a name.
+    owners: BTreeMap<&'s str, Owners<'s>>,
+    /// The same the other way round: the parts of each definition, by the names of both.
+    parts: HashSet<(&'s str, &'s str)>,
+    /// Where the branches of unions stand in their lists, by union and value.
+    branches: HashMap<(TypeId, &'s str), usize>,
+    known: RefCell<Known>,
+}
+
+/// The definitions that have a part of one name.
+struct Owners<'s> {
+    /// The position of the name among all.
+    id: usize,
+    /// In order of definition.
+    all: Vec<&'s str>,
+    /// In each module the only one; `None` where there are several.
+    only: HashMap<ModuleId, Option<&'s str>>,
+}
+
+/// What took a search, by the place where it began and the name's [`Owners::id`]: the type that has
+/// the part.
+#[derive(Default)]
+struct Known {
+    around: HashMap<(Entity, usize), Option<TypeId>>,
+    in_branches: HashMap<(TypeId, usize), Option<TypeId>>,
 }
 
 impl<'s> References<'s> {
     /// Names of `schema`.
     #[must_use]
     pub fn new(schema: &'s Schema) -> Self {
-        let mut owners: BTreeMap<&'s str, Vec<&'s str>> = BTreeMap::new();
+        let mut owners: BTreeMap<&'s str, Owners<'s>> = BTreeMap::new();
+        let mut parts = HashSet::new();
+        let mut branches = HashMap::new();
+        for (id, ty) in schema.types() {
+            let of_union = ty.as_object().map_or(&[][..], |object| object.branches());
+            for (index, branch) in of_union.iter().enumerate() {
+                branches.entry((id, branch.name())).or_insert(index);
+            }
+        }
         for &entity in schema.entities() {
-            let Some(owner) = header(schema, entity).map(Header::name) else {
+            let Some(header) = header(schema, entity) else {
                 continue;
             };
+            let owner = header.name();
             for part in own_parts(schema, entity) {
-                let owners = owners.entry(part).or_default();
-                if owners.last() != Some(&owner) {
-                    owners.push(owner);
+                parts.insert((owner, part));
+                let n_names = owners.len();
+                let owners = owners.entry(part).or_insert_with(|| Owners {
+                    id: n_names,
+                    all: Vec::new(),
+                    only: HashMap::new(),
+                });
+                if owners.all.last() != Some(&owner) {
+                    owners.all.push(owner);
+                    let only = owners.only.entry(header.module());
+                    only.and_modify(|only| *only = None).or_insert(Some(owner));
                 }
             }
         }
-        Self { schema, owners }
+        Self {
+            schema,
+            owners,
+            parts,
+            branches,
+            known: RefCell::default(),
+        }
+    }
+
+    /// The part `name` of the definition called `owner`, without what it inherits.
+    fn own_part(&self, owner: &str, name: &str) -> Option<&'s str> {
+        step();
+        let is_own = self.parts.contains(&(owner, name));
+        let known = is_own.then(|| self.owners.get_key_value(name)).flatten();
+        known.map(|(part, _)| *part)
     }
 
     /// Every name of a member, value, branch or feature, in the order of the alphabet, with the
@@ -58,7 +119,7 @@ impl<'s> References<'s> {
     pub fn parts(&self) -> impl Iterator<Item = (&'s str, &[&'s str])> {
         self.owners
             .iter()
-            .map(|(name, owners)| (*name, owners.as_slice()))
+            .map(|(name, owners)| (*name, owners.all.as_slice()))
     }
 
     /// What `reference` refers to in the documentation of `scope`; `None` in a free-form comment.
@@ -100,7 +161,7 @@ impl<'s> References<'s> {
     fn near(&self, scope: Entity, name: &str) -> Option<Target<'s>> {
         let schema = self.schema;
         let owner = header(schema, scope)?.name();
-        if let Some(part) = own_parts(schema, scope).find(|part| *part == name) {
+        if let Some(part) = self.own_part(owner, name) {
             return Some(Target::Part(owner, part));
         }
         let id = match scope {
@@ -115,29 +176,46 @@ impl<'s> References<'s> {
     /// The part `name` of the object type `id`, of its bases or of its branches.
     fn in_object(&self, id: TypeId, name: &str) -> Option<Target<'s>> {
         let schema = self.schema;
-        let mut next = Some(id);
-        while let Some(id) = next {
+        for id in schema.ancestors(id) {
             let ty = schema.ty(id);
-            if let Some(part) = own_parts(schema, Entity::Type(id)).find(|part| *part == name)
+            if let Some(part) = self.own_part(ty.name(), name)
                 && ty.is_named()
             {
                 return Some(Target::Part(ty.name(), part));
             }
-            next = ty.as_object()?.base();
         }
-        let object = schema.ty(id).as_object()?;
-        let variants = object.variants()?;
-        let mut branches = variants.branches().iter();
-        if let Some(branch) = branches.clone().find(|branch| branch.name() == name) {
+        let branches = schema.ty(id).as_object()?.branches();
+        if let Some(branch) = self.branches.get(&(id, name)) {
             let is_union = schema.ty(id).is_named();
-            return is_union.then(|| Target::Branch(schema.ty(id).name(), branch.name()));
+            return is_union
+                .then(|| Target::Branch(schema.ty(id).name(), branches[*branch].name()));
         }
-        branches.find_map(|branch| {
-            let id = branch.type_id();
-            let ty = schema.ty(id);
-            let part = own_parts(schema, Entity::Type(id)).find(|part| *part == name)?;
-            ty.is_named().then(|| Target::Part(ty.name(), part))
-        })
+        let (name, owners) = self.owners.get_key_value(name)?;
+        let mut known = self.known.borrow_mut();
+        let known = known.in_branches.entry((id, owners.id));
+        let owner = *known.or_insert_with(|| self.in_branches(branches, name, owners));
+        Some(Target::Part(schema.ty(owner?).name(), name))
+    }
+
+    /// The type of the first branch that has a part `name`.
+    fn in_branches(&self, branches: &[Branch], name: &str, owners: &Owners<'s>) -> Option<TypeId> {
+        let schema = self.schema;
+        // What one definition has is looked for without a look at the others.
+        let only = match owners.all[..] {
+            [owner] => Some(schema.entity(owner)?),
+            _ => None,
+        };
+        let has_it = |id: &TypeId| {
+            let is_owner = match only {
+                Some(only) => only == Entity::Type(*id),
+                None => {
+                    step();
+                    self.parts.contains(&(schema.ty(*id).name(), name))
+                }
+            };
+            is_owner && schema.ty(*id).is_named()
+        };
+        branches.iter().map(Branch::type_id).find(has_it)
     }
 
     /// The part `name` of the types around `scope`, or of the one definition that has such a part.
@@ -146,38 +224,38 @@ impl<'s> References<'s> {
         if let Some(target) = scope.and_then(|scope| self.near(scope, name)) {
             return Some(target);
         }
-        if let [owner] = owners[..] {
+        if let [owner] = owners.all[..] {
             return Some(Target::Part(owner, name));
         }
-        if let Some(target) = scope.and_then(|scope| self.around(scope, name)) {
+        if let Some(target) = scope.and_then(|scope| self.around(scope, name, owners.id)) {
             return Some(target);
         }
         let module = scope.and_then(|scope| Some(header(self.schema, scope)?.module()));
-        let mut in_module = owners.iter().filter(|owner| {
-            let entity = self.schema.entity(owner);
-            let owner = entity.and_then(|entity| header(self.schema, entity));
-            owner.map(Header::module) == module
-        });
-        match (in_module.next(), in_module.next()) {
-            (Some(owner), None) => Some(Target::Part(owner, name)),
-            _ => Some(Target::Parts(name)),
-        }
+        let owner = module.and_then(|module| owners.only.get(&module).copied().flatten());
+        Some(owner.map_or(Target::Parts(name), |owner| Target::Part(owner, name)))
     }
 
     /// The part `name` of the types that `scope` uses, nearest ones first.
-    fn around(&self, scope: Entity, name: &str) -> Option<Target<'s>> {
+    fn around(&self, scope: Entity, name: &'s str, id: usize) -> Option<Target<'s>> {
+        let mut known = self.known.borrow_mut();
+        let known = known.around.entry((scope, id));
+        let owner = *known.or_insert_with(|| self.look_around(scope, name));
+        Some(Target::Part(self.schema.ty(owner?).name(), name))
+    }
+
+    fn look_around(&self, scope: Entity, name: &str) -> Option<TypeId> {
         let schema = self.schema;
-        let mut queue: VecDeque<TypeId> = used_types(schema, scope).collect();
+        let mut queue: VecDeque<TypeId> = used_types(schema, scope).take(MAX_USES).collect();
         let mut seen: HashSet<TypeId> = queue.iter().copied().collect();
         while let Some(id) = queue.pop_front() {
             let ty = schema.ty(id);
-            if let Some(part) = own_parts(schema, Entity::Type(id)).find(|part| *part == name)
-                && ty.is_named()
-            {
-                return Some(Target::Part(ty.name(), part));
+            step();
+            if ty.is_named() && self.parts.contains(&(ty.name(), name)) {
+                return Some(id);
             }
             if seen.len() < MAX_NEIGHBOURS {
-                queue.extend(used_types(schema, Entity::Type(id)).filter(|id| seen.insert(*id)));
+                let used = used_types(schema, Entity::Type(id)).take(MAX_USES);
+                queue.extend(used.filter(|id| seen.insert(*id)));
             }
         }
         None
@@ -203,7 +281,10 @@ impl<'s> References<'s> {
     }
 
     fn type_of_part(&self, owner: Entity, name: &str) -> Option<TypeId> {
-        let found = members_in_place(self.schema, owner).find(|(member, _)| *member == name);
+        let found = members_in_place(self.schema, owner).find(|(member, _)| {
+            step();
+            *member == name
+        });
         let (_, id) = found?;
         match self.schema.ty(id).kind() {
             TypeKind::Array(element) => Some(*element),

@@ -1,6 +1,8 @@
 //! One map over all source files of a schema, and positions in it.
 
 use std::fmt;
+#[cfg(feature = "cli")]
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -167,6 +169,28 @@ impl SourceFile {
         from(*last.unwrap_or(&first))
     }
 
+    /// Line and column of byte `at` of this file.
+    pub(crate) fn position(&self, at: u32) -> LineColumn {
+        let line = self.line_index(at);
+        LineColumn {
+            line: line + 1,
+            column: self.columns(line, at).plain as usize,
+        }
+    }
+
+    /// The whole lines that hold the bytes from `from` to `to` of this file: the number of the first
+    /// one, counted from 1, and where they are, the last line end included.
+    #[cfg(feature = "cli")]
+    pub(crate) fn lines(&self, from: usize, to: usize) -> (usize, Range<usize>) {
+        let first = self.line_index(from as u32);
+        let last = self.line_index(to as u32);
+        let starts = self.lines.get_or_init(|| line_starts(&self.text));
+        let end = starts
+            .get(last + 1)
+            .map_or(self.text.len(), |&end| end as usize);
+        (first + 1, starts[first] as usize..end)
+    }
+
     /// The text of line `line`, counted from 1, without its line end.
     #[must_use]
     pub fn line_text(&self, line: usize) -> &str {
@@ -319,12 +343,7 @@ impl SourceMap {
 
     fn position_at(&self, file: FileId, at: u32) -> LineColumn {
         let file = self.file(file);
-        let at = at - file.start;
-        let line = file.line_index(at);
-        LineColumn {
-            line: line + 1,
-            column: file.columns(line, at).plain as usize,
-        }
+        file.position(at - file.start)
     }
 
     /// The column of the start of `span` as the reference counts it: a tab leads to a column that

@@ -1,8 +1,57 @@
-//! Names that are like others: what was meant by a name that nothing has.
+//! Looking for names: in long lists, and those that are like one that nothing has.
 
 use std::cell::Cell;
+use std::hash::BuildHasher as _;
+use std::sync::OnceLock;
 
-use crate::steps::steps;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::steps::{step, steps};
+
+/// The positions of a list by the names that stand there, where it is long.
+#[derive(Debug, Default)]
+pub(crate) struct ByName(OnceLock<(HashTable<usize>, DefaultHashBuilder)>);
+
+impl ByName {
+    /// Not made yet.
+    #[cfg(feature = "cli")]
+    pub(crate) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// The first of `n` positions that has the name `name`; some positions may have none.
+    pub(crate) fn find<'n>(
+        &self,
+        name: &str,
+        n: usize,
+        name_of: impl Fn(usize) -> Option<&'n str>,
+    ) -> Option<usize> {
+        /// Up to this many a scan is faster.
+        const FEW: usize = 16;
+        let has = |index: usize, name: &str| {
+            step();
+            name_of(index) == Some(name)
+        };
+        if n <= FEW {
+            return (0..n).find(|index| has(*index, name));
+        }
+        let (table, hasher) = self.0.get_or_init(|| {
+            let hasher = DefaultHashBuilder::default();
+            let mut table = HashTable::with_capacity(n);
+            for index in 0..n {
+                let Some(name) = name_of(index) else { continue };
+                let hash = |index: &usize| hasher.hash_one(name_of(*index).unwrap_or_default());
+                // The first one of a name stays.
+                table
+                    .entry(hasher.hash_one(name), |other| has(*other, name), hash)
+                    .or_insert(index);
+            }
+            (table, hasher)
+        });
+        let found = table.find(hasher.hash_one(name), |index| has(*index, name));
+        found.copied()
+    }
+}
 
 /// How many bytes of names a [`Nearest`] looks at. A schema of QEMU's size has room for some hundred
 /// mistakes in it; whoever makes more is not helped by guesses.

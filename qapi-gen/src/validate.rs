@@ -117,9 +117,8 @@ impl<'s> Validator<'s> {
 
     fn check_enum(&self, values: &Enum, input: &Input<'_>) -> Result<(), VisitError> {
         let name = input.string()?;
-        let is_it =
-            |value: &&crate::ir::EnumValue| value.name() == name && self.holds(value.condition());
-        if values.values().iter().any(|value| is_it(&value)) {
+        let value = values.value(name);
+        if value.is_some_and(|value| self.holds(value.condition())) {
             return Ok(());
         }
         input.unknown_name(name).map(|_| ())
@@ -169,10 +168,9 @@ impl<'s> Validator<'s> {
             .take_member(variants.tag())
             .map(|tag| tag.string())
             .transpose()?;
-        let branch = variants
-            .branches()
-            .iter()
-            .find(|branch| Some(branch.name()) == tag && self.holds(branch.condition()));
+        let branch = tag
+            .and_then(|tag| variants.branch(tag))
+            .filter(|branch| self.holds(branch.condition()));
         match branch {
             Some(branch) => self.check_members(branch.type_id(), object),
             None => Ok(()),

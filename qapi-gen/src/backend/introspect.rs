@@ -4,6 +4,7 @@
 //! use. A type's name is the number of its first use, so that no client relies on names; numbers
 //! are given out whatever conditions say, so that they are the reference's.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
@@ -14,6 +15,7 @@ use crate::ir::{
     Member, Object, Schema, Type, TypeId, TypeKind, Variants,
 };
 use crate::source::Span;
+use crate::steps::step;
 
 /// How introspection data is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -124,10 +126,21 @@ impl<'a> Introspector<'a> {
                 .flat_map(|(range, _)| [range.start, range.end]),
         );
         let cuts: Vec<usize> = cuts.into_iter().collect();
+        // Ranges lie in each other or apart. What holds others was noted after them.
+        let mut ranges: Vec<_> = self.open.iter().rev().collect();
+        ranges.sort_by_key(|(range, _)| (range.start, Reverse(range.end)));
+        let mut ranges = ranges.into_iter().peekable();
+        let mut around: Vec<&(Range<usize>, Condition)> = Vec::new();
         let mut parts = Vec::new();
         for pair in cuts.windows(2) {
-            let is_inside = |range: &Range<usize>| range.start <= pair[0] && pair[1] <= range.end;
-            let conditions = self.open.iter().filter(|(range, _)| is_inside(range));
+            step();
+            while around.pop_if(|(range, _)| range.end < pair[1]).is_some() {}
+            while let Some(next) = ranges.next_if(|(range, _)| range.start <= pair[0]) {
+                if next.0.end >= pair[1] {
+                    around.push(next);
+                }
+            }
+            let conditions = around.iter().rev();
             parts.push(Part {
                 text: self.out[pair[0]..pair[1]].to_owned(),
                 conditions: conditions.map(|(_, condition)| condition.clone()).collect(),
@@ -182,8 +195,12 @@ impl<'a> Introspector<'a> {
             return Ok(Presence::Certain);
         }
         // With it goes what was noted about its parts.
-        self.open.retain(|(range, _)| range.start < start);
-        self.starts.retain(|at| *at <= start);
+        while self
+            .open
+            .pop_if(|(range, _)| range.start >= start)
+            .is_some()
+        {}
+        while self.starts.pop_if(|at| *at > start).is_some() {}
         self.out.truncate(start);
         Ok(Presence::Absent)
     }

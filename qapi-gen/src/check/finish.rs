@@ -16,6 +16,7 @@ use crate::ir::{
 use crate::source::{FileId, SourceMap, Span};
 use crate::steps::step;
 use crate::syntax::ast::{self, SectionKind};
+use crate::text::ByName;
 
 /// The place of a name that nobody reported and that has no type all the same: a mistake of ours.
 #[derive(Debug)]
@@ -273,6 +274,7 @@ impl<'a> Finisher<'a> {
                 TypeKind::Enum(Enum {
                     values,
                     prefix: prefix.clone(),
+                    by_name: ByName::default(),
                 })
             }
             NodeKind::Array(_) => TypeKind::Array(type_at(0)?),
@@ -340,6 +342,7 @@ impl<'a> Finisher<'a> {
             tag,
             tag_type: self.type_of(Some(tag_node))?,
             branches,
+            by_name: ByName::default(),
         })
     }
 

@@ -1,6 +1,8 @@
 //! Diagnostics with the source shown.
 
-use annotate_snippets::{AnnotationKind, Group, Level as Title, Renderer, Snippet};
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level as Title, Origin, Renderer, Snippet};
 
 use super::{Diagnostic, Level};
 use crate::source::{SourceFile, SourceMap, Span};
@@ -25,33 +27,33 @@ pub fn render_human(diagnostic: &Diagnostic, sources: &SourceMap, color: bool) -
         .definition
         .as_ref()
         .map(|definition| printable(&format!("in {} '{}'", definition.kind, definition.name)));
-    let related = diagnostic
+    let related_label = diagnostic
         .related
         .as_ref()
         .map(|related| printable(&related.message));
     if let Some(primary) = diagnostic.primary {
         let file = sources.file(sources.file_of(primary));
-        let mut snippet = snippet(file).annotation(
-            AnnotationKind::Primary
-                .span(range(file, primary))
-                .label(definition.as_deref()),
-        );
-        let other = diagnostic.related.as_ref().zip(related.as_deref());
-        match other {
-            Some((other, label)) if sources.file_of(other.span) == sources.file_of(primary) => {
-                let kind = AnnotationKind::Context;
-                snippet = snippet.annotation(kind.span(range(file, other.span)).label(label));
-                group = group.element(snippet);
+        let first = Mark {
+            kind: AnnotationKind::Primary,
+            range: range(file, primary),
+            label: definition.as_deref(),
+        };
+        let second = diagnostic.related.as_ref().map(|related| {
+            let file = sources.file(sources.file_of(related.span));
+            let mark = Mark {
+                kind: AnnotationKind::Context,
+                range: range(file, related.span),
+                label: related_label.as_deref(),
+            };
+            (file, mark)
+        });
+        group = match second {
+            Some((other, mark)) if std::ptr::eq(other, file) && are_near(&first, &mark) => {
+                show(group, file, &[first, mark])
             }
-            Some((other, label)) => {
-                let file = sources.file(sources.file_of(other.span));
-                let kind = AnnotationKind::Context;
-                let second =
-                    self::snippet(file).annotation(kind.span(range(file, other.span)).label(label));
-                group = group.element(snippet).element(second);
-            }
-            None => group = group.element(snippet),
-        }
+            Some((other, mark)) => show(show(group, file, &[first]), other, &[mark]),
+            None => show(group, file, &[first]),
+        };
     }
     let note = diagnostic.note.as_deref().map(printable);
     let help = diagnostic.help.as_deref().map(printable);
@@ -74,8 +76,44 @@ pub fn render_human(diagnostic: &Diagnostic, sources: &SourceMap, color: bool) -
     format!("{}\n", renderer.render(report))
 }
 
-fn snippet(file: &SourceFile) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
-    Snippet::source(file.text()).path(file.name())
+/// A place in a file that is underlined.
+struct Mark<'d> {
+    kind: AnnotationKind,
+    range: Range<usize>,
+    label: Option<&'d str>,
+}
+
+/// Two places further apart are shown one after the other.
+const MAX_BETWEEN: usize = 2 << 10;
+
+/// A line that is longer is not shown.
+const MAX_SHOWN: usize = 4 << 10;
+
+fn are_near(first: &Mark<'_>, second: &Mark<'_>) -> bool {
+    first.range.start.abs_diff(second.range.start) <= MAX_BETWEEN
+}
+
+/// Adds `marks` in `file` to `group`, with the lines in which they are and no others: the renderer
+/// looks at everything that it is given, and a file may be large.
+fn show<'d>(group: Group<'d>, file: &'d SourceFile, marks: &[Mark<'d>]) -> Group<'d> {
+    let from = marks.iter().map(|mark| mark.range.start).min().unwrap_or(0);
+    let to = marks.iter().map(|mark| mark.range.end).max().unwrap_or(0);
+    let (line, lines) = file.lines(from, to);
+    if lines.len() > MAX_SHOWN + MAX_BETWEEN || marks.len() == 1 && lines.len() > MAX_SHOWN {
+        let at = file.position(marks[0].range.start as u32);
+        let origin = Origin::path(file.name())
+            .line(at.line)
+            .char_column(at.column);
+        return group.element(origin);
+    }
+    let snippet = Snippet::source(&file.text()[lines.clone()])
+        .path(file.name())
+        .line_start(line);
+    let annotations = marks.iter().map(|mark| {
+        let range = mark.range.start - lines.start..mark.range.end - lines.start;
+        mark.kind.span(range).label(mark.label)
+    });
+    group.element(snippet.annotations(annotations))
 }
 
 /// The bytes of `span` in its file; a place without extent shows one character, as far as there

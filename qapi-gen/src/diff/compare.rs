@@ -6,6 +6,7 @@ use super::Perspective;
 use super::interface::{Common, EnumValue, Interface, Member, Object, Scalar, Shape, ShapeId};
 use super::message::{Flow, Path, Subject, message};
 use crate::diagnostic::{Code, Diagnostic, Level};
+use crate::text::ByName;
 
 /// Values nest without end, and are compared down to this depth.
 const MAX_DEPTH: usize = 200;
@@ -356,10 +357,10 @@ impl<'a> Comparison<'a> {
 
     /// What client (`known`) and server (`now`) say about one thing.
     fn compare_common(&mut self, known: &Common, now: &Common, subject: &Subject) {
-        let has = |common: &Common, name: &str| common.features.iter().any(|known| known == name);
+        let (known_names, now_names) = (FeatureNames::of(known), FeatureNames::of(now));
         for name in &now.features {
             let code = match name.as_str() {
-                _ if has(known, name) => continue,
+                _ if known_names.has(name) => continue,
                 "deprecated" => Code::BecameDeprecated,
                 "unstable" => Code::BecameUnstable,
                 _ => continue,
@@ -368,7 +369,7 @@ impl<'a> Comparison<'a> {
         }
         for name in &known.features {
             let is_special = matches!(name.as_str(), "deprecated" | "unstable");
-            if !is_special && !has(now, name) {
+            if !is_special && !now_names.has(name) {
                 let subject = Subject::Feature(Box::new(subject.clone()), name.clone());
                 self.report(Code::FeatureGone, subject, self.server.side, now);
             }
@@ -403,6 +404,34 @@ impl<'a> Comparison<'a> {
     }
 }
 
+/// The features of one thing: a scan while they are few, then a set.
+struct FeatureNames<'a> {
+    list: &'a [String],
+    set: HashSet<&'a str>,
+}
+
+impl<'a> FeatureNames<'a> {
+    fn of(common: &'a Common) -> Self {
+        const FEW: usize = 8;
+        let list = &common.features[..];
+        let names = list.iter().map(String::as_str);
+        let set = if list.len() > FEW {
+            names.collect()
+        } else {
+            HashSet::new()
+        };
+        Self { list, set }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        if self.set.is_empty() {
+            self.list.iter().any(|known| known == name)
+        } else {
+            self.set.contains(name)
+        }
+    }
+}
+
 /// The objects whose branches are compared.
 #[derive(Clone, Copy)]
 struct Bases<'a> {
@@ -416,6 +445,8 @@ fn as_object(branch: Option<(ShapeId, &Shape)>) -> Option<&Object> {
         members: Vec::new(),
         tag: None,
         branches: Vec::new(),
+        members_by_name: ByName::new(),
+        branches_by_name: ByName::new(),
     };
     match branch {
         Some((_, Shape::Object(object))) => Some(object),

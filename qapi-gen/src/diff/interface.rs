@@ -7,6 +7,7 @@ use crate::ir::{
     TypeKind,
 };
 use crate::source::Span;
+use crate::text::ByName;
 
 /// Commands, events, and the types that their values have.
 #[derive(Debug, Default)]
@@ -80,6 +81,8 @@ pub(super) struct Object {
     pub(super) tag: Option<String>,
     /// By value of the tag; a value without a branch has no further members.
     pub(super) branches: Vec<(String, ShapeId)>,
+    pub(super) members_by_name: ByName,
+    pub(super) branches_by_name: ByName,
 }
 
 #[derive(Debug)]
@@ -92,12 +95,21 @@ pub(super) struct Member {
 
 impl Object {
     pub(super) fn member(&self, name: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.name == name)
+        let index = self
+            .members_by_name
+            .find(name, self.members.len(), |index| {
+                Some(&*self.members[index].name)
+            });
+        index.map(|index| &self.members[index])
     }
 
     pub(super) fn branch(&self, case: &str) -> Option<ShapeId> {
-        let mut branches = self.branches.iter();
-        branches.find(|(name, _)| name == case).map(|(_, id)| *id)
+        let index = self
+            .branches_by_name
+            .find(case, self.branches.len(), |index| {
+                Some(&*self.branches[index].0)
+            });
+        index.map(|index| self.branches[index].1)
     }
 }
 
@@ -219,6 +231,7 @@ impl SchemaReader<'_> {
                     members: present.map(member).collect(),
                     tag: variants.map(|variants| variants.tag().to_owned()),
                     branches: branches.iter().filter(there).map(branch).collect(),
+                    ..Object::default()
                 })
             }
             TypeKind::Alternate(alternate) => {

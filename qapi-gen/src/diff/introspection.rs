@@ -191,6 +191,7 @@ impl<'a> Reader<'a> {
                 .then(|| element.string("tag").map(str::to_owned))
                 .transpose()?,
             branches: branches.iter().map(branch).collect::<Result<_, _>>()?,
+            ..Object::default()
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 /// The value of an `if` key.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Condition {
     /// There is no `if`.
     #[default]

@@ -1,9 +1,8 @@
 //! Documentation comments of a checked schema.
 
-use std::sync::OnceLock;
-
 use crate::source::{SourceMap, Span};
 use crate::steps::step;
+use crate::text::ByName;
 
 /// A documentation comment.
 #[derive(Debug)]
@@ -11,21 +10,18 @@ pub struct Doc {
     pub(crate) symbol: Option<String>,
     pub(crate) span: Span,
     pub(crate) sections: Vec<DocSection>,
-    /// The sections with names in the order of kind and name, where there are many.
-    by_name: OnceLock<Vec<u32>>,
+    members_by_name: ByName,
+    features_by_name: ByName,
 }
-
-/// Up to this many sections a scan is faster than an index.
-const FEW: usize = 16;
 
 impl Doc {
     pub(crate) fn new(symbol: Option<String>, span: Span, sections: Vec<DocSection>) -> Self {
-        let by_name = OnceLock::new();
         Self {
             symbol,
             span,
             sections,
-            by_name,
+            members_by_name: ByName::default(),
+            features_by_name: ByName::default(),
         }
     }
 
@@ -52,36 +48,27 @@ impl Doc {
     /// The section of the member, branch or value `name`.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&DocSection> {
-        self.find(DocSectionKind::Member, name)
+        self.find(&self.members_by_name, DocSectionKind::Member, name)
     }
 
     /// The section of the feature `name`.
     #[must_use]
     pub fn feature(&self, name: &str) -> Option<&DocSection> {
-        self.find(DocSectionKind::Feature, name)
+        self.find(&self.features_by_name, DocSectionKind::Feature, name)
     }
 
-    fn find(&self, kind: DocSectionKind, name: &str) -> Option<&DocSection> {
-        if self.sections.len() <= FEW {
-            let mut sections = self.sections.iter();
-            return sections.find(|section| section.key() == Some((kind, name)));
-        }
-        let key = |index: &u32| self.sections[*index as usize].key();
-        let by_name = self.by_name.get_or_init(|| {
-            let all = 0..self.sections.len() as u32;
-            let mut named: Vec<u32> = all.filter(|index| key(index).is_some()).collect();
-            // Of equal ones the first stays first.
-            named.sort_by_key(key);
-            named
-        });
-        let first = by_name.partition_point(|index| key(index) < Some((kind, name)));
-        let found = &self.sections[*by_name.get(first)? as usize];
-        (found.key() == Some((kind, name))).then_some(found)
+    fn find(&self, by_name: &ByName, kind: DocSectionKind, name: &str) -> Option<&DocSection> {
+        let name_of = |index: usize| {
+            let section = &self.sections[index];
+            section.name.as_deref().filter(|_| section.kind == kind)
+        };
+        let index = by_name.find(name, self.sections.len(), name_of)?;
+        Some(&self.sections[index])
     }
 }
 
 /// The kinds of [`DocSection`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DocSectionKind {
     /// Text without a tag.
     Plain,
@@ -109,11 +96,6 @@ pub struct DocSection {
 }
 
 impl DocSection {
-    fn key(&self) -> Option<(DocSectionKind, &str)> {
-        step();
-        Some((self.kind, self.name.as_deref()?))
-    }
-
     /// What it is.
     #[must_use]
     pub fn kind(&self) -> DocSectionKind {

@@ -29,6 +29,7 @@ use hashbrown::HashMap;
 use std::sync::Arc;
 
 use crate::source::{SourceMap, Span};
+use crate::steps::step;
 
 /// The six kinds of definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,7 +110,7 @@ ids! {
 }
 
 /// What stands in a module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Entity {
     /// The `include` of another module.
     Include(ModuleId),
@@ -163,6 +164,7 @@ impl Feature {
     /// Its name; `deprecated` and `unstable` are special.
     #[must_use]
     pub fn name(&self) -> &str {
+        step();
         &self.name
     }
 
@@ -195,6 +197,7 @@ impl Header {
     /// The QAPI name.
     #[must_use]
     pub fn name(&self) -> &str {
+        step();
         &self.name
     }
 
@@ -329,6 +332,7 @@ impl Schema {
     /// A type.
     #[must_use]
     pub fn ty(&self, id: TypeId) -> &Type {
+        step();
         &self.types[id.index()]
     }
 

@@ -8,7 +8,9 @@ use crate::source::Span;
 #[derive(Debug, Clone, Default)]
 pub struct Pragmas {
     pub(crate) doc_required: bool,
-    exceptions: Vec<Exception>,
+    /// Those of each kind, and the kinds in the order in which they were set.
+    exceptions: [Vec<Exception>; ExceptionKind::ALL.len()],
+    order: Vec<ExceptionKind>,
     /// The names for which a rule of each kind does not hold.
     names: [HashSet<String>; ExceptionKind::ALL.len()],
 }
@@ -21,9 +23,9 @@ impl Pragmas {
     }
 
     /// Every exception, in source order.
-    #[must_use]
-    pub fn exceptions(&self) -> &[Exception] {
-        &self.exceptions
+    pub fn exceptions(&self) -> impl Iterator<Item = &Exception> {
+        let kinds = self.order.iter();
+        kinds.flat_map(|kind| &self.exceptions[*kind as usize])
     }
 
     /// Whether there is an exception of this kind for `name`.
@@ -35,8 +37,9 @@ impl Pragmas {
     pub(crate) fn set(&mut self, kind: ExceptionKind, exceptions: Vec<Exception>) {
         let names = exceptions.iter().map(|exception| exception.name.clone());
         self.names[kind as usize] = names.collect();
-        self.exceptions.retain(|exception| exception.kind != kind);
-        self.exceptions.extend(exceptions);
+        self.exceptions[kind as usize] = exceptions;
+        self.order.retain(|known| *known != kind);
+        self.order.push(kind);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::{Condition, Feature, Header, TypeId};
 use crate::source::Span;
+use crate::steps::step;
+use crate::text::ByName;
 
 /// A type.
 #[derive(Debug)]
@@ -154,6 +156,7 @@ impl Builtin {
 pub struct Enum {
     pub(crate) values: Vec<EnumValue>,
     pub(crate) prefix: Option<String>,
+    pub(crate) by_name: ByName,
 }
 
 impl Enum {
@@ -161,6 +164,14 @@ impl Enum {
     #[must_use]
     pub fn values(&self) -> &[EnumValue] {
         &self.values
+    }
+
+    /// The value `name`.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&EnumValue> {
+        let name_of = |index: usize| Some(&*self.values[index].name);
+        let index = self.by_name.find(name, self.values.len(), name_of);
+        index.map(|index| &self.values[index])
     }
 
     /// The prefix of C constants, where the schema sets one.
@@ -183,6 +194,7 @@ impl EnumValue {
     /// The name on the wire.
     #[must_use]
     pub fn name(&self) -> &str {
+        step();
         &self.name
     }
 
@@ -278,6 +290,7 @@ impl Member {
     /// The name on the wire.
     #[must_use]
     pub fn name(&self) -> &str {
+        step();
         &self.name
     }
 
@@ -318,6 +331,7 @@ pub struct Variants {
     pub(crate) tag: String,
     pub(crate) tag_type: TypeId,
     pub(crate) branches: Vec<Branch>,
+    pub(crate) by_name: ByName,
 }
 
 impl Variants {
@@ -339,6 +353,14 @@ impl Variants {
     pub fn branches(&self) -> &[Branch] {
         &self.branches
     }
+
+    /// The branch for the value `name`.
+    #[must_use]
+    pub fn branch(&self, name: &str) -> Option<&Branch> {
+        let name_of = |index: usize| Some(&*self.branches[index].name);
+        let index = self.by_name.find(name, self.branches.len(), name_of);
+        index.map(|index| &self.branches[index])
+    }
 }
 
 /// A branch of a union or of an alternate.
@@ -354,6 +376,7 @@ impl Branch {
     /// The name: for a union a value of the discriminator.
     #[must_use]
     pub fn name(&self) -> &str {
+        step();
         &self.name
     }
 

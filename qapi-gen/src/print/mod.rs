@@ -126,7 +126,7 @@ impl<'s> Printer<'s> {
             settings.push("'doc-required': true".to_owned());
         }
         for kind in ExceptionKind::ALL {
-            let exceptions = pragmas.exceptions().iter();
+            let exceptions = pragmas.exceptions();
             let names = exceptions
                 .filter(|exception| exception.kind() == kind)
                 .map(|exception| format!("\n        {}", Quoted(exception.name())));

@@ -1,10 +1,13 @@
 //! Documentation comments (QAPI: section 'Documentation comments').
 
+use hashbrown::HashSet;
+
 use super::ast::{Doc, Section, SectionKind};
 use super::error::SyntaxError;
 use super::parser::Parser;
 use crate::diagnostic::{Code, Diagnostic, Lint};
 use crate::source::Span;
+use crate::steps::step;
 
 /// A line of a documentation comment has at most this many characters, its `# ` included.
 const MAX_DOC_LINE: usize = 70;
@@ -127,6 +130,18 @@ struct DocParser<'p, 'r, 't> {
     literal: Literal,
     is_terminated: bool,
     doc: Doc,
+    /// What sections there are so far.
+    seen: Seen<'t>,
+}
+
+/// The sections of which there is one each.
+#[derive(Default)]
+struct Seen<'t> {
+    members: HashSet<&'t str>,
+    features: HashSet<&'t str>,
+    has_returns: bool,
+    has_errors: bool,
+    has_since: bool,
 }
 
 impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
@@ -155,6 +170,7 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
             literal,
             is_terminated,
             doc,
+            seen: Seen::default(),
         }
     }
 
@@ -200,6 +216,7 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
 
     /// Moves to the next line; at the closing `##` and at the end of the text there is none.
     fn next(&mut self) {
+        step();
         self.line = None;
         let Some(raw) = self.raw_line() else { return };
         let hash = Span::new(raw.start, raw.start + 1);
@@ -381,8 +398,7 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
 
     /// `Features:` and the descriptions below it.
     fn parse_features(&mut self, line: Line<'t>) {
-        let is_feature = |section: &Section| matches!(section.kind, SectionKind::Feature(_));
-        if self.doc.sections.iter().any(is_feature) {
+        if !self.seen.features.is_empty() {
             self.error(&SyntaxError::DocDuplicateFeatures, line.span());
         }
         self.next();
@@ -394,7 +410,7 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
             let Some((name, text_at)) = line.member() else {
                 break;
             };
-            self.check_name(&line, name, is_feature);
+            self.check_name(&line, name, |seen| &mut seen.features);
             let kind = SectionKind::Feature(name_span(&line, name));
             self.new_section(&line, kind, text_at);
             self.parse_indented();
@@ -419,39 +435,28 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
             let Some((name, text_at)) = line.member() else {
                 break;
             };
-            let is_member = |section: &Section| matches!(section.kind, SectionKind::Member(_));
-            self.check_name(&line, name, is_member);
+            self.check_name(&line, name, |seen| &mut seen.members);
             let kind = SectionKind::Member(name_span(&line, name));
             self.new_section(&line, kind, text_at);
             self.parse_indented();
         }
     }
 
-    /// A description must have a name of its own among those of its `kind`.
-    fn check_name(&mut self, line: &Line<'_>, name: &str, kind: impl Fn(&Section) -> bool) {
-        let at = name_span(line, name);
+    /// A description must have a name of its own among those of its kind, which are `known`.
+    fn check_name(
+        &mut self,
+        line: &Line<'t>,
+        name: &'t str,
+        known: impl for<'s> Fn(&'s mut Seen<'t>) -> &'s mut HashSet<&'t str>,
+    ) {
+        let is_new = known(&mut self.seen).insert(name);
         if name.is_empty() {
-            return self.error_at_line(
-                &SyntaxError::DocMemberWithoutName,
-                line.span(),
-                line.span(),
-            );
+            let error = SyntaxError::DocMemberWithoutName;
+            return self.error_at_line(&error, line.span(), line.span());
         }
-        let base = self.start;
-        let is_same = |section: &Section| match section.kind {
-            SectionKind::Member(span) | SectionKind::Feature(span) => {
-                let range = (span.start() - base) as usize..(span.end() - base) as usize;
-                kind(section) && &self.text[range] == name
-            }
-            SectionKind::Plain
-            | SectionKind::Returns
-            | SectionKind::Errors
-            | SectionKind::Since
-            | SectionKind::Todo => false,
-        };
-        if self.doc.sections.iter().any(is_same) {
+        if !is_new {
             let error = SyntaxError::DocDuplicateMember(name.to_owned());
-            self.error_at_line(&error, at, line.span());
+            self.error_at_line(&error, name_span(line, name), line.span());
         }
     }
 
@@ -471,11 +476,16 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
                 SectionKind::Todo
             }
         };
-        let is_single = matches!(
-            kind,
-            SectionKind::Returns | SectionKind::Errors | SectionKind::Since
-        );
-        if is_single && self.doc.sections.iter().any(|section| section.kind == kind) {
+        let seen = match kind {
+            SectionKind::Returns => Some(&mut self.seen.has_returns),
+            SectionKind::Errors => Some(&mut self.seen.has_errors),
+            SectionKind::Since => Some(&mut self.seen.has_since),
+            SectionKind::Plain
+            | SectionKind::Member(_)
+            | SectionKind::Feature(_)
+            | SectionKind::Todo => None,
+        };
+        if seen.is_some_and(|seen| std::mem::replace(seen, true)) {
             let error = SyntaxError::DocDuplicateSection(tag.to_owned());
             self.error_at_line(&error, line.span(), line.span());
         }

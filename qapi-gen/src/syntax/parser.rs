@@ -1,6 +1,7 @@
 //! Expressions: a recursive descent over the tokens of one file.
 
-use hashbrown::HashSet;
+use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 use std::sync::Arc;
 
 use super::MAX_DEPTH;
@@ -9,6 +10,7 @@ use super::error::SyntaxError;
 use super::lexer::{Token, TokenKind, tokenize};
 use crate::diagnostic::{Diagnostic, Report};
 use crate::source::Span;
+use crate::steps::{step, steps};
 
 /// The keys that say what an expression is.
 pub(crate) const META_KEYS: [&str; 8] = [
@@ -76,6 +78,7 @@ impl<'r> Parser<'r> {
 
     /// The text of `span`, which lies in this file.
     pub(super) fn text(&self, span: Span) -> &str {
+        step();
         self.text_in(&self.text, span)
     }
 
@@ -121,6 +124,7 @@ impl<'r> Parser<'r> {
 
     /// Moves to the next token without a look at it.
     fn skip(&mut self) {
+        step();
         self.at += 1;
         while self.token().kind == TokenKind::End && self.next_piece < self.text.len() {
             self.load_piece();
@@ -379,10 +383,10 @@ impl<'r> Parser<'r> {
     }
 }
 
-/// The keys of an object that is being parsed: a scan while they are few, then a set.
+/// The keys of an object that is being parsed: a scan while they are few, then a table.
 #[derive(Default)]
 struct Keys {
-    set: Option<HashSet<String>>,
+    table: Option<HashMap<String, Span>>,
 }
 
 impl Keys {
@@ -391,28 +395,22 @@ impl Keys {
         const FEW: usize = 16;
         let name = parser.text(key);
         if members.len() < FEW {
-            return find_key(parser, members, name);
+            let mut keys = members.iter().map(|(key, _)| key.span);
+            return keys.find(|key| parser.text(*key) == name);
         }
         let collect = || {
-            members
-                .iter()
-                .map(|(key, _)| parser.text(key.span).to_owned())
-                .collect()
+            let keys = members.iter().map(|(key, _)| key.span);
+            keys.map(|key| (parser.text(key).to_owned(), key)).collect()
         };
-        let set = self.set.get_or_insert_with(collect);
-        if set.insert(name.to_owned()) {
-            None
-        } else {
-            find_key(parser, members, name)
+        let table = self.table.get_or_insert_with(collect);
+        match table.entry_ref(name) {
+            EntryRef::Occupied(first) => Some(*first.get()),
+            EntryRef::Vacant(free) => {
+                free.insert(key);
+                None
+            }
         }
     }
-}
-
-fn find_key(parser: &Parser<'_>, members: &[(Text, Node)], name: &str) -> Option<Span> {
-    members
-        .iter()
-        .map(|(key, _)| key.span)
-        .find(|key| parser.text(*key) == name)
 }
 
 /// A string's span without its quotes.
@@ -455,10 +453,15 @@ fn piece_end(text: &str, from: usize) -> usize {
         else {
             break;
         };
-        at += line_end + 1;
-        let first = bytes[at..].iter().find(|byte| !byte.is_ascii_whitespace());
-        if first.is_some_and(|&first| first != b'#') {
-            return at;
+        let line = at + line_end + 1;
+        // The lines that are blank are passed together, lest each is looked at from each.
+        let rest = &bytes[line..];
+        let first = rest.iter().position(|byte| !byte.is_ascii_whitespace());
+        steps(first.unwrap_or(rest.len()) / 64);
+        match first {
+            Some(first) if rest[first] != b'#' => return line,
+            Some(first) => at = line + first,
+            None => break,
         }
     }
     bytes.len()

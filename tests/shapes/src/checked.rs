@@ -4,21 +4,21 @@ use crate::Verdict::Valid;
 use crate::{FILES, Shape, lines, list, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
-    Shape::new("definitions", Valid, 400, definitions),
-    Shape::new(FILES, Valid, 200, |_| String::new()),
-    Shape::new("events", Valid, 400, events),
-    Shape::new("members-of-one", Valid, 400, members),
-    Shape::new("values-of-one", Valid, 400, values),
-    Shape::new("branches-of-one", Valid, 300, branches),
-    Shape::new("members-beside-branches", Valid, 300, members_and_branches),
-    Shape::new("features-of-one", Valid, 400, features),
-    Shape::new("conditions", Valid, 400, conditions),
-    Shape::new("conditions-of-one", Valid, 400, conditions_of_one),
-    Shape::new("conditional-values", Valid, 400, conditional_values),
-    Shape::new("operands", Valid, 400, operands),
-    Shape::new("exceptions", Valid, 400, exceptions),
-    Shape::new("long-names", Valid, 400, long_names),
-    Shape::new("long-lines", Valid, 400, long_lines),
+    Shape::new("definitions", Valid, 100, definitions),
+    Shape::new(FILES, Valid, 50, |_| String::new()),
+    Shape::new("events", Valid, 100, events),
+    Shape::new("members-of-one", Valid, 100, members),
+    Shape::new("values-of-one", Valid, 100, values),
+    Shape::new("branches-of-one", Valid, 75, branches),
+    Shape::new("members-beside-branches", Valid, 75, members_and_branches),
+    Shape::new("features-of-one", Valid, 100, features),
+    Shape::new("conditions", Valid, 100, conditions),
+    Shape::new("conditions-of-one", Valid, 100, conditions_of_one),
+    Shape::new("conditional-values", Valid, 100, conditional_values),
+    Shape::new("operands", Valid, 100, operands),
+    Shape::new("exceptions", Valid, 100, exceptions),
+    Shape::new("long-names", Valid, 50, long_names),
+    Shape::new("long-lines", Valid, 100, long_lines),
 ];
 
 fn definitions(n: usize) -> String {
@@ -137,7 +137,7 @@ fn exceptions(n: usize) -> String {
 /// Names that grow, in a number that does not.
 fn long_names(n: usize) -> String {
     let long = "x".repeat(n.min(900));
-    let members = list(n, |i| format!("'{long}{}': 'T{long}'", name(i)));
+    let members = list(20, |i| format!("'{long}{}': 'T{long}'", name(i)));
     format!(
         "{{ 'struct': 'T{long}', 'data': {{}} }}\n{{ 'struct': 'Big', 'data': {{ {members} }} }}\n"
     )

@@ -4,16 +4,16 @@ use crate::Verdict::{Limited, Valid};
 use crate::{Shape, lines, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
-    Shape::new("bases", Limited, 1000, bases),
-    Shape::new("bases-backwards", Limited, 1000, bases_backwards),
-    Shape::new("chains-of-bases", Valid, 40, chains_of_bases),
-    Shape::new("branches", Valid, 250, branches),
-    Shape::new("branches-backwards", Valid, 250, branches_backwards),
-    Shape::new("members", Valid, 400, members),
-    Shape::new("arrays", Valid, 400, arrays),
-    Shape::new("alternates", Valid, 400, alternates),
-    Shape::new("cycle", Valid, 400, cycle),
-    Shape::new("conditions-in-each-other", Valid, 40, conditions),
+    Shape::new("bases", Limited, 400, bases),
+    Shape::new("bases-backwards", Limited, 400, bases_backwards),
+    Shape::new("chains-of-bases", Valid, 10, chains_of_bases),
+    Shape::new("branches", Valid, 62, branches),
+    Shape::new("branches-backwards", Valid, 62, branches_backwards),
+    Shape::new("members", Valid, 100, members),
+    Shape::new("arrays", Valid, 100, arrays),
+    Shape::new("alternates", Valid, 100, alternates),
+    Shape::new("cycle", Valid, 100, cycle),
+    Shape::new("conditions-in-each-other", Valid, 10, conditions),
 ];
 
 fn base(i: usize) -> String {
@@ -131,7 +131,7 @@ fn cycle(n: usize) -> String {
     lines(n, |i| {
         let (own, next) = (name(i), name((i + 1) % n));
         format!("{{ 'struct': 'R{own}', 'data': {{ '*m': 'R{next}' }} }}\n")
-    }) + "{ 'command': 'go', 'data': 'Rqaz' }\n"
+    }) + &format!("{{ 'command': 'go', 'data': 'R{}' }}\n", name(0))
 }
 
 /// A condition of some depth at many definitions.

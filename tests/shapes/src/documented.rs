@@ -4,20 +4,20 @@ use crate::Verdict::Valid;
 use crate::{Shape, lines, list, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
-    Shape::new("documented-definitions", Valid, 200, definitions),
-    Shape::new("documented-members", Valid, 300, members),
-    Shape::new("documented-features", Valid, 300, features),
-    Shape::new("undocumented-members", Valid, 300, undocumented),
-    Shape::new("paragraphs", Valid, 400, paragraphs),
-    Shape::new("equal-headings", Valid, 300, equal_headings),
-    Shape::new("references", Valid, 300, references),
-    Shape::new("references-to-one-name", Valid, 200, references_to_one_name),
-    Shape::new("references-to-branches", Valid, 200, references_to_branches),
-    Shape::new("list-items", Valid, 300, list_items),
-    Shape::new("comment-lines", Valid, 1000, comment_lines),
-    Shape::new("literal-lines", Valid, 500, literal_lines),
-    Shape::new("marks", Valid, 500, marks),
-    Shape::new("examples", Valid, 100, examples),
+    Shape::new("documented-definitions", Valid, 50, definitions),
+    Shape::new("documented-members", Valid, 75, members),
+    Shape::new("documented-features", Valid, 75, features),
+    Shape::new("undocumented-members", Valid, 75, undocumented),
+    Shape::new("paragraphs", Valid, 100, paragraphs),
+    Shape::new("equal-headings", Valid, 75, equal_headings),
+    Shape::new("references", Valid, 75, references),
+    Shape::new("references-to-one-name", Valid, 50, references_to_one_name),
+    Shape::new("references-to-branches", Valid, 50, references_to_branches),
+    Shape::new("list-items", Valid, 75, list_items),
+    Shape::new("comment-lines", Valid, 250, comment_lines),
+    Shape::new("literal-lines", Valid, 125, literal_lines),
+    Shape::new("marks", Valid, 125, marks),
+    Shape::new("examples", Valid, 25, examples),
 ];
 
 fn definitions(n: usize) -> String {
@@ -62,9 +62,8 @@ fn paragraphs(n: usize) -> String {
 }
 
 fn equal_headings(n: usize) -> String {
-    lines(n, |_| {
-        "##\n# *****\n# Title\n# *****\n#\n# Text.\n##\n\n".to_owned()
-    }) + "{ 'command': 'go' }\n"
+    let comment = "##\n# *****\n# Title\n# *****\n#\n# Text.\n##\n\n";
+    format!("{{ 'command': 'go' }}\n\n{}", comment.repeat(n))
 }
 
 /// Each definition's text refers to the one before and to its own members.

@@ -111,20 +111,16 @@ fn many_files(n: usize) -> Files {
     Files(files)
 }
 
-/// A name for the number `i` without digits: `qaz`, `qbz`, ...
+/// A name for the number `i` without digits: `qaaaaz`, `qaaabz`, ... All are of one length, lest a
+/// schema grows faster than the number of its parts.
 #[must_use]
 pub fn name(mut i: usize) -> String {
-    let mut letters = Vec::new();
-    loop {
-        letters.push(b'a' + (i % 25) as u8);
+    let mut letters = [b'a'; 4];
+    for letter in letters.iter_mut().rev() {
+        *letter = b'a' + (i % 25) as u8;
         i /= 25;
-        if i == 0 {
-            break;
-        }
     }
-    letters.reverse();
-    let letters: String = letters.into_iter().map(char::from).collect();
-    format!("q{letters}z")
+    format!("q{}z", String::from_iter(letters.map(char::from)))
 }
 
 /// `parts` one behind the other.

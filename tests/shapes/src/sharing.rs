@@ -4,18 +4,18 @@ use crate::Verdict::{Limited, Valid};
 use crate::{Shape, lines, list, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
-    Shape::new("tower", Valid, 100, tower),
-    Shape::new("diamonds", Valid, 100, diamonds),
-    Shape::new("cube", Valid, 100, cube),
-    Shape::new("arguments", Valid, 100, arguments),
-    Shape::new("base-of-many", Limited, 500, base_of_many),
-    Shape::new("tag-of-many", Limited, 500, tag_of_many),
-    Shape::new("tower-of-common-names", Valid, 100, tower_of_common_names),
+    Shape::new("tower", Valid, 25, tower),
+    Shape::new("diamonds", Valid, 25, diamonds),
+    Shape::new("cube", Valid, 12, cube),
+    Shape::new("arguments", Valid, 25, arguments),
+    Shape::new("base-of-many", Limited, 400, base_of_many),
+    Shape::new("tag-of-many", Limited, 400, tag_of_many),
+    Shape::new("tower-of-common-names", Valid, 25, tower_of_common_names),
     Shape::new("entangled", Limited, 500, entangled),
-    Shape::new("one-type-of-many-members", Valid, 500, one_type),
-    Shape::new("one-member-name", Valid, 500, one_member_name),
-    Shape::new("one-feature", Valid, 500, one_feature),
-    Shape::new("one-condition", Valid, 500, one_condition),
+    Shape::new("one-type-of-many-members", Valid, 125, one_type),
+    Shape::new("one-member-name", Valid, 125, one_member_name),
+    Shape::new("one-feature", Valid, 125, one_feature),
+    Shape::new("one-condition", Valid, 125, one_condition),
 ];
 
 const TAG: &str =

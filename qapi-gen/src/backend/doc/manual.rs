@@ -264,7 +264,7 @@ fn chapters<'s>(schema: &'s Schema, wanted: Option<&HashSet<&str>>) -> Vec<Chapt
         let module = relative(root_folder, Path::new(file));
         texts.entry(module).or_default().push(doc);
     }
-    let mut files = HashSet::new();
+    let mut files = FileNames::default();
     let mut chapters = Vec::new();
     let (builtin, others): (Vec<&Module>, Vec<&Module>) = schema
         .modules()
@@ -300,7 +300,7 @@ fn chapters<'s>(schema: &'s Schema, wanted: Option<&HashSet<&str>>) -> Vec<Chapt
         } else {
             heading.unwrap_or_else(|| stem.clone())
         };
-        let file = unique(stem, &mut files);
+        let file = files.unique(stem);
         chapters.push(Chapter {
             file,
             title,
@@ -361,18 +361,28 @@ fn stem_of(module: &str) -> String {
     }
 }
 
-/// `name`, or `name` with a number if it is taken; upper and lower case are one, as on some file
-/// systems.
-fn unique(name: String, taken: &mut HashSet<String>) -> String {
-    let mut candidate = name.clone();
-    let mut n = 2;
-    while RESERVED.contains(&candidate.to_lowercase().as_str())
-        || !taken.insert(candidate.to_lowercase())
-    {
-        candidate = format!("{name}-{n}");
-        n += 1;
+/// File names, no two alike.
+#[derive(Default)]
+struct FileNames {
+    taken: HashSet<String>,
+    /// The last number that was put behind a name.
+    numbers: HashMap<String, usize>,
+}
+
+impl FileNames {
+    /// `name`, or `name` with a number if it is taken; upper and lower case are one, as on some file
+    /// systems.
+    fn unique(&mut self, name: String) -> String {
+        let mut candidate = name.clone();
+        while RESERVED.contains(&candidate.to_lowercase().as_str())
+            || !self.taken.insert(candidate.to_lowercase())
+        {
+            let n = self.numbers.entry(name.to_lowercase()).or_insert(1);
+            *n += 1;
+            candidate = format!("{name}-{n}");
+        }
+        candidate
     }
-    candidate
 }
 
 /// The first heading of a module's free-form comments, the largest level first.

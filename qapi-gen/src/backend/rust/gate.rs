@@ -1,12 +1,14 @@
 //! Conditions as far as the configuration leaves them open, and their `#[cfg(...)]`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::Hash;
 
 use super::layout::{self, MAX_WIDTH};
 use crate::ir::{Condition, Configuration};
+use crate::steps::step;
 
 /// What is left of a condition that neither holds nor fails under the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Gate(Condition);
 
 impl Gate {
@@ -69,13 +71,77 @@ impl Gate {
 }
 
 fn dedup(operands: &mut Vec<Condition>) {
-    let mut kept: Vec<Condition> = Vec::with_capacity(operands.len());
+    let mut kept = Distinct::default();
     for operand in operands.drain(..) {
-        if !kept.contains(&operand) {
-            kept.push(operand);
+        kept.insert(operand);
+    }
+    *operands = kept.list;
+}
+
+/// Each of some values once, in the order in which they came: a scan while they are few, then a set.
+#[derive(Debug)]
+struct Distinct<T> {
+    list: Vec<T>,
+    set: HashSet<T>,
+}
+
+impl<T> Default for Distinct<T> {
+    fn default() -> Self {
+        Self {
+            list: Vec::new(),
+            set: HashSet::new(),
         }
     }
-    *operands = kept;
+}
+
+impl<T: Clone + Eq + Hash> Distinct<T> {
+    fn insert(&mut self, value: T) {
+        const FEW: usize = 8;
+        let is_known = |known: &T| {
+            step();
+            *known == value
+        };
+        if self.list.len() < FEW {
+            if !self.list.iter().any(is_known) {
+                self.list.push(value);
+            }
+            return;
+        }
+        if self.set.is_empty() {
+            self.set.extend(self.list.iter().cloned());
+        }
+        if self.set.insert(value.clone()) {
+            self.list.push(value);
+        }
+    }
+}
+
+/// Gates of which one at least opens.
+#[derive(Debug, Default)]
+pub(super) struct Gates {
+    distinct: Distinct<Gate>,
+    has_always: bool,
+}
+
+impl Gates {
+    pub(super) fn insert(&mut self, gate: Gate) {
+        self.has_always |= gate.is_always();
+        self.distinct.insert(gate);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.distinct.list.is_empty()
+    }
+
+    /// Whether one is always open.
+    pub(super) fn has_always(&self) -> bool {
+        self.has_always
+    }
+
+    /// One of them holds.
+    pub(super) fn any(&self) -> Gate {
+        Gate::any(&self.distinct.list)
+    }
 }
 
 /// Reduces `condition`; `None` when it fails.

@@ -1,11 +1,11 @@
 //! One generated module: its text, and the imports that the text needs.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::ir::{ModuleId, TypeId, TypeKind};
 
-use super::gate::Gate;
+use super::gate::{Gate, Gates};
 use super::layout;
 use super::plan::{Body, Plan, builtin_name};
 
@@ -48,7 +48,7 @@ pub(super) const LINK_START: char = '\u{1}';
 pub(super) const LINK_END: char = '\u{2}';
 
 /// Where an imported name comes from. Each has a block of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Origin {
     Std,
     Runtime,
@@ -110,11 +110,11 @@ pub(super) struct ModuleWriter<'p, 'a> {
     /// The condition of the item that is being printed.
     pub(super) gate: Gate,
     /// What is imported, and when.
-    imports: BTreeMap<Import, Vec<Gate>>,
+    imports: BTreeMap<Import, Gates>,
     /// The conditions of all items.
-    item_gates: Vec<Gate>,
+    item_gates: Gates,
     /// When something deprecated is named.
-    deprecated_uses: Vec<Gate>,
+    deprecated_uses: Gates,
 }
 
 impl<'p, 'a> ModuleWriter<'p, 'a> {
@@ -131,33 +131,31 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
             out: String::new(),
             gate: Gate::ALWAYS,
             imports: BTreeMap::new(),
-            item_gates: Vec::new(),
-            deprecated_uses: Vec::new(),
+            item_gates: Gates::default(),
+            deprecated_uses: Gates::default(),
         }
     }
 
     /// Starts an item that is there under `gate`.
     pub(super) fn begin_item(&mut self, gate: &Gate) {
-        self.item_gates.push(gate.clone());
+        self.item_gates.insert(gate.clone());
         self.gate = gate.clone();
     }
 
     /// When anything of the module is there.
     pub(super) fn module_gate(&self) -> Gate {
-        Gate::any(&self.item_gates)
+        self.item_gates.any()
     }
 
     /// The current item names something that is deprecated under `gate`.
     pub(super) fn note_deprecated(&mut self, gate: &Gate) {
         let gate = self.gate.and(gate);
-        if !self.deprecated_uses.contains(&gate) {
-            self.deprecated_uses.push(gate);
-        }
+        self.deprecated_uses.insert(gate);
     }
 
     /// When the module names something deprecated, `None` for never.
     pub(super) fn deprecated_gate(&self) -> Option<Gate> {
-        (!self.deprecated_uses.is_empty()).then(|| Gate::any(&self.deprecated_uses))
+        (!self.deprecated_uses.is_empty()).then(|| self.deprecated_uses.any())
     }
 
     /// `#[deprecated]`.
@@ -206,15 +204,9 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
     }
 
     fn import(&mut self, import: Import, gate: &Gate) {
-        if let Some(gates) = self.imports.get(&import)
-            && gates.iter().any(Gate::is_always)
-        {
-            return;
-        }
-        let gate = self.gate.and(gate);
         let gates = self.imports.entry(import).or_default();
-        if !gates.contains(&gate) {
-            gates.push(gate);
+        if !gates.has_always() {
+            gates.insert(self.gate.and(gate));
         }
     }
 
@@ -366,12 +358,12 @@ impl ModuleWriter<'_, '_> {
     fn push_imports(&self, file: &mut String) -> bool {
         // Imports with the same condition stand together.
         let mut groups: Vec<ImportGroup> = Vec::new();
+        let mut places: HashMap<(Origin, Gate), usize> = HashMap::new();
         for ((origin, path, name), gates) in &self.imports {
-            let gate = Gate::any(gates);
-            match groups
-                .iter_mut()
-                .find(|group| group.0 == *origin && group.1 == gate)
-            {
+            let gate = gates.any();
+            let n_groups = groups.len();
+            let index = *places.entry((*origin, gate.clone())).or_insert(n_groups);
+            match groups.get_mut(index) {
                 Some(group) => group.2.push((path, name)),
                 None => groups.push((*origin, gate, vec![(path, name)])),
             }

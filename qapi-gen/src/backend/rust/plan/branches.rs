@@ -4,7 +4,7 @@ use crate::ir::{Branch, Variants};
 
 use super::super::gate::Gate;
 use super::super::names;
-use super::{Body, Plan, Planner, UnionPlan, Variant, deprecation};
+use super::{Body, Plan, Planner, UnionPlan, Value, Variant, deprecation};
 
 impl<'a> Planner<'a> {
     pub(super) fn variants(
@@ -72,8 +72,7 @@ impl<'a> Planner<'a> {
 
     /// When the value `name` of the tag of `union` is there.
     fn tag_gate(&self, union: &Variants, name: &str) -> Option<Gate> {
-        let values = self.schema.ty(union.tag_type()).as_enum()?.values();
-        let value = values.iter().find(|value| value.name() == name)?;
+        let value = self.schema.ty(union.tag_type()).as_enum()?.value(name)?;
         self.reduce(value.condition())
     }
 }
@@ -85,18 +84,18 @@ impl Plan<'_> {
         union: &UnionPlan<'_>,
         branch: &Branch,
     ) -> String {
-        let Some(plan) = self.ty(union.variants.tag_type()) else {
-            // The built-in QType.
-            return names::camel(branch.name());
-        };
-        let values = match &plan.body {
-            Body::Enum(values, _) => values.as_slice(),
-            Body::Replaced(_) | Body::Struct(_) | Body::Union(_) | Body::Alternate(_) => &[],
-        };
-        let value = values
-            .iter()
-            .find(|value| value.value.name() == branch.name());
+        let value = self.value_of(union, branch);
+        // The built-in QType has no plan.
         value.map_or_else(|| names::camel(branch.name()), |value| value.ident.clone())
+    }
+
+    fn value_of(&self, union: &UnionPlan<'_>, branch: &Branch) -> Option<&Value<'_>> {
+        let tag_type = union.variants.tag_type();
+        let Body::Enum(values, _) = &self.ty(tag_type)?.body else {
+            return None;
+        };
+        let positions = self.value_positions.get(&tag_type)?;
+        positions.get(branch.name()).map(|index| &values[*index])
     }
 
     /// When the value of the tag's enumeration that selects a branch is deprecated.
@@ -105,13 +104,7 @@ impl Plan<'_> {
         union: &UnionPlan<'_>,
         branch: &Branch,
     ) -> Option<Gate> {
-        let plan = self.ty(union.variants.tag_type())?;
-        let Body::Enum(values, _) = &plan.body else {
-            return None;
-        };
-        let value = values
-            .iter()
-            .find(|value| value.value.name() == branch.name())?;
+        let value = self.value_of(union, branch)?;
         deprecation(&value.policies)
     }
 

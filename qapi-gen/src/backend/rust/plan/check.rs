@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Related};
-use crate::ir::{Condition, Entity, Feature, Header, Member, Schema, TypeKind};
+use crate::ir::{Condition, Entity, Schema, TypeKind};
 use crate::source::Span;
 
 use super::super::gate::default_feature;
@@ -82,6 +82,7 @@ impl Planner<'_> {
 pub(super) fn check_features(plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut seen: HashMap<String, &str> = HashMap::new();
     let mut errors = Vec::new();
+    let mut uses = None;
     for name in open_names(plan) {
         if plan.options.mapping.predicates.contains_key(name) {
             continue;
@@ -94,11 +95,12 @@ pub(super) fn check_features(plan: &Plan<'_>) -> Vec<Diagnostic> {
         let message = format!(
             "condition '{name}' and condition '{first}' both become the feature '{feature}'"
         );
-        let mut error = match first_use(plan.schema, name) {
+        let uses = uses.get_or_insert_with(|| first_uses(plan.schema));
+        let mut error = match uses.get(name).copied() {
             Some(span) => Diagnostic::new(Code::RustNameCollision, message, span),
             None => Diagnostic::unplaced(Code::RustNameCollision, message),
         };
-        if let Some(span) = first_use(plan.schema, first) {
+        if let Some(span) = uses.get(first).copied() {
             error = error.with_related(Related {
                 span,
                 message: format!("condition '{first}'"),
@@ -111,46 +113,15 @@ pub(super) fn check_features(plan: &Plan<'_>) -> Vec<Diagnostic> {
     errors
 }
 
-/// The first definition that uses the name in a condition of its own or of its parts.
-fn first_use(schema: &Schema, name: &str) -> Option<Span> {
-    let uses = |condition: &Condition| condition.names().contains(&name);
-    let has_feature = |features: &[Feature]| features.iter().any(|it| uses(it.condition()));
-    schema.entities().iter().find_map(|entity| {
-        let (header, is_used): (&Header, bool) = match *entity {
-            Entity::Include(_) => return None,
-            Entity::Type(id) => {
-                let ty = schema.ty(id);
-                let is_used = match ty.kind() {
-                    TypeKind::Builtin(_) | TypeKind::Array(_) => false,
-                    TypeKind::Enum(values) => values
-                        .values()
-                        .iter()
-                        .any(|value| uses(value.condition()) || has_feature(value.features())),
-                    TypeKind::Object(object) => {
-                        let branches = object.branches();
-                        uses_in_members(object.local_members(), &uses)
-                            || branches.iter().any(|branch| uses(branch.condition()))
-                    }
-                    TypeKind::Alternate(alternate) => {
-                        let mut branches = alternate.branches().iter();
-                        branches.any(|branch| uses(branch.condition()))
-                    }
-                };
-                (ty, is_used)
-            }
-            Entity::Command(id) => (schema.command(id), false),
-            Entity::Event(id) => (schema.event(id), false),
-        };
-        let is_used = is_used || uses(header.condition()) || has_feature(header.features());
-        is_used.then(|| header.name_span()).flatten()
-    })
-}
-
-fn uses_in_members(members: &[Member], uses: &dyn Fn(&Condition) -> bool) -> bool {
-    members.iter().any(|member| {
-        let mut features = member.features().iter();
-        uses(member.condition()) || features.any(|feature| uses(feature.condition()))
-    })
+/// For each name in conditions the first definition that uses it.
+fn first_uses(schema: &Schema) -> HashMap<&str, Span> {
+    let mut uses = HashMap::new();
+    for definition in schema.definitions() {
+        for name in definition.conditions().flat_map(Condition::names) {
+            uses.entry(name).or_insert(definition.name_span());
+        }
+    }
+    uses
 }
 
 /// Whether the definition has a member, value or branch of this name.

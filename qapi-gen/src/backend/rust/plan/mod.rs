@@ -10,7 +10,7 @@ mod policies;
 mod repetition;
 mod types;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::Diagnostic;
 use crate::ir::{
@@ -46,6 +46,8 @@ pub(super) struct Plan<'a> {
     /// The enum of all events.
     pub(super) event_enum: String,
     pub(super) shapes: Shapes,
+    /// Where values stand in the plans of enumerations that are discriminators.
+    value_positions: HashMap<TypeId, HashMap<&'a str, usize>>,
 }
 
 /// A type of the schema's author.
@@ -196,7 +198,9 @@ pub(super) fn plan<'a>(
         modules,
         taken,
         shapes: Shapes::default(),
+        value_positions: HashMap::new(),
     };
+    plan.value_positions = value_positions(&plan.types);
     plan.shapes = measure(&plan);
     let mut errors = super::reach::check_references(&plan);
     errors.extend(check::check_features(&plan));
@@ -205,6 +209,27 @@ pub(super) fn plan<'a>(
     } else {
         Err(errors)
     }
+}
+
+fn value_positions<'a>(types: &[Option<TypePlan<'a>>]) -> HashMap<TypeId, HashMap<&'a str, usize>> {
+    let mut positions = HashMap::new();
+    for ty in types.iter().flatten() {
+        let Body::Union(union) = &ty.body else {
+            continue;
+        };
+        let tag_type = union.variants.tag_type();
+        let plan = types[tag_type.index()].as_ref().map(|plan| &plan.body);
+        if let Some(Body::Enum(values, _)) = plan {
+            positions.entry(tag_type).or_insert_with(|| {
+                let names = values.iter().map(|value| value.value.name());
+                names
+                    .enumerate()
+                    .map(|(index, name)| (name, index))
+                    .collect()
+            });
+        }
+    }
+    positions
 }
 
 impl TypePlan<'_> {

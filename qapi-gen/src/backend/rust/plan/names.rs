@@ -1,6 +1,6 @@
 //! Names that the schema does not give.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::ir::{Builtin, Schema};
 
@@ -36,15 +36,22 @@ pub(super) fn free_name<const N: usize>(
 /// Distinct Rust names for the schema's modules, none that hides `runtime`.
 pub(super) fn modules(schema: &Schema, runtime: &str) -> Vec<String> {
     let mut taken = HashSet::new();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
     let mut modules = Vec::new();
     for module in schema.modules() {
         let name = names::module(module.name(), runtime);
-        let name = free_name(
-            |name| taken.contains(name),
-            [name.clone(), format!("{name}_")],
-        );
-        taken.insert(name.clone());
-        modules.push(name);
+        let mut free = name.clone();
+        if taken.contains(&free) {
+            free = format!("{name}_");
+        }
+        while taken.contains(&free) {
+            // Modules of one name go on where the last one found a number.
+            let n = numbers.entry(name.clone()).or_insert(1);
+            *n += 1;
+            free = format!("{name}_{n}");
+        }
+        taken.insert(free.clone());
+        modules.push(free);
     }
     modules
 }

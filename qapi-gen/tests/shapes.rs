@@ -1,0 +1,276 @@
+//! Every walk over a schema is linear in its size, whatever its shape.
+//!
+//! Each shape of the crate `shapes` is made at n, 2n and 4n and given to everything that reads
+//! schemas. What that costs is counted, so that the result is the same on every machine: allocations,
+//! bytes allocated, bytes of output, and steps, which are looks at parts of a schema (see
+//! `qapi_gen::steps`). What a schema of size 1 costs is the same at every n and is taken off, lest it
+//! hides the growth of the rest. Of that, 2n may cost 2.25 times as much as n, and 4n 4.5 times;
+//! allocations have some tolerance (see `TOLERANCE`), but far less than a scan in a scan would need.
+//!
+//! `SHAPES=1` prints the counts.
+
+use std::alloc::System;
+use std::fmt;
+use std::ops::ControlFlow;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use qapi_gen::backend::Backend;
+use qapi_gen::backend::doc::{DocBackend, Format, Options as DocOptions};
+use qapi_gen::backend::dump::dump;
+use qapi_gen::backend::introspect::{Options as IntrospectOptions, introspect};
+use qapi_gen::backend::rust::{Options as RustOptions, RustBackend};
+use qapi_gen::check::{diagnose, load};
+use qapi_gen::diagnostic::{
+    Diagnostic, Level, Lint, LintLevels, Report, render_human, render_json, render_short,
+};
+use qapi_gen::diff::{Interface, Perspective, compare};
+use qapi_gen::ir::{Configuration, Schema};
+use qapi_gen::loader::MemoryLoader;
+use qapi_gen::source::SourceMap;
+use qapi_gen::validate::Validator;
+use shapes::{Shape, Verdict};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // The counts of allocations are those of the process.
+    arguments.test_threads = Some(1);
+    let trials = shapes::all().map(|shape| Trial::test(shape.name, move || measure_growth(shape)));
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+/// What is made of a checked schema: the number of its bytes.
+type Command = fn(&Schema) -> usize;
+
+const COMMANDS: [(&str, Command); 8] = [
+    ("dump", |schema| dump(schema).len()),
+    ("introspect", introspection),
+    ("diff", differences),
+    ("validate", validation),
+    ("generate", rust),
+    ("html", |schema| manual(schema, Format::Html)),
+    ("markdown", |schema| manual(schema, Format::Markdown)),
+    ("man", |schema| manual(schema, Format::Man)),
+];
+
+/// What grows faster by its nature: each page in HTML links to all others, and there is a page for
+/// each file.
+const REPEATED: [(&str, &str); 1] = [("files", "html")];
+
+fn check(files: &MemoryLoader) -> usize {
+    let diagnosis = diagnose(shapes::MAIN, files, LintLevels::default());
+    render(&diagnosis.report, &diagnosis.sources)
+}
+
+fn lint(files: &MemoryLoader) -> usize {
+    let mut levels = LintLevels::default();
+    for lint in Lint::ALL {
+        levels.set(*lint, Level::Warn);
+    }
+    let checked = load(shapes::MAIN, files, levels);
+    render(&checked.report, &checked.sources)
+}
+
+/// Every diagnostic in every format.
+fn render(report: &Report, sources: &SourceMap) -> usize {
+    let each = report.diagnostics().iter().map(|diagnostic| {
+        render_short(diagnostic, sources).len()
+            + render_human(diagnostic, sources, false).len()
+            + render_json(diagnostic, sources).len()
+    });
+    each.sum()
+}
+
+/// A configuration in which half of the conditions hold.
+fn configuration() -> Configuration {
+    let mut configuration = Configuration::with_default(false);
+    configuration.set("CONFIG_A", true);
+    configuration
+}
+
+fn introspection(schema: &Schema) -> usize {
+    let text = introspect(schema, &configuration(), IntrospectOptions::default());
+    text.expect("no condition is open").len()
+}
+
+fn differences(schema: &Schema) -> usize {
+    let old = Interface::of_schema(schema, &Configuration::new());
+    let new = Interface::of_schema(schema, &configuration());
+    let n_same = compare(&old, &old, Perspective::Clients).len();
+    assert_eq!(n_same, 0, "a schema differs from itself");
+    let changes = compare(&old, &new, Perspective::Clients);
+    changes.iter().map(|it| it.diagnostic.message.len()).sum()
+}
+
+fn validation(schema: &Schema) -> usize {
+    let validator = Validator::new(schema, &configuration()).expect("no condition is open");
+    let lines = [
+        "{\"execute\": \"go\"}",
+        "{\"execute\": \"go\", \"arguments\": {\"a\": 1}}",
+    ];
+    let replies = lines.map(|line| validator.reply(line.as_bytes()).len());
+    replies.into_iter().sum()
+}
+
+fn rust(schema: &Schema) -> usize {
+    match emit(&RustBackend::new(RustOptions::default()), schema) {
+        Ok(n_bytes) => n_bytes,
+        Err(diagnostics) => diagnostics.iter().map(|it| it.message.len()).sum(),
+    }
+}
+
+fn manual(schema: &Schema, format: Format) -> usize {
+    let backend = DocBackend::new(DocOptions::new(format));
+    emit(&backend, schema).expect("a manual of any schema")
+}
+
+fn emit(backend: &dyn Backend, schema: &Schema) -> Result<usize, Vec<Diagnostic>> {
+    let mut n_bytes = 0;
+    backend.emit_to(schema, &mut |file| {
+        n_bytes += file.contents.len();
+        ControlFlow::Continue(())
+    })?;
+    Ok(n_bytes)
+}
+
+/// What something costs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
+    steps: u64,
+    allocations: u64,
+    allocated: u64,
+    output: u64,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            steps,
+            allocations,
+            allocated,
+            output,
+        } = self;
+        write!(
+            f,
+            "{steps} steps, {allocations} allocations of {allocated} bytes, {output} bytes of output"
+        )
+    }
+}
+
+impl Cost {
+    fn parts(self) -> [(&'static str, u64); 4] {
+        [
+            ("steps", self.steps),
+            ("allocations", self.allocations),
+            ("bytes allocated", self.allocated),
+            ("bytes of output", self.output),
+        ]
+    }
+}
+
+/// What `work` costs, which gives the number of bytes that it made.
+fn measure(work: impl FnOnce() -> usize) -> Cost {
+    let (before, steps) = (ALLOCATOR.stats(), qapi_gen::steps::taken());
+    let output = work();
+    let after = ALLOCATOR.stats();
+    let n_allocations = |stats: &Stats| stats.allocations + stats.reallocations;
+    Cost {
+        steps: qapi_gen::steps::taken() - steps,
+        allocations: (n_allocations(&after) - n_allocations(&before)) as u64,
+        allocated: (after.bytes_allocated - before.bytes_allocated) as u64,
+        output: output as u64,
+    }
+}
+
+/// What a schema of one size costs.
+struct Costs {
+    is_refused: bool,
+    by_command: Vec<(&'static str, Cost)>,
+}
+
+fn costs(shape: Shape, n: usize) -> Costs {
+    let files = shape.files(n).0.into_iter();
+    let files = files.fold(MemoryLoader::new(), |loader, (name, text)| {
+        loader.with(name, text)
+    });
+    let mut by_command = vec![
+        ("check", measure(|| check(&files))),
+        ("lint", measure(|| lint(&files))),
+    ];
+    let mut schema = None;
+    let loaded = measure(|| {
+        schema = load(shapes::MAIN, &files, LintLevels::allow_all()).schema;
+        0
+    });
+    by_command.push(("load", loaded));
+    if let Some(schema) = &schema {
+        let made = COMMANDS.map(|(name, command)| (name, measure(|| command(schema))));
+        by_command.extend(made);
+    }
+    if std::env::var_os("SHAPES").is_some_and(|value| value == "1") {
+        for (name, cost) in &by_command {
+            println!("{} {n} {name}: {cost}", shape.name);
+        }
+    }
+    Costs {
+        is_refused: schema.is_none(),
+        by_command,
+    }
+}
+
+fn measure_growth(shape: Shape) -> Result<(), Failed> {
+    let smallest = costs(shape, 1);
+    let [one, two, four] = [1, 2, 4].map(|factor| costs(shape, factor * shape.n));
+    let is_expected = shape.verdict != Verdict::Valid;
+    if [&one, &two, &four]
+        .iter()
+        .any(|it| it.is_refused != is_expected)
+    {
+        return Err("some are refused and some are not".into());
+    }
+    for (index, (name, at_one)) in one.by_command.iter().enumerate() {
+        // What a schema without mistakes costs is no part of what one with mistakes does.
+        let fixed = match smallest.is_refused == is_expected {
+            true => smallest.by_command[index].1,
+            false => Cost::default(),
+        };
+        if REPEATED.contains(&(shape.name, name)) {
+            continue;
+        }
+        for (larger, times, limit) in [(&two, 2, 2.25), (&four, 4, 4.5)] {
+            let larger = larger.by_command[index].1;
+            at_one.check_growth(larger, fixed, limit).map_err(|what| {
+                format!("{name}: {times} times the size takes more {what}\n{at_one}\n{larger}")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+impl Cost {
+    /// Says what of `larger` is more than `limit` times as much.
+    fn check_growth(self, larger: Self, fixed: Self, limit: f64) -> Result<(), &'static str> {
+        let parts = self
+            .parts()
+            .into_iter()
+            .zip(larger.parts())
+            .zip(fixed.parts());
+        for ((((what, at_one), (_, at_more)), (_, fixed)), (times, more)) in parts.zip(TOLERANCE) {
+            let at_one = at_one.saturating_sub(fixed) as f64;
+            let at_more = at_more.saturating_sub(fixed) as f64;
+            if at_more > times * limit * at_one + more {
+                return Err(what);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// For each part how often the limit counts, and what is added to it.
+///
+/// A buffer that grows is as large as the next power of two: from n to 4n it may grow by eight,
+/// and be allocated once more. Tables double a little earlier or later.
+const TOLERANCE: [(f64, f64); 4] = [(1.0, 200.0), (1.5, 50.0), (2.0, 65_536.0), (1.0, 200.0)];
