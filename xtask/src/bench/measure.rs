@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -34,8 +34,21 @@ with open(sys.argv[1], 'w') as out:
 sys.exit(code)
 ";
 
-/// Runs `command` to its end.
+/// Runs `command` to its end, which must be a good one.
 pub(super) fn measure(command: &Command) -> Result<Usage> {
+    let (used, status) = run(command, Stdio::inherit())?;
+    if !status.success() {
+        bail!("{:?}: {status}", command.get_program());
+    }
+    Ok(used)
+}
+
+/// Runs `command` to whatever end, and prints nothing of what it says.
+pub(super) fn measure_any(command: &Command) -> Result<(Usage, ExitStatus)> {
+    run(command, Stdio::null())
+}
+
+fn run(command: &Command, errors: Stdio) -> Result<(Usage, ExitStatus)> {
     let report = tempfile::NamedTempFile::new()?;
     let mut python = Command::new("python3");
     python.args(["-c", SCRIPT]).arg(report.path());
@@ -52,13 +65,11 @@ pub(super) fn measure(command: &Command) -> Result<Usage> {
     let status = python
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(errors)
         .status()
         .context("cannot start python3, which measures")?;
-    if !status.success() {
-        bail!("{:?}: {status}", command.get_program());
-    }
     let text = fs::read_to_string(report.path())?;
-    Ok(serde_json::from_str(&text)?)
+    Ok((serde_json::from_str(&text)?, status))
 }
 
 /// The interpreter itself: `python3` may be a script that looks for it.

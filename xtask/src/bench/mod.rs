@@ -4,6 +4,7 @@ mod build;
 mod generate;
 mod measure;
 mod nbd;
+mod shapes;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -36,6 +37,9 @@ enum Subject {
     },
     /// `qapi-gen generate` beside the reference's generator.
     Generate(generate::Args),
+    /// Schemas of every shape at n, 2n and 4n: processor time and memory of each command of `qapi-gen`; fails if one grows
+    /// faster than its schema.
+    Shapes(shapes::Args),
     /// A clean build of the code generated from QEMU's schema, beside the crate qapi-qmp.
     Build(build::Args),
 }
@@ -47,6 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Subject::Nbd { rounds } => nbd::run(*rounds),
         Subject::Generate(args) => generate::run(args),
         Subject::Build(args) => build::run(args),
+        Subject::Shapes(args) => shapes::run(args),
     }
 }
 
