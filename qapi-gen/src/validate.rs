@@ -4,7 +4,8 @@
 //! drives it answers what a server must answer, down to the text of every error, and success
 //! where arguments fit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use qapi_runtime::Error;
 use qapi_runtime::dispatch::{CommandInfo, Outcome, Service};
@@ -31,8 +32,7 @@ pub struct Validator<'s> {
 impl<'s> Validator<'s> {
     /// A validator for the part of `schema` that `configuration` leaves.
     ///
-    /// The names of commands are copied to memory that is never freed: a process is meant to make
-    /// one validator for a schema.
+    /// Each name of a command is kept for as long as the process runs, once for all validators.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl<'s> Validator<'s> {
             if !validator.holds(command.condition()) {
                 continue;
             }
-            let mut info = CommandInfo::new(immortal(command.name()));
+            let mut info = CommandInfo::new(kept(command.name()));
             info.allow_oob = command.allows_oob();
             info.allow_preconfig = command.allows_preconfig();
             info.success_response = command.has_success_response();
@@ -189,7 +189,7 @@ impl<'s> Validator<'s> {
         });
         match branch {
             Some(branch) => self.check(branch.type_id(), input),
-            None => Err(input.invalid_type(immortal(name))),
+            None => Err(input.invalid_type(name.to_owned())),
         }
     }
 
@@ -266,8 +266,18 @@ fn policy(features: &[Feature]) -> Policy {
         })
 }
 
-fn immortal(name: &str) -> &'static str {
-    Box::leak(name.to_owned().into_boxed_str())
+/// The name, for as long as the process runs: a row of a table of commands has no owner. Each name is
+/// kept once, however many validators there are.
+fn kept(name: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    // A panic elsewhere leaves the set as it was.
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.get(name) {
+        return known;
+    }
+    let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+    names.insert(name);
+    name
 }
 
 /// Every condition that validation asks about must be decided.

@@ -38,8 +38,57 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // The counts of allocations are those of the process.
     arguments.test_threads = Some(1);
-    let trials = shapes::all().map(|shape| Trial::test(shape.name, move || measure_growth(shape)));
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let growth = shapes::all();
+    let growth = growth.map(|shape| Trial::test(shape.name, move || measure_growth(shape)));
+    let mut trials: Vec<Trial> = growth.collect();
+    trials.push(Trial::test("refused_commands_leave_nothing", || {
+        refused_commands_leave_nothing();
+        Ok(())
+    }));
+    trials.push(Trial::test("a_diagnosis_leaves_nothing", || {
+        a_diagnosis_leaves_nothing();
+        Ok(())
+    }));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// How much more memory is in use after `work`.
+fn kept_by(mut work: impl FnMut()) -> isize {
+    let in_use = || {
+        let stats = ALLOCATOR.stats();
+        stats.bytes_allocated as isize - stats.bytes_deallocated as isize
+    };
+    let before = in_use();
+    work();
+    in_use() - before
+}
+
+fn refused_commands_leave_nothing() {
+    let text = "{ 'alternate': 'Alt', 'data': { 'a': 'int', 'b': 'str' } }\n\
+                { 'command': 'go', 'data': { 'a': 'Alt' } }\n";
+    let files = MemoryLoader::new().with(shapes::MAIN, text);
+    let checked = load(shapes::MAIN, &files, LintLevels::default());
+    let schema = checked.schema.expect("a valid schema");
+    let line = b"{\"execute\": \"go\", \"arguments\": {\"a\": []}}";
+    let refuse = || {
+        let validator = Validator::new(&schema, &configuration()).expect("no condition is open");
+        let reply = validator.reply(line);
+        assert!(String::from_utf8_lossy(&reply).contains("Alt"), "{reply:?}");
+    };
+    // The name of the command is kept by the first one.
+    refuse();
+    assert_eq!(kept_by(|| (0..100).for_each(|_| refuse())), 0);
+}
+
+fn a_diagnosis_leaves_nothing() {
+    let diagnose = || {
+        let shape = shapes::all().find(|shape| shape.name == "definitions");
+        let files = shape.expect("a shape of this name").files(10).0;
+        let (name, text) = files.into_iter().next().expect("a main file");
+        check(&MemoryLoader::new().with(name, text));
+    };
+    diagnose();
+    assert_eq!(kept_by(|| (0..10).for_each(|_| diagnose())), 0);
 }
 
 /// What is made of a checked schema: the number of its bytes.

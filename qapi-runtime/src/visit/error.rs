@@ -31,7 +31,7 @@ pub enum VisitErrorKind {
     /// No value of the enum has this name.
     UnknownValue(Box<str>),
     /// No branch of the alternate has the kind of the value; the name of the alternate.
-    Alternate(&'static str),
+    Alternate(Cow<'static, str>),
     /// The policy refuses it; the whole text.
     Policy(Box<str>),
     /// On output: a name that only the decoder makes; type and name.

@@ -1,5 +1,7 @@
 //! Reading: a cursor on one value.
 
+use std::borrow::Cow;
+
 use super::error::{VisitError, VisitErrorKind};
 use super::object::ObjectInput;
 use super::policy::{Compat, Policy, PolicyKind};
@@ -186,8 +188,8 @@ impl<'a> Input<'a> {
 
     /// No branch of the alternate `name` has the kind of this value.
     #[cold]
-    pub fn invalid_type(&self, name: &'static str) -> VisitError {
-        VisitError::new(VisitErrorKind::Alternate(name))
+    pub fn invalid_type(&self, name: impl Into<Cow<'static, str>>) -> VisitError {
+        VisitError::new(VisitErrorKind::Alternate(name.into()))
     }
 
     /// `name` is no value of the enum: an error in strict mode, kept in lenient mode.
