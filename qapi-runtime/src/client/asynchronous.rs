@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::core::{Answer, Encoded, Greeting, SILENT_SUCCESS, settle};
-use super::error::{ClientError, ClientErrorKind};
+use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
 use super::hub::{Hub, Missed};
 use super::options::{Address, CallOptions, ConnectOptions};
@@ -58,6 +58,8 @@ struct Inner {
 struct Shared {
     hub: Mutex<Hub>,
     greeting: Mutex<Option<Greeting>>,
+    /// False while a new connection is made.
+    is_connected: AtomicBool,
 }
 
 /// A request on its way to the driver.
@@ -187,6 +189,7 @@ impl Client {
         let shared = Arc::new(Shared {
             greeting: Mutex::new(hub.core().greeting().cloned()),
             hub: Mutex::new(hub),
+            is_connected: AtomicBool::new(true),
         });
         let driver = Driver {
             options: options.clone(),
@@ -295,7 +298,13 @@ impl Client {
         }
         // Silence means success only of what the server was asked to do.
         let is_silent = is_sent.is_some_and(|is_sent| is_sent.load(Ordering::Acquire));
-        settle(answer, &request, !is_silent)
+        let is_connected = self.inner.shared.is_connected.load(Ordering::Relaxed);
+        let awaited = if is_connected {
+            Awaited::Answer
+        } else {
+            Awaited::Connection
+        };
+        settle(answer, &request, !is_silent).map_err(|error| error.awaiting(awaited))
     }
 
     /// Listens to events from now on, also those of later connections.
@@ -327,7 +336,10 @@ impl Client {
             None => events.next().await,
             Some(timeout) => tokio::time::timeout(timeout, events.next())
                 .await
-                .unwrap_or_else(|_| Err(ClientError::new(ClientErrorKind::TimedOut(timeout)))),
+                .unwrap_or_else(|_| {
+                    let error = ClientError::new(ClientErrorKind::TimedOut(timeout));
+                    Err(error.awaiting(Awaited::Event))
+                }),
         }
     }
 
@@ -404,13 +416,17 @@ impl Driver {
     async fn run(mut self, mut connection: (Reader, Writer)) {
         loop {
             let end = self.drive(connection).await;
+            self.shared.is_connected.store(false, Ordering::Relaxed);
             lock(&self.shared.hub).restart(&self.options);
             let next = match end {
                 End::Closed => None,
                 End::Lost => self.reconnect().await,
             };
             match next {
-                Some(next) => connection = next,
+                Some(next) => {
+                    self.shared.is_connected.store(true, Ordering::Relaxed);
+                    connection = next;
+                }
                 None => break,
             }
         }

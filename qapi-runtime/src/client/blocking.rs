@@ -25,7 +25,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::core::{Answer, Encoded, Greeting, SILENT_SUCCESS, settle};
-use super::error::{ClientError, ClientErrorKind};
+use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
 use super::hub::{Hub, Missed};
 use super::options::{CallOptions, ConnectOptions};
@@ -327,7 +327,15 @@ impl Inner {
         });
         let _turn = match turn {
             Ok(turn) => turn,
-            Err(kind) => return fail(kind),
+            Err(kind) => {
+                let is_lost = lock(&self.state).phase == Phase::Reconnecting;
+                let awaited = if is_lost {
+                    Awaited::Connection
+                } else {
+                    Awaited::Answer
+                };
+                return fail(kind).map_err(|error| error.awaiting(awaited));
+            }
         };
         let mut writer = lock(&self.writer);
         let (sender, answer) = mpsc::channel();
@@ -514,6 +522,7 @@ impl Events {
                     RecvTimeoutError::Timeout => ClientErrorKind::TimedOut(timeout),
                     RecvTimeoutError::Disconnected => ClientErrorKind::Closed,
                 })
+                .awaiting(Awaited::Event)
             }),
         }
     }

@@ -16,7 +16,7 @@ pub enum ClientErrorKind {
     Io(io::Error),
     /// The server closed the connection, or is gone.
     Closed,
-    /// No answer in this time. The command may still be executed.
+    /// No answer, event or new connection in this time. A command may still be executed.
     TimedOut(Duration),
     /// The server answered with an error.
     Server(Error),
@@ -42,6 +42,16 @@ struct Inner {
     command: Option<Box<str>>,
     sent: Option<Box<[u8]>>,
     received: Option<Document>,
+    awaited: Awaited,
+}
+
+/// What did not come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    Answer,
+    Event,
+    /// The connection that was to be made again.
+    Connection,
 }
 
 impl ClientError {
@@ -51,7 +61,13 @@ impl ClientError {
             command: None,
             sent: None,
             received: None,
+            awaited: Awaited::Answer,
         }))
+    }
+
+    pub(super) fn awaiting(mut self, awaited: Awaited) -> Self {
+        self.0.awaited = awaited;
+        self
     }
 
     pub(super) fn for_command(mut self, command: &str) -> Self {
@@ -115,7 +131,14 @@ impl fmt::Display for ClientError {
         match &self.0.kind {
             ClientErrorKind::Io(error) => error.fmt(f),
             ClientErrorKind::Closed => f.write_str("the server closed the connection"),
-            ClientErrorKind::TimedOut(after) => write!(f, "no answer in {after:?}"),
+            ClientErrorKind::TimedOut(after) => {
+                let what = match self.0.awaited {
+                    Awaited::Answer => "no answer",
+                    Awaited::Event => "no event",
+                    Awaited::Connection => "the connection is lost, and no new one",
+                };
+                write!(f, "{what} in {after:?}")
+            }
             ClientErrorKind::Server(error) => write!(f, "{} ({})", error.desc, error.class),
             ClientErrorKind::Reply(error) => f.write_str(&error.detail()),
             ClientErrorKind::Request(error) => error.fmt(f),

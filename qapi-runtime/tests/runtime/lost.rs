@@ -616,3 +616,44 @@ fn a_mock_stops_although_a_handler_does_not_end() {
     assert!(mock.finish().is_empty());
     assert!(is_closed(&call.join().unwrap().unwrap_err()));
 }
+
+/// What did not come in time is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_time_say_what_was_waited_for() {
+    let filter = EventFilter::all;
+    let late = Some(PATIENCE);
+    let call = || CallOptions::new().timeout(PATIENCE);
+    let expected = "x: the connection is lost, and no new one in 10ms";
+
+    let scene = taciturn(1);
+    let client = blocking::Client::connect(scene.options().reconnect(LONG)).unwrap();
+    let error = client.wait_for_event(filter(), late).unwrap_err();
+    assert_eq!(error.to_string(), "no event in 10ms");
+    client.execute_raw("x", None, CallOptions::new()).unwrap();
+    // The server goes, which the client may not see at once.
+    scene.end();
+    while client
+        .execute_raw("x", None, call())
+        .unwrap_err()
+        .to_string()
+        != expected
+    {
+        assert!(!client.is_closed());
+    }
+
+    let scene = taciturn(1);
+    let options = scene.options().reconnect(LONG);
+    let client = Client::connect(options).await.unwrap();
+    let error = client.wait_for_event(filter(), late).await.unwrap_err();
+    assert_eq!(error.to_string(), "no event in 10ms");
+    let answered = client.execute_raw("x", None, CallOptions::new());
+    answered.await.unwrap();
+    scene.end();
+    loop {
+        let error = client.execute_raw("x", None, call()).await.unwrap_err();
+        if error.to_string() == expected {
+            break;
+        }
+        assert!(!client.is_closed());
+    }
+}
