@@ -64,7 +64,7 @@ fn kept_by(mut work: impl FnMut()) -> isize {
 }
 
 fn refused_commands_leave_nothing() {
-    let text = "{ 'alternate': 'Alt', 'data': { 'a': 'int', 'b': 'str' } }\n\
+    let text = "{ 'alternate': 'Alt', 'data': { 'a': 'int', 'b': 'bool' } }\n\
                 { 'command': 'go', 'data': { 'a': 'Alt' } }\n";
     let files = MemoryLoader::new().with(shapes::MAIN, text);
     let checked = load(shapes::MAIN, &files, LintLevels::default());
