@@ -222,3 +222,22 @@ impl File {
         }
     }
 }
+
+#[cfg(test)]
+impl File {
+    /// A file that is open already, whatever it is.
+    pub(super) fn of(file: fs::File, size: u64) -> Self {
+        Self {
+            file,
+            filename: String::new(),
+            size,
+            read_only: false,
+            direct: None,
+            locks: ImageLocks::new(false),
+            durability: Durability::default(),
+            nowait_reads: AtomicBool::new(false),
+            nowait_writes: AtomicBool::new(false),
+            whole_blocks: RwLock::new(()),
+        }
+    }
+}

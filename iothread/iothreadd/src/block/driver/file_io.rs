@@ -213,3 +213,67 @@ impl File {
         Ok(extents)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A file that takes everything and cannot be synchronised.
+    fn bottomless() -> File {
+        let file = fs::File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/null")
+            .unwrap();
+        File::of(file, 1 << 20)
+    }
+
+    fn run(file: &File, operation: Operation, no_flush: bool) -> Result<(), Errno> {
+        let request = Request {
+            offset: 0,
+            operation,
+        };
+        file.run(request, 0, no_flush).result
+    }
+
+    /// All that promises stable storage, in one way or another.
+    fn promises() -> [Operation; 4] {
+        [
+            Operation::Flush,
+            Operation::Write {
+                data: IoBuffer::new(512),
+                fua: true,
+            },
+            Operation::WriteZeroes {
+                length: 512,
+                may_unmap: true,
+                only_if_fast: false,
+                fua: true,
+            },
+            Operation::Discard {
+                length: 512,
+                fua: true,
+            },
+        ]
+    }
+
+    #[test]
+    fn a_failure_of_any_is_remembered_for_all() {
+        for first in 0..promises().len() {
+            let file = bottomless();
+            let mut operations = Vec::from(promises());
+            let failing = operations.remove(first);
+            assert_eq!(run(&file, failing, false), Err(Errno::INVAL), "{first}");
+            for operation in operations.into_iter().chain(promises()) {
+                assert_eq!(run(&file, operation, false), Err(Errno::IO), "{first}");
+            }
+            // What promises nothing goes on.
+            let data = IoBuffer::new(512);
+            let write = Operation::Write { data, fua: false };
+            assert_eq!(run(&file, write, false), Ok(()));
+            assert_eq!(run(&file, Operation::Flush, true), Ok(()));
+        }
+    }
+}
