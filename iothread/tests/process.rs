@@ -84,6 +84,8 @@ fn the_workers_of_all_loops_share_a_budget_and_each_has_one_beside_it() {
 }
 
 fn panics_without_a_hook_are_counted() {
+    let texts = ["announced", "a hook that panics", "nobody is told"];
+    let _expected = texts.map(tests::panics::expect);
     assert_eq!(unreported_panics(), 0);
     let (sent, reports) = channel();
     let sent = std::sync::Mutex::new(sent);

@@ -48,6 +48,7 @@ fn call_refuses_to_wait_in_a_circle() {
 
 #[test]
 fn a_panic_is_contained_and_reported() {
+    let _expected = ["call 1", "fd"].map(tests::panics::expect);
     let (sent, reports) = channel();
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
@@ -82,6 +83,7 @@ fn a_panic_is_contained_and_reported() {
 
 #[test]
 fn a_capture_that_panics_when_dropped_is_contained() {
+    let _expected = tests::panics::expect("dropped");
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {

@@ -356,6 +356,7 @@ fn a_release_from_within_goes_on_and_the_record_goes_with_the_last_of_the_holder
 
 #[test]
 fn work_that_panics_is_over_as_well() {
+    let _expected = tests::panics::expect("announced");
     let io0 = IoThread::builder("io0")
         .registry(&iothread::Registry::new())
         .on_panic(|report| assert_eq!(report.message, "announced"))

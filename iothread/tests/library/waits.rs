@@ -477,6 +477,7 @@ fn a_panic_hook_waits_for_nobody_who_waits_for_it() {
             .unwrap();
         context.set(held(&io0)).unwrap();
         let context = context.get().unwrap();
+        let _expected = ["callback", "work"].map(tests::panics::expect);
         // On the loop's thread the call would be to itself, on a worker it is not.
         context.post(|_| panic!("callback")).unwrap();
         let (message, outcome) = outcomes.recv().unwrap();

@@ -144,6 +144,7 @@ fn work_is_done_while_the_loop_waits_for_it() {
 
 #[test]
 fn work_that_panics_tells_its_completion() {
+    let _expected = tests::panics::expect("work");
     let io0 = thread_with_panics("io0");
     let context = io0.get_aio_context(holder::block_node("n")).unwrap();
     let (sent, done) = channel();

@@ -332,6 +332,7 @@ async fn the_asynchronous_client_does_the_same() {
     let arguments = value("{'instances': []}");
     let yank = client.execute_raw("yank", Some(&arguments), oob);
     assert_eq!(yank.await.unwrap(), value("{}"));
+    let _expected = tests::panics::expect("on purpose");
     let error = client
         .execute_raw("panics", None, CallOptions::new())
         .await

@@ -493,6 +493,7 @@ fn a_second_negotiation_is_refused() {
 
 #[test]
 fn panics_are_contained() {
+    let _expected = tests::panics::expect("on purpose");
     let mut dialogue = Dialogue::negotiated(false);
     assert_eq!(
         dialogue.say("{'execute': 'panics', 'id': 1}"),
