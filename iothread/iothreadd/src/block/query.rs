@@ -1,11 +1,13 @@
 //! What the graph looks like to clients.
 
-use super::driver::Driver;
+use super::driver::{Driver, RequestLimits, SECTOR};
 use super::filename::filename;
+use super::io::NodeIo;
 use super::{Blocks, Graph, Node};
 use crate::qapi::{
-    BlockDeviceInfo, BlockDeviceIoStatus, BlockInfo, BlockdevCacheInfo, BlockdevChild, ImageInfo,
-    ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper,
+    BlockDeviceInfo, BlockDeviceIoStatus, BlockInfo, BlockLimitsInfo, BlockdevCacheInfo,
+    BlockdevChild, ImageInfo, ImageInfoSpecific, ImageInfoSpecificFile,
+    ImageInfoSpecificFileWrapper,
 };
 
 impl Blocks {
@@ -57,6 +59,7 @@ impl Graph {
         );
         image.actual_size = bottom.allocated().map(count);
         image.dirty_flag = matches!(bottom, Driver::File(_)).then_some(false);
+        image.limits = Some(limits(&node.io));
         if let Driver::File(_) = node.io.driver() {
             let data = ImageInfoSpecificFile::default();
             image.format_specific = Some(ImageInfoSpecific::File(ImageInfoSpecificFileWrapper {
@@ -91,5 +94,38 @@ impl Graph {
             },
             write_threshold: 0,
         }
+    }
+}
+
+/// The most pieces of memory that a request has, as in QEMU.
+const MAX_IOV: i64 = 1024;
+
+fn limits(io: &NodeIo) -> BlockLimitsInfo {
+    let RequestLimits {
+        alignment,
+        memory_alignment,
+    } = request_limits(io);
+    BlockLimitsInfo::new(
+        u32::try_from(alignment).unwrap_or(u32::MAX),
+        MAX_IOV,
+        memory_alignment,
+        memory_alignment.max(rustix::param::page_size() as u64),
+    )
+}
+
+fn request_limits(io: &NodeIo) -> RequestLimits {
+    match io.driver() {
+        Driver::Null(_) => RequestLimits {
+            alignment: 1,
+            memory_alignment: SECTOR,
+        },
+        Driver::File(file) => file.limits(),
+        // A window takes any request, and leaves the memory to the node below.
+        Driver::Raw(_) => RequestLimits {
+            alignment: 1,
+            memory_alignment: io
+                .child()
+                .map_or(1, |below| request_limits(below).memory_alignment),
+        },
     }
 }

@@ -185,6 +185,17 @@ fn print_node(
     if let Some(size) = image.actual_size {
         let _ = write!(output, "disk size: {}{LINE_END}", human_size(size));
     }
+    if let Some(limits) = &image.limits {
+        let _ = write!(
+            output,
+            "Block limits:{LINE_END}    request alignment: {}{LINE_END}    min mem alignment: {}{LINE_END}    \
+             opt mem alignment: {}{LINE_END}    max iov: {}{LINE_END}",
+            limits.request_alignment,
+            limits.min_mem_alignment,
+            limits.opt_mem_alignment,
+            limits.max_iov
+        );
+    }
 }
 
 /// A size with three significant digits.

@@ -152,17 +152,17 @@ pub const SCHEMA: &str = "\
     {\"name\": \"77\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"null\"}]}, \
     {\"name\": \"[78]\", \"meta-type\": \"array\", \"element-type\": \"78\"}, \
     {\"name\": \"78\", \"meta-type\": \"object\", \"members\": [{\"name\": \"child\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"79\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"str\"}, {\"name\": \"dirty-flag\", \"type\": \"bool\", \"default\": null}, {\"name\": \"actual-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"virtual-size\", \"type\": \"int\"}, {\"name\": \"format-specific\", \"type\": \"107\", \"default\": null}]}, \
+    {\"name\": \"79\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"str\"}, {\"name\": \"dirty-flag\", \"type\": \"bool\", \"default\": null}, {\"name\": \"actual-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"virtual-size\", \"type\": \"int\"}, {\"name\": \"limits\", \"type\": \"107\", \"default\": null}, {\"name\": \"format-specific\", \"type\": \"108\", \"default\": null}]}, \
     {\"name\": \"80\", \"meta-type\": \"object\", \"members\": [{\"name\": \"writeback\", \"type\": \"bool\"}, {\"name\": \"direct\", \"type\": \"bool\"}, {\"name\": \"no-flush\", \"type\": \"bool\"}]}, \
     {\"name\": \"81\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ok\"}, {\"name\": \"failed\"}, {\"name\": \"nospace\"}], \"values\": [\"ok\", \"failed\", \"nospace\"]}, \
-    {\"name\": \"82\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"108\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"109\"}, {\"case\": \"unix\", \"type\": \"110\"}, {\"case\": \"fd\", \"type\": \"111\"}]}, \
+    {\"name\": \"82\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"109\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"110\"}, {\"case\": \"unix\", \"type\": \"111\"}, {\"case\": \"fd\", \"type\": \"112\"}]}, \
     {\"name\": \"83\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"nbd\"}, {\"name\": \"vhost-user-blk\"}], \"values\": [\"nbd\", \"vhost-user-blk\"]}, \
     {\"name\": \"84\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"[str]\"}]}, \
     {\"name\": \"85\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"86\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"112\"}, {\"name\": \"logical-block-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"num-queues\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"86\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"113\"}, {\"name\": \"logical-block-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"num-queues\", \"type\": \"int\", \"default\": null}]}, \
     {\"name\": \"87\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"safe\"}, {\"name\": \"hard\"}], \"values\": [\"safe\", \"hard\"]}, \
     {\"name\": \"88\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"utf8\"}, {\"name\": \"base64\"}], \"values\": [\"utf8\", \"base64\"]}, \
-    {\"name\": \"89\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"113\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"114\"}, {\"case\": \"pipe\", \"type\": \"115\"}, {\"case\": \"socket\", \"type\": \"116\"}, {\"case\": \"null\", \"type\": \"117\"}, {\"case\": \"ringbuf\", \"type\": \"118\"}, {\"case\": \"memory\", \"type\": \"118\"}]}, \
+    {\"name\": \"89\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"114\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"115\"}, {\"case\": \"pipe\", \"type\": \"116\"}, {\"case\": \"socket\", \"type\": \"117\"}, {\"case\": \"null\", \"type\": \"118\"}, {\"case\": \"ringbuf\", \"type\": \"119\"}, {\"case\": \"memory\", \"type\": \"119\"}]}, \
     {\"name\": \"90\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"block-node\"}, {\"name\": \"chardev\"}, {\"name\": \"migration\"}], \"values\": [\"block-node\", \"chardev\", \"migration\"]}, \
     {\"name\": \"91\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
     {\"name\": \"92\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
@@ -185,26 +185,27 @@ pub const SCHEMA: &str = "\
     {\"name\": \"105\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"threads\"}], \"values\": [\"threads\"]}, \
     {\"name\": \"106\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"26\"}, {\"type\": \"str\"}]}, \
     {\"name\": \"null\", \"meta-type\": \"builtin\", \"json-type\": \"null\"}, \
-    {\"name\": \"107\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"119\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"120\"}]}, \
-    {\"name\": \"108\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"inet\"}, {\"name\": \"unix\"}, {\"name\": \"fd\"}], \"values\": [\"inet\", \"unix\", \"fd\"]}, \
-    {\"name\": \"109\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"121\"}]}, \
+    {\"name\": \"107\", \"meta-type\": \"object\", \"members\": [{\"name\": \"request-alignment\", \"type\": \"int\"}, {\"name\": \"max-discard\", \"type\": \"int\", \"default\": null}, {\"name\": \"discard-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-write-zeroes\", \"type\": \"int\", \"default\": null}, {\"name\": \"write-zeroes-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"opt-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-hw-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-iov\", \"type\": \"int\"}, {\"name\": \"max-hw-iov\", \"type\": \"int\", \"default\": null}, {\"name\": \"min-mem-alignment\", \"type\": \"int\"}, {\"name\": \"opt-mem-alignment\", \"type\": \"int\"}]}, \
+    {\"name\": \"108\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"120\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"121\"}]}, \
+    {\"name\": \"109\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"inet\"}, {\"name\": \"unix\"}, {\"name\": \"fd\"}], \"values\": [\"inet\", \"unix\", \"fd\"]}, \
     {\"name\": \"110\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"122\"}]}, \
     {\"name\": \"111\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"123\"}]}, \
-    {\"name\": \"112\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"108\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"121\"}, {\"case\": \"unix\", \"type\": \"122\"}, {\"case\": \"fd\", \"type\": \"123\"}]}, \
-    {\"name\": \"113\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"pipe\"}, {\"name\": \"socket\"}, {\"name\": \"null\"}, {\"name\": \"ringbuf\"}, {\"name\": \"memory\", \"features\": [\"deprecated\"]}], \"values\": [\"file\", \"pipe\", \"socket\", \"null\", \"ringbuf\", \"memory\"]}, \
-    {\"name\": \"114\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"124\"}]}, \
+    {\"name\": \"112\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"124\"}]}, \
+    {\"name\": \"113\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"109\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"122\"}, {\"case\": \"unix\", \"type\": \"123\"}, {\"case\": \"fd\", \"type\": \"124\"}]}, \
+    {\"name\": \"114\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"pipe\"}, {\"name\": \"socket\"}, {\"name\": \"null\"}, {\"name\": \"ringbuf\"}, {\"name\": \"memory\", \"features\": [\"deprecated\"]}], \"values\": [\"file\", \"pipe\", \"socket\", \"null\", \"ringbuf\", \"memory\"]}, \
     {\"name\": \"115\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"125\"}]}, \
     {\"name\": \"116\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"126\"}]}, \
     {\"name\": \"117\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"127\"}]}, \
     {\"name\": \"118\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"128\"}]}, \
-    {\"name\": \"119\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}], \"values\": [\"file\"]}, \
-    {\"name\": \"120\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"129\"}]}, \
-    {\"name\": \"121\", \"meta-type\": \"object\", \"members\": [{\"name\": \"host\", \"type\": \"str\"}, {\"name\": \"port\", \"type\": \"str\"}, {\"name\": \"ipv4\", \"type\": \"bool\", \"default\": null}, {\"name\": \"ipv6\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"122\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"123\", \"meta-type\": \"object\", \"members\": [{\"name\": \"str\", \"type\": \"str\"}]}, \
-    {\"name\": \"124\", \"meta-type\": \"object\", \"members\": [{\"name\": \"in\", \"type\": \"str\", \"default\": null}, {\"name\": \"out\", \"type\": \"str\"}, {\"name\": \"append\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"125\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}]}, \
-    {\"name\": \"126\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"82\"}, {\"name\": \"server\", \"type\": \"bool\", \"default\": null}, {\"name\": \"wait\", \"type\": \"bool\", \"default\": null}, {\"name\": \"nodelay\", \"type\": \"bool\", \"default\": null}, {\"name\": \"reconnect-ms\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"127\", \"meta-type\": \"object\", \"members\": []}, \
-    {\"name\": \"128\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"129\", \"meta-type\": \"object\", \"members\": [{\"name\": \"extent-size-hint\", \"type\": \"int\", \"default\": null}]}]";
+    {\"name\": \"119\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"129\"}]}, \
+    {\"name\": \"120\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}], \"values\": [\"file\"]}, \
+    {\"name\": \"121\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"130\"}]}, \
+    {\"name\": \"122\", \"meta-type\": \"object\", \"members\": [{\"name\": \"host\", \"type\": \"str\"}, {\"name\": \"port\", \"type\": \"str\"}, {\"name\": \"ipv4\", \"type\": \"bool\", \"default\": null}, {\"name\": \"ipv6\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"123\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"124\", \"meta-type\": \"object\", \"members\": [{\"name\": \"str\", \"type\": \"str\"}]}, \
+    {\"name\": \"125\", \"meta-type\": \"object\", \"members\": [{\"name\": \"in\", \"type\": \"str\", \"default\": null}, {\"name\": \"out\", \"type\": \"str\"}, {\"name\": \"append\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"126\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}]}, \
+    {\"name\": \"127\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"82\"}, {\"name\": \"server\", \"type\": \"bool\", \"default\": null}, {\"name\": \"wait\", \"type\": \"bool\", \"default\": null}, {\"name\": \"nodelay\", \"type\": \"bool\", \"default\": null}, {\"name\": \"reconnect-ms\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"128\", \"meta-type\": \"object\", \"members\": []}, \
+    {\"name\": \"129\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"130\", \"meta-type\": \"object\", \"members\": [{\"name\": \"extent-size-hint\", \"type\": \"int\", \"default\": null}]}]";

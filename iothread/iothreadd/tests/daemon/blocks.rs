@@ -104,3 +104,41 @@ fn descriptors_are_kept() {
     client.execute("remove-fd", json!({"fdset-id": 0}));
     assert_eq!(client.execute("query-fdsets", json!({})), json!([]));
 }
+
+/// What a node asks of requests, in replies and for people.
+#[test]
+fn limits_of_nodes_are_told() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.add_node("n0");
+    let image = server.folder().join("image");
+    std::fs::write(&image, [0; 4096]).unwrap();
+    let file = json!({"driver": "file", "node-name": "f0", "filename": image});
+    client.execute("blockdev-add", file);
+    for (name, below) in [("r0", "n0"), ("r1", "f0")] {
+        let raw = json!({"driver": "raw", "node-name": name, "file": below});
+        client.execute("blockdev-add", raw);
+    }
+    let nodes = client.execute("query-named-block-nodes", json!({}));
+    let limits = |name: &str| {
+        let nodes = nodes.as_array().unwrap();
+        let node = nodes.iter().find(|node| node["node-name"] == name);
+        let limits = &node.unwrap()["image"]["limits"];
+        (
+            limits["request-alignment"].as_u64().unwrap(),
+            limits["min-mem-alignment"].as_u64().unwrap(),
+            limits["max-iov"].as_u64().unwrap(),
+        )
+    };
+    assert_eq!(limits("n0"), (1, 512, 1024));
+    assert_eq!(limits("f0"), (1, 1, 1024));
+    assert_eq!(limits("r0"), (1, 512, 1024));
+    assert_eq!(limits("r1"), (1, 1, 1024));
+    let shown = client.execute(
+        "human-monitor-command",
+        json!({"command-line": "info block -v n0"}),
+    );
+    let expected = "Block limits:\r\n    request alignment: 1\r\n    min mem alignment: 512\r\n    \
+                    opt mem alignment: ";
+    assert!(shown.as_str().unwrap().contains(expected), "{shown}");
+}

@@ -29,6 +29,11 @@ impl Direct {
         }
     }
 
+    /// The size of a block, to which memory is aligned too.
+    pub(super) fn block(self) -> u64 {
+        self.block
+    }
+
     /// The range of whole blocks around a range.
     fn around(self, offset: u64, len: usize) -> (u64, usize) {
         let start = offset - offset % self.block;

@@ -11,10 +11,10 @@ use qapi_runtime::Error;
 use rustix::fs::{OFlags, SeekFrom, seek};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2, retry_on_intr};
 
-use super::SECTOR;
 use super::direct::Direct;
 use super::durability::Durability;
 use super::lock::ImageLocks;
+use super::{RequestLimits, SECTOR};
 use crate::block::io::{Operation, Outcome, Request};
 use crate::block::permission::Access;
 use crate::errno::reason;
@@ -135,6 +135,15 @@ impl File {
             nowait_writes: AtomicBool::new(!open_options.direct),
             whole_blocks: RwLock::new(()),
         })
+    }
+
+    /// The page cache takes anything; past it only whole blocks go.
+    pub(in crate::block) fn limits(&self) -> RequestLimits {
+        let block = self.direct.map_or(1, Direct::block);
+        RequestLimits {
+            alignment: block,
+            memory_alignment: block,
+        }
     }
 
     pub(in crate::block) fn filename(&self) -> &str {

@@ -15,7 +15,7 @@ pub(super) use self::null::Null;
 pub(super) use self::raw::Raw;
 
 /// The unit in which sizes are counted.
-const SECTOR: u64 = 512;
+pub(in crate::block) const SECTOR: u64 = 512;
 
 /// The data of a node.
 pub(super) enum Driver {
@@ -65,4 +65,13 @@ fn not_negative(name: &str, value: i64) -> Result<u64, Error> {
             "Value '{value}' is out of range for parameter '{name}'"
         ))
     })
+}
+
+/// What a driver asks of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::block) struct RequestLimits {
+    /// Offset and length are multiples of this.
+    pub(in crate::block) alignment: u64,
+    /// Memory that is not copied is aligned to this.
+    pub(in crate::block) memory_alignment: u64,
 }

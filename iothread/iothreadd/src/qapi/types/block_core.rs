@@ -871,6 +871,105 @@ impl From<ImageInfoSpecificFileWrapper> for ImageInfoSpecific {
 
 qapi_runtime::impl_serde!(ImageInfoSpecific);
 
+/// What a driver asks of requests.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BlockLimitsInfo {
+    /// Offset and length of a request are multiples of
+    /// this many bytes.  Others are put together by the node.
+    pub request_alignment: u32,
+    /// The most bytes that one request discards.
+    pub max_discard: Option<u64>,
+    /// The alignment that suits discards best, in
+    /// bytes.
+    pub discard_alignment: Option<u32>,
+    /// The most bytes that one request zeroes.
+    pub max_write_zeroes: Option<u64>,
+    /// The alignment that suits zeroing best, in
+    /// bytes.
+    pub write_zeroes_alignment: Option<u32>,
+    /// The length that suits transfers best, in bytes.
+    pub opt_transfer: Option<u32>,
+    /// The longest transfer, in bytes.
+    pub max_transfer: Option<u32>,
+    /// The longest transfer that passes the host's block
+    /// layer by, in bytes.
+    pub max_hw_transfer: Option<u32>,
+    /// The most pieces of memory that one request has.
+    pub max_iov: i64,
+    /// The most pieces of memory of a request that passes the
+    /// host's block layer by.
+    pub max_hw_iov: Option<i64>,
+    /// Memory of requests that are not copied is
+    /// aligned to this many bytes.
+    pub min_mem_alignment: u64,
+    /// The alignment of memory that suits best, in
+    /// bytes.
+    pub opt_mem_alignment: u64,
+}
+
+impl BlockLimitsInfo {
+    /// With the mandatory members; the others are absent.
+    pub fn new(
+        request_alignment: u32,
+        max_iov: i64,
+        min_mem_alignment: u64,
+        opt_mem_alignment: u64,
+    ) -> Self {
+        Self {
+            request_alignment,
+            max_discard: None,
+            discard_alignment: None,
+            max_write_zeroes: None,
+            write_zeroes_alignment: None,
+            opt_transfer: None,
+            max_transfer: None,
+            max_hw_transfer: None,
+            max_iov,
+            max_hw_iov: None,
+            min_mem_alignment,
+            opt_mem_alignment,
+        }
+    }
+}
+
+impl Members for BlockLimitsInfo {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            request_alignment: required!(object, "request-alignment"),
+            max_discard: optional!(object, "max-discard"),
+            discard_alignment: optional!(object, "discard-alignment"),
+            max_write_zeroes: optional!(object, "max-write-zeroes"),
+            write_zeroes_alignment: optional!(object, "write-zeroes-alignment"),
+            opt_transfer: optional!(object, "opt-transfer"),
+            max_transfer: optional!(object, "max-transfer"),
+            max_hw_transfer: optional!(object, "max-hw-transfer"),
+            max_iov: required!(object, "max-iov"),
+            max_hw_iov: optional!(object, "max-hw-iov"),
+            min_mem_alignment: required!(object, "min-mem-alignment"),
+            opt_mem_alignment: required!(object, "opt-mem-alignment"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("request-alignment", &self.request_alignment);
+        object.optional("max-discard", &self.max_discard);
+        object.optional("discard-alignment", &self.discard_alignment);
+        object.optional("max-write-zeroes", &self.max_write_zeroes);
+        object.optional("write-zeroes-alignment", &self.write_zeroes_alignment);
+        object.optional("opt-transfer", &self.opt_transfer);
+        object.optional("max-transfer", &self.max_transfer);
+        object.optional("max-hw-transfer", &self.max_hw_transfer);
+        object.required("max-iov", &self.max_iov);
+        object.optional("max-hw-iov", &self.max_hw_iov);
+        object.required("min-mem-alignment", &self.min_mem_alignment);
+        object.required("opt-mem-alignment", &self.opt_mem_alignment);
+    }
+}
+
+qapi_runtime::impl_serde!(BlockLimitsInfo);
+
 /// What is behind a node.
 ///
 /// Since 0.1
@@ -888,6 +987,8 @@ pub struct ImageInfo {
     pub actual_size: Option<i64>,
     /// How large the node is, in bytes.
     pub virtual_size: i64,
+    /// What its driver asks of requests.
+    pub limits: Option<BlockLimitsInfo>,
     /// What only its driver can say.
     pub format_specific: Option<ImageInfoSpecific>,
 }
@@ -901,6 +1002,7 @@ impl ImageInfo {
             dirty_flag: None,
             actual_size: None,
             virtual_size,
+            limits: None,
             format_specific: None,
         }
     }
@@ -914,6 +1016,7 @@ impl Members for ImageInfo {
             dirty_flag: optional!(object, "dirty-flag"),
             actual_size: optional!(object, "actual-size"),
             virtual_size: required!(object, "virtual-size"),
+            limits: optional!(object, "limits"),
             format_specific: optional!(object, "format-specific"),
         })
     }
@@ -924,6 +1027,7 @@ impl Members for ImageInfo {
         object.optional("dirty-flag", &self.dirty_flag);
         object.optional("actual-size", &self.actual_size);
         object.required("virtual-size", &self.virtual_size);
+        object.optional("limits", &self.limits);
         object.optional("format-specific", &self.format_specific);
     }
 }
