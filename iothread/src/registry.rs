@@ -99,6 +99,19 @@ impl Registry {
         }
     }
 
+    /// As [`delete`](Self::delete), but refused as long as a holder is listed, also one that has been released:
+    /// [`IoThread::try_delete`]. For a loop, which must not wait for anybody's work.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or a holder is listed.
+    pub fn try_delete(&self, id: &str) -> Result<(), DeleteError> {
+        match self.find(id) {
+            Some(thread) => thread.try_delete(),
+            None => Err(DeleteError::NotFound { id: id.to_owned() }),
+        }
+    }
+
     /// What `query-iothreads` returns.
     pub fn query_iothreads(&self) -> Vec<IoThreadInfo> {
         self.threads().iter().map(IoThread::info).collect()

@@ -7,10 +7,10 @@ use std::thread;
 
 use iothread::{
     BottomHalf, CallError, ContextError, DeleteError, DeleteThenError, HeldAioContext, IoThread,
-    MainLoop, holder,
+    MainLoop, Registry, holder,
 };
 
-use crate::fixture::{block, held, pair, read_byte, thread};
+use crate::fixture::{block, held, pair, read_byte, thread, unannounced};
 
 /// Blocking work of a holder that waits for the test.
 struct Request {
@@ -291,6 +291,29 @@ fn a_thread_is_not_deleted_in_passing_while_a_holder_leaves() {
 }
 
 #[test]
+fn a_registry_deletes_in_passing_what_nobody_holds() {
+    let registry = Registry::new();
+    let builder = IoThread::builder("io0").registry(&registry);
+    let io0 = builder.on_panic(unannounced).spawn().unwrap();
+    let context = held(&io0);
+    let request = Request::start(&context);
+    drop(context);
+    let error = registry.try_delete("io0").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "object 'io0' is in use, can not be deleted"
+    );
+    assert_eq!(registry.threads().len(), 1);
+    request.go.send(()).unwrap();
+    while !io0.holders().is_empty() {
+        thread::yield_now();
+    }
+    registry.try_delete("io0").unwrap();
+    let error = registry.try_delete("io0").unwrap_err();
+    assert_eq!(error.to_string(), "object 'io0' not found");
+}
+
+#[test]
 fn a_loop_is_told_of_the_end_of_a_thread() {
     let mut main_loop = MainLoop::new().unwrap();
     let main = main_loop.context();
@@ -358,7 +381,7 @@ fn a_release_from_within_goes_on_and_the_record_goes_with_the_last_of_the_holder
 fn work_that_panics_is_over_as_well() {
     let _expected = tests::panics::expect("announced");
     let io0 = IoThread::builder("io0")
-        .registry(&iothread::Registry::new())
+        .registry(&Registry::new())
         .on_panic(|report| assert_eq!(report.message, "announced"))
         .spawn()
         .unwrap();

@@ -90,9 +90,9 @@ impl Objects {
         let entry = self.find(id);
         let entry = entry.ok_or_else(|| Error::generic(format!("object '{id}' not found")))?;
         match entry.kind {
-            // Refused while anybody holds it. What waits for the thread's end must not hold the list.
+            // Refused while anybody holds it, also a device or an export that is gone but for its last requests.
             Kind::IoThread => Registry::global()
-                .delete(id)
+                .try_delete(id)
                 .map_err(|error| Error::generic(error.to_string()))?,
             // The main loop uses it for good.
             Kind::MainLoop => {
