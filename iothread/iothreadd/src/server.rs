@@ -377,6 +377,15 @@ impl Server {
             Err(_) => self.main.quit(),
         }
         self.monitors.close();
+        self.human_monitors.close();
+        self.check_drained();
+    }
+
+    /// Ends the main loop if the server ends and no session of a monitor is left to wait for; on any thread.
+    pub(crate) fn check_drained(&self) {
+        if self.is_ending() && self.monitors.are_drained() && self.human_monitors.are_drained() {
+            self.main.quit();
+        }
     }
 
     /// Ends what serves clients: monitors first, so that nobody asks for what is going. Exports go when the requests are

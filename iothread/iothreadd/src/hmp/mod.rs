@@ -83,11 +83,29 @@ impl HumanMonitors {
             .retain(|known| !Arc::ptr_eq(known, session));
     }
 
-    /// Ends all sessions, at the end of the server.
-    pub(crate) fn clear(&self) {
+    /// Ends all sessions at the end of the server, each when it has sent what it has printed. On the main loop.
+    pub(crate) fn close(&self) {
+        self.stop_listening();
+        let sessions = self.sessions.lock().clone();
+        for session in sessions {
+            session.finish();
+        }
+    }
+
+    /// Whether no session is left to wait for.
+    pub(crate) fn are_drained(&self) -> bool {
+        self.sessions.lock().is_empty()
+    }
+
+    fn stop_listening(&self) {
         for listener in std::mem::take(&mut *self.listeners.lock()) {
             listener.stop();
         }
+    }
+
+    /// Ends all sessions at once.
+    pub(crate) fn clear(&self) {
+        self.stop_listening();
         let sessions = std::mem::take(&mut *self.sessions.lock());
         for session in sessions {
             session.abandon();

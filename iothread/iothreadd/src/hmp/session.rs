@@ -74,6 +74,14 @@ impl HumanSession {
         }
     }
 
+    /// Executes no further line, and ends the session when all is sent.
+    pub(super) fn finish(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        state.is_ending = true;
+        state.line.clear();
+        self.progress(&mut state);
+    }
+
     /// Ends the session at once.
     pub(super) fn abandon(&self) {
         if self.state.lock().watches.take().is_some() {
@@ -167,6 +175,7 @@ impl HumanSession {
             if self.is_stdio {
                 server.quit();
             }
+            server.check_drained();
         }
     }
 }

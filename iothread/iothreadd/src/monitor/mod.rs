@@ -5,7 +5,7 @@ mod client;
 mod on_chardev;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use iothread::{Clock, ContextError, HeldAioContext, IoThread, MainContext, Timer, holder};
@@ -48,8 +48,6 @@ pub(crate) struct Monitors {
     main: MainContext,
     list: Mutex<Vec<Arc<Monitor>>>,
     n_unnamed: AtomicU64,
-    /// No new sessions; the main loop ends with the last one.
-    closing: AtomicBool,
 }
 
 impl Monitors {
@@ -58,7 +56,6 @@ impl Monitors {
             main: main.clone(),
             list: Mutex::default(),
             n_unnamed: AtomicU64::new(0),
-            closing: AtomicBool::new(false),
         }
     }
 
@@ -155,23 +152,16 @@ impl Monitors {
 
     /// Lets every session send what it owes and end, then the main loop.
     pub(crate) fn close(self: &Arc<Self>) {
-        self.closing.store(true, Ordering::Release);
         for monitor in self.list.lock().iter() {
             let closing = Arc::clone(monitor);
             monitor.post(move || closing.close());
         }
-        self.check_drained();
     }
 
-    /// Ends the main loop if no session is left to wait for.
-    fn check_drained(&self) {
-        if !self.closing.load(Ordering::Acquire) {
-            return;
-        }
+    /// Whether no session is left to wait for.
+    pub(crate) fn are_drained(&self) -> bool {
         let drained = |monitor: &Arc<Monitor>| monitor.clients.lock().is_empty();
-        if self.list.lock().iter().all(drained) {
-            self.main.quit();
-        }
+        self.list.lock().iter().all(drained)
     }
 
     /// Ends all monitors at once.
@@ -370,7 +360,7 @@ impl Monitor {
 
     fn check_drained(&self) {
         if let Some(server) = self.server.upgrade() {
-            server.monitors().check_drained();
+            server.check_drained();
         }
     }
 }

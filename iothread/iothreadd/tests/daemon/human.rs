@@ -101,6 +101,26 @@ fn every_line_that_was_sent_is_executed() {
 
 /// What commands take, one word after the other, and what they print about lines that do not fit.
 #[test]
+fn what_was_printed_is_sent_before_the_end() {
+    const N_LINES: usize = 2500;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hmp");
+    let option = format!("unix:{}", path.display());
+    let mut server = Server::start(&["--monitor", &option, "--object", "iothread,id=io0"]);
+    let mut client = server.client();
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // More than a socket takes, and less than what makes the server wait.
+    let lines = "info iothreads\n".repeat(N_LINES) + "quit\n";
+    stream.write_all(lines.as_bytes()).unwrap();
+    assert_eq!(client.event()["event"], "SHUTDOWN");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text.matches("thread_id=").count(), N_LINES);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
 fn arguments_are_words_flags_and_numbers() {
     let server = Server::start(&["--object", "iothread,id=io0", "--chardev", "ringbuf,id=r"]);
     let mut client = server.client();
