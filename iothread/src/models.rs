@@ -2,6 +2,9 @@
 //!
 //! Three threads each, the model's own included. Run with `RUSTFLAGS="--cfg loom" cargo test -p iothread --lib --release models`;
 //! `LOOM_MAX_PREEMPTIONS` bounds the preemptions, without it there is no bound.
+//!
+//! What is built here are the parts that synchronise and stand alone. The loop, its workers, timers, file descriptors and the search
+//! for circles are not; their tests run on real threads. `Arc`, `Weak` and `OnceLock` are the standard library's.
 
 use loom::thread;
 
