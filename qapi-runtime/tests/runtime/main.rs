@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 #[cfg(feature = "tokio")]
+mod bounds;
+#[cfg(feature = "tokio")]
 mod client;
 mod json;
 #[cfg(feature = "tokio")]
