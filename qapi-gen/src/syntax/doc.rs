@@ -134,11 +134,34 @@ struct DocParser<'p, 'r, 't> {
     seen: Seen<'t>,
 }
 
+/// Names that were described: a scan while they are few, then a set.
+#[derive(Default)]
+struct Names<'t> {
+    few: Vec<&'t str>,
+    many: HashSet<&'t str>,
+}
+
+impl<'t> Names<'t> {
+    /// Adds `name`; says whether it is new.
+    fn insert(&mut self, name: &'t str) -> bool {
+        const FEW: usize = 16;
+        if self.few.len() < FEW {
+            let is_new = !self.few.contains(&name);
+            self.few.push(name);
+            return is_new;
+        }
+        if self.many.is_empty() {
+            self.many.extend(&self.few);
+        }
+        self.many.insert(name)
+    }
+}
+
 /// The sections of which there is one each.
 #[derive(Default)]
 struct Seen<'t> {
-    members: HashSet<&'t str>,
-    features: HashSet<&'t str>,
+    members: Names<'t>,
+    features: Names<'t>,
     has_returns: bool,
     has_errors: bool,
     has_since: bool,
@@ -398,7 +421,7 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
 
     /// `Features:` and the descriptions below it.
     fn parse_features(&mut self, line: Line<'t>) {
-        if !self.seen.features.is_empty() {
+        if !self.seen.features.few.is_empty() {
             self.error(&SyntaxError::DocDuplicateFeatures, line.span());
         }
         self.next();
@@ -447,7 +470,7 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
         &mut self,
         line: &Line<'t>,
         name: &'t str,
-        known: impl for<'s> Fn(&'s mut Seen<'t>) -> &'s mut HashSet<&'t str>,
+        known: impl for<'s> Fn(&'s mut Seen<'t>) -> &'s mut Names<'t>,
     ) {
         let is_new = known(&mut self.seen).insert(name);
         if name.is_empty() {
