@@ -296,6 +296,24 @@ fn output_that_cannot_be_written_is_a_status() {
     assert_eq!(code(&output), 1);
 }
 
+/// Some programs open the null device for reading and writing, and hand that over as an output that nobody wants to see.
+#[test]
+fn an_output_that_nobody_wants_is_none_that_is_missing() {
+    let folder = folder_with(&[("schema.json", COMMAND)]);
+    let null = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null");
+    let null = null.expect("the null device");
+    let status = Command::new(QAPI_GEN)
+        .args(["dump", "schema.json"])
+        .current_dir(folder.path())
+        .stdout(null.try_clone().expect("a descriptor"))
+        .status();
+    assert_eq!(status.expect("it starts").code(), Some(0));
+    drop(null);
+}
+
 #[test]
 fn messages_that_cannot_be_written_are_a_status() {
     let folder = folder_with(&[

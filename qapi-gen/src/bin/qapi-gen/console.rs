@@ -42,24 +42,60 @@ pub(crate) fn complain(line: fmt::Arguments<'_>) -> io::Result<()> {
 /// Whether the program was started without standard output.
 ///
 /// Rust opens the null device, for reading and writing, in the place of each standard stream that is closed when a program
-/// starts, before any code of the program runs: that is all there is to see. Who wants to see nothing of an output has the
-/// null device opened for writing, as shells and init systems do; a parent that gives it for both looks like one that gives
-/// none.
-#[cfg(unix)]
+/// starts, before any code of the program runs. Who wants to see nothing of an output mostly opens it for writing, as
+/// shells and init systems do. Some programs open it for both and hand that over; they keep it open meanwhile.
+#[cfg(target_os = "linux")]
 fn is_missing() -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-
     use rustix::fs::{OFlags, fcntl_getfl, fstat};
 
     let out = io::stdout();
     let (Ok(status), Ok(flags)) = (fstat(&out), fcntl_getfl(&out)) else {
         return true;
     };
-    let is_null = std::fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == status.st_rdev);
-    is_null && flags & OFlags::RWMODE == OFlags::RDWR
+    is_null(status.st_rdev)
+        && flags & OFlags::RWMODE == OFlags::RDWR
+        && !parent_has_null(status.st_rdev)
 }
 
-#[cfg(not(unix))]
+#[cfg(target_os = "linux")]
+fn is_null(device: u64) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    std::fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == device)
+}
+
+/// Whether the program that started this one has the null device open for reading and writing, beside its own standard
+/// streams. Where that cannot be seen, it may.
+#[cfg(target_os = "linux")]
+fn parent_has_null(device: u64) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let Some(parent) = rustix::process::getppid() else {
+        return false;
+    };
+    let folder = format!("/proc/{}", parent.as_raw_nonzero());
+    let Ok(descriptors) = std::fs::read_dir(format!("{folder}/fd")) else {
+        return true;
+    };
+    descriptors.flatten().any(|descriptor| {
+        let name = descriptor.file_name();
+        let name = name.to_string_lossy();
+        let is_own_stream = matches!(&*name, "0" | "1" | "2");
+        let leads_there = std::fs::metadata(descriptor.path()).is_ok_and(|it| it.rdev() == device);
+        let info = || std::fs::read_to_string(format!("{folder}/fdinfo/{name}"));
+        !is_own_stream && leads_there && info().is_ok_and(|info| is_for_both(&info))
+    })
+}
+
+/// Whether a descriptor's `fdinfo` says that it was opened for reading and writing; the flags are an octal number.
+#[cfg(target_os = "linux")]
+fn is_for_both(info: &str) -> bool {
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & 0o3 == 0o2)
+}
+
+#[cfg(not(target_os = "linux"))]
 fn is_missing() -> bool {
     false
 }
