@@ -94,8 +94,9 @@ impl Commands for Handler {
         self.descriptors.close(&arguments.fdname)
     }
 
-    fn device_add(&self, arguments: Object) -> Result<Value, Error> {
-        self.server.devices().add(&self.server, arguments)?;
+    async fn device_add(&self, arguments: Object) -> Result<Value, Error> {
+        let devices = self.server.devices();
+        devices.add(&self.server, arguments).await?;
         Ok(Value::Object(Object::new()))
     }
 
@@ -107,12 +108,12 @@ impl Commands for Handler {
         self.descriptors.keep(arguments.fdname)
     }
 
-    fn human_monitor_command(&self, arguments: HumanMonitorCommand) -> Result<String, Error> {
+    async fn human_monitor_command(&self, arguments: HumanMonitorCommand) -> Result<String, Error> {
         if arguments.cpu_index.is_some() {
             // There are none.
             return Err(Error::generic("Parameter 'cpu-index' expects a CPU number"));
         }
-        Ok(hmp::execute(&self.server, &arguments.command_line))
+        Ok(hmp::execute(&self.server, &arguments.command_line).await)
     }
 
     async fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {

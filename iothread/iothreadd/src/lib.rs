@@ -31,6 +31,7 @@ mod qom;
 mod server;
 mod signals;
 mod sync;
+mod task;
 mod vhost_user_blk;
 mod yank;
 

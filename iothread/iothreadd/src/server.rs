@@ -31,6 +31,7 @@ use crate::qapi::{
 use crate::qom::Tree;
 use crate::report;
 use crate::signals;
+use crate::task;
 use crate::yank::Yanks;
 
 /// How long the end waits for clients that do not read what they are owed.
@@ -232,7 +233,8 @@ impl Server {
             added.map_err(StartError::Object)?;
         }
         for option in &options.device {
-            let added = devices::parse(option).and_then(|device| self.devices.add(self, device));
+            let added = devices::parse(option)
+                .and_then(|device| task::wait(self.devices.add(self, device)));
             added.map_err(wrong("device", option))?;
         }
         Ok(())

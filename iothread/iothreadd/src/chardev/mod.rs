@@ -110,11 +110,7 @@ impl Chardevs {
     ) -> Result<ChardevReturn, Error> {
         self.check_duplicate(&id)?;
         let add = async {
-            let kind = self.open(&id, &backend, descriptors).await?;
-            // Connecting may have taken its time.
-            self.check_duplicate(&id)?;
-            let chardev = Chardev::new(id.clone(), kind);
-            self.list.lock().push(Arc::clone(&chardev));
+            let chardev = self.open_new(&id, &backend, descriptors).await?;
             if let (ChardevBackend::Socket(socket), Kind::Socket(device)) =
                 (&backend, &chardev.kind)
                 && socket.data.wait == Some(true)
@@ -127,6 +123,36 @@ impl Chardevs {
         };
         let added = add.await;
         added.map_err(|error| in_context(&id, error))
+    }
+
+    /// The same for people: the errors are bare, and it does not wait for a peer.
+    pub(crate) async fn add_by_hand(
+        &self,
+        id: String,
+        backend: ChardevBackend,
+    ) -> Result<(), Error> {
+        self.check_duplicate(&id)?;
+        // Descriptors are passed with QMP only.
+        let descriptors = SessionDescriptors::default();
+        self.open_new(&id, &backend, &descriptors).await.map(drop)
+    }
+
+    async fn open_new(
+        &self,
+        id: &str,
+        backend: &ChardevBackend,
+        descriptors: &SessionDescriptors,
+    ) -> Result<Arc<Chardev>, Error> {
+        let kind = self.open(id, backend, descriptors).await?;
+        // Connecting may have taken its time.
+        let is_free = self.check_duplicate(id);
+        let chardev = Chardev::new(id.to_owned(), kind);
+        if let Err(error) = is_free {
+            chardev.close();
+            return Err(error);
+        }
+        self.list.lock().push(Arc::clone(&chardev));
+        Ok(chardev)
     }
 
     /// As `add`, for callers that cannot wait: what has to be waited for keeps the caller.

@@ -36,6 +36,8 @@ use crate::qapi::DeviceDeleted;
 use crate::qom::Object;
 use crate::qom::types::Type;
 use crate::server::Server;
+use crate::sync::Mutex;
+use crate::task::Work;
 
 /// What every kind of device can do.
 trait Device: Send + Sync {
@@ -98,7 +100,16 @@ struct Driver {
 }
 
 /// Makes a device. After an error everything is as before.
-type Realize = fn(&Plug<'_>, Properties) -> Result<Arc<dyn Device>, Error>;
+#[derive(Clone, Copy)]
+enum Realize {
+    AtOnce(fn(&Plug<'_>, Properties) -> Realized),
+    /// It waits for a peer, and the main loop goes on meanwhile.
+    InTime(RealizeInTime),
+}
+
+type Realized = Result<Arc<dyn Device>, Error>;
+
+type RealizeInTime = for<'p> fn(&'p Plug<'p>, Properties) -> Work<'p, Realized>;
 
 /// All kinds of devices.
 static DRIVERS: [Driver; 7] = [
@@ -106,43 +117,43 @@ static DRIVERS: [Driver; 7] = [
         object_type: &scsi_disk::SCSI_CD,
         alias: None,
         bus: BusType::Scsi,
-        realize: scsi_disk::realize,
+        realize: Realize::AtOnce(scsi_disk::realize),
     },
     Driver {
         object_type: &scsi_disk::SCSI_HD,
         alias: None,
         bus: BusType::Scsi,
-        realize: scsi_disk::realize,
+        realize: Realize::AtOnce(scsi_disk::realize),
     },
     Driver {
         object_type: &vfio_user::PCI_TYPE,
         alias: None,
         bus: BusType::Pci,
-        realize: vfio_user::realize,
+        realize: Realize::InTime(vfio_user::realize),
     },
     Driver {
         object_type: &virtio_balloon::PCI_TYPE,
         alias: Some("virtio-balloon"),
         bus: BusType::Pci,
-        realize: virtio_balloon::realize,
+        realize: Realize::AtOnce(virtio_balloon::realize),
     },
     Driver {
         object_type: &virtio_blk::PCI_TYPE,
         alias: Some("virtio-blk"),
         bus: BusType::Pci,
-        realize: virtio_blk::realize,
+        realize: Realize::AtOnce(virtio_blk::realize),
     },
     Driver {
         object_type: &virtio_scsi::PCI_TYPE,
         alias: Some("virtio-scsi"),
         bus: BusType::Pci,
-        realize: virtio_scsi::realize,
+        realize: Realize::AtOnce(virtio_scsi::realize),
     },
     Driver {
         object_type: &xen_disk::TYPE,
         alias: None,
         bus: BusType::Xen,
-        realize: xen_disk::realize,
+        realize: Realize::AtOnce(xen_disk::realize),
     },
 ];
 
@@ -174,6 +185,8 @@ fn find_driver(name: &str) -> Option<&'static Driver> {
 pub(crate) struct Devices {
     named: Arc<Slots>,
     unnamed: Arc<Slots>,
+    /// IDs of devices that wait for a peer, in no order.
+    coming: Mutex<Vec<String>>,
     n_unnamed: AtomicU64,
     n_unnamed_buses: AtomicU64,
     is_balloon_lost: AtomicBool,
@@ -198,8 +211,12 @@ impl Devices {
         }
     }
 
-    /// `device_add`
-    pub(crate) fn add(&self, server: &Arc<Server>, mut arguments: Members) -> Result<(), Error> {
+    /// `device_add`. A device that has to agree with a peer does not keep the main loop.
+    pub(crate) async fn add(
+        &self,
+        server: &Arc<Server>,
+        mut arguments: Members,
+    ) -> Result<(), Error> {
         let name: String = take(&mut arguments, "driver")?
             .ok_or_else(|| Error::generic("Parameter 'driver' is missing"))?;
         let bus: Option<String> = take(&mut arguments, "bus")?;
@@ -225,7 +242,13 @@ impl Devices {
             position: &position,
             bus: &bus,
         };
-        let device = (driver.realize)(&plug, properties)?;
+        let device = match driver.realize {
+            Realize::AtOnce(realize) => realize(&plug, properties)?,
+            Realize::InTime(realize) => {
+                let _coming = position.id().map(|id| Coming::new(&self.coming, id));
+                realize(&plug, properties).await?
+            }
+        };
         self.slots(&position).0.lock().push(Plugged {
             name: position.name,
             device,
@@ -287,7 +310,7 @@ impl Devices {
         if !is_identifier(&id) {
             return Err(Error::generic(format!("Invalid qdev ID '{id}'")));
         }
-        if self.named.find(&id).is_some() {
+        if self.named.find(&id).is_some() || self.coming.lock().contains(&id) {
             return Err(Error::generic(format!("Duplicate device ID '{id}'")));
         }
         Ok(id)
@@ -464,6 +487,28 @@ impl Devices {
             }
         }
         stuck
+    }
+}
+
+/// An ID that is taken as long as this lives.
+struct Coming<'c> {
+    list: &'c Mutex<Vec<String>>,
+    id: String,
+}
+
+impl<'c> Coming<'c> {
+    fn new(list: &'c Mutex<Vec<String>>, id: &str) -> Self {
+        list.lock().push(id.to_owned());
+        Self {
+            list,
+            id: id.to_owned(),
+        }
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.list.lock().retain(|id| *id != self.id);
     }
 }
 

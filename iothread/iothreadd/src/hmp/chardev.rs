@@ -5,28 +5,31 @@ use std::sync::Arc;
 use qapi_runtime::Error;
 
 use super::arguments::Arguments;
-use super::command::LINE_END;
+use super::command::{LINE_END, OptionsError};
 use crate::chardev;
 use crate::ident;
-use crate::net::descriptors::SessionDescriptors;
 use crate::server::Server;
+use crate::task::Work;
 
 /// `chardev-add`
-pub(super) fn add(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
-    let (id, backend) = chardev::parse(given.text(0)).map_err(|error| match error {
-        chardev::OptionError::Malformed(error) => {
-            let hint = ident::hint(&error).map(|hint| format!("\n{hint}"));
-            Error::generic(format!(
-                "{}{}\nError: Parsing chardev args failed",
-                error.desc,
-                hint.unwrap_or_default()
-            ))
-        }
-        chardev::OptionError::Refused(error) => error,
-    })?;
-    // Descriptors are passed with QMP only.
-    let descriptors = SessionDescriptors::default();
-    server.chardevs().add_now(id, &backend, &descriptors)
+pub(super) fn add<'a>(
+    server: &'a Arc<Server>,
+    given: &'a Arguments,
+) -> Work<'a, Result<(), OptionsError>> {
+    Box::pin(async move {
+        let (id, backend) = chardev::parse(given.text(0)).map_err(|error| match error {
+            chardev::OptionError::Malformed(error) => {
+                let hint = ident::hint(&error).map(|hint| format!("\n{hint}"));
+                Error::generic(format!(
+                    "{}{}\nError: Parsing chardev args failed",
+                    error.desc,
+                    hint.unwrap_or_default()
+                ))
+            }
+            chardev::OptionError::Refused(error) => error,
+        })?;
+        Ok(server.chardevs().add_by_hand(id, backend).await?)
+    })
 }
 
 /// `info chardev`

@@ -11,6 +11,7 @@ use super::{block, chardev, tree};
 use crate::ident;
 use crate::objects;
 use crate::server::Server;
+use crate::task::Work;
 
 /// The end of a line, as a terminal wants it.
 pub(super) const LINE_END: &str = "\r\n";
@@ -32,8 +33,8 @@ enum Run {
     Query(fn(&Arc<Server>, &Arguments) -> Result<String, Error>),
     /// Does something, and prints only why it failed.
     Action(fn(&Arc<Server>, &Arguments) -> Result<(), Error>),
-    /// The same with options, of which it is not told what is wrong with their form, as in QEMU.
-    Options(fn(&Arc<Server>, &Arguments) -> Result<(), OptionsError>),
+    /// The same with options, of which it is not told what is wrong with their form, as in QEMU. It may have to wait for a peer.
+    Options(ActWithOptions),
 }
 
 /// Why a command with options failed.
@@ -49,6 +50,9 @@ impl From<Error> for OptionsError {
     }
 }
 
+type ActWithOptions =
+    for<'a> fn(&'a Arc<Server>, &'a Arguments) -> Work<'a, Result<(), OptionsError>>;
+
 /// All commands but `info`.
 const COMMANDS: [Command; 18] = [
     Command {
@@ -56,7 +60,7 @@ const COMMANDS: [Command; 18] = [
         parameters: &[Parameter::Word],
         usage: "args",
         help: "add chardev",
-        run: Run::Action(chardev::add),
+        run: Run::Options(chardev::add),
     },
     Command {
         name: "chardev-remove",
@@ -278,14 +282,14 @@ fn find<'a>(commands: &'a [Command], name: &str) -> Option<&'a Command> {
 }
 
 /// Executes a line and returns what it prints. A line that cannot be understood is no error.
-pub(crate) fn execute(server: &Arc<Server>, line: &str) -> String {
+pub(crate) async fn execute(server: &Arc<Server>, line: &str) -> String {
     if is_blank(line) {
         return String::new();
     }
     let (shown, name, arguments) = split_name(line);
     if name != "info" {
         return match find(&COMMANDS, name) {
-            Some(command) => run(server, command, "", name, arguments),
+            Some(command) => run(server, command, "", name, arguments).await,
             None => unknown(shown),
         };
     }
@@ -294,7 +298,7 @@ pub(crate) fn execute(server: &Arc<Server>, line: &str) -> String {
     }
     let (shown_topic, topic, arguments) = split_name(arguments);
     match find(&TOPICS, topic) {
-        Some(command) => run(server, command, "info ", topic, arguments),
+        Some(command) => run(server, command, "info ", topic, arguments).await,
         None => unknown(&format!("{shown}{shown_topic}")),
     }
 }
@@ -304,7 +308,7 @@ fn unknown(name: &str) -> String {
 }
 
 /// Executes a command that was called by `name`.
-fn run(
+async fn run(
     server: &Arc<Server>,
     command: &Command,
     prefix: &str,
@@ -329,7 +333,7 @@ fn run(
             Ok(()) => String::new(),
             Err(error) => describe(&error),
         },
-        Run::Options(act) => match act(server, &arguments) {
+        Run::Options(act) => match act(server, &arguments).await {
             Ok(()) => String::new(),
             Err(OptionsError::Malformed) => hint(),
             Err(OptionsError::Refused(error)) => describe(&error),

@@ -10,6 +10,7 @@ use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::report;
 use crate::server::Server;
 use crate::sync::Mutex;
+use crate::task;
 
 /// Printed before each line.
 const PROMPT: &str = "(iothreadd) ";
@@ -36,6 +37,8 @@ struct State {
     unsent: Vec<u8>,
     /// The peer sends no more, or the session is to end.
     is_ending: bool,
+    /// A line is being executed.
+    is_busy: bool,
 }
 
 impl HumanSession {
@@ -52,6 +55,7 @@ impl HumanSession {
                 line: Vec::new(),
                 unsent: banner.into_bytes(),
                 is_ending: false,
+                is_busy: false,
             }),
         })
     }
@@ -97,7 +101,7 @@ impl HumanSession {
                 self.close(state);
                 return;
             }
-            if !state.has_line() || state.is_full() {
+            if !state.has_line() || state.is_busy || state.is_full() {
                 break;
             }
         }
@@ -106,7 +110,7 @@ impl HumanSession {
             return;
         }
         let interest = Interest {
-            read: !state.is_ending && !state.is_full(),
+            read: !state.is_ending && !state.is_busy && !state.is_full(),
             write: !state.unsent.is_empty(),
         };
         let is_watched = match &mut state.watches {
@@ -119,8 +123,9 @@ impl HumanSession {
     }
 
     /// Executes the lines that are there, as long as there is room for what they print.
-    fn execute_lines(&self, state: &mut State) {
+    fn execute_lines(self: &Arc<Self>, state: &mut State) {
         while !state.is_full()
+            && !state.is_busy
             && let Some(end) = state.end_of_line()
         {
             let line: Vec<u8> = state.line.drain(..=end).collect();
@@ -134,10 +139,9 @@ impl HumanSession {
         }
     }
 
-    fn execute(&self, state: &mut State, line: &[u8]) {
-        let line = String::from_utf8_lossy(line);
-        let line = line.trim();
-        if matches!(line, "quit" | "q")
+    fn execute(self: &Arc<Self>, state: &mut State, line: &[u8]) {
+        let line = String::from_utf8_lossy(line).trim().to_owned();
+        if matches!(line.as_str(), "quit" | "q")
             && let Some(server) = self.server.upgrade()
         {
             server.quit();
@@ -145,11 +149,22 @@ impl HumanSession {
             state.line.clear();
             return;
         }
-        if let Some(server) = self.server.upgrade() {
-            let text = execute(&server, line);
-            state.unsent.extend_from_slice(text.as_bytes());
+        let Some(server) = self.server.upgrade() else {
+            return;
+        };
+        let main = server.main().clone();
+        let work = async move { execute(&server, &line).await };
+        let session = Arc::clone(self);
+        let done = move |text: String| {
+            let mut state = session.state.lock();
+            state.is_busy = false;
+            state.print(&text);
+            session.progress(&mut state);
+        };
+        match task::start(&main, Box::pin(work), Box::new(done)) {
+            Some((text, _)) => state.print(&text),
+            None => state.is_busy = true,
         }
-        state.unsent.extend_from_slice(PROMPT.as_bytes());
     }
 
     fn send(&self, state: &mut State) -> io::Result<()> {
@@ -181,6 +196,12 @@ impl HumanSession {
 }
 
 impl State {
+    /// Shows what a line has printed, and asks for the next one.
+    fn print(&mut self, text: &str) {
+        self.unsent.extend_from_slice(text.as_bytes());
+        self.unsent.extend_from_slice(PROMPT.as_bytes());
+    }
+
     /// Where the first whole line ends.
     fn end_of_line(&self) -> Option<usize> {
         self.line.iter().position(|byte| *byte == b'\n')
@@ -197,7 +218,7 @@ impl State {
 
     /// Whether nothing is left to do after the end of the input.
     fn is_over(&self) -> bool {
-        self.is_ending && self.unsent.is_empty() && !self.has_line()
+        self.is_ending && !self.is_busy && self.unsent.is_empty() && !self.has_line()
     }
 }
 

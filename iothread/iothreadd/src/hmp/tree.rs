@@ -11,6 +11,7 @@ use crate::devices;
 use crate::ident::is_identifier;
 use crate::keyval::{self, ValueKind};
 use crate::server::Server;
+use crate::task::Work;
 
 /// `qom-list`
 pub(super) fn qom_list(server: &Arc<Server>, given: &Arguments) -> Result<String, Error> {
@@ -57,13 +58,18 @@ pub(super) fn qom_set(server: &Arc<Server>, given: &Arguments) -> Result<(), Err
 }
 
 /// `device_add`
-pub(super) fn device_add(server: &Arc<Server>, given: &Arguments) -> Result<(), OptionsError> {
-    let arguments = devices::parse_options(given.text(0))?;
-    let id = arguments.get("id").and_then(Value::as_str);
-    if id.is_some_and(|id| !is_identifier(id)) {
-        return Err(OptionsError::Malformed);
-    }
-    Ok(server.devices().add(server, arguments)?)
+pub(super) fn device_add<'a>(
+    server: &'a Arc<Server>,
+    given: &'a Arguments,
+) -> Work<'a, Result<(), OptionsError>> {
+    Box::pin(async move {
+        let arguments = devices::parse_options(given.text(0))?;
+        let id = arguments.get("id").and_then(Value::as_str);
+        if id.is_some_and(|id| !is_identifier(id)) {
+            return Err(OptionsError::Malformed);
+        }
+        Ok(server.devices().add(server, arguments).await?)
+    })
 }
 
 /// `info qtree`

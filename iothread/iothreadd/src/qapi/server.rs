@@ -51,7 +51,7 @@ pub trait Commands: Send + Sync {
     fn closefd(&self, arguments: commands::Closefd) -> Result<(), Error>;
 
     /// Handles [`device_add`](super::commands::DeviceAdd).
-    fn device_add(&self, arguments: Object) -> Result<Value, Error>;
+    fn device_add(&self, arguments: Object) -> impl Future<Output = Result<Value, Error>> + Send;
 
     /// Handles [`device_del`](super::commands::DeviceDel).
     fn device_del(&self, arguments: commands::DeviceDel) -> Result<(), Error>;
@@ -63,7 +63,7 @@ pub trait Commands: Send + Sync {
     fn human_monitor_command(
         &self,
         arguments: commands::HumanMonitorCommand,
-    ) -> Result<String, Error>;
+    ) -> impl Future<Output = Result<String, Error>> + Send;
 
     /// Handles [`nbd-server-start`](super::commands::NbdServerStart).
     fn nbd_server_start(
@@ -275,10 +275,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
         },
         Command {
             info: CommandInfo::new("device_add"),
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.device_add(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    let value = handler.device_add(arguments).await?;
+                    Ok(Reply::new(&value, compat)?)
+                }))
             }),
         },
         Command {
@@ -299,10 +302,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
         },
         Command {
             info: CommandInfo::new("human-monitor-command"),
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.human_monitor_command(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    let value = handler.human_monitor_command(arguments).await?;
+                    Ok(Reply::new(&value, compat)?)
+                }))
             }),
         },
         Command {

@@ -1,6 +1,7 @@
 //! The human monitor, on its own socket and through QMP.
 
 use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 
 use serde_json::json;
@@ -232,4 +233,57 @@ fn arguments_are_words_flags_and_numbers() {
     ] {
         assert_eq!(ask(line), text, "{line}");
     }
+}
+
+/// A listener that takes no connection, because as many as it has room for wait to be accepted.
+fn full_listener() -> (std::net::TcpListener, Vec<TcpStream>) {
+    use rustix::net::{AddressFamily, SocketType};
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    rustix::net::bind(&socket, &any).unwrap();
+    rustix::net::listen(&socket, 0).unwrap();
+    let listener = std::net::TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    // The kernel drops what is too much, and the client tries again after a second.
+    let moment = std::time::Duration::from_millis(100);
+    while let Ok(stream) = TcpStream::connect_timeout(&address, moment) {
+        waiting.push(stream);
+    }
+    (listener, waiting)
+}
+
+#[test]
+fn a_slow_peer_holds_up_one_session_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hmp");
+    let option = format!("unix:{}", path.display());
+    let _server = Server::start(&["--monitor", &option]);
+    let connect = || {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        until_prompt(&mut stream);
+        stream
+    };
+    let (mut slow, mut other) = (connect(), connect());
+    let (listener, _waiting) = full_listener();
+    let port = listener.local_addr().unwrap().port();
+    let lines = format!("chardev-add socket,id=c,host=127.0.0.1,port={port}\ninfo name\n");
+    slow.write_all(lines.as_bytes()).unwrap();
+    other.write_all(b"info status\n").unwrap();
+    assert_eq!(
+        until_prompt(&mut other),
+        "VM status: running\r\n(iothreadd) "
+    );
+    let accepting = std::thread::spawn(move || {
+        loop {
+            if listener.accept().is_err() {
+                break;
+            }
+        }
+    });
+    // Two prompts: of the device, and of the name that nobody has given.
+    assert_eq!(until_prompt(&mut slow), "(iothreadd) ");
+    assert_eq!(until_prompt(&mut slow), "(iothreadd) ");
+    drop(accepting);
 }

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use iothread::{HeldAioContext, Interest, IoThread, Registry, holder};
+use iothread::{Clock, HeldAioContext, Interest, IoThread, Registry, Timer, holder};
 use qapi_runtime::Error;
 use rustix::io::Errno;
 use rustix::thread::gettid;
@@ -15,6 +14,7 @@ use rustix::thread::gettid;
 use super::protocol::{Command, HEADER, Header, MAX_MESSAGE, ProtocolError, request};
 use crate::errno::message_of;
 use crate::net::stream::{Endpoint, Stream, Watches};
+use crate::oneshot;
 use crate::sync::Mutex;
 
 /// Id of the IOThread, which is there while there is a connection.
@@ -26,13 +26,18 @@ const RECEIVE_SIZE: usize = 64 << 10;
 /// Unsent bytes from which on nothing more is received: a server that does not read gets no further replies either.
 const MAX_UNSENT: usize = 1 << 20;
 
-/// A connection. Messages are sent and received on the IOThread; requests come from the main loop.
+/// How long a server may take for all its answers at the start, unless a single one may take longer.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// A connection. Messages are sent and received on the IOThread; requests come from the main loop, one at a time.
 pub(super) struct Client {
     stream: Stream,
     /// Taken at the end.
     context: Mutex<Option<HeldAioContext>>,
     next_id: AtomicU16,
     timeout: Duration,
+    /// When the handshake has to be over.
+    deadline: Instant,
     state: Mutex<State>,
 }
 
@@ -43,14 +48,22 @@ struct State {
     received: Vec<u8>,
     unsent: Vec<u8>,
     /// Who waits for replies.
-    waiting: HashMap<u16, Sender<Answer>>,
+    waiting: HashMap<u16, oneshot::Sender<Answer>>,
+    /// Ends their waiting.
+    patience: Option<Timer>,
     n_messages: u64,
     /// The kernel's id of the thread that received the last message.
     thread_id: i64,
 }
 
-/// The payload of a reply, or the number of an error.
-type Answer = Result<Vec<u8>, u32>;
+/// The payload of a reply, or why there is none.
+type Answer = Result<Vec<u8>, Failure>;
+
+enum Failure {
+    /// By the server, with the number of an error.
+    Refused(u32),
+    Late,
+}
 
 /// Is called when the connection is ready.
 struct Ready(Weak<Client>);
@@ -92,6 +105,7 @@ impl Client {
             context: Mutex::new(Some(context)),
             next_id: AtomicU16::new(0),
             timeout,
+            deadline: Instant::now() + timeout.max(HANDSHAKE),
             state: Mutex::default(),
         });
         let starting = Arc::clone(&client);
@@ -109,17 +123,35 @@ impl Client {
 
     fn watch(self: &Arc<Self>) {
         let ready = Arc::new(Ready(Arc::downgrade(self)));
-        let watches = {
+        let late = Arc::downgrade(self);
+        let made = {
             let context = self.context.lock();
             let Some(context) = &*context else {
                 return;
             };
-            Watches::new(context, &self.stream, &ready)
+            let patience = context.timer(Clock::Monotonic, move |_| {
+                if let Some(client) = late.upgrade() {
+                    client.state.lock().lose_patience();
+                }
+            });
+            patience.and_then(|patience| {
+                let watches = Watches::new(context, &self.stream, &ready)?;
+                Ok((patience, watches))
+            })
         };
         let mut state = self.state.lock();
-        // Without being watched the connection is over.
-        state.watches = watches.ok();
-        self.progress(&mut state);
+        match made {
+            Ok((patience, watches)) => {
+                state.patience = Some(patience);
+                state.watches = Some(watches);
+                self.progress(&mut state);
+            }
+            Err(error) => {
+                // Without being watched the connection is over, which shows at the first request.
+                crate::report(&format!("vfio-user: cannot watch a server: {error}"));
+                state.end();
+            }
+        }
     }
 
     /// Sends a request and waits for the reply, at most as long as the device allows.
@@ -127,32 +159,36 @@ impl Client {
     /// # Errors
     ///
     /// A server that does not answer, is gone, or refuses.
-    pub(super) fn request(
+    pub(super) async fn request(
         self: &Arc<Self>,
         command: Command,
         payload: &[u8],
     ) -> Result<Vec<u8>, Error> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let message = request(id, command, payload);
-        let (sender, answer) = mpsc::channel();
+        let (sender, answer) = oneshot::channel();
         let sending = Arc::clone(self);
         self.post(move || sending.send(id, &message, sender));
         let failed = |what: String| Error::generic(format!("vfio-user: {command:?}: {what}"));
-        match answer.recv_timeout(self.timeout) {
-            Ok(Ok(payload)) => Ok(payload),
-            Ok(Err(number)) => {
+        match answer.await {
+            Some(Ok(payload)) => Ok(payload),
+            Some(Err(Failure::Refused(number))) => {
                 let reason = message_of(i32::try_from(number).unwrap_or(0));
                 Err(failed(format!("refused by the server: {reason}")))
             }
-            Err(RecvTimeoutError::Timeout) => Err(failed("no reply in time".to_owned())),
-            Err(RecvTimeoutError::Disconnected) => Err(failed("the server is gone".to_owned())),
+            Some(Err(Failure::Late)) => Err(failed("no reply in time".to_owned())),
+            None => Err(failed("the server is gone".to_owned())),
         }
     }
 
-    fn send(&self, id: u16, message: &[u8], sender: Sender<Answer>) {
+    fn send(&self, id: u16, message: &[u8], sender: oneshot::Sender<Answer>) {
         let mut state = self.state.lock();
         // A dropped sender tells that the connection is over.
         if state.watches.is_some() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if let Some(patience) = &state.patience {
+                patience.arm_after(self.timeout.min(left));
+            }
             state.waiting.insert(id, sender);
             state.unsent.extend_from_slice(message);
             self.progress(&mut state);
@@ -236,8 +272,16 @@ impl State {
     /// The connection is over: who waits learns it by the end of the channel.
     fn end(&mut self) {
         self.watches = None;
+        self.patience = None;
         self.waiting.clear();
         self.unsent.clear();
+    }
+
+    /// Tells those who wait that there is no answer in time.
+    fn lose_patience(&mut self) {
+        for (_, sender) in self.waiting.drain() {
+            sender.send(Err(Failure::Late));
+        }
     }
 
     fn take_messages(&mut self) -> Result<(), ProtocolError> {
@@ -252,12 +296,13 @@ impl State {
             if header.is_reply() {
                 // A reply that comes too late has nobody waiting.
                 if let Some(sender) = self.waiting.remove(&header.id) {
-                    let answer = match header.error() {
-                        Some(number) => Err(number),
+                    if let Some(patience) = &self.patience {
+                        patience.disarm();
+                    }
+                    sender.send(match header.error() {
+                        Some(number) => Err(Failure::Refused(number)),
                         None => Ok(message[HEADER..].to_vec()),
-                    };
-                    // Who waited may have lost patience.
-                    let _ = sender.send(answer);
+                    });
                 }
             } else if header.wants_reply() {
                 // There is no guest whose memory the server could reach.

@@ -13,11 +13,12 @@ use qapi_runtime::{Error, Value};
 use self::client::Client;
 use self::protocol::{Command, ProtocolError, RegionInfo};
 use super::properties::Properties;
-use super::{Device, Plug};
+use super::{Device, Plug, Realized};
 use crate::chardev::connect_unix;
 use crate::qapi::SocketAddress;
 use crate::qom::types::{DEVICE, Initial, Property, Type};
 use crate::server::Server;
+use crate::task::Work;
 
 /// How long the server may take for an answer, unless told otherwise, in milliseconds.
 const TIMEOUT_MS: u32 = 5000;
@@ -58,10 +59,11 @@ struct DeviceInfo {
     device: u16,
 }
 
-pub(super) fn realize(
-    plug: &Plug<'_>,
-    mut properties: Properties,
-) -> Result<Arc<dyn Device>, Error> {
+pub(super) fn realize<'p>(plug: &'p Plug<'p>, properties: Properties) -> Work<'p, Realized> {
+    Box::pin(connect(plug, properties))
+}
+
+async fn connect(plug: &Plug<'_>, mut properties: Properties) -> Realized {
     let address: Option<SocketAddress> = properties.get("socket")?;
     let timeout: u32 = properties.get_or("x-msg-timeout", TIMEOUT_MS)?;
     let unix = match address {
@@ -76,13 +78,10 @@ pub(super) fn realize(
     let stream = connect_unix(&unix)?.stream;
     let timeout = Duration::from_millis(timeout.into());
     let client = Client::start(stream, &plug.path(), timeout)?;
-    let info = match negotiate(&client) {
-        Ok(info) => info,
-        Err(error) => {
-            client.end();
-            return Err(error);
-        }
-    };
+    // Gives the connection up if this ends early.
+    let connecting = Connecting(Some(client));
+    let info = negotiate(connecting.client()).await?;
+    let client = connecting.keep();
     let region = |region: &RegionInfo| {
         Value::from_iter([
             ("size".to_owned(), Value::from(region.size)),
@@ -98,12 +97,41 @@ pub(super) fn realize(
     Ok(Arc::new(VfioUser { properties, client }))
 }
 
+/// A connection that is given up unless it is kept. On the main loop.
+struct Connecting(Option<Arc<Client>>);
+
+impl Connecting {
+    fn client(&self) -> &Arc<Client> {
+        self.0
+            .as_ref()
+            .expect("it is there until it is kept, which consumes this")
+    }
+
+    fn keep(mut self) -> Arc<Client> {
+        self.0
+            .take()
+            .expect("it is there until it is kept, which consumes this")
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            client.end();
+        }
+    }
+}
+
 /// Agrees on a version, and asks what the device is like.
-fn negotiate(client: &Arc<Client>) -> Result<DeviceInfo, Error> {
+async fn negotiate(client: &Arc<Client>) -> Result<DeviceInfo, Error> {
     let unusable = |error: ProtocolError| Error::generic(format!("vfio-user: {error}"));
-    let version = client.request(Command::Version, &protocol::version())?;
+    let version = client
+        .request(Command::Version, &protocol::version())
+        .await?;
     protocol::check_version(&version).map_err(unusable)?;
-    let info = client.request(Command::DeviceGetInfo, &protocol::device_info())?;
+    let info = client
+        .request(Command::DeviceGetInfo, &protocol::device_info())
+        .await?;
     let n_regions = protocol::parse_device_info(&info).map_err(unusable)?;
     if n_regions > MAX_REGIONS {
         return Err(Error::generic(format!(
@@ -113,7 +141,9 @@ fn negotiate(client: &Arc<Client>) -> Result<DeviceInfo, Error> {
     let mut regions = Vec::new();
     for index in 0..n_regions {
         let payload = protocol::region_info(index);
-        let info = client.request(Command::DeviceGetRegionInfo, &payload)?;
+        let info = client
+            .request(Command::DeviceGetRegionInfo, &payload)
+            .await?;
         regions.push(protocol::parse_region_info(&info).map_err(unusable)?);
     }
     let config = usize::try_from(CONFIG_REGION)
@@ -122,7 +152,7 @@ fn negotiate(client: &Arc<Client>) -> Result<DeviceInfo, Error> {
     let (mut vendor, mut device) = (0, 0);
     if config.is_some_and(|region| region.size >= 4) {
         let payload = protocol::region_read(CONFIG_REGION, 0, 4);
-        let reply = client.request(Command::RegionRead, &payload)?;
+        let reply = client.request(Command::RegionRead, &payload).await?;
         let ids = protocol::parse_region_read(&reply, 4).map_err(unusable)?;
         // The configuration space is little-endian.
         if let [v0, v1, d0, d1] = *ids {
