@@ -32,6 +32,7 @@ mod server;
 mod signals;
 mod sync;
 mod task;
+mod threads;
 mod vhost_user_blk;
 mod yank;
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use iothread::{Clock, ContextError, MainContext, MainLoop, Timer};
+use iothread::{Clock, ContextError, LoopFailure, MainContext, MainLoop, Timer};
 use qapi_runtime::session::SessionConfig;
 use qapi_runtime::visit::Compat;
 use qapi_runtime::{Error, Value};
@@ -32,6 +32,7 @@ use crate::qom::Tree;
 use crate::report;
 use crate::signals;
 use crate::task;
+use crate::threads::end_in_any_case;
 use crate::yank::Yanks;
 
 /// How long the end waits for clients that do not read what they are owed.
@@ -47,6 +48,8 @@ pub(crate) enum StartError {
     MainLoop(#[from] std::io::Error),
     #[error("cannot use the main loop: {0}")]
     Context(#[from] ContextError),
+    #[error(transparent)]
+    Loop(#[from] LoopFailure),
     #[error("cannot handle signals: {0}")]
     Signal(std::io::Error),
     #[error("--{name} {option}: {}{}", error.desc, explained(.error))]
@@ -93,6 +96,8 @@ pub(crate) struct Server {
     yanks: Yanks,
     chardevs: Arc<Chardevs>,
     ending: AtomicBool,
+    /// Of an IOThread, for which the server ends.
+    failure: OnceLock<LoopFailure>,
     /// Whether the end waits for nobody any more.
     in_a_hurry: AtomicBool,
     /// Ends the main loop although clients do not read.
@@ -124,8 +129,12 @@ pub(crate) fn run(options: Options) -> Result<(), StartError> {
     let _signals = signals::watch(&server)?;
     let started = server.start(&options);
     let served = started.and_then(|()| {
-        let ran = main_loop.run();
-        ran.map_err(|failure| StartError::MainLoop(failure.into()))
+        main_loop.run().inspect_err(|_| end_in_any_case())?;
+        server
+            .failure
+            .get()
+            .cloned()
+            .map_or(Ok(()), |failure| Err(failure.into()))
     });
     server.begin_tear_down();
     if let Err(stuck) = server.wait_for_end(&mut main_loop) {
@@ -171,6 +180,7 @@ impl Server {
             nbd: NbdServer::default(),
             descriptor_sets: DescriptorSets::default(),
             ending: AtomicBool::new(false),
+            failure: OnceLock::new(),
             in_a_hurry: AtomicBool::new(false),
             deadline: OnceLock::new(),
         }))
@@ -354,6 +364,14 @@ impl Server {
         self.in_a_hurry.store(true, Ordering::Release);
         self.main.quit();
         self.exports.give_up();
+    }
+
+    /// An event loop has failed: without it nobody is served properly. From any thread.
+    pub(crate) fn fail(&self, failure: &LoopFailure) {
+        if self.failure.set(failure.clone()).is_ok() {
+            end_in_any_case();
+            self.main.quit();
+        }
     }
 
     pub(crate) fn is_ending(&self) -> bool {

@@ -20,6 +20,7 @@ use crate::options::{Address, QmpOption};
 use crate::qapi::{ChardevInfo, YankInstance, YankInstanceChardev};
 use crate::server::Server;
 use crate::sync::Mutex;
+use crate::threads;
 use crate::yank::YankGuard;
 
 /// Id of the IOThread that monitors run on; QEMU calls it so too.
@@ -101,7 +102,7 @@ impl Monitors {
         if list.iter().any(|known| known.name == name) {
             return Err(MonitorError::Duplicate { name });
         }
-        let context = monitor_iothread()?.get_aio_context(holder::monitor(&name))?;
+        let context = monitor_iothread(server)?.get_aio_context(holder::monitor(&name))?;
         let monitor = Arc::new(Monitor {
             name,
             context: Mutex::new(Some(context)),
@@ -185,10 +186,12 @@ struct NewMonitor {
 }
 
 /// The internal IOThread of all monitors, made with the first of them.
-fn monitor_iothread() -> Result<IoThread, iothread::CreateError> {
+fn monitor_iothread(server: &Arc<Server>) -> Result<IoThread, iothread::CreateError> {
     match iothread::Registry::global().find_internal(MONITOR_IOTHREAD) {
         Some(thread) => Ok(thread),
-        None => IoThread::builder(MONITOR_IOTHREAD).internal().spawn(),
+        None => threads::builder(server, MONITOR_IOTHREAD)
+            .internal()
+            .spawn(),
     }
 }
 

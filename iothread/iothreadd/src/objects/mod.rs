@@ -18,6 +18,7 @@ use crate::qom::Object;
 use crate::qom::types::{self, Type};
 use crate::server::Server;
 use crate::sync::Mutex;
+use crate::threads;
 
 /// All objects below `/objects`, in the order of their creation.
 pub(crate) struct Objects {
@@ -58,7 +59,7 @@ impl Objects {
         }
         let (kind, object) = match qom_type {
             ObjectOptionsQomType::Iothread(properties) => {
-                (Kind::IoThread, self.new_iothread(&id, &properties)?)
+                (Kind::IoThread, self.new_iothread(server, &id, &properties)?)
             }
             ObjectOptionsQomType::MainLoop(properties) => {
                 (Kind::MainLoop, self.new_main_loop(&id, &properties)?)
@@ -146,10 +147,11 @@ impl Objects {
 
     fn new_iothread(
         &self,
+        server: &Arc<Server>,
         id: &str,
         properties: &IothreadProperties,
     ) -> Result<Arc<dyn Object>, Error> {
-        let mut builder = IoThread::builder(id);
+        let mut builder = threads::builder(server, id);
         for (parameter, value) in iothread_parameters(properties) {
             if let Some(value) = value {
                 builder = builder.parameter(parameter, value);

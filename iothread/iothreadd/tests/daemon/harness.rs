@@ -87,11 +87,16 @@ impl Server {
 
     /// As `start`, in a folder that exists already.
     pub(crate) fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
+        let mut command = program();
+        command.args(arguments);
+        Self::start_as(command, folder)
+    }
+
+    /// As `start_in`, with a command to which `--qmp` is added.
+    pub(crate) fn start_as(mut command: Command, folder: tempfile::TempDir) -> Self {
         let started = tests::Server::start_in(folder, |socket| {
-            let mut command = program();
             // Options are carried out in their order, so the others are by the time this one is.
             command
-                .args(arguments)
                 .arg("--qmp")
                 .arg(format!("unix:{}", socket.display()));
             command

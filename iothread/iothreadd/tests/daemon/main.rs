@@ -15,6 +15,7 @@ mod guest;
 mod harness;
 mod holders;
 mod human;
+mod kernels;
 mod limits;
 mod live;
 mod load;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use iothread::{Clock, HeldAioContext, Interest, IoThread, Registry, Timer, holder};
+use iothread::{Clock, HeldAioContext, Interest, Registry, Timer, holder};
 use qapi_runtime::Error;
 use rustix::io::Errno;
 use rustix::thread::gettid;
@@ -15,7 +15,9 @@ use super::protocol::{Command, HEADER, Header, MAX_MESSAGE, ProtocolError, reque
 use crate::errno::message_of;
 use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::oneshot;
+use crate::server::Server;
 use crate::sync::Mutex;
+use crate::threads;
 
 /// Id of the IOThread, which is there while there is a connection.
 const IOTHREAD: &str = "vfio-user";
@@ -84,11 +86,16 @@ impl Endpoint for Ready {
 
 impl Client {
     /// Takes the IOThread for a connection of the device at `path`, and makes it if this is the first.
-    pub(super) fn start(stream: Stream, path: &str, timeout: Duration) -> Result<Arc<Self>, Error> {
+    pub(super) fn start(
+        server: &Arc<Server>,
+        stream: Stream,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<Arc<Self>, Error> {
         let failed = |error: &dyn std::fmt::Display| Error::generic(error.to_string());
         let thread = match Registry::global().find_internal(IOTHREAD) {
             Some(thread) => thread,
-            None => IoThread::builder(IOTHREAD)
+            None => threads::builder(server, IOTHREAD)
                 .internal()
                 .spawn()
                 .map_err(|error| failed(&error))?,

@@ -77,7 +77,7 @@ async fn connect(plug: &Plug<'_>, mut properties: Properties) -> Realized {
     };
     let stream = connect_unix(&unix)?.stream;
     let timeout = Duration::from_millis(timeout.into());
-    let client = Client::start(stream, &plug.path(), timeout)?;
+    let client = Client::start(plug.server, stream, &plug.path(), timeout)?;
     // Gives the connection up if this ends early.
     let connecting = Connecting(Some(client));
     let info = negotiate(connecting.client()).await?;
