@@ -1,6 +1,7 @@
 //! The memory that peers may take up, a budget for each kind: `--limit`.
 
 use qapi_runtime::budget::Budget;
+use qapi_runtime::session::SESSION_MEMORY;
 
 /// How many bytes all peers of a kind may take up together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            qmp: 256 << 20,
+            qmp: SESSION_MEMORY,
             nbd: 256 << 20,
             colo: 256 << 20,
         }
@@ -41,7 +42,6 @@ impl Budgets {
     }
 
     /// Shared by QMP sessions.
-    #[expect(dead_code, reason = "its peers do not ask yet")]
     pub(crate) fn qmp(&self) -> &Budget {
         &self.qmp
     }

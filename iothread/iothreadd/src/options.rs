@@ -54,7 +54,8 @@ pub(crate) struct Options {
     /// How much memory peers take up, all of a kind together: qmp=SIZE, nbd=SIZE, colo=SIZE, or several of them with
     /// commas, where SIZE is a number of bytes, or one with K, M, G or T.
     ///
-    /// Each is 256M unless told otherwise. Peers share it fairly; whoever wants more waits. A SIZE is at least 1M.
+    /// Unless told otherwise, qmp is 512M and the others are 256M. Peers share it fairly; whoever wants more waits. A SIZE
+    /// is at least 1M.
     #[arg(long, value_name = "LIMITS", value_parser = parse_limits)]
     pub(crate) limit: Vec<LimitOption>,
 

@@ -89,6 +89,13 @@ impl Session {
         }
     }
 
+    /// Gives up its place among those who wait for memory: for a caller that does not wait any more.
+    pub fn stop_waiting_for_memory(&self) {
+        if let Some(member) = &self.member {
+            member.stop_waiting();
+        }
+    }
+
     /// Whether the peer has sent a part of a value.
     pub fn is_mid_value(&self) -> bool {
         self.parser.is_mid_value()

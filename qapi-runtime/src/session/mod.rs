@@ -58,7 +58,7 @@ use self::envelope::{Envelope, is_out_of_band};
 pub use self::event_queue::{EVENT_QUEUE_LENGTH, EventQueue};
 pub use self::events::{EVENT_PERIOD, EventLimiter, EventMessage};
 pub use self::memory::{MEMORY_PATIENCE, SESSION_MEMORY};
-use self::opening::Opening;
+pub use self::opening::Opening;
 use self::output::wire_form;
 use crate::budget::{Budget, Member};
 use crate::dispatch::{CommandInfo, Outcome, Reply, Service, call_guarded, no_arguments};

@@ -5,15 +5,19 @@ use std::ops::RangeInclusive;
 /// How long the methods of HTTP are that are looked for; those that exist have 3 to 17 letters.
 const METHOD_LENGTH: RangeInclusive<usize> = 3..=32;
 
-/// Looks at the first bytes of a connection: a web page that has a browser connect to a monitor sends them, and what it wants
+/// Looks at the first bytes of a connection, of QMP or of another protocol whose lines begin with small letters: a web page that has a browser connect to a monitor sends them, and what it wants
 /// to have executed comes after them.
 ///
 /// A request of HTTP begins with a method in capitals and a space (`POST / HTTP/1.1`, `PRI * HTTP/2.0`). No JSON value and no
 /// keyword has a capital at its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opening {
+#[non_exhaustive]
+pub enum Opening {
     /// So many letters of what may be a method so far, and nothing but white space before them.
-    Undecided { n_letters: usize },
+    Undecided {
+        /// How many.
+        n_letters: usize,
+    },
     /// Not HTTP, or nobody wants to know.
     Other,
     /// HTTP.
@@ -21,7 +25,8 @@ pub(super) enum Opening {
 }
 
 impl Opening {
-    pub(super) fn new(looks: bool) -> Self {
+    /// At the start of a connection, or, unless it `looks`, of one that nobody minds.
+    pub fn new(looks: bool) -> Self {
         if looks {
             Self::Undecided { n_letters: 0 }
         } else {
@@ -30,7 +35,7 @@ impl Opening {
     }
 
     /// Looks at the next bytes, before anything is made of them. Whether they are HTTP.
-    pub(super) fn look(&mut self, bytes: &[u8]) -> bool {
+    pub fn look(&mut self, bytes: &[u8]) -> bool {
         for byte in bytes {
             let Self::Undecided { n_letters } = *self else {
                 break;

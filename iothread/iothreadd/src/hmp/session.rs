@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 
 use iothread::Interest;
+use qapi_runtime::session::Opening;
 
 use super::command::execute;
 use crate::net::stream::{Endpoint, Stream, Watches};
@@ -39,6 +40,8 @@ struct State {
     is_ending: bool,
     /// A line is being executed.
     is_busy: bool,
+    /// Whether it is a browser that has connected.
+    opening: Opening,
 }
 
 impl HumanSession {
@@ -49,14 +52,16 @@ impl HumanSession {
         Arc::new(Self {
             server: Arc::downgrade(server),
             is_stdio: matches!(stream, Stream::Stdio(_)),
-            stream,
             state: Mutex::new(State {
                 watches: None,
                 line: Vec::new(),
                 unsent: banner.into_bytes(),
                 is_ending: false,
                 is_busy: false,
+                // Only there a web page can have a browser connect.
+                opening: Opening::new(matches!(stream, Stream::Tcp(_))),
             }),
+            stream,
         })
     }
 
@@ -232,6 +237,11 @@ impl Endpoint for HumanSession {
         let mut buffer = [0; 4096];
         match self.stream.receive(&mut buffer, &mut Vec::new()) {
             Ok(0) => state.is_ending = true,
+            Ok(count) if state.opening.look(&buffer[..count]) => {
+                report("a client of a human monitor speaks HTTP and is cut off");
+                self.close(&mut state);
+                return;
+            }
             Ok(count) => state.line.extend_from_slice(&buffer[..count]),
             Err(error)
                 if matches!(

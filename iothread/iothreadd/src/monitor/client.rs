@@ -3,12 +3,15 @@
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use iothread::{Interest, MainContext, Timer};
 use qapi_runtime::Error;
 use qapi_runtime::dispatch::{Reply, Service};
-use qapi_runtime::session::{Call, CallId, EventMessage, Session, SessionConfig, SessionControl};
+use qapi_runtime::session::{
+    Call, CallId, EventMessage, MEMORY_PATIENCE, Session, SessionConfig, SessionControl,
+};
 
 use super::Monitor;
 use super::call::{run_on_main_loop, runs_inline};
@@ -17,6 +20,19 @@ use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::report;
 use crate::server::Server;
 use crate::sync::Mutex;
+
+/// Is woken when there is memory for a session.
+struct Roomy(Weak<Client>);
+
+impl Wake for Roomy {
+    fn wake(self: Arc<Self>) {
+        if let Some(client) = self.0.upgrade()
+            && let Some(monitor) = client.monitor.upgrade()
+        {
+            monitor.post(move || client.progress(&mut client.state.lock()));
+        }
+    }
+}
 
 /// Bytes received at a time.
 const RECEIVE_SIZE: usize = 16 << 10;
@@ -45,6 +61,12 @@ struct State {
     pending: Range<usize>,
     /// Closes descriptors that no command takes in time; there as long as some wait.
     patience: Option<Timer>,
+    /// Whether it waits for memory.
+    waits_for_memory: bool,
+    /// Whether it has waited for long enough: it is its turn to read once, though others wait.
+    has_its_turn: bool,
+    /// Refuses a value for which there is no memory in time.
+    refusal: Option<Timer>,
 }
 
 impl Client {
@@ -69,6 +91,9 @@ impl Client {
                 buffer: vec![0; RECEIVE_SIZE].into(),
                 pending: 0..0,
                 patience: None,
+                waits_for_memory: false,
+                has_its_turn: false,
+                refusal: None,
             }),
         })
     }
@@ -138,6 +163,61 @@ impl Client {
             self.descriptors.close_unclaimed();
             state.patience = None;
         }
+        self.see_to_memory(state);
+    }
+
+    /// Waits for memory if that is what keeps the session from reading.
+    fn see_to_memory(self: &Arc<Self>, state: &mut State) {
+        let is_short = state.connection.is_some()
+            && state.pending.is_empty()
+            && state.session.is_short_of_memory();
+        if !is_short {
+            state.refusal = None;
+            state.has_its_turn = false;
+            if std::mem::take(&mut state.waits_for_memory) {
+                state.session.stop_waiting_for_memory();
+            }
+            return;
+        }
+        if state.has_its_turn {
+            return;
+        }
+        state.waits_for_memory = true;
+        let waker = Waker::from(Arc::new(Roomy(Arc::downgrade(self))));
+        match state.session.poll_memory(&mut Context::from_waker(&waker)) {
+            Poll::Ready(()) => {
+                state.waits_for_memory = false;
+                state.has_its_turn = true;
+                self.go_on(state);
+            }
+            Poll::Pending if !state.session.is_mid_value() => state.refusal = None,
+            // Others may hold theirs for as long as they like.
+            Poll::Pending if state.refusal.is_none() => {
+                let client = Arc::downgrade(self);
+                let refuse = move || {
+                    if let Some(client) = client.upgrade() {
+                        client.refuse_value();
+                    }
+                };
+                let monitor = self.monitor.upgrade();
+                state.refusal = monitor.and_then(|monitor| monitor.timer(refuse));
+                match &state.refusal {
+                    Some(timer) => timer.arm_after(MEMORY_PATIENCE),
+                    // Without a timer there is no waiting.
+                    None => state.session.refuse_value(),
+                }
+            }
+            Poll::Pending => {}
+        }
+    }
+
+    fn refuse_value(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        state.refusal = None;
+        if state.session.is_short_of_memory() && state.session.is_mid_value() {
+            state.session.refuse_value();
+        }
+        self.progress(&mut state);
     }
 
     fn go_on(self: &Arc<Self>, state: &mut State) {
@@ -158,10 +238,17 @@ impl Client {
             }
         }
         if state.session.is_finished() {
+            if state.session.is_http() {
+                let monitor = self.monitor.upgrade();
+                let name = monitor.as_ref().map_or("", |monitor| monitor.name());
+                report(&format!(
+                    "a client of the monitor '{name}' speaks HTTP and is cut off"
+                ));
+            }
             self.close(state);
             return;
         }
-        let wants_input = state.session.wants_input() && state.pending.is_empty();
+        let wants_input = state.reads() && state.pending.is_empty();
         let has_output = !state.session.output().is_empty();
         let Some((_, watches)) = &mut state.connection else {
             return;
@@ -242,6 +329,13 @@ impl Client {
     }
 }
 
+impl State {
+    /// Whether further input is taken now.
+    fn reads(&self) -> bool {
+        self.session.wants_input() || (self.has_its_turn && self.session.is_short_of_memory())
+    }
+}
+
 /// Sends what the session has to send, as far as the connection takes it.
 fn send_output(session: &mut Session, stream: &Stream) -> io::Result<()> {
     while !session.output().is_empty() {
@@ -259,23 +353,33 @@ fn send_output(session: &mut Session, stream: &Stream) -> io::Result<()> {
 impl Endpoint for Client {
     fn readable(self: &Arc<Self>) {
         let mut state = self.state.lock();
+        let reads = state.reads();
         let State {
             session,
             connection: Some((stream, watches)),
             buffer,
             pending,
+            has_its_turn,
             ..
         } = &mut *state
         else {
             return;
         };
-        if !session.wants_input() || !Range::is_empty(pending) {
+        if !reads || !Range::is_empty(pending) {
+            if stream.peer_is_gone() {
+                // What it has sent is carried out, and nobody waits for the replies.
+                self.close(&mut state);
+                return;
+            }
             let write = !session.output().is_empty();
             if watches.set(Interest { read: false, write }).is_err() {
                 self.close(&mut state);
             }
+            // Others may have taken what there was.
+            self.see_to_memory(&mut state);
             return;
         }
+        *has_its_turn = false;
         let mut received = Vec::new();
         match stream.receive(buffer, &mut received) {
             Ok(0) => session.end_of_input(),

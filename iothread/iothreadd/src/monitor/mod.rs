@@ -110,6 +110,7 @@ impl Monitors {
             main: self.main.clone(),
             config: SessionConfig {
                 pretty,
+                budget: Some(server.budgets().qmp().clone()),
                 ..server.session_config()
             },
             listener: OnceLock::new(),
@@ -268,7 +269,12 @@ impl Monitor {
         let Some(server) = self.server.upgrade() else {
             return;
         };
-        let client = Client::new(self, &server, number, self.config.clone());
+        let config = SessionConfig {
+            // Only there a web page can have a browser connect.
+            ends_http: matches!(stream, Stream::Tcp(_)),
+            ..self.config.clone()
+        };
+        let client = Client::new(self, &server, number, config);
         self.clients.lock().insert(number, Arc::clone(&client));
         client.start(stream);
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use iothread::{AioContext, BottomHalf, ContextError, FdDispatch, FdHandler, FdWatch, Interest};
 use qapi_runtime::descriptor;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
@@ -73,6 +74,24 @@ impl Stream {
             Self::Stdio(stdio) => [local_address(&*stdio.input), local_address(&*stdio.output)],
         };
         both.into_iter().flatten().collect()
+    }
+
+    /// Whether the peer has closed both directions and everything that came from it has been received.
+    pub(crate) fn peer_is_gone(&self) -> bool {
+        let Some(socket) = self.socket() else {
+            return false;
+        };
+        let mut fds = [PollFd::new(&**socket, PollFlags::empty())];
+        // A time of zero: it does not wait. A failure tells nothing.
+        let polled = poll(&mut fds, Some(&Timespec::default()));
+        let has_hung_up = polled.is_ok() && fds[0].revents().contains(PollFlags::HUP);
+        let mut byte = [0; 1];
+        let next = recv(
+            &**socket,
+            &mut byte[..],
+            RecvFlags::PEEK | RecvFlags::DONTWAIT,
+        );
+        has_hung_up && matches!(next, Ok((_, 0)))
     }
 
     /// Receives bytes; descriptors that come with them are added to `descriptors`.

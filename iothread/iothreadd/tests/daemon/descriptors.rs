@@ -108,3 +108,23 @@ fn a_descriptor_waits_for_its_command() {
         client.execute("closefd", json!({"fdname": name}));
     }
 }
+
+/// A command that waits keeps no client that has left.
+#[test]
+fn a_client_that_leaves_during_a_command_is_gone() {
+    let server = Server::start(&[]);
+    let mut watcher = server.client();
+    let before = n_open(&server);
+    let mut client = server.client();
+    let address = json!({"type": "unix", "data": {"path": server.folder().join("c")}});
+    let backend =
+        json!({"type": "socket", "data": {"addr": address, "server": true, "wait": true}});
+    let command = json!({"execute": "chardev-add", "arguments": {"id": "c", "backend": backend}});
+    client.send(&command.to_string());
+    eventually(|| server.folder().join("c").exists());
+    drop(client);
+    // The device is there, and waits on.
+    eventually(|| n_open(&server) <= before + 1);
+    let devices = watcher.execute("query-chardev", json!({}));
+    assert_eq!(devices.as_array().unwrap().len(), 2, "{devices}");
+}

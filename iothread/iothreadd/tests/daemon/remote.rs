@@ -1,12 +1,12 @@
 //! Monitors and other hosts.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
-use crate::harness::{Server, program, run};
+use crate::harness::{PATIENCE, Server, program, run};
 
 /// The message of a server that does not start.
 #[track_caller]
@@ -183,4 +183,67 @@ fn sockets_of_others_are_looked_at_too() {
         let message = String::from_utf8(output.stderr).unwrap();
         assert!(message.contains("--allow-remote"), "{option}: {message}");
     }
+}
+
+/// What a web page can have a browser send.
+fn post(body: &str) -> Vec<u8> {
+    format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// Sends bytes in pieces of this size, and returns all that comes.
+fn exchange(address: &str, bytes: &[u8], size: usize) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    for piece in bytes.chunks(size) {
+        // It may be cut off before all is sent.
+        if stream.write_all(piece).is_err() {
+            break;
+        }
+    }
+    let mut text = Vec::new();
+    // It may be cut off in a hard way, since it does not read all.
+    let _ = stream.read_to_end(&mut text);
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn a_web_page_cannot_drive_a_monitor() {
+    let mut child = spawn(&["--qmp", "tcp:127.0.0.1:0", "--monitor", "tcp:127.0.0.1:0"]);
+    let mut lines = lines(&mut child.0);
+    // Monitors for people come first.
+    let [human, qmp] = [(); 2].map(|()| {
+        let line = lines.next().unwrap();
+        line.rsplit_once("tcp:").unwrap().1.to_owned()
+    });
+    let commands = r#"{"execute": "qmp_capabilities"} {"execute": "quit"}"#;
+    for size in [1, 3, 4096] {
+        let text = exchange(&qmp, &post(commands), size);
+        assert_eq!(text.lines().count(), 1, "only the greeting: {text}");
+        assert!(lines.next().unwrap().contains("speaks HTTP"));
+        let text = exchange(&human, &post("info name\r\nquit\r\n"), size);
+        assert_eq!(text.matches("(iothreadd) ").count(), 1, "{text}");
+        assert!(lines.next().unwrap().contains("speaks HTTP"));
+    }
+    // It is there for others.
+    assert!(child.0.try_wait().unwrap().is_none());
+    assert!(greeting(&qmp).starts_with("{\"QMP\": "));
+    let text = exchange(&human, b"info status\nquit\n", 4096);
+    assert!(text.contains("VM status: running"), "{text}");
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
+}
+
+/// No browser reaches a socket of the file system; there it is as in QEMU.
+#[test]
+fn what_looks_like_http_on_a_unix_socket_is_a_mistake() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.send("GET ");
+    let error = client.reply()["error"]["desc"].clone();
+    assert!(
+        error.as_str().unwrap().contains("JSON parse error"),
+        "{error}"
+    );
+    client.send("\n");
 }
