@@ -234,3 +234,41 @@ fn what_is_queued_behind_a_long_reply_is_answered() {
     assert_eq!(long.len(), 3);
     assert!(long[0].to_string().len() > 1 << 20);
 }
+
+/// What a command emits before it returns comes before its reply, on the session that gave it; the removal of a device, which
+/// begins with the reply, is announced after it. Other sessions see the same order.
+#[test]
+fn events_of_a_command_precede_its_reply() {
+    let server = Server::start(&["--object", "iothread,id=io0"]);
+    let (mut client, mut other) = (server.client(), server.client());
+    client.add_node("n0");
+    for round in 0..50 {
+        let address = json!({"type": "unix", "data": {"path": server.folder().join("nbd")}});
+        client.execute("nbd-server-start", json!({"addr": address}));
+        let ids = ["a", "b", "c"].map(|name| format!("{name}{round}"));
+        for id in &ids {
+            let export =
+                json!({"type": "nbd", "id": id, "name": id, "node-name": "n0", "iothread": "io0"});
+            client.execute("block-export-add", export);
+        }
+        client.send(r#"{"execute": "nbd-server-stop"}"#);
+        let messages: Vec<_> = (0..4).map(|_| client.receive().unwrap()).collect();
+        assert_eq!(messages[3], json!({"return": {}}));
+        for message in &messages[..3] {
+            assert_eq!(message["event"], "BLOCK_EXPORT_DELETED");
+            assert_eq!(other.event(), *message);
+        }
+        client.execute(
+            "device_add",
+            json!({"driver": "virtio-scsi-pci", "id": "d"}),
+        );
+        client.send(r#"{"execute": "device_del", "arguments": {"id": "d"}}"#);
+        assert_eq!(client.receive().unwrap(), json!({"return": {}}));
+        // Of its backend, and of itself.
+        for _ in 0..2 {
+            let event = client.receive().unwrap();
+            assert_eq!(event["event"], "DEVICE_DELETED");
+            assert_eq!(other.event(), event);
+        }
+    }
+}
