@@ -22,7 +22,7 @@ pub enum ListenAddress {
     /// A unix socket in the file system. A socket that is left over there is replaced, one on which somebody listens is
     /// not: see [`socket`](crate::socket).
     Unix {
-        /// Its path, at most 107 bytes.
+        /// Its path, at most 108 bytes.
         path: PathBuf,
         /// Its mode bits, in force before anybody can connect; by default what the umask leaves.
         mode: Option<u32>,

@@ -10,6 +10,8 @@
 //! which is over in microseconds. Whoever may read a folder may lock it, and is not to keep a server from starting: after
 //! [`LOCK_PATIENCE`] it goes on without the lock.
 
+mod address;
+
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,8 +24,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-/// The longest path that fits an address of a unix socket.
-pub const MAX_PATH: usize = 107;
+pub use self::address::{MAX_PATH, connect_path};
 
 /// How long the lock of a folder is waited for.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -133,35 +134,37 @@ pub fn listen_path(path: &Path, mode: Option<u32>) -> Result<(OwnedFd, SocketFil
         });
     }
     let system = |source: io::Error| BindError::system(path, source);
-    let address = SocketAddrUnix::new(path).map_err(|error| system(error.into()))?;
     let _lock = lock_folder(path);
-    remove_stale(path, &address)?;
+    remove_stale(path)?;
     let socket = stream_socket().map_err(system)?;
-    rustix::net::bind(&socket, &address).map_err(|error| match error {
+    let refused = |error| match error {
         // Somebody who does not hold the lock was faster.
-        Errno::ADDRINUSE => BindError::InUse {
+        Errno::ADDRINUSE | Errno::EXIST => BindError::InUse {
             path: path.to_owned(),
         },
         error => system(error.into()),
-    })?;
+    };
+    let bound = address::bind(&socket, path).map_err(refused)?;
+    // Nobody can connect before `listen`.
+    if let Some(mode) = mode {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        if let Err(error) = std::fs::set_permissions(bound.path(), permissions) {
+            bound.give_up();
+            return Err(system(error));
+        }
+    }
+    bound.settle(path).map_err(refused)?;
     // From here on the file goes away with this value, also if the rest fails.
     let file = SocketFile {
         path: path.to_owned(),
         identity: Identity::of(path),
     };
-    let listen = || -> io::Result<()> {
-        // Nobody can connect before `listen`.
-        if let Some(mode) = mode {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-        }
-        Ok(rustix::net::listen(&socket, BACKLOG)?)
-    };
-    match listen() {
+    match rustix::net::listen(&socket, BACKLOG) {
         Ok(()) => Ok((socket, file)),
         Err(error) => {
             // The lock is held already.
             file.forget_unlocked();
-            Err(system(error))
+            Err(system(error.into()))
         }
     }
 }
@@ -201,7 +204,7 @@ fn stream_socket() -> io::Result<OwnedFd> {
 }
 
 /// Removes a socket that nobody listens on any more.
-fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), BindError> {
+fn remove_stale(path: &Path) -> Result<(), BindError> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(BindError::system(path, error)),
@@ -213,7 +216,7 @@ fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), BindError> 
         Ok(_) => {}
     }
     let probe = stream_socket().map_err(|error| BindError::system(path, error))?;
-    match rustix::net::connect(&probe, address) {
+    match connect_path(&probe, path) {
         Err(Errno::CONNREFUSED) => match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(BindError::system(path, error))
@@ -232,10 +235,7 @@ fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), BindError> 
 
 /// Locks the folder of a path; `None` if that is not possible, or not in time.
 fn lock_folder(path: &Path) -> Option<OwnedFd> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
+    let folder = address::folder_of(path);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
     let deadline = Instant::now() + LOCK_PATIENCE;

@@ -3,10 +3,12 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use qapi_runtime::Error;
+use qapi_runtime::socket::{MAX_PATH, connect_path};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, sockopt};
 
 use crate::errno::reason;
@@ -16,9 +18,6 @@ use crate::qapi::{ChardevSocket, InetSocketAddress, SocketAddress, UnixSocketAdd
 
 /// How long each address of a host may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The longest path that fits an address of a unix socket.
-const MAX_PATH: usize = 107;
 
 /// What to connect to.
 #[derive(Clone, Debug)]
@@ -113,14 +112,16 @@ pub(crate) fn connect_unix(address: &UnixSocketAddress) -> Result<Connected, Err
         )));
     }
     let connect = || -> io::Result<OwnedFd> {
-        let address = match address.r#abstract {
-            Some(true) => SocketAddrUnix::new_abstract_name(path.as_bytes())?,
-            Some(false) | None => SocketAddrUnix::new(path.as_str())?,
-        };
         // A server that does not accept fails this instead of holding it up.
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        rustix::net::connect(&socket, &address)?;
+        match address.r#abstract {
+            Some(true) => {
+                let name = SocketAddrUnix::new_abstract_name(path.as_bytes())?;
+                rustix::net::connect(&socket, &name)?;
+            }
+            Some(false) | None => connect_path(&socket, Path::new(path))?,
+        }
         Ok(socket)
     };
     let socket = connect().map_err(|error| {

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
 
-use crate::harness::{PATIENCE, Server, eventually, program, run};
+use crate::harness::{Client, PATIENCE, Server, eventually, program, run};
 
 /// The message of a server that does not start.
 fn refusal(arguments: &[&str], code: i32) -> String {
@@ -245,4 +245,75 @@ fn every_listener_outlives_a_want_of_descriptors() {
             .unwrap()
             .starts_with("disconnected:")
     });
+}
+
+/// An address of a socket has room for 108 bytes.
+#[test]
+fn the_longest_path() {
+    // A relative path may be as long as one likes to have it, wherever the test runs.
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = program()
+        .args(["--qmp", "unix:qmp"])
+        .current_dir(folder.path())
+        .spawn()
+        .unwrap();
+    let socket = folder.path().join("qmp");
+    eventually(|| UnixStream::connect(&socket).is_ok());
+    let mut client = Client::connect(&socket);
+    client.execute("qmp_capabilities", json!({}));
+    let address = |path: &str| json!({"type": "unix", "data": {"path": path}});
+    let (longest, too_long) = ("n".repeat(108), "n".repeat(109));
+    let listens = |path: &str| json!({"addr": address(path), "wait": false});
+    let connects = |path: &str| json!({"addr": address(path), "server": false});
+    let chardev = |data| json!({"id": "c", "backend": {"type": "socket", "data": data}});
+    for (command, arguments, prefix) in [
+        ("nbd-server-start", json!({"addr": address(&too_long)}), ""),
+        (
+            "chardev-add",
+            chardev(listens(&too_long)),
+            "Failed to add chardev 'c': ",
+        ),
+        (
+            "chardev-add",
+            chardev(connects(&too_long)),
+            "Failed to add chardev 'c': ",
+        ),
+    ] {
+        assert_eq!(
+            client.error(command, arguments),
+            format!("{prefix}UNIX socket path '{too_long}' is too long")
+        );
+    }
+    client.execute("nbd-server-start", json!({"addr": address(&longest)}));
+    let found = || {
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<_> = files.map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(found(), [longest.as_str(), "qmp"]);
+    // Somebody listens there.
+    assert_eq!(
+        client.error("chardev-add", chardev(listens(&longest))),
+        format!(
+            "Failed to add chardev 'c': Failed to bind socket to {longest}: Address already in use"
+        )
+    );
+    client.execute("chardev-add", chardev(connects(&longest)));
+    client.execute("chardev-remove", json!({"id": "c"}));
+    client.execute("nbd-server-stop", json!({}));
+    assert_eq!(found(), ["qmp"]);
+    client.execute("chardev-add", chardev(listens(&longest)));
+    assert_eq!(found(), [longest.as_str(), "qmp"]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    // What a dead server has left is replaced.
+    let output = program()
+        .args(["--qmp", &format!("unix:{longest}"), "--qmp", "stdio"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(found(), ["qmp"]);
 }
