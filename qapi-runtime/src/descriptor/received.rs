@@ -20,14 +20,9 @@ impl Descriptors {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the next descriptor: the one for `getfd` or `add-fd`.
+    /// Takes the first descriptor: the one for `getfd` or `add-fd`. Others that came with it are closed, as in QEMU.
     pub fn take(&self) -> Option<OwnedFd> {
-        let mut received = self.lock();
-        if received.is_empty() {
-            None
-        } else {
-            Some(received.remove(0))
-        }
+        std::mem::take(&mut *self.lock()).into_iter().next()
     }
 
     /// Closes what nobody has taken.

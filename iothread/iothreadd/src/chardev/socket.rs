@@ -16,7 +16,7 @@ use super::connect::{Connected, Plan, Ready, adopt};
 use crate::errno::reason;
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::listener::Listener;
-use crate::net::sockets::{listen_at, modern};
+use crate::net::sockets::{describe_connection, listen_at, modern, take_socket};
 use crate::net::stream::Stream;
 use crate::oneshot;
 use crate::qapi::{ChardevSocket, SocketAddress, SocketAddressLegacy, YankInstance};
@@ -36,9 +36,10 @@ pub(super) struct SocketDevice {
 enum Way {
     Listen(Vec<Listener>),
     Connect {
-        description: String,
-        /// Whether somebody else has made the connection.
-        was_given: bool,
+        /// The address of the peer.
+        target: String,
+        /// The own address, if somebody else has made the connection.
+        given: Option<String>,
         /// What to connect to again, and after how long.
         again: Option<(Plan, Duration)>,
     },
@@ -140,22 +141,25 @@ impl SocketDevice {
             return Ok(device);
         }
         let plan = Plan::new(options)?;
+        let mut given = None;
         let connected = match (&plan, ready.connected, modern(options.addr.clone())) {
             (None, None, SocketAddress::Fd(fd)) => {
-                let socket = descriptors.take_named(&fd.str)?;
+                let socket = take_socket(descriptors, &fd.str)?;
+                given = Some(describe_connection(&socket));
                 let stream = adopt(socket).map_err(|error| Error::generic(reason(&error)))?;
                 let peer = peer_of(&stream);
                 Some(Connected { stream, peer })
             }
             (_, connected, _) => connected,
         };
-        let description = match &plan {
-            Some(plan) => plan.target.describe(),
-            None => "fd".to_owned(),
+        let target = match (&plan, &options.addr) {
+            (Some(plan), _) => plan.target.describe(),
+            (None, SocketAddressLegacy::Fd(fd)) => format!("fd:{}", fd.data.str),
+            (None, _) => "fd".to_owned(),
         };
         let way = Way::Connect {
-            description,
-            was_given: plan.is_none(),
+            target,
+            given,
             again: plan.zip(retry),
         };
         let device = Self::new(main, way, nodelay);
@@ -407,15 +411,11 @@ impl SocketDevice {
                 let addresses = listeners.iter().map(Listener::inet_address);
                 addresses.flatten().collect()
             }
-            Way::Connect {
-                was_given: true, ..
-            } => match &self.state.lock().peer {
+            Way::Connect { given: Some(_), .. } => match &self.state.lock().peer {
                 Peer::None => Vec::new(),
                 Peer::Idle { stream, .. } | Peer::Lent(stream) => stream.inet_addresses(),
             },
-            Way::Connect {
-                was_given: false, ..
-            } => Vec::new(),
+            Way::Connect { given: None, .. } => Vec::new(),
         }
     }
 
@@ -498,7 +498,10 @@ impl fmt::Display for SocketDevice {
                 }
                 f.write_str(",server=on")?;
             }
-            Way::Connect { description, .. } => f.write_str(description)?,
+            Way::Connect {
+                given: Some(own), ..
+            } if has_peer => f.write_str(own)?,
+            Way::Connect { target, .. } => f.write_str(target)?,
         }
         if has_peer && !state.peer_address.is_empty() {
             write!(f, " <-> {}", state.peer_address)?;

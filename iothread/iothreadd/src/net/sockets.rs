@@ -10,7 +10,8 @@ use qapi_runtime::Error;
 use qapi_runtime::socket::BindError;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
+    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, bind, getpeername,
+    getsockname, listen, socket_with, sockopt,
 };
 
 use super::descriptors::SessionDescriptors;
@@ -72,24 +73,71 @@ pub(crate) fn listen_at(
         SocketAddress::Unix(unix) => Ok(vec![listen_unix(unix)?]),
         SocketAddress::Inet(inet) => listen_inet(found.map_or_else(|| resolve(inet), Ok)?),
         SocketAddress::Fd(fd) => {
-            let socket = descriptors.take_named(&fd.str)?;
-            let is_listening = sockopt::socket_acceptconn(&socket).unwrap_or(false);
-            if !is_listening {
-                return Err(Error::generic(format!(
-                    "File descriptor '{}' is not a listening socket",
-                    fd.str
-                )));
-            }
-            let is_unix = getsockname(&socket)
-                .is_ok_and(|address| address.address_family() == AddressFamily::UNIX);
+            let socket = take_socket(descriptors, &fd.str)?;
+            // One that listens already goes on.
+            listen(&socket, BACKLOG).map_err(|error| {
+                let reason = reason(&error.into());
+                Error::generic(format!("Failed to listen on fd socket: {reason}"))
+            })?;
             rustix::io::ioctl_fionbio(&socket, true)
                 .map_err(|error| failed("use", error.into()))?;
-            let description = format!("fd:{}", fd.str);
-            Ok(vec![Listener::of(socket, description, is_unix)])
+            let address = getsockname(&socket).ok();
+            let is_unix = address
+                .as_ref()
+                .is_some_and(|it| it.address_family() == AddressFamily::UNIX);
+            Ok(vec![Listener::of(socket, describe(address), is_unix)])
         }
         SocketAddress::Unknown(name) => Err(Error::generic(format!(
             "Parameter 'addr.type' does not accept value '{name}'"
         ))),
+    }
+}
+
+/// Takes a descriptor that is a socket.
+///
+/// # Errors
+///
+/// In QEMU's words: there is none of this name, or it is not a socket.
+pub(crate) fn take_socket(descriptors: &SessionDescriptors, name: &str) -> Result<OwnedFd, Error> {
+    let socket = descriptors.take_named(name)?;
+    match sockopt::socket_type(&socket) {
+        Ok(_) => Ok(socket),
+        Err(_) => Err(Error::generic(format!(
+            "File descriptor '{name}' is not a socket"
+        ))),
+    }
+}
+
+/// A connection as devices are named by it: that of a unix socket by the peer's address, others by their own.
+pub(crate) fn describe_connection(socket: &OwnedFd) -> String {
+    let own = getsockname(socket).ok();
+    match own {
+        Some(own) if own.address_family() == AddressFamily::UNIX => {
+            describe(getpeername(socket).ok().flatten())
+        }
+        own => describe(own),
+    }
+}
+
+fn describe(address: Option<SocketAddrAny>) -> String {
+    let Some(address) = address else {
+        return "unix:".to_owned();
+    };
+    if address.address_family() == AddressFamily::UNIX {
+        let address = SocketAddrUnix::try_from(address).ok();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let of_name = address.as_ref().and_then(SocketAddrUnix::abstract_name);
+        let of_name = of_name.filter(|name| !name.is_empty());
+        let of_path = address.as_ref().and_then(SocketAddrUnix::path_bytes);
+        return match (of_name, of_path) {
+            (Some(name), _) => format!("unix:{},abstract=on,tight=on", text(name)),
+            (None, Some(path)) => format!("unix:{}", text(path)),
+            (None, None) => "unix:".to_owned(),
+        };
+    }
+    match SocketAddr::try_from(address) {
+        Ok(address) => format!("tcp:{address}"),
+        Err(_) => "tcp:".to_owned(),
     }
 }
 

@@ -1,10 +1,15 @@
 //! Descriptors that clients pass along, and how long the server keeps them.
 
-use std::os::unix::net::UnixStream;
+use std::io::Read as _;
+use std::mem::MaybeUninit;
+use std::net::TcpListener;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::{UnixListener, UnixStream};
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Server, eventually, send_with};
+use crate::harness::{Client, PATIENCE, Server, eventually, send_with};
 
 /// How many descriptors the server has open.
 fn n_open(server: &Server) -> usize {
@@ -15,6 +20,16 @@ fn n_open(server: &Server) -> usize {
 /// Sends text with the client's own socket beside it.
 fn pass_itself(client: &Client, text: &str) {
     send_with(client.stream(), text.as_bytes(), client.stream());
+}
+
+/// Sends text with two descriptors beside it.
+fn send_both(stream: &UnixStream, text: &[u8], first: &UnixStream, second: &UnixStream) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let both = [first.as_fd(), second.as_fd()];
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&both)));
+    let text = [std::io::IoSlice::new(text)];
+    sendmsg(stream, &text, &mut ancillary, SendFlags::NOSIGNAL).unwrap();
 }
 
 /// The session of a client that passes its own socket along ends with the client, whatever the bytes are.
@@ -127,4 +142,118 @@ fn a_client_that_leaves_during_a_command_is_gone() {
     eventually(|| n_open(&server) <= before + 1);
     let devices = watcher.execute("query-chardev", json!({}));
     assert_eq!(devices.as_array().unwrap().len(), 2, "{devices}");
+}
+
+/// The first descriptor of a message is for the command; the others are closed.
+#[test]
+fn only_the_first_descriptor_of_a_message_counts() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (also_ours, also_theirs) = UnixStream::pair().unwrap();
+    let text = r#"{"execute": "getfd", "arguments": {"fdname": "a"}}
+        {"execute": "getfd", "arguments": {"fdname": "b"}}"#;
+    send_both(client.stream(), text.as_bytes(), &ours, &also_ours);
+    drop((ours, also_ours));
+    assert_eq!(client.reply(), json!({"return": {}}));
+    let none = "No file descriptor supplied via SCM_RIGHTS";
+    assert_eq!(client.reply()["error"]["desc"], none);
+    assert_eq!(client.error("getfd", json!({"fdname": "c"})), none);
+    // The second one is closed, the first one is kept.
+    also_theirs.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!((&also_theirs).read(&mut [0]).unwrap(), 0);
+    theirs.set_nonblocking(true).unwrap();
+    let kept = (&theirs).read(&mut [0]).unwrap_err();
+    assert_eq!(kept.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+fn of_descriptor(name: &str, server: bool) -> Value {
+    let addr = json!({"type": "fd", "data": {"str": name}});
+    json!({"type": "socket", "data": {"addr": addr, "server": server}})
+}
+
+fn filename(client: &mut Client, label: &str) -> Value {
+    let devices = client.execute("query-chardev", json!({}));
+    let devices = devices.as_array().unwrap();
+    let device = devices.iter().find(|it| it["label"] == label);
+    device.unwrap()["filename"].clone()
+}
+
+/// Devices on descriptors are named by the addresses of the sockets.
+#[test]
+fn devices_on_descriptors_have_names() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    client.exchange_with("getfd", json!({"fdname": "s"}), &ours);
+    drop(ours);
+    client.execute(
+        "chardev-add",
+        json!({"id": "c", "backend": of_descriptor("s", false)}),
+    );
+    assert_eq!(filename(&mut client, "c"), "unix:");
+    drop(theirs);
+    eventually(|| filename(&mut client, "c") == "disconnected:fd:s");
+    let path = server.folder().join("listening");
+    let listener = UnixListener::bind(&path).unwrap();
+    client.exchange_with("getfd", json!({"fdname": "t"}), &listener);
+    let mut backend = of_descriptor("t", true);
+    backend["data"]["wait"] = json!(false);
+    client.execute("chardev-add", json!({"id": "d", "backend": backend}));
+    assert_eq!(
+        filename(&mut client, "d"),
+        format!("disconnected:unix:{},server=on", path.display())
+    );
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    client.exchange_with("getfd", json!({"fdname": "u"}), &tcp);
+    let mut backend = of_descriptor("u", true);
+    backend["data"]["wait"] = json!(false);
+    client.execute("chardev-add", json!({"id": "e", "backend": backend}));
+    assert_eq!(
+        filename(&mut client, "e"),
+        format!("disconnected:tcp:{},server=on", tcp.local_addr().unwrap())
+    );
+}
+
+#[test]
+fn descriptors_that_are_no_sockets_are_refused() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let file = tempfile::tempfile().unwrap();
+    let (connected, _theirs) = UnixStream::pair().unwrap();
+    let fd = |name: &str| json!({"type": "fd", "data": {"str": name}});
+    let modern = |name: &str| json!({"type": "fd", "str": name});
+    client.add_node("n0");
+    let export = json!({
+        "type": "vhost-user-blk", "id": "e", "node-name": "n0", "addr": modern("u"),
+    });
+    for (command, arguments, prefix) in [
+        ("nbd-server-start", json!({"addr": fd("u")}), ""),
+        (
+            "chardev-add",
+            json!({"id": "c", "backend": of_descriptor("u", true)}),
+            "Failed to add chardev 'c': ",
+        ),
+        (
+            "chardev-add",
+            json!({"id": "c", "backend": of_descriptor("u", false)}),
+            "Failed to add chardev 'c': ",
+        ),
+        ("block-export-add", export, ""),
+    ] {
+        client.exchange_with("getfd", json!({"fdname": "u"}), &file);
+        let text = client.error(command, arguments.clone());
+        assert_eq!(text, format!("{prefix}File descriptor 'u' is not a socket"));
+        // It is used up.
+        let gone = "File descriptor named 'u' not found";
+        assert_eq!(client.error("closefd", json!({"fdname": "u"})), gone);
+        if arguments["backend"] == of_descriptor("u", false) {
+            continue;
+        }
+        client.exchange_with("getfd", json!({"fdname": "u"}), &connected);
+        assert_eq!(
+            client.error(command, arguments),
+            format!("{prefix}Failed to listen on fd socket: Invalid argument")
+        );
+    }
 }
