@@ -10,8 +10,8 @@ use super::place::Place;
 use super::{Blocks, Node};
 use crate::ident::is_identifier;
 use crate::qapi::{
-    BlockdevDetectZeroesOptions, BlockdevDiscardOptions, BlockdevOptions, BlockdevOptionsDriver,
-    BlockdevOptionsRaw, BlockdevRef,
+    BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDiscardOptions, BlockdevOptions,
+    BlockdevOptionsDriver, BlockdevOptionsRaw, BlockdevRef,
 };
 
 /// The longest name of a node.
@@ -88,7 +88,7 @@ impl Blocks {
                 "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap",
             ));
         }
-        let name = self.new_name(options.node_name, new)?;
+        let name = self.new_name(options.node_name.clone(), new)?;
         if let Some((below, io)) = &child
             && active
             && !io.is_active()
@@ -110,6 +110,7 @@ impl Blocks {
                 )));
             }
         };
+        check_cache(&options)?;
         let place = match &child {
             // A node joins the one that it stands on.
             Some((child, _)) => match self.0.lock().find(child) {
@@ -189,12 +190,37 @@ impl Blocks {
     }
 }
 
+/// As in QEMU, options for the cache that say nothing are refused.
+fn check_cache(options: &BlockdevOptions) -> Result<(), Error> {
+    if options.cache != Some(BlockdevCacheOptions::default()) {
+        return Ok(());
+    }
+    Err(Error::generic(match &options.driver {
+        BlockdevOptionsDriver::Raw(_) => {
+            "Block format 'raw' does not support the option 'cache'".to_owned()
+        }
+        BlockdevOptionsDriver::NullCo(_) => {
+            "Block protocol 'null-co' doesn't support the option 'cache'".to_owned()
+        }
+        BlockdevOptionsDriver::File(_) => {
+            "Block protocol 'file' doesn't support the option 'cache'".to_owned()
+        }
+        BlockdevOptionsDriver::Unknown(name) => {
+            format!("Parameter 'driver' does not accept value '{name}'")
+        }
+    }))
+}
+
 /// The options of a node defined inside of another, which takes over what it does not say itself. What is discarded or
 /// detected is decided above, so requests to discard go through.
 fn inherit(parent: &BlockdevOptions, definition: &BlockdevOptions) -> BlockdevOptions {
     let mut options = definition.clone();
-    let child_cache = options.cache.get_or_insert_default();
-    if let Some(cache) = &parent.cache {
+    let nothing = Some(BlockdevCacheOptions::default());
+    if let Some(cache) = &parent.cache
+        && parent.cache != nothing
+        && options.cache != nothing
+    {
+        let child_cache = options.cache.get_or_insert_default();
         child_cache.direct = child_cache.direct.or(cache.direct);
         child_cache.no_flush = child_cache.no_flush.or(cache.no_flush);
     }

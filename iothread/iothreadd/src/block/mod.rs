@@ -43,6 +43,8 @@ pub(crate) struct Blocks(Mutex<Graph>);
 struct Graph {
     /// In the order of their creation; what a node stands on comes before it.
     nodes: Vec<Node>,
+    /// The paths of drives that have no medium, and when they came.
+    empty_drives: Vec<(u64, UserPath)>,
     n_unnamed: u64,
     /// Orders nodes and users by when they came.
     n_numbers: u64,

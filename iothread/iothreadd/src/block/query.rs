@@ -25,26 +25,32 @@ impl Blocks {
     /// `query-block`: in the order in which devices came, as in QEMU.
     pub(crate) fn query_devices(&self) -> Vec<BlockInfo> {
         let graph = self.0.lock();
-        let mut devices = Vec::new();
+        let mut devices: Vec<_> = graph
+            .empty_drives
+            .iter()
+            .map(|(since, path)| (*since, drive_info(path, true)))
+            .collect();
         for node in &graph.nodes {
             let users = node.users.iter();
             for attached in users.filter(|attached| attached.user.is_device()) {
                 let user = &attached.user;
-                let mut info = BlockInfo::new(
-                    String::new(),
-                    "unknown".to_owned(),
-                    user.is_removable(),
-                    false,
-                );
-                info.qdev = Some(user.path.to_string());
+                let mut info = drive_info(&user.path, user.is_removable());
                 info.inserted = Some(graph.info(node));
-                info.io_status = Some(BlockDeviceIoStatus::Ok);
                 devices.push((attached.since, info));
             }
         }
         devices.sort_by_key(|(since, _)| *since);
         devices.into_iter().map(|(_, info)| info).collect()
     }
+}
+
+/// A drive as it is without a medium. All trays are closed, as there is no guest to open them.
+fn drive_info(path: &str, is_removable: bool) -> BlockInfo {
+    let mut info = BlockInfo::new(String::new(), "unknown".to_owned(), is_removable, false);
+    info.qdev = Some(path.to_owned());
+    info.tray_open = is_removable.then_some(false);
+    info.io_status = Some(BlockDeviceIoStatus::Ok);
+    info
 }
 
 impl Graph {

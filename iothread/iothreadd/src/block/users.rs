@@ -77,6 +77,18 @@ impl Blocks {
         fits
     }
 
+    /// Shows a drive that has no medium.
+    pub(crate) fn add_empty_drive(&self, path: &str) {
+        let mut graph = self.0.lock();
+        let since = graph.next_number();
+        graph.empty_drives.push((since, path.into()));
+    }
+
+    pub(crate) fn remove_empty_drive(&self, path: &str) {
+        let mut graph = self.0.lock();
+        graph.empty_drives.retain(|(_, known)| &**known != path);
+    }
+
     /// A way to send requests to a node, for a user that is attached to it until the last of them has ended.
     pub(crate) fn backend(&self, name: &str, main: &MainContext) -> Result<Backend, Error> {
         let graph = self.0.lock();

@@ -224,6 +224,9 @@ impl Devices {
         let driver = find_driver(&name)
             .ok_or_else(|| Error::generic(format!("'{name}' is not a valid device model name")))?;
         let bus = self.find_bus(driver, &name, bus.as_deref())?;
+        if driver.bus == BusType::Pci {
+            slots::check_pci_address(driver.object_type, &mut arguments)?;
+        }
         let position = match id {
             Some(id) => Position {
                 is_named: true,

@@ -60,8 +60,14 @@ struct ScsiDisk {
     properties: Properties,
     bus: Arc<ScsiBus>,
     address: Address,
-    /// A drive for optical disks may be empty.
-    drive: Option<Drive>,
+    content: Content,
+}
+
+/// What is in a drive.
+enum Content {
+    Drive(Drive),
+    /// Only a drive for optical disks may be empty; the path that tells it apart.
+    Nothing(String),
 }
 
 pub(super) fn realize(
@@ -97,18 +103,23 @@ pub(super) fn realize(
         Ok(drive)
     };
     let drive = node.map(attach).transpose();
-    match drive {
-        Ok(drive) => Ok(Arc::new(ScsiDisk {
-            properties,
-            bus: Arc::clone(bus),
-            address,
-            drive,
-        })),
+    let content = match drive {
+        Ok(Some(drive)) => Content::Drive(drive),
+        Ok(None) => {
+            plug.server.blocks().add_empty_drive(user);
+            Content::Nothing(user.to_owned())
+        }
         Err(error) => {
             bus.remove(address);
-            Err(error)
+            return Err(error);
         }
-    }
+    };
+    Ok(Arc::new(ScsiDisk {
+        properties,
+        bus: Arc::clone(bus),
+        address,
+        content,
+    }))
 }
 
 impl Device for ScsiDisk {
@@ -117,18 +128,23 @@ impl Device for ScsiDisk {
     }
 
     fn quiesce(&self, idle: &Finally) {
-        if let Some(drive) = &self.drive {
-            drive.quiesce(idle);
+        match &self.content {
+            Content::Drive(drive) => drive.quiesce(idle),
+            Content::Nothing(_) => {}
         }
     }
 
     fn busy_node(&self) -> Option<&str> {
-        self.drive.as_ref()?.busy_node()
+        match &self.content {
+            Content::Drive(drive) => drive.busy_node(),
+            Content::Nothing(_) => None,
+        }
     }
 
     fn unrealize(&self, server: &Server) {
-        if let Some(drive) = &self.drive {
-            drive.detach(server);
+        match &self.content {
+            Content::Drive(drive) => drive.detach(server),
+            Content::Nothing(path) => server.blocks().remove_empty_drive(path),
         }
         self.bus.remove(self.address);
     }

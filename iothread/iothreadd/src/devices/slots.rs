@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use qapi_runtime::{Error, Value};
+use qapi_runtime::{Error, Object as Members, Value};
 
 use super::Device;
+use super::properties::take;
 use crate::finally::Finally;
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
@@ -46,6 +47,52 @@ impl Position {
             is_named,
             name: name.to_owned(),
         })
+    }
+}
+
+/// Takes the property that says where on the PCI bus a device goes. It only has to be a place: there are some for all.
+///
+/// # Errors
+///
+/// In QEMU's words.
+pub(super) fn check_pci_address(
+    object_type: &'static Type,
+    arguments: &mut Members,
+) -> Result<(), Error> {
+    // The number of the function, as older clients give it.
+    if let Some(number) = arguments.get("addr").and_then(Value::as_i64) {
+        arguments.shift_remove("addr");
+        return match number {
+            -1..=255 => Ok(()),
+            _ => Err(Error::generic(
+                "Parameter 'addr' expects a value between -1 and 255",
+            )),
+        };
+    }
+    if arguments
+        .get("addr")
+        .is_some_and(|it| it.as_str().is_none())
+    {
+        return Err(Error::generic(
+            "Invalid parameter type for 'addr', expected int or str",
+        ));
+    }
+    let address = take::<String>(arguments, "addr")?;
+    let Some(address) = address else {
+        return Ok(());
+    };
+    let (slot, function) = address.split_once('.').unwrap_or((&address, "0"));
+    let is_up_to = |text: &str, most| {
+        let text = text.trim_ascii_start();
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        u32::from_str_radix(digits, 16).is_ok_and(|it| it <= most)
+    };
+    match is_up_to(slot, 31) && is_up_to(function, 7) {
+        true => Ok(()),
+        false => Err(Error::generic(format!(
+            "Property '{}.addr' doesn't take value '{address}'",
+            object_type.name
+        ))),
     }
 }
 

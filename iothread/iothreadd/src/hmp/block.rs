@@ -10,7 +10,7 @@ use super::command::LINE_END;
 use crate::net::descriptors::SessionDescriptors;
 use crate::qapi::{
     BlockDeviceInfo, BlockExportOptions, BlockExportOptionsNbd, BlockExportOptionsType,
-    BlockExportRemoveMode, BlockExportType, InetSocketAddress, InetSocketAddressWrapper,
+    BlockExportRemoveMode, BlockExportType, BlockInfo, InetSocketAddress, InetSocketAddressWrapper,
     NbdServerOptionsLegacy, SocketAddressLegacy, UnixSocketAddress, UnixSocketAddressWrapper,
 };
 use crate::server::Server;
@@ -116,11 +116,12 @@ pub(super) fn info_block(server: &Arc<Server>, given: &Arguments) -> String {
     let is_wanted = |name: &str| wanted.is_empty() || wanted == name;
     if !nodes {
         for (index, device) in blocks.query_devices().iter().enumerate() {
-            let Some(node) = &device.inserted else {
-                continue;
-            };
-            if is_wanted(&node.node_name) {
-                print_node(&mut output, index, node, device.qdev.as_deref(), verbose);
+            match &device.inserted {
+                Some(node) if is_wanted(&node.node_name) => {
+                    print_node(&mut output, index, node, Some(device), verbose);
+                }
+                None if wanted.is_empty() => print_empty(&mut output, index, device),
+                Some(_) | None => {}
             }
         }
         if wanted.is_empty() || !output.is_empty() {
@@ -135,12 +136,40 @@ pub(super) fn info_block(server: &Arc<Server>, given: &Arguments) -> String {
     output
 }
 
+/// Describes a drive without a medium.
+fn print_empty(output: &mut String, index: usize, device: &BlockInfo) {
+    if index > 0 {
+        output.push_str(LINE_END);
+    }
+    let name = device.qdev.as_deref().unwrap_or_default();
+    let _ = write!(output, "{name}: [not inserted]{LINE_END}");
+    print_device(output, device);
+}
+
+fn print_device(output: &mut String, device: &BlockInfo) {
+    if let Some(path) = &device.qdev {
+        let _ = write!(output, "    Attached to:      {path}{LINE_END}");
+    }
+    if device.removable {
+        let locked = if device.locked { "" } else { "not " };
+        let tray = match device.tray_open {
+            Some(true) => ", tray open",
+            Some(false) => ", tray closed",
+            None => "",
+        };
+        let _ = write!(
+            output,
+            "    Removable device: {locked}locked{tray}{LINE_END}"
+        );
+    }
+}
+
 /// Describes a node, and for whom it is there. As in QEMU, those that are left out leave their blank line.
 fn print_node(
     output: &mut String,
     index: usize,
     node: &BlockDeviceInfo,
-    device: Option<&str>,
+    device: Option<&BlockInfo>,
     verbose: bool,
 ) {
     if index > 0 {
@@ -154,7 +183,7 @@ fn print_node(
         node.node_name, node.file, node.drv
     );
     if let Some(device) = device {
-        let _ = write!(output, "    Attached to:      {device}{LINE_END}");
+        print_device(output, device);
     }
     let direct = if node.cache.direct { ", direct" } else { "" };
     let no_flush = match node.cache.no_flush {

@@ -2,7 +2,7 @@
 
 use qapi_runtime::{Error, Value};
 
-use super::types::{self, Initial, Type};
+use super::types::{self, Initial, Property, Type};
 use super::{Object, Tree};
 use crate::qapi::ObjectPropertyInfo;
 
@@ -13,7 +13,7 @@ impl Tree {
     /// `qom-list`
     pub(crate) fn list(&self, path: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
         let found = self.find(path)?;
-        let mut properties = properties_of(found.object.object_type(), false);
+        let mut properties = properties_of(found.object.object_type(), Whose::Object);
         for (name, child) in found.object.children() {
             let child_type = format!("child<{}>", child.object_type().name);
             properties.push(ObjectPropertyInfo::new(name, child_type));
@@ -62,7 +62,7 @@ impl Tree {
 /// `qom-list-properties`
 pub(crate) fn list_properties(type_name: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
     match types::find(type_name) {
-        Some(known) => Ok(properties_of(known, true)),
+        Some(known) => Ok(properties_of(known, Whose::Type)),
         None if types::INTERFACES.contains(&type_name) => {
             Err(Error::generic("Parameter 'typename' expects a QOM type"))
         }
@@ -72,18 +72,27 @@ pub(crate) fn list_properties(type_name: &str) -> Result<Vec<ObjectPropertyInfo>
     }
 }
 
-fn properties_of(known: &Type, with_descriptions: bool) -> Vec<ObjectPropertyInfo> {
+/// Whose properties are listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// With descriptions and initial values.
+    Type,
+    Object,
+}
+
+fn properties_of(known: &Type, whose: Whose) -> Vec<ObjectPropertyInfo> {
     let mut list = vec![ObjectPropertyInfo::new(
         TYPE.to_owned(),
         "string".to_owned(),
     )];
-    list.extend(known.properties().map(|property| {
+    let is_listed = |property: &&Property| whose == Whose::Object || !property.is_of_objects;
+    list.extend(known.properties().filter(is_listed).map(|property| {
         let mut info =
             ObjectPropertyInfo::new(property.name.to_owned(), property.value_type.to_owned());
-        if with_descriptions && !property.description.is_empty() {
+        if whose == Whose::Type && !property.description.is_empty() {
             info.description = Some(property.description.to_owned());
         }
-        if with_descriptions && !matches!(property.initial, Initial::Unset) {
+        if whose == Whose::Type && !matches!(property.initial, Initial::Unset) {
             info.default_value = Some(property.initial.value());
         }
         info

@@ -23,6 +23,8 @@ pub(crate) struct Property {
     pub(crate) is_writable: bool,
     pub(crate) description: &'static str,
     pub(crate) initial: Initial,
+    /// Whether objects have it and the type does not tell of it.
+    pub(crate) is_of_objects: bool,
 }
 
 /// The value that a property has unless it is given another.
@@ -55,6 +57,15 @@ impl Property {
             is_writable: true,
             description: "",
             initial: Initial::Unset,
+            is_of_objects: false,
+        }
+    }
+
+    /// One that QEMU does not have, so that its types are described as there.
+    pub(crate) const fn of_objects(self) -> Self {
+        Self {
+            is_of_objects: true,
+            ..self
         }
     }
 
@@ -150,7 +161,8 @@ pub(crate) static COLO_COMPARE: Type = Type {
         Property::new("max_queue_size", "uint32"),
         Property::fixed("vnet_hdr_support", "bool"),
         Property::fixed("x-counts", "any")
-            .described("Packets by what became of them, and the thread that compares"),
+            .described("Packets by what became of them, and the thread that compares")
+            .of_objects(),
     ],
 };
 

@@ -142,3 +142,109 @@ fn limits_of_nodes_are_told() {
                     opt mem alignment: ";
     assert!(shown.as_str().unwrap().contains(expected), "{shown}");
 }
+
+/// A drive for optical disks has a tray, with or without a disk.
+#[test]
+fn drives_have_trays() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.add_node("n0");
+    client.execute(
+        "device_add",
+        json!({"driver": "virtio-scsi-pci", "id": "s0"}),
+    );
+    for device in [
+        json!({"driver": "scsi-cd", "id": "empty"}),
+        json!({"driver": "scsi-cd", "id": "full", "drive": "n0"}),
+    ] {
+        client.execute("device_add", device);
+    }
+    let blocks = client.execute("query-block", json!({}));
+    assert_eq!(
+        blocks[0],
+        json!({
+            "device": "", "qdev": "empty", "type": "unknown", "removable": true, "locked": false,
+            "tray_open": false, "io-status": "ok",
+        })
+    );
+    assert_eq!(blocks[1]["qdev"], "full");
+    assert_eq!(blocks[1]["tray_open"], false);
+    let info = json!({"command-line": "info block"});
+    let shown = client.execute("human-monitor-command", info);
+    let tray = "    Removable device: not locked, tray closed\r\n";
+    assert_eq!(
+        shown,
+        format!(
+            "empty: [not inserted]\r\n    Attached to:      empty\r\n{tray}\r\n\
+             n0: null-co:// (null-co)\r\n    Attached to:      full\r\n{tray}    \
+             Cache mode:       writeback\r\n"
+        )
+    );
+    client.execute("device_del", json!({"id": "s0"}));
+    for _ in 0..4 {
+        client.event();
+    }
+    assert_eq!(client.execute("query-block", json!({})), json!([]));
+}
+
+/// Options for the cache that say nothing are refused, as in QEMU.
+#[test]
+fn a_cache_needs_options() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let null = json!({"driver": "null-co", "node-name": "n0", "cache": {}});
+    assert_eq!(
+        client.error("blockdev-add", null),
+        "Block protocol 'null-co' doesn't support the option 'cache'"
+    );
+    let raw = json!({
+        "driver": "raw", "node-name": "r0", "cache": {}, "file": {"driver": "null-co"},
+    });
+    assert_eq!(
+        client.error("blockdev-add", raw),
+        "Block format 'raw' does not support the option 'cache'"
+    );
+    let below = json!({"driver": "null-co", "cache": {}});
+    let below = json!({"driver": "raw", "node-name": "r0", "file": below});
+    assert_eq!(
+        client.error("blockdev-add", below),
+        "Block protocol 'null-co' doesn't support the option 'cache'"
+    );
+    assert_eq!(
+        client.execute("query-named-block-nodes", json!({})),
+        json!([])
+    );
+}
+
+/// A device may be told where on the PCI bus it goes.
+#[test]
+fn places_on_the_pci_bus() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let device = |addr: serde_json::Value| json!({"driver": "virtio-scsi-pci", "addr": addr});
+    for addr in [
+        json!("1f"),
+        json!("06.7"),
+        json!("0x2"),
+        json!("0x8.0x1"),
+        json!(" 9"),
+        json!(-1),
+        json!(255),
+    ] {
+        client.execute("device_add", device(addr));
+    }
+    for addr in ["20", "6.8", "x", "", "6.", "9 "] {
+        assert_eq!(
+            client.error("device_add", device(json!(addr))),
+            format!("Property 'virtio-scsi-pci.addr' doesn't take value '{addr}'")
+        );
+    }
+    assert_eq!(
+        client.error("device_add", device(json!(256))),
+        "Parameter 'addr' expects a value between -1 and 255"
+    );
+    assert_eq!(
+        client.error("device_add", device(json!(true))),
+        "Invalid parameter type for 'addr', expected int or str"
+    );
+}

@@ -273,13 +273,16 @@ impl Request for ObjectAdd {
 qapi_runtime::impl_serde!(ObjectAdd);
 
 /// Delete an object that [`object-add`](super::super::commands::ObjectAdd) or the `--object` option
-/// created.
+/// created, or a monitor.  A monitor that an option made takes its
+/// character device along.
 ///
 /// Errors:
 ///
 /// - If there is no such object, GenericError.
 /// - If the object is in use, GenericError.  An IOThread is in use
 ///   as long as it has a holder.
+/// - If the object is the monitor that the command comes from,
+///   GenericError.
 ///
 /// Since 0.1
 ///

@@ -1218,6 +1218,8 @@ pub struct BlockInfo {
     pub locked: bool,
     /// The node, if there is a medium.
     pub inserted: Option<BlockDeviceInfo>,
+    /// Whether its tray is open.  Only there if it has one.
+    pub tray_open: Option<bool>,
     /// How its latest requests went.
     pub io_status: Option<BlockDeviceIoStatus>,
 }
@@ -1232,6 +1234,7 @@ impl BlockInfo {
             removable,
             locked,
             inserted: None,
+            tray_open: None,
             io_status: None,
         }
     }
@@ -1246,6 +1249,7 @@ impl Members for BlockInfo {
             removable: required!(object, "removable"),
             locked: required!(object, "locked"),
             inserted: optional!(object, "inserted"),
+            tray_open: optional!(object, "tray_open"),
             io_status: optional!(object, "io-status"),
         })
     }
@@ -1257,6 +1261,7 @@ impl Members for BlockInfo {
         object.required("removable", &self.removable);
         object.required("locked", &self.locked);
         object.optional("inserted", &self.inserted);
+        object.optional("tray_open", &self.tray_open);
         object.optional("io-status", &self.io_status);
     }
 }
