@@ -113,7 +113,7 @@ impl Commands for Handler {
             // There are none.
             return Err(Error::generic("Parameter 'cpu-index' expects a CPU number"));
         }
-        Ok(hmp::execute(&self.server, &arguments.command_line).await)
+        Ok(hmp::execute(&self.server, &arguments.command_line, Some(&self.monitor)).await)
     }
 
     async fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {
@@ -132,12 +132,7 @@ impl Commands for Handler {
 
     fn object_del(&self, arguments: ObjectDel) -> Result<(), Error> {
         let objects = self.server.objects();
-        if arguments.id == self.monitor && objects.is_monitor(&arguments.id) {
-            let monitors = self.server.monitors();
-            monitors.remove_after_reply(&self.server, &arguments.id);
-            return Ok(());
-        }
-        objects.delete(&self.server, &arguments.id)
+        objects.delete_for(&self.server, &arguments.id, Some(&self.monitor))
     }
 
     /// Sessions execute it themselves.

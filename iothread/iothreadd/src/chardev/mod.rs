@@ -20,7 +20,7 @@ use iothread::MainContext;
 use qapi_runtime::Error;
 
 pub(crate) use self::connect::connect_unix;
-pub(crate) use self::object::types;
+pub(crate) use self::object::{socket_type, stdio_type, types};
 pub(crate) use self::option::{OptionError, parse};
 use self::plain::Plain;
 use self::ringbuf::Ringbuf;
@@ -44,6 +44,39 @@ const RINGBUF_SIZE: i64 = 65536;
 pub(crate) trait FrontEnd: Send + Sync {
     /// A peer is there. On the main loop; the connection may be used on any thread.
     fn connected(&self, connection: Connection);
+
+    /// What it sends first to a device that only takes what it is sent; `None` if it cannot do with such a device.
+    fn first_words(&self) -> Option<Vec<u8>>;
+}
+
+/// Why a front end cannot use a device.
+#[derive(Debug)]
+pub(crate) enum AttachError {
+    /// There is no such device.
+    Missing,
+    /// It has a front end.
+    InUse,
+    /// It only takes what it is sent.
+    Mute,
+    Failed(Error),
+}
+
+impl AttachError {
+    /// In the words that QEMU has for most front ends.
+    pub(crate) fn about(self, id: &str) -> Error {
+        match self {
+            Self::Missing => Error::device_not_found(format!("Device '{id}' not found")),
+            Self::InUse => Error::generic(format!("chardev '{id}' is already in use")),
+            Self::Mute => Error::generic(format!("chardev '{id}' has no stream")),
+            Self::Failed(error) => error,
+        }
+    }
+}
+
+impl From<Error> for AttachError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// All character devices.
@@ -375,24 +408,27 @@ impl Chardevs {
     ///
     /// # Errors
     ///
-    /// In QEMU's words: there is no such device, or it has a front end.
+    /// There is no such device, it has a front end, or it has no peers and the front end needs some.
     pub(crate) fn attach(
         &self,
         id: &str,
         usage: Usage,
         front_end: Arc<dyn FrontEnd>,
-    ) -> Result<Attachment, Error> {
-        let missing = || Error::device_not_found(format!("Device '{id}' not found"));
-        let chardev = self.find(id).ok_or_else(missing)?;
+    ) -> Result<Attachment, AttachError> {
+        if self.monitors.has_own_chardev(id) {
+            return Err(AttachError::InUse);
+        }
+        let chardev = self.find(id).ok_or(AttachError::Missing)?;
         if chardev.user.lock().is_there {
-            return Err(Error::generic(format!("chardev '{id}' is already in use")));
+            return Err(AttachError::InUse);
         }
         let stream = match &chardev.kind {
             Kind::Socket(_) => None,
             Kind::Plain(plain) => Some(plain.stream()?),
             Kind::Null => Some(Plain::null()?.stream()?),
-            Kind::Ringbuf(_) => {
-                return Err(Error::generic(format!("chardev '{id}' has no stream")));
+            Kind::Ringbuf(ringbuf) => {
+                ringbuf.push(&front_end.first_words().ok_or(AttachError::Mute)?);
+                None
             }
         };
         // Only the main loop attaches.
@@ -408,15 +444,10 @@ impl Chardevs {
         Ok(Attachment { chardev })
     }
 
-    /// Whether a device is a socket, whose peers come and go.
-    ///
-    /// # Errors
-    ///
-    /// In QEMU's words: there is no such device.
-    pub(crate) fn is_socket(&self, id: &str) -> Result<bool, Error> {
-        let missing = || Error::device_not_found(format!("Device '{id}' not found"));
-        let chardev = self.find(id).ok_or_else(missing)?;
-        Ok(matches!(chardev.kind, Kind::Socket(_)))
+    /// Whether a device is a socket, whose peers come and go; `None` if there is no such device.
+    pub(crate) fn is_socket(&self, id: &str) -> Option<bool> {
+        let chardev = self.find(id)?;
+        Some(matches!(chardev.kind, Kind::Socket(_)))
     }
 
     /// Where peers of a device come in from other hosts, if they do: the own addresses of its sockets.

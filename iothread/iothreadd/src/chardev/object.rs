@@ -26,9 +26,21 @@ static SOCKET: Type = chardev_type(
     &[Property::fixed("connected", "bool").described("Whether a peer is there")],
 );
 
+static STDIO: Type = chardev_type("chardev-stdio", &[]);
+
 /// The types of all character devices.
-pub(crate) fn types() -> [&'static Type; 6] {
-    [&FILE, &MEMORY, &NULL, &PIPE, &RINGBUF, &SOCKET]
+pub(crate) fn types() -> [&'static Type; 7] {
+    [&FILE, &MEMORY, &NULL, &PIPE, &RINGBUF, &SOCKET, &STDIO]
+}
+
+/// The type of what monitors listen on.
+pub(crate) fn socket_type() -> &'static Type {
+    &SOCKET
+}
+
+/// The type of the standard streams, which only a monitor of an option has.
+pub(crate) fn stdio_type() -> &'static Type {
+    &STDIO
 }
 
 impl Object for Chardev {
@@ -57,10 +69,11 @@ impl Object for Chardevs {
     }
 
     fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
-        let list = self.list.lock();
         let child = |chardev: &Arc<Chardev>| -> (String, Arc<dyn Object>) {
             (chardev.id.clone(), Arc::<Chardev>::clone(chardev))
         };
-        list.iter().map(child).collect()
+        let mut children = self.monitors.own_devices();
+        children.extend(self.list.lock().iter().map(child));
+        children
     }
 }

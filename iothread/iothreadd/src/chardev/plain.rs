@@ -6,13 +6,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 
 use qapi_runtime::Error;
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::OFlags;
 
 use crate::errno::reason;
 use crate::net::stream::Stream;
 use crate::qapi::{ChardevFile, ChardevHostdev};
 
-/// Where nothing comes from and everything disappears.
+/// Where everything disappears.
 const NOWHERE: &str = "/dev/null";
 
 /// Two descriptors: one to read from and one to write to.
@@ -32,10 +33,10 @@ impl Plain {
             .truncate(!append)
             .mode(0o666);
         let output = open(&mut out, &options.out)?;
-        let input = open(
-            File::options().read(true),
-            options.r#in.as_deref().unwrap_or(NOWHERE),
-        )?;
+        let input = match &options.r#in {
+            Some(path) => open(File::options().read(true), path)?,
+            None => silence()?,
+        };
         Ok(Self {
             name: "file",
             input,
@@ -66,12 +67,10 @@ impl Plain {
     }
 
     pub(super) fn null() -> Result<Self, Error> {
-        let mut both = File::options();
-        both.read(true).write(true);
         Ok(Self {
             name: "null",
-            input: open(&mut both, NOWHERE)?,
-            output: open(&mut both, NOWHERE)?,
+            input: silence()?,
+            output: open(File::options().write(true), NOWHERE)?,
         })
     }
 
@@ -86,6 +85,12 @@ impl Plain {
             duplicate(&self.output)?,
         ))
     }
+}
+
+/// An input that has nothing, and no end either: an end would be that of a session.
+fn silence() -> Result<OwnedFd, Error> {
+    eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+        .map_err(|error| Error::generic(reason(&error.into())))
 }
 
 fn duplicate(fd: &OwnedFd) -> Result<OwnedFd, Error> {

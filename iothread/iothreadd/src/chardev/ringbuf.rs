@@ -49,11 +49,16 @@ impl Ringbuf {
             Some(DataFormat::Base64) => decode(data)?,
             Some(DataFormat::Utf8 | DataFormat::Unknown(_)) | None => data.as_bytes().to_vec(),
         };
+        self.push(&decoded);
+        Ok(())
+    }
+
+    /// Keeps bytes, for which the oldest make room.
+    pub(super) fn push(&self, new: &[u8]) {
         let mut bytes = self.bytes.lock();
-        bytes.extend(decoded);
+        bytes.extend(new);
         let surplus = bytes.len().saturating_sub(self.size);
         bytes.drain(..surplus);
-        Ok(())
     }
 
     /// `ringbuf-read`

@@ -26,7 +26,11 @@ pub(super) enum Parameter {
 
 /// What a line gives to a command: a value for each parameter, in their order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Arguments(Vec<Argument>);
+pub(super) struct Arguments {
+    values: Vec<Argument>,
+    /// The QMP monitor that the line came through, if it did.
+    monitor: Option<String>,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Argument {
@@ -95,12 +99,25 @@ impl Arguments {
                 "extraneous characters at the end of line",
             ));
         }
-        Ok(Self(arguments))
+        Ok(Self {
+            values: arguments,
+            monitor: None,
+        })
+    }
+
+    /// Adds the QMP monitor that the line came through.
+    pub(super) fn through(self, monitor: Option<&str>) -> Self {
+        let monitor = monitor.map(str::to_owned);
+        Self { monitor, ..self }
+    }
+
+    pub(super) fn monitor(&self) -> Option<&str> {
+        self.monitor.as_deref()
     }
 
     /// The text of the parameter at `index`; empty if it is left out.
     pub(super) fn text(&self, index: usize) -> &str {
-        match self.0.get(index) {
+        match self.values.get(index) {
             Some(Argument::Text(Some(text))) => text,
             Some(Argument::Text(None) | Argument::Flag(_) | Argument::Integer(_)) | None => "",
         }
@@ -108,7 +125,7 @@ impl Arguments {
 
     /// The text of the parameter at `index`, if it is there.
     pub(super) fn optional(&self, index: usize) -> Option<&str> {
-        match self.0.get(index) {
+        match self.values.get(index) {
             Some(Argument::Text(text)) => text.as_deref(),
             Some(Argument::Flag(_) | Argument::Integer(_)) | None => None,
         }
@@ -116,12 +133,12 @@ impl Arguments {
 
     /// Whether the flag at `index` is there.
     pub(super) fn flag(&self, index: usize) -> bool {
-        matches!(self.0.get(index), Some(Argument::Flag(true)))
+        matches!(self.values.get(index), Some(Argument::Flag(true)))
     }
 
     /// The number at `index`.
     pub(super) fn integer(&self, index: usize) -> i64 {
-        match self.0.get(index) {
+        match self.values.get(index) {
             Some(Argument::Integer(number)) => *number,
             Some(Argument::Text(_) | Argument::Flag(_)) | None => 0,
         }

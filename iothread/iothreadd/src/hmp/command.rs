@@ -143,7 +143,10 @@ const COMMANDS: [Command; 18] = [
         parameters: &[Parameter::Word],
         usage: "id",
         help: "destroy QOM object",
-        run: Run::Action(|server, given| server.objects().delete(server, given.text(0))),
+        run: Run::Action(|server, given| {
+            let objects = server.objects();
+            objects.delete_for(server, given.text(0), given.monitor())
+        }),
     },
     Command {
         name: "qom-get",
@@ -282,14 +285,16 @@ fn find<'a>(commands: &'a [Command], name: &str) -> Option<&'a Command> {
 }
 
 /// Executes a line and returns what it prints. A line that cannot be understood is no error.
-pub(crate) async fn execute(server: &Arc<Server>, line: &str) -> String {
+///
+/// The line may have come through a QMP monitor.
+pub(crate) async fn execute(server: &Arc<Server>, line: &str, monitor: Option<&str>) -> String {
     if is_blank(line) {
         return String::new();
     }
     let (shown, name, arguments) = split_name(line);
     if name != "info" {
         return match find(&COMMANDS, name) {
-            Some(command) => run(server, command, "", name, arguments).await,
+            Some(command) => run(server, command, "", name, arguments, monitor).await,
             None => unknown(shown),
         };
     }
@@ -298,7 +303,7 @@ pub(crate) async fn execute(server: &Arc<Server>, line: &str) -> String {
     }
     let (shown_topic, topic, arguments) = split_name(arguments);
     match find(&TOPICS, topic) {
-        Some(command) => run(server, command, "info ", topic, arguments).await,
+        Some(command) => run(server, command, "info ", topic, arguments, monitor).await,
         None => unknown(&format!("{shown}{shown_topic}")),
     }
 }
@@ -314,10 +319,11 @@ async fn run(
     prefix: &str,
     name: &str,
     arguments: &str,
+    monitor: Option<&str>,
 ) -> String {
     let hint = || format!("Try \"help {prefix}{name}\" for more information{LINE_END}");
     let arguments = match Arguments::parse(command.parameters, arguments) {
-        Ok(arguments) => arguments,
+        Ok(arguments) => arguments.through(monitor),
         Err(Mistake::OfCommand(text)) => {
             return format!("{}: {text}{LINE_END}{}", command.name, hint());
         }

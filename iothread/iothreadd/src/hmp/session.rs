@@ -158,7 +158,7 @@ impl HumanSession {
             return;
         };
         let main = server.main().clone();
-        let work = async move { execute(&server, &line).await };
+        let work = async move { execute(&server, &line, None).await };
         let session = Arc::clone(self);
         let done = move |text: String| {
             let mut state = session.state.lock();

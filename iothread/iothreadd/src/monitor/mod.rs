@@ -2,6 +2,7 @@
 
 mod call;
 mod client;
+mod object;
 mod on_chardev;
 
 use std::collections::HashMap;
@@ -13,11 +14,13 @@ use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
 
 use self::client::Client;
+use self::object::OwnDevice;
 use crate::chardev::{Attachment, Connection};
 use crate::net::listener::{ListenError, Listener, WayIn};
 use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::options::{Address, QmpOption};
-use crate::qapi::{ChardevInfo, YankInstance, YankInstanceChardev};
+use crate::qapi::{ChardevInfo, MonitorCloseAction, YankInstance, YankInstanceChardev};
+use crate::qom::Object;
 use crate::server::Server;
 use crate::sync::Mutex;
 use crate::threads;
@@ -33,6 +36,8 @@ pub(crate) enum MonitorError {
     Listen(#[from] ListenError),
     #[error("there is a monitor '{name}' already")]
     Duplicate { name: String },
+    #[error("{}", .0.desc)]
+    Object(qapi_runtime::Error),
     #[error("cannot start the monitors' IOThread: {0}")]
     Create(#[from] iothread::CreateError),
     #[error("cannot take the monitors' IOThread: {0}")]
@@ -71,12 +76,18 @@ impl Monitors {
             }
         };
         let new = NewMonitor {
-            name,
+            name: name.clone(),
             pretty: option.pretty,
             ends_server: option.address == Address::Stdio,
-            deleted_with_client: false,
+            deleted_with_client: None,
         };
+        server
+            .objects()
+            .check_duplicate(&name)
+            .map_err(MonitorError::Object)?;
         let monitor = self.create(server, new)?;
+        let object = object::new(name.clone(), option.pretty, MonitorCloseAction::None);
+        server.objects().add_monitor(name, object);
         match way_in {
             WayIn::Listener(listener) => {
                 monitor.register(server);
@@ -114,7 +125,7 @@ impl Monitors {
                 ..server.session_config()
             },
             listener: OnceLock::new(),
-            yank: OnceLock::new(),
+            yank: Mutex::default(),
             attachment: Mutex::default(),
             connections: Mutex::default(),
             clients: Mutex::default(),
@@ -142,6 +153,17 @@ impl Monitors {
             frontend_open: true,
         };
         own.map(info).collect()
+    }
+
+    /// The same as objects.
+    pub(crate) fn own_devices(&self) -> Vec<(String, Arc<dyn Object>)> {
+        let list = self.list.lock();
+        let own = list.iter().filter(|it| it.is_of_option());
+        let device = |monitor: &Arc<Monitor>| -> (String, Arc<dyn Object>) {
+            let device = OwnDevice(Arc::downgrade(monitor));
+            (monitor.name.clone(), Arc::new(device))
+        };
+        own.map(device).collect()
     }
 
     /// Sends an event to every session.
@@ -183,7 +205,7 @@ struct NewMonitor {
     name: String,
     pretty: bool,
     ends_server: bool,
-    deleted_with_client: bool,
+    deleted_with_client: Option<String>,
 }
 
 /// The internal IOThread of all monitors, made with the first of them.
@@ -207,7 +229,7 @@ pub(crate) struct Monitor {
     config: SessionConfig,
     /// Unset for the standard streams, which are there from the start.
     listener: OnceLock<Listener>,
-    yank: OnceLock<YankGuard>,
+    yank: Mutex<Option<YankGuard>>,
     /// Of a monitor on a character device.
     attachment: Mutex<Option<Attachment>>,
     /// The connections of the device, by the numbers of their clients.
@@ -216,8 +238,8 @@ pub(crate) struct Monitor {
     next_client: AtomicU64,
     /// Whether the server ends with the monitor's session.
     ends_server: bool,
-    /// Whether it is deleted with its session.
-    deleted_with_client: bool,
+    /// The device with which it is deleted when its session ends, if it is.
+    deleted_with_client: Option<String>,
 }
 
 impl Monitor {
@@ -319,7 +341,7 @@ impl Monitor {
         });
         // A device on the command line may have the name; then that is the one to be yanked.
         if let Ok(guard) = guard {
-            let _ = self.yank.set(guard);
+            *self.yank.lock() = Some(guard);
         }
     }
 

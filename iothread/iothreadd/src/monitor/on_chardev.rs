@@ -2,25 +2,34 @@
 
 use std::sync::{Arc, Weak};
 
-use qapi_runtime::{Error, Value};
+use qapi_runtime::Error;
+use qapi_runtime::session::{Session, SessionConfig};
 
-use super::{Monitor, MonitorError, Monitors, NewMonitor};
-use crate::chardev::{Connection, FrontEnd, Usage};
+use super::{Monitor, MonitorError, Monitors, NewMonitor, object};
+use crate::chardev::{AttachError, Connection, FrontEnd, Usage};
 use crate::qapi::{MonitorCloseAction, MonitorQmpProperties};
 use crate::qom::Object;
-use crate::qom::types::{self, Type};
 use crate::server::Server;
 
 /// Passes peers of the device on to the monitor.
-struct Peers(Weak<Monitor>);
+struct Peers {
+    monitor: Weak<Monitor>,
+    /// How a session begins that nobody will ever speak in.
+    greeting: SessionConfig,
+}
 
 impl FrontEnd for Peers {
     fn connected(&self, connection: Connection) {
-        if let Some(monitor) = self.0.upgrade() {
+        if let Some(monitor) = self.monitor.upgrade() {
             let serving = Arc::clone(&monitor);
             // A monitor that is gone gives the connection back.
             monitor.post(move || serving.serve_connection(connection));
         }
+    }
+
+    fn first_words(&self) -> Option<Vec<u8>> {
+        let session = Session::new(self.greeting.clone());
+        Some(session.output().to_vec())
     }
 }
 
@@ -43,7 +52,10 @@ impl Monitors {
             name: id.to_owned(),
             pretty: properties.pretty.unwrap_or(false),
             ends_server: false,
-            deleted_with_client: close_action == MonitorCloseAction::Delete,
+            deleted_with_client: match &close_action {
+                MonitorCloseAction::Delete => Some(properties.chardev.clone()),
+                MonitorCloseAction::None | MonitorCloseAction::Unknown(_) => None,
+            },
         };
         let monitor = self.create(server, new).map_err(|error| match error {
             MonitorError::Duplicate { name } => Error::generic(format!(
@@ -51,20 +63,33 @@ impl Monitors {
             )),
             error => Error::generic(error.to_string()),
         })?;
-        let peers = Arc::new(Peers(Arc::downgrade(&monitor)));
+        let greeting = SessionConfig {
+            // A device without peers has nobody who asks out of band.
+            oob: false,
+            ..monitor.config.clone()
+        };
+        let peers = Arc::new(Peers {
+            monitor: Arc::downgrade(&monitor),
+            greeting,
+        });
         let chardevs = server.chardevs();
         match chardevs.attach(&properties.chardev, Usage::Read, peers) {
             Ok(attachment) => *monitor.attachment.lock() = Some(attachment),
             Err(error) => {
                 self.remove(id);
-                return Err(error);
+                return Err(match error {
+                    AttachError::Missing => {
+                        Error::generic(format!("chardev \"{}\" not found", properties.chardev))
+                    }
+                    error @ (AttachError::InUse | AttachError::Mute | AttachError::Failed(_)) => {
+                        error.about(&properties.chardev)
+                    }
+                });
             }
         }
-        Ok(Arc::new(MonitorObject {
-            chardev: properties.chardev.clone(),
-            pretty: properties.pretty.unwrap_or(false),
-            close_action,
-        }))
+        let chardev = properties.chardev.clone();
+        let pretty = properties.pretty.unwrap_or(false);
+        Ok(object::new(chardev, pretty, close_action))
     }
 
     /// `object-del` of a monitor: ends its session, and gives everything back. On the main loop.
@@ -77,28 +102,6 @@ impl Monitors {
         if let Some(monitor) = removed {
             monitor.end();
         }
-    }
-
-    /// Deletes the monitor that the command for it came from, after the reply.
-    pub(crate) fn remove_after_reply(&self, server: &Arc<Server>, name: &str) {
-        let list = self.list.lock();
-        let Some(monitor) = list.iter().find(|monitor| monitor.name == name) else {
-            return;
-        };
-        let (server, name) = (Arc::clone(server), name.to_owned());
-        let main = self.main.clone();
-        let deleting = Arc::clone(monitor);
-        drop(list);
-        // Back and forth: what is posted now runs after the reply has been passed on, which is posted before long.
-        let _ = main.clone().post(move |_| {
-            deleting.post(move || {
-                // Without a main loop everything ends anyway.
-                let _ = main.post(move |_| {
-                    // Another client may have been faster.
-                    let _ = server.objects().delete(&server, &name);
-                });
-            });
-        });
     }
 }
 
@@ -118,14 +121,15 @@ impl Monitor {
             return;
         };
         connection.close();
-        if self.deleted_with_client
+        if let Some(chardev) = self.deleted_with_client.clone()
             && let Some(server) = self.server.upgrade()
         {
             let name = self.name.clone();
             // Without a main loop everything ends anyway.
             let _ = self.main.post(move |_| {
-                // It may have been deleted already.
+                // Somebody may have been faster, with each of them.
                 let _ = server.objects().delete(&server, &name);
+                let _ = server.chardevs().remove(&chardev);
             });
         }
     }
@@ -135,6 +139,11 @@ impl Monitor {
         // No new peers.
         let attachment = self.attachment.lock().take();
         drop(attachment);
+        if let Some(listener) = self.listener.get() {
+            listener.stop();
+        }
+        let yank = self.yank.lock().take();
+        drop(yank);
         self.abandon();
         let connections = std::mem::take(&mut *self.connections.lock());
         for (_, connection) in connections {
@@ -144,26 +153,5 @@ impl Monitor {
         if let Some(context) = context {
             context.release();
         }
-    }
-}
-
-/// A monitor as an object.
-struct MonitorObject {
-    chardev: String,
-    pretty: bool,
-    close_action: MonitorCloseAction,
-}
-
-impl Object for MonitorObject {
-    fn object_type(&self) -> &'static Type {
-        &types::MONITOR_QMP
-    }
-
-    fn get(&self, property: &str) -> Result<Value, Error> {
-        Ok(match property {
-            "chardev" => Value::from(self.chardev.clone()),
-            "pretty" => Value::from(self.pretty),
-            _ => Value::from(self.close_action.as_str().to_owned()),
-        })
     }
 }

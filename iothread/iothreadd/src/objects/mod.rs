@@ -40,6 +40,8 @@ enum Kind {
     IoThread,
     MainLoop,
     Monitor,
+    /// The monitor of an option.
+    OwnMonitor,
     ColoCompare(Arc<ColoCompare>),
 }
 
@@ -86,6 +88,26 @@ impl Objects {
         Ok(())
     }
 
+    /// Lists the monitor of an option.
+    pub(crate) fn add_monitor(&self, id: String, object: Arc<dyn Object>) {
+        let kind = Kind::OwnMonitor;
+        self.list.lock().push(Entry { id, kind, object });
+    }
+
+    /// `object-del` by a client of the monitor `monitor`. On the main loop.
+    pub(crate) fn delete_for(
+        &self,
+        server: &Server,
+        id: &str,
+        monitor: Option<&str>,
+    ) -> Result<(), Error> {
+        let is_monitor = |entry: Entry| matches!(entry.kind, Kind::Monitor | Kind::OwnMonitor);
+        if monitor == Some(id) && self.find(id).is_some_and(is_monitor) {
+            return Err(Error::generic("Cannot delete the current QMP monitor"));
+        }
+        self.delete(server, id)
+    }
+
     /// `object-del`. On the main loop.
     pub(crate) fn delete(&self, server: &Server, id: &str) -> Result<(), Error> {
         let entry = self.find(id);
@@ -101,7 +123,7 @@ impl Objects {
                     "Deleting main loop '{id}' is not supported"
                 )));
             }
-            Kind::Monitor => server.monitors().remove(id),
+            Kind::Monitor | Kind::OwnMonitor => server.monitors().remove(id),
             Kind::ColoCompare(colo) => colo.end(),
         }
         self.list.lock().retain(|known| known.id != id);
@@ -111,12 +133,6 @@ impl Objects {
     fn find(&self, id: &str) -> Option<Entry> {
         let list = self.list.lock();
         list.iter().find(|entry| entry.id == id).cloned()
-    }
-
-    /// Whether the object is a monitor.
-    pub(crate) fn is_monitor(&self, id: &str) -> bool {
-        let is_monitor = |entry: Entry| matches!(entry.kind, Kind::Monitor);
-        self.find(id).is_some_and(is_monitor)
     }
 
     /// Finds the IOThread that an argument names.
@@ -135,7 +151,7 @@ impl Objects {
         }
     }
 
-    fn check_duplicate(&self, id: &str) -> Result<(), Error> {
+    pub(crate) fn check_duplicate(&self, id: &str) -> Result<(), Error> {
         // Every object has the property `type`.
         if id == "type" || self.child(id).is_some() {
             return Err(Error::generic(format!(
@@ -322,7 +338,13 @@ impl Object for Objects {
     fn children(&self) -> Vec<(String, Arc<dyn Object>)> {
         let list = self.list.lock();
         let child = |entry: &Entry| (entry.id.clone(), Arc::clone(&entry.object));
-        list.iter().map(child).collect()
+        // What there always is comes last, as QEMU lists it.
+        let is_own = |entry: &&Entry| matches!(entry.kind, Kind::OwnMonitor);
+        let others = list.iter().filter(|entry| !is_own(entry));
+        others
+            .chain(list.iter().filter(is_own))
+            .map(child)
+            .collect()
     }
 
     fn child(&self, name: &str) -> Option<Arc<dyn Object>> {

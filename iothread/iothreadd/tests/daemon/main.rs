@@ -19,6 +19,7 @@ mod kernels;
 mod limits;
 mod live;
 mod load;
+mod monitors;
 mod name_lookup;
 mod nbd;
 mod nbd_endings;

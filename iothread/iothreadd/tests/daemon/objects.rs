@@ -16,7 +16,11 @@ fn the_tree_shows_what_there_is() {
     );
     assert_eq!(
         client.execute("qom-list", json!({"path": "/objects"})),
-        json!([{"name": "type", "type": "string"}, {"name": "io0", "type": "child<iothread>"}])
+        json!([
+            {"name": "type", "type": "string"},
+            {"name": "io0", "type": "child<iothread>"},
+            {"name": "compat_monitor0", "type": "child<monitor-qmp>"},
+        ])
     );
     for path in ["/objects/io0", "//objects//io0", "io0", "objects/io0"] {
         let get = json!({"path": path, "property": "type"});

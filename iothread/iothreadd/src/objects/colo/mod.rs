@@ -19,7 +19,7 @@ use qapi_runtime::{Error, Value};
 use self::compare::Comparison;
 use self::port::{Ports, Role};
 use super::linked_iothread;
-use crate::chardev::{Attachment, Connection, FrontEnd, Usage};
+use crate::chardev::{AttachError, Attachment, Connection, FrontEnd, Usage};
 use crate::qapi::ColoCompareProperties;
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
@@ -70,6 +70,10 @@ impl FrontEnd for Peers {
             // A comparison that is gone gives the connection back.
             colo.post(move || opening.open(role, connection));
         }
+    }
+
+    fn first_words(&self) -> Option<Vec<u8>> {
+        None
     }
 }
 
@@ -132,7 +136,8 @@ impl ColoCompare {
             colo: Arc::downgrade(self),
             role,
         });
-        let attachment = server.chardevs().attach(chardev, usage, peers)?;
+        let attached = server.chardevs().attach(chardev, usage, peers);
+        let attachment = attached.map_err(|error| error.about(chardev))?;
         self.attachments.lock().push(attachment);
         Ok(())
     }
@@ -230,7 +235,8 @@ fn check_ports<'p>(
         ports.push((Role::Notify, notify));
     }
     for (_, chardev) in &ports {
-        if !server.chardevs().is_socket(chardev)? {
+        let is_socket = server.chardevs().is_socket(chardev);
+        if !is_socket.ok_or_else(|| AttachError::Missing.about(chardev))? {
             return Err(Error::generic(format!(
                 "chardev \"{chardev}\" is not reconnectable"
             )));

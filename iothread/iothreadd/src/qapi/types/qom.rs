@@ -271,7 +271,8 @@ qapi_runtime::impl_serde!(ColoCompareProperties);
 pub enum MonitorCloseAction {
     /// It stays and waits for the next client.
     None,
-    /// It is deleted, as by [`object-del`](super::super::commands::ObjectDel).
+    /// It is deleted, as by [`object-del`](super::super::commands::ObjectDel), and its character device
+    /// is removed, as by [`chardev-remove`](super::super::commands::ChardevRemove).
     Delete,
     /// A value that this schema does not have, in what a peer sent.
     Unknown(Box<str>),
