@@ -31,6 +31,10 @@ impl Session {
         let Some(member) = &self.member else {
             return;
         };
+        if self.is_short {
+            // What it has waited for, it may have by now.
+            self.accounted = member.used();
+        }
         let mut used = self.memory().next_multiple_of(STEP);
         if !member.is_its_part(used + self.growth()) {
             // Memory that is only kept for later use is not worth waiting for.
@@ -80,11 +84,14 @@ impl Session {
         self.would_take_input() && self.is_short
     }
 
-    /// Waits for room to read, see [`Member::poll_room`](crate::budget::Member::poll_room). Then the caller calls
-    /// [`Session::advance`], even without input.
+    /// Waits for the memory to read, and has it when this is ready, see
+    /// [`Member::poll_acquire`](crate::budget::Member::poll_acquire). Then the caller calls [`Session::advance`], even
+    /// without input.
+    ///
+    /// Who only waited for room would have to ask again, and two of them could wake each other for ever.
     pub fn poll_memory(&self, context: &mut Context<'_>) -> Poll<()> {
         match &self.member {
-            Some(member) => member.poll_room(self.growth(), context),
+            Some(member) => member.poll_acquire(self.growth(), context),
             None => Poll::Ready(()),
         }
     }

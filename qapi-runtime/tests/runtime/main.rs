@@ -10,6 +10,7 @@ mod json;
 mod live;
 #[cfg(feature = "tokio")]
 mod lost;
+mod memory;
 mod recordings;
 #[cfg(feature = "tokio")]
 mod server;

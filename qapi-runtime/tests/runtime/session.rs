@@ -1,11 +1,9 @@
 //! The session, driven by hand.
 
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::SystemTime;
 
 use qapi_runtime::Error;
-use qapi_runtime::budget::Budget;
 use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Service, Table};
 use qapi_runtime::session::{
     Call, EVENT_QUEUE_LENGTH, EventMessage, EventQueue, OUTPUT_HIGH_WATER, QUEUE_LENGTH, Session,
@@ -14,13 +12,13 @@ use qapi_runtime::session::{
 use qapi_runtime::visit::{Compat, CompatInput, CompatOutput, Input, Output, Policy, Visit};
 
 /// A session and what is said in it.
-struct Dialogue {
-    session: Session,
+pub(crate) struct Dialogue {
+    pub(crate) session: Session,
     service: Arc<dyn Service>,
 }
 
 impl Dialogue {
-    fn new(config: SessionConfig) -> Self {
+    pub(crate) fn new(config: SessionConfig) -> Self {
         Self::with_service(config, Arc::new(tests::service()))
     }
 
@@ -33,13 +31,13 @@ impl Dialogue {
         dialogue
     }
 
-    fn negotiated(oob: bool) -> Self {
+    pub(crate) fn negotiated(oob: bool) -> Self {
         let mut dialogue = Self::new(SessionConfig::default());
         dialogue.negotiate(oob);
         dialogue
     }
 
-    fn negotiate(&mut self, oob: bool) {
+    pub(crate) fn negotiate(&mut self, oob: bool) {
         let enable = if oob { "'oob'" } else { "" };
         let request =
             format!("{{'execute': 'qmp_capabilities', 'arguments': {{'enable': [{enable}]}}}}");
@@ -47,14 +45,14 @@ impl Dialogue {
         assert_eq!(reply, "{\"return\":{}}");
     }
 
-    fn output(&mut self) -> String {
+    pub(crate) fn output(&mut self) -> String {
         let output = String::from_utf8(self.session.output().to_vec()).unwrap();
         self.session.consume_output(output.len());
         output
     }
 
     /// Sends text of which all commands run inline.
-    fn say(&mut self, text: &str) -> String {
+    pub(crate) fn say(&mut self, text: &str) -> String {
         let mut input = text.as_bytes();
         assert!(
             self.session
@@ -87,11 +85,11 @@ impl Dialogue {
     }
 }
 
-fn name(id: usize) -> String {
+pub(crate) fn name(id: usize) -> String {
     format!("{{'execute': 'query-name', 'id': {id}}}\n")
 }
 
-fn reply(id: usize) -> String {
+pub(crate) fn reply(id: usize) -> String {
     format!("{{\"return\": {{}}, \"id\": {id}}}\r\n")
 }
 
@@ -555,126 +553,6 @@ fn integers_of_all_widths() {
             "{arguments}"
         );
     }
-}
-
-/// Wherever in a value it is refused: it is answered at once and once, and what is still to come of it is not taken for
-/// something else.
-#[test]
-fn the_rest_of_a_value_that_is_refused_is_dropped() {
-    let value = r#"{'execute': 'x-echo', 'arguments': {"a\"": "}{'execute': 'quit'}\\", 'b': [1.5e3, true, -7, "\u00e9"]}, 'id': 1}"#;
-    for cut in 1..value.len() {
-        let (first, rest) = value.split_at(cut);
-        let mut dialogue = Dialogue::negotiated(false);
-        assert_eq!(dialogue.say(first), "");
-        assert!(dialogue.session.is_mid_value());
-        dialogue.session.refuse_value();
-        dialogue.session.refuse_value();
-        assert_eq!(dialogue.output(), TOO_LARGE);
-        // In one piece and byte by byte.
-        if cut % 2 == 0 {
-            assert_eq!(dialogue.say(rest), "", "cut at {cut}");
-        } else {
-            for at in 0..rest.len() {
-                assert_eq!(dialogue.say(&rest[at..=at]), "", "cut at {cut}");
-            }
-        }
-        assert!(!dialogue.session.is_mid_value());
-        assert_eq!(dialogue.say(&name(2)), reply(2));
-    }
-}
-
-const TOO_LARGE: &str =
-    "{\"error\": {\"class\": \"GenericError\", \"desc\": \"JSON token size limit exceeded\"}}\r\n";
-
-#[test]
-fn a_value_that_is_refused_holds_no_memory() {
-    const LEN: usize = 8 << 20;
-    let budget = Budget::new(64 << 20);
-    let mut dialogue = Dialogue::new(SessionConfig {
-        budget: Some(budget.clone()),
-        ..SessionConfig::default()
-    });
-    dialogue.negotiate(false);
-    let padding = "x".repeat(LEN);
-    for start in ["{'execute': 'x-echo', 'arguments': {'a': '", "'"] {
-        dialogue.say(start);
-        dialogue.say(&padding);
-        assert!(budget.used() > LEN);
-        dialogue.session.refuse_value();
-        assert_eq!(dialogue.output(), TOO_LARGE);
-        assert!(budget.used() < 64 << 10);
-        dialogue.say(&padding);
-        assert!(budget.used() < 64 << 10);
-        dialogue.say(if start == "'" { "'" } else { "'}}" });
-        assert!(!dialogue.session.is_mid_value());
-    }
-    // Values and queued requests count as well, and all of it is given back.
-    dialogue.say("[");
-    dialogue.say(&"1,".repeat(LEN / 16));
-    assert!(budget.used() > LEN);
-    drop(dialogue);
-    assert_eq!((budget.used(), budget.n_members()), (0, 0));
-}
-
-/// One that uses up the budget stops being read from; others are not affected, and it goes on when there is room.
-#[test]
-fn a_session_above_its_part_is_not_read_from() {
-    const MIB: usize = 1 << 20;
-    let budget = Budget::new(8 * MIB);
-    let config = SessionConfig {
-        budget: Some(budget.clone()),
-        ..SessionConfig::default()
-    };
-    let mut greedy = Dialogue::new(config.clone());
-    greedy.negotiate(false);
-    let mut modest = Dialogue::new(config);
-    modest.negotiate(false);
-    let hog = budget.join();
-    hog.set_used(8 * MIB);
-    let padding = "x".repeat(2 * MIB);
-    greedy.say(&format!(
-        "{{'execute': 'x-echo', 'arguments': {{'a': '{padding}"
-    ));
-    assert!(greedy.session.is_short_of_memory() && !greedy.session.wants_input());
-    let event = EventMessage::new("STOP", None, SystemTime::UNIX_EPOCH);
-    greedy.session.send_event(&event);
-    assert_eq!(greedy.session.n_dropped_events(), 1);
-    modest.session.send_event(&event);
-    assert!(modest.output().contains("STOP"));
-    assert!(modest.session.wants_input());
-    assert_eq!(modest.say(&name(1)), reply(1));
-
-    let waker = Waker::noop();
-    let mut context = Context::from_waker(waker);
-    assert!(greedy.session.poll_memory(&mut context).is_pending());
-    drop(hog);
-    assert!(greedy.session.poll_memory(&mut context).is_ready());
-    greedy.say("");
-    assert!(greedy.session.wants_input() && !greedy.session.is_short_of_memory());
-    assert!(
-        greedy
-            .say("'}, 'id': 1}")
-            .contains("\"return\": {\"a\": \"xxx")
-    );
-}
-
-/// However many and however large commands were, a session that has answered them all holds no more than its part of an
-/// exhausted budget, so that it is read from.
-#[test]
-fn an_idle_session_does_not_wait_for_memory() {
-    let budget = Budget::new(0);
-    let mut dialogue = Dialogue::new(SessionConfig {
-        budget: Some(budget.clone()),
-        ..SessionConfig::default()
-    });
-    dialogue.negotiate(false);
-    for len in [10, 100_000, 300_000] {
-        let padding = "x".repeat(len);
-        let request = format!("{{'execute': 'x-echo', 'arguments': {{'a': '{padding}'}}}}");
-        assert!(dialogue.say(&request).contains(&padding));
-        assert!(dialogue.session.wants_input(), "after {len}");
-    }
-    assert!(budget.used() <= 64 << 10);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use iothread::{Interest, MainContext, Timer};
@@ -63,8 +63,6 @@ struct State {
     patience: Option<Timer>,
     /// Whether it waits for memory.
     waits_for_memory: bool,
-    /// Whether it has waited for long enough: it is its turn to read once, though others wait.
-    has_its_turn: bool,
     /// Refuses a value for which there is no memory in time.
     refusal: Option<Timer>,
 }
@@ -92,7 +90,6 @@ impl Client {
                 pending: 0..0,
                 patience: None,
                 waits_for_memory: false,
-                has_its_turn: false,
                 refusal: None,
             }),
         })
@@ -168,46 +165,41 @@ impl Client {
 
     /// Waits for memory if that is what keeps the session from reading.
     fn see_to_memory(self: &Arc<Self>, state: &mut State) {
-        let is_short = state.connection.is_some()
-            && state.pending.is_empty()
-            && state.session.is_short_of_memory();
-        if !is_short {
-            state.refusal = None;
-            state.has_its_turn = false;
-            if std::mem::take(&mut state.waits_for_memory) {
-                state.session.stop_waiting_for_memory();
-            }
-            return;
-        }
-        if state.has_its_turn {
-            return;
-        }
-        state.waits_for_memory = true;
         let waker = Waker::from(Arc::new(Roomy(Arc::downgrade(self))));
-        match state.session.poll_memory(&mut Context::from_waker(&waker)) {
-            Poll::Ready(()) => {
-                state.waits_for_memory = false;
-                state.has_its_turn = true;
-                self.go_on(state);
+        while state.is_short_of_memory() {
+            let memory = state.session.poll_memory(&mut Context::from_waker(&waker));
+            state.waits_for_memory = memory.is_pending();
+            if state.waits_for_memory {
+                self.wait_for_memory(state);
+                return;
             }
-            Poll::Pending if !state.session.is_mid_value() => state.refusal = None,
+            self.go_on(state);
+        }
+        state.refusal = None;
+        if std::mem::take(&mut state.waits_for_memory) {
+            state.session.stop_waiting_for_memory();
+        }
+    }
+
+    /// Sees to it that a value in the making does not wait for ever.
+    fn wait_for_memory(self: &Arc<Self>, state: &mut State) {
+        if !state.session.is_mid_value() {
+            state.refusal = None;
+        } else if state.refusal.is_none() {
             // Others may hold theirs for as long as they like.
-            Poll::Pending if state.refusal.is_none() => {
-                let client = Arc::downgrade(self);
-                let refuse = move || {
-                    if let Some(client) = client.upgrade() {
-                        client.refuse_value();
-                    }
-                };
-                let monitor = self.monitor.upgrade();
-                state.refusal = monitor.and_then(|monitor| monitor.timer(refuse));
-                match &state.refusal {
-                    Some(timer) => timer.arm_after(MEMORY_PATIENCE),
-                    // Without a timer there is no waiting.
-                    None => state.session.refuse_value(),
+            let client = Arc::downgrade(self);
+            let refuse = move || {
+                if let Some(client) = client.upgrade() {
+                    client.refuse_value();
                 }
+            };
+            let monitor = self.monitor.upgrade();
+            state.refusal = monitor.and_then(|monitor| monitor.timer(refuse));
+            match &state.refusal {
+                Some(timer) => timer.arm_after(MEMORY_PATIENCE),
+                // Without a timer there is no waiting.
+                None => state.session.refuse_value(),
             }
-            Poll::Pending => {}
         }
     }
 
@@ -248,7 +240,7 @@ impl Client {
             self.close(state);
             return;
         }
-        let wants_input = state.reads() && state.pending.is_empty();
+        let wants_input = state.session.wants_input() && state.pending.is_empty();
         let has_output = !state.session.output().is_empty();
         let Some((_, watches)) = &mut state.connection else {
             return;
@@ -330,9 +322,9 @@ impl Client {
 }
 
 impl State {
-    /// Whether further input is taken now.
-    fn reads(&self) -> bool {
-        self.session.wants_input() || (self.has_its_turn && self.session.is_short_of_memory())
+    /// Whether memory is what keeps the session from reading.
+    fn is_short_of_memory(&self) -> bool {
+        self.connection.is_some() && self.pending.is_empty() && self.session.is_short_of_memory()
     }
 }
 
@@ -353,13 +345,12 @@ fn send_output(session: &mut Session, stream: &Stream) -> io::Result<()> {
 impl Endpoint for Client {
     fn readable(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        let reads = state.reads();
+        let reads = state.session.wants_input();
         let State {
             session,
             connection: Some((stream, watches)),
             buffer,
             pending,
-            has_its_turn,
             ..
         } = &mut *state
         else {
@@ -379,7 +370,6 @@ impl Endpoint for Client {
             self.see_to_memory(&mut state);
             return;
         }
-        *has_its_turn = false;
         let mut received = Vec::new();
         match stream.receive(buffer, &mut received) {
             Ok(0) => session.end_of_input(),
