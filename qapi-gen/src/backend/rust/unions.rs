@@ -1,5 +1,7 @@
 //! Unions: the enum of branches, beside the base members if there are any but the tag.
 
+use std::collections::HashMap;
+
 use super::gate::Gate;
 use super::layout;
 use super::plan::{TypePlan, UnionPlan, Variant};
@@ -354,14 +356,13 @@ impl ModuleWriter<'_, '_> {
             .iter()
             .map(|variant| Some(self.type_ref(variant.payload?, &variant.gate)))
             .collect();
+        let mut n_variants: HashMap<&str, usize> = HashMap::new();
+        for payload in types.iter().flatten() {
+            *n_variants.entry(payload).or_default() += 1;
+        }
         for (variant, payload) in variants.iter().zip(&types) {
             let Some(payload) = payload else { continue };
-            if types
-                .iter()
-                .filter(|other| other.as_ref() == Some(payload))
-                .count()
-                > 1
-            {
+            if n_variants.get(payload.as_str()).is_some_and(|n| *n > 1) {
                 continue;
             }
             let is_boxed = variant
