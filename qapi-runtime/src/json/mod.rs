@@ -13,6 +13,8 @@ mod document;
 mod fast;
 mod grammar;
 mod lexer;
+mod limits;
+mod mistake;
 mod number;
 mod parser;
 mod scan;
@@ -22,7 +24,9 @@ mod writer;
 pub use self::document::{
     ArrayIter, Document, DocumentBuilder, Kind, ObjectIter, TooLarge, ValueRef,
 };
-pub use self::parser::{Limits, ParseError, Parsed, Parser};
+pub use self::limits::Limits;
+pub use self::mistake::ParseError;
+pub use self::parser::{Parsed, Parser};
 pub use self::writer::{Writer, push_double, push_string};
 
 pub(crate) use self::document::{Node, key_bit};

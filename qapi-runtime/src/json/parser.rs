@@ -1,122 +1,13 @@
 //! The incremental parser.
 
-use std::fmt;
-
 use super::Document;
 use super::fast::FastParser;
 use super::grammar::{Grammar, TextRange, clear_retaining, growth_of};
 use super::lexer::{LexState, Step, TokenKind, step};
+use super::limits::Limits;
+use super::mistake::{ParseError, Place};
 use super::scan::{scan_string, scan_string_part, scan_word};
 use super::text::{decode_string, lossy};
-
-/// What a parser takes before it gives up on a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of one value without its white space.
-    pub token_size: usize,
-    /// Tokens of one value.
-    pub token_count: usize,
-    /// Arrays and objects inside one another.
-    pub nesting: usize,
-}
-
-impl Limits {
-    /// What QEMU takes: 64 MiB, 2 Mi tokens, 1024 levels. Memory stays below 300 MiB a value.
-    pub const QMP: Self = Self {
-        token_size: 64 << 20,
-        token_count: 2 << 20,
-        nesting: 1024,
-    };
-
-    /// What our client takes: replies as large as any server sends, 1 GiB and 64 Mi tokens.
-    pub const REPLY: Self = Self {
-        token_size: 1 << 30,
-        token_count: 64 << 20,
-        nesting: 1024,
-    };
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self::QMP
-    }
-}
-
-/// The reference's message for input that is no JSON value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseError {
-    message: String,
-}
-
-impl ParseError {
-    fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-        }
-    }
-
-    fn syntax(place: Place, message: &str) -> Self {
-        let Place { line, column } = place;
-        Self::new(format!("{line}:{column}: JSON parse error, {message}"))
-    }
-
-    /// The message.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-}
-
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for ParseError {}
-
-impl From<ParseError> for crate::Error {
-    fn from(error: ParseError) -> Self {
-        Self::generic(error.message)
-    }
-}
-
-/// A place in the stream: line and column from 1, the column in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    line: u64,
-    column: u64,
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self { line: 1, column: 1 }
-    }
-}
-
-impl Place {
-    /// The place after these bytes.
-    #[inline]
-    fn after(self, bytes: &[u8]) -> Self {
-        match memchr::memrchr(b'\n', bytes) {
-            None => Self {
-                line: self.line,
-                column: self.column + bytes.len() as u64,
-            },
-            Some(last) => Self {
-                line: self.line + memchr::memchr_iter(b'\n', bytes).count() as u64,
-                column: (bytes.len() - last) as u64,
-            },
-        }
-    }
-
-    /// The next column, if asked for.
-    fn shifted(self, by_one: bool) -> Self {
-        Self {
-            line: self.line,
-            column: self.column + u64::from(by_one),
-        }
-    }
-}
 
 /// What [`Parser::feed`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
