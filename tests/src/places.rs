@@ -19,7 +19,9 @@ pub fn workspace() -> PathBuf {
 }
 
 /// QEMU's schemas in the reference material, oldest last: folders below `qemu/`.
-pub const QEMU_SCHEMAS: [&str; 4] = [
+pub const QEMU_SCHEMAS: [&str; 6] = [
+    "11.1.3/qapi",
+    "11.1.3/storage-daemon/qapi",
     "10.2.2/qapi",
     "10.2.2/storage-daemon/qapi",
     "10.2.2/qga",

@@ -36,7 +36,14 @@ pub(crate) fn add(mut suite: Suite) -> Suite {
             is_clean(shared, schema)
         });
     }
-    suite.with("introspect::10.0.13", Tool::Shared, introspection)
+    for release in ["11.1.3", "10.0.13"] {
+        suite = suite.with(
+            &format!("introspect::{release}"),
+            Tool::Shared,
+            move |shared| introspection(shared, release),
+        );
+    }
+    suite
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Result<Output, Failed> {
@@ -70,8 +77,8 @@ fn is_clean(shared: &Path, schema: &str) -> Result<(), Failed> {
 }
 
 /// What a running QEMU answered, with the configuration of its build.
-fn introspection(shared: &Path) -> Result<(), Failed> {
-    let release = shared.join("qemu/10.0.13");
+fn introspection(shared: &Path, release: &str) -> Result<(), Failed> {
+    let release = shared.join("qemu").join(release);
     let arguments = [
         "introspect",
         "qapi/qapi-schema.json",

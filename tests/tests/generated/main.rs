@@ -36,11 +36,13 @@ fn main() {
         );
     }
     if is_full {
-        suite = suite.with(
-            "round-trips-of-qemu-10.0.13",
-            Tool::Shared,
-            programs::round_trips_of_qemu,
-        );
+        for release in ["11.1.3", "10.0.13"] {
+            suite = suite.with(
+                &format!("round-trips-of-qemu-{release}"),
+                Tool::Shared,
+                move |shared| programs::round_trips_of_qemu(shared, release),
+            );
+        }
         for schema in QEMU_SCHEMAS {
             suite = suite.with(
                 &format!("modes-of-{}", schema.replace('/', "-")),

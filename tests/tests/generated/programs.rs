@@ -116,10 +116,11 @@ pub(crate) fn round_trips_of_own() -> Result<(), Failed> {
 }
 
 /// Every type of QEMU's schema.
-pub(crate) fn round_trips_of_qemu(shared: &Path) -> Result<(), Failed> {
-    let folder = shared.join("qemu/10.0.13");
+pub(crate) fn round_trips_of_qemu(shared: &Path, release: &str) -> Result<(), Failed> {
+    let folder = shared.join("qemu").join(release);
     let configuration = Configuration::with_default(true);
-    round_trips("qemu", &folder.join("qapi/qapi-schema.json"), configuration)?;
+    let name = format!("qemu-{}", release.replace('.', "-"));
+    round_trips(&name, &folder.join("qapi/qapi-schema.json"), configuration)?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tests::generated::{Crate, Module};
 
 /// The schemas, by version.
-pub(crate) const SCHEMAS: [&str; 2] = ["10.2.2", "10.0.13"];
+pub(crate) const SCHEMAS: [&str; 3] = ["11.1.3", "10.2.2", "10.0.13"];
 
 /// Runs every `query-*` command that needs no arguments on machines of two kinds. Each reply is
 /// read, or it is said which member is missing, and it is.

@@ -234,7 +234,7 @@ fn the_rest_is_known() {
     let Some(shared) = tests::Tool::Shared.for_test("the rest is known") else {
         return;
     };
-    let path = tests::qemu_schema(&shared, "10.2.2/qapi");
+    let path = tests::qemu_schema(&shared, "11.1.3/qapi");
     let checked = super::load_with(path.to_str().expect("UTF-8"), &qapi_gen::loader::FileLoader);
     let (found, rest) = references(&checked.schema.expect("no mistakes"));
     assert!(found.len() > 700, "{}", found.len());

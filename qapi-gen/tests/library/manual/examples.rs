@@ -158,7 +158,12 @@ fn requests(code: &Code<'_>) -> Vec<String> {
 /// Where the lint finds nothing, a server accepts the requests.
 #[test]
 fn what_the_lint_accepts_a_server_accepts() {
-    let paths = [Some(ours()), qemu("10.2.2"), qemu("10.0.13")];
+    let paths = [
+        Some(ours()),
+        qemu("11.1.3"),
+        qemu("10.2.2"),
+        qemu("10.0.13"),
+    ];
     for path in paths.into_iter().flatten() {
         let checked = lint(&path, &FileLoader);
         let schema = checked.schema.as_ref().expect("no mistakes");
