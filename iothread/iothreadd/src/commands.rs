@@ -7,21 +7,26 @@ use qapi_runtime::dispatch::Service;
 use qapi_runtime::{Error, Object, Value};
 
 use crate::chardev;
+use crate::export;
 use crate::hmp;
 pub(crate) use crate::net::descriptors::SessionDescriptors;
+#[expect(deprecated, reason = "handled like everything else")]
+use crate::qapi::commands::NbdServerRemove;
 use crate::qapi::commands::{
-    AddFd, BlockExportDel, BlockdevDel, ChardevAdd, ChardevChange, ChardevRemove, ChardevSendBreak,
-    Closefd, DeviceDel, Getfd, HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList,
-    QomListProperties, QomSet, QueryBlock, QueryNamedBlockNodes, RemoveFd, RingbufRead,
-    RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues, Yank,
+    AddFd, BlockExportDel, BlockdevDel, BlockdevSetActive, ChardevAdd, ChardevChange,
+    ChardevRemove, ChardevSendBreak, Closefd, DeviceDel, DeviceListProperties, Getfd,
+    HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties,
+    QomListTypes, QomSet, QueryBlock, QueryNamedBlockNodes, RemoveFd, RingbufRead, RingbufWrite,
+    XBlockdevSetIothread, XQueryBlockExportQueues, Yank,
 };
 use crate::qapi::{
     AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportQueueInfo,
     BlockExportRemoveMode, BlockInfo, BlockdevOptions, ChardevBackendInfo, ChardevInfo,
-    ChardevReturn, CommandInfo, Commands, Dispatcher, FdsetInfo, NameInfo, NbdServerOptionsLegacy,
-    ObjectOptions, ObjectPropertyInfo, StatusInfo, StrOrNull, VersionInfo, YankInstance,
+    ChardevReturn, CommandInfo, Commands, Dispatcher, FdsetInfo, NameInfo, NbdServerAddOptions,
+    NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo, StatusInfo,
+    StrOrNull, VersionInfo, YankInstance,
 };
-use crate::qom::commands::list_properties;
+use crate::qom::commands::{list_device_properties, list_properties, list_types};
 use crate::server::{self, Server};
 
 /// Executes the commands of one session.
@@ -70,6 +75,14 @@ impl Commands for Handler {
         self.server.blocks().delete(&arguments.node_name)
     }
 
+    async fn blockdev_set_active(&self, arguments: BlockdevSetActive) -> Result<(), Error> {
+        let BlockdevSetActive { node_name, active } = arguments;
+        let blocks = self.server.blocks();
+        blocks
+            .set_active(self.server.main(), node_name, active)
+            .await
+    }
+
     async fn chardev_add(&self, arguments: ChardevAdd) -> Result<ChardevReturn, Error> {
         let ChardevAdd { id, backend } = arguments;
         let chardevs = self.server.chardevs();
@@ -104,6 +117,13 @@ impl Commands for Handler {
         self.server.devices().delete(&self.server, &arguments.id)
     }
 
+    fn device_list_properties(
+        &self,
+        arguments: DeviceListProperties,
+    ) -> Result<Vec<ObjectPropertyInfo>, Error> {
+        list_device_properties(&arguments.typename)
+    }
+
     fn getfd(&self, arguments: Getfd) -> Result<(), Error> {
         self.descriptors.keep(arguments.fdname)
     }
@@ -114,6 +134,16 @@ impl Commands for Handler {
             return Err(Error::generic("Parameter 'cpu-index' expects a CPU number"));
         }
         Ok(hmp::execute(&self.server, &arguments.command_line, Some(&self.monitor)).await)
+    }
+
+    fn nbd_server_add(&self, arguments: NbdServerAddOptions) -> Result<(), Error> {
+        export::add_over_nbd(&self.server, arguments)
+    }
+
+    #[expect(deprecated, reason = "handled like everything else")]
+    fn nbd_server_remove(&self, arguments: NbdServerRemove) -> Result<(), Error> {
+        let mode = arguments.mode.unwrap_or(BlockExportRemoveMode::Safe);
+        export::remove_over_nbd(&self.server, &arguments.name, &mode)
     }
 
     async fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {
@@ -153,6 +183,11 @@ impl Commands for Handler {
         arguments: QomListProperties,
     ) -> Result<Vec<ObjectPropertyInfo>, Error> {
         list_properties(&arguments.typename)
+    }
+
+    fn qom_list_types(&self, arguments: QomListTypes) -> Result<Vec<ObjectTypeInfo>, Error> {
+        let abstract_too = arguments.r#abstract.unwrap_or(false);
+        Ok(list_types(arguments.implements.as_deref(), abstract_too))
     }
 
     fn qom_set(&self, arguments: QomSet) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! Block nodes: how they stand on one another, on which event loop they are, and what they are asked for.
 //!
+//! - `active`: which nodes carry out requests.
 //! - `add`: nodes out of the options of `blockdev-add`.
 //! - `driver`: where nodes have their blocks from.
 //! - `io`: requests, how they go down from node to node and where they run.
@@ -7,6 +8,7 @@
 //! - `users`, `permission`: who uses a node, and whether that fits together.
 //! - `query`, `filename`: what clients are shown.
 
+mod active;
 mod add;
 mod driver;
 mod filename;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 
 use qapi_runtime::Error;
 
+pub(crate) use self::active::Activated;
 use self::io::NodeIo;
 pub(crate) use self::io::{
     Backend, Entered, Extent, IoBuffer, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome, Pending,
@@ -27,7 +30,6 @@ pub(crate) use self::io::{
 };
 use self::place::Place;
 pub(crate) use self::place::{Follower, Home, Medium, MoveError, NodeUser, release};
-pub(crate) use self::users::Activated;
 use self::users::Attached;
 use crate::qapi::{BlockdevCacheOptions, BlockdevDetectZeroesOptions};
 use crate::sync::Mutex;

@@ -129,6 +129,14 @@ impl NodeUser {
         }
     }
 
+    /// Whether it is an export that clients may write to.
+    pub(super) fn is_writing_export(&self) -> bool {
+        match self.kind {
+            UserKind::Device { .. } => false,
+            UserKind::Export { writable } => writable,
+        }
+    }
+
     /// How messages call it.
     pub(super) fn description(&self) -> String {
         match self.kind {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use iothread::MainContext;
 use qapi_runtime::Error;
 
-use super::io::{Backend, NodeIo};
+use super::io::Backend;
 use super::permission::Access;
 use super::place::NodeUser;
 use super::{Blocks, Graph};
@@ -52,19 +52,7 @@ impl Graph {
         // To lock less does not fail.
         let _ = self.update_locks(name);
     }
-
-    fn deactivate(&self, name: &str, activated: &Activated) {
-        for io in &activated.0 {
-            io.set_active(false);
-        }
-        // To lock less does not fail.
-        let _ = self.update_locks(name);
-    }
 }
-
-/// Nodes that were inactive before.
-#[derive(Default)]
-pub(crate) struct Activated(Vec<Arc<NodeIo>>);
 
 impl Blocks {
     /// Checks that a new user would fit those that the node has in this process.
@@ -94,36 +82,6 @@ impl Blocks {
         let graph = self.0.lock();
         let io = Arc::clone(&graph.find(name)?.io);
         Ok(Backend::new(io, main.clone()))
-    }
-
-    /// Lets a node and those below it carry out requests. Returns which of them did not before.
-    ///
-    /// # Errors
-    ///
-    /// Other processes do not let their users do what they do; they stay as they are.
-    pub(crate) fn activate(&self, name: &str) -> Result<Activated, Error> {
-        let graph = self.0.lock();
-        let mut activated = Activated::default();
-        let mut next = Some(name);
-        while let Some(name) = next {
-            let node = graph.find(name)?;
-            if !node.io.set_active(true) {
-                activated.0.push(Arc::clone(&node.io));
-            }
-            next = node.child.as_deref();
-        }
-        match graph.update_locks(name) {
-            Ok(()) => Ok(activated),
-            Err(error) => {
-                graph.deactivate(name, &activated);
-                Err(error)
-            }
-        }
-    }
-
-    /// Takes the activation of a node back.
-    pub(crate) fn deactivate(&self, name: &str, activated: &Activated) {
-        self.0.lock().deactivate(name, activated);
     }
 
     /// Whether a node can be written to; `None` if there is no such node.

@@ -12,7 +12,7 @@ use qapi_runtime::socket::{MAX_PATH, connect_path};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, sockopt};
 
 use crate::errno::reason;
-use crate::net::sockets::{modern, resolve};
+use crate::net::sockets::{abstract_name, describe_unix, modern, resolve};
 use crate::net::stream::Stream;
 use crate::qapi::{ChardevSocket, InetSocketAddress, SocketAddress, UnixSocketAddress};
 
@@ -94,10 +94,7 @@ impl Target {
     /// How a device that connects to it is called.
     pub(super) fn describe(&self) -> String {
         match self {
-            Self::Unix(unix) if unix.r#abstract == Some(true) => {
-                format!("unix:{},abstract=on,tight=on", unix.path)
-            }
-            Self::Unix(unix) => format!("unix:{}", unix.path),
+            Self::Unix(unix) => describe_unix(unix),
             Self::Inet(inet) => format!("tcp:{}:{}", inet.host, inet.port),
         }
     }
@@ -117,7 +114,7 @@ pub(crate) fn connect_unix(address: &UnixSocketAddress) -> Result<Connected, Err
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         match address.r#abstract {
             Some(true) => {
-                let name = SocketAddrUnix::new_abstract_name(path.as_bytes())?;
+                let name = SocketAddrUnix::new_abstract_name(&abstract_name(address))?;
                 rustix::net::connect(&socket, &name)?;
             }
             Some(false) | None => connect_path(&socket, Path::new(path))?,
@@ -141,6 +138,7 @@ fn connect_inet(address: &InetSocketAddress, nodelay: bool) -> Result<Connected,
         let connect = || -> io::Result<Connected> {
             let stream = TcpStream::connect_timeout(&candidate, TIMEOUT)?;
             stream.set_nodelay(nodelay)?;
+            sockopt::set_socket_keepalive(&stream, address.keep_alive.unwrap_or(false))?;
             Ok(Connected {
                 stream: Stream::Tcp(Arc::new(not_blocking(stream.into())?)),
                 peer: candidate.to_string(),

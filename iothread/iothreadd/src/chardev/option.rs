@@ -14,6 +14,28 @@ use crate::qapi::{
     UnixSocketAddress, UnixSocketAddressWrapper,
 };
 
+/// What options there are. As in QEMU, those that a kind of device does not have are not looked at.
+const NAMES: [&str; 18] = [
+    "id",
+    "path",
+    "input-path",
+    "host",
+    "port",
+    "fd",
+    "to",
+    "ipv4",
+    "ipv6",
+    "wait",
+    "server",
+    "delay",
+    "nodelay",
+    "reconnect-ms",
+    "size",
+    "append",
+    "abstract",
+    "tight",
+];
+
 /// The member that may be given without its name.
 const BACKEND: &str = "backend";
 
@@ -22,7 +44,6 @@ const BACKEND: &str = "backend";
 /// # Errors
 ///
 /// In QEMU's words: whatever is missing, unknown, or does not fit together.
-#[expect(deprecated, reason = "there is a newer name, and the old one works")]
 pub(crate) fn parse(text: &str) -> Result<(String, ChardevBackend), OptionError> {
     if text.starts_with('{') {
         return Ok(parse_json(text)?);
@@ -32,6 +53,28 @@ pub(crate) fn parse(text: &str) -> Result<(String, ChardevBackend), OptionError>
     let id = settings
         .text("id")
         .ok_or_else(|| Error::generic("chardev: no id specified"))?;
+    Ok((id, parse_settings(settings)?))
+}
+
+/// Reads a description of what a device that exists is to have behind it.
+///
+/// # Errors
+///
+/// As [`parse`]; the device is named elsewhere.
+pub(crate) fn parse_backend(text: &str) -> Result<ChardevBackend, OptionError> {
+    let mut settings = Settings::parse(text)?;
+    settings.check_id()?;
+    let id = settings.text("id");
+    let backend = parse_settings(settings);
+    match (id, backend) {
+        (_, Err(OptionError::Malformed(error))) => Err(OptionError::Malformed(error)),
+        (Some(_), _) => Err(Error::generic("Unexpected 'id' parameter").into()),
+        (None, backend) => backend,
+    }
+}
+
+#[expect(deprecated, reason = "there is a newer name, and the old one works")]
+fn parse_settings(mut settings: Settings) -> Result<ChardevBackend, OptionError> {
     let name = settings.text(BACKEND);
     let name = name.ok_or_else(|| Error::generic("chardev: \"backend\" missing"))?;
     let kind: ChardevBackendKind = name
@@ -77,8 +120,7 @@ pub(crate) fn parse(text: &str) -> Result<(String, ChardevBackend), OptionError>
             return Err(OptionError::Refused(Error::generic(desc)));
         }
     };
-    settings.finish()?;
-    Ok((id, backend))
+    Ok(backend)
 }
 
 fn parse_json(text: &str) -> Result<(String, ChardevBackend), Error> {
@@ -92,7 +134,7 @@ fn parse_json(text: &str) -> Result<(String, ChardevBackend), Error> {
     Ok((id, backend))
 }
 
-fn parse_socket(settings: &mut Settings) -> Result<ChardevSocket, Error> {
+fn parse_socket(settings: &mut Settings) -> Result<ChardevSocket, OptionError> {
     let (path, host, fd) = (
         settings.text("path"),
         settings.text("host"),
@@ -103,6 +145,8 @@ fn parse_socket(settings: &mut Settings) -> Result<ChardevSocket, Error> {
             data: UnixSocketAddress {
                 path,
                 r#abstract: settings.switch("abstract")?,
+                // An option that is not given is on.
+                tight: Some(settings.switch("tight")?.unwrap_or(true)),
             },
         }),
         (None, Some(host), None) => {
@@ -111,8 +155,11 @@ fn parse_socket(settings: &mut Settings) -> Result<ChardevSocket, Error> {
                 data: InetSocketAddress {
                     host,
                     port: settings.text("port").ok_or_else(missing)?,
+                    numeric: None,
+                    to: settings.typed("to", ValueKind::Int)?,
                     ipv4: settings.switch("ipv4")?,
                     ipv6: settings.switch("ipv6")?,
+                    keep_alive: None,
                 },
             })
         }
@@ -122,9 +169,8 @@ fn parse_socket(settings: &mut Settings) -> Result<ChardevSocket, Error> {
             },
         }),
         (_, _, _) => {
-            return Err(Error::generic(
-                "None or one of 'path', 'fd' or 'host' option required.",
-            ));
+            let desc = "None or one of 'path', 'fd' or 'host' option required.";
+            return Err(Error::generic(desc).into());
         }
     };
     let server = settings.switch("server")?.unwrap_or(false);
@@ -166,8 +212,13 @@ impl From<OptionError> for Error {
 struct Settings(Vec<(String, String)>);
 
 impl Settings {
-    fn parse(text: &str) -> Result<Self, Error> {
-        Ok(Self(keyval::parse_options(text, BACKEND)))
+    fn parse(text: &str) -> Result<Self, OptionError> {
+        let pairs = keyval::parse_options(text, BACKEND);
+        let is_known = |key: &str| key == BACKEND || NAMES.contains(&key);
+        match pairs.iter().find(|(key, _)| !is_known(key)) {
+            Some((key, _)) => Err(OptionError::Malformed(keyval::invalid(key))),
+            None => Ok(Self(pairs)),
+        }
     }
 
     fn check_id(&self) -> Result<(), OptionError> {
@@ -185,31 +236,30 @@ impl Settings {
         Some(self.0.remove(index).1)
     }
 
-    fn typed<T: Visit>(&mut self, name: &'static str, kind: ValueKind) -> Result<Option<T>, Error> {
+    fn typed<T: Visit>(
+        &mut self,
+        name: &'static str,
+        kind: ValueKind,
+    ) -> Result<Option<T>, OptionError> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
         let typed: Object = keyval::typed(vec![(name.to_owned(), text)], keyval::INTEGER, |_| {
             Some(kind)
-        })?;
+        })
+        .map_err(OptionError::Malformed)?;
         let document = Document::from(&Value::Object(typed));
         let mut input = Input::new(&document, Mode::Strict);
-        Ok(input.object()?.optional(name)?)
+        let value = input.object().and_then(|mut object| object.optional(name));
+        value.map_err(|error| OptionError::Malformed(error.into()))
     }
 
-    fn switch(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
+    fn switch(&mut self, name: &'static str) -> Result<Option<bool>, OptionError> {
         self.typed(name, ValueKind::Bool)
     }
 
-    fn number(&mut self, name: &'static str, kind: ValueKind) -> Result<Option<i64>, Error> {
+    fn number(&mut self, name: &'static str, kind: ValueKind) -> Result<Option<i64>, OptionError> {
         self.typed(name, kind)
-    }
-
-    fn finish(self) -> Result<(), OptionError> {
-        match self.0.first() {
-            None => Ok(()),
-            Some((key, _)) => Err(OptionError::Malformed(keyval::invalid(key))),
-        }
     }
 }
 
@@ -224,7 +274,8 @@ mod tests {
     #[test]
     fn both_forms_mean_the_same() {
         let json = r#"{"id": "c", "backend": {"type": "socket", "data": {
-            "addr": {"type": "unix", "data": {"path": "/x"}}, "server": true, "wait": false}}}"#;
+            "addr": {"type": "unix", "data": {"path": "/x", "tight": true}}, "server": true,
+            "wait": false}}}"#;
         let text = "socket,id=c,path=/x,server=on,wait=off";
         assert_eq!(parse(json).unwrap(), parse(text).unwrap());
         let json = r#"{"id": "c", "backend": {"type": "ringbuf", "data": {"size": 4096}}}"#;

@@ -5,6 +5,7 @@
 //! anything ([`Plan`](common::Plan)), because taking moves nodes, and a command that fails must leave no trace.
 
 mod common;
+mod legacy;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use qapi_runtime::Error;
 
 use self::common::Plan;
 pub(crate) use self::common::{Common, ContextRef};
+pub(crate) use self::legacy::{add_over_nbd, remove_over_nbd};
 use crate::finally::Finally;
 use crate::net::descriptors::SessionDescriptors;
 use crate::qapi::{

@@ -7,11 +7,12 @@ use qapi_runtime::Error;
 
 use super::arguments::Arguments;
 use super::command::LINE_END;
+use crate::export;
 use crate::net::descriptors::SessionDescriptors;
 use crate::qapi::{
-    BlockDeviceInfo, BlockExportOptions, BlockExportOptionsNbd, BlockExportOptionsType,
-    BlockExportRemoveMode, BlockExportType, BlockInfo, InetSocketAddress, InetSocketAddressWrapper,
-    NbdServerOptionsLegacy, SocketAddressLegacy, UnixSocketAddress, UnixSocketAddressWrapper,
+    BlockDeviceInfo, BlockExportRemoveMode, BlockInfo, InetSocketAddress, InetSocketAddressWrapper,
+    NbdServerAddOptions, NbdServerOptionsLegacy, SocketAddressLegacy, UnixSocketAddress,
+    UnixSocketAddressWrapper,
 };
 use crate::server::Server;
 
@@ -26,17 +27,13 @@ pub(super) fn nbd_server_start(server: &Arc<Server>, given: &Arguments) -> Resul
         let data = UnixSocketAddress {
             path: path.to_owned(),
             r#abstract: None,
+            tight: None,
         };
         SocketAddressLegacy::Unix(UnixSocketAddressWrapper { data })
     } else {
         let (host, port) = address.rsplit_once(':').ok_or_else(unparsable)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let data = InetSocketAddress {
-            host: host.to_owned(),
-            port: port.to_owned(),
-            ipv4: None,
-            ipv6: None,
-        };
+        let data = InetSocketAddress::new(host.to_owned(), port.to_owned());
         SocketAddressLegacy::Inet(InetSocketAddressWrapper { data })
     };
     let options = NbdServerOptionsLegacy::new(addr);
@@ -52,46 +49,20 @@ pub(super) fn nbd_server_stop(server: &Arc<Server>, _: &Arguments) -> Result<(),
 
 /// `nbd_server_add`
 pub(super) fn nbd_server_add(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
-    let (writable, device) = (given.flag(0), given.text(1));
-    let name = given.optional(2).unwrap_or(device);
-    let is_writable = server.blocks().is_writable(device).ok_or_else(|| {
-        Error::generic(format!(
-            "Cannot find device='{device}' nor node-name='{device}'"
-        ))
-    })?;
-    if !server.nbd().is_running() {
-        return Err(Error::generic("NBD server not running"));
-    }
-    let nbd = BlockExportOptionsNbd {
-        name: Some(name.to_owned()),
-        description: None,
-    };
-    let kind = BlockExportOptionsType::Nbd(nbd);
-    let mut options = BlockExportOptions::new(kind, name.to_owned(), device.to_owned());
-    // What cannot be written is exported read-only, whatever was asked for.
-    options.writable = Some(writable && is_writable);
-    // Over NBD exports take no descriptors.
-    let nobody = SessionDescriptors::default();
-    server.exports().add(server, &nobody, options)
+    let mut wanted = NbdServerAddOptions::new(given.text(1).to_owned());
+    wanted.writable = Some(given.flag(0));
+    wanted.name = given.optional(2).map(str::to_owned);
+    export::add_over_nbd(server, wanted)
 }
 
 /// `nbd_server_remove`
 pub(super) fn nbd_server_remove(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
-    let (force, name) = (given.flag(0), given.text(1));
-    let mode = if force {
+    let mode = if given.flag(0) {
         BlockExportRemoveMode::Hard
     } else {
         BlockExportRemoveMode::Safe
     };
-    let exports = server.exports();
-    let is_meant = exports
-        .query()
-        .iter()
-        .any(|it| it.id == name && it.r#type == BlockExportType::Nbd);
-    if !is_meant {
-        return Err(Error::generic(format!("Export '{name}' is not found")));
-    }
-    exports.delete(server, name, &mode)
+    export::remove_over_nbd(server, given.text(1), &mode)
 }
 
 /// `info block-exports`

@@ -8,6 +8,7 @@ use super::arguments::Arguments;
 use super::command::{LINE_END, OptionsError};
 use crate::chardev;
 use crate::ident;
+use crate::net::descriptors::SessionDescriptors;
 use crate::server::Server;
 use crate::task::Work;
 
@@ -17,19 +18,38 @@ pub(super) fn add<'a>(
     given: &'a Arguments,
 ) -> Work<'a, Result<(), OptionsError>> {
     Box::pin(async move {
-        let (id, backend) = chardev::parse(given.text(0)).map_err(|error| match error {
-            chardev::OptionError::Malformed(error) => {
-                let hint = ident::hint(&error).map(|hint| format!("\n{hint}"));
-                Error::generic(format!(
-                    "{}{}\nError: Parsing chardev args failed",
-                    error.desc,
-                    hint.unwrap_or_default()
-                ))
-            }
-            chardev::OptionError::Refused(error) => error,
-        })?;
+        let (id, backend) = chardev::parse(given.text(0)).map_err(explain)?;
         Ok(server.chardevs().add_by_hand(id, backend).await?)
     })
+}
+
+/// `chardev-change`
+pub(super) fn change<'a>(
+    server: &'a Arc<Server>,
+    given: &'a Arguments,
+) -> Work<'a, Result<(), OptionsError>> {
+    Box::pin(async move {
+        let backend = chardev::parse_backend(given.text(1)).map_err(explain)?;
+        // Descriptors are passed with QMP only.
+        let descriptors = SessionDescriptors::default();
+        let id = given.text(0).to_owned();
+        let changed = server.chardevs().change(id, backend, &descriptors).await;
+        changed.map(drop).map_err(OptionsError::from)
+    })
+}
+
+/// What is wrong with options, as people are told.
+fn explain(error: chardev::OptionError) -> OptionsError {
+    match error {
+        chardev::OptionError::Malformed(error) => {
+            let hint = ident::hint(&error).map(|hint| format!("{hint}{LINE_END}"));
+            OptionsError::Told {
+                text: format!("{}{LINE_END}{}", error.desc, hint.unwrap_or_default()),
+                error: Error::generic("Parsing chardev args failed"),
+            }
+        }
+        chardev::OptionError::Refused(error) => OptionsError::Refused(error),
+    }
 }
 
 /// `info chardev`

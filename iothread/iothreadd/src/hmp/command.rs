@@ -41,6 +41,11 @@ enum Run {
 pub(super) enum OptionsError {
     /// Options that are none.
     Malformed,
+    /// The same, and what is wrong with them is told before.
+    Told {
+        text: String,
+        error: Error,
+    },
     Refused(Error),
 }
 
@@ -54,13 +59,20 @@ type ActWithOptions =
     for<'a> fn(&'a Arc<Server>, &'a Arguments) -> Work<'a, Result<(), OptionsError>>;
 
 /// All commands but `info`.
-const COMMANDS: [Command; 18] = [
+const COMMANDS: [Command; 19] = [
     Command {
         name: "chardev-add",
         parameters: &[Parameter::Word],
         usage: "args",
         help: "add chardev",
         run: Run::Options(chardev::add),
+    },
+    Command {
+        name: "chardev-change",
+        parameters: &[Parameter::Word, Parameter::Word],
+        usage: "id args",
+        help: "change chardev",
+        run: Run::Options(chardev::change),
     },
     Command {
         name: "chardev-remove",
@@ -342,6 +354,7 @@ async fn run(
         Run::Options(act) => match act(server, &arguments).await {
             Ok(()) => String::new(),
             Err(OptionsError::Malformed) => hint(),
+            Err(OptionsError::Told { text, error }) => format!("{text}{}", describe(&error)),
             Err(OptionsError::Refused(error)) => describe(&error),
         },
     }

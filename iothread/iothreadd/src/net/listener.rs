@@ -78,12 +78,14 @@ impl Listener {
 
     /// Listens on an abstract name.
     pub(crate) fn at_name(name: &str) -> Result<Self, BindError> {
-        let socket = listen_abstract(name.as_bytes())?;
-        Ok(Self::of(
-            socket,
-            format!("unix:{name},abstract=on,tight=on"),
-            true,
-        ))
+        let description = format!("unix:{name},abstract=on,tight=on");
+        Self::at_name_as(name.as_bytes(), description)
+    }
+
+    /// The same, under another description.
+    pub(crate) fn at_name_as(name: &[u8], description: String) -> Result<Self, BindError> {
+        let socket = listen_abstract(name)?;
+        Ok(Self::of(socket, description, true))
     }
 
     /// Listens at the first address of a host that it can have.

@@ -20,6 +20,9 @@ use crate::errno::{message_of, reason};
 use crate::oneshot;
 use crate::qapi::{InetSocketAddress, SocketAddress, SocketAddressLegacy, UnixSocketAddress};
 
+/// The bytes of the longest abstract name.
+const LONGEST_NAME: usize = 107;
+
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
@@ -71,7 +74,7 @@ pub(crate) fn listen_at(
 ) -> Result<Vec<Listener>, Error> {
     match address {
         SocketAddress::Unix(unix) => Ok(vec![listen_unix(unix)?]),
-        SocketAddress::Inet(inet) => listen_inet(found.map_or_else(|| resolve(inet), Ok)?),
+        SocketAddress::Inet(inet) => listen_inet(inet, found.map_or_else(|| resolve(inet), Ok)?),
         SocketAddress::Fd(fd) => {
             let socket = take_socket(descriptors, &fd.str)?;
             // One that listens already goes on.
@@ -148,7 +151,11 @@ fn failed(what: &str, error: io::Error) -> Error {
 fn listen_unix(address: &UnixSocketAddress) -> Result<Listener, Error> {
     let path = &address.path;
     let (listener, shown) = match address.r#abstract {
-        Some(true) => (Listener::at_name(path), format!("@{path}")),
+        Some(true) => {
+            let name = abstract_name(address);
+            let listener = Listener::at_name_as(&name, describe_unix(address));
+            (listener, format!("@{path}"))
+        }
         Some(false) | None => (Listener::at_path(Path::new(path), None), path.clone()),
     };
     listener.map_err(|error| {
@@ -167,13 +174,36 @@ fn listen_unix(address: &UnixSocketAddress) -> Result<Listener, Error> {
     })
 }
 
+/// The bytes of an abstract name: zero bytes fill one up that is not tight.
+pub(crate) fn abstract_name(address: &UnixSocketAddress) -> Vec<u8> {
+    let mut name = address.path.clone().into_bytes();
+    if address.tight == Some(false) && name.len() < LONGEST_NAME {
+        name.resize(LONGEST_NAME, 0);
+    }
+    name
+}
+
+/// How devices are named by a unix socket.
+pub(crate) fn describe_unix(address: &UnixSocketAddress) -> String {
+    let is_abstract = address.r#abstract == Some(true);
+    let of_name = match (is_abstract, address.tight == Some(true)) {
+        (true, true) => ",abstract=on,tight=on",
+        (true, false) => ",abstract=on",
+        (false, _) => "",
+    };
+    format!("unix:{}{of_name}", address.path)
+}
+
 /// Looks up the addresses of a host; `""` stands for all of this machine.
 pub(crate) fn resolve(address: &InetSocketAddress) -> Result<Vec<SocketAddr>, Error> {
     let InetSocketAddress {
         host,
         port,
+        numeric,
         ipv4,
         ipv6,
+        to: _,
+        keep_alive: _,
     } = address;
     let unresolved = |reason: &str| {
         Error::generic(format!(
@@ -183,11 +213,15 @@ pub(crate) fn resolve(address: &InetSocketAddress) -> Result<Vec<SocketAddr>, Er
     if (*ipv4, *ipv6) == (Some(false), Some(false)) {
         return Err(Error::generic("Cannot disable IPv4 and IPv6 at same time"));
     }
+    if *numeric == Some(true) && !host.is_empty() && host.parse::<IpAddr>().is_err() {
+        return Err(unresolved("Name or service not known"));
+    }
     let number: u16 = match port.as_str() {
         "" => 0,
-        port => port
-            .parse()
-            .map_err(|_| unresolved("Servname not supported for ai_socktype"))?,
+        port => port.parse().map_err(|_| match numeric {
+            Some(true) => unresolved("Name or service not known"),
+            Some(false) | None => unresolved("Servname not supported for ai_socktype"),
+        })?,
     };
     let hosts: &[&str] = match host.as_str() {
         "" => &["::", "0.0.0.0"],
@@ -212,22 +246,51 @@ pub(crate) fn resolve(address: &InetSocketAddress) -> Result<Vec<SocketAddr>, Er
     }
 }
 
-fn listen_inet(candidates: Vec<SocketAddr>) -> Result<Vec<Listener>, Error> {
+fn listen_inet(
+    inet: &InetSocketAddress,
+    candidates: Vec<SocketAddr>,
+) -> Result<Vec<Listener>, Error> {
     let mut listeners = Vec::new();
     let mut failure = None;
     for candidate in candidates {
-        match listen_tcp(candidate) {
+        let last = inet.to.unwrap_or(candidate.port());
+        if last < candidate.port() && candidate.port() != 0 {
+            let reason = message_of(Errno::INVAL.raw_os_error());
+            return Err(Error::generic(format!(
+                "Failed to create a socket: {reason}"
+            )));
+        }
+        match listen_in(candidate, last, inet.keep_alive.unwrap_or(false)) {
             Ok(listener) => listeners.push(listener),
             Err(error) => failure = Some(error),
         }
     }
     match (listeners.is_empty(), failure) {
+        (true, Some(error)) if inet.to.is_some() => {
+            let reason = reason(&error);
+            Err(Error::generic(format!(
+                "Failed to find an available port: {reason}"
+            )))
+        }
         (true, Some(error)) => Err(failed("bind", error)),
         (_, _) => Ok(listeners),
     }
 }
 
-fn listen_tcp(address: SocketAddr) -> io::Result<Listener> {
+/// Listens on the first port that is free, up to the last one.
+fn listen_in(first: SocketAddr, last: u16, keeps_alive: bool) -> io::Result<Listener> {
+    let mut address = first;
+    loop {
+        match listen_tcp(address, keeps_alive) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() < last => {
+                address.set_port(address.port() + 1);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn listen_tcp(address: SocketAddr, keeps_alive: bool) -> io::Result<Listener> {
     let socket: OwnedFd = match address {
         SocketAddr::V4(_) => TcpListener::bind(address)?.into(),
         SocketAddr::V6(_) => {
@@ -241,6 +304,8 @@ fn listen_tcp(address: SocketAddr) -> io::Result<Listener> {
             socket
         }
     };
+    // Connections that are accepted have it from here.
+    sockopt::set_socket_keepalive(&socket, keeps_alive)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     let bound = getsockname(&socket)
         .ok()

@@ -24,45 +24,50 @@ pub const SCHEMA: &str = "\
     {\"name\": \"qom-list\", \"meta-type\": \"command\", \"arg-type\": \"16\", \"ret-type\": \"[17]\"}, \
     {\"name\": \"qom-get\", \"meta-type\": \"command\", \"arg-type\": \"18\", \"ret-type\": \"any\"}, \
     {\"name\": \"qom-set\", \"meta-type\": \"command\", \"arg-type\": \"19\", \"ret-type\": \"1\"}, \
-    {\"name\": \"qom-list-properties\", \"meta-type\": \"command\", \"arg-type\": \"20\", \"ret-type\": \"[17]\"}, \
-    {\"name\": \"object-add\", \"meta-type\": \"command\", \"arg-type\": \"21\", \"ret-type\": \"1\"}, \
-    {\"name\": \"object-del\", \"meta-type\": \"command\", \"arg-type\": \"22\", \"ret-type\": \"1\"}, \
-    {\"name\": \"device_add\", \"meta-type\": \"command\", \"arg-type\": \"23\", \"ret-type\": \"1\", \"features\": [\"json-cli\", \"json-cli-hotplug\"]}, \
-    {\"name\": \"device_del\", \"meta-type\": \"command\", \"arg-type\": \"24\", \"ret-type\": \"1\"}, \
-    {\"name\": \"DEVICE_DELETED\", \"meta-type\": \"event\", \"arg-type\": \"25\"}, \
-    {\"name\": \"blockdev-add\", \"meta-type\": \"command\", \"arg-type\": \"26\", \"ret-type\": \"1\"}, \
-    {\"name\": \"blockdev-del\", \"meta-type\": \"command\", \"arg-type\": \"27\", \"ret-type\": \"1\"}, \
-    {\"name\": \"x-blockdev-set-iothread\", \"meta-type\": \"command\", \"arg-type\": \"28\", \"ret-type\": \"1\", \"features\": [\"unstable\"]}, \
-    {\"name\": \"query-named-block-nodes\", \"meta-type\": \"command\", \"arg-type\": \"29\", \"ret-type\": \"[30]\"}, \
-    {\"name\": \"query-block\", \"meta-type\": \"command\", \"arg-type\": \"31\", \"ret-type\": \"[32]\"}, \
-    {\"name\": \"nbd-server-start\", \"meta-type\": \"command\", \"arg-type\": \"33\", \"ret-type\": \"1\"}, \
+    {\"name\": \"qom-list-types\", \"meta-type\": \"command\", \"arg-type\": \"20\", \"ret-type\": \"[21]\"}, \
+    {\"name\": \"qom-list-properties\", \"meta-type\": \"command\", \"arg-type\": \"22\", \"ret-type\": \"[17]\"}, \
+    {\"name\": \"object-add\", \"meta-type\": \"command\", \"arg-type\": \"23\", \"ret-type\": \"1\"}, \
+    {\"name\": \"object-del\", \"meta-type\": \"command\", \"arg-type\": \"24\", \"ret-type\": \"1\"}, \
+    {\"name\": \"device-list-properties\", \"meta-type\": \"command\", \"arg-type\": \"25\", \"ret-type\": \"[17]\"}, \
+    {\"name\": \"device_add\", \"meta-type\": \"command\", \"arg-type\": \"26\", \"ret-type\": \"1\", \"features\": [\"json-cli\", \"json-cli-hotplug\"]}, \
+    {\"name\": \"device_del\", \"meta-type\": \"command\", \"arg-type\": \"27\", \"ret-type\": \"1\"}, \
+    {\"name\": \"DEVICE_DELETED\", \"meta-type\": \"event\", \"arg-type\": \"28\"}, \
+    {\"name\": \"blockdev-add\", \"meta-type\": \"command\", \"arg-type\": \"29\", \"ret-type\": \"1\"}, \
+    {\"name\": \"blockdev-del\", \"meta-type\": \"command\", \"arg-type\": \"30\", \"ret-type\": \"1\"}, \
+    {\"name\": \"blockdev-set-active\", \"meta-type\": \"command\", \"arg-type\": \"31\", \"ret-type\": \"1\"}, \
+    {\"name\": \"x-blockdev-set-iothread\", \"meta-type\": \"command\", \"arg-type\": \"32\", \"ret-type\": \"1\", \"features\": [\"unstable\"]}, \
+    {\"name\": \"query-named-block-nodes\", \"meta-type\": \"command\", \"arg-type\": \"33\", \"ret-type\": \"[34]\"}, \
+    {\"name\": \"query-block\", \"meta-type\": \"command\", \"arg-type\": \"35\", \"ret-type\": \"[36]\"}, \
+    {\"name\": \"nbd-server-start\", \"meta-type\": \"command\", \"arg-type\": \"37\", \"ret-type\": \"1\"}, \
     {\"name\": \"nbd-server-stop\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"1\"}, \
-    {\"name\": \"block-export-add\", \"meta-type\": \"command\", \"arg-type\": \"34\", \"ret-type\": \"1\"}, \
-    {\"name\": \"block-export-del\", \"meta-type\": \"command\", \"arg-type\": \"35\", \"ret-type\": \"1\"}, \
-    {\"name\": \"BLOCK_EXPORT_DELETED\", \"meta-type\": \"event\", \"arg-type\": \"36\"}, \
-    {\"name\": \"query-block-exports\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[37]\"}, \
-    {\"name\": \"x-query-block-export-queues\", \"meta-type\": \"command\", \"arg-type\": \"38\", \"ret-type\": \"[39]\", \"features\": [\"unstable\"]}, \
-    {\"name\": \"query-chardev\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[40]\"}, \
-    {\"name\": \"query-chardev-backends\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[41]\"}, \
-    {\"name\": \"ringbuf-write\", \"meta-type\": \"command\", \"arg-type\": \"42\", \"ret-type\": \"1\"}, \
-    {\"name\": \"ringbuf-read\", \"meta-type\": \"command\", \"arg-type\": \"43\", \"ret-type\": \"str\"}, \
-    {\"name\": \"chardev-add\", \"meta-type\": \"command\", \"arg-type\": \"44\", \"ret-type\": \"45\"}, \
-    {\"name\": \"chardev-change\", \"meta-type\": \"command\", \"arg-type\": \"46\", \"ret-type\": \"45\"}, \
-    {\"name\": \"chardev-remove\", \"meta-type\": \"command\", \"arg-type\": \"47\", \"ret-type\": \"1\"}, \
-    {\"name\": \"chardev-send-break\", \"meta-type\": \"command\", \"arg-type\": \"48\", \"ret-type\": \"1\"}, \
-    {\"name\": \"yank\", \"meta-type\": \"command\", \"arg-type\": \"49\", \"ret-type\": \"1\", \"allow-oob\": true}, \
-    {\"name\": \"query-yank\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[50]\", \"allow-oob\": true}, \
-    {\"name\": \"0\", \"meta-type\": \"object\", \"members\": [{\"name\": \"enable\", \"type\": \"[51]\", \"default\": null}]}, \
+    {\"name\": \"block-export-add\", \"meta-type\": \"command\", \"arg-type\": \"38\", \"ret-type\": \"1\"}, \
+    {\"name\": \"block-export-del\", \"meta-type\": \"command\", \"arg-type\": \"39\", \"ret-type\": \"1\"}, \
+    {\"name\": \"nbd-server-add\", \"meta-type\": \"command\", \"arg-type\": \"40\", \"ret-type\": \"1\", \"features\": [\"deprecated\"]}, \
+    {\"name\": \"nbd-server-remove\", \"meta-type\": \"command\", \"arg-type\": \"41\", \"ret-type\": \"1\", \"features\": [\"deprecated\"]}, \
+    {\"name\": \"BLOCK_EXPORT_DELETED\", \"meta-type\": \"event\", \"arg-type\": \"42\"}, \
+    {\"name\": \"query-block-exports\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[43]\"}, \
+    {\"name\": \"x-query-block-export-queues\", \"meta-type\": \"command\", \"arg-type\": \"44\", \"ret-type\": \"[45]\", \"features\": [\"unstable\"]}, \
+    {\"name\": \"query-chardev\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[46]\"}, \
+    {\"name\": \"query-chardev-backends\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[47]\"}, \
+    {\"name\": \"ringbuf-write\", \"meta-type\": \"command\", \"arg-type\": \"48\", \"ret-type\": \"1\"}, \
+    {\"name\": \"ringbuf-read\", \"meta-type\": \"command\", \"arg-type\": \"49\", \"ret-type\": \"str\"}, \
+    {\"name\": \"chardev-add\", \"meta-type\": \"command\", \"arg-type\": \"50\", \"ret-type\": \"51\"}, \
+    {\"name\": \"chardev-change\", \"meta-type\": \"command\", \"arg-type\": \"52\", \"ret-type\": \"51\"}, \
+    {\"name\": \"chardev-remove\", \"meta-type\": \"command\", \"arg-type\": \"53\", \"ret-type\": \"1\"}, \
+    {\"name\": \"chardev-send-break\", \"meta-type\": \"command\", \"arg-type\": \"54\", \"ret-type\": \"1\"}, \
+    {\"name\": \"yank\", \"meta-type\": \"command\", \"arg-type\": \"55\", \"ret-type\": \"1\", \"allow-oob\": true}, \
+    {\"name\": \"query-yank\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[56]\", \"allow-oob\": true}, \
+    {\"name\": \"0\", \"meta-type\": \"object\", \"members\": [{\"name\": \"enable\", \"type\": \"[57]\", \"default\": null}]}, \
     {\"name\": \"1\", \"meta-type\": \"object\", \"members\": []}, \
-    {\"name\": \"2\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qemu\", \"type\": \"52\"}, {\"name\": \"package\", \"type\": \"str\"}]}, \
+    {\"name\": \"2\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qemu\", \"type\": \"58\"}, {\"name\": \"package\", \"type\": \"str\"}]}, \
     {\"name\": \"[3]\", \"meta-type\": \"array\", \"element-type\": \"3\"}, \
     {\"name\": \"3\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}]}, \
     {\"name\": \"[4]\", \"meta-type\": \"array\", \"element-type\": \"4\"}, \
-    {\"name\": \"4\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"meta-type\", \"type\": \"53\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}], \"tag\": \"meta-type\", \"variants\": [{\"case\": \"builtin\", \"type\": \"54\"}, {\"case\": \"enum\", \"type\": \"55\"}, {\"case\": \"array\", \"type\": \"56\"}, {\"case\": \"object\", \"type\": \"57\"}, {\"case\": \"alternate\", \"type\": \"58\"}, {\"case\": \"command\", \"type\": \"59\"}, {\"case\": \"event\", \"type\": \"60\"}]}, \
-    {\"name\": \"5\", \"meta-type\": \"object\", \"members\": [{\"name\": \"running\", \"type\": \"bool\"}, {\"name\": \"status\", \"type\": \"61\"}]}, \
-    {\"name\": \"6\", \"meta-type\": \"object\", \"members\": [{\"name\": \"guest\", \"type\": \"bool\"}, {\"name\": \"reason\", \"type\": \"62\"}]}, \
+    {\"name\": \"4\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"meta-type\", \"type\": \"59\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}], \"tag\": \"meta-type\", \"variants\": [{\"case\": \"builtin\", \"type\": \"60\"}, {\"case\": \"enum\", \"type\": \"61\"}, {\"case\": \"array\", \"type\": \"62\"}, {\"case\": \"object\", \"type\": \"63\"}, {\"case\": \"alternate\", \"type\": \"64\"}, {\"case\": \"command\", \"type\": \"65\"}, {\"case\": \"event\", \"type\": \"66\"}]}, \
+    {\"name\": \"5\", \"meta-type\": \"object\", \"members\": [{\"name\": \"running\", \"type\": \"bool\"}, {\"name\": \"status\", \"type\": \"67\"}]}, \
+    {\"name\": \"6\", \"meta-type\": \"object\", \"members\": [{\"name\": \"guest\", \"type\": \"bool\"}, {\"name\": \"reason\", \"type\": \"68\"}]}, \
     {\"name\": \"[7]\", \"meta-type\": \"array\", \"element-type\": \"7\"}, \
-    {\"name\": \"7\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"holders\", \"type\": \"[63]\"}, {\"name\": \"poll-max-ns\", \"type\": \"int\"}, {\"name\": \"poll-grow\", \"type\": \"int\"}, {\"name\": \"poll-shrink\", \"type\": \"int\"}, {\"name\": \"poll-weight\", \"type\": \"int\"}, {\"name\": \"aio-max-batch\", \"type\": \"int\"}]}, \
+    {\"name\": \"7\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"holders\", \"type\": \"[69]\"}, {\"name\": \"poll-max-ns\", \"type\": \"int\"}, {\"name\": \"poll-grow\", \"type\": \"int\"}, {\"name\": \"poll-shrink\", \"type\": \"int\"}, {\"name\": \"poll-weight\", \"type\": \"int\"}, {\"name\": \"aio-max-batch\", \"type\": \"int\"}]}, \
     {\"name\": \"8\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}]}, \
     {\"name\": \"9\", \"meta-type\": \"object\", \"members\": [{\"name\": \"command-line\", \"type\": \"str\"}, {\"name\": \"cpu-index\", \"type\": \"int\", \"default\": null}]}, \
     {\"name\": \"str\", \"meta-type\": \"builtin\", \"json-type\": \"string\"}, \
@@ -72,140 +77,147 @@ pub const SCHEMA: &str = "\
     {\"name\": \"13\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fd\", \"type\": \"int\"}]}, \
     {\"name\": \"14\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fd\", \"type\": \"int\", \"default\": null}]}, \
     {\"name\": \"[15]\", \"meta-type\": \"array\", \"element-type\": \"15\"}, \
-    {\"name\": \"15\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fds\", \"type\": \"[64]\"}]}, \
+    {\"name\": \"15\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fds\", \"type\": \"[70]\"}]}, \
     {\"name\": \"16\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}]}, \
     {\"name\": \"[17]\", \"meta-type\": \"array\", \"element-type\": \"17\"}, \
     {\"name\": \"17\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}, {\"name\": \"default-value\", \"type\": \"any\", \"default\": null}]}, \
     {\"name\": \"18\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"property\", \"type\": \"str\"}]}, \
     {\"name\": \"any\", \"meta-type\": \"builtin\", \"json-type\": \"value\"}, \
     {\"name\": \"19\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"property\", \"type\": \"str\"}, {\"name\": \"value\", \"type\": \"any\"}]}, \
-    {\"name\": \"20\", \"meta-type\": \"object\", \"members\": [{\"name\": \"typename\", \"type\": \"str\"}]}, \
-    {\"name\": \"21\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-type\", \"type\": \"65\"}, {\"name\": \"id\", \"type\": \"str\"}], \"tag\": \"qom-type\", \"variants\": [{\"case\": \"colo-compare\", \"type\": \"66\"}, {\"case\": \"iothread\", \"type\": \"67\"}, {\"case\": \"main-loop\", \"type\": \"68\"}, {\"case\": \"monitor-qmp\", \"type\": \"69\"}]}, \
-    {\"name\": \"22\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"23\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"str\"}, {\"name\": \"bus\", \"type\": \"str\", \"default\": null}, {\"name\": \"id\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"20\", \"meta-type\": \"object\", \"members\": [{\"name\": \"implements\", \"type\": \"str\", \"default\": null}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"[21]\", \"meta-type\": \"array\", \"element-type\": \"21\"}, \
+    {\"name\": \"21\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}, {\"name\": \"parent\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"22\", \"meta-type\": \"object\", \"members\": [{\"name\": \"typename\", \"type\": \"str\"}]}, \
+    {\"name\": \"23\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-type\", \"type\": \"71\"}, {\"name\": \"id\", \"type\": \"str\"}], \"tag\": \"qom-type\", \"variants\": [{\"case\": \"colo-compare\", \"type\": \"72\"}, {\"case\": \"iothread\", \"type\": \"73\"}, {\"case\": \"main-loop\", \"type\": \"74\"}, {\"case\": \"monitor-qmp\", \"type\": \"75\"}]}, \
     {\"name\": \"24\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"25\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\", \"default\": null}, {\"name\": \"path\", \"type\": \"str\"}]}, \
-    {\"name\": \"26\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"70\"}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"discard\", \"type\": \"71\", \"default\": null}, {\"name\": \"cache\", \"type\": \"72\", \"default\": null}, {\"name\": \"active\", \"type\": \"bool\", \"default\": null}, {\"name\": \"read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"auto-read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"force-share\", \"type\": \"bool\", \"default\": null}, {\"name\": \"detect-zeroes\", \"type\": \"73\", \"default\": null}], \"tag\": \"driver\", \"variants\": [{\"case\": \"file\", \"type\": \"74\"}, {\"case\": \"null-co\", \"type\": \"75\"}, {\"case\": \"raw\", \"type\": \"76\"}]}, \
-    {\"name\": \"27\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"28\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"77\"}, {\"name\": \"force\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"29\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"[30]\", \"meta-type\": \"array\", \"element-type\": \"30\"}, \
-    {\"name\": \"30\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"ro\", \"type\": \"bool\"}, {\"name\": \"drv\", \"type\": \"str\"}, {\"name\": \"backing_file_depth\", \"type\": \"int\"}, {\"name\": \"children\", \"type\": \"[78]\"}, {\"name\": \"active\", \"type\": \"bool\"}, {\"name\": \"encrypted\", \"type\": \"bool\"}, {\"name\": \"detect_zeroes\", \"type\": \"73\"}, {\"name\": \"bps\", \"type\": \"int\"}, {\"name\": \"bps_rd\", \"type\": \"int\"}, {\"name\": \"bps_wr\", \"type\": \"int\"}, {\"name\": \"iops\", \"type\": \"int\"}, {\"name\": \"iops_rd\", \"type\": \"int\"}, {\"name\": \"iops_wr\", \"type\": \"int\"}, {\"name\": \"image\", \"type\": \"79\"}, {\"name\": \"cache\", \"type\": \"80\"}, {\"name\": \"write_threshold\", \"type\": \"int\"}]}, \
-    {\"name\": \"31\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"[32]\", \"meta-type\": \"array\", \"element-type\": \"32\"}, \
-    {\"name\": \"32\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"qdev\", \"type\": \"str\", \"default\": null}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"removable\", \"type\": \"bool\"}, {\"name\": \"locked\", \"type\": \"bool\"}, {\"name\": \"inserted\", \"type\": \"30\", \"default\": null}, {\"name\": \"tray_open\", \"type\": \"bool\", \"default\": null}, {\"name\": \"io-status\", \"type\": \"81\", \"default\": null}]}, \
-    {\"name\": \"33\", \"meta-type\": \"object\", \"members\": [{\"name\": \"handshake-max-seconds\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-connections\", \"type\": \"int\", \"default\": null}, {\"name\": \"addr\", \"type\": \"82\"}]}, \
-    {\"name\": \"34\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"83\"}, {\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"fixed-iothread\", \"type\": \"bool\", \"default\": null}, {\"name\": \"iothread\", \"type\": \"84\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}, {\"name\": \"writethrough\", \"type\": \"bool\", \"default\": null}, {\"name\": \"allow-inactive\", \"type\": \"bool\", \"default\": null}], \"tag\": \"type\", \"variants\": [{\"case\": \"nbd\", \"type\": \"85\"}, {\"case\": \"vhost-user-blk\", \"type\": \"86\"}]}, \
-    {\"name\": \"35\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"87\", \"default\": null}]}, \
-    {\"name\": \"36\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"[37]\", \"meta-type\": \"array\", \"element-type\": \"37\"}, \
-    {\"name\": \"37\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"83\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"shutting-down\", \"type\": \"bool\"}]}, \
-    {\"name\": \"38\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"[39]\", \"meta-type\": \"array\", \"element-type\": \"39\"}, \
-    {\"name\": \"39\", \"meta-type\": \"object\", \"members\": [{\"name\": \"iothread\", \"type\": \"str\", \"default\": null}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"notifications\", \"type\": \"int\"}, {\"name\": \"requests\", \"type\": \"int\"}, {\"name\": \"failures\", \"type\": \"int\"}, {\"name\": \"in-flight\", \"type\": \"int\"}]}, \
-    {\"name\": \"[40]\", \"meta-type\": \"array\", \"element-type\": \"40\"}, \
-    {\"name\": \"40\", \"meta-type\": \"object\", \"members\": [{\"name\": \"label\", \"type\": \"str\"}, {\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"frontend-open\", \"type\": \"bool\"}]}, \
-    {\"name\": \"[41]\", \"meta-type\": \"array\", \"element-type\": \"41\"}, \
-    {\"name\": \"41\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}]}, \
-    {\"name\": \"42\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"data\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"88\", \"default\": null}]}, \
-    {\"name\": \"43\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"size\", \"type\": \"int\"}, {\"name\": \"format\", \"type\": \"88\", \"default\": null}]}, \
-    {\"name\": \"44\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"89\"}]}, \
-    {\"name\": \"45\", \"meta-type\": \"object\", \"members\": [{\"name\": \"pty\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"46\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"89\"}]}, \
-    {\"name\": \"47\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"48\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"49\", \"meta-type\": \"object\", \"members\": [{\"name\": \"instances\", \"type\": \"[50]\"}]}, \
-    {\"name\": \"[50]\", \"meta-type\": \"array\", \"element-type\": \"50\"}, \
-    {\"name\": \"50\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"90\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"block-node\", \"type\": \"91\"}, {\"case\": \"chardev\", \"type\": \"92\"}, {\"case\": \"migration\", \"type\": \"1\"}]}, \
-    {\"name\": \"[51]\", \"meta-type\": \"array\", \"element-type\": \"51\"}, \
-    {\"name\": \"51\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"oob\"}], \"values\": [\"oob\"]}, \
-    {\"name\": \"52\", \"meta-type\": \"object\", \"members\": [{\"name\": \"major\", \"type\": \"int\"}, {\"name\": \"minor\", \"type\": \"int\"}, {\"name\": \"micro\", \"type\": \"int\"}]}, \
-    {\"name\": \"53\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"builtin\"}, {\"name\": \"enum\"}, {\"name\": \"array\"}, {\"name\": \"object\"}, {\"name\": \"alternate\"}, {\"name\": \"command\"}, {\"name\": \"event\"}], \"values\": [\"builtin\", \"enum\", \"array\", \"object\", \"alternate\", \"command\", \"event\"]}, \
+    {\"name\": \"25\", \"meta-type\": \"object\", \"members\": [{\"name\": \"typename\", \"type\": \"str\"}]}, \
+    {\"name\": \"26\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"str\"}, {\"name\": \"bus\", \"type\": \"str\", \"default\": null}, {\"name\": \"id\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"27\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"28\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\", \"default\": null}, {\"name\": \"path\", \"type\": \"str\"}]}, \
+    {\"name\": \"29\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"76\"}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"discard\", \"type\": \"77\", \"default\": null}, {\"name\": \"cache\", \"type\": \"78\", \"default\": null}, {\"name\": \"active\", \"type\": \"bool\", \"default\": null}, {\"name\": \"read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"auto-read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"force-share\", \"type\": \"bool\", \"default\": null}, {\"name\": \"detect-zeroes\", \"type\": \"79\", \"default\": null}], \"tag\": \"driver\", \"variants\": [{\"case\": \"file\", \"type\": \"80\"}, {\"case\": \"null-co\", \"type\": \"81\"}, {\"case\": \"raw\", \"type\": \"82\"}]}, \
+    {\"name\": \"30\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"31\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"active\", \"type\": \"bool\"}]}, \
+    {\"name\": \"32\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"83\"}, {\"name\": \"force\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"33\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"[34]\", \"meta-type\": \"array\", \"element-type\": \"34\"}, \
+    {\"name\": \"34\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"ro\", \"type\": \"bool\"}, {\"name\": \"drv\", \"type\": \"str\"}, {\"name\": \"backing_file_depth\", \"type\": \"int\"}, {\"name\": \"children\", \"type\": \"[84]\"}, {\"name\": \"active\", \"type\": \"bool\"}, {\"name\": \"encrypted\", \"type\": \"bool\"}, {\"name\": \"detect_zeroes\", \"type\": \"79\"}, {\"name\": \"bps\", \"type\": \"int\"}, {\"name\": \"bps_rd\", \"type\": \"int\"}, {\"name\": \"bps_wr\", \"type\": \"int\"}, {\"name\": \"iops\", \"type\": \"int\"}, {\"name\": \"iops_rd\", \"type\": \"int\"}, {\"name\": \"iops_wr\", \"type\": \"int\"}, {\"name\": \"image\", \"type\": \"85\"}, {\"name\": \"cache\", \"type\": \"86\"}, {\"name\": \"write_threshold\", \"type\": \"int\"}]}, \
+    {\"name\": \"35\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"[36]\", \"meta-type\": \"array\", \"element-type\": \"36\"}, \
+    {\"name\": \"36\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"qdev\", \"type\": \"str\", \"default\": null}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"removable\", \"type\": \"bool\"}, {\"name\": \"locked\", \"type\": \"bool\"}, {\"name\": \"inserted\", \"type\": \"34\", \"default\": null}, {\"name\": \"tray_open\", \"type\": \"bool\", \"default\": null}, {\"name\": \"io-status\", \"type\": \"87\", \"default\": null}]}, \
+    {\"name\": \"37\", \"meta-type\": \"object\", \"members\": [{\"name\": \"handshake-max-seconds\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-connections\", \"type\": \"int\", \"default\": null}, {\"name\": \"addr\", \"type\": \"88\"}]}, \
+    {\"name\": \"38\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"89\"}, {\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"fixed-iothread\", \"type\": \"bool\", \"default\": null}, {\"name\": \"iothread\", \"type\": \"90\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}, {\"name\": \"writethrough\", \"type\": \"bool\", \"default\": null}, {\"name\": \"allow-inactive\", \"type\": \"bool\", \"default\": null}], \"tag\": \"type\", \"variants\": [{\"case\": \"nbd\", \"type\": \"91\"}, {\"case\": \"vhost-user-blk\", \"type\": \"92\"}]}, \
+    {\"name\": \"39\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"93\", \"default\": null}]}, \
+    {\"name\": \"40\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}, {\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"41\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"93\", \"default\": null}]}, \
+    {\"name\": \"42\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"[43]\", \"meta-type\": \"array\", \"element-type\": \"43\"}, \
+    {\"name\": \"43\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"89\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"shutting-down\", \"type\": \"bool\"}]}, \
+    {\"name\": \"44\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"[45]\", \"meta-type\": \"array\", \"element-type\": \"45\"}, \
+    {\"name\": \"45\", \"meta-type\": \"object\", \"members\": [{\"name\": \"iothread\", \"type\": \"str\", \"default\": null}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"notifications\", \"type\": \"int\"}, {\"name\": \"requests\", \"type\": \"int\"}, {\"name\": \"failures\", \"type\": \"int\"}, {\"name\": \"in-flight\", \"type\": \"int\"}]}, \
+    {\"name\": \"[46]\", \"meta-type\": \"array\", \"element-type\": \"46\"}, \
+    {\"name\": \"46\", \"meta-type\": \"object\", \"members\": [{\"name\": \"label\", \"type\": \"str\"}, {\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"frontend-open\", \"type\": \"bool\"}]}, \
+    {\"name\": \"[47]\", \"meta-type\": \"array\", \"element-type\": \"47\"}, \
+    {\"name\": \"47\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}]}, \
+    {\"name\": \"48\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"data\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"94\", \"default\": null}]}, \
+    {\"name\": \"49\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"size\", \"type\": \"int\"}, {\"name\": \"format\", \"type\": \"94\", \"default\": null}]}, \
+    {\"name\": \"50\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"95\"}]}, \
+    {\"name\": \"51\", \"meta-type\": \"object\", \"members\": [{\"name\": \"pty\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"52\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"95\"}]}, \
+    {\"name\": \"53\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"54\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"55\", \"meta-type\": \"object\", \"members\": [{\"name\": \"instances\", \"type\": \"[56]\"}]}, \
+    {\"name\": \"[56]\", \"meta-type\": \"array\", \"element-type\": \"56\"}, \
+    {\"name\": \"56\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"96\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"block-node\", \"type\": \"97\"}, {\"case\": \"chardev\", \"type\": \"98\"}, {\"case\": \"migration\", \"type\": \"1\"}]}, \
+    {\"name\": \"[57]\", \"meta-type\": \"array\", \"element-type\": \"57\"}, \
+    {\"name\": \"57\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"oob\"}], \"values\": [\"oob\"]}, \
+    {\"name\": \"58\", \"meta-type\": \"object\", \"members\": [{\"name\": \"major\", \"type\": \"int\"}, {\"name\": \"minor\", \"type\": \"int\"}, {\"name\": \"micro\", \"type\": \"int\"}]}, \
+    {\"name\": \"59\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"builtin\"}, {\"name\": \"enum\"}, {\"name\": \"array\"}, {\"name\": \"object\"}, {\"name\": \"alternate\"}, {\"name\": \"command\"}, {\"name\": \"event\"}], \"values\": [\"builtin\", \"enum\", \"array\", \"object\", \"alternate\", \"command\", \"event\"]}, \
     {\"name\": \"[str]\", \"meta-type\": \"array\", \"element-type\": \"str\"}, \
-    {\"name\": \"54\", \"meta-type\": \"object\", \"members\": [{\"name\": \"json-type\", \"type\": \"93\"}]}, \
-    {\"name\": \"55\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[94]\"}, {\"name\": \"values\", \"type\": \"[str]\", \"features\": [\"deprecated\"]}]}, \
-    {\"name\": \"56\", \"meta-type\": \"object\", \"members\": [{\"name\": \"element-type\", \"type\": \"str\"}]}, \
-    {\"name\": \"57\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[95]\"}, {\"name\": \"tag\", \"type\": \"str\", \"default\": null}, {\"name\": \"variants\", \"type\": \"[96]\", \"default\": null}]}, \
-    {\"name\": \"58\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[97]\"}]}, \
-    {\"name\": \"59\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}, {\"name\": \"ret-type\", \"type\": \"str\"}, {\"name\": \"allow-oob\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"60\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}]}, \
+    {\"name\": \"60\", \"meta-type\": \"object\", \"members\": [{\"name\": \"json-type\", \"type\": \"99\"}]}, \
+    {\"name\": \"61\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[100]\"}, {\"name\": \"values\", \"type\": \"[str]\", \"features\": [\"deprecated\"]}]}, \
+    {\"name\": \"62\", \"meta-type\": \"object\", \"members\": [{\"name\": \"element-type\", \"type\": \"str\"}]}, \
+    {\"name\": \"63\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[101]\"}, {\"name\": \"tag\", \"type\": \"str\", \"default\": null}, {\"name\": \"variants\", \"type\": \"[102]\", \"default\": null}]}, \
+    {\"name\": \"64\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[103]\"}]}, \
+    {\"name\": \"65\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}, {\"name\": \"ret-type\", \"type\": \"str\"}, {\"name\": \"allow-oob\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"66\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}]}, \
     {\"name\": \"bool\", \"meta-type\": \"builtin\", \"json-type\": \"boolean\"}, \
-    {\"name\": \"61\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"prelaunch\"}, {\"name\": \"running\"}, {\"name\": \"shutdown\"}], \"values\": [\"prelaunch\", \"running\", \"shutdown\"]}, \
-    {\"name\": \"62\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"host-qmp-quit\"}, {\"name\": \"host-signal\"}], \"values\": [\"host-qmp-quit\", \"host-signal\"]}, \
+    {\"name\": \"67\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"prelaunch\"}, {\"name\": \"running\"}, {\"name\": \"shutdown\"}], \"values\": [\"prelaunch\", \"running\", \"shutdown\"]}, \
+    {\"name\": \"68\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"host-qmp-quit\"}, {\"name\": \"host-signal\"}], \"values\": [\"host-qmp-quit\", \"host-signal\"]}, \
     {\"name\": \"int\", \"meta-type\": \"builtin\", \"json-type\": \"int\"}, \
-    {\"name\": \"[63]\", \"meta-type\": \"array\", \"element-type\": \"63\"}, \
-    {\"name\": \"63\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"98\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"qom-object\", \"type\": \"99\"}, {\"case\": \"block-node\", \"type\": \"100\"}, {\"case\": \"block-export\", \"type\": \"101\"}, {\"case\": \"monitor\", \"type\": \"102\"}]}, \
-    {\"name\": \"[64]\", \"meta-type\": \"array\", \"element-type\": \"64\"}, \
-    {\"name\": \"64\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fd\", \"type\": \"int\"}, {\"name\": \"opaque\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"65\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"colo-compare\"}, {\"name\": \"iothread\"}, {\"name\": \"main-loop\"}, {\"name\": \"monitor-qmp\"}], \"values\": [\"colo-compare\", \"iothread\", \"main-loop\", \"monitor-qmp\"]}, \
-    {\"name\": \"66\", \"meta-type\": \"object\", \"members\": [{\"name\": \"primary_in\", \"type\": \"str\"}, {\"name\": \"secondary_in\", \"type\": \"str\"}, {\"name\": \"outdev\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"str\"}, {\"name\": \"notify_dev\", \"type\": \"str\", \"default\": null}, {\"name\": \"compare_timeout\", \"type\": \"int\", \"default\": null}, {\"name\": \"expired_scan_cycle\", \"type\": \"int\", \"default\": null}, {\"name\": \"max_queue_size\", \"type\": \"int\", \"default\": null}, {\"name\": \"vnet_hdr_support\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"67\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-max-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-grow\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-shrink\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-weight\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"68\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"69\", \"meta-type\": \"object\", \"members\": [{\"name\": \"chardev\", \"type\": \"str\"}, {\"name\": \"pretty\", \"type\": \"bool\", \"default\": null}, {\"name\": \"close-action\", \"type\": \"103\", \"default\": null}]}, \
-    {\"name\": \"70\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"null-co\"}, {\"name\": \"raw\"}], \"values\": [\"file\", \"null-co\", \"raw\"]}, \
-    {\"name\": \"71\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ignore\"}, {\"name\": \"unmap\"}], \"values\": [\"ignore\", \"unmap\"]}, \
-    {\"name\": \"72\", \"meta-type\": \"object\", \"members\": [{\"name\": \"direct\", \"type\": \"bool\", \"default\": null}, {\"name\": \"no-flush\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"73\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"off\"}, {\"name\": \"on\"}, {\"name\": \"unmap\"}], \"values\": [\"off\", \"on\", \"unmap\"]}, \
-    {\"name\": \"74\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"locking\", \"type\": \"104\", \"default\": null}, {\"name\": \"aio\", \"type\": \"105\", \"default\": null}]}, \
-    {\"name\": \"75\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}, {\"name\": \"latency-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"read-zeroes\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"76\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"106\"}, {\"name\": \"offset\", \"type\": \"int\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"77\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"null\"}]}, \
-    {\"name\": \"[78]\", \"meta-type\": \"array\", \"element-type\": \"78\"}, \
-    {\"name\": \"78\", \"meta-type\": \"object\", \"members\": [{\"name\": \"child\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"79\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"str\"}, {\"name\": \"dirty-flag\", \"type\": \"bool\", \"default\": null}, {\"name\": \"actual-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"virtual-size\", \"type\": \"int\"}, {\"name\": \"limits\", \"type\": \"107\", \"default\": null}, {\"name\": \"format-specific\", \"type\": \"108\", \"default\": null}]}, \
-    {\"name\": \"80\", \"meta-type\": \"object\", \"members\": [{\"name\": \"writeback\", \"type\": \"bool\"}, {\"name\": \"direct\", \"type\": \"bool\"}, {\"name\": \"no-flush\", \"type\": \"bool\"}]}, \
-    {\"name\": \"81\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ok\"}, {\"name\": \"failed\"}, {\"name\": \"nospace\"}], \"values\": [\"ok\", \"failed\", \"nospace\"]}, \
-    {\"name\": \"82\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"109\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"110\"}, {\"case\": \"unix\", \"type\": \"111\"}, {\"case\": \"fd\", \"type\": \"112\"}]}, \
-    {\"name\": \"83\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"nbd\"}, {\"name\": \"vhost-user-blk\"}], \"values\": [\"nbd\", \"vhost-user-blk\"]}, \
-    {\"name\": \"84\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"[str]\"}]}, \
-    {\"name\": \"85\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"86\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"113\"}, {\"name\": \"logical-block-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"num-queues\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"87\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"safe\"}, {\"name\": \"hard\"}], \"values\": [\"safe\", \"hard\"]}, \
-    {\"name\": \"88\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"utf8\"}, {\"name\": \"base64\"}], \"values\": [\"utf8\", \"base64\"]}, \
-    {\"name\": \"89\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"114\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"115\"}, {\"case\": \"pipe\", \"type\": \"116\"}, {\"case\": \"socket\", \"type\": \"117\"}, {\"case\": \"null\", \"type\": \"118\"}, {\"case\": \"ringbuf\", \"type\": \"119\"}, {\"case\": \"memory\", \"type\": \"119\"}]}, \
-    {\"name\": \"90\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"block-node\"}, {\"name\": \"chardev\"}, {\"name\": \"migration\"}], \"values\": [\"block-node\", \"chardev\", \"migration\"]}, \
-    {\"name\": \"91\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"92\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"93\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"string\"}, {\"name\": \"number\"}, {\"name\": \"int\"}, {\"name\": \"boolean\"}, {\"name\": \"null\"}, {\"name\": \"object\"}, {\"name\": \"array\"}, {\"name\": \"value\"}], \"values\": [\"string\", \"number\", \"int\", \"boolean\", \"null\", \"object\", \"array\", \"value\"]}, \
-    {\"name\": \"[94]\", \"meta-type\": \"array\", \"element-type\": \"94\"}, \
-    {\"name\": \"94\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
-    {\"name\": \"[95]\", \"meta-type\": \"array\", \"element-type\": \"95\"}, \
-    {\"name\": \"95\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"default\", \"type\": \"any\", \"default\": null}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
-    {\"name\": \"[96]\", \"meta-type\": \"array\", \"element-type\": \"96\"}, \
-    {\"name\": \"96\", \"meta-type\": \"object\", \"members\": [{\"name\": \"case\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}]}, \
-    {\"name\": \"[97]\", \"meta-type\": \"array\", \"element-type\": \"97\"}, \
-    {\"name\": \"97\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"str\"}]}, \
-    {\"name\": \"98\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"qom-object\"}, {\"name\": \"block-node\"}, {\"name\": \"block-export\"}, {\"name\": \"monitor\"}], \"values\": [\"qom-object\", \"block-node\", \"block-export\", \"monitor\"]}, \
-    {\"name\": \"99\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-path\", \"type\": \"str\"}]}, \
-    {\"name\": \"100\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"101\", \"meta-type\": \"object\", \"members\": [{\"name\": \"export-id\", \"type\": \"str\"}]}, \
-    {\"name\": \"102\", \"meta-type\": \"object\", \"members\": [{\"name\": \"monitor-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"103\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"none\"}, {\"name\": \"delete\"}], \"values\": [\"none\", \"delete\"]}, \
-    {\"name\": \"104\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"auto\"}, {\"name\": \"on\"}, {\"name\": \"off\"}], \"values\": [\"auto\", \"on\", \"off\"]}, \
-    {\"name\": \"105\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"threads\"}], \"values\": [\"threads\"]}, \
-    {\"name\": \"106\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"26\"}, {\"type\": \"str\"}]}, \
+    {\"name\": \"[69]\", \"meta-type\": \"array\", \"element-type\": \"69\"}, \
+    {\"name\": \"69\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"104\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"qom-object\", \"type\": \"105\"}, {\"case\": \"block-node\", \"type\": \"106\"}, {\"case\": \"block-export\", \"type\": \"107\"}, {\"case\": \"monitor\", \"type\": \"108\"}]}, \
+    {\"name\": \"[70]\", \"meta-type\": \"array\", \"element-type\": \"70\"}, \
+    {\"name\": \"70\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fd\", \"type\": \"int\"}, {\"name\": \"opaque\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"71\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"colo-compare\"}, {\"name\": \"iothread\"}, {\"name\": \"main-loop\"}, {\"name\": \"monitor-qmp\"}], \"values\": [\"colo-compare\", \"iothread\", \"main-loop\", \"monitor-qmp\"]}, \
+    {\"name\": \"72\", \"meta-type\": \"object\", \"members\": [{\"name\": \"primary_in\", \"type\": \"str\"}, {\"name\": \"secondary_in\", \"type\": \"str\"}, {\"name\": \"outdev\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"str\"}, {\"name\": \"notify_dev\", \"type\": \"str\", \"default\": null}, {\"name\": \"compare_timeout\", \"type\": \"int\", \"default\": null}, {\"name\": \"expired_scan_cycle\", \"type\": \"int\", \"default\": null}, {\"name\": \"max_queue_size\", \"type\": \"int\", \"default\": null}, {\"name\": \"vnet_hdr_support\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"73\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-max-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-grow\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-shrink\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-weight\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"74\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"75\", \"meta-type\": \"object\", \"members\": [{\"name\": \"chardev\", \"type\": \"str\"}, {\"name\": \"pretty\", \"type\": \"bool\", \"default\": null}, {\"name\": \"close-action\", \"type\": \"109\", \"default\": null}]}, \
+    {\"name\": \"76\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"null-co\"}, {\"name\": \"raw\"}], \"values\": [\"file\", \"null-co\", \"raw\"]}, \
+    {\"name\": \"77\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ignore\"}, {\"name\": \"unmap\"}], \"values\": [\"ignore\", \"unmap\"]}, \
+    {\"name\": \"78\", \"meta-type\": \"object\", \"members\": [{\"name\": \"direct\", \"type\": \"bool\", \"default\": null}, {\"name\": \"no-flush\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"79\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"off\"}, {\"name\": \"on\"}, {\"name\": \"unmap\"}], \"values\": [\"off\", \"on\", \"unmap\"]}, \
+    {\"name\": \"80\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"locking\", \"type\": \"110\", \"default\": null}, {\"name\": \"aio\", \"type\": \"111\", \"default\": null}]}, \
+    {\"name\": \"81\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}, {\"name\": \"latency-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"read-zeroes\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"82\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"112\"}, {\"name\": \"offset\", \"type\": \"int\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"83\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"null\"}]}, \
+    {\"name\": \"[84]\", \"meta-type\": \"array\", \"element-type\": \"84\"}, \
+    {\"name\": \"84\", \"meta-type\": \"object\", \"members\": [{\"name\": \"child\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"85\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"str\"}, {\"name\": \"dirty-flag\", \"type\": \"bool\", \"default\": null}, {\"name\": \"actual-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"virtual-size\", \"type\": \"int\"}, {\"name\": \"limits\", \"type\": \"113\", \"default\": null}, {\"name\": \"format-specific\", \"type\": \"114\", \"default\": null}]}, \
+    {\"name\": \"86\", \"meta-type\": \"object\", \"members\": [{\"name\": \"writeback\", \"type\": \"bool\"}, {\"name\": \"direct\", \"type\": \"bool\"}, {\"name\": \"no-flush\", \"type\": \"bool\"}]}, \
+    {\"name\": \"87\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ok\"}, {\"name\": \"failed\"}, {\"name\": \"nospace\"}], \"values\": [\"ok\", \"failed\", \"nospace\"]}, \
+    {\"name\": \"88\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"115\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"116\"}, {\"case\": \"unix\", \"type\": \"117\"}, {\"case\": \"fd\", \"type\": \"118\"}]}, \
+    {\"name\": \"89\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"nbd\"}, {\"name\": \"vhost-user-blk\"}], \"values\": [\"nbd\", \"vhost-user-blk\"]}, \
+    {\"name\": \"90\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"[str]\"}]}, \
+    {\"name\": \"91\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"92\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"119\"}, {\"name\": \"logical-block-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"num-queues\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"93\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"safe\"}, {\"name\": \"hard\"}], \"values\": [\"safe\", \"hard\"]}, \
+    {\"name\": \"94\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"utf8\"}, {\"name\": \"base64\"}], \"values\": [\"utf8\", \"base64\"]}, \
+    {\"name\": \"95\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"120\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"121\"}, {\"case\": \"pipe\", \"type\": \"122\"}, {\"case\": \"socket\", \"type\": \"123\"}, {\"case\": \"null\", \"type\": \"124\"}, {\"case\": \"ringbuf\", \"type\": \"125\"}, {\"case\": \"memory\", \"type\": \"125\"}]}, \
+    {\"name\": \"96\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"block-node\"}, {\"name\": \"chardev\"}, {\"name\": \"migration\"}], \"values\": [\"block-node\", \"chardev\", \"migration\"]}, \
+    {\"name\": \"97\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"98\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"99\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"string\"}, {\"name\": \"number\"}, {\"name\": \"int\"}, {\"name\": \"boolean\"}, {\"name\": \"null\"}, {\"name\": \"object\"}, {\"name\": \"array\"}, {\"name\": \"value\"}], \"values\": [\"string\", \"number\", \"int\", \"boolean\", \"null\", \"object\", \"array\", \"value\"]}, \
+    {\"name\": \"[100]\", \"meta-type\": \"array\", \"element-type\": \"100\"}, \
+    {\"name\": \"100\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
+    {\"name\": \"[101]\", \"meta-type\": \"array\", \"element-type\": \"101\"}, \
+    {\"name\": \"101\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"default\", \"type\": \"any\", \"default\": null}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
+    {\"name\": \"[102]\", \"meta-type\": \"array\", \"element-type\": \"102\"}, \
+    {\"name\": \"102\", \"meta-type\": \"object\", \"members\": [{\"name\": \"case\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}]}, \
+    {\"name\": \"[103]\", \"meta-type\": \"array\", \"element-type\": \"103\"}, \
+    {\"name\": \"103\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"str\"}]}, \
+    {\"name\": \"104\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"qom-object\"}, {\"name\": \"block-node\"}, {\"name\": \"block-export\"}, {\"name\": \"monitor\"}], \"values\": [\"qom-object\", \"block-node\", \"block-export\", \"monitor\"]}, \
+    {\"name\": \"105\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-path\", \"type\": \"str\"}]}, \
+    {\"name\": \"106\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"107\", \"meta-type\": \"object\", \"members\": [{\"name\": \"export-id\", \"type\": \"str\"}]}, \
+    {\"name\": \"108\", \"meta-type\": \"object\", \"members\": [{\"name\": \"monitor-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"109\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"none\"}, {\"name\": \"delete\"}], \"values\": [\"none\", \"delete\"]}, \
+    {\"name\": \"110\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"auto\"}, {\"name\": \"on\"}, {\"name\": \"off\"}], \"values\": [\"auto\", \"on\", \"off\"]}, \
+    {\"name\": \"111\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"threads\"}], \"values\": [\"threads\"]}, \
+    {\"name\": \"112\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"29\"}, {\"type\": \"str\"}]}, \
     {\"name\": \"null\", \"meta-type\": \"builtin\", \"json-type\": \"null\"}, \
-    {\"name\": \"107\", \"meta-type\": \"object\", \"members\": [{\"name\": \"request-alignment\", \"type\": \"int\"}, {\"name\": \"max-discard\", \"type\": \"int\", \"default\": null}, {\"name\": \"discard-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-write-zeroes\", \"type\": \"int\", \"default\": null}, {\"name\": \"write-zeroes-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"opt-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-hw-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-iov\", \"type\": \"int\"}, {\"name\": \"max-hw-iov\", \"type\": \"int\", \"default\": null}, {\"name\": \"min-mem-alignment\", \"type\": \"int\"}, {\"name\": \"opt-mem-alignment\", \"type\": \"int\"}]}, \
-    {\"name\": \"108\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"120\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"121\"}]}, \
-    {\"name\": \"109\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"inet\"}, {\"name\": \"unix\"}, {\"name\": \"fd\"}], \"values\": [\"inet\", \"unix\", \"fd\"]}, \
-    {\"name\": \"110\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"122\"}]}, \
-    {\"name\": \"111\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"123\"}]}, \
-    {\"name\": \"112\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"124\"}]}, \
-    {\"name\": \"113\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"109\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"122\"}, {\"case\": \"unix\", \"type\": \"123\"}, {\"case\": \"fd\", \"type\": \"124\"}]}, \
-    {\"name\": \"114\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"pipe\"}, {\"name\": \"socket\"}, {\"name\": \"null\"}, {\"name\": \"ringbuf\"}, {\"name\": \"memory\", \"features\": [\"deprecated\"]}], \"values\": [\"file\", \"pipe\", \"socket\", \"null\", \"ringbuf\", \"memory\"]}, \
-    {\"name\": \"115\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"125\"}]}, \
-    {\"name\": \"116\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"126\"}]}, \
-    {\"name\": \"117\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"127\"}]}, \
-    {\"name\": \"118\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"128\"}]}, \
-    {\"name\": \"119\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"129\"}]}, \
-    {\"name\": \"120\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}], \"values\": [\"file\"]}, \
-    {\"name\": \"121\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"130\"}]}, \
-    {\"name\": \"122\", \"meta-type\": \"object\", \"members\": [{\"name\": \"host\", \"type\": \"str\"}, {\"name\": \"port\", \"type\": \"str\"}, {\"name\": \"ipv4\", \"type\": \"bool\", \"default\": null}, {\"name\": \"ipv6\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"123\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"124\", \"meta-type\": \"object\", \"members\": [{\"name\": \"str\", \"type\": \"str\"}]}, \
-    {\"name\": \"125\", \"meta-type\": \"object\", \"members\": [{\"name\": \"in\", \"type\": \"str\", \"default\": null}, {\"name\": \"out\", \"type\": \"str\"}, {\"name\": \"append\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"126\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}]}, \
-    {\"name\": \"127\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"82\"}, {\"name\": \"server\", \"type\": \"bool\", \"default\": null}, {\"name\": \"wait\", \"type\": \"bool\", \"default\": null}, {\"name\": \"nodelay\", \"type\": \"bool\", \"default\": null}, {\"name\": \"reconnect-ms\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"128\", \"meta-type\": \"object\", \"members\": []}, \
-    {\"name\": \"129\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"130\", \"meta-type\": \"object\", \"members\": [{\"name\": \"extent-size-hint\", \"type\": \"int\", \"default\": null}]}]";
+    {\"name\": \"113\", \"meta-type\": \"object\", \"members\": [{\"name\": \"request-alignment\", \"type\": \"int\"}, {\"name\": \"max-discard\", \"type\": \"int\", \"default\": null}, {\"name\": \"discard-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-write-zeroes\", \"type\": \"int\", \"default\": null}, {\"name\": \"write-zeroes-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"opt-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-hw-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-iov\", \"type\": \"int\"}, {\"name\": \"max-hw-iov\", \"type\": \"int\", \"default\": null}, {\"name\": \"min-mem-alignment\", \"type\": \"int\"}, {\"name\": \"opt-mem-alignment\", \"type\": \"int\"}]}, \
+    {\"name\": \"114\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"126\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"127\"}]}, \
+    {\"name\": \"115\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"inet\"}, {\"name\": \"unix\"}, {\"name\": \"fd\"}], \"values\": [\"inet\", \"unix\", \"fd\"]}, \
+    {\"name\": \"116\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"128\"}]}, \
+    {\"name\": \"117\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"129\"}]}, \
+    {\"name\": \"118\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"130\"}]}, \
+    {\"name\": \"119\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"115\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"128\"}, {\"case\": \"unix\", \"type\": \"129\"}, {\"case\": \"fd\", \"type\": \"130\"}]}, \
+    {\"name\": \"120\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"pipe\"}, {\"name\": \"socket\"}, {\"name\": \"null\"}, {\"name\": \"ringbuf\"}, {\"name\": \"memory\", \"features\": [\"deprecated\"]}], \"values\": [\"file\", \"pipe\", \"socket\", \"null\", \"ringbuf\", \"memory\"]}, \
+    {\"name\": \"121\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"131\"}]}, \
+    {\"name\": \"122\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"132\"}]}, \
+    {\"name\": \"123\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"133\"}]}, \
+    {\"name\": \"124\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"134\"}]}, \
+    {\"name\": \"125\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"135\"}]}, \
+    {\"name\": \"126\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}], \"values\": [\"file\"]}, \
+    {\"name\": \"127\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"136\"}]}, \
+    {\"name\": \"128\", \"meta-type\": \"object\", \"members\": [{\"name\": \"host\", \"type\": \"str\"}, {\"name\": \"port\", \"type\": \"str\"}, {\"name\": \"numeric\", \"type\": \"bool\", \"default\": null}, {\"name\": \"to\", \"type\": \"int\", \"default\": null}, {\"name\": \"ipv4\", \"type\": \"bool\", \"default\": null}, {\"name\": \"ipv6\", \"type\": \"bool\", \"default\": null}, {\"name\": \"keep-alive\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"129\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}, {\"name\": \"tight\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"130\", \"meta-type\": \"object\", \"members\": [{\"name\": \"str\", \"type\": \"str\"}]}, \
+    {\"name\": \"131\", \"meta-type\": \"object\", \"members\": [{\"name\": \"in\", \"type\": \"str\", \"default\": null}, {\"name\": \"out\", \"type\": \"str\"}, {\"name\": \"append\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"132\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}]}, \
+    {\"name\": \"133\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"88\"}, {\"name\": \"server\", \"type\": \"bool\", \"default\": null}, {\"name\": \"wait\", \"type\": \"bool\", \"default\": null}, {\"name\": \"nodelay\", \"type\": \"bool\", \"default\": null}, {\"name\": \"reconnect-ms\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"134\", \"meta-type\": \"object\", \"members\": []}, \
+    {\"name\": \"135\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"136\", \"meta-type\": \"object\", \"members\": [{\"name\": \"extent-size-hint\", \"type\": \"int\", \"default\": null}]}]";

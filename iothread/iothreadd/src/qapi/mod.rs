@@ -6,18 +6,26 @@
 pub mod commands;
 pub mod events;
 pub mod introspection;
+#[expect(deprecated, reason = "handled like everything else")]
 pub mod server;
 mod types;
 
 pub use self::commands::{
-    AddFd, BlockExportAdd, BlockExportDel, BlockdevAdd, BlockdevDel, ChardevAdd, ChardevChange,
-    ChardevRemove, ChardevSendBreak, Closefd, DeviceAdd, DeviceDel, Getfd, HumanMonitorCommand,
-    NbdServerStart, NbdServerStop, ObjectAdd, ObjectDel, QmpCapabilities, QomGet, QomList,
-    QomListProperties, QomSet, QueryBlock, QueryBlockExports, QueryChardev, QueryChardevBackends,
-    QueryCommands, QueryFdsets, QueryIothreads, QueryName, QueryNamedBlockNodes, QueryQmpSchema,
-    QueryStatus, QueryVersion, QueryYank, Quit, RemoveFd, RingbufRead, RingbufWrite,
-    XBlockdevSetIothread, XQueryBlockExportQueues, XQueryInternalIothreads, Yank,
+    AddFd, BlockExportAdd, BlockExportDel, BlockdevAdd, BlockdevDel, BlockdevSetActive, ChardevAdd,
+    ChardevChange, ChardevRemove, ChardevSendBreak, Closefd, DeviceAdd, DeviceDel,
+    DeviceListProperties, Getfd, HumanMonitorCommand, NbdServerStart, NbdServerStop, ObjectAdd,
+    ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties, QomListTypes, QomSet,
+    QueryBlock, QueryBlockExports, QueryChardev, QueryChardevBackends, QueryCommands, QueryFdsets,
+    QueryIothreads, QueryName, QueryNamedBlockNodes, QueryQmpSchema, QueryStatus, QueryVersion,
+    QueryYank, Quit, RemoveFd, RingbufRead, RingbufWrite, XBlockdevSetIothread,
+    XQueryBlockExportQueues, XQueryInternalIothreads, Yank,
 };
+
+#[expect(deprecated, reason = "handled like everything else")]
+pub use self::commands::NbdServerAdd;
+
+#[expect(deprecated, reason = "handled like everything else")]
+pub use self::commands::NbdServerRemove;
 
 pub use self::events::{BlockExportDeleted, DeviceDeleted, Event, Shutdown};
 

@@ -29,6 +29,12 @@ pub trait Commands: Send + Sync {
     /// Handles [`blockdev-del`](super::commands::BlockdevDel).
     fn blockdev_del(&self, arguments: commands::BlockdevDel) -> Result<(), Error>;
 
+    /// Handles [`blockdev-set-active`](super::commands::BlockdevSetActive).
+    fn blockdev_set_active(
+        &self,
+        arguments: commands::BlockdevSetActive,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Handles [`chardev-add`](super::commands::ChardevAdd).
     fn chardev_add(
         &self,
@@ -50,6 +56,12 @@ pub trait Commands: Send + Sync {
     /// Handles [`closefd`](super::commands::Closefd).
     fn closefd(&self, arguments: commands::Closefd) -> Result<(), Error>;
 
+    /// Handles [`device-list-properties`](super::commands::DeviceListProperties).
+    fn device_list_properties(
+        &self,
+        arguments: commands::DeviceListProperties,
+    ) -> Result<Vec<ObjectPropertyInfo>, Error>;
+
     /// Handles [`device_add`](super::commands::DeviceAdd).
     fn device_add(&self, arguments: Object) -> impl Future<Output = Result<Value, Error>> + Send;
 
@@ -64,6 +76,12 @@ pub trait Commands: Send + Sync {
         &self,
         arguments: commands::HumanMonitorCommand,
     ) -> impl Future<Output = Result<String, Error>> + Send;
+
+    /// Handles [`nbd-server-add`](super::commands::NbdServerAdd).
+    fn nbd_server_add(&self, arguments: NbdServerAddOptions) -> Result<(), Error>;
+
+    /// Handles [`nbd-server-remove`](super::commands::NbdServerRemove).
+    fn nbd_server_remove(&self, arguments: commands::NbdServerRemove) -> Result<(), Error>;
 
     /// Handles [`nbd-server-start`](super::commands::NbdServerStart).
     fn nbd_server_start(
@@ -94,6 +112,12 @@ pub trait Commands: Send + Sync {
         &self,
         arguments: commands::QomListProperties,
     ) -> Result<Vec<ObjectPropertyInfo>, Error>;
+
+    /// Handles [`qom-list-types`](super::commands::QomListTypes).
+    fn qom_list_types(
+        &self,
+        arguments: commands::QomListTypes,
+    ) -> Result<Vec<ObjectTypeInfo>, Error>;
 
     /// Handles [`qom-set`](super::commands::QomSet).
     fn qom_set(&self, arguments: commands::QomSet) -> Result<(), Error>;
@@ -228,6 +252,20 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
+            info: CommandInfo {
+                allow_preconfig: true,
+                ..CommandInfo::new("blockdev-set-active")
+            },
+            call: Handler::Async(|handler, input| {
+                let arguments = Visit::read(input)?;
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.blockdev_set_active(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
+            }),
+        },
+        Command {
             info: CommandInfo::new("chardev-add"),
             call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
@@ -274,6 +312,14 @@ impl<H: Commands + 'static> Dispatcher<H> {
             }),
         },
         Command {
+            info: CommandInfo::new("device-list-properties"),
+            call: Handler::Sync(|handler, input, output| {
+                let arguments = Visit::read(input)?;
+                let result = handler.device_list_properties(arguments);
+                output.returns(result)
+            }),
+        },
+        Command {
             info: CommandInfo::new("device_add"),
             call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
@@ -309,6 +355,30 @@ impl<H: Commands + 'static> Dispatcher<H> {
                     let value = handler.human_monitor_command(arguments).await?;
                     Ok(Reply::new(&value, compat)?)
                 }))
+            }),
+        },
+        Command {
+            info: CommandInfo {
+                allow_preconfig: true,
+                policy: Policy::DEPRECATED,
+                ..CommandInfo::new("nbd-server-add")
+            },
+            call: Handler::Sync(|handler, input, output| {
+                let arguments = Visit::read(input)?;
+                let result = handler.nbd_server_add(arguments);
+                output.returns(result)
+            }),
+        },
+        Command {
+            info: CommandInfo {
+                allow_preconfig: true,
+                policy: Policy::DEPRECATED,
+                ..CommandInfo::new("nbd-server-remove")
+            },
+            call: Handler::Sync(|handler, input, output| {
+                let arguments = Visit::read(input)?;
+                let result = handler.nbd_server_remove(arguments);
+                output.returns(result)
             }),
         },
         Command {
@@ -399,6 +469,17 @@ impl<H: Commands + 'static> Dispatcher<H> {
             call: Handler::Sync(|handler, input, output| {
                 let arguments = Visit::read(input)?;
                 let result = handler.qom_list_properties(arguments);
+                output.returns(result)
+            }),
+        },
+        Command {
+            info: CommandInfo {
+                allow_preconfig: true,
+                ..CommandInfo::new("qom-list-types")
+            },
+            call: Handler::Sync(|handler, input, output| {
+                let arguments = Visit::read(input)?;
+                let result = handler.qom_list_types(arguments);
                 output.returns(result)
             }),
         },

@@ -4,7 +4,7 @@ use qapi_runtime::{Error, Value};
 
 use super::types::{self, Initial, Property, Type};
 use super::{Object, Tree};
-use crate::qapi::ObjectPropertyInfo;
+use crate::qapi::{ObjectPropertyInfo, ObjectTypeInfo};
 
 /// The property that tells the type, which every object has.
 const TYPE: &str = "type";
@@ -78,6 +78,50 @@ enum Whose {
     /// With descriptions and initial values.
     Type,
     Object,
+}
+
+/// `device-list-properties`
+pub(crate) fn list_device_properties(type_name: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
+    let is_device = |known: &Type| {
+        known
+            .base
+            .is_some_and(|it| std::ptr::eq(it, &types::DEVICE))
+    };
+    match types::find(type_name) {
+        Some(known) if is_device(known) => {
+            // What is the same for all objects is left out, as in QEMU.
+            let of_all = [TYPE, "realized", "hotplugged", "hotpluggable", "parent_bus"];
+            let list = properties_of(known, Whose::Type).into_iter();
+            Ok(list
+                .filter(|it| !of_all.contains(&it.name.as_str()))
+                .collect())
+        }
+        Some(_) => Err(Error::generic(
+            "Parameter 'typename' expects a non-abstract device type",
+        )),
+        None if types::INTERFACES.contains(&type_name) => Err(Error::generic(
+            "Parameter 'typename' expects a non-abstract device type",
+        )),
+        None => Err(Error::device_not_found(format!(
+            "Device '{type_name}' not found"
+        ))),
+    }
+}
+
+/// `qom-list-types`
+pub(crate) fn list_types(implements: Option<&str>, abstract_too: bool) -> Vec<ObjectTypeInfo> {
+    let is_wanted = |known: &&Type| implements.is_none_or(|name| known.implements(name));
+    let is_listed = |known: &&Type| abstract_too || !known.is_abstract();
+    types::all()
+        .filter(is_wanted)
+        .filter(is_listed)
+        .map(|known| {
+            let mut info = ObjectTypeInfo::new(known.name.to_owned());
+            info.r#abstract = known.is_abstract().then_some(true);
+            info.parent = known.ancestors().first().map(|it| (*it).to_owned());
+            info
+        })
+        .collect()
 }
 
 fn properties_of(known: &Type, whose: Whose) -> Vec<ObjectPropertyInfo> {

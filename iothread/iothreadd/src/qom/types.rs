@@ -114,6 +114,51 @@ impl Type {
         self.own.iter().chain(of_base)
     }
 
+    /// Whether no object is of it.
+    pub(crate) fn is_abstract(&self) -> bool {
+        [&OBJECT, &EVENT_LOOP_BASE]
+            .iter()
+            .any(|it| std::ptr::eq(*it, self))
+    }
+
+    /// The types that it is derived from, the nearest first, as QEMU has them. Those without a description here only
+    /// have names.
+    pub(crate) fn ancestors(&self) -> Vec<&'static str> {
+        let nearest: &[&str] = match self.name {
+            "object" => return Vec::new(),
+            "chardev-file" | "chardev-pipe" | "chardev-stdio" => &["chardev-fd", "chardev"],
+            "chardev-memory" => &["chardev-ringbuf", "chardev"],
+            "chardev-null" | "chardev-ringbuf" | "chardev-socket" => &["chardev"],
+            "PCI" | "SCSI" | "xen-bus" => &["bus"],
+            "scsi-cd" | "scsi-hd" => &["scsi-disk-base", "scsi-device", "device"],
+            "vfio-user-pci" => &["pci-device", "device"],
+            "virtio-balloon-device" | "virtio-blk-device" => &["virtio-device", "device"],
+            "virtio-balloon-pci" => &[
+                "virtio-balloon-pci-base",
+                "virtio-pci",
+                "pci-device",
+                "device",
+            ],
+            "virtio-blk-pci" => &["virtio-blk-pci-base", "virtio-pci", "pci-device", "device"],
+            "virtio-scsi-device" => &["virtio-scsi-common", "virtio-device", "device"],
+            "virtio-scsi-pci" => &["virtio-scsi-pci-base", "virtio-pci", "pci-device", "device"],
+            "xen-disk" => &["xen-block", "xen-device", "device"],
+            _ => &[],
+        };
+        let base = self.base.map(|base| base.name);
+        let base = base.filter(|name| !nearest.contains(name));
+        let nearest = nearest.iter().copied().chain(base);
+        nearest.chain([OBJECT.name]).collect()
+    }
+
+    /// Whether it is of that name, derived from a type of that name, or has such an interface.
+    pub(crate) fn implements(&self, name: &str) -> bool {
+        let is_creatable = USER_CREATABLE.iter().any(|it| std::ptr::eq(*it, self));
+        name == self.name
+            || self.ancestors().contains(&name)
+            || (is_creatable && INTERFACES.contains(&name))
+    }
+
     pub(crate) fn property(&self, name: &str) -> Option<&'static Property> {
         self.properties().find(|property| property.name == name)
     }
@@ -219,12 +264,16 @@ pub(crate) static DEVICE: Type = Type {
     ],
 };
 
-/// All types, for `qom-list-properties`.
-pub(crate) fn find(name: &str) -> Option<&'static Type> {
+/// All types that have a description.
+pub(crate) fn all() -> impl Iterator<Item = &'static Type> {
     [&OBJECT, &CONTAINER, &MACHINE, &EVENT_LOOP_BASE]
         .into_iter()
         .chain(USER_CREATABLE)
         .chain(crate::devices::types())
         .chain(crate::chardev::types())
-        .find(|known| known.name == name)
+}
+
+/// Finds one by its name.
+pub(crate) fn find(name: &str) -> Option<&'static Type> {
+    all().find(|known| known.name == name)
 }

@@ -219,7 +219,7 @@ fn arguments_are_words_flags_and_numbers() {
         ),
         (
             "chardev-add null,id=q,x=1",
-            "Error: Invalid parameter 'x'\nError: Parsing chardev args failed\n",
+            "Invalid parameter 'x'\nError: Parsing chardev args failed\n",
         ),
         (
             "nbd_server_add nope",

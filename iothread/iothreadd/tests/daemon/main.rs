@@ -5,6 +5,7 @@
 mod blocks;
 mod chardevs;
 mod colo;
+mod commands;
 mod descriptors;
 mod endings;
 mod exports;

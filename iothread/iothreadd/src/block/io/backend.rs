@@ -35,10 +35,12 @@ pub(crate) struct Pending {
 
 impl Backend {
     pub(in crate::block) fn new(io: Arc<NodeIo>, main: MainContext) -> Self {
+        let in_flight = Arc::default();
+        io.add_way(&in_flight);
         Self {
             io,
             main,
-            in_flight: Arc::default(),
+            in_flight,
         }
     }
 
@@ -51,12 +53,14 @@ impl Backend {
     ///
     /// A request that does not fit the node ends with `EIO`, one that would change a read-only node with `EPERM`.
     pub(crate) fn start(&self, request: Request) -> Started {
+        // Before it is looked at whether the node is active, so that who deactivates it sees one or the other.
+        let token = self.enter();
         match NodeIo::start(&self.io, request) {
             Step::Done(outcome) => Started::Done(outcome),
             step @ (Step::Blocking { .. } | Step::Delayed { .. }) => Started::Waiting(Pending {
                 step,
                 main: self.main.clone(),
-                token: InFlight::begin(&self.in_flight),
+                token,
             }),
         }
     }
@@ -168,7 +172,7 @@ fn failure() -> Outcome {
 
 /// Counts the requests that workers have.
 #[derive(Default)]
-struct InFlight {
+pub(super) struct InFlight {
     count: AtomicUsize,
     /// What is to be done when there are none.
     idle: Mutex<Vec<Finally>>,
@@ -183,7 +187,7 @@ impl InFlight {
         Entered(Arc::clone(in_flight))
     }
 
-    fn keep_until_idle(&self, idle: &Finally) {
+    pub(super) fn keep_until_idle(&self, idle: &Finally) {
         let mut kept = self.idle.lock();
         // The last one that ends takes this lock afterwards.
         if self.count.load(Ordering::Acquire) > 0 {

@@ -10,16 +10,19 @@ mod buffer;
 mod delay;
 mod request;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustix::io::Errno;
 
+use self::backend::InFlight;
 pub(crate) use self::backend::{Backend, Entered, Pending, Started};
 pub(crate) use self::buffer::{IoBuffer, is_zero};
 pub(crate) use self::request::{Extent, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome, Request};
 use super::driver::{Driver, FileAnswer};
+use crate::finally::Finally;
+use crate::sync::Mutex;
 
 /// What a node does with requests on their way down.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,8 @@ pub(super) struct NodeIo {
     policy: Policy,
     /// Whether it may carry out requests.
     active: AtomicBool,
+    /// The requests of each user.
+    ways: Mutex<Vec<Weak<InFlight>>>,
 }
 
 /// How far a request has come.
@@ -77,6 +82,22 @@ impl NodeIo {
             child,
             policy,
             active: AtomicBool::new(active),
+            ways: Mutex::default(),
+        }
+    }
+
+    /// Counts the requests of a user from now on.
+    fn add_way(&self, way: &Arc<InFlight>) {
+        let mut ways = self.ways.lock();
+        ways.retain(|known| known.strong_count() > 0);
+        ways.push(Arc::downgrade(way));
+    }
+
+    /// Keeps `idle` until it does nothing on behalf of its users.
+    pub(super) fn keep_until_idle(&self, idle: &Finally) {
+        let ways = self.ways.lock();
+        for way in ways.iter().filter_map(Weak::upgrade) {
+            way.keep_until_idle(idle);
         }
     }
 

@@ -109,6 +109,72 @@ impl Request for BlockdevDel {
 
 qapi_runtime::impl_serde!(BlockdevDel);
 
+/// Activate or deactivate a node.  An inactive node carries out no
+/// requests and leaves its file to other processes, such as one that
+/// takes over.
+///
+/// The nodes below one that is activated are activated before it.
+/// Those below one that is deactivated are deactivated, too, unless
+/// another active node stands on them.  The command waits for requests
+/// that are under way.
+///
+/// Errors:
+///
+/// - If there is no such node, GenericError.
+/// - If an active node stands on one that is to be deactivated, or
+///   an export writes to it, GenericError.
+/// - If other processes do not let the users of a node do what they
+///   do, GenericError.
+///
+/// Since 0.1
+///
+/// **Example:**
+///
+/// ```text
+/// -> { "execute": "blockdev-set-active",
+///      "arguments": { "node-name": "disk0", "active": false } }
+/// <- { "return": {} }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BlockdevSetActive {
+    /// Name of the node.  If absent, all nodes are meant.
+    pub node_name: Option<String>,
+    /// What they are to be.
+    pub active: bool,
+}
+
+impl BlockdevSetActive {
+    /// With the mandatory members; the others are absent.
+    pub fn new(active: bool) -> Self {
+        Self {
+            node_name: None,
+            active,
+        }
+    }
+}
+
+impl Members for BlockdevSetActive {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            node_name: optional!(object, "node-name"),
+            active: required!(object, "active"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("node-name", &self.node_name);
+        object.required("active", &self.active);
+    }
+}
+
+impl Request for BlockdevSetActive {
+    const COMMAND: &'static str = "blockdev-set-active";
+    const ALLOW_OOB: bool = false;
+    type Returns = ();
+}
+
+qapi_runtime::impl_serde!(BlockdevSetActive);
+
 /// Move a block node, and those below it, to another event loop.
 ///
 /// The node named here becomes a holder of the IOThread.  It ceases to

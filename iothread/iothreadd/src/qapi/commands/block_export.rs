@@ -208,6 +208,115 @@ impl Request for BlockExportDel {
 
 qapi_runtime::impl_serde!(BlockExportDel);
 
+/// Export a node over NBD.  The name of the export is its ID, too.
+///
+/// Features:
+///
+/// - `deprecated`: This command is deprecated.  Use [`block-export-add`](super::super::commands::BlockExportAdd)
+///   instead.
+///
+/// Errors:
+///
+/// - If there is no such node, GenericError.
+/// - If the server is not running, GenericError.
+/// - If there is an export of that name, GenericError.
+///
+/// Since 0.1
+///
+/// **Example:**
+///
+/// ```text
+/// -> { "execute": "nbd-server-add",
+///      "arguments": { "device": "disk0", "writable": true } }
+/// <- { "return": {} }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+#[deprecated]
+pub struct NbdServerAdd(pub NbdServerAddOptions);
+
+impl From<NbdServerAddOptions> for NbdServerAdd {
+    fn from(value: NbdServerAddOptions) -> Self {
+        Self(value)
+    }
+}
+
+impl Members for NbdServerAdd {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self(Members::read_members(object)?))
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        self.0.write_members(object);
+    }
+}
+
+impl Request for NbdServerAdd {
+    const COMMAND: &'static str = "nbd-server-add";
+    const ALLOW_OOB: bool = false;
+    type Returns = ();
+}
+
+qapi_runtime::impl_serde!(NbdServerAdd);
+
+/// Remove an export over NBD.
+///
+/// Features:
+///
+/// - `deprecated`: This command is deprecated.  Use [`block-export-del`](super::super::commands::BlockExportDel)
+///   instead.
+///
+/// Errors:
+///
+/// - If there is no such export, GenericError.
+/// - If `mode` is "safe" and it has clients, GenericError.
+///
+/// Since 0.1
+///
+/// **Example:**
+///
+/// ```text
+/// -> { "execute": "nbd-server-remove",
+///      "arguments": { "name": "disk0" } }
+/// <- { "return": {} }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+#[deprecated]
+pub struct NbdServerRemove {
+    /// Its ID.
+    pub name: String,
+    /// What becomes of its clients (default: safe).
+    pub mode: Option<BlockExportRemoveMode>,
+}
+
+impl NbdServerRemove {
+    /// With the mandatory members; the others are absent.
+    pub fn new(name: String) -> Self {
+        Self { name, mode: None }
+    }
+}
+
+impl Members for NbdServerRemove {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            name: required!(object, "name"),
+            mode: optional!(object, "mode"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("name", &self.name);
+        object.optional("mode", &self.mode);
+    }
+}
+
+impl Request for NbdServerRemove {
+    const COMMAND: &'static str = "nbd-server-remove";
+    const ALLOW_OOB: bool = false;
+    type Returns = ();
+}
+
+qapi_runtime::impl_serde!(NbdServerRemove);
+
 /// List the exports.
 ///
 /// Returns: one entry per export

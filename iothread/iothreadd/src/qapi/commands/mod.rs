@@ -4,6 +4,7 @@
 //! Commands as requests.
 
 mod block_core;
+#[expect(deprecated, reason = "handled like everything else")]
 mod block_export;
 mod char;
 mod control;

@@ -9,6 +9,53 @@ use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use qapi_runtime::Object;
 
+use super::super::types::*;
+
+/// List the properties that devices of a type have.
+///
+/// Returns: one entry per property
+///
+/// Errors:
+///
+/// - If there is no such type, DeviceNotFound.
+/// - If the type is not one of devices, GenericError.
+///
+/// Since 0.1
+///
+/// **Example:**
+///
+/// ```text
+/// -> { "execute": "device-list-properties",
+///      "arguments": { "typename": "scsi-hd" } }
+/// <- { "return": [ { "name": "drive", "type": "str" },
+///                  ... more properties ... ] }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DeviceListProperties {
+    /// Name of the type, which is a driver.
+    pub typename: String,
+}
+
+impl Members for DeviceListProperties {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            typename: required!(object, "typename"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("typename", &self.typename);
+    }
+}
+
+impl Request for DeviceListProperties {
+    const COMMAND: &'static str = "device-list-properties";
+    const ALLOW_OOB: bool = false;
+    type Returns = Vec<ObjectPropertyInfo>;
+}
+
+qapi_runtime::impl_serde!(DeviceListProperties);
+
 /// Plug in a device.  Apart from the arguments below, the command takes
 /// the properties of the chosen driver.
 ///

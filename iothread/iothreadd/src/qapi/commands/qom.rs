@@ -4,7 +4,7 @@
 //! Commands of `qom.json`.
 
 use qapi_runtime::dispatch::Request;
-use qapi_runtime::read::required;
+use qapi_runtime::read::{optional, required};
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 use qapi_runtime::Value;
@@ -163,6 +163,52 @@ impl Request for QomSet {
 }
 
 qapi_runtime::impl_serde!(QomSet);
+
+/// List types of objects.
+///
+/// Returns: one entry per type
+///
+/// Since 0.1
+///
+/// **Example:**
+///
+/// ```text
+/// -> { "execute": "qom-list-types",
+///      "arguments": { "implements": "event-loop-base" } }
+/// <- { "return": [
+///         { "name": "iothread", "parent": "event-loop-base" },
+///         { "name": "main-loop", "parent": "event-loop-base" } ] }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct QomListTypes {
+    /// A type.  If present, only that type and those derived
+    /// from it are listed.
+    pub implements: Option<String>,
+    /// Whether to list abstract types, too (default: false).
+    pub r#abstract: Option<bool>,
+}
+
+impl Members for QomListTypes {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            implements: optional!(object, "implements"),
+            r#abstract: optional!(object, "abstract"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("implements", &self.implements);
+        object.optional("abstract", &self.r#abstract);
+    }
+}
+
+impl Request for QomListTypes {
+    const COMMAND: &'static str = "qom-list-types";
+    const ALLOW_OOB: bool = false;
+    type Returns = Vec<ObjectTypeInfo>;
+}
+
+qapi_runtime::impl_serde!(QomListTypes);
 
 /// List the properties that objects of a type have.  Properties that an
 /// object gains later, such as its children, are not among them.

@@ -87,6 +87,35 @@ impl Members for NbdServerOptionsLegacy {
 
 qapi_runtime::impl_serde!(NbdServerOptionsLegacy);
 
+/// What clients over NBD are told of an export.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BlockExportOptionsNbdBase {
+    /// The name by which clients ask for it (default: the name of
+    /// the node).
+    pub name: Option<String>,
+    /// A line for people to read, shown by clients that list
+    /// exports.
+    pub description: Option<String>,
+}
+
+impl Members for BlockExportOptionsNbdBase {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            name: optional!(object, "name"),
+            description: optional!(object, "description"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("name", &self.name);
+        object.optional("description", &self.description);
+    }
+}
+
+qapi_runtime::impl_serde!(BlockExportOptionsNbdBase);
+
 /// What is particular to an export over NBD.
 ///
 /// Since 0.1
@@ -466,6 +495,56 @@ impl Visit for BlockExportRemoveMode {
 qapi_runtime::impl_enum!(BlockExportRemoveMode);
 
 qapi_runtime::impl_serde!(BlockExportRemoveMode);
+
+/// The arguments of [`nbd-server-add`](super::super::commands::NbdServerAdd).
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NbdServerAddOptions {
+    /// The name by which clients ask for it (default: the name of
+    /// the node).
+    pub name: Option<String>,
+    /// A line for people to read, shown by clients that list
+    /// exports.
+    pub description: Option<String>,
+    /// The node name of the node to export.
+    pub device: String,
+    /// Whether clients may write.  A node that is read-only is
+    /// exported read-only all the same (default: false).
+    pub writable: Option<bool>,
+}
+
+impl NbdServerAddOptions {
+    /// With the mandatory members; the others are absent.
+    pub fn new(device: String) -> Self {
+        Self {
+            name: None,
+            description: None,
+            device,
+            writable: None,
+        }
+    }
+}
+
+impl Members for NbdServerAddOptions {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            name: optional!(object, "name"),
+            description: optional!(object, "description"),
+            device: required!(object, "device"),
+            writable: optional!(object, "writable"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("name", &self.name);
+        object.optional("description", &self.description);
+        object.required("device", &self.device);
+        object.optional("writable", &self.writable);
+    }
+}
+
+qapi_runtime::impl_serde!(NbdServerAddOptions);
 
 /// One export.
 ///

@@ -60,6 +60,49 @@ impl Members for ObjectPropertyInfo {
 
 qapi_runtime::impl_serde!(ObjectPropertyInfo);
 
+/// One type of objects.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ObjectTypeInfo {
+    /// Its name.
+    pub name: String,
+    /// Whether no object is of it, but only of types that are
+    /// derived from it.  Absent if there may be such objects.
+    pub r#abstract: Option<bool>,
+    /// The type that it is derived from, if it is.
+    pub parent: Option<String>,
+}
+
+impl ObjectTypeInfo {
+    /// With the mandatory members; the others are absent.
+    pub fn new(name: String) -> Self {
+        Self {
+            name,
+            r#abstract: None,
+            parent: None,
+        }
+    }
+}
+
+impl Members for ObjectTypeInfo {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            name: required!(object, "name"),
+            r#abstract: optional!(object, "abstract"),
+            parent: optional!(object, "parent"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("name", &self.name);
+        object.optional("abstract", &self.r#abstract);
+        object.optional("parent", &self.parent);
+    }
+}
+
+qapi_runtime::impl_serde!(ObjectTypeInfo);
+
 /// Properties that every event loop has.
 ///
 /// Since 0.1

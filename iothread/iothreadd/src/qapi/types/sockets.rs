@@ -48,11 +48,20 @@ pub struct InetSocketAddress {
     /// A port number in decimal, or the name of a service.  For
     /// listening, "0" lets the system pick a free port.
     pub port: String,
+    /// Whether host and port are numbers, so that no name is
+    /// looked up (default: false).
+    pub numeric: Option<bool>,
+    /// For listening: the last port to try, beginning with that of the
+    /// address, until one is free.  If absent, only that one is tried.
+    pub to: Option<u16>,
     /// Whether IPv4 may be used.  If neither this nor `ipv6` is
     /// present, both are tried.
     pub ipv4: Option<bool>,
     /// Whether IPv6 may be used.
     pub ipv6: Option<bool>,
+    /// Whether the system looks for peers that are silent and
+    /// ends the connections of those that are gone (default: false).
+    pub keep_alive: Option<bool>,
 }
 
 impl InetSocketAddress {
@@ -61,8 +70,11 @@ impl InetSocketAddress {
         Self {
             host,
             port,
+            numeric: None,
+            to: None,
             ipv4: None,
             ipv6: None,
+            keep_alive: None,
         }
     }
 }
@@ -72,16 +84,22 @@ impl Members for InetSocketAddress {
         Ok(Self {
             host: required!(object, "host"),
             port: required!(object, "port"),
+            numeric: optional!(object, "numeric"),
+            to: optional!(object, "to"),
             ipv4: optional!(object, "ipv4"),
             ipv6: optional!(object, "ipv6"),
+            keep_alive: optional!(object, "keep-alive"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
         object.required("host", &self.host);
         object.required("port", &self.port);
+        object.optional("numeric", &self.numeric);
+        object.optional("to", &self.to);
         object.optional("ipv4", &self.ipv4);
         object.optional("ipv6", &self.ipv6);
+        object.optional("keep-alive", &self.keep_alive);
     }
 }
 
@@ -97,6 +115,9 @@ pub struct UnixSocketAddress {
     /// Whether `path` is a name in Linux' abstract namespace,
     /// which leaves no trace in the file system (default: false).
     pub r#abstract: Option<bool>,
+    /// Whether an abstract name has only the bytes of `path`.
+    /// Otherwise zero bytes fill the address up (default: true).
+    pub tight: Option<bool>,
 }
 
 impl UnixSocketAddress {
@@ -105,6 +126,7 @@ impl UnixSocketAddress {
         Self {
             path,
             r#abstract: None,
+            tight: None,
         }
     }
 }
@@ -114,12 +136,14 @@ impl Members for UnixSocketAddress {
         Ok(Self {
             path: required!(object, "path"),
             r#abstract: optional!(object, "abstract"),
+            tight: optional!(object, "tight"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
         object.required("path", &self.path);
         object.optional("abstract", &self.r#abstract);
+        object.optional("tight", &self.tight);
     }
 }
 
