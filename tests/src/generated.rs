@@ -198,8 +198,9 @@ impl Written {
             .args([task, "--quiet", "--offline"])
             .current_dir(&self.folder)
             .env("CARGO_TARGET_DIR", root().join("target"))
-            // Nobody debugs them, and there are many.
+            // Nobody debugs them, each is compiled once, and there are many.
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
+            .env("CARGO_INCREMENTAL", "0")
             .stdin(Stdio::null());
         // What a surrounding cargo says about its own package does not hold here.
         for name in ["CARGO_MANIFEST_DIR", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
