@@ -29,5 +29,5 @@ mod text;
 pub mod validate;
 
 pub use builder::{BuildError, Builder};
-pub use check::{MAX_BASES, MAX_NAME, MAX_REPEATED, REPEATED_PER_LISTED};
+pub use check::{MAX_BASES, MAX_FEATURES, MAX_NAME, MAX_REPEATED, REPEATED_PER_LISTED};
 pub use syntax::{MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE};

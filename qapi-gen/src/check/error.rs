@@ -207,6 +207,10 @@ pub(super) enum SchemaError {
     ConditionalNotBoxed(&'static str),
     #[error("command's 'returns' cannot take {0}")]
     ReturnType(String),
+    #[error("feature '{0}' is not supported for types")]
+    FeatureOfType(String),
+    #[error("Maximum of {0} schema features is permitted")]
+    TooManyFeatures(usize),
     #[error("{0} lacks documentation")]
     DocMemberMissing(String),
     #[error("feature '{0}' lacks documentation")]
@@ -245,6 +249,8 @@ impl SchemaError {
             Self::UnionNotBoxed(..) => Code::UnionNotBoxed,
             Self::ConditionalNotBoxed(_) => Code::ConditionalNotBoxed,
             Self::ReturnType(_) => Code::ReturnType,
+            Self::FeatureOfType(_) => Code::FeatureOfType,
+            Self::TooManyFeatures(_) => Code::TooManyFeatures,
             Self::DocMemberMissing(_) => Code::DocMemberMissing,
             Self::DocFeatureMissing(_) => Code::DocFeatureMissing,
             Self::DocMembersUnknown(_) => Code::DocMemberUnknown,

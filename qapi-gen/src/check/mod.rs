@@ -22,7 +22,7 @@ use crate::syntax::read_schema;
 pub use expression::MAX_NAME;
 pub(crate) use finish::relative;
 use graph::{DocSlot, Graph};
-pub use resolve::{MAX_BASES, MAX_REPEATED, REPEATED_PER_LISTED};
+pub use resolve::{MAX_BASES, MAX_FEATURES, MAX_REPEATED, REPEATED_PER_LISTED};
 
 /// What came of a schema.
 #[derive(Debug)]

@@ -199,6 +199,8 @@ codes! {
     ConditionalNotBoxed = "Q0514",
     /// `command's 'returns' cannot take X`
     ReturnType = "Q0515",
+    /// `feature 'X' is not supported for types`
+    FeatureOfType = "Q0516",
     /// `member 'X' lacks documentation`
     DocMemberMissing = "Q0601",
     /// `feature 'X' lacks documentation`
@@ -229,6 +231,8 @@ codes! {
     NameTooLong = "Q0710",
     /// `internal error: a name was neither resolved nor reported`
     Internal = "Q0711",
+    /// `Maximum of N schema features is permitted`
+    TooManyFeatures = "Q0712",
     /// `X and Y both become 'Z' in Rust`
     RustNameCollision = "Q0801",
     /// `option 'X' names 'Y', which the schema does not have`

@@ -163,7 +163,11 @@ fn check_explanation(code: Code) -> Result<(), Failed> {
     let (Some(wrong), Some(right)) = (example(), example()) else {
         let is_long = matches!(
             code,
-            Code::NotUtf8 | Code::TooDeep | Code::BasesTooDeep | Code::NameTooLong
+            Code::NotUtf8
+                | Code::TooDeep
+                | Code::BasesTooDeep
+                | Code::NameTooLong
+                | Code::TooManyFeatures
         );
         let exempt = has_no_case(code) || is_long;
         return if exempt {

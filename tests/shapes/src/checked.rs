@@ -1,6 +1,6 @@
 //! Many of one thing in one place: definitions, members, values, branches, features, conditions.
 
-use crate::Verdict::Valid;
+use crate::Verdict::{Limited, Valid};
 use crate::{FILES, Shape, lines, list, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
@@ -11,7 +11,7 @@ pub(crate) const SHAPES: &[Shape] = &[
     Shape::new("values-of-one", Valid, 100, values),
     Shape::new("branches-of-one", Valid, 75, branches),
     Shape::new("members-beside-branches", Valid, 75, members_and_branches),
-    Shape::new("features-of-one", Valid, 100, features),
+    Shape::new("features-of-one", Limited, 100, features),
     Shape::new("conditions", Valid, 100, conditions),
     Shape::new("conditions-of-one", Valid, 100, conditions_of_one),
     Shape::new("conditional-values", Valid, 100, conditional_values),

@@ -1,12 +1,12 @@
 //! Documentation comments: sections, texts, headings, references, lists, tables.
 
-use crate::Verdict::Valid;
+use crate::Verdict::{Limited, Valid};
 use crate::{Shape, lines, list, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
     Shape::new("documented-definitions", Valid, 50, definitions),
     Shape::new("documented-members", Valid, 75, members),
-    Shape::new("documented-features", Valid, 75, features),
+    Shape::new("documented-features", Limited, 75, features),
     Shape::new("undocumented-members", Valid, 75, undocumented),
     Shape::new("paragraphs", Valid, 100, paragraphs),
     Shape::new("equal-headings", Valid, 75, equal_headings),

@@ -158,7 +158,7 @@ fn one_feature(n: usize) -> String {
     lines(n, |i| {
         let own = name(i);
         format!(
-            "{{ 'struct': 'S{own}', 'features': [ 'deprecated' ],\n  \
+            "{{ 'struct': 'S{own}', 'features': [ 'own' ],\n  \
              'data': {{ 'a': {{ 'type': 'int', 'features': [ 'unstable' ] }} }} }}\n\
              {{ 'command': 'c{own}', 'data': 'S{own}', 'features': [ 'deprecated' ] }}\n"
         )

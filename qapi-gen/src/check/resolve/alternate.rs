@@ -20,7 +20,7 @@ enum JsonKind {
 
 impl Resolver<'_> {
     pub(super) fn check_alternate(&mut self, id: NodeId, node: &Node, branches: &[DraftBranch]) {
-        self.check_features(node, &node.features);
+        self.check_type_features(node);
         for branch in branches {
             let type_id = self.branch_type(node, branch);
             self.resolved.types[id].push(type_id);

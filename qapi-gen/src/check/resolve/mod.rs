@@ -3,12 +3,13 @@
 mod alternate;
 mod clash;
 mod documentation;
+mod features;
 mod members;
 mod object;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::draft::{DraftBranch, DraftFeature, DraftMember, Named};
+use super::draft::{DraftBranch, DraftMember, Named};
 use super::error::SchemaError;
 use super::graph::{Graph, Node, NodeId, NodeKind};
 use super::names::collision_key;
@@ -16,6 +17,8 @@ use crate::diagnostic::{Diagnostic, Related, Report};
 use crate::ir::{ExceptionKind, Pragmas};
 use crate::source::{SourceMap, Span};
 use crate::text::Nearest;
+
+pub use features::MAX_FEATURES;
 
 /// Names whose absence is the fault of another mistake.
 pub(super) struct Excused {
@@ -110,6 +113,7 @@ pub(super) fn resolve(
         resolver.connect_doc(id);
     }
     resolver.check_docs();
+    resolver.count_features();
     resolver.resolved
 }
 
@@ -157,7 +161,7 @@ impl<'a> Resolver<'a> {
         match &node.kind {
             NodeKind::Include(_) | NodeKind::Builtin(_) => {}
             NodeKind::Enum { values, .. } => {
-                self.check_features(node, &node.features);
+                self.check_type_features(node);
                 let names = values.iter().map(|value| (value.name.as_str(), value.span));
                 self.check_names(node, "value", "", names);
             }
@@ -178,12 +182,12 @@ impl<'a> Resolver<'a> {
                 returns,
                 flags,
             } => {
-                self.check_features(node, &node.features);
+                self.check_features(node);
                 self.check_arguments(id, "command", arguments.as_ref(), flags.boxed);
                 self.check_returns(id, returns.as_ref());
             }
             NodeKind::Event { arguments, boxed } => {
-                self.check_features(node, &node.features);
+                self.check_features(node);
                 self.check_arguments(id, "event", arguments.as_ref(), *boxed);
             }
         }
@@ -226,27 +230,6 @@ impl<'a> Resolver<'a> {
         });
         self.nearest
             .find(name, types.map(|node| node.name.as_str()))
-    }
-
-    fn check_features(&mut self, node: &Node, features: &[DraftFeature]) {
-        let names = features
-            .iter()
-            .map(|feature| (feature.name.as_str(), feature.span));
-        self.check_names(node, "feature", "", names);
-    }
-
-    /// The features of a member. The reference calls the member a type.
-    fn check_member_features(&mut self, node: &Node, member: &DraftMember) {
-        let features = member.features.iter();
-        let names = features.map(|feature| (feature.name.as_str(), feature.span));
-        let context = node.context.as_ref();
-        let is_own = context.is_some_and(|context| context.name == member.name);
-        let of = if is_own {
-            String::new()
-        } else {
-            format!(" of type '{}'", member.name)
-        };
-        self.check_names(node, "feature", &of, names);
     }
 
     /// No two of `names` may collide; `of` says in messages whose names they are.

@@ -69,7 +69,7 @@ impl<'a> Resolver<'a> {
             }
             State::Unchecked => self.states[id] = State::Checking,
         }
-        self.check_features(node, &node.features);
+        self.check_type_features(node);
         let NodeKind::Object { base, .. } = &node.kind else {
             self.states[id] = State::Checked;
             return;
