@@ -87,10 +87,6 @@ codes! {
     DocDeindent = "Q0210",
     /// `'@X:' not allowed in free-form documentation`
     DocMemberInFreeForm = "Q0211",
-    /// `'=' heading must come first in a comment block`
-    DocHeadingNotFirst = "Q0212",
-    /// `unexpected '=' markup in definition documentation`
-    DocHeadingInDefinition = "Q0213",
     /// `The 'X' section is no longer supported. ...`
     DocRetiredSection = "Q0214",
     /// `invalid parameter name`

@@ -130,8 +130,9 @@ impl<'t> BlockParser<'t> {
             let line = lines.get(n).filter(|line| !line.is_blank())?;
             rule_of(line.text(self.text))
         };
-        // `= Title`, which only the first line of a comment may be.
+        // `= Title`, which only the first line of a free-form comment is: elsewhere it is text.
         if first.start == 0
+            && self.place == Place::FreeForm
             && let Some(title) = old_heading(text)
         {
             let level = (text.len() - text.trim_start_matches('=').len()).min(6) as u8;
@@ -196,7 +197,7 @@ impl<'t> BlockParser<'t> {
             out.push(Block::Heading(level, content));
         } else {
             self.mistake(MistakeKind::HeadingInDefinition, line);
-            let strong = self.text[line.start..line.end].trim_start_matches(['=', ' ']);
+            let strong = &self.text[line.start..line.end];
             out.push(Block::Paragraph(vec![Inline::Strong(strong.into())]));
         }
         Some(taken)

@@ -101,14 +101,6 @@ impl<'t> Line<'t> {
         }
         Some((tag, self.text.len() - rest.trim_start_matches(' ').len()))
     }
-
-    /// `= Title`, as QEMU up to 10.0 wrote its headings. A line of `=` alone is markup.
-    fn is_heading(&self) -> bool {
-        let title = self.text.trim_start_matches('=');
-        title.len() < self.text.len()
-            && title.starts_with(' ')
-            && title.trim_start().starts_with(|ch| ch != '=')
-    }
 }
 
 /// Where a literal block stands, in which the rules of style do not hold.
@@ -359,19 +351,14 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
     }
 
     fn parse_free_form(&mut self) {
-        let mut is_first = true;
         while let Some(line) = self.line {
             if let Some((name, _)) = line.member() {
                 let error = SyntaxError::DocMemberInFreeForm(name.to_owned());
                 self.error(&error, line.hash.to(line.text_span(0)));
                 return self.skip_rest();
             }
-            if line.is_heading() && !is_first {
-                self.error(&SyntaxError::DocHeadingNotFirst, line.span());
-            }
             self.append(&line);
             self.next();
-            is_first = false;
         }
     }
 
@@ -551,9 +538,6 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
 
     /// Plain text up to a blank line.
     fn parse_paragraph(&mut self, first: Line<'t>) {
-        if first.is_heading() {
-            self.error(&SyntaxError::DocHeadingInDefinition, first.span());
-        }
         let last = self.doc.sections.last();
         match last.filter(|section| section.kind == SectionKind::Plain) {
             Some(section) => {

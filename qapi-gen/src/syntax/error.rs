@@ -48,10 +48,6 @@ pub(super) enum SyntaxError {
     DocDeindent(usize),
     #[error("'@{0}:' not allowed in free-form documentation")]
     DocMemberInFreeForm(String),
-    #[error("'=' heading must come first in a comment block")]
-    DocHeadingNotFirst,
-    #[error("unexpected '=' markup in definition documentation")]
-    DocHeadingInDefinition,
     #[error(
         "The '{0}' section is no longer supported. Please use rST's '.. note::' or \
          '.. admonition:: notes' directives, or another suitable admonition instead."
@@ -127,8 +123,6 @@ impl SyntaxError {
             Self::DocMemberAfterSection(_) => Code::DocMemberAfterSection,
             Self::DocDeindent(_) => Code::DocDeindent,
             Self::DocMemberInFreeForm(_) => Code::DocMemberInFreeForm,
-            Self::DocHeadingNotFirst => Code::DocHeadingNotFirst,
-            Self::DocHeadingInDefinition => Code::DocHeadingInDefinition,
             Self::DocRetiredNote(_) | Self::DocRetiredExample(_) => Code::DocRetiredSection,
             Self::DocMemberWithoutName => Code::DocMemberWithoutName,
             Self::DocDuplicateMember(_) => Code::DocDuplicateMember,
