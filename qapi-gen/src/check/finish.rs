@@ -387,6 +387,7 @@ impl<'a> Finisher<'a> {
                     name,
                     span: None,
                     lines: Vec::new(),
+                    is_below_name: false,
                 });
             }
         }
@@ -469,6 +470,11 @@ fn doc_section(doc: &ast::Doc, section: &ast::Section, sources: &SourceMap) -> D
         name: name.map(|name| sources.text(name).to_owned()),
         span: Some(section.span),
         lines: doc.lines(section).to_vec(),
+        is_below_name: doc.symbol.is_some()
+            && doc
+                .sections
+                .first()
+                .is_some_and(|first| std::ptr::eq(first, section)),
     }
 }
 

@@ -93,6 +93,8 @@ pub struct DocSection {
     pub(crate) name: Option<String>,
     pub(crate) span: Option<Span>,
     pub(crate) lines: Vec<Span>,
+    /// It is the overview of a definition, whose name stands in the line above.
+    pub(crate) is_below_name: bool,
 }
 
 impl DocSection {

@@ -29,14 +29,20 @@ impl Text {
         // The text behind a tag starts in its line and goes on indented.
         let is_described = section.kind() != DocSectionKind::Plain;
         let starts_in_tag = is_described && indent_of(sources.text(lines[0])).0 == 0;
-        let indented = &lines[usize::from(starts_in_tag)..];
-        let indent = if is_described {
-            let filled = indented.iter().filter(|line| is_filled(line));
-            let indents = filled.map(|line| indent_of(sources.text(*line)).1);
-            indents.min().unwrap_or(0)
+        let indented = if is_described {
+            usize::from(starts_in_tag)..lines.len()
+        } else if section.is_below_name {
+            // What stands indented below the name of a definition is its description.
+            let is_flush = |line: &Span| is_filled(line) && indent_of(sources.text(*line)).1 == 0;
+            0..lines.iter().position(is_flush).unwrap_or(lines.len())
         } else {
-            0
+            0..0
         };
+        let filled = lines[indented.clone()]
+            .iter()
+            .filter(|line| is_filled(line));
+        let indents = filled.map(|line| indent_of(sources.text(*line)).1);
+        let indent = indents.min().unwrap_or(0);
         let size = lines.iter().map(|line| line.end() - line.start() + 1);
         let mut text = String::with_capacity(size.sum::<u32>() as usize);
         let mut starts = Vec::with_capacity(lines.len());
@@ -49,11 +55,10 @@ impl Text {
             } else {
                 ""
             };
-            let is_first = n == 0 && starts_in_tag;
-            let skipped = if is_first || source.is_empty() {
-                0
-            } else {
+            let skipped = if indented.contains(&n) && !source.is_empty() {
                 indent.min(indent_of(source).1)
+            } else {
+                0
             };
             starts.push((text.len(), line.start() + skipped as u32));
             text.push_str(&source[skipped..]);

@@ -6,6 +6,7 @@ mod examples;
 mod hostile;
 mod inherited;
 mod page;
+mod paragraph;
 mod random;
 
 use std::path::PathBuf;
