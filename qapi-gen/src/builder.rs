@@ -33,6 +33,7 @@ pub struct Builder {
     configuration: Configuration,
     config_files: Vec<PathBuf>,
     include_root: Option<PathBuf>,
+    no_doc_check: bool,
     settings: Vec<(String, bool)>,
     levels: LintLevels,
     only: Vec<String>,
@@ -94,6 +95,13 @@ impl Builder {
     #[must_use]
     pub fn include_root(mut self, path: impl Into<PathBuf>) -> Self {
         self.include_root = Some(path.into());
+        self
+    }
+
+    /// Ignores documentation, as [`check::Options::no_doc_check`] says.
+    #[must_use]
+    pub fn no_doc_check(mut self) -> Self {
+        self.no_doc_check = true;
         self
     }
 
@@ -169,7 +177,11 @@ impl Builder {
             .schema
             .to_str()
             .ok_or_else(|| BuildError(format!("'{}' is not UTF-8", self.schema.display())))?;
-        let checked = check::load(path, &*self.loader()?, self.levels.clone());
+        let mut options = check::Options::new(self.levels.clone());
+        if self.no_doc_check {
+            options = options.no_doc_check();
+        }
+        let checked = check::load(path, &*self.loader()?, options);
         for file in checked.sources.files() {
             tell_cargo(format_args!("rerun-if-changed={}", file.name()))?;
         }

@@ -13,6 +13,7 @@ use crate::ir::{
     Entity, Enum, EnumValue, Event, EventId, Feature, Header, Member, Module, ModuleId, Object,
     Pragmas, Schema, Type, TypeId, TypeKind, Variants,
 };
+use crate::loader::Loader;
 use crate::source::{FileId, SourceMap, Span};
 use crate::steps::step;
 use crate::syntax::ast::{self, SectionKind};
@@ -32,6 +33,28 @@ impl Unresolved {
     }
 }
 
+/// The files of a schema.
+pub(super) struct Files<'a> {
+    pub(super) sources: Arc<SourceMap>,
+    pub(super) loader: &'a dyn Loader,
+    pub(super) root: Option<FileId>,
+}
+
+impl Files<'_> {
+    /// The path seen from the folder of the main file.
+    fn module_name(&self, root_folder: &Path, path: &Path) -> String {
+        if path.is_absolute() == root_folder.is_absolute() {
+            return relative(root_folder, path);
+        }
+        // One of the two says where it is, so that both are seen from there.
+        let folder = match root_folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => root_folder,
+        };
+        relative(&self.loader.identity(folder), &self.loader.identity(path))
+    }
+}
+
 /// Makes the schema.
 ///
 /// # Errors
@@ -40,22 +63,22 @@ impl Unresolved {
 pub(super) fn finish(
     graph: Graph,
     resolved: Resolved,
-    sources: Arc<SourceMap>,
+    files: &Files<'_>,
     pragmas: Pragmas,
-    root: Option<FileId>,
 ) -> Result<Schema, Unresolved> {
-    let root_name = sources.file(root.ok_or(Unresolved(None))?).name();
+    let root = files.root.ok_or(Unresolved(None))?;
+    let root_name = files.sources.file(root).name();
     let root_folder = Path::new(root_name)
         .parent()
         .unwrap_or(Path::new(""))
         .to_owned();
-    let finisher = Finisher::new(&graph, resolved, &sources, root_folder);
-    finisher.finish(&sources, pragmas)
+    Finisher::new(&graph, resolved, files, root_folder).finish(pragmas)
 }
 
 struct Finisher<'a> {
     graph: &'a Graph,
     resolved: Resolved,
+    files: &'a Files<'a>,
     sources: &'a SourceMap,
     root_folder: PathBuf,
     /// For each node the entity it becomes.
@@ -71,7 +94,7 @@ impl<'a> Finisher<'a> {
     fn new(
         graph: &'a Graph,
         resolved: Resolved,
-        sources: &'a SourceMap,
+        files: &'a Files<'a>,
         root_folder: PathBuf,
     ) -> Self {
         let (mut n_types, mut n_commands, mut n_events) = (0, 0, 0);
@@ -98,7 +121,8 @@ impl<'a> Finisher<'a> {
         Self {
             graph,
             resolved,
-            sources,
+            files,
+            sources: &files.sources,
             root_folder,
             entities,
             modules,
@@ -109,7 +133,7 @@ impl<'a> Finisher<'a> {
         }
     }
 
-    fn finish(mut self, sources: &Arc<SourceMap>, pragmas: Pragmas) -> Result<Schema, Unresolved> {
+    fn finish(mut self, pragmas: Pragmas) -> Result<Schema, Unresolved> {
         self.module_id(Module::BUILTIN.to_owned());
         if let Some(root) = self.sources.files().next() {
             self.module_of_path(root.name());
@@ -172,7 +196,7 @@ impl<'a> Finisher<'a> {
         let empty = self.type_of(Some(self.graph.empty));
         let empty = empty.ok_or(Unresolved(None))?;
         Ok(Schema {
-            sources: Arc::clone(sources),
+            sources: Arc::clone(&self.files.sources),
             modules: self.modules,
             types,
             commands,
@@ -207,7 +231,8 @@ impl<'a> Finisher<'a> {
 
     /// The module of a file is its path seen from the folder of the main file.
     fn module_of_path(&mut self, path: &str) -> ModuleId {
-        self.module_id(relative(&self.root_folder, Path::new(path)))
+        let name = self.files.module_name(&self.root_folder, Path::new(path));
+        self.module_id(name)
     }
 
     fn module_of_node(&mut self, node: &Node) -> ModuleId {

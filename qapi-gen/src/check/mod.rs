@@ -11,18 +11,56 @@ mod resolve;
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::diagnostic::{LintLevels, Report};
+use crate::diagnostic::{Level, Lint, LintLevels, Report};
 use crate::ir::{Pragmas, Schema};
 use crate::lint;
 use crate::loader::Loader;
 use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::Item;
-use crate::syntax::read_schema;
+use crate::syntax::{Comments, read_schema};
 
 pub use expression::MAX_NAME;
 pub(crate) use finish::relative;
 use graph::{DocSlot, Graph};
 pub use resolve::{MAX_BASES, MAX_FEATURES, MAX_REPEATED, REPEATED_PER_LISTED};
+
+/// How a schema is checked; lint levels alone are options, too.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    levels: LintLevels,
+    comments: Comments,
+}
+
+impl Options {
+    /// With these levels of lints.
+    #[must_use]
+    pub fn new(levels: LintLevels) -> Self {
+        Self {
+            levels,
+            comments: Comments::Documentation,
+        }
+    }
+
+    /// Takes documentation comments for comments: they are neither parsed nor required, no lint looks at them, and
+    /// the schema has no documentation. For schemas whose comments follow other rules, such as those of QEMU before 9.1.
+    #[must_use]
+    pub fn no_doc_check(mut self) -> Self {
+        self.comments = Comments::Ignored;
+        for lint in Lint::ALL
+            .iter()
+            .filter(|lint| lint.is_about_documentation())
+        {
+            self.levels.set(*lint, Level::Allow);
+        }
+        self
+    }
+}
+
+impl From<LintLevels> for Options {
+    fn from(levels: LintLevels) -> Self {
+        Self::new(levels)
+    }
+}
 
 /// What came of a schema.
 #[derive(Debug)]
@@ -39,7 +77,7 @@ pub struct Checked {
 ///
 /// Messages print `path` as it is given, and paths of included files relative to it.
 #[must_use]
-pub fn load(path: &str, loader: &dyn Loader, levels: LintLevels) -> Checked {
+pub fn load(path: &str, loader: &dyn Loader, options: impl Into<Options>) -> Checked {
     let Analysis {
         graph,
         resolved,
@@ -47,11 +85,16 @@ pub fn load(path: &str, loader: &dyn Loader, levels: LintLevels) -> Checked {
         mut report,
         pragmas,
         root,
-    } = analyse(path, loader, levels);
+    } = analyse(path, loader, options.into());
     let sources = Arc::new(sources);
     let mut schema = None;
     if !report.has_errors() {
-        match finish::finish(graph, resolved, Arc::clone(&sources), pragmas, root) {
+        let files = finish::Files {
+            sources: Arc::clone(&sources),
+            loader,
+            root,
+        };
+        match finish::finish(graph, resolved, &files, pragmas) {
             Ok(checked) => {
                 lint::check(&checked, &mut report);
                 schema = Some(checked);
@@ -84,17 +127,18 @@ pub struct Diagnosis {
 
 /// As [`load`], for the diagnostics alone.
 #[must_use]
-pub fn diagnose(path: &str, loader: &dyn Loader, levels: LintLevels) -> Diagnosis {
+pub fn diagnose(path: &str, loader: &dyn Loader, options: impl Into<Options>) -> Diagnosis {
+    let options = options.into();
     // Lints look at a schema.
-    if lint::is_enabled(&levels) {
-        let checked = load(path, loader, levels);
+    if lint::is_enabled(&options.levels) {
+        let checked = load(path, loader, options);
         return Diagnosis {
             sources: checked.sources,
             report: checked.report,
             _rest: Box::new(checked.schema),
         };
     }
-    let analysis = analyse(path, loader, levels);
+    let analysis = analyse(path, loader, options);
     Diagnosis {
         sources: Arc::new(analysis.sources),
         report: analysis.report,
@@ -112,12 +156,16 @@ struct Analysis {
     root: Option<FileId>,
 }
 
-fn analyse(path: &str, loader: &dyn Loader, levels: LintLevels) -> Analysis {
+fn analyse(path: &str, loader: &dyn Loader, options: Options) -> Analysis {
+    let Options { levels, comments } = options;
     let mut sources = SourceMap::new();
     let mut report = Report::new(levels);
 
     // All files come first: pragmas hold for the whole schema, wherever they stand.
-    let ast = read_schema(path, loader, &mut sources, &mut report);
+    let mut ast = read_schema(path, loader, comments, &mut sources, &mut report);
+    if comments == Comments::Ignored {
+        ast.pragmas.forget_documentation();
+    }
 
     // Then the form of every expression by itself, so that what follows deals with names only.
     let mut graph = Graph::new(ast.items.len());

@@ -354,6 +354,27 @@ lints! {
     DocExample = "doc-example", Allow;
 }
 
+impl Lint {
+    /// Whether it looks at documentation comments.
+    pub(crate) fn is_about_documentation(self) -> bool {
+        match self {
+            Self::DocLineLength
+            | Self::DocSentenceSpace
+            | Self::MissingSince
+            | Self::MissingDocumentation
+            | Self::OpenTodo
+            | Self::DocMarkup
+            | Self::DocReference
+            | Self::DocExample => true,
+            Self::UnusedType
+            | Self::NameUnderscore
+            | Self::UnstableWithoutFeature
+            | Self::UnusedException
+            | Self::RedundantCondition => false,
+        }
+    }
+}
+
 impl std::str::FromStr for Lint {
     type Err = UnknownLint;
 

@@ -20,6 +20,13 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Whether a condition may have the name `name`: capital letters, digits and `_`, a letter first.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let is_part = |ch: char| ch.is_ascii_uppercase() || ch.is_ascii_digit() || ch == '_';
+        name.starts_with(|ch: char| ch.is_ascii_uppercase()) && name.chars().all(is_part)
+    }
+
     /// Whether there is no `if`.
     #[must_use]
     pub fn is_always(&self) -> bool {

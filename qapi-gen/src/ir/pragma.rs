@@ -33,6 +33,15 @@ impl Pragmas {
         self.names[kind as usize].contains(name)
     }
 
+    /// Forgets what is about documentation, for a schema that has none.
+    pub(crate) fn forget_documentation(&mut self) {
+        let kind = ExceptionKind::Documentation;
+        self.doc_required = false;
+        self.order.retain(|known| *known != kind);
+        self.exceptions[kind as usize].clear();
+        self.names[kind as usize].clear();
+    }
+
     /// Makes `exceptions` the ones of `kind`: a pragma that is set again loses its old value.
     pub(crate) fn set(&mut self, kind: ExceptionKind, exceptions: Vec<Exception>) {
         let names = exceptions.iter().map(|exception| exception.name.clone());

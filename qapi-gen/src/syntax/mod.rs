@@ -13,6 +13,16 @@ mod reader;
 
 pub(crate) use reader::read_schema;
 
+/// What documentation comments are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Comments {
+    /// Documentation, which has rules.
+    #[default]
+    Documentation,
+    /// Comments like all others.
+    Ignored,
+}
+
 /// Values nest at most this deep. The language itself needs six levels and conditions a few more;
 /// the limit bounds the parser's stack.
 pub const MAX_DEPTH: usize = 200;

@@ -4,10 +4,10 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
 use std::sync::Arc;
 
-use super::MAX_DEPTH;
 use super::ast::{Array, Node, Object, Text};
 use super::error::SyntaxError;
 use super::lexer::{Token, TokenKind, tokenize};
+use super::{Comments, MAX_DEPTH};
 use crate::diagnostic::{Diagnostic, Report};
 use crate::source::Span;
 use crate::steps::{step, steps};
@@ -33,6 +33,7 @@ pub(super) struct Parser<'r> {
     text: Arc<String>,
     /// Offset of the text in the source map.
     start: u32,
+    comments: Comments,
     tokens: Vec<Token>,
     at: usize,
     /// Where in the text the next piece starts.
@@ -47,10 +48,16 @@ pub(super) struct Parser<'r> {
 const PIECE: usize = 1 << 20;
 
 impl<'r> Parser<'r> {
-    pub(super) fn new(text: Arc<String>, start: u32, report: &'r mut Report) -> Self {
+    pub(super) fn new(
+        text: Arc<String>,
+        start: u32,
+        comments: Comments,
+        report: &'r mut Report,
+    ) -> Self {
         let mut parser = Self {
             text,
             start,
+            comments,
             tokens: Vec::new(),
             at: 0,
             next_piece: 0,
@@ -67,6 +74,11 @@ impl<'r> Parser<'r> {
         let from = self.next_piece;
         let to = piece_end(&self.text, from);
         self.tokens = tokenize(&self.text[from..to], self.start + from as u32);
+        // Such a token holds nothing but comments, however they end.
+        if self.comments == Comments::Ignored {
+            let is_comment = |token: &Token| token.kind == TokenKind::Documentation;
+            self.tokens.retain(|token| !is_comment(token));
+        }
         self.at = 0;
         self.next_piece = to;
     }

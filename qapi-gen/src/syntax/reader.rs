@@ -10,7 +10,7 @@ use super::doc::parse_doc;
 use super::error::SyntaxError;
 use super::lexer::TokenKind;
 use super::parser::Parser;
-use super::{MAX_INCLUDE_DEPTH, MAX_LINE};
+use super::{Comments, MAX_INCLUDE_DEPTH, MAX_LINE};
 use crate::diagnostic::{Diagnostic, Report};
 use crate::loader::Loader;
 use crate::source::{FileId, SourceMap, Span};
@@ -19,12 +19,14 @@ use crate::source::{FileId, SourceMap, Span};
 pub(crate) fn read_schema(
     path: &str,
     loader: &dyn Loader,
+    comments: Comments,
     sources: &mut SourceMap,
     report: &mut Report,
 ) -> Ast {
     let ast = Ast::default();
     let mut reader = Reader {
         loader,
+        comments,
         sources,
         ast,
         seen: HashSet::new(),
@@ -68,6 +70,7 @@ fn reason(error: &io::Error) -> String {
 
 struct Reader<'a> {
     loader: &'a dyn Loader,
+    comments: Comments,
     sources: &'a mut SourceMap,
     ast: Ast,
     /// Files that were read.
@@ -129,7 +132,7 @@ impl Reader<'_> {
         }
         self.seen.insert(identity.clone());
         self.open.push(identity);
-        self.read_items(&mut Parser::new(text, start, report));
+        self.read_items(&mut Parser::new(text, start, self.comments, report));
         self.open.pop();
     }
 

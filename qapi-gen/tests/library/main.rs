@@ -9,3 +9,4 @@ mod random;
 mod rare_input;
 mod rust;
 mod subset;
+mod usage;

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use qapi_gen::backend::introspect::OpenCondition;
-use qapi_gen::check::{self, Checked, Diagnosis, load};
+use qapi_gen::check::{self, Checked, Diagnosis, Options, load};
 use qapi_gen::diagnostic::{
     Diagnostic, Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
-use qapi_gen::ir::{Configuration, Schema};
+use qapi_gen::ir::{Condition, Configuration, Schema};
 use qapi_gen::loader::{FileLoader, Loader, RootedLoader, read_text};
 use qapi_gen::source::SourceMap;
 
@@ -22,6 +22,10 @@ pub(crate) struct LoadArgs {
     /// Include files from below this folder only; links count by where they lead.
     #[arg(long, value_name = "DIR")]
     include_root: Option<PathBuf>,
+    /// Ignore documentation: comments are not parsed and need not be there. For schemas of QEMU before 9.1, whose
+    /// comments follow other rules.
+    #[arg(long)]
+    no_doc_check: bool,
 }
 
 impl LoadArgs {
@@ -31,6 +35,15 @@ impl LoadArgs {
         };
         let in_folder = |error| io::Error::other(format!("{}: {error}", root.display()));
         Ok(Box::new(RootedLoader::new(root).map_err(in_folder)?))
+    }
+
+    fn options(&self, levels: LintLevels) -> Options {
+        let options = Options::new(levels);
+        if self.no_doc_check {
+            options.no_doc_check()
+        } else {
+            options
+        }
     }
 }
 
@@ -73,8 +86,8 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "FILE")]
     config: Vec<PathBuf>,
     /// A condition that holds: NAME, or NAME=n for one that does not.
-    #[arg(short = 'D', value_name = "NAME[=y|n]")]
-    define: Vec<String>,
+    #[arg(short = 'D', value_name = "NAME[=y|n]", value_parser = parse_define)]
+    define: Vec<(String, bool)>,
 }
 
 impl ConfigArgs {
@@ -89,12 +102,28 @@ impl ConfigArgs {
                 .read(&text)
                 .map_err(|error| in_file(error.to_string()))?;
         }
-        for define in &self.define {
-            let (name, value) = define.split_once('=').unwrap_or((define, "y"));
-            configuration.set(name, value != "n");
+        for (name, value) in &self.define {
+            configuration.set(name, *value);
         }
         Ok(configuration)
     }
+}
+
+/// A name of conditions, and whether it is set.
+fn parse_define(text: &str) -> Result<(String, bool), String> {
+    let (name, value) = text.split_once('=').unwrap_or((text, "y"));
+    let value = match value {
+        "y" => true,
+        "n" => false,
+        _ => {
+            return Err("a condition is set with NAME or NAME=y, and unset with NAME=n".to_owned());
+        }
+    };
+    if !Condition::is_name(name) {
+        let reason = "has capital letters, digits and '_', and begins with a letter";
+        return Err(format!("the name of a condition {reason}"));
+    }
+    Ok((name.to_owned(), value))
 }
 
 /// Forms of diagnostics.
@@ -111,13 +140,15 @@ pub(crate) enum MessageFormat {
 /// The mistakes in the schema at `path`.
 pub(crate) fn diagnose(path: &str, files: &LoadArgs, lints: &LintArgs) -> io::Result<Diagnosis> {
     let levels = lints.levels(config::levels_beside(path)?);
-    Ok(check::diagnose(path, &*files.loader()?, levels))
+    let options = files.options(levels);
+    Ok(check::diagnose(path, &*files.loader()?, options))
 }
 
 /// Reads and checks the schema at `path`.
 pub(crate) fn read(path: &str, files: &LoadArgs, lints: &LintArgs) -> io::Result<Checked> {
     let levels = lints.levels(config::levels_beside(path)?);
-    Ok(load(path, &*files.loader()?, levels))
+    let options = files.options(levels);
+    Ok(load(path, &*files.loader()?, options))
 }
 
 /// Reads the schema at `path` to make something of it. Rules of style are for `check`: here they
@@ -128,7 +159,8 @@ pub(crate) fn read_for_output(
     lints: &LintArgs,
 ) -> io::Result<Checked> {
     let levels = lints.levels(LintLevels::allow_all());
-    Ok(load(path, &*files.loader()?, levels))
+    let options = files.options(levels);
+    Ok(load(path, &*files.loader()?, options))
 }
 
 /// Reads the schema at `path` to make a manual of it: what readers of one would see is a warning
@@ -141,7 +173,8 @@ pub(crate) fn read_for_manual(
     let mut levels = LintLevels::allow_all();
     levels.set(Lint::DocMarkup, Level::Warn);
     levels.set(Lint::DocReference, Level::Warn);
-    Ok(load(path, &*files.loader()?, lints.levels(levels)))
+    let options = files.options(lints.levels(levels));
+    Ok(load(path, &*files.loader()?, options))
 }
 
 /// The part of the schema that `--only` names; the whole without it.

@@ -58,8 +58,7 @@ impl Checker<'_> {
         source: Source<'_>,
     ) -> Option<Condition> {
         let name = text.value(self.sources);
-        let is_name = |ch: char| ch.is_ascii_uppercase() || ch.is_ascii_digit() || ch == '_';
-        if name.starts_with(|ch: char| ch.is_ascii_uppercase()) && name.chars().all(is_name) {
+        if Condition::is_name(&name) {
             return Some(Condition::Name(name.into_owned()));
         }
         let error = ExprError::ConditionName(source.to_string(), name.into_owned());
