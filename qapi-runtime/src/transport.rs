@@ -85,7 +85,7 @@ impl Reader {
                     })
                     .await?;
                 if let Some(descriptors) = descriptors {
-                    descriptors.receive(received);
+                    descriptors.receive(received, &buffer[..count]);
                 }
                 Ok(count)
             }

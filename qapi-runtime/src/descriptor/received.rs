@@ -5,40 +5,66 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The descriptors that came with the last message that had any. Clones are handles on the same.
 ///
-/// They are for the commands in the bytes that they came with. A later message with descriptors
-/// closes those of an earlier one that nobody took, as in QEMU, so a peer cannot pile them up; and
-/// whoever reads the messages closes them ([`close_unclaimed`](Self::close_unclaimed)) once these
-/// bytes are consumed. A peer may pass its own socket, which then never ends while it is kept here.
+/// They are for the commands in the bytes that they came with; white space alone is the beginning of the command that
+/// follows, which is how some clients send them. A later message with descriptors closes those of an earlier one that
+/// nobody took, as in QEMU, so a peer cannot pile them up; and whoever reads the messages closes them
+/// ([`close_consumed`](Self::close_consumed)) once these bytes are consumed, and after a time in any case
+/// ([`close_unclaimed`](Self::close_unclaimed)). A peer may pass its own socket, which then never ends while it is kept here.
 #[derive(Clone, Debug, Default)]
 pub struct Descriptors {
-    received: Arc<Mutex<Vec<OwnedFd>>>,
+    received: Arc<Mutex<Received>>,
+}
+
+#[derive(Debug, Default)]
+struct Received {
+    descriptors: Vec<OwnedFd>,
+    /// Whether the command that they are for has not begun.
+    is_ahead: bool,
 }
 
 impl Descriptors {
-    fn lock(&self) -> MutexGuard<'_, Vec<OwnedFd>> {
+    fn lock(&self) -> MutexGuard<'_, Received> {
         // What is locked here is never left half done.
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the first descriptor: the one for `getfd` or `add-fd`. Others that came with it are closed, as in QEMU.
     pub fn take(&self) -> Option<OwnedFd> {
-        std::mem::take(&mut *self.lock()).into_iter().next()
+        std::mem::take(&mut *self.lock())
+            .descriptors
+            .into_iter()
+            .next()
+    }
+
+    /// Closes what nobody has taken, since the bytes that it came with are consumed.
+    pub fn close_consumed(&self) {
+        let mut received = self.lock();
+        if !received.is_ahead {
+            received.descriptors.clear();
+        }
     }
 
     /// Closes what nobody has taken.
     pub fn close_unclaimed(&self) {
-        self.lock().clear();
+        self.lock().descriptors.clear();
     }
 
     /// Whether there is something to be taken.
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().descriptors.is_empty()
     }
 
-    /// Keeps what came with a message; nothing changes if it had none.
-    pub fn receive(&self, descriptors: Vec<OwnedFd>) {
+    /// Keeps what came with the bytes of a message, if anything did.
+    pub fn receive(&self, descriptors: Vec<OwnedFd>, bytes: &[u8]) {
+        let is_blank = bytes.iter().all(u8::is_ascii_whitespace);
+        let mut received = self.lock();
         if !descriptors.is_empty() {
-            *self.lock() = descriptors;
+            *received = Received {
+                descriptors,
+                is_ahead: is_blank,
+            };
+        } else if !is_blank {
+            received.is_ahead = false;
         }
     }
 }

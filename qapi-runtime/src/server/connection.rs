@@ -300,8 +300,7 @@ impl Client<'_> {
                 session.end_of_input();
             }
             if pending.is_empty() && !session.holds_input() {
-                // The bytes that they came with are consumed.
-                descriptors.close_unclaimed();
+                descriptors.close_consumed();
             }
             deadlines.descriptors = (!descriptors.is_empty()).then(|| {
                 let patience = Instant::now() + DESCRIPTOR_PATIENCE;

@@ -156,9 +156,10 @@ impl Client {
     fn progress(self: &Arc<Self>, state: &mut State) {
         self.go_on(state);
         if state.pending.is_empty() && !state.session.holds_input() {
-            // The bytes that they came with are consumed.
-            self.descriptors.close_unclaimed();
-            state.patience = None;
+            self.descriptors.close_consumed();
+            if !self.descriptors.has_unclaimed() {
+                state.patience = None;
+            }
         }
         self.see_to_memory(state);
     }
@@ -383,7 +384,8 @@ impl Endpoint for Client {
             Err(_) => session.end_of_input(),
         }
         let has_descriptors = !received.is_empty();
-        self.descriptors.received(received);
+        self.descriptors
+            .received(received, &buffer[pending.clone()]);
         self.progress(&mut state);
         if has_descriptors && self.descriptors.has_unclaimed() {
             self.lose_patience_later(&mut state);

@@ -18,8 +18,13 @@ pub(crate) struct SessionDescriptors {
 
 impl SessionDescriptors {
     /// Takes what came with a message.
-    pub(crate) fn received(&self, descriptors: Vec<OwnedFd>) {
-        self.received.receive(descriptors);
+    pub(crate) fn received(&self, descriptors: Vec<OwnedFd>, bytes: &[u8]) {
+        self.received.receive(descriptors, bytes);
+    }
+
+    /// Closes what no command has taken, since the bytes that it came with are consumed.
+    pub(crate) fn close_consumed(&self) {
+        self.received.close_consumed();
     }
 
     /// Closes what no command has taken out of what came.

@@ -124,6 +124,22 @@ fn a_descriptor_waits_for_its_command() {
     }
 }
 
+/// Some clients send descriptors beside a blank, and the command in a message of its own.
+#[test]
+fn a_descriptor_beside_a_blank_is_for_the_next_command() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    send_with(client.stream(), b" ", &ours);
+    client.execute("getfd", json!({"fdname": "a"}));
+    send_with(client.stream(), b"\n", &ours);
+    client.execute("query-name", json!({}));
+    assert_eq!(
+        client.error("getfd", json!({"fdname": "b"})),
+        "No file descriptor supplied via SCM_RIGHTS"
+    );
+}
+
 /// A command that waits keeps no client that has left.
 #[test]
 fn a_client_that_leaves_during_a_command_is_gone() {

@@ -286,10 +286,22 @@ fn members(random: &mut Random, out: &mut Vec<u8>) {
 /// Resets a parser whatever state it is in, and asks for an answer that can be told from others.
 const END: &[u8] = b"\n\xff\n{\"execute\": \"query-name\", \"id\": \"the end\"}\n";
 
+/// How many answers come before the first that tells of a mistake in the JSON. From there on QEMU before 11 goes other ways:
+/// other texts, no places, later, and after something else has been skipped.
+fn before_mistakes(answers: &[Value]) -> usize {
+    let is_mistake = |answer: &Value| {
+        let desc = answer["error"]["desc"].as_str();
+        desc.is_some_and(|desc| desc.contains("JSON "))
+    };
+    let mistake = answers.iter().position(is_mistake);
+    mistake.unwrap_or(answers.len())
+}
+
 fn compare(qemu: &Path, seed: u64, make: fn(&mut Random, &mut Vec<u8>)) -> Result<(), Failed> {
     let ours = Server::start_iothreadd(&[]);
     let reference = Server::start_qemu(qemu, &["-machine", "none"])?;
     let mut random = Random::new(seed);
+    let mut n_compared = 0;
     for _ in 0..N_SESSIONS {
         let mut bytes = Vec::new();
         for _ in 0..1 + random.below(4) {
@@ -297,7 +309,13 @@ fn compare(qemu: &Path, seed: u64, make: fn(&mut Random, &mut Vec<u8>)) -> Resul
         }
         let expected = answers(reference.socket(), &bytes)?;
         let received = answers(ours.socket(), &bytes)?;
-        if expected != received {
+        let (n_expected, n_received) = (before_mistakes(&expected), before_mistakes(&received));
+        let is_whole = n_expected == expected.len() && n_received == received.len();
+        let n_alike = n_expected.min(n_received);
+        let is_alike = expected[..n_alike] == received[..n_alike]
+            && (!is_whole || expected.len() == received.len());
+        n_compared += n_alike;
+        if !is_alike {
             let at = expected
                 .iter()
                 .zip(&received)
@@ -307,6 +325,9 @@ fn compare(qemu: &Path, seed: u64, make: fn(&mut Random, &mut Vec<u8>)) -> Resul
             let sent = bytes.escape_ascii();
             return Err(format!("{sent}\n  QEMU: {expected:?}\n  ours: {received:?}").into());
         }
+    }
+    if n_compared == 0 {
+        return Err("no answers were compared".into());
     }
     Ok(())
 }
