@@ -142,7 +142,11 @@ impl Blocks {
                 (all.collect(), "all nodes")
             }
         };
-        if leaving.iter().any(|name| graph.is_written_by_export(name)) {
+        let keeps = |name: &String| {
+            let is_active = graph.find(name).is_ok_and(|node| node.io.is_active());
+            is_active && graph.is_written_by_export(name)
+        };
+        if leaving.iter().any(keeps) {
             return Err(Error::generic(format!(
                 "Failed to inactivate {what}: {NOT_PERMITTED}"
             )));

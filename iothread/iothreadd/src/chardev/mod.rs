@@ -395,12 +395,14 @@ impl Chardevs {
         use_it: impl FnOnce(&Ringbuf) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let missing = || Error::generic(format!("Device '{id}' not found"));
+        let is_another = || Error::generic(format!("{id} is not a ringbuf device"));
+        if self.monitors.has_own_chardev(id) {
+            return Err(is_another());
+        }
         let chardev = self.find(id).ok_or_else(missing)?;
         match &chardev.kind {
             Kind::Ringbuf(ringbuf) => use_it(ringbuf),
-            Kind::Null | Kind::Plain(_) | Kind::Socket(_) => {
-                Err(Error::generic(format!("{id} is not a ringbuf device")))
-            }
+            Kind::Null | Kind::Plain(_) | Kind::Socket(_) => Err(is_another()),
         }
     }
 

@@ -85,19 +85,15 @@ pub(super) fn info_block(server: &Arc<Server>, given: &Arguments) -> String {
     let blocks = server.blocks();
     let mut output = String::new();
     let is_wanted = |name: &str| wanted.is_empty() || wanted == name;
-    if !nodes {
+    // Devices have no names here by which one of them could be meant.
+    if !nodes && wanted.is_empty() {
         for (index, device) in blocks.query_devices().iter().enumerate() {
             match &device.inserted {
-                Some(node) if is_wanted(&node.node_name) => {
-                    print_node(&mut output, index, node, Some(device), verbose);
-                }
-                None if wanted.is_empty() => print_empty(&mut output, index, device),
-                Some(_) | None => {}
+                Some(node) => print_node(&mut output, index, node, Some(device), verbose),
+                None => print_empty(&mut output, index, device),
             }
         }
-        if wanted.is_empty() || !output.is_empty() {
-            return output;
-        }
+        return output;
     }
     for (index, node) in blocks.query_nodes().iter().enumerate() {
         if is_wanted(&node.node_name) {

@@ -16,8 +16,8 @@ pub struct InetSocketAddressBase {
     /// A host name or a numeric address.  For listening, an empty
     /// string stands for all addresses of the machine.
     pub host: String,
-    /// A port number in decimal, or the name of a service.  For
-    /// listening, "0" lets the system pick a free port.
+    /// A port number in decimal.  For listening, "0" lets the system
+    /// pick a free port.
     pub port: String,
 }
 
@@ -45,8 +45,8 @@ pub struct InetSocketAddress {
     /// A host name or a numeric address.  For listening, an empty
     /// string stands for all addresses of the machine.
     pub host: String,
-    /// A port number in decimal, or the name of a service.  For
-    /// listening, "0" lets the system pick a free port.
+    /// A port number in decimal.  For listening, "0" lets the system
+    /// pick a free port.
     pub port: String,
     /// Whether host and port are numbers, so that no name is
     /// looked up (default: false).
