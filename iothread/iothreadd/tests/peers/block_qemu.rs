@@ -287,8 +287,21 @@ impl Peer {
 
 /// Takes away what differs on purpose or by version.
 fn normalize(mut reply: Value) -> Value {
-    let Some(Value::Array(nodes)) = reply.get_mut("return") else {
-        return reply;
+    let nodes = match reply.get_mut("return") {
+        Some(Value::Array(nodes)) => nodes,
+        Some(Value::String(text)) => {
+            // Newer than 10.0: a title, and four lines below it.
+            if let Some(start) = text.find("Block limits:\r\n") {
+                let limits: usize = text[start..]
+                    .split_inclusive("\r\n")
+                    .take(5)
+                    .map(str::len)
+                    .sum();
+                text.replace_range(start..start + limits, "");
+            }
+            return reply;
+        }
+        Some(_) | None => return reply,
     };
     for node in nodes.iter_mut().filter_map(Value::as_object_mut) {
         // Newer than 7.2, and than 10.0.
@@ -296,6 +309,7 @@ fn normalize(mut reply: Value) -> Value {
         node.remove("children");
         if let Some(image) = node.get_mut("image").and_then(Value::as_object_mut) {
             image.remove("format-specific");
+            image.remove("limits");
         }
         // A number that QEMU draws.
         if let Some(Value::String(name)) = node.get_mut("node-name")

@@ -5,8 +5,12 @@ mod clients;
 mod devices_qemu;
 mod iothreads_qemu;
 mod nbd_clients;
+mod random_kinds;
+mod random_qemu;
+mod random_steps;
 mod reference;
 mod script;
+mod semantics;
 mod wire;
 
 use tests::Suite;
@@ -17,6 +21,8 @@ fn main() {
     let suite = devices_qemu::add(suite);
     let suite = reference::add(suite);
     let suite = nbd_clients::add(suite);
+    let suite = random_qemu::add(suite);
+    let suite = semantics::add(suite);
     let suite = clients::add(suite);
     wire::add(suite).run();
 }
