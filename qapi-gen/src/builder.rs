@@ -204,8 +204,9 @@ impl Builder {
         let features = backend.features(schema).map_err(refuse)?;
         if !features.is_empty() {
             let values = features.join("\", \"");
-            let predicate = format_args!("rustc-check-cfg=cfg(feature, values(\"{values}\"))");
-            tell_cargo(predicate)?;
+            tell_cargo(format_args!(
+                "rustc-check-cfg=cfg(feature, values(\"{values}\"))"
+            ))?;
         }
         let folder = self.folder()?;
         match output::write_from(&backend, schema, &folder) {

@@ -228,7 +228,10 @@ fn marks(text: &str, starts: &[u32]) -> Vec<Mark> {
         };
         while end - mark.at as usize > MARK_DISTANCE {
             let from = mark.at as usize;
-            let at = text.ceil_char_boundary(from + MARK_DISTANCE);
+            let mut at = from + MARK_DISTANCE;
+            while !text.is_char_boundary(at) {
+                at += 1;
+            }
             mark = Mark {
                 at: at as u32,
                 column: mark.column.after(&text[from..at]),

@@ -49,7 +49,12 @@ fn look() {
 
 /// Whether a panic was announced; takes note of it.
 fn is_expected(info: &PanicHookInfo<'_>) -> bool {
-    let text = info.payload_as_str().unwrap_or("a value that is no text");
+    let payload = info.payload();
+    let text = match payload.downcast_ref::<String>() {
+        Some(text) => Some(text.as_str()),
+        None => payload.downcast_ref::<&str>().copied(),
+    };
+    let text = text.unwrap_or("a value that is no text");
     let mut state = state();
     let mut is_expected = false;
     for announcement in &mut state.expected {

@@ -77,7 +77,11 @@ fn succeed(output: Output) -> Result<(), Failed> {
     }
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
-    text.truncate(text.floor_char_boundary(4000));
+    let mut length = text.len().min(4000);
+    while !text.is_char_boundary(length) {
+        length -= 1;
+    }
+    text.truncate(length);
     Err(format!("{}: {text}", output.status).into())
 }
 

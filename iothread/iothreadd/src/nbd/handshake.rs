@@ -385,7 +385,10 @@ fn reply(output: &mut Vec<u8>, number: u32, kind: u32, data: &[u8]) {
 
 /// Answers with an error and a text for people, cut to what clients have to take.
 fn refuse(output: &mut Vec<u8>, number: u32, kind: u32, text: &str) {
-    let end = text.floor_char_boundary(MAX_STRING);
+    let mut end = MAX_STRING.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
     reply(output, number, kind, &text.as_bytes()[..end]);
 }
 
