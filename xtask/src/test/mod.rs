@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// types.
     #[arg(long, conflicts_with = "live")]
     full: bool,
-    /// Fail if something skips because a tool is not here.
+    /// Fail if anything skips.
     #[arg(long)]
     complete: bool,
 }
