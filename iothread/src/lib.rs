@@ -122,6 +122,7 @@
 //! poll-max-ns. It does so only while every file descriptor on it has a poll callback, since others would be late.
 //! All [`Parameter`]s may be changed while the thread runs.
 #![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     loom,
     allow(

@@ -1,4 +1,6 @@
-//! QAPI schema compiler.
+#![doc = include_str!("../README.md")]
+//!
+//! # How it works
 //!
 //! ```text
 //! path --Loader--> SourceMap --syntax--> tree --check--> ir::Schema --backend--> files
@@ -6,6 +8,7 @@
 //! ```
 
 #![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
 mod builder;

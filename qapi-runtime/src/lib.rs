@@ -1,4 +1,6 @@
-//! What code generated from a QAPI schema needs, and what peers of QMP are built from.
+#![doc = include_str!("../README.md")]
+//!
+//! # Modules
 //!
 //! | module | what it is | feature |
 //! |---|---|---|
@@ -31,6 +33,7 @@
 //! - `-compat` has no `crash`.
 
 #![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod budget;
 

@@ -1,4 +1,6 @@
-//! A live view of the IOThreads of a QMP server: who holds them, and how busy they are.
+#![doc = include_str!("../README.md")]
+//!
+//! # How it is made
 //!
 //! [`source`] asks the server and the kernel, [`table`] lays out what came, [`batch`] prints it line by line, and
 //! [`screen`] shows it on a terminal.
@@ -12,10 +14,16 @@ mod table;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
 
 use self::options::Options;
 use self::source::Source;
+
+/// The command line, for man pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Options::command()
+}
 
 /// Runs the program of the same name with the arguments of this process, until it ends.
 #[must_use]

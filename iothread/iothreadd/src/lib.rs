@@ -1,4 +1,6 @@
-//! A QMP server whose devices, block nodes and monitors run on IOThreads.
+#![doc = include_str!("../README.md")]
+//!
+//! # How it is made
 //!
 //! One module per concern: [`options`] and [`keyval`] read the command line, [`server`] owns the
 //! parts and their life, [`commands`] maps each QMP command to the part that executes it, and
@@ -39,9 +41,15 @@ mod yank;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
 
 use self::options::Options;
+
+/// The command line, for man pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Options::command()
+}
 
 /// Runs the program of the same name with the arguments of this process, until it ends.
 #[must_use]
