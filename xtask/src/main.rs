@@ -22,6 +22,7 @@ mod demo;
 mod docs;
 mod fuzz;
 mod load;
+mod man;
 mod process;
 mod stress;
 mod test;
@@ -48,6 +49,8 @@ enum Task {
     Codegen(codegen::Args),
     /// Write the reference manual of schema/ to target/docs/, and the sample that the README shows.
     Docs(docs::Args),
+    /// Write man pages and completions of all programs to target/man/ and target/completions/.
+    Man(man::Args),
     /// Play recordings of the reference against iothreadd.
     Conformance(conformance::Args),
     /// Storms of hot-plug on IOThreads, for minutes.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Codegen(args) => codegen::run(&args),
         Task::Docs(args) => docs::run(&args),
+        Task::Man(args) => man::run(&args),
         Task::Conformance(args) => conformance::run(&args),
         Task::Stress(args) => stress::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),

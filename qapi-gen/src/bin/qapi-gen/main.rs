@@ -15,6 +15,7 @@ mod introspect;
 mod schema;
 mod validate;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -45,6 +46,12 @@ enum Command {
     Diff(diff::Args),
     /// Explain the rule behind the code of a diagnostic.
     Explain(explain::Args),
+    /// Write the man pages of this program, one for each command.
+    Man {
+        /// The folder, which is made if there is none.
+        #[arg(long, value_name = "DIR")]
+        out_dir: PathBuf,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -66,6 +73,9 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Man { out_dir } => std::fs::create_dir_all(&out_dir)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), &out_dir))
+            .map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "qapi-gen", &mut script);
