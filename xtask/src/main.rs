@@ -25,6 +25,7 @@ mod load;
 mod man;
 mod process;
 mod stress;
+mod targets;
 mod test;
 
 use std::process::ExitCode;
@@ -51,6 +52,8 @@ enum Task {
     Docs(docs::Args),
     /// Write man pages and completions of all programs to target/man/ and target/completions/.
     Man(man::Args),
+    /// Check that what is portable compiles for Windows, macOS and s390x, and everything with the oldest compiler.
+    Targets(targets::Args),
     /// Play recordings of the reference against iothreadd.
     Conformance(conformance::Args),
     /// Storms of hot-plug on IOThreads, for minutes.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Task::Codegen(args) => codegen::run(&args),
         Task::Docs(args) => docs::run(&args),
         Task::Man(args) => man::run(&args),
+        Task::Targets(args) => targets::run(&args),
         Task::Conformance(args) => conformance::run(&args),
         Task::Stress(args) => stress::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),

@@ -10,7 +10,17 @@ mod doc;
 mod dump;
 mod explain;
 mod generate;
+#[cfg(unix)]
 mod interrupt;
+#[cfg(not(unix))]
+mod interrupt {
+    //! Elsewhere an end by Ctrl+C leaves temporary files, whose names begin with `.qapi-gen-`.
+
+    /// Does nothing.
+    pub(crate) fn tidy_up() -> std::io::Result<()> {
+        Ok(())
+    }
+}
 mod introspect;
 mod schema;
 mod validate;
