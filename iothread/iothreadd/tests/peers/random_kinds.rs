@@ -106,7 +106,11 @@ pub(crate) const KINDS: &[Kind] = &[
         is_it: |it| {
             let ours = it.ours();
             let is_refused = !it.theirs().is_empty();
-            is_refused && ours.trim_end().ends_with("NBD server not running")
+            let is_export =
+                it.step.command == "block-export-add" && it.theirs.get("error").is_some();
+            is_refused
+                && (ours.trim_end().ends_with("NBD server not running")
+                    || (is_export && ours == "Block node is read-only"))
         },
     },
     Kind {
@@ -119,14 +123,39 @@ pub(crate) const KINDS: &[Kind] = &[
                     .replace("\"active\":true", "\"active\":false")
             };
             let without = |text: &str| text.replace(", inactive", "");
-            told(it.theirs) == told(it.ours) || without(it.theirs()) == without(it.ours())
+            let is_used_so =
+                it.ours().starts_with("Inactive '") && it.theirs.get("error").is_none();
+            let is_parent =
+                it.theirs() == "Node has active parent node" && it.ours.get("error").is_none();
+            is_used_so
+                || is_parent
+                || told(it.theirs) == told(it.ours)
+                || without(it.theirs()) == without(it.ours())
         },
     },
     Kind {
         name: "users of an inactive node keep what they may do",
         decision: Decision::Deliberate,
         is_it: |it| {
-            it.ours().contains("Permission conflict on node") && it.theirs.get("error").is_none()
+            let ours = it.ours();
+            let is_kept =
+                ours.contains("Permission conflict on node") || ours == "Block node is read-only";
+            is_kept && it.theirs.get("error").is_none()
+        },
+    },
+    Kind {
+        name: "a disk takes its IOThread when it is plugged in",
+        decision: Decision::Deliberate,
+        is_it: |it| it.ours() == "Cannot change iothread of active block backend",
+    },
+    Kind {
+        name: "which image a lock is about is not told to people",
+        decision: Decision::Deliberate,
+        is_it: |it| {
+            let ours = it.ours();
+            let has_hint =
+                it.theirs().starts_with(ours) && it.theirs().contains("using the image [");
+            has_hint && ours.contains("Failed to get ")
         },
     },
     Kind {
