@@ -568,7 +568,7 @@ pub(super) fn monitor() -> Row {
     Row {
         prepare: |world| world.add_chardev("ch"),
         refused: vec![
-            (json!({"chardev": "nope"}), "Device 'nope' not found"),
+            (json!({"chardev": "nope"}), "chardev \"nope\" not found"),
             (json!({"chardev": null}), "Parameter 'chardev' is missing"),
             (
                 json!({"close-action": "maybe"}),
