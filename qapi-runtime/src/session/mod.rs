@@ -135,6 +135,8 @@ pub struct Session {
     events: EventQueue,
     n_dropped_events: u64,
     opening: Opening,
+    /// The letters of [`Opening::Undecided`]: the parser gets them when they are known not to be of HTTP.
+    held: Vec<u8>,
     member: Option<Member>,
     /// What the budget was told.
     accounted: usize,
@@ -169,6 +171,7 @@ impl Session {
             events: EventQueue::default(),
             n_dropped_events: 0,
             opening,
+            held: Vec::new(),
             member,
             accounted: 0,
             is_short: false,
@@ -240,7 +243,10 @@ impl Session {
     /// requests that wait for their turn or are executed. Until then what came beside these bytes,
     /// such as descriptors, may still be asked for.
     pub fn holds_input(&self) -> bool {
-        self.parser.is_mid_value() || !self.queue.is_empty() || !self.running.is_empty()
+        self.parser.is_mid_value()
+            || !self.held.is_empty()
+            || !self.queue.is_empty()
+            || !self.running.is_empty()
     }
 
     /// Whether the peer began like HTTP, and the session is ended for that
@@ -274,6 +280,7 @@ impl Session {
     /// The peer sends no more. What it has sent completely is still answered; a value that is
     /// not complete is dropped.
     pub fn end_of_input(&mut self) {
+        self.release_held();
         self.input_ended = true;
         self.parser.reset();
         self.account();
@@ -316,12 +323,33 @@ impl Session {
     ) -> Option<Call> {
         if self.opening.look(input) {
             *input = &[];
+            self.held = Vec::new();
             self.control.quit();
             return None;
         }
+        let mut letters: &[u8] = &[];
+        match self.opening {
+            Opening::Undecided { n_letters } => {
+                // Behind the first letter there are only letters.
+                let n_blank = input.len().saturating_sub(n_letters);
+                (*input, letters) = input.split_at(n_blank);
+            }
+            Opening::Other | Opening::Http => self.release_held(),
+        }
         let call = self.go_on(input, service, &runs_inline);
+        self.held.extend_from_slice(letters);
         self.account();
         call
+    }
+
+    /// Gives the parser the letters that were held.
+    fn release_held(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        let mut rest = &held[..];
+        // No value begins with these letters, so that there is nothing but mistakes in them.
+        while let Parsed::Error(error) = self.parser.feed(&mut rest) {
+            self.mistake(error);
+        }
     }
 
     fn go_on(

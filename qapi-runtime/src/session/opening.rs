@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 /// How long the methods of HTTP are that are looked for; those that exist have 3 to 17 letters.
 const METHOD_LENGTH: RangeInclusive<usize> = 3..=32;
 
-/// Looks at the first bytes of a connection, of QMP or of another protocol whose lines begin with small letters: a web page that has a browser connect to a monitor sends them, and what it wants
-/// to have executed comes after them.
+/// Looks at the first bytes of a connection, of QMP or of another protocol whose lines begin with small letters. A web page that
+/// has a browser connect to a monitor makes it send a request of HTTP, with what is to be executed in its body.
 ///
 /// A request of HTTP begins with a method in capitals and a space (`POST / HTTP/1.1`, `PRI * HTTP/2.0`). No JSON value and no
 /// keyword has a capital at its start.
