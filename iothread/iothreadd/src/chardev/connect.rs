@@ -12,7 +12,7 @@ use qapi_runtime::socket::{MAX_PATH, connect_path};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, sockopt};
 
 use crate::errno::reason;
-use crate::net::sockets::{abstract_name, describe_unix, modern, resolve};
+use crate::net::sockets::{abstract_name, describe_unix, modern, resolve, too_long};
 use crate::net::stream::Stream;
 use crate::qapi::{ChardevSocket, InetSocketAddress, SocketAddress, UnixSocketAddress};
 
@@ -104,9 +104,7 @@ impl Target {
 pub(crate) fn connect_unix(address: &UnixSocketAddress) -> Result<Connected, Error> {
     let path = &address.path;
     if path.len() > MAX_PATH {
-        return Err(Error::generic(format!(
-            "UNIX socket path '{path}' is too long"
-        )));
+        return Err(too_long(path));
     }
     let connect = || -> io::Result<OwnedFd> {
         // A server that does not accept fails this instead of holding it up.

@@ -161,7 +161,7 @@ fn listen_unix(address: &UnixSocketAddress) -> Result<Listener, Error> {
     listener.map_err(|error| {
         let reason = match &error {
             BindError::PathTooLong { .. } => {
-                return Error::generic(format!("UNIX socket path '{path}' is too long"));
+                return too_long(path);
             }
             // Differs from QEMU: there the path is taken from the server that has it.
             BindError::InUse { .. } | BindError::NotASocket { .. } => {
@@ -172,6 +172,11 @@ fn listen_unix(address: &UnixSocketAddress) -> Result<Listener, Error> {
         };
         Error::generic(format!("Failed to bind socket to {shown}: {reason}"))
     })
+}
+
+/// The error for a path that has no room in an address.
+pub(crate) fn too_long(path: &str) -> Error {
+    Error::generic(format!("UNIX socket path '{path}' is too long"))
 }
 
 /// The bytes of an abstract name: zero bytes fill one up that is not tight.
