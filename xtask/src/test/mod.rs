@@ -5,6 +5,7 @@ mod output;
 mod steps;
 mod tools;
 
+use std::num::NonZero;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -84,6 +85,9 @@ fn run_tests(steps: &mut Steps, choice: Choice) {
     let mut tests = tests_of_workspace();
     // The lines of tests that skip would be swallowed.
     tests.env("RUST_TEST_NOCAPTURE", "1");
+    // Most tests wait for processes and time-outs.
+    let n_cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    tests.env("RUST_TEST_THREADS", (4 * n_cores).to_string());
     match choice {
         Choice::Own => {
             tests.args(["--", "--skip", tests::LIVE]);
