@@ -339,3 +339,17 @@ fn the_loader_knows_where_relative_paths_lead() {
     let names = module_names(&checked.schema.expect("no mistakes"));
     assert_eq!(names, ["./builtin", "main.json", "sub/a.json"]);
 }
+
+#[test]
+fn the_program_has_pages_and_completions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    succeeds(folder.path(), "man --out-dir man");
+    for name in ["qapi-gen", "qapi-gen-check"] {
+        let page = fs::read_to_string(folder.path().join(format!("man/{name}.1"))).expect("a page");
+        assert!(page.contains(".SH SYNOPSIS"), "{name}: {page}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = succeeds(folder.path(), &format!("completions {shell}"));
+        assert!(script.contains("--help"), "{shell}: {script}");
+    }
+}
