@@ -28,7 +28,7 @@ fn context() -> (IoThread, HeldAioContext) {
 }
 
 /// CPU time of a thread of this process, in clock ticks of 10 milliseconds.
-fn cpu_ticks(thread_id: i64) -> u64 {
+fn cpu_ticks(thread_id: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{thread_id}/stat"))
         .expect("a thread that runs");
     let fields = stat.rsplit(')').next().unwrap_or_default();

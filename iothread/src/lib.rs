@@ -34,11 +34,15 @@
 //! | on [`AioContext`] | runs on the thread |
 //! |---|---|
 //! | [`watch`](AioContext::watch), [`add_fd`](AioContext::add_fd) | whenever a file descriptor is ready, level-triggered; a handler with a poll callback also without the kernel |
+//! | [`watch_eventfd`](AioContext::watch_eventfd) | whenever an eventfd has counted something, with what it has counted |
 //! | [`bottom_half`](AioContext::bottom_half) | soon after it has been scheduled, once however often |
 //! | [`timer`](AioContext::timer) | when a [`Clock`] shows a time |
-//! | [`post`](AioContext::post) | once, soon |
+//! | [`post`](AioContext::post), [`post_after`](AioContext::post_after) | once, soon or after a while |
 //! | [`call`](AioContext::call) | once, soon, while the caller waits for the result |
 //! | [`spawn_blocking`](AioContext::spawn_blocking) | the completion; the work itself runs on a worker thread |
+//!
+//! With the feature `async` it is also an executor: `spawn_future` runs a future there, and `sleep`, `ready` and `run_blocking` are
+//! what it may wait for beside whatever else there is; any thread may wake it.
 //!
 //! A [`MainLoop`] is the same loop on a thread of the program's own. It is no IOThread, so its [`MainContext`] needs no
 //! holder; code that takes `&AioContext` runs on either.
@@ -63,7 +67,7 @@
 //! | who | for |
 //! |---|---|
 //! | [`AioContext::call`], [`AioContext::synchronize`] | the context's thread |
-//! | [`HeldAioContext::release`] | the context's thread, and the holder's blocking work |
+//! | [`HeldAioContext::release`], [`SharedContext::release`] | the context's thread, and the holder's blocking work |
 //! | [`IoThread::delete`] | the thread, and all blocking work that holders have left |
 //! | dropping the last handle of a thread whose [`Registry`] is gone | the thread, if nobody is on record as a holder |
 //! | dropping a [`MainLoop`] | blocking work of the loop, and releases that are to be told to it |
@@ -119,9 +123,10 @@
 //! # Polling
 //!
 //! Before it sleeps, a loop looks around by itself for a time that adapts to how far its events are apart, at most
-//! poll-max-ns. It does so only while every file descriptor on it has a poll callback, since others would be late.
+//! poll-max-ns. It does so only while every file descriptor on it has a poll callback or may be a little late ([`Polling`]),
+//! since others would have to wait.
 //! All [`Parameter`]s may be changed while the thread runs.
-#![deny(missing_docs)]
+#![deny(missing_docs, missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     loom,
@@ -138,6 +143,8 @@ mod cell;
 mod context;
 mod ending;
 mod event;
+#[cfg(not(loom))]
+mod held;
 pub mod holder;
 mod holders;
 mod inbox;
@@ -160,6 +167,8 @@ mod sync;
 #[cfg(not(loom))]
 mod thread;
 
+#[cfg(all(feature = "async", not(loom)))]
+pub use self::context::{Completion, TaskError};
 #[cfg(all(feature = "signal", not(loom)))]
 pub use self::signal::{Signal, SignalWatch};
 #[cfg(not(loom))]
@@ -167,14 +176,13 @@ pub use self::{
     context::{
         AioContext, BhDispatch, BhScheduler, BottomHalf, CallError, CallbackKind, Clock,
         ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, FdWatchBuilder, Interest,
-        LoopFailure, LoopStats, PanicReport, Timer, TimerDispatch, VirtualClock, WorkPanicked,
-        set_worker_budget, unreported_panics, worker_budget,
+        LoopFailure, LoopStats, PanicReport, Polling, SharedFdHandler, Timer, TimerDispatch,
+        VirtualClock, WorkPanicked, duplicate, set_worker_budget, unreported_panics, worker_budget,
     },
+    held::{HeldAioContext, SharedContext, WeakContext},
     holders::{HoldError, HolderCounts, HolderKind, UnrefError},
     main_loop::{MainContext, MainLoop, MainLoopBuilder},
     parameters::{Parameter, ParameterError, Parameters},
     registry::{Registry, info_iothreads, query_internal_iothreads, query_iothreads},
-    thread::{
-        CreateError, DeleteError, DeleteThenError, HeldAioContext, IoThread, IoThreadBuilder,
-    },
+    thread::{CreateError, DeleteError, DeleteThenError, IoThread, IoThreadBuilder},
 };

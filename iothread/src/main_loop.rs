@@ -1,18 +1,17 @@
 //! The main loop: the same event loop on a thread of the program's own, which needs no holders.
 
 use std::fmt;
-use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::thread;
 
 use crate::context::{
-    AioContext, Core, EventLoop, LoopFailure, LoopStats, PanicHook, PanicReport, Target,
-    VirtualClock, Wait,
+    AioContext, Core, EventLoop, LoopFailure, PanicHook, PanicReport, Target, VirtualClock, Wait,
 };
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::registry::Registry;
 use crate::sync::{Arc, Mutex};
+use crate::thread::CreateError;
 
 /// Describes a main loop to be created.
 #[must_use = "no loop exists before `build`"]
@@ -23,7 +22,22 @@ pub struct MainLoopBuilder {
     panic_hook: Option<PanicHook>,
 }
 
+impl fmt::Debug for MainLoopBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MainLoopBuilder")
+            .field("name", &self.name)
+            .field("parameters", &self.parameters)
+            .finish_non_exhaustive()
+    }
+}
+
 impl MainLoopBuilder {
+    /// Sets one parameter; [`build`](Self::build) checks them all.
+    pub fn parameter(mut self, parameter: Parameter, value: i64) -> Self {
+        self.parameters.set(parameter, value);
+        self
+    }
+
     /// Sets all parameters. A main loop does not poll unless poll-max-ns says so.
     pub fn parameters(mut self, parameters: Parameters) -> Self {
         self.parameters = parameters;
@@ -52,15 +66,16 @@ impl MainLoopBuilder {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a bad parameter, with its [`ParameterError`]; else what the host says.
-    pub fn build(self) -> io::Result<MainLoop> {
-        self.parameters
-            .validate()
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    /// [`CreateError::Parameter`], or [`CreateError::Host`]: EMFILE or ENFILE, if there are no two file descriptors left, or
+    /// ENOMEM.
+    pub fn build(self) -> Result<MainLoop, CreateError> {
+        self.parameters.validate()?;
         let clock = self
             .virtual_clock
             .unwrap_or_else(|| Registry::global().virtual_clock().clone());
-        let core = Core::new(self.name, &self.parameters, clock, self.panic_hook)?;
+        let name = self.name.clone();
+        let core = Core::new(self.name, &self.parameters, clock, self.panic_hook)
+            .map_err(|source| CreateError::Host { id: name, source })?;
         core.apply_pool_limits();
         core.set_owner();
         let context = AioContext::without_holder(Arc::clone(&core));
@@ -96,8 +111,8 @@ impl MainLoop {
     ///
     /// # Errors
     ///
-    /// What the host says.
-    pub fn new() -> io::Result<Self> {
+    /// As for [`MainLoopBuilder::build`].
+    pub fn new() -> Result<Self, CreateError> {
         Self::builder().build()
     }
 
@@ -140,6 +155,7 @@ impl MainLoop {
 
 impl Drop for MainLoop {
     fn drop(&mut self) {
+        self.event_loop.core().set_over();
         self.context.release();
         let core = self.event_loop.core();
         core.request_stop();
@@ -183,7 +199,7 @@ impl MainContext {
     }
 
     /// Kernel's id of the thread that first ran the loop.
-    pub fn thread_id(&self) -> Option<i64> {
+    pub fn thread_id(&self) -> Option<u32> {
         self.core().thread_id()
     }
 
@@ -205,11 +221,6 @@ impl MainContext {
         let value = parameters.get(parameter);
         self.core().set_parameter(parameter, value);
         Ok(())
-    }
-
-    /// What the loop has done so far.
-    pub fn stats(&self) -> LoopStats {
-        self.core().stats()
     }
 
     /// The last panic of a callback, if there was any.

@@ -60,7 +60,8 @@ impl MainContext {
     ///
     /// # Errors
     ///
-    /// What the host says.
+    /// [`ContextError::Watch`] with EMFILE or ENFILE, if there are no two file descriptors left, and [`ContextError::Ended`]
+    /// once the loop is gone.
     pub fn on_signal(
         &self,
         signal: Signal,

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::ops::Deref;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
@@ -11,8 +10,9 @@ use thiserror::Error;
 
 use crate::context::{
     AioContext, ContextError, Core, Dispatch, EventLoop, FailureHook, LoopFailure, LoopStats,
-    PanicHook, PanicReport, Reply, Target, VirtualClock, Wait,
+    PanicHook, PanicReport, Target, VirtualClock, Wait, number_of,
 };
+use crate::held::HeldAioContext;
 use crate::holders::{
     Allowed, CloseError, HoldError, HolderCounts, RecordError, Released, UnrefError,
 };
@@ -49,7 +49,7 @@ pub enum CreateError {
     #[error(transparent)]
     Parameter(#[from] ParameterError),
     /// The host refuses the thread or what it needs.
-    #[error("cannot create IOThread '{id}': {source}")]
+    #[error("cannot create event loop '{id}': {source}")]
     Host {
         /// The id.
         id: String,
@@ -77,6 +77,7 @@ pub enum DeleteError {
 
 /// Why [`IoThread::delete_then`] does not call its callback.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum DeleteThenError {
     /// The thread could not be deleted.
     #[error(transparent)]
@@ -84,6 +85,27 @@ pub enum DeleteThenError {
     /// The thread is deleted, but the context that was to be told of the end takes nothing any more.
     #[error(transparent)]
     Context(#[from] ContextError),
+}
+
+impl From<CreateError> for io::Error {
+    fn from(error: CreateError) -> Self {
+        let kind = match &error {
+            CreateError::BadId | CreateError::Parameter(_) => io::ErrorKind::InvalidInput,
+            CreateError::Duplicate { .. } => io::ErrorKind::AlreadyExists,
+            CreateError::Host { source, .. } => source.kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl fmt::Debug for IoThreadBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IoThreadBuilder")
+            .field("id", &self.id)
+            .field("parameters", &self.parameters)
+            .field("internal", &self.internal)
+            .finish_non_exhaustive()
+    }
 }
 
 impl IoThreadBuilder {
@@ -183,7 +205,8 @@ impl IoThreadBuilder {
     ///
     /// # Errors
     ///
-    /// An id that is no identifier or in use, a bad parameter, or a host without threads or file descriptors left.
+    /// An id that is no identifier or in use, or a bad parameter. [`CreateError::Host`] with EAGAIN if the host or the limits of
+    /// the process allow no further thread, EMFILE or ENFILE if there are no two file descriptors left, or ENOMEM.
     pub fn spawn(self) -> Result<IoThread, CreateError> {
         if !is_identifier(&self.id) {
             return Err(CreateError::BadId);
@@ -202,10 +225,11 @@ impl IoThreadBuilder {
         };
         let core = Core::new(self.id.clone(), &self.parameters, clock, self.panic_hook)
             .map_err(host_error)?;
-        let join = start(&core, self.failure_hook).map_err(host_error)?;
+        let (join, kernel_id) = start(&core, self.failure_hook).map_err(host_error)?;
         let thread = IoThread {
             inner: Arc::new(Inner {
                 core,
+                kernel_id,
                 internal: self.internal,
                 registry: registry.downgrade(),
                 thread: Mutex::new(Some(join)),
@@ -217,24 +241,24 @@ impl IoThreadBuilder {
 }
 
 /// Starts the thread, and waits until it knows its id.
-fn start(core: &Arc<Core>, failure_hook: Option<FailureHook>) -> io::Result<JoinHandle<()>> {
+fn start(core: &Arc<Core>, failure_hook: Option<FailureHook>) -> io::Result<(JoinHandle<()>, Pid)> {
     let (started, ready) = mpsc::channel();
     let thread_core = Arc::clone(core);
     // The standard library cuts the name.
     let join = thread::Builder::new()
         .name(format!("IO {}", core.name()))
         .spawn(move || {
-            thread_core.set_thread_id();
+            let kernel_id = thread_core.set_thread_id();
             thread_core.set_owner();
             thread_core.apply_pool_limits();
             // The creator waits for this, or has died of a panic.
-            let _ = started.send(());
+            let _ = started.send(kernel_id);
             EventLoop::new(Arc::clone(&thread_core)).run_to_end(failure_hook.as_ref());
             thread_core.ended().finish();
         })?;
-    // Fails only if the thread died, and nothing before the loop can panic.
-    let _ = ready.recv();
-    Ok(join)
+    // Nothing before the loop can panic, so there is an id.
+    let kernel_id = ready.recv().map_err(io::Error::other)?;
+    Ok((join, kernel_id))
 }
 
 /// Whether QEMU would take `id`.
@@ -255,6 +279,7 @@ pub struct IoThread {
 
 struct Inner {
     core: Arc<Core>,
+    kernel_id: Pid,
     internal: bool,
     registry: WeakRegistry,
     /// `None` once the thread has been told to end. Locked while anything uses the thread's kernel id, and while a
@@ -274,9 +299,8 @@ impl IoThread {
     }
 
     /// Kernel's id of the thread.
-    pub fn thread_id(&self) -> i64 {
-        // Set before `spawn` has returned.
-        self.inner.core.thread_id().unwrap_or(-1)
+    pub fn thread_id(&self) -> u32 {
+        number_of(self.inner.kernel_id)
     }
 
     /// Whether the thread is one of the program's own, not listed under `/objects`.
@@ -297,9 +321,8 @@ impl IoThread {
             .holders()
             .record_guard(holder)
             .map_err(|error| self.hold_error(error))?;
-        Ok(HeldAioContext {
-            context: AioContext::of_record(Arc::clone(core), record),
-        })
+        let context = AioContext::of_record(Arc::clone(core), record);
+        Ok(HeldAioContext::new(context))
     }
 
     /// Records `holder` without handing out the context, until [`unref_holder`](Self::unref_holder) is called as many
@@ -361,7 +384,7 @@ impl IoThread {
         let parameters = self.parameters();
         IoThreadInfo {
             id: self.id().to_owned(),
-            thread_id: self.thread_id(),
+            thread_id: i64::from(self.thread_id()),
             holders: self.holders(),
             poll_max_ns: parameters.get(Parameter::PollMaxNs),
             poll_grow: parameters.get(Parameter::PollGrow),
@@ -411,7 +434,7 @@ impl IoThread {
     ///
     /// # Errors
     ///
-    /// What the kernel says, and `NotFound` once the thread has been deleted.
+    /// `NotFound` once the thread has been deleted, and ENOSYS or EPERM where a sandbox does not allow to ask.
     pub fn cpu_affinity(&self) -> io::Result<Vec<usize>> {
         let set = self.with_kernel_id(|id| Ok(sched_getaffinity(Some(id))?))?;
         Ok((0..CpuSet::MAX_CPU)
@@ -423,8 +446,8 @@ impl IoThread {
     ///
     /// # Errors
     ///
-    /// What the kernel says, `InvalidInput` for a number of a CPU beyond what it can have, and `NotFound` once the
-    /// thread has been deleted.
+    /// `InvalidInput` for a number of a CPU beyond what the kernel can have, and if none of the CPUs is there or allowed;
+    /// `NotFound` once the thread has been deleted; ENOSYS or EPERM where a sandbox does not allow it.
     pub fn set_cpu_affinity(&self, cpus: &[usize]) -> io::Result<()> {
         let mut set = CpuSet::new();
         for &cpu in cpus {
@@ -439,12 +462,10 @@ impl IoThread {
     /// Calls `f` with the kernel's id of the thread, which stays the thread's meanwhile.
     fn with_kernel_id<R>(&self, f: impl FnOnce(Pid) -> io::Result<R>) -> io::Result<R> {
         let thread = self.inner.thread.lock();
-        let id = thread
-            .as_ref()
-            .and_then(|_| i32::try_from(self.thread_id()).ok())
-            .and_then(Pid::from_raw)
-            .ok_or(io::ErrorKind::NotFound)?;
-        f(id)
+        match &*thread {
+            Some(_) => f(self.inner.kernel_id),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     /// Deletes the thread: nobody can take hold of it any more, it does what it has accepted, and ends. Waits for that, and
@@ -549,113 +570,5 @@ impl Drop for Inner {
             Released::EndThread => self.end(),
             Released::StillWanted => {}
         }
-    }
-}
-
-/// The context of an IOThread together with the record of who holds it.
-///
-/// The record is there until nothing of the holder is left: no callback that runs, no closure that was posted and has not run,
-/// no blocking work, no completion of it. Dropping the value ends what was registered through it, whether or not
-/// the handles of these are dropped, forbids more, and waits for nothing: the record goes at once if the holder has nothing left,
-/// else with the last of it. [`release`](Self::release) waits for that, and [`release_then`](Self::release_then) tells a loop.
-#[must_use = "dropping the context releases it"]
-pub struct HeldAioContext {
-    context: AioContext,
-}
-
-impl HeldAioContext {
-    /// Ends what is registered, and waits until nothing of the holder is left: then its record is struck out.
-    ///
-    /// That includes blocking work, however long it takes, so this is for threads that may block. A loop, whose callbacks may not,
-    /// uses [`release_then`](Self::release_then).
-    ///
-    /// Where the wait would be for itself this is the same as dropping the value, and the record goes later: on
-    /// the context's own thread; in work of the holder; and where any of those that it would wait for waits for the caller, through
-    /// however many contexts.
-    pub fn release(self) {
-        let Some(attachment) = self.context.used().map(Arc::clone) else {
-            // Nothing can be left.
-            return drop(self);
-        };
-        let core = Arc::clone(self.context.core());
-        let reply = Reply::new();
-        let told = Arc::clone(&reply);
-        attachment.over().then(move || told.set(Ok(())));
-        drop(self);
-        if let Some(_wait) = Wait::begin(|| Target::Holder(core, attachment)) {
-            // Always `Ok`: there is no closure that could panic.
-            let _ = reply.wait();
-        }
-    }
-
-    /// Ends what is registered, and runs `callback` on `context` when nothing of the holder is left and its record is
-    /// struck out. Waits for nothing, so this is how a loop removes a device or an export whose requests may take their time:
-    ///
-    /// ```
-    /// use iothread::{IoThread, MainLoop, Registry, holder};
-    ///
-    /// let mut main_loop = MainLoop::new()?;
-    /// let main = main_loop.context();
-    /// let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
-    /// let export = io0.get_aio_context(holder::block_export("e0"))?;
-    /// let (go, request) = std::sync::mpsc::channel();
-    /// export.spawn_blocking(move || request.recv(), |_, _| {})?;
-    ///
-    /// // The command that removes the export has its answer at once; it is still listed, also as a holder.
-    /// let ending = main.clone();
-    /// let thread = io0.clone();
-    /// export.release_then(&main, move |_| {
-    ///     assert!(thread.holders().is_empty());
-    ///     ending.quit(); // Or: remove it from the list, send BLOCK_EXPORT_DELETED.
-    /// })?;
-    /// assert_eq!(io0.holders(), [holder::block_export("e0")]);
-    /// go.send(())?;
-    /// main_loop.run()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// The callback counts as accepted by `context` from now on: that one's holder is on record until it has run, and a
-    /// [`MainLoop`](crate::MainLoop) that is dropped waits for it.
-    ///
-    /// # Errors
-    ///
-    /// [`ContextError::Ended`] or [`ContextError::Released`] if `context` takes nothing any more, as when it is this holder's own. The
-    /// holder is released all the same, and the callback dropped.
-    pub fn release_then(
-        self,
-        context: &AioContext,
-        callback: impl FnOnce(&mut Dispatch<'_>) + Send + 'static,
-    ) -> Result<(), ContextError> {
-        let attachment = Arc::clone(self.context.attachment());
-        let core = Arc::clone(self.context.core());
-        // Released first: so two holders never wait for each other's callbacks.
-        drop(self);
-        let from = || Target::Holder(core, Arc::clone(&attachment));
-        let delivery = context.expect(from, callback)?;
-        attachment.over().then(move || delivery.deliver());
-        Ok(())
-    }
-}
-
-impl Deref for HeldAioContext {
-    type Target = AioContext;
-
-    fn deref(&self) -> &AioContext {
-        &self.context
-    }
-}
-
-impl Drop for HeldAioContext {
-    fn drop(&mut self) {
-        self.context.release();
-    }
-}
-
-impl fmt::Debug for HeldAioContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeldAioContext")
-            .field("context", &self.name())
-            .field("holder", &self.holder())
-            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! What a loop does on a host that refuses system calls: a helper process under `strace`, which has the kernel refuse them.
 
+use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -61,6 +62,7 @@ fn helper() {
         Ok("fail") => fail(),
         Ok("spawn") => spawn(),
         Ok("work") => work(),
+        Ok("duplicate") => duplicate(),
         Ok(other) => panic!("unknown task {other}"),
         Err(_) => {}
     }
@@ -237,4 +239,37 @@ fn work() {
     assert!(numbers.into_iter().eq(0..50));
     assert!(main.stats().workers <= 1);
     assert_eq!(main.stats().work, 0);
+}
+
+#[test]
+fn a_host_that_duplicates_no_descriptors_says_so_and_watches_what_is_lent() {
+    run(
+        "duplicate",
+        &[
+            "pidfd_getfd:error=ENOSYS",
+            "pidfd_getfd:error=EPERM",
+            "pidfd_open:error=ENOSYS",
+        ],
+    );
+}
+
+fn duplicate() {
+    let mut main_loop = MainLoop::new().expect("descriptors, which are not refused");
+    let kick = rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK)
+        .expect("descriptors, which are not refused");
+    let error = iothread::duplicate(&kick).expect_err("a refusal of the host");
+    assert!(matches!(
+        error.kind(),
+        ErrorKind::Unsupported | ErrorKind::PermissionDenied
+    ));
+    let (sent, counts) = channel();
+    rustix::io::write(&kick, &2_u64.to_ne_bytes()).expect("an eventfd that is not full");
+    let _watch = main_loop
+        .context()
+        .watch_eventfd(kick, move |count, _| {
+            sent.send(count).expect("the helper listens");
+        })
+        .expect("a loop that is there");
+    main_loop.run_once(true).expect("a loop that may wait");
+    assert_eq!(counts.try_recv(), Ok(2));
 }

@@ -44,8 +44,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// Why the server does not start.
 #[derive(Debug, ThisError)]
 pub(crate) enum StartError {
-    #[error("cannot make the main loop: {0}")]
-    MainLoop(#[from] std::io::Error),
+    #[error(transparent)]
+    MainLoop(#[from] iothread::CreateError),
     #[error("cannot use the main loop: {0}")]
     Context(#[from] ContextError),
     #[error(transparent)]

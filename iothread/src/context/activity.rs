@@ -1,11 +1,13 @@
 //! What a context has accepted of a user, and the end of that.
 
+use super::call::Reply;
 use super::core::Job;
 use super::dispatch::Task;
-use super::wait::Target;
+use super::wait::{Target, Wait};
 use super::{AioContext, CallbackKind, ContextError, Dispatch};
 use crate::holders::Attachment;
 use crate::slab::Key;
+use crate::sync::Arc;
 
 /// Something of a user that was accepted and is over when the value is dropped.
 ///
@@ -50,7 +52,7 @@ impl Delivery {
             task,
             key,
         } = self;
-        let core = std::sync::Arc::clone(activity.context().core());
+        let core = Arc::clone(activity.context().core());
         core.deliveries.remove(key);
         core.deliver(Job::Run(Box::new(move || {
             // The outcome has been reported; nobody waits for it.
@@ -110,6 +112,36 @@ impl AioContext {
         }
     }
 
+    /// As [`release`](Self::release), and waits until nothing of the user is left, unless that would be for itself.
+    pub(crate) fn release_and_wait(&self) {
+        let attachment = Arc::clone(self.attachment());
+        let core = Arc::clone(self.core());
+        let reply = Reply::new();
+        let told = Arc::clone(&reply);
+        attachment.over().then(move || told.set(Ok(())));
+        self.release();
+        if let Some(_wait) = Wait::begin(|| Target::Holder(core, attachment)) {
+            // Always `Ok`: there is no closure that could panic.
+            let _ = reply.wait();
+        }
+    }
+
+    /// As [`release`](Self::release), and runs `callback` on `context` when nothing of the user is left.
+    pub(crate) fn release_then(
+        &self,
+        context: &Self,
+        callback: impl FnOnce(&mut Dispatch<'_>) + Send + 'static,
+    ) -> Result<(), ContextError> {
+        let attachment = Arc::clone(self.attachment());
+        let core = Arc::clone(self.core());
+        // Released first: so two holders never wait for each other's callbacks.
+        self.release();
+        let from = || Target::Holder(core, Arc::clone(&attachment));
+        let delivery = context.expect(from, callback)?;
+        attachment.over().then(move || delivery.deliver());
+        Ok(())
+    }
+
     /// Keeps the activity up until the loop's thread is out of all callbacks.
     fn flush(&self, activity: Activity) {
         let core = self.core();
@@ -120,7 +152,7 @@ impl AioContext {
     }
 
     /// What the user has on the context, if it has ever done something there.
-    pub(crate) fn used(&self) -> Option<&std::sync::Arc<Attachment>> {
+    pub(crate) fn used(&self) -> Option<&Arc<Attachment>> {
         self.attachment.get()
     }
 }

@@ -40,6 +40,15 @@ impl AioContext {
         &self,
         callback: impl FnMut(&mut BhDispatch<'_>) + Send + 'static,
     ) -> Result<BottomHalf, ContextError> {
+        let bh = self.register_bottom_half(callback)?;
+        Ok(BottomHalf { bh })
+    }
+
+    /// Makes a bottom half that nobody has a handle of: it removes itself, or ends with its user.
+    pub(super) fn register_bottom_half(
+        &self,
+        callback: impl FnMut(&mut BhDispatch<'_>) + Send + 'static,
+    ) -> Result<Arc<Bh>, ContextError> {
         let bh = Arc::new(Bh {
             context: self.share(),
             callback: CallbackCell::new(Box::new(callback)),
@@ -52,7 +61,7 @@ impl AioContext {
             .ok_or_else(|| self.released())?;
         // The cell is fresh.
         let _ = bh.key.set(key);
-        Ok(BottomHalf { bh })
+        Ok(bh)
     }
 }
 
@@ -132,6 +141,14 @@ pub struct BhDispatch<'a> {
     bh: &'a Arc<Bh>,
 }
 
+impl fmt::Debug for BhDispatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BhDispatch")
+            .field("dispatch", &self.dispatch)
+            .finish_non_exhaustive()
+    }
+}
+
 impl BhDispatch<'_> {
     /// Lets the callback run once more, in the next iteration.
     pub fn schedule(&self) {
@@ -158,8 +175,28 @@ impl<'a> DerefMut for BhDispatch<'a> {
     }
 }
 
+/// Waking what waits for something is to run its bottom half.
+#[cfg(feature = "async")]
+impl std::task::Wake for Bh {
+    fn wake(self: Arc<Self>) {
+        self.schedule(Urgency::Soon);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.schedule(Urgency::Soon);
+    }
+}
+
+#[cfg(feature = "async")]
+impl BhDispatch<'_> {
+    /// Schedules the bottom half when it is woken, from any thread.
+    pub(super) fn waker(&self) -> std::task::Waker {
+        Arc::clone(self.bh).into()
+    }
+}
+
 impl Bh {
-    fn schedule(self: &Arc<Self>, urgency: Urgency) {
+    pub(super) fn schedule(self: &Arc<Self>, urgency: Urgency) {
         if self.context.attachment().is_released() || !self.schedule.schedule(urgency) {
             return;
         }

@@ -10,6 +10,7 @@ use crate::sync::{Arc, Condvar, Mutex};
 
 /// Why [`AioContext::call`] has no result.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CallError {
     /// The context's thread is the caller's own, or waits for it; the call would wait for ever. The caller's own is also the
     /// thread that made the [`MainLoop`](crate::MainLoop) of the context, whether or not that runs.
@@ -34,7 +35,8 @@ pub enum CallError {
 impl AioContext {
     /// Hands a closure over to the context's thread. It runs after the file descriptors that are ready, in the order of the calls.
     ///
-    /// A closure that has been taken runs, even if the holder is released meanwhile or the thread is told to stop.
+    /// A closure that has been taken runs, even if the holder is released meanwhile or the thread is told to stop. Any number is
+    /// taken: whoever posts faster than the thread runs bounds it.
     ///
     /// # Errors
     ///

@@ -9,6 +9,7 @@ use crate::sync::{Arc, Mutex, Weak};
 
 /// A clock of a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Clock {
     /// Time since some point in the past; never stops, never jumps.
     Monotonic,
@@ -78,8 +79,12 @@ impl VirtualClock {
         }
     }
 
-    /// Nanoseconds that have passed on this clock.
-    pub fn now_ns(&self) -> i64 {
+    /// The time that has passed on this clock.
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.now_ns()).unwrap_or(0))
+    }
+
+    pub(super) fn now_ns(&self) -> i64 {
         self.state.lock().now_ns()
     }
 

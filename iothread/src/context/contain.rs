@@ -9,6 +9,7 @@ use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 /// What kind of callback panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CallbackKind {
     /// A handler of a file descriptor.
     FdHandler,
@@ -36,6 +37,7 @@ impl fmt::Display for CallbackKind {
 
 /// A panic of a callback. The thread goes on; the callback is not called again.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct PanicReport {
     /// Name of the context: the id of its IOThread.
     pub context: String,

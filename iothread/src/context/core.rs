@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::sys::epoll::Epoll;
 use rustix::event::epoll;
+use rustix::thread::Pid;
 
 use super::activity::Activity;
 use super::bottom_half::Bh;
@@ -35,6 +36,11 @@ pub(super) const WAKE_UP: u64 = u64::MAX;
 thread_local! {
     /// The loop that this thread runs right now.
     static CURRENT: Cell<Option<ContextId>> = const { Cell::new(None) };
+}
+
+/// A thread's kernel id as a number.
+pub(crate) fn number_of(thread: Pid) -> u32 {
+    thread.as_raw_nonzero().get().unsigned_abs()
 }
 
 /// Tells the contexts of a process apart; never used twice.
@@ -93,7 +99,9 @@ pub(crate) struct Core {
     virtual_clock: VirtualClock,
     holders: Holders,
     stop: AtomicBool,
-    thread_id: OnceLock<i64>,
+    /// A main loop that is being dropped.
+    is_over: AtomicBool,
+    thread_id: OnceLock<Pid>,
     /// The thread that alone runs the loop.
     owner: OnceLock<ThreadId>,
     /// The loop has ended.
@@ -133,6 +141,7 @@ impl Core {
             virtual_clock,
             holders: Holders::new(),
             stop: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             thread_id: OnceLock::new(),
             owner: OnceLock::new(),
             ended: Ending::new(),
@@ -209,15 +218,14 @@ impl Core {
     }
 
     /// Kernel's id of the thread that runs the loop; known once that has begun.
-    pub(crate) fn thread_id(&self) -> Option<i64> {
-        self.thread_id.get().copied()
+    pub(crate) fn thread_id(&self) -> Option<u32> {
+        self.thread_id.get().copied().map(number_of)
     }
 
-    /// Remembers the calling thread as the loop's own.
-    pub(crate) fn set_thread_id(&self) {
-        let id = i64::from(rustix::thread::gettid().as_raw_nonzero().get());
+    /// Remembers the calling thread as the loop's own. Returns its kernel's id.
+    pub(crate) fn set_thread_id(&self) -> Pid {
         // Each run of a main loop says so again.
-        let _ = self.thread_id.set(id);
+        *self.thread_id.get_or_init(rustix::thread::gettid)
     }
 
     pub(crate) fn parameters(&self) -> Parameters {
@@ -302,6 +310,15 @@ impl Core {
     pub(crate) fn request_stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.notify();
+    }
+
+    /// Says that the loop takes nothing of anybody any more.
+    pub(crate) fn set_over(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 
     pub(crate) fn stop_requested(&self) -> bool {

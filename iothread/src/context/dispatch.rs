@@ -1,5 +1,6 @@
 //! What a callback is given: never the loop, only what it may do.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -79,6 +80,15 @@ impl<'a> FdDispatch<'a> {
 
     pub(super) fn as_dispatch(&mut self) -> &mut Dispatch<'a> {
         &mut self.dispatch
+    }
+}
+
+impl fmt::Debug for FdDispatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FdDispatch")
+            .field("dispatch", &self.dispatch)
+            .field("fd", &self.fd())
+            .finish()
     }
 }
 

@@ -16,7 +16,8 @@ use super::polling::{EventInterval, PollParameters, PollTime};
 use crate::schedule::Urgency;
 use crate::sync::Arc;
 
-/// After how many iterations that polling has ended, at the latest, the kernel is asked for what cannot be polled.
+/// After how many iterations that polling has ended, at the latest, the kernel is asked for what cannot be polled; and after
+/// how many looks of one poll.
 const POLLS_PER_LOOK: u32 = 32;
 /// How long an idle bottom half waits for an occasion.
 const IDLE_BH_NS: i64 = 10_000_000;
@@ -190,7 +191,7 @@ impl EventLoop {
             // There is no time to poll, but the kernel does not know of handlers in polling mode.
             found = self.polling && self.poll_once();
         } else if !found {
-            found = self.poll(start_ns, timeout_ns, &parameters);
+            found = self.poll(start_ns, timeout_ns, &parameters)?;
         }
         let sleep = !found
             && timeout_ns != Some(0)
@@ -278,11 +279,11 @@ impl EventLoop {
         start_ns: i64,
         timeout_ns: Option<i64>,
         parameters: &PollParameters,
-    ) -> bool {
+    ) -> io::Result<bool> {
         let poll_ns = self.poll_time.ns(parameters);
         let limit_ns = timeout_ns.map_or(poll_ns, |timeout_ns| timeout_ns.min(poll_ns));
         if limit_ns <= 0 {
-            return false;
+            return Ok(false);
         }
         self.core.stats.polls.add(1);
         if !std::mem::replace(&mut self.polling, true) {
@@ -291,8 +292,14 @@ impl EventLoop {
             }
         }
         let mut found = false;
+        let mut n_looks: u32 = 0;
         loop {
             found |= self.poll_once();
+            n_looks += 1;
+            if !found && n_looks.is_multiple_of(POLLS_PER_LOOK) && self.core.fds.any_late() {
+                self.wait_for_events(Some(0))?;
+                found = !self.ready.is_empty();
+            }
             if found || monotonic_ns().saturating_sub(start_ns) >= limit_ns {
                 break;
             }
@@ -302,7 +309,7 @@ impl EventLoop {
             // The handlers stay in polling mode until the loop has to sleep.
             self.core.stats.successful_polls.add(1);
         }
-        found
+        Ok(found)
     }
 
     /// Leaves polling mode. Returns whether a last look has found something.
@@ -341,7 +348,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Those that were found by polling as well have read when their event comes; only room to write is news to them.
+    /// Those that were found by polling as well have read when their event comes; what else there is is news to them.
     fn leave_to_polling(&mut self, n_polled: usize) {
         if n_polled == 0 {
             return;
@@ -351,9 +358,10 @@ impl EventLoop {
             let mut polled = self.ready[..n_polled].iter();
             match readiness {
                 Readiness::Events(flags) if polled.any(|(other, _)| Arc::ptr_eq(other, &inner)) => {
-                    if flags.contains(EventFlags::OUT) {
-                        let room = Readiness::Events(EventFlags::OUT);
-                        self.ready.push((inner, room));
+                    let news = EventFlags::OUT | EventFlags::PRI | EventFlags::RDHUP;
+                    if flags.intersects(news) {
+                        let readiness = Readiness::Events(flags.intersection(news));
+                        self.ready.push((inner, readiness));
                     }
                 }
                 Readiness::Events(_) | Readiness::Polled => self.ready.push((inner, readiness)),

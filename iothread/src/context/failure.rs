@@ -12,6 +12,7 @@ use crate::sync::Arc;
 /// ([`ContextError::Ended`](crate::ContextError::Ended)), and runs what it had accepted. A host without `epoll_pwait2` is no reason:
 /// a loop does without.
 #[derive(Debug, Clone, Error)]
+#[non_exhaustive]
 #[error("event loop '{context}' cannot wait for events: {source}")]
 pub struct LoopFailure {
     /// Name of the context: the id of its IOThread.

@@ -7,89 +7,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 use super::polling::{EventInterval, PollParameters};
-use super::{AioContext, CallbackKind, ContextError, FdDispatch};
+use super::{AioContext, CallbackKind, ContextError, FdDispatch, FdHandler, Interest, Polling};
 use crate::cell::CallbackCell;
 use crate::holders::Registration;
 use crate::slab::{Key, Slab};
 use crate::sync::{Arc, AtomicU8, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering};
-
-/// What a file descriptor is watched for. Errors and hang-ups count as both, as far as either is watched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Interest {
-    /// Call [`FdHandler::readable`].
-    pub read: bool,
-    /// Call [`FdHandler::writable`].
-    pub write: bool,
-}
-
-impl Interest {
-    /// Nothing; the registration stays for later.
-    pub const NONE: Self = Self::new(false, false);
-    /// Readability.
-    pub const READ: Self = Self::new(true, false);
-    /// Writability.
-    pub const WRITE: Self = Self::new(false, true);
-    /// Both.
-    pub const READ_WRITE: Self = Self::new(true, true);
-
-    const fn new(read: bool, write: bool) -> Self {
-        Self { read, write }
-    }
-
-    fn to_bits(self) -> u8 {
-        u8::from(self.read) | u8::from(self.write) << 1
-    }
-
-    fn from_bits(bits: u8) -> Self {
-        Self::new(bits & 1 != 0, bits & 2 != 0)
-    }
-
-    fn flags(self) -> EventFlags {
-        let mut flags = EventFlags::empty();
-        flags.set(EventFlags::IN, self.read);
-        flags.set(EventFlags::OUT, self.write);
-        flags
-    }
-}
-
-/// Callbacks of one file descriptor. They run on the context's thread, never two at a time.
-///
-/// Watching is level-triggered: a callback that leaves data behind is called again.
-#[expect(
-    unused_variables,
-    reason = "the defaults do nothing, but their parameters are documentation"
-)]
-pub trait FdHandler: Send + 'static {
-    /// There is something to read, or the other end is gone.
-    fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {}
-
-    /// There is room to write, or the other end is gone.
-    fn writable(&mut self, dispatch: &mut FdDispatch<'_>) {}
-
-    /// Whether [`poll`](Self::poll) can tell without a system call that there is work.
-    ///
-    /// A loop only polls while all its handlers can, since the others would be late otherwise. Asked once, when the
-    /// handler is added.
-    fn can_poll(&self) -> bool {
-        false
-    }
-
-    /// Looks for work, in memory shared with a guest for example, and returns whether there is any.
-    fn poll(&mut self, dispatch: &mut FdDispatch<'_>) -> bool {
-        false
-    }
-
-    /// Does the work that [`poll`](Self::poll) has found.
-    fn poll_ready(&mut self, dispatch: &mut FdDispatch<'_>) {
-        self.readable(dispatch);
-    }
-
-    /// The loop begins to poll; notifications may be suppressed until [`poll_end`](Self::poll_end).
-    fn poll_begin(&mut self, dispatch: &mut FdDispatch<'_>) {}
-
-    /// The loop is about to sleep, or cannot poll any more; notifications are needed again. Afterwards it polls once more.
-    fn poll_end(&mut self, dispatch: &mut FdDispatch<'_>) {}
-}
 
 /// A registered handler. Dropping the value removes it.
 ///
@@ -105,7 +27,7 @@ pub(super) struct FdInner {
     context: AioContext,
     source: Box<dyn AsFd + Send + Sync>,
     handler: CallbackCell<dyn FdHandler>,
-    can_poll: bool,
+    polling: Polling,
     /// Copy of the interest for the loop, see [`Interest::to_bits`].
     interest: AtomicU8,
     watch: Mutex<Watch>,
@@ -119,8 +41,8 @@ pub(super) struct FdInner {
 struct Watch {
     key: Option<Key>,
     in_epoll: bool,
-    /// Whether it keeps the loop from polling.
-    forbids_polling: bool,
+    /// Whether it is counted among those that watch for something.
+    is_counted: bool,
     removed: bool,
 }
 
@@ -137,8 +59,9 @@ impl AioContext {
     ///
     /// # Errors
     ///
-    /// What epoll says: regular files cannot be watched, and one file descriptor only once per context.
-    /// [`ContextError::Released`] once the holder has been released.
+    /// [`ContextError::Watch`] with EPERM for what cannot be watched, such as a regular file; EEXIST for a file descriptor that
+    /// is on the context already (a duplicate of it may be watched); ENOSPC beyond the user's limit in
+    /// `/proc/sys/fs/epoll/max_user_watches`; ENOMEM. [`ContextError::Released`] once the holder has been released.
     pub fn add_fd(
         &self,
         source: impl AsFd + Send + Sync + 'static,
@@ -146,18 +69,18 @@ impl AioContext {
         handler: impl FdHandler,
     ) -> Result<FdWatch, ContextError> {
         let core = self.core();
-        let can_poll = handler.can_poll();
+        let polling = handler.polling();
         let waited_ns = i64::try_from(core.stats.waited_ns.get()).unwrap_or(i64::MAX);
         let inner = Arc::new(FdInner {
             context: self.share(),
             source: Box::new(source),
             handler: CallbackCell::new(Box::new(handler)),
-            can_poll,
+            polling,
             interest: AtomicU8::new(Interest::NONE.to_bits()),
             watch: Mutex::new(Watch {
                 key: None,
                 in_epoll: false,
-                forbids_polling: false,
+                is_counted: false,
                 removed: false,
             }),
             interval: Mutex::new(EventInterval::starting_at(waited_ns)),
@@ -175,8 +98,10 @@ impl AioContext {
         // The loop sees nothing of a handler before a release of its holder does.
         core.fds.insert(inner);
         inner.set_interest(interest)?;
-        if can_poll {
-            core.notify();
+        match polling {
+            Polling::Never => {}
+            // The loop may poll already, and looks at its list anew.
+            Polling::Memory | Polling::Kernel => core.notify(),
         }
         Ok(watch)
     }
@@ -187,7 +112,7 @@ impl FdWatch {
     ///
     /// # Errors
     ///
-    /// What epoll says; what was watched for before still is. [`ContextError::Removed`] once the handler has removed itself
+    /// [`ContextError::Watch`], as for [`AioContext::add_fd`]; what was watched for before still is. [`ContextError::Removed`] once the handler has removed itself
     /// or has panicked, and [`ContextError::Released`] once the holder has been released.
     pub fn set_interest(&self, interest: Interest) -> Result<(), ContextError> {
         self.inner.set_interest(interest)
@@ -226,6 +151,18 @@ impl fmt::Debug for FdWatch {
     }
 }
 
+type Callback = fn(&mut dyn FdHandler, &mut FdDispatch<'_>);
+
+/// What is called for each kind of event, in this order.
+const CALLBACKS: [(Interest, Callback); 4] = [
+    (Interest::PRIORITY, |it, dispatch| it.priority(dispatch)),
+    (Interest::READ, |it, dispatch| it.readable(dispatch)),
+    (Interest::WRITE, |it, dispatch| it.writable(dispatch)),
+    (Interest::PEER_CLOSED, |it, dispatch| {
+        it.peer_closed(dispatch)
+    }),
+];
+
 impl FdInner {
     pub(super) fn context(&self) -> &AioContext {
         &self.context
@@ -250,9 +187,16 @@ impl FdInner {
         self.apply(&mut watch, key, interest)
             .map_err(ContextError::Watch)?;
         self.interest.store(interest.to_bits(), Ordering::Release);
-        let forbids_polling = !self.can_poll && interest != Interest::NONE;
-        self.set_forbids_polling(&mut watch, forbids_polling);
+        self.set_counted(&mut watch, interest != Interest::NONE);
         Ok(())
+    }
+
+    /// Whether the loop calls its poll callback.
+    fn is_polled(&self) -> bool {
+        match self.polling {
+            Polling::Memory => true,
+            Polling::Never | Polling::Kernel => false,
+        }
     }
 
     /// Why the handler cannot be changed.
@@ -267,13 +211,18 @@ impl FdInner {
     }
 
     /// One that watches for nothing does not mind being late.
-    fn set_forbids_polling(&self, watch: &mut Watch, forbids: bool) {
-        if std::mem::replace(&mut watch.forbids_polling, forbids) != forbids {
-            let n_unpollable = &self.context.core().fds.n_unpollable;
-            if forbids {
-                n_unpollable.fetch_add(1, Ordering::AcqRel);
+    fn set_counted(&self, watch: &mut Watch, counts: bool) {
+        if std::mem::replace(&mut watch.is_counted, counts) != counts {
+            let fds = &self.context.core().fds;
+            let count = match self.polling {
+                Polling::Never => &fds.n_unpollable,
+                Polling::Kernel => &fds.n_late,
+                Polling::Memory => return,
+            };
+            if counts {
+                count.fetch_add(1, Ordering::AcqRel);
             } else {
-                n_unpollable.fetch_sub(1, Ordering::AcqRel);
+                count.fetch_sub(1, Ordering::AcqRel);
             }
         }
     }
@@ -306,19 +255,15 @@ impl FdInner {
         self.with_handler((), |handler, dispatch| match readiness {
             Readiness::Polled => handler.poll_ready(dispatch),
             Readiness::Events(flags) => {
-                let gone = EventFlags::HUP | EventFlags::ERR;
-                if self.interest().read && flags.intersects(EventFlags::IN | gone) {
-                    self.context.core().stats.fd_events.add(1);
-                    handler.readable(dispatch);
-                }
-                // The callback may have changed its mind.
-                if self.interest().write
-                    && flags.intersects(EventFlags::OUT | gone)
-                    && !dispatch.wants_removal()
-                    && !self.handler.is_removed()
-                {
-                    self.context.core().stats.fd_events.add(1);
-                    handler.writable(dispatch);
+                for (interest, callback) in CALLBACKS {
+                    // One of them may have changed its mind.
+                    if self.interest().happened(flags).contains(interest)
+                        && !dispatch.wants_removal()
+                        && !self.handler.is_removed()
+                    {
+                        self.context.core().stats.fd_events.add(1);
+                        callback(handler, dispatch);
+                    }
                 }
             }
         });
@@ -326,7 +271,8 @@ impl FdInner {
 
     /// Whether the handler has work. Only the loop's thread calls this, as the next two.
     pub(super) fn poll(&self) -> bool {
-        self.interest().read && self.with_handler(false, |handler, dispatch| handler.poll(dispatch))
+        self.interest().contains(Interest::READ)
+            && self.with_handler(false, |handler, dispatch| handler.poll(dispatch))
     }
 
     pub(super) fn poll_begin(&self) {
@@ -384,7 +330,7 @@ impl Registration for FdInner {
         let key = {
             let mut watch = self.watch.lock();
             watch.removed = true;
-            self.set_forbids_polling(&mut watch, false);
+            self.set_counted(&mut watch, false);
             if std::mem::take(&mut watch.in_epoll) {
                 // Fails only if the source has given its file descriptor away, and then it is out already.
                 let _ = epoll::delete(&self.context.core().epoll.0, self);
@@ -394,7 +340,7 @@ impl Registration for FdInner {
         let core = self.context.core();
         if let Some(key) = key {
             core.fds.remove(key);
-            if self.can_poll && !core.is_current() {
+            if self.is_polled() && !core.is_current() {
                 // The loop's list of handlers to poll keeps this one, and its fd, until it looks again.
                 core.notify();
             }
@@ -417,7 +363,9 @@ pub(super) struct FdTable {
     len: AtomicUsize,
     /// How many handlers watch for something that cannot be polled.
     n_unpollable: AtomicUsize,
-    /// Counts the changes among those that can.
+    /// How many handlers watch for something that the kernel is asked for now and then while the loop polls.
+    n_late: AtomicUsize,
+    /// Counts the changes among those that are polled.
     pollable_version: AtomicU64,
 }
 
@@ -444,7 +392,7 @@ impl FdTable {
 
     fn after_change(&self, entries: &Slab<Arc<FdInner>>, inner: &FdInner) {
         self.len.store(entries.len(), Ordering::Release);
-        if inner.can_poll {
+        if inner.is_polled() {
             self.pollable_version.fetch_add(1, Ordering::AcqRel);
         }
     }
@@ -457,6 +405,10 @@ impl FdTable {
         self.n_unpollable.load(Ordering::Acquire)
     }
 
+    pub(super) fn any_late(&self) -> bool {
+        self.n_late.load(Ordering::Acquire) > 0
+    }
+
     pub(super) fn pollable_version(&self) -> u64 {
         self.pollable_version.load(Ordering::Acquire)
     }
@@ -466,7 +418,7 @@ impl FdTable {
         let entries = self.entries.lock();
         entries
             .iter()
-            .filter(|inner| inner.can_poll)
+            .filter(|inner| inner.is_polled())
             .cloned()
             .collect()
     }

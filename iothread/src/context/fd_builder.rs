@@ -1,8 +1,9 @@
 //! Handlers of file descriptors put together from closures.
 
+use std::fmt;
 use std::os::fd::AsFd;
 
-use super::{AioContext, ContextError, FdDispatch, FdHandler, FdWatch, Interest};
+use super::{AioContext, ContextError, FdDispatch, FdHandler, FdWatch, Interest, Polling};
 use crate::sync::Arc;
 
 type Callback<S> = Box<dyn FnMut(&S, &mut FdDispatch<'_>) + Send>;
@@ -16,11 +17,23 @@ pub struct FdWatchBuilder<'c, S> {
     handler: ClosureHandler<S>,
 }
 
+impl<S> fmt::Debug for FdWatchBuilder<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FdWatchBuilder")
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
+}
+
 struct ClosureHandler<S> {
     source: Arc<S>,
     readable: Option<Callback<S>>,
     writable: Option<Callback<S>>,
+    priority: Option<Callback<S>>,
+    peer_closed: Option<Callback<S>>,
     poll: Option<PollCallback<S>>,
+    /// How it hears of work without a poll callback.
+    unpolled: Polling,
 }
 
 impl AioContext {
@@ -38,7 +51,10 @@ impl AioContext {
                 source: Arc::clone(&source),
                 readable: None,
                 writable: None,
+                priority: None,
+                peer_closed: None,
                 poll: None,
+                unpolled: Polling::Never,
             },
             source,
         }
@@ -64,6 +80,24 @@ impl<S: AsFd + Send + Sync + 'static> FdWatchBuilder<'_, S> {
         self
     }
 
+    /// Sets the callback for something urgent: [`Interest::PRIORITY`].
+    pub fn on_priority(
+        mut self,
+        callback: impl FnMut(&S, &mut FdDispatch<'_>) + Send + 'static,
+    ) -> Self {
+        self.handler.priority = Some(Box::new(callback));
+        self
+    }
+
+    /// Sets the callback for a peer that will send nothing more: [`Interest::PEER_CLOSED`].
+    pub fn on_peer_closed(
+        mut self,
+        callback: impl FnMut(&S, &mut FdDispatch<'_>) + Send + 'static,
+    ) -> Self {
+        self.handler.peer_closed = Some(Box::new(callback));
+        self
+    }
+
     /// Sets the callback that tells without a system call whether the one for readability has work.
     pub fn on_poll(
         mut self,
@@ -73,16 +107,24 @@ impl<S: AsFd + Send + Sync + 'static> FdWatchBuilder<'_, S> {
         self
     }
 
+    /// Lets the loop poll for others although this one needs the kernel: it has its turn a little late then, see
+    /// [`Polling::Kernel`].
+    pub fn may_be_late(mut self) -> Self {
+        self.handler.unpolled = Polling::Kernel;
+        self
+    }
+
     /// Watches from now on for whatever has a callback.
     ///
     /// # Errors
     ///
     /// As for [`AioContext::add_fd`].
     pub fn register(self) -> Result<FdWatch, ContextError> {
-        let interest = Interest {
-            read: self.handler.readable.is_some(),
-            write: self.handler.writable.is_some(),
-        };
+        let handler = &self.handler;
+        let interest = Interest::READ.when(handler.readable.is_some())
+            | Interest::WRITE.when(handler.writable.is_some())
+            | Interest::PRIORITY.when(handler.priority.is_some())
+            | Interest::PEER_CLOSED.when(handler.peer_closed.is_some());
         self.context.add_fd(self.source, interest, self.handler)
     }
 }
@@ -100,8 +142,23 @@ impl<S: Send + Sync + 'static> FdHandler for ClosureHandler<S> {
         }
     }
 
-    fn can_poll(&self) -> bool {
-        self.poll.is_some()
+    fn priority(&mut self, dispatch: &mut FdDispatch<'_>) {
+        if let Some(callback) = &mut self.priority {
+            callback(&self.source, dispatch);
+        }
+    }
+
+    fn peer_closed(&mut self, dispatch: &mut FdDispatch<'_>) {
+        if let Some(callback) = &mut self.peer_closed {
+            callback(&self.source, dispatch);
+        }
+    }
+
+    fn polling(&self) -> Polling {
+        match self.poll {
+            Some(_) => Polling::Memory,
+            None => self.unpolled,
+        }
     }
 
     fn poll(&mut self, dispatch: &mut FdDispatch<'_>) -> bool {

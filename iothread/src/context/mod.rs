@@ -3,7 +3,8 @@
 //! - `core`: what a loop and everybody who reaches it share.
 //! - `event_loop`: one iteration, on the loop's own thread.
 //! - `dispatch`: what a callback is given.
-//! - `fd`, `bottom_half`, `timer`, `call`, `pool`: what can be registered or handed over, one file each.
+//! - `fd`, `bottom_half`, `timer`, `call`, `pool`: what can be registered or handed over, one file each; `handler` and
+//!   `fd_builder` are the callbacks of file descriptors.
 //! - `activity`: what was accepted and is not over, and the release of a user.
 //! - `wait`: who waits for whom, so that nobody waits for itself.
 //! - `poller`, `failure`: how a loop waits, and what becomes of one that cannot.
@@ -19,9 +20,14 @@ mod contain;
 mod core;
 mod dispatch;
 mod event_loop;
+mod eventfd;
 mod failure;
 mod fd;
 mod fd_builder;
+#[cfg(feature = "async")]
+mod future;
+mod handler;
+mod later;
 mod poller;
 mod polling;
 mod pool;
@@ -37,17 +43,20 @@ use thiserror::Error;
 pub use self::bottom_half::{BhDispatch, BhScheduler, BottomHalf};
 pub use self::budget::{set_worker_budget, worker_budget};
 pub use self::call::CallError;
-pub(crate) use self::call::Reply;
 pub use self::clock::{Clock, VirtualClock};
 pub(crate) use self::contain::PanicHook;
 pub use self::contain::{CallbackKind, PanicReport, unreported_panics};
-pub(crate) use self::core::Core;
+pub(crate) use self::core::{Core, number_of};
 pub use self::dispatch::{Dispatch, FdDispatch};
 pub(crate) use self::event_loop::EventLoop;
+pub use self::eventfd::duplicate;
 pub(crate) use self::failure::FailureHook;
 pub use self::failure::LoopFailure;
-pub use self::fd::{FdHandler, FdWatch, Interest};
+pub use self::fd::FdWatch;
 pub use self::fd_builder::FdWatchBuilder;
+#[cfg(feature = "async")]
+pub use self::future::{Completion, TaskError};
+pub use self::handler::{FdHandler, Interest, Polling, SharedFdHandler};
 pub use self::pool::WorkPanicked;
 pub use self::stats::LoopStats;
 pub use self::timer::{Timer, TimerDispatch};
@@ -60,9 +69,9 @@ use crate::sync::{Arc, OnceLock};
 
 /// The context of an event loop, as one of its users sees it.
 ///
-/// It is only ever seen through a [`HeldAioContext`](crate::HeldAioContext), which has recorded its
-/// holder, through a [`MainContext`](crate::MainContext), or inside a callback of either. Everything may be
-/// called from any thread.
+/// It is only ever seen through a [`HeldAioContext`](crate::HeldAioContext), which has recorded its holder, through a
+/// [`MainContext`](crate::MainContext), through what is made of these ([`SharedContext`](crate::SharedContext),
+/// [`WeakContext`](crate::WeakContext)), or inside a callback. Everything may be called from any thread.
 pub struct AioContext {
     core: Arc<Core>,
     /// Made when the user first does something with the context: of a million holders, most never do.
@@ -73,6 +82,7 @@ pub struct AioContext {
 
 /// Why something could not be registered on a context or handed over to it.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ContextError {
     /// The loop has ended: a main loop by being dropped, either kind by a [`LoopFailure`].
     #[error("event loop '{context}' has ended")]
@@ -158,6 +168,11 @@ impl AioContext {
         self.core.is_current()
     }
 
+    /// Whether this user has been released, and is taken nothing of any more.
+    pub fn is_released(&self) -> bool {
+        self.used().is_some_and(|it| it.is_released())
+    }
+
     /// The time on one of the context's clocks.
     pub fn now(&self, clock: Clock) -> Duration {
         self.core.now(clock)
@@ -185,12 +200,12 @@ impl AioContext {
     }
 
     fn released(&self) -> ContextError {
-        match self.holder() {
-            Some(_) => ContextError::Released {
+        if self.core.is_over() {
+            self.ended()
+        } else {
+            ContextError::Released {
                 context: self.name().to_owned(),
-            },
-            // A main context is released by the end of its loop.
-            None => self.ended(),
+            }
         }
     }
 }

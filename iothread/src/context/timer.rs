@@ -46,6 +46,16 @@ impl AioContext {
         clock: Clock,
         callback: impl FnMut(&mut TimerDispatch<'_>) + Send + 'static,
     ) -> Result<Timer, ContextError> {
+        let inner = self.register_timer(clock, callback)?;
+        Ok(Timer { inner })
+    }
+
+    /// Makes a timer that nobody has a handle of: it removes itself, or ends with its user.
+    pub(super) fn register_timer(
+        &self,
+        clock: Clock,
+        callback: impl FnMut(&mut TimerDispatch<'_>) + Send + 'static,
+    ) -> Result<Arc<TimerInner>, ContextError> {
         let inner = Arc::new(TimerInner {
             context: self.share(),
             clock,
@@ -59,7 +69,7 @@ impl AioContext {
             .ok_or_else(|| self.released())?;
         // The cell is fresh.
         let _ = inner.key.set(key);
-        Ok(Timer { inner })
+        Ok(inner)
     }
 }
 
@@ -118,6 +128,14 @@ pub struct TimerDispatch<'a> {
     inner: &'a Arc<TimerInner>,
 }
 
+impl fmt::Debug for TimerDispatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerDispatch")
+            .field("dispatch", &self.dispatch)
+            .finish_non_exhaustive()
+    }
+}
+
 impl TimerDispatch<'_> {
     /// As [`Timer::arm_at`].
     pub fn arm_at(&self, time: Duration) {
@@ -145,7 +163,7 @@ impl<'a> DerefMut for TimerDispatch<'a> {
 }
 
 impl TimerInner {
-    fn arm_after(self: &Arc<Self>, delay: Duration) {
+    pub(super) fn arm_after(self: &Arc<Self>, delay: Duration) {
         let now = self.context.core().now_ns(self.clock);
         self.arm_at(now.saturating_add(duration_ns(delay)));
     }

@@ -96,6 +96,7 @@ pub enum HoldError {
 
 /// Why a holder could not be released.
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub enum UnrefError {
     /// No equal record made by `ref_holder` is left.
     #[error("IOThread '{id}' is not held by {}", describe(.holder))]

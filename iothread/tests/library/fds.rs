@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use iothread::{ContextError, FdDispatch, FdHandler, Interest, MainLoop};
+use iothread::{ContextError, FdDispatch, FdHandler, Interest, MainLoop, SharedFdHandler};
 
 use crate::fixture::{block, held, pair, read_byte, thread};
 
@@ -281,4 +281,97 @@ fn a_removed_handler_is_not_a_released_holder() {
     drop(main_loop);
     let error = watch.set_interest(Interest::READ).unwrap_err();
     assert!(matches!(error, ContextError::Ended { .. }), "{error}");
+}
+
+#[test]
+fn the_end_of_what_a_peer_sends_is_told_beside_what_it_has_sent() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (near, mut far) = pair();
+    let (sent, calls) = channel();
+    let reader = sent.clone();
+    let watch = context
+        .watch(near)
+        .on_readable(move |stream, dispatch| {
+            reader.send(read_byte(stream)).unwrap();
+            // The rest of it stays unread.
+            dispatch.set_interest(Interest::PEER_CLOSED).unwrap();
+        })
+        .on_peer_closed(move |_, dispatch| {
+            sent.send(b'!').unwrap();
+            dispatch.remove();
+        })
+        .register()
+        .unwrap();
+    assert_eq!(watch.interest(), Interest::READ | Interest::PEER_CLOSED);
+    far.write_all(b"ab").unwrap();
+    assert_eq!(calls.recv().unwrap(), b'a');
+    far.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(calls.recv().unwrap(), b'!');
+    context.synchronize().unwrap();
+    assert_eq!(io0.stats().fds, 0);
+}
+
+#[test]
+fn what_is_urgent_is_told_apart() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (near, _) = listener.accept().unwrap();
+    let (sent, calls) = channel();
+    let _watch = context
+        .watch(near)
+        .on_priority(move |near, dispatch| {
+            let mut byte = [0];
+            rustix::net::recv(near, &mut byte, rustix::net::RecvFlags::OOB).unwrap();
+            sent.send(byte[0]).unwrap();
+            dispatch.remove();
+        })
+        .register()
+        .unwrap();
+    // Ordinary data are not what is watched for.
+    (&far).write_all(b"ordinary").unwrap();
+    rustix::net::send(&far, b"!", rustix::net::SendFlags::OOB).unwrap();
+    assert_eq!(calls.recv().unwrap(), b'!');
+}
+
+/// A handler that others have, too.
+struct Shared {
+    calls: std::sync::atomic::AtomicUsize,
+    sent: std::sync::Mutex<Sender<usize>>,
+}
+
+impl SharedFdHandler for Shared {
+    fn readable(self: &Arc<Self>, dispatch: &mut FdDispatch<'_>) {
+        let n = self.calls.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        let later = Arc::clone(self);
+        // It outlives this call by a clone of itself.
+        let posted = dispatch.context().post(move |_| {
+            let sent = later.sent.lock().expect("no panic under the lock");
+            sent.send(n).expect("the test listens");
+        });
+        posted.expect("a context that is held");
+        dispatch.remove();
+    }
+}
+
+#[test]
+fn a_handler_that_is_shared_needs_no_wrapper() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let (sent, calls) = channel();
+    let shared = Arc::new(Shared {
+        calls: std::sync::atomic::AtomicUsize::new(0),
+        sent: std::sync::Mutex::new(sent),
+    });
+    let pairs = [pair(), pair()];
+    let mut watches = Vec::new();
+    for (near, mut far) in pairs {
+        let watch = context.add_fd(near, Interest::READ, Arc::clone(&shared));
+        watches.push(watch.unwrap());
+        far.write_all(b"x").unwrap();
+        calls.recv().unwrap();
+    }
+    assert_eq!(shared.calls.load(std::sync::atomic::Ordering::Acquire), 2);
 }

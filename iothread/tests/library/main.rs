@@ -2,12 +2,17 @@
 
 mod bottom_halves;
 mod calls;
+mod eventfds;
 mod fds;
 mod fixture;
+#[cfg(feature = "async")]
+mod futures;
 mod holders;
+mod later;
 mod main_loop;
 mod polling;
 mod releases;
+mod shared;
 mod threads;
 mod timers;
 mod waits;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use iothread::{FdDispatch, FdHandler, Interest, IoThread, Parameter, Registry};
+use iothread::{FdDispatch, FdHandler, Interest, IoThread, Parameter, Polling, Registry};
 
 use crate::fixture::{held, pair, read_byte, unannounced};
 
@@ -22,8 +22,8 @@ impl FdHandler for Flagged {
         self.poll_ready(dispatch);
     }
 
-    fn can_poll(&self) -> bool {
-        true
+    fn polling(&self) -> Polling {
+        Polling::Memory
     }
 
     fn poll(&mut self, _: &mut FdDispatch<'_>) -> bool {
@@ -133,8 +133,8 @@ fn a_file_descriptor_has_its_turn_while_polling_finds_other_things() {
 struct Endless;
 
 impl FdHandler for Endless {
-    fn can_poll(&self) -> bool {
-        true
+    fn polling(&self) -> Polling {
+        Polling::Memory
     }
 
     fn poll(&mut self, _: &mut FdDispatch<'_>) -> bool {
@@ -170,6 +170,44 @@ fn a_handler_that_waits_to_write_has_its_turn_while_others_polls_succeed() {
         .unwrap();
     // It never comes if only what polling finds is served.
     calls.recv_timeout(Duration::from_secs(60)).unwrap();
+}
+
+/// Whoever takes a system call to find work does not keep the loop from polling, and has its turn within a poll that finds
+/// nothing else: this one would last for a quarter of an hour.
+#[test]
+fn a_handler_that_may_be_late_has_its_turn_within_a_poll() {
+    const LONG_NS: i64 = 900_000_000_000;
+    let io0 = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .on_panic(unannounced)
+        .poll_max_ns(LONG_NS)
+        .poll_grow(i64::MAX)
+        // It never shrinks.
+        .poll_shrink(1)
+        .poll_weight(0)
+        .spawn()
+        .unwrap();
+    let context = held(&io0);
+    let (near, mut far) = pair();
+    let (sent, bytes) = channel();
+    let _late = context
+        .watch(near)
+        .on_readable(move |stream, _| sent.send(read_byte(stream)).unwrap())
+        .may_be_late()
+        .register()
+        .unwrap();
+    // It learns to poll by events that are not far apart, and then does nothing else.
+    while context.stats().poll_time.as_nanos() < LONG_NS.unsigned_abs().into() {
+        context.synchronize().unwrap();
+    }
+    let sleeps = context.stats().sleeps;
+    for _ in 0..3 {
+        far.write_all(b"x").unwrap();
+        let byte = bytes.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!(byte, b'x');
+        context.synchronize().unwrap();
+    }
+    assert_eq!(context.stats().sleeps, sleeps);
 }
 
 #[test]
@@ -219,8 +257,8 @@ impl FdHandler for Suppressed {
         self.flagged.readable(dispatch);
     }
 
-    fn can_poll(&self) -> bool {
-        true
+    fn polling(&self) -> Polling {
+        Polling::Memory
     }
 
     fn poll(&mut self, dispatch: &mut FdDispatch<'_>) -> bool {

@@ -19,7 +19,10 @@ fn callbacks_run_on_the_named_thread_with_the_reported_id() {
     let (name, id, current) = context
         .call(|dispatch| {
             let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
-            let id = i64::from(rustix::thread::gettid().as_raw_nonzero().get());
+            let id = rustix::thread::gettid()
+                .as_raw_nonzero()
+                .get()
+                .unsigned_abs();
             (name, id, dispatch.context().is_current())
         })
         .unwrap();

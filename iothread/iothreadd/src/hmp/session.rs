@@ -114,10 +114,8 @@ impl HumanSession {
             self.close(state);
             return;
         }
-        let interest = Interest {
-            read: !state.is_ending && !state.is_busy && !state.is_full(),
-            write: !state.unsent.is_empty(),
-        };
+        let interest = Interest::READ.when(!state.is_ending && !state.is_busy && !state.is_full())
+            | Interest::WRITE.when(!state.unsent.is_empty());
         let is_watched = match &mut state.watches {
             Some(watches) => watches.set(interest).is_ok(),
             None => return,

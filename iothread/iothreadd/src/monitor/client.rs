@@ -246,12 +246,11 @@ impl Client {
         let Some((_, watches)) = &mut state.connection else {
             return;
         };
-        let interest = Interest {
-            // A session that waits for a call is likely to want input again soon, which is not worth two system calls.
-            // Input that comes nevertheless ends the watching, see `readable`.
-            read: wants_input || (watches.wanted().read && !has_output),
-            write: has_output,
-        };
+        // A session that waits for a call is likely to want input again soon, which is not worth two system calls.
+        // Input that comes nevertheless ends the watching, see `readable`.
+        let reads = watches.wanted().contains(Interest::READ);
+        let interest = Interest::READ.when(wants_input || (reads && !has_output))
+            | Interest::WRITE.when(has_output);
         if let Err(error) = watches.set(interest) {
             report(&format!("cannot watch a client: {error}"));
             self.close(state);
@@ -363,8 +362,8 @@ impl Endpoint for Client {
                 self.close(&mut state);
                 return;
             }
-            let write = !session.output().is_empty();
-            if watches.set(Interest { read: false, write }).is_err() {
+            let interest = Interest::WRITE.when(!session.output().is_empty());
+            if watches.set(interest).is_err() {
                 self.close(&mut state);
             }
             // Others may have taken what there was.

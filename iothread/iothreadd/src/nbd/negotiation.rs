@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iothread::{Clock, FdDispatch, FdHandler, FdWatch, Interest, MainContext, Timer};
+use iothread::{Clock, FdDispatch, FdWatch, Interest, MainContext, SharedFdHandler, Timer};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
@@ -32,8 +32,6 @@ struct State {
     timer: Option<Timer>,
     is_closing: bool,
 }
-
-struct Handler(Arc<Negotiation>);
 
 impl Negotiation {
     pub(super) fn new(
@@ -67,9 +65,8 @@ impl Negotiation {
             let Some(socket) = state.socket.clone() else {
                 return;
             };
-            let handler = Handler(Arc::clone(self));
             // Without the descriptor being watched the client would wait for ever.
-            state.watch = main.add_fd(socket, Interest::READ, handler).ok();
+            state.watch = main.add_fd(socket, Interest::READ, Arc::clone(self)).ok();
             if let Some(limit) = limit {
                 let late = Arc::downgrade(self);
                 let timer = main.timer(Clock::Monotonic, move |_| {
@@ -162,12 +159,11 @@ impl Negotiation {
             }
         }
         let is_over = state.is_closing && state.output.is_empty();
-        let interest = Interest {
-            read: state.output.is_empty(),
-            write: !state.output.is_empty(),
+        let interest = match state.output.is_empty() {
+            true => Interest::READ,
+            false => Interest::WRITE,
         };
         let watched = match &state.watch {
-            Some(watch) if watch.interest() == interest => Ok(()),
             Some(watch) => watch.set_interest(interest),
             None => Ok(()),
         };
@@ -177,7 +173,7 @@ impl Negotiation {
         }
     }
 
-    fn readable(self: &Arc<Self>) {
+    fn receive(self: &Arc<Self>) {
         let result = {
             let mut guard = self.state.lock();
             let state = &mut *guard;
@@ -221,12 +217,12 @@ pub(super) fn flush(socket: &OwnedFd, output: &mut Vec<u8>) -> Result<(), Errno>
     result
 }
 
-impl FdHandler for Handler {
-    fn readable(&mut self, _: &mut FdDispatch<'_>) {
-        self.0.readable();
+impl SharedFdHandler for Negotiation {
+    fn readable(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
+        self.receive();
     }
 
-    fn writable(&mut self, _: &mut FdDispatch<'_>) {
-        self.0.progress();
+    fn writable(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
+        self.progress();
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use iothread::{Clock, ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest};
+use iothread::{Clock, ContextError, Dispatch, FdDispatch, FdWatch, Interest, SharedFdHandler};
 use qapi_runtime::budget::Member;
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::net::{Shutdown, shutdown};
@@ -81,8 +81,6 @@ struct Place {
     _ticket: Ticket,
 }
 
-struct Handler(Arc<Connection>);
-
 impl Connection {
     /// Begins to serve a client that has chosen an export; on the main loop. `input` is what it has sent already, `output`
     /// what it is to receive first.
@@ -142,11 +140,7 @@ impl Connection {
 
     /// Begins to run on a context: watches the socket there, and looks at what is there already.
     fn enter(self: &Arc<Self>, context: &ContextRef) -> Result<(), ContextError> {
-        let watch = context.add_fd(
-            Arc::clone(&self.socket),
-            Interest::READ,
-            Handler(Arc::clone(self)),
-        )?;
+        let watch = context.add_fd(Arc::clone(&self.socket), Interest::READ, Arc::clone(self))?;
         let mut state = self.state.lock();
         if let Some(place) = &mut state.place {
             place.watch = Some(watch);
@@ -268,16 +262,11 @@ impl Connection {
             return Err(Broken);
         }
         self.linger(state, state.replies.len() < n_unsent)?;
-        let interest = Interest {
-            read: state.wants_bytes(),
-            write: has_output,
-        };
+        let interest = Interest::READ.when(state.wants_bytes()) | Interest::WRITE.when(has_output);
         let watch = state.place.as_ref().and_then(|place| place.watch.as_ref());
         match watch {
-            Some(watch) if watch.interest() != interest => {
-                watch.set_interest(interest).map_err(|_| Broken)
-            }
-            Some(_) | None => Ok(()),
+            Some(watch) => watch.set_interest(interest).map_err(|_| Broken),
+            None => Ok(()),
         }
     }
 
@@ -592,12 +581,12 @@ impl State {
     }
 }
 
-impl FdHandler for Handler {
-    fn readable(&mut self, _: &mut FdDispatch<'_>) {
-        self.0.progress(true);
+impl SharedFdHandler for Connection {
+    fn readable(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
+        self.progress(true);
     }
 
-    fn writable(&mut self, _: &mut FdDispatch<'_>) {
-        self.0.progress(false);
+    fn writable(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
+        self.progress(false);
     }
 }

@@ -227,7 +227,7 @@ impl Watches {
     /// Changes what the endpoint is called for.
     pub(crate) fn set(&mut self, wanted: Interest) -> Result<(), ContextError> {
         if let Input::Ready(reader) = &self.input
-            && wanted.read
+            && wanted.contains(Interest::READ)
         {
             reader.schedule();
         }
@@ -237,14 +237,8 @@ impl Watches {
         self.wanted = wanted;
         let of_input = match &self.output {
             Some(output) => {
-                output.set_interest(Interest {
-                    read: false,
-                    write: wanted.write,
-                })?;
-                Interest {
-                    read: wanted.read,
-                    write: false,
-                }
+                output.set_interest(Interest::WRITE.when(wanted.contains(Interest::WRITE)))?;
+                Interest::READ.when(wanted.contains(Interest::READ))
             }
             None => wanted,
         };

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
-use iothread::{ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest};
+use iothread::{ContextError, Dispatch, FdDispatch, FdWatch, Interest, Polling, SharedFdHandler};
 
 use super::counters::Counters;
 use super::device::Shared;
@@ -77,8 +77,6 @@ impl From<ContextError> for Refused {
         Self
     }
 }
-
-struct Handler(Arc<Queue>);
 
 impl Queue {
     pub(super) fn new(
@@ -185,7 +183,7 @@ impl Queue {
         let (Some(context), Some(kick)) = (&state.context, &state.kick) else {
             return Ok(());
         };
-        let watch = context.add_fd(Arc::clone(kick), Interest::READ, Handler(Arc::clone(self)))?;
+        let watch = context.add_fd(Arc::clone(kick), Interest::READ, Arc::clone(self))?;
         let queue = Arc::clone(self);
         context.post(move |_| queue.serve())?;
         state.watch = Some(watch);
@@ -505,7 +503,7 @@ impl Queue {
     }
 
     /// Looks for requests without being notified.
-    fn poll(&self) -> bool {
+    fn has_work(&self) -> bool {
         let state = self.state.lock();
         // Where there is no room the end of a request is waited for.
         state.may_serve() && !state.is_full && state.ring.has_requests(&self.shared.memory())
@@ -541,45 +539,42 @@ impl State {
     }
 }
 
-impl FdHandler for Handler {
-    fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {
+impl SharedFdHandler for Queue {
+    fn readable(self: &Arc<Self>, dispatch: &mut FdDispatch<'_>) {
         let mut count = [0; 8];
         match rustix::io::read(dispatch.fd(), &mut count) {
             Ok(8) => {
                 let count = u64::from_ne_bytes(count);
-                self.0
-                    .counters
-                    .n_notified
-                    .fetch_add(count, Ordering::Relaxed);
-                self.0.serve();
+                self.counters.n_notified.fetch_add(count, Ordering::Relaxed);
+                self.serve();
             }
             // It was taken back.
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
             // That is no eventfd.
             Ok(_) | Err(_) => {
-                let mut state = self.0.state.lock();
-                self.0.fail(&mut state);
+                let mut state = self.state.lock();
+                self.fail(&mut state);
             }
         }
     }
 
-    fn can_poll(&self) -> bool {
-        true
+    fn polling(&self) -> Polling {
+        Polling::Memory
     }
 
-    fn poll(&mut self, _: &mut FdDispatch<'_>) -> bool {
-        self.0.poll()
+    fn poll(self: &Arc<Self>, _: &mut FdDispatch<'_>) -> bool {
+        self.has_work()
     }
 
-    fn poll_ready(&mut self, _: &mut FdDispatch<'_>) {
-        self.0.serve();
+    fn poll_ready(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
+        self.serve();
     }
 
-    fn poll_begin(&mut self, _: &mut FdDispatch<'_>) {
-        self.0.set_polled(true);
+    fn poll_begin(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
+        self.set_polled(true);
     }
 
-    fn poll_end(&mut self, _: &mut FdDispatch<'_>) {
-        self.0.set_polled(false);
+    fn poll_end(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
+        self.set_polled(false);
     }
 }

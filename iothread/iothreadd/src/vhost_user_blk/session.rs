@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use iothread::{ContextError, FdDispatch, FdHandler, FdWatch, Interest};
+use iothread::{ContextError, FdDispatch, FdWatch, Interest, Polling, SharedFdHandler};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use vhost::vhost_user::BackendReqHandler;
@@ -18,10 +18,6 @@ use crate::sync::Mutex;
 
 /// The most messages that are handled before others have their turn on the event loop.
 const MAX_MESSAGES: usize = 16;
-
-/// While its event loop polls, every how many times it is looked whether the client has sent something: messages are rare
-/// and requests are not.
-const POLLS_PER_LOOK: usize = 32;
 
 /// A client.
 pub(super) struct Session {
@@ -48,11 +44,6 @@ struct Link {
     handler: BackendReqHandler<Device>,
     /// The other end of the handler's socket.
     handled: UnixStream,
-}
-
-struct Handler {
-    session: Arc<Session>,
-    n_polls: usize,
 }
 
 impl Session {
@@ -107,11 +98,9 @@ impl Session {
 
     fn watch(self: &Arc<Self>, link: &mut Link) -> Result<(), ContextError> {
         let socket = Arc::clone(&self.socket);
-        let handler = Handler {
-            session: Arc::clone(self),
-            n_polls: 0,
-        };
-        let watch = link.context.add_fd(socket, Interest::READ, handler)?;
+        let watch = link
+            .context
+            .add_fd(socket, Interest::READ, Arc::clone(self))?;
         link.watch = Some(watch);
         let entered = Arc::clone(self);
         link.context.post(move |_| entered.progress())
@@ -242,15 +231,11 @@ impl Session {
         }
         link.flush(&self.socket)?;
         let has_output = !link.output.is_empty();
-        let interest = Interest {
-            read: !link.is_waiting && !has_output,
-            write: has_output,
-        };
+        let interest =
+            Interest::READ.when(!link.is_waiting && !has_output) | Interest::WRITE.when(has_output);
         match &link.watch {
-            Some(watch) if watch.interest() != interest => {
-                watch.set_interest(interest).map_err(|_| Broken)
-            }
-            Some(_) | None => Ok(()),
+            Some(watch) => watch.set_interest(interest).map_err(|_| Broken),
+            None => Ok(()),
         }
     }
 }
@@ -297,31 +282,17 @@ impl Link {
     }
 }
 
-/// A loop polls its queues only if it can poll everything; so this can be polled too, although it takes a system call.
-impl FdHandler for Handler {
-    fn readable(&mut self, _: &mut FdDispatch<'_>) {
-        self.session.progress();
+impl SharedFdHandler for Session {
+    fn readable(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
+        self.progress();
     }
 
-    fn writable(&mut self, _: &mut FdDispatch<'_>) {
-        self.session.progress();
+    fn writable(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
+        self.progress();
     }
 
-    fn can_poll(&self) -> bool {
-        true
-    }
-
-    fn poll(&mut self, _: &mut FdDispatch<'_>) -> bool {
-        self.n_polls = self.n_polls.wrapping_add(1);
-        if !self.n_polls.is_multiple_of(POLLS_PER_LOOK) {
-            return false;
-        }
-        let mut byte = [0; 1];
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        // The end of the connection counts, and so does an error.
-        !matches!(
-            recv(&*self.session.socket, &mut byte[..], flags),
-            Err(Errno::AGAIN | Errno::INTR)
-        )
+    /// A loop polls queues only if nothing else on it minds. Messages are rare, and may take their time.
+    fn polling(&self) -> Polling {
+        Polling::Kernel
     }
 }

@@ -212,10 +212,8 @@ impl Client {
                 Err(_) => return state.end(),
             }
         }
-        let interest = Interest {
-            read: state.unsent.len() < MAX_UNSENT,
-            write: !state.unsent.is_empty(),
-        };
+        let interest = Interest::READ.when(state.unsent.len() < MAX_UNSENT)
+            | Interest::WRITE.when(!state.unsent.is_empty());
         let watched = state.watches.as_mut().map(|watches| watches.set(interest));
         if matches!(watched, Some(Err(_))) {
             state.end();

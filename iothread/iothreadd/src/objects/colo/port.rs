@@ -200,10 +200,8 @@ impl Ports {
             let Some(port) = self.get(role) else {
                 continue;
             };
-            let interest = Interest {
-                read: reads,
-                write: !port.unsent.is_empty(),
-            };
+            let interest =
+                Interest::READ.when(reads) | Interest::WRITE.when(!port.unsent.is_empty());
             if port.watches.set(interest).is_err() {
                 self.hang_up(role);
             }

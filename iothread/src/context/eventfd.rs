@@ -1,0 +1,72 @@
+//! Eventfds, and descriptors of values that do not lend theirs.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+
+use super::{AioContext, ContextError, FdDispatch, FdWatch};
+
+impl AioContext {
+    /// Watches an eventfd: `callback` is given what has been counted since it was last called, which the read has taken.
+    ///
+    /// The eventfd should be non-blocking if others read it, too. What turns out to be no eventfd is not watched any more.
+    ///
+    /// The `EventFd` of rust-vmm's `vmm-sys-util` does not lend its descriptor ([`AsFd`]); [`duplicate`] makes one that does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`add_fd`](Self::add_fd).
+    pub fn watch_eventfd(
+        &self,
+        source: impl AsFd + Send + Sync + 'static,
+        mut callback: impl FnMut(u64, &mut FdDispatch<'_>) + Send + 'static,
+    ) -> Result<FdWatch, ContextError> {
+        self.watch(source)
+            .on_readable(move |source, dispatch| {
+                let mut count = [0; 8];
+                match rustix::io::read(source, &mut count) {
+                    Ok(8) => callback(u64::from_ne_bytes(count), dispatch),
+                    // Somebody else has taken it.
+                    Err(Errno::AGAIN | Errno::INTR) => {}
+                    Ok(_) | Err(_) => dispatch.remove(),
+                }
+            })
+            .register()
+    }
+}
+
+/// A descriptor of one's own for the open file of `source`, whatever it is: it is closed with the returned value, and `source` keeps
+/// its own. For types that give out the number of their descriptor and no more, such as the `EventFd` of `vmm-sys-util`:
+///
+/// ```
+/// use iothread::{IoThread, Registry, duplicate, holder};
+/// use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+///
+/// let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
+/// let context = io0.get_aio_context(holder::qom_object("/machine/net0"))?;
+/// let kick = EventFd::new(EFD_NONBLOCK)?;
+/// let (sent, counts) = std::sync::mpsc::channel();
+/// let watch = context.watch_eventfd(duplicate(&kick)?, move |count, _| drop(sent.send(count)))?;
+/// kick.write(3)?;
+/// assert_eq!(counts.recv()?, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// It asks the kernel by `pidfd_getfd`, which works on a number and harms nobody where that number is wrong. The descriptor is
+/// closed on `exec`.
+///
+/// # Errors
+///
+/// EBADF if `source` has no open file; EMFILE or ENFILE without descriptors left; ENOSYS before Linux 5.6. A sandbox may refuse it
+/// with ENOSYS or EPERM, as Docker's profile does without CAP_SYS_PTRACE. Then whoever opens the file has to keep it in a type that
+/// lends its descriptor, such as [`OwnedFd`], which can be watched as it is.
+pub fn duplicate(source: &impl AsRawFd) -> io::Result<OwnedFd> {
+    let number = source.as_raw_fd();
+    if number < 0 {
+        return Err(Errno::BADF.into());
+    }
+    let process = pidfd_open(getpid(), PidfdFlags::empty())?;
+    Ok(pidfd_getfd(process, number, PidfdGetfdFlags::empty())?)
+}
