@@ -6,7 +6,7 @@ use std::sync::Arc;
 use qapi_runtime::Error;
 
 use super::arguments::Arguments;
-use super::command::LINE_END;
+use super::command::{LINE_END, OptionsError};
 use crate::export;
 use crate::net::descriptors::SessionDescriptors;
 use crate::qapi::{
@@ -15,9 +15,23 @@ use crate::qapi::{
     UnixSocketAddressWrapper,
 };
 use crate::server::Server;
+use crate::task::Work;
 
 /// `nbd_server_start`
-pub(super) fn nbd_server_start(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+pub(super) fn nbd_server_start<'a>(
+    server: &'a Arc<Server>,
+    given: &'a Arguments,
+) -> Work<'a, Result<(), OptionsError>> {
+    Box::pin(async move {
+        let options = nbd_server_options(given)?;
+        // Descriptors are passed with QMP only.
+        let nobody = SessionDescriptors::default();
+        let nbd = server.nbd();
+        Ok(nbd.find_and_start(server, &nobody, options).await?)
+    })
+}
+
+fn nbd_server_options(given: &Arguments) -> Result<NbdServerOptionsLegacy, Error> {
     let (all, writable, address) = (given.flag(0), given.flag(1), given.text(2));
     if writable && !all {
         return Err(Error::generic("-w only valid together with -a"));
@@ -36,10 +50,8 @@ pub(super) fn nbd_server_start(server: &Arc<Server>, given: &Arguments) -> Resul
         let data = InetSocketAddress::new(host.to_owned(), port.to_owned());
         SocketAddressLegacy::Inet(InetSocketAddressWrapper { data })
     };
-    let options = NbdServerOptionsLegacy::new(addr);
     // With -a QEMU exports the backends of drives, of which there are none here.
-    let nobody = SessionDescriptors::default();
-    server.nbd().start(server, &nobody, options, None)
+    Ok(NbdServerOptionsLegacy::new(addr))
 }
 
 /// `nbd_server_stop`

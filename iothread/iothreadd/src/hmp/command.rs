@@ -33,7 +33,8 @@ enum Run {
     Query(fn(&Arc<Server>, &Arguments) -> Result<String, Error>),
     /// Does something, and prints only why it failed.
     Action(fn(&Arc<Server>, &Arguments) -> Result<(), Error>),
-    /// The same with options, of which it is not told what is wrong with their form, as in QEMU. It may have to wait for a peer.
+    /// The same with options, of which it is not told what is wrong with their form, as in QEMU. It may have to wait for a peer
+    /// or a name server.
     Options(ActWithOptions),
 }
 
@@ -132,7 +133,7 @@ const COMMANDS: [Command; 19] = [
         parameters: &[Parameter::Flag('a'), Parameter::Flag('w'), Parameter::Word],
         usage: "nbd_server_start [-a] [-w] host:port",
         help: "serve block devices on the given host and port",
-        run: Run::Action(block::nbd_server_start),
+        run: Run::Options(block::nbd_server_start),
     },
     Command {
         name: "nbd_server_stop",

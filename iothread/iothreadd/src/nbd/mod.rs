@@ -74,9 +74,8 @@ impl Offer for Offers {
 }
 
 impl NbdServer {
-    /// `nbd_server_start` of people, and the last part of `nbd-server-start`. The addresses of the host may have been found
-    /// already.
-    pub(crate) fn start(
+    /// The last part of `nbd-server-start`; the addresses of the host have been found.
+    fn start(
         &self,
         server: &Server,
         descriptors: &SessionDescriptors,
@@ -116,7 +115,7 @@ impl NbdServer {
         }
     }
 
-    /// `nbd-server-start`, while the main loop goes on.
+    /// `nbd-server-start`, also that of people, while the main loop goes on.
     pub(crate) async fn find_and_start(
         &self,
         server: &Server,

@@ -71,7 +71,7 @@ impl Drop for Fixture {
     }
 }
 
-/// A command waits for the name server alone.
+/// A command waits for the name server alone. A line for people has its error in what it prints.
 fn check(name_server: &str, command: &str, arguments: impl Fn(&Value) -> Value) {
     let Some(mut it) = Fixture::new(name_server) else {
         return;
@@ -91,7 +91,11 @@ fn check(name_server: &str, command: &str, arguments: impl Fn(&Value) -> Value) 
     // Nobody is there any more.
     it.names = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     let reply = waiting.reply();
-    let text = reply["error"]["desc"].as_str().unwrap();
+    let text = match reply.get("return") {
+        Some(printed) => printed.as_str(),
+        None => reply["error"]["desc"].as_str(),
+    };
+    let text = text.unwrap();
     assert!(
         text.contains("address resolution failed for nobody-answers.example:0"),
         "{text}"
@@ -113,4 +117,25 @@ fn a_character_device_waits_for_a_name_alone() {
         let data = json!({"addr": address, "server": true, "wait": false});
         json!({"id": "c0", "backend": {"type": "socket", "data": data}})
     });
+}
+
+#[test]
+fn lines_of_people_wait_for_a_name_alone() {
+    for (name_server, line) in [
+        ("127.9.9.55", "nbd_server_start nobody-answers.example:0"),
+        (
+            "127.9.9.56",
+            "chardev-add socket,id=c0,host=nobody-answers.example,port=0,server=on,wait=off",
+        ),
+        (
+            "127.9.9.57",
+            "chardev-add socket,id=c0,host=nobody-answers.example,port=0,server=off",
+        ),
+    ] {
+        check(
+            name_server,
+            "human-monitor-command",
+            |_| json!({"command-line": line}),
+        );
+    }
 }
