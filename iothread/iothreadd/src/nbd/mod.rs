@@ -2,20 +2,18 @@
 //!
 //! - `handshake`: the haggling, without I/O; `negotiation` does it for one connection, on the main loop.
 //! - `transmission`: one connection on an IOThread of its export, with `receiving`, `request` and `reply` as its two
-//!   directions; `memory` and `room`: what it may take up, and how it waits for that.
+//!   directions.
 //! - `export`: what is exported.
 //! - `protocol`: the numbers.
 
 mod clients;
 mod export;
 mod handshake;
-mod memory;
 mod negotiation;
 mod protocol;
 mod receiving;
 mod reply;
 mod request;
-mod room;
 mod transmission;
 
 use std::net::SocketAddr;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use rustix::io::{Errno, writev};
 
-use super::memory::Memory;
 use super::protocol::{
     BASE_ALLOCATION_ID, REPLY_DONE, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, chunk,
     error_number, state,
 };
 use crate::block::{Extent, IoBuffer, is_zero};
+use crate::budgets::Allowance;
 
 /// Data are searched for zeroes in steps of this size.
 const ZERO_STEP: usize = 4096;
@@ -48,7 +48,7 @@ pub(super) struct Replies {
     sent: usize,
     /// Bytes that wait.
     len: usize,
-    pub(super) memory: Memory,
+    pub(super) memory: Allowance,
 }
 
 impl Frame {
@@ -84,7 +84,7 @@ impl Body {
 }
 
 impl Replies {
-    pub(super) fn new(memory: Memory) -> Self {
+    pub(super) fn new(memory: Allowance) -> Self {
         Self {
             frames: VecDeque::new(),
             sent: 0,

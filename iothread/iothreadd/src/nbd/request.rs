@@ -3,9 +3,9 @@
 use rustix::io::Errno;
 
 use super::handshake::Choice;
-use super::memory::Memory;
 use super::protocol::{REQUEST_MAGIC, REQUEST_SIZE, command, command_flag};
 use crate::block::{MAX_EXTENTS, MAX_TRANSFER, Operation};
+use crate::budgets::Allowance;
 
 /// The least bytes of an extent, and the memory that one takes as it is found and as it is sent.
 const LEAST_EXTENT: u32 = 512;
@@ -77,7 +77,7 @@ impl Header {
     }
 
     /// What the node is asked for; writes have their data first.
-    pub(super) fn operation(&self, fua: bool, memory: &mut Memory) -> Operation {
+    pub(super) fn operation(&self, fua: bool, memory: &mut Allowance) -> Operation {
         let length = u64::from(self.length);
         match self.command {
             command::READ => Operation::Read(memory.buffer(self.length as usize)),

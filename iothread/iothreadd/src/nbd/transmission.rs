@@ -15,13 +15,12 @@ use rustix::net::{Shutdown, shutdown};
 
 use super::clients::Ticket;
 use super::handshake::Choice;
-use super::memory::Memory;
 use super::protocol::{REQUEST_SIZE, command, command_flag};
 use super::receiving::{Broken, Ending, Receiving, receive_into};
 use super::reply::Replies;
 use super::request::{Header, Refusal};
-use super::room::Room;
 use crate::block::{Operation, Outcome, Pending, Request, Started};
+use crate::budgets::{Allowance, Room};
 use crate::export::{ContextRef, Export};
 use crate::finally::Finally;
 use crate::sync::Mutex;
@@ -98,17 +97,21 @@ impl Connection {
         let Some(context) = context.filter(|_| !export.common().is_shutting_down()) else {
             return;
         };
-        let mut replies = Replies::new(Memory::new(member));
+        let mut replies = Replies::new(Allowance::new(member));
         replies.raw(output);
         let mut buffer = vec![0; INPUT_SIZE.max(input.len())];
         buffer[..input.len()].copy_from_slice(&input);
-        let connection = Arc::new_cyclic(|this| Self {
+        let connection = Arc::new_cyclic(|this: &Weak<Self>| Self {
             number: export.next_number(),
             choice,
             socket,
-            room: Arc::new(Room {
-                connection: Weak::clone(this),
-                context: Mutex::default(),
+            room: Room::new({
+                let waiting = Weak::clone(this);
+                move || {
+                    if let Some(connection) = waiting.upgrade() {
+                        connection.progress(false);
+                    }
+                }
             }),
             state: Mutex::new(State {
                 place: Some(Place {
@@ -144,7 +147,7 @@ impl Connection {
         let mut state = self.state.lock();
         if let Some(place) = &mut state.place {
             place.watch = Some(watch);
-            *self.room.context.lock() = Some(context.clone());
+            self.room.enter(context);
         }
         drop(state);
         let entered = Arc::clone(self);
@@ -164,7 +167,7 @@ impl Connection {
             let former = std::mem::replace(&mut place.context, context.clone());
             // The handler may be running at this moment.
             drop(place.watch.take());
-            *self.room.context.lock() = None;
+            self.room.leave();
             former
         };
         // What waits ends there, and goes on here. A refusal means that this thread is, or waits for, the one that would be
@@ -207,7 +210,7 @@ impl Connection {
 
     fn leave(&self, state: &mut State) {
         let place = state.place.take();
-        *self.room.context.lock() = None;
+        self.room.leave();
         state.receiving = Receiving::Ended;
         // What workers have is still there.
         let reserved = state.waiting_bytes;

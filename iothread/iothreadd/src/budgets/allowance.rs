@@ -1,4 +1,4 @@
-//! The memory of one connection: its part of what all of them may take up.
+//! The memory of one user of a budget: its part of what all of them may take up.
 
 use std::task::{Context, Waker};
 
@@ -6,15 +6,15 @@ use qapi_runtime::budget::Member;
 
 use crate::block::IoBuffer;
 
-/// Memory is asked for in steps of this size where there is enough: asking takes a lock that all connections share.
+/// Memory is asked for in steps of this size where there is enough: asking takes a lock that all users share.
 const STEP: usize = 1 << 20;
 
 /// How much memory of sent data is kept for the next requests, in buffers of at most this size.
 const MAX_SPARE: usize = 64;
 const MAX_SPARE_SIZE: usize = 256 << 10;
 
-/// What a connection has for the data of requests and replies.
-pub(super) struct Memory {
+/// What a connection, or a queue, has for the data of requests and replies.
+pub(crate) struct Allowance {
     member: Member,
     /// What it has been given: no less than the next two together.
     held: usize,
@@ -25,8 +25,8 @@ pub(super) struct Memory {
     is_waiting: bool,
 }
 
-impl Memory {
-    pub(super) fn new(member: Member) -> Self {
+impl Allowance {
+    pub(crate) fn new(member: Member) -> Self {
         Self {
             member,
             held: 0,
@@ -38,7 +38,7 @@ impl Memory {
     }
 
     /// Takes so much for a request if there is room. If not, the waker is told when it is worth asking again.
-    pub(super) fn try_take(&mut self, bytes: usize, waker: impl FnOnce() -> Waker) -> bool {
+    pub(crate) fn try_take(&mut self, bytes: usize, waker: impl FnOnce() -> Waker) -> bool {
         let wanted = self.used + bytes;
         if wanted + self.spare_bytes > self.held && !self.grow(wanted + self.spare_bytes) {
             self.drop_spare();
@@ -72,7 +72,7 @@ impl Memory {
     }
 
     /// Gives back what a request or a reply had.
-    pub(super) fn give(&mut self, bytes: usize) {
+    pub(crate) fn give(&mut self, bytes: usize) {
         self.used -= bytes;
         if self.is_waiting || !self.member.is_its_part(self.held) {
             self.drop_spare();
@@ -81,7 +81,7 @@ impl Memory {
     }
 
     /// Keeps no more than so much, for requests that are still under way, and waits for nothing.
-    pub(super) fn retire(&mut self, bytes: usize) {
+    pub(crate) fn retire(&mut self, bytes: usize) {
         self.used = bytes;
         self.drop_spare();
         self.shrink();
@@ -103,7 +103,7 @@ impl Memory {
     }
 
     /// A buffer for a request, in memory that has been taken.
-    pub(super) fn buffer(&mut self, len: usize) -> IoBuffer {
+    pub(crate) fn buffer(&mut self, len: usize) -> IoBuffer {
         match self.spare.pop() {
             Some(spare) => {
                 self.spare_bytes -= spare.capacity();
@@ -114,7 +114,7 @@ impl Memory {
     }
 
     /// Keeps a buffer for the next requests if there is room. What the request had is given back by itself.
-    pub(super) fn keep(&mut self, buffer: IoBuffer) {
+    pub(crate) fn keep(&mut self, buffer: IoBuffer) {
         let capacity = buffer.capacity();
         let fits = self.held - self.used - self.spare_bytes >= capacity;
         if capacity > 0 && capacity <= MAX_SPARE_SIZE && self.spare.len() < MAX_SPARE && fits {
@@ -148,7 +148,8 @@ mod tests {
     #[test]
     fn what_is_given_back_wakes_who_waits() {
         let budget = Budget::new(64 * MIB);
-        let (mut first, mut second) = (Memory::new(budget.join()), Memory::new(budget.join()));
+        let (mut first, mut second) =
+            (Allowance::new(budget.join()), Allowance::new(budget.join()));
         let calls = Arc::new(Calls::default());
         let waker = Waker::from(Arc::clone(&calls));
         // Each has 16 MiB of its own, and there are 32 for those who need more.
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn one_request_always_fits() {
         let budget = Budget::new(MIB);
-        let mut memory = Memory::new(budget.join());
+        let mut memory = Allowance::new(budget.join());
         let calls = Arc::new(Calls::default());
         let waker = Waker::from(Arc::clone(&calls));
         for _ in 0..3 {
@@ -184,7 +185,7 @@ mod tests {
     #[test]
     fn buffers_are_kept_within_what_it_has() {
         let budget = Budget::new(64 * MIB);
-        let mut memory = Memory::new(budget.join());
+        let mut memory = Allowance::new(budget.join());
         let waker = Waker::noop();
         assert!(memory.try_take(8192, || waker.clone()));
         let buffer = memory.buffer(8192);

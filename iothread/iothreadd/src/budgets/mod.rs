@@ -1,7 +1,16 @@
 //! The memory that peers may take up, a budget for each kind: `--limit`.
+//!
+//! - `allowance`: what one connection or queue has of it.
+//! - `room`: how one that waits for more hears that there is some.
+
+mod allowance;
+mod room;
 
 use qapi_runtime::budget::Budget;
 use qapi_runtime::session::SESSION_MEMORY;
+
+pub(crate) use self::allowance::Allowance;
+pub(crate) use self::room::Room;
 
 /// How many bytes all peers of a kind may take up together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
