@@ -51,8 +51,8 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) allow_remote: bool,
 
-    /// How much memory peers take up, all of a kind together: qmp=SIZE, nbd=SIZE, colo=SIZE, or several of them with
-    /// commas, where SIZE is a number of bytes, or one with K, M, G or T.
+    /// How much memory peers take up, all of a kind together: qmp=SIZE, nbd=SIZE, vhost-user-blk=SIZE, colo=SIZE, or
+    /// several of them with commas, where SIZE is a number of bytes, or one with K, M, G or T.
     ///
     /// Unless told otherwise, qmp is 512M and the others are 256M. Peers share it fairly; whoever wants more waits. A SIZE
     /// is at least 1M.
@@ -109,6 +109,7 @@ pub(crate) struct LimitOption(Vec<(PeerKind, usize)>);
 enum PeerKind {
     Qmp,
     Nbd,
+    VhostUserBlk,
     Colo,
 }
 
@@ -136,6 +137,7 @@ impl Options {
             match kind {
                 PeerKind::Qmp => limits.qmp = *size,
                 PeerKind::Nbd => limits.nbd = *size,
+                PeerKind::VhostUserBlk => limits.vhost_user_blk = *size,
                 PeerKind::Colo => limits.colo = *size,
             }
         }
@@ -295,6 +297,7 @@ fn parse_limits(text: &str) -> Result<LimitOption, String> {
         let kind = match name {
             "qmp" => PeerKind::Qmp,
             "nbd" => PeerKind::Nbd,
+            "vhost-user-blk" => PeerKind::VhostUserBlk,
             "colo" => PeerKind::Colo,
             _ => return Err(format!("invalid parameter '{setting}'")),
         };
@@ -380,9 +383,15 @@ mod tests {
             let program = std::iter::once("iothreadd");
             Options::try_parse_from(program.chain(arguments.iter().copied()))
         };
-        let limits = options(&["--limit", "qmp=2M,colo=1G", "--limit", "qmp=3m"]);
+        let limits = options(&[
+            "--limit",
+            "qmp=2M,colo=1G,vhost-user-blk=5M",
+            "--limit",
+            "qmp=3m",
+        ]);
         let expected = Limits {
             qmp: 3 << 20,
+            vhost_user_blk: 5 << 20,
             colo: 1 << 30,
             ..Limits::default()
         };

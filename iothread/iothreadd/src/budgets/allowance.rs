@@ -89,6 +89,13 @@ impl Allowance {
         self.is_waiting = false;
     }
 
+    /// Does not wait for more any longer.
+    pub(crate) fn stop_waiting(&mut self) {
+        if std::mem::take(&mut self.is_waiting) {
+            self.member.stop_waiting();
+        }
+    }
+
     fn shrink(&mut self) {
         let left = self.held - self.used - self.spare_bytes;
         if left > 0 {

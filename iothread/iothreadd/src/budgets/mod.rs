@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     pub(crate) qmp: usize,
     /// Requests and replies of NBD connections.
     pub(crate) nbd: usize,
+    /// Buffers of the queues of vhost-user-blk exports.
+    pub(crate) vhost_user_blk: usize,
     /// Packets of comparisons.
     pub(crate) colo: usize,
 }
@@ -28,6 +30,7 @@ impl Default for Limits {
         Self {
             qmp: SESSION_MEMORY,
             nbd: 256 << 20,
+            vhost_user_blk: 256 << 20,
             colo: 256 << 20,
         }
     }
@@ -38,6 +41,7 @@ impl Default for Limits {
 pub(crate) struct Budgets {
     qmp: Budget,
     nbd: Budget,
+    vhost_user_blk: Budget,
     colo: Budget,
 }
 
@@ -46,6 +50,7 @@ impl Budgets {
         Self {
             qmp: Budget::new(limits.qmp),
             nbd: Budget::new(limits.nbd),
+            vhost_user_blk: Budget::new(limits.vhost_user_blk),
             colo: Budget::new(limits.colo),
         }
     }
@@ -58,6 +63,11 @@ impl Budgets {
     /// Shared by NBD connections.
     pub(crate) fn nbd(&self) -> &Budget {
         &self.nbd
+    }
+
+    /// Shared by queues of vhost-user-blk exports.
+    pub(crate) fn vhost_user_blk(&self) -> &Budget {
+        &self.vhost_user_blk
     }
 
     /// Shared by comparisons.

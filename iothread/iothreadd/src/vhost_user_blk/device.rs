@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
+use qapi_runtime::budget::Budget;
 use vhost::VhostUserMemoryRegionBase;
 use vhost::vhost_user::message::{
     VhostTransferStateDirection, VhostTransferStatePhase, VhostUserConfigFlags, VhostUserInflight,
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     features: AtomicU64,
     /// Whether the driver wants writes to stay in a cache, where it may say so.
     has_write_cache: AtomicBool,
+    /// The memory that queues of all exports share.
+    budget: Budget,
     session: OnceLock<Weak<Session>>,
 }
 
@@ -56,6 +59,10 @@ impl Shared {
 
     pub(super) fn memory(&self) -> Arc<Memory> {
         Arc::clone(&self.memory.lock())
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     pub(super) fn features(&self) -> u64 {
@@ -89,6 +96,7 @@ impl Device {
         geometry: Geometry,
         counters: &[Arc<Counters>],
         contexts: &[ContextRef],
+        budget: &Budget,
     ) -> std::result::Result<Self, BrokenRing> {
         let shared = Arc::new(Shared {
             common: Arc::clone(common),
@@ -96,6 +104,7 @@ impl Device {
             memory: Mutex::default(),
             features: AtomicU64::new(0),
             has_write_cache: AtomicBool::new(!common.is_writethrough()),
+            budget: budget.clone(),
             session: OnceLock::new(),
         });
         let contexts = contexts.iter().cycle();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use iothread::{Clock, Timer};
 use qapi_runtime::Error;
+use qapi_runtime::budget::Budget;
 
 use super::config::Geometry;
 use super::counters::Counters;
@@ -39,6 +40,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) struct VhostUserBlkExport {
     common: Arc<Common>,
     geometry: Geometry,
+    /// The memory for buffers, which all exports of this type share.
+    budget: Budget,
     /// One per queue.
     counters: Vec<Arc<Counters>>,
     listeners: Vec<Listener>,
@@ -126,6 +129,7 @@ impl Prepared {
                 is_writable: common.is_writable(),
             },
             common: Arc::clone(common),
+            budget: server.budgets().vhost_user_blk().clone(),
             counters: (0..self.num_queues).map(|_| Arc::default()).collect(),
             listeners: self.listeners,
             silence: OnceLock::new(),
@@ -170,7 +174,13 @@ impl VhostUserBlkExport {
         let Some(context) = contexts.first() else {
             return;
         };
-        let device = Device::new(&self.common, self.geometry, &self.counters, &contexts);
+        let device = Device::new(
+            &self.common,
+            self.geometry,
+            &self.counters,
+            &contexts,
+            &self.budget,
+        );
         let Ok(device) = device else {
             return;
         };

@@ -50,7 +50,7 @@ pub(super) struct Finished {
     pub(super) head: u16,
     /// Bytes of the guest's memory that were written, the status included.
     pub(super) written: u32,
-    /// What [`Job::reserved`] was.
+    /// What buffers had, and have not any more.
     pub(super) reserved: usize,
 }
 
@@ -86,12 +86,24 @@ impl Job {
     /// Bytes that its buffers may take.
     pub(super) fn reserved(&self) -> usize {
         let length = usize::try_from(self.length).unwrap_or(usize::MAX);
-        length.min(PIECE_SIZE)
+        match self.request.action {
+            Action::Read { .. } | Action::Write { .. } => length.min(PIECE_SIZE),
+            Action::Flush
+            | Action::Identify
+            | Action::Discard { .. }
+            | Action::WriteZeroes { .. }
+            | Action::Refuse(_) => 0,
+        }
     }
 
     /// Begins, or goes on with the next piece. `fua` is whether what is written has to be on stable storage when it is
-    /// done; `spares` is memory to be used again.
-    pub(super) fn next(mut self, id: &str, fua: bool, spares: &mut Vec<IoBuffer>) -> Next {
+    /// done; `buffer` makes one of a length.
+    pub(super) fn next(
+        mut self,
+        id: &str,
+        fua: bool,
+        buffer: impl FnOnce(usize) -> IoBuffer,
+    ) -> Next {
         let piece = usize::try_from(self.length - self.done)
             .unwrap_or(usize::MAX)
             .min(PIECE_SIZE);
@@ -102,12 +114,9 @@ impl Job {
             Action::Read { .. } | Action::Write { .. } if piece == 0 => {
                 return self.finish(Status::Done);
             }
-            Action::Read { offset } => {
-                let buffer = IoBuffer::recycled(spares.pop().unwrap_or_default(), piece);
-                (offset + self.done, Operation::Read(buffer))
-            }
+            Action::Read { offset } => (offset + self.done, Operation::Read(buffer(piece))),
             Action::Write { offset } => {
-                let mut data = IoBuffer::recycled(spares.pop().unwrap_or_default(), piece);
+                let mut data = buffer(piece);
                 if self.copy_in(&mut data).is_err() {
                     return self.finish(Status::Failed);
                 }
@@ -231,6 +240,14 @@ impl Job {
 }
 
 impl Ticket {
+    /// The buffers stay in use when the request has been answered: the node has them.
+    pub(super) fn without_buffers(self) -> Self {
+        Self {
+            reserved: 0,
+            ..self
+        }
+    }
+
     /// The request has failed.
     pub(super) fn fail(&self) -> Finished {
         self.finish(Status::Failed, 0)

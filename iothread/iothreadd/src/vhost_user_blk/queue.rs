@@ -5,7 +5,8 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, Weak};
+use std::task::Waker;
 
 use iothread::{ContextError, Dispatch, FdDispatch, FdWatch, Interest, Polling, SharedFdHandler};
 
@@ -17,6 +18,7 @@ use super::request::Status;
 use super::ring::{Addresses, BrokenRing, Ring, without_waiting};
 use super::under_way::UnderWay;
 use crate::block::{IoBuffer, Outcome, Pending, Started};
+use crate::budgets::{Allowance, Room};
 use crate::export::ContextRef;
 use crate::sync::Mutex;
 
@@ -26,14 +28,11 @@ const MAX_RESERVED: usize = 4 * PIECE_SIZE;
 /// The most requests that one worker is given together.
 const MAX_TOGETHER: usize = 16;
 
-/// Buffers that are kept for further requests, and how large one may be.
-const MAX_SPARES: usize = 8;
-const MAX_SPARE_SIZE: usize = 128 << 10;
-
 /// One queue.
 pub(super) struct Queue {
     shared: Arc<Shared>,
     counters: Arc<Counters>,
+    room: Arc<Room>,
     state: Mutex<State>,
 }
 
@@ -50,7 +49,7 @@ struct State {
     is_broken: bool,
     /// Whether the loop looks for requests by itself.
     is_polled: bool,
-    /// Requests that were taken and not given back yet, and what their buffers take.
+    /// Requests that were taken and not given back yet, and what buffers take, also those of requests that were given up.
     n_jobs: usize,
     reserved: usize,
     /// Those of them that the node has.
@@ -59,7 +58,8 @@ struct State {
     is_full: bool,
     /// Requests of this round that are handed to a worker together.
     quick: Vec<(Job, Pending)>,
-    spares: Vec<IoBuffer>,
+    /// The memory for buffers, from the start of the queue until nothing of it is in use.
+    allowance: Option<Allowance>,
 }
 
 /// Something that cannot be done to a queue in its state.
@@ -84,12 +84,22 @@ impl Queue {
         counters: &Arc<Counters>,
         context: ContextRef,
     ) -> Result<Arc<Self>, BrokenRing> {
-        Ok(Arc::new(Self {
+        let ring = Ring::new()?;
+        let room = |this: &Weak<Self>| {
+            let waiting = Weak::clone(this);
+            Room::new(move || {
+                if let Some(queue) = waiting.upgrade() {
+                    queue.serve();
+                }
+            })
+        };
+        Ok(Arc::new_cyclic(|this| Self {
             shared: Arc::clone(shared),
             counters: Arc::clone(counters),
+            room: room(this),
             state: Mutex::new(State {
                 context: Some(context),
-                ring: Ring::new()?,
+                ring,
                 kick: None,
                 watch: None,
                 is_enabled: false,
@@ -101,7 +111,7 @@ impl Queue {
                 under_way: UnderWay::default(),
                 is_full: false,
                 quick: Vec::new(),
-                spares: Vec::new(),
+                allowance: None,
             }),
         }))
     }
@@ -163,6 +173,9 @@ impl Queue {
             state.is_broken = false;
         }
         state.is_started = true;
+        let budget = self.shared.budget();
+        let new = || Allowance::new(budget.join());
+        state.allowance.get_or_insert_with(new);
         state.kick = Some(kick);
         self.watch(&mut state)
     }
@@ -178,6 +191,7 @@ impl Queue {
         state.watch = None;
         state.is_polled = false;
         if !state.is_started || !state.is_enabled || state.is_broken {
+            state.settle();
             return Ok(());
         }
         let (Some(context), Some(kick)) = (&state.context, &state.kick) else {
@@ -198,6 +212,8 @@ impl Queue {
         state.watch = None;
         state.kick = None;
         state.ring.stop();
+        self.room.leave();
+        state.settle();
         state.n_jobs == 0
     }
 
@@ -219,7 +235,8 @@ impl Queue {
     pub(super) fn give_up(&self) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let tickets = state.under_way.take_all();
+        let tickets = state.under_way.take_all().into_iter();
+        let tickets: Vec<_> = tickets.map(Ticket::without_buffers).collect();
         if !tickets.is_empty() && self.fail_all(state, &tickets).is_err() {
             self.fail(state);
         }
@@ -230,7 +247,8 @@ impl Queue {
     pub(super) fn close(&self) {
         let mut state = self.state.lock();
         state.context = None;
-        state.spares.clear();
+        self.room.leave();
+        state.settle();
     }
 
     /// Leaves its event loop for another one; it goes on with [`enter`](Self::enter).
@@ -238,6 +256,7 @@ impl Queue {
         let mut state = self.state.lock();
         state.watch = None;
         state.is_polled = false;
+        self.room.leave();
         if state.context.is_some() {
             state.context = Some(context);
         }
@@ -256,6 +275,7 @@ impl Queue {
         if !std::mem::replace(&mut state.is_broken, true) {
             state.watch = None;
             state.is_polled = false;
+            state.settle();
             state.ring.report_broken();
         }
     }
@@ -286,19 +306,25 @@ impl Queue {
         state.is_full = false;
         // A guest that adds requests as fast as they end must not keep the loop to itself.
         let mut left = state.ring.size();
+        let mut is_starved = false;
         loop {
             state.ring.set_notification(&memory, false)?;
             while left > 0 && !state.has_no_room() {
                 let Some(request) = state.ring.pop(&memory, self.shared.geometry())? else {
                     break;
                 };
-                left -= 1;
                 let job = Job::new(request, Arc::clone(&memory));
+                if !self.take_memory(state, job.reserved()) {
+                    state.ring.put_back();
+                    is_starved = true;
+                    break;
+                }
+                left -= 1;
                 self.begin(state, &job);
                 self.advance(state, &memory, job)?;
             }
             self.submit_together(state)?;
-            if state.has_no_room() {
+            if is_starved || state.has_no_room() {
                 state.is_full = true;
                 break;
             }
@@ -317,6 +343,18 @@ impl Queue {
         state.ring.notify_guest(&memory)
     }
 
+    /// Takes so much of the memory that all queues share. Without it the queue goes on as soon as there is some.
+    fn take_memory(&self, state: &mut State, bytes: usize) -> bool {
+        let (Some(context), Some(allowance)) = (&state.context, &mut state.allowance) else {
+            return bytes == 0;
+        };
+        let waker = || {
+            self.room.enter(context);
+            Waker::from(Arc::clone(&self.room))
+        };
+        bytes == 0 || allowance.try_take(bytes, waker)
+    }
+
     /// Carries a job out as far as that is possible without waiting.
     fn advance(
         self: &Arc<Self>,
@@ -328,7 +366,8 @@ impl Queue {
         loop {
             let fua = self.shared.writes_through();
             let request;
-            (job, request) = match job.next(common.id(), fua, &mut state.spares) {
+            let buffer = |length| state.buffer(length);
+            (job, request) = match job.next(common.id(), fua, buffer) {
                 Next::Submit(job, request) => (job, request),
                 Next::Finished(finished) => return self.give_back(state, memory, &finished),
             };
@@ -365,7 +404,8 @@ impl Queue {
             Status::Failed | Status::Unsupported => &self.counters.n_failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.release(state, finished.reserved);
+        self.release(state);
+        state.give(finished.reserved);
         if state.is_broken {
             return Ok(());
         }
@@ -378,11 +418,10 @@ impl Queue {
         state.reserved += job.reserved();
     }
 
-    /// A job is over; `reserved` is what it had.
-    fn release(&self, state: &mut State, reserved: usize) {
+    /// A job is over.
+    fn release(&self, state: &mut State) {
         self.counters.n_jobs.fetch_sub(1, Ordering::Relaxed);
         state.n_jobs -= 1;
-        state.reserved -= reserved;
     }
 
     fn submit(
@@ -477,6 +516,7 @@ impl Queue {
         for (job, outcome) in done {
             if !state.under_way.take(&job) {
                 // It was given up, and answered.
+                state.give(job.reserved());
                 continue;
             }
             let (next, buffer) = job.take(outcome);
@@ -494,7 +534,8 @@ impl Queue {
     }
 
     /// Tells whoever waits for the queue to be idle.
-    fn after_round(&self, state: MutexGuard<'_, State>) {
+    fn after_round(&self, mut state: MutexGuard<'_, State>) {
+        state.settle();
         let is_over = !state.is_started && state.n_jobs == 0;
         drop(state);
         if is_over {
@@ -532,9 +573,40 @@ impl State {
         self.n_jobs >= self.ring.size() || self.reserved >= MAX_RESERVED
     }
 
+    /// A buffer in memory that has been taken.
+    fn buffer(&mut self, length: usize) -> IoBuffer {
+        match &mut self.allowance {
+            Some(allowance) => allowance.buffer(length),
+            None => IoBuffer::new(length),
+        }
+    }
+
     fn keep(&mut self, buffer: IoBuffer) {
-        if self.spares.len() < MAX_SPARES && (1..=MAX_SPARE_SIZE).contains(&buffer.capacity()) {
-            self.spares.push(buffer);
+        if let Some(allowance) = &mut self.allowance {
+            allowance.keep(buffer);
+        }
+    }
+
+    /// Gives memory back that has been taken.
+    fn give(&mut self, bytes: usize) {
+        self.reserved -= bytes;
+        if let Some(allowance) = &mut self.allowance {
+            allowance.give(bytes);
+        }
+    }
+
+    /// A queue that takes no requests waits for no memory, and keeps none when none is in use.
+    fn settle(&mut self) {
+        let waits = self.is_full && self.may_serve();
+        let is_used = self.is_started || self.n_jobs > 0 || self.reserved > 0;
+        if let Some(allowance) = self.allowance.as_mut().filter(|_| is_used) {
+            match self.is_started {
+                false => allowance.retire(self.reserved),
+                true if !waits => allowance.stop_waiting(),
+                true => {}
+            }
+        } else {
+            self.allowance = None;
         }
     }
 }

@@ -142,6 +142,12 @@ impl Ring {
         Ok(next.map(|chain| GuestRequest::read(chain, memory, geometry)))
     }
 
+    /// Leaves the request that was taken last for later.
+    pub(super) fn put_back(&mut self) {
+        let next = self.queue.next_avail().wrapping_sub(1);
+        self.queue.set_next_avail(next);
+    }
+
     /// Gives a request back, of whose memory `written` bytes were written.
     pub(super) fn push(
         &mut self,

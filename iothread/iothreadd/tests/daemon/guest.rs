@@ -177,7 +177,7 @@ impl Guest {
         self.start_queue_at(index, self.queues[index].next_available);
     }
 
-    fn start_queue_at(&mut self, index: usize, base: u16) {
+    pub(crate) fn start_queue_at(&mut self, index: usize, base: u16) {
         let addresses = self.addresses(index);
         let queue = &self.queues[index];
         let frontend = &mut self.frontend;

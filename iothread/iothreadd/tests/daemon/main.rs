@@ -39,4 +39,5 @@ mod vfio_user;
 mod vhost_user_blk;
 mod vhost_user_clients;
 mod vhost_user_endings;
+mod vhost_user_memory;
 mod vhost_user_random;

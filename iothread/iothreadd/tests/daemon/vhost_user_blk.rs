@@ -22,7 +22,13 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        let server = Server::start(&["--object", "iothread,id=io0", "--object", "iothread,id=io1"]);
+        Self::with(&[])
+    }
+
+    /// One with these options, too.
+    pub(crate) fn with(options: &[&str]) -> Self {
+        let objects = ["--object", "iothread,id=io0", "--object", "iothread,id=io1"];
+        let server = Server::start(&[&objects, options].concat());
         let mut client = server.client();
         let image = server.folder().join("image");
         std::fs::write(&image, contents()).unwrap();

@@ -16,7 +16,7 @@ use crate::vhost_user_clients::{NOBODY, add_slow_node, begin, slow_disk, wait_un
 const SLOW_NS: u64 = 500_000_000;
 
 /// Longer than any test may take.
-const STUCK_NS: u64 = 3_600_000_000_000;
+pub(crate) const STUCK_NS: u64 = 3_600_000_000_000;
 
 /// A status that no device writes.
 const UNTOUCHED: u8 = 0xee;
@@ -73,7 +73,7 @@ fn wait_for_end(guest: &mut Guest) {
 }
 
 /// Begins a request of all this, on a queue; its status is where those of other queues are not.
-fn begin_on(guest: &mut Guest, queue: usize, length: u32) {
+pub(crate) fn begin_on(guest: &mut Guest, queue: usize, length: u32) {
     let position = u64::try_from(queue).unwrap();
     let place = Descriptor {
         address: status().address + position,
@@ -90,7 +90,7 @@ fn begin_on(guest: &mut Guest, queue: usize, length: u32) {
     guest.submit(queue, 0);
 }
 
-fn status_of(guest: &Guest, queue: u64) -> u8 {
+pub(crate) fn status_of(guest: &Guest, queue: u64) -> u8 {
     guest.read(status().address + queue, 1)[0]
 }
 
