@@ -26,7 +26,7 @@
 //! - Events for a client that reads nothing are dropped at a limit
 //!   ([`session::SessionConfig::max_unsent_events`]), and while the memory that sessions share is used up
 //!   ([`session::SessionConfig::budget`]).
-//! - A client on TCP that begins like HTTP is disconnected ([`session::SessionConfig::ends_http`]).
+//! - A client on TCP that begins like HTTP or TLS is disconnected ([`session::SessionConfig::ends_foreign`]).
 //! - The session of a client that has closed its socket ends, and does not wait for the command that runs.
 //! - Descriptors that no command takes are closed with the bytes that they came with.
 //! - A client that closes its sending half gets all its replies before the connection ends.

@@ -173,8 +173,8 @@ pub(super) struct Client<'a> {
 
 /// How a session has ended.
 pub(super) struct End {
-    /// Whether the client began like HTTP.
-    pub(super) is_http: bool,
+    /// The name of another protocol, if the client began like it.
+    pub(super) foreign_protocol: Option<&'static str>,
     /// How many commands have no reply that the client has read, because the server could not wait any longer.
     pub(super) n_unanswered: usize,
 }
@@ -192,7 +192,7 @@ impl Client<'_> {
             }
         }
         End {
-            is_http: self.session.is_http(),
+            foreign_protocol: self.session.foreign_protocol(),
             n_unanswered: n_unanswered.unwrap_or(0),
         }
     }

@@ -23,7 +23,7 @@
 //! One that takes long asks from time to time whether anybody still waits for it
 //! ([`Connection::is_cancelled`]).
 //!
-//! All sessions share a [`Budget`]. Clients on TCP that begin like HTTP are disconnected.
+//! All sessions share a [`Budget`]. Clients on TCP that begin like HTTP or TLS are disconnected.
 //!
 //! Everything must be called inside a tokio runtime with its I/O and time drivers enabled.
 
@@ -251,7 +251,7 @@ impl Server {
         let peer = transport.peer_of_tcp();
         if transport.is_tcp() {
             // No web page reaches a unix socket.
-            config.ends_http = true;
+            config.ends_foreign = true;
         }
         let session = Session::with_control(config, control);
         let events = Arc::<Notify>::default();
@@ -275,8 +275,12 @@ impl Server {
             };
             let end = client.serve(transport).await;
             let connection = number;
-            if end.is_http {
-                shared.notice(&Notice::Http { connection, peer });
+            if let Some(protocol) = end.foreign_protocol {
+                shared.notice(&Notice::Foreign {
+                    connection,
+                    peer,
+                    protocol,
+                });
             }
             let n_commands = end.n_unanswered;
             if n_commands > 0 {

@@ -8,13 +8,15 @@ use std::net::SocketAddr;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice {
-    /// A client on TCP began like HTTP, as a web page has a browser do, and was disconnected before anything that it sent was
-    /// looked at.
-    Http {
+    /// A client on TCP began like HTTP or TLS, as a web page has a browser do, and was disconnected before anything that it sent
+    /// was looked at.
+    Foreign {
         /// The number of its connection.
         connection: u64,
         /// Where it is.
         peer: Option<SocketAddr>,
+        /// The name of the protocol.
+        protocol: &'static str,
     },
     /// Clients cannot be accepted, for want of descriptors most likely. It is told once until it works again; meanwhile the
     /// server tries ten times a second.
@@ -31,12 +33,16 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http { connection, peer } => {
+            Self::Foreign {
+                connection,
+                peer,
+                protocol,
+            } => {
                 write!(f, "connection {connection}")?;
                 if let Some(peer) = peer {
                     write!(f, " from {peer}")?;
                 }
-                f.write_str(" begins like HTTP, so it was ended")
+                write!(f, " begins like {protocol}, so it was ended")
             }
             Self::NotAccepted(error) => write!(f, "cannot accept a client: {error}"),
             Self::Unanswered {

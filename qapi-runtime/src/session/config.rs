@@ -30,11 +30,11 @@ pub struct SessionConfig {
     /// The memory that sessions share. A session that needs more than its part while others use up the rest is not read from
     /// meanwhile, gets no events, and may have to refuse a value; see [`Session::is_short_of_memory`](super::Session::is_short_of_memory).
     pub budget: Option<Budget>,
-    /// Whether a peer that begins like HTTP is disconnected before anything of what it sends is looked at: for sockets that
-    /// a web page can reach through the browser of whoever looks at it, which are those of TCP.
+    /// Whether a peer that begins like HTTP or TLS is disconnected before anything of what it sends is looked at: for sockets
+    /// that a web page can reach through the browser of whoever looks at it, which are those of TCP.
     ///
-    /// Differs from QEMU, which answers each line of the request with an error, and then executes the commands in its body.
-    pub ends_http: bool,
+    /// Differs from QEMU, which answers what it does not understand with errors, and then executes the commands in it.
+    pub ends_foreign: bool,
 }
 
 impl Default for SessionConfig {
@@ -53,7 +53,7 @@ impl Default for SessionConfig {
             preconfig: false,
             max_unsent_events: 16 << 20,
             budget: None,
-            ends_http: false,
+            ends_foreign: false,
         }
     }
 }

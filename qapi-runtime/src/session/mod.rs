@@ -135,7 +135,7 @@ pub struct Session {
     events: EventQueue,
     n_dropped_events: u64,
     opening: Opening,
-    /// The letters of [`Opening::Undecided`]: the parser gets them when they are known not to be of HTTP.
+    /// The bytes that have not been decided about: the parser gets them when they are known not to be of another protocol.
     held: Vec<u8>,
     member: Option<Member>,
     /// What the budget was told.
@@ -154,7 +154,7 @@ impl Session {
     pub fn with_control(config: SessionConfig, control: SessionControl) -> Self {
         let parser = Parser::new(config.limits);
         let member = config.budget.as_ref().map(Budget::join);
-        let opening = Opening::new(config.ends_http);
+        let opening = Opening::new(config.ends_foreign);
         let mut session = Self {
             config,
             phase: Phase::Negotiation,
@@ -249,10 +249,10 @@ impl Session {
             || !self.running.is_empty()
     }
 
-    /// Whether the peer began like HTTP, and the session is ended for that
-    /// ([`SessionConfig::ends_http`]): something to be told to who looks after the server.
-    pub fn is_http(&self) -> bool {
-        self.opening == Opening::Http
+    /// The name of the protocol, if the peer began like another one and the session is ended for that
+    /// ([`SessionConfig::ends_foreign`]): something to be told to who looks after the server.
+    pub fn foreign_protocol(&self) -> Option<&'static str> {
+        self.opening.foreign_protocol()
     }
 
     /// Whether the session is over and all its output is sent.
@@ -321,32 +321,32 @@ impl Session {
         service: &dyn Service,
         runs_inline: impl Fn(&CommandInfo) -> bool,
     ) -> Option<Call> {
-        if self.opening.look(input) {
+        if self.opening.look(input).is_some() {
             *input = &[];
             self.held = Vec::new();
             self.control.quit();
             return None;
         }
-        let mut letters: &[u8] = &[];
-        match self.opening {
-            Opening::Undecided { n_letters } => {
-                // Behind the first letter there are only letters.
-                let n_blank = input.len().saturating_sub(n_letters);
-                (*input, letters) = input.split_at(n_blank);
+        let mut undecided: &[u8] = &[];
+        match self.opening.n_undecided() {
+            Some(count) => {
+                // They are the last ones, and after white space the only ones.
+                let n_blank = input.len().saturating_sub(count);
+                (*input, undecided) = input.split_at(n_blank);
             }
-            Opening::Other | Opening::Http => self.release_held(),
+            None => self.release_held(),
         }
         let call = self.go_on(input, service, &runs_inline);
-        self.held.extend_from_slice(letters);
+        self.held.extend_from_slice(undecided);
         self.account();
         call
     }
 
-    /// Gives the parser the letters that were held.
+    /// Gives the parser the bytes that were held.
     fn release_held(&mut self) {
         let held = std::mem::take(&mut self.held);
         let mut rest = &held[..];
-        // No value begins with these letters, so that there is nothing but mistakes in them.
+        // No value begins with these bytes, so that there is nothing but mistakes in them.
         while let Parsed::Error(error) = self.parser.feed(&mut rest) {
             self.mistake(error);
         }

@@ -556,9 +556,9 @@ fn integers_of_all_widths() {
 }
 
 #[test]
-fn a_peer_that_begins_like_http_is_ended() {
+fn a_peer_that_begins_like_http_or_tls_is_ended() {
     let config = SessionConfig {
-        ends_http: true,
+        ends_foreign: true,
         ..SessionConfig::default()
     };
     let body = "\r\n\r\n{'execute': 'qmp_capabilities'}{'execute': 'quit'}";
@@ -573,6 +573,7 @@ fn a_peer_that_begins_like_http_is_ended() {
         "VERSION-CONTROL / HTTP/1.1",
         "PRI * HTTP/2.0",
         "\r\nGET / HTTP/1.1",
+        "\u{16}\u{3}\u{1}\u{0}\u{7f}",
     ] {
         for piece in [1, 2, 3, 1000] {
             let mut dialogue = Dialogue::new(config.clone());
@@ -581,7 +582,8 @@ fn a_peer_that_begins_like_http_is_ended() {
             for piece in text.as_bytes().chunks(piece) {
                 output += &dialogue.say(std::str::from_utf8(piece).unwrap());
             }
-            assert!(dialogue.session.is_http(), "{start} in pieces of {piece}");
+            let protocol = dialogue.session.foreign_protocol();
+            assert!(protocol.is_some(), "{start} in pieces of {piece}");
             assert!(dialogue.session.is_finished());
             assert!(!dialogue.session.is_negotiated());
             // Not even a mistake is found in it.
@@ -596,16 +598,19 @@ fn a_peer_that_begins_like_http_is_ended() {
         "H ",
         "-X ",
         "{} GET / HTTP/1.1",
-        "\u{16}\u{3}\u{1} GET ",
+        "\u{16}",
+        "\u{16}\u{16}\u{3}",
+        "{}\u{16}\u{3}",
+        "G\u{16}\u{3}\u{1} GET ",
         "HTTP/1.1 200",
     ] {
         let mut dialogue = Dialogue::new(config.clone());
         dialogue.say(start);
         dialogue.say("\n");
         dialogue.negotiate(false);
-        assert!(!dialogue.session.is_http(), "{start}");
+        assert_eq!(dialogue.session.foreign_protocol(), None, "{start}");
         assert_eq!(dialogue.say(&name(1)), reply(1));
-        // It is answered as where nobody minds HTTP, at the latest at the end of input.
+        // It is answered as where nobody minds, at the latest at the end of input.
         let [minding, other] = [config.clone(), SessionConfig::default()].map(|config| {
             let mut dialogue = Dialogue::new(config);
             let mut output = String::new();

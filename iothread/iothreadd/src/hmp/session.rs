@@ -235,12 +235,16 @@ impl Endpoint for HumanSession {
         let mut buffer = [0; 4096];
         match self.stream.receive(&mut buffer, &mut Vec::new()) {
             Ok(0) => state.is_ending = true,
-            Ok(count) if state.opening.look(&buffer[..count]) => {
-                report("a client of a human monitor speaks HTTP and is cut off");
-                self.close(&mut state);
-                return;
+            Ok(count) => {
+                if let Some(protocol) = state.opening.look(&buffer[..count]) {
+                    report(&format!(
+                        "a client of a human monitor speaks {protocol} and is cut off"
+                    ));
+                    self.close(&mut state);
+                    return;
+                }
+                state.line.extend_from_slice(&buffer[..count]);
             }
-            Ok(count) => state.line.extend_from_slice(&buffer[..count]),
             Err(error)
                 if matches!(
                     error.kind(),

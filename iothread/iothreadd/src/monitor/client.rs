@@ -231,11 +231,11 @@ impl Client {
             }
         }
         if state.session.is_finished() {
-            if state.session.is_http() {
+            if let Some(protocol) = state.session.foreign_protocol() {
                 let monitor = self.monitor.upgrade();
                 let name = monitor.as_ref().map_or("", |monitor| monitor.name());
                 report(&format!(
-                    "a client of the monitor '{name}' speaks HTTP and is cut off"
+                    "a client of the monitor '{name}' speaks {protocol} and is cut off"
                 ));
             }
             self.close(state);

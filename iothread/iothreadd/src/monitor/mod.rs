@@ -293,7 +293,7 @@ impl Monitor {
         };
         let config = SessionConfig {
             // Only there a web page can have a browser connect.
-            ends_http: matches!(stream, Stream::Tcp(_)),
+            ends_foreign: matches!(stream, Stream::Tcp(_)),
             ..self.config.clone()
         };
         let client = Client::new(self, &server, number, config);

@@ -191,6 +191,15 @@ fn post(body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
+/// What the first message of TLS may be like.
+fn hello(text: &str) -> Vec<u8> {
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        text.as_bytes(),
+    ]
+    .concat()
+}
+
 /// Sends bytes in pieces of this size, and returns all that comes.
 fn exchange(address: &str, bytes: &[u8], size: usize) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -225,6 +234,13 @@ fn a_web_page_cannot_drive_a_monitor() {
         let text = exchange(&human, &post("info name\r\nquit\r\n"), size);
         assert_eq!(text.matches("(iothreadd) ").count(), 1, "{text}");
         assert!(lines.next().unwrap().contains("speaks HTTP"));
+        // In the hello of TLS the page chooses the name of the host.
+        let text = exchange(&qmp, &hello(commands), size);
+        assert_eq!(text.lines().count(), 1, "only the greeting: {text}");
+        assert!(lines.next().unwrap().contains("speaks TLS"));
+        let text = exchange(&human, &hello("\r\ninfo name\r\nquit\r\n"), size);
+        assert_eq!(text.matches("(iothreadd) ").count(), 1, "{text}");
+        assert!(lines.next().unwrap().contains("speaks TLS"));
     }
     // It is there for others.
     assert!(child.0.try_wait().unwrap().is_none());
