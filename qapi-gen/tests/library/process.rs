@@ -472,6 +472,55 @@ fn a_run_that_fails_changes_nothing() {
     assert!(!at.join("fifo/mod.rs").exists());
 }
 
+/// Whoever limits the size of files gets an error, as from a full device.
+#[test]
+fn a_file_that_is_too_long_is_an_error() {
+    let folder = folder_with(&[("schema.json", COMMAND), ("kept/mod.rs", "")]);
+    let at = folder.path();
+    for format in ["generate", "doc --format html", "doc --format markdown"] {
+        // In units of 512 bytes or of 1,024.
+        let script = format!("ulimit -f 1; exec $G {format} schema.json --out-dir out/deep");
+        let output = shell(at, &script);
+        assert_eq!(code(&output), 1, "{format}: {}", stderr(&output));
+        let message = stderr(&output);
+        assert!(
+            message.contains("cannot write 'out/deep/") && message.contains("File too large"),
+            "{format}: {message}"
+        );
+        assert!(!at.join("out").exists(), "{format}");
+    }
+    let output = shell(
+        at,
+        "ulimit -f 1; exec $G generate schema.json --out-dir kept",
+    );
+    assert_eq!(code(&output), 1);
+    assert_eq!(
+        fs::read_dir(at.join("kept")).expect("there").count(),
+        1,
+        "nothing is left and nothing gone"
+    );
+    assert_eq!(leftovers(at), Vec::<PathBuf>::new());
+    // Other commands print to a file.
+    for command in ["explain --list", "completions bash"] {
+        let output = shell(at, &format!("ulimit -f 1; exec $G {command} >printed"));
+        assert_eq!(code(&output), 1, "{command}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains("File too large"),
+            "{command}: {}",
+            stderr(&output)
+        );
+    }
+    let output = shell(at, "ulimit -f 1; exec $G generate --help >printed");
+    assert_eq!(code(&output), 1);
+    let output = shell(at, "ulimit -f 1; exec $G man --out-dir pages");
+    assert_eq!(code(&output), 1);
+    assert!(
+        stderr(&output).contains("cannot write man pages to 'pages': File too large"),
+        "{}",
+        stderr(&output)
+    );
+}
+
 /// A schema of many modules.
 fn modules(prefix: &str, n: usize) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,10 +1,11 @@
-//! Ending on a signal while files are being written.
+//! Signals: ending on one while files are being written, and not ending for a file that is too long.
 
 use std::io;
+use std::sync::Arc;
 use std::thread;
 
 use qapi_gen::output;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -27,6 +28,12 @@ pub(crate) fn tidy_up() -> io::Result<()> {
             }
         })?;
     Ok(())
+}
+
+/// From here on a write beyond the limit of a file's size fails with an error instead of killing the process.
+pub(crate) fn survive_full_files() -> io::Result<()> {
+    // With any handler in place the write fails; nobody asks whether it ran.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// The signals that the process ignores, one bit each.

@@ -20,12 +20,18 @@ mod interrupt {
     pub(crate) fn tidy_up() -> std::io::Result<()> {
         Ok(())
     }
+
+    /// Does nothing: there is no such signal.
+    pub(crate) fn survive_full_files() -> std::io::Result<()> {
+        Ok(())
+    }
 }
 mod introspect;
 mod schema;
 mod validate;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -70,28 +76,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
-        Err(message) => return tell(&message),
-    };
-    let result = match command {
-        Command::Check(args) => check::run(&args),
-        Command::Doc(args) => doc::run(&args),
-        Command::Dump(args) => dump::run(&args),
-        Command::Generate(args) => generate::run(&args),
-        Command::Introspect(args) => introspect::run(&args),
-        Command::Validate(args) => validate::run(&args),
-        Command::Diff(args) => diff::run(&args),
-        Command::Explain(args) => explain::run(&args),
-        Command::Man { out_dir } => std::fs::create_dir_all(&out_dir)
-            .and_then(|()| clap_mangen::generate_to(Cli::command(), &out_dir))
-            .map(|()| ExitCode::SUCCESS),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "qapi-gen", &mut script);
-            schema::print(&script)
-        }
-    };
+    let parsed = interrupt::survive_full_files().map(|()| Cli::try_parse());
+    let result = parsed.and_then(|parsed| match parsed {
+        Ok(cli) => run(cli.command),
+        Err(message) => Ok(tell(&message)),
+    });
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -103,6 +92,35 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(command: Command) -> io::Result<ExitCode> {
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Doc(args) => doc::run(&args),
+        Command::Dump(args) => dump::run(&args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Introspect(args) => introspect::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Man { out_dir } => write_man_pages(&out_dir),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "qapi-gen", &mut script);
+            schema::print(&script)
+        }
+    }
+}
+
+fn write_man_pages(folder: &Path) -> io::Result<ExitCode> {
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+        .map_err(|error| {
+            let text = format!("cannot write man pages to '{}': {error}", folder.display());
+            io::Error::new(error.kind(), text)
+        })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints help or what is wrong with the arguments.
