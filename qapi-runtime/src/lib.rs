@@ -4,6 +4,7 @@
 //!
 //! | module | what it is | feature |
 //! |---|---|---|
+//! | [`address`] | where peers are, as a type and as text | |
 //! | [`json`] | the wire's JSON dialect: tape, incremental parser, writer | |
 //! | [`visit`] | between JSON values and Rust types, with QEMU's checks and texts | |
 //! | [`read`] | the members of an object, one by one, in generated code | |
@@ -35,8 +36,8 @@
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod address;
 pub mod budget;
-
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "descriptor")]
