@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, Shutdown, recv, shutdown, sockopt};
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpStream, UnixStream};
@@ -17,6 +19,8 @@ use crate::descriptor::{Descriptors, receive, send};
 pub(crate) enum Transport {
     Unix(UnixStream),
     Tcp(TcpStream),
+    /// A socket of another family, a terminal, a pipe.
+    Descriptor(AsyncFd<OwnedFd>),
     Any {
         reader: Box<dyn AsyncRead + Send + Unpin>,
         writer: Box<dyn AsyncWrite + Send + Unpin>,
@@ -34,6 +38,25 @@ impl Transport {
         }
     }
 
+    /// Takes a descriptor: a socket that is connected, or anything else that is read and written.
+    pub(crate) fn of_descriptor(descriptor: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&descriptor, true)?;
+        Ok(match sockopt::socket_domain(&descriptor) {
+            Ok(_) if sockopt::socket_acceptconn(&descriptor).unwrap_or(false) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "a socket that listens is not a connection",
+                ));
+            }
+            Ok(AddressFamily::UNIX) => Self::Unix(UnixStream::from_std(descriptor.into())?),
+            Ok(AddressFamily::INET | AddressFamily::INET6) => {
+                Self::Tcp(TcpStream::from_std(descriptor.into())?)
+            }
+            Ok(_) | Err(Errno::NOTSOCK) => Self::Descriptor(watch(descriptor)?),
+            Err(error) => return Err(error.into()),
+        })
+    }
+
     pub(crate) fn is_tcp(&self) -> bool {
         matches!(self, Self::Tcp(_))
     }
@@ -42,7 +65,7 @@ impl Transport {
     pub(crate) fn peer_of_tcp(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Unix(_) | Self::Any { .. } => None,
+            Self::Unix(_) | Self::Descriptor(_) | Self::Any { .. } => None,
         }
     }
 
@@ -56,15 +79,29 @@ impl Transport {
                 let (reader, writer) = stream.into_split();
                 (Reader::Tcp(reader), Writer::any(Box::new(writer)))
             }
+            Self::Descriptor(descriptor) => {
+                let descriptor = Arc::new(descriptor);
+                let reader = Reader::Descriptor(Arc::clone(&descriptor));
+                (reader, Writer::Descriptor(descriptor))
+            }
             Self::Any { reader, writer } => (Reader::Any(reader), Writer::any(writer)),
         }
     }
+}
+
+#[allow(
+    deprecated,
+    reason = "a descriptor that is owned stays what it is, which the function in its place wants promised by `unsafe`"
+)]
+fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(descriptor)
 }
 
 /// The direction from the peer.
 pub(crate) enum Reader {
     Unix(Arc<UnixStream>),
     Tcp(OwnedReadHalf),
+    Descriptor(Arc<AsyncFd<OwnedFd>>),
     Any(Box<dyn AsyncRead + Send + Unpin>),
 }
 
@@ -90,6 +127,10 @@ impl Reader {
                 Ok(count)
             }
             Self::Tcp(reader) => reader.read(buffer).await,
+            Self::Descriptor(descriptor) => {
+                let read = |descriptor: &OwnedFd| Ok(rustix::io::read(descriptor, &mut *buffer)?);
+                descriptor.async_io(Interest::READABLE, read).await
+            }
             Self::Any(reader) => reader.read(buffer).await,
         }
     }
@@ -100,6 +141,7 @@ impl Reader {
         let socket = match self {
             Self::Unix(stream) => stream.as_fd(),
             Self::Tcp(reader) => AsRef::<TcpStream>::as_ref(reader).as_fd(),
+            Self::Descriptor(descriptor) => descriptor.get_ref().as_fd(),
             Self::Any(_) => return false,
         };
         // These two are told whether they are asked for or not.
@@ -117,6 +159,7 @@ impl Reader {
 /// The direction to the peer.
 pub(crate) enum Writer {
     Unix(Arc<UnixStream>),
+    Descriptor(Arc<AsyncFd<OwnedFd>>),
     Any {
         writer: Box<dyn AsyncWrite + Send + Unpin>,
         /// Whether the writer may keep back something that was written.
@@ -152,10 +195,16 @@ impl Writer {
                     .async_io(Interest::WRITABLE, || send(&**stream, bytes, &descriptors))
                     .await
             }
-            Self::Any { .. } if !descriptors.is_empty() => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "descriptors travel over unix sockets only",
-            )),
+            Self::Descriptor(_) | Self::Any { .. } if !descriptors.is_empty() => {
+                Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "descriptors travel over unix sockets only",
+                ))
+            }
+            Self::Descriptor(descriptor) => {
+                let write = |descriptor: &OwnedFd| Ok(rustix::io::write(descriptor, bytes)?);
+                descriptor.async_io(Interest::WRITABLE, write).await
+            }
             Self::Any { writer, is_dirty } if bytes.is_empty() => {
                 writer.flush().await?;
                 *is_dirty = false;
@@ -176,6 +225,10 @@ impl Writer {
             Self::Unix(stream) => {
                 let _ = shutdown(&**stream, Shutdown::Write);
             }
+            Self::Descriptor(descriptor) => {
+                // What is no socket ends with its last descriptor.
+                let _ = shutdown(descriptor.get_ref(), Shutdown::Write);
+            }
             Self::Any { writer, .. } => {
                 // Standard output does not hand on by itself what it has kept.
                 let _ = writer.flush().await;
@@ -191,6 +244,6 @@ impl Writer {
             // If it is not connected any more, the reader is at that end already.
             let _ = shutdown(&**stream, Shutdown::Both);
         }
-        // Of TCP, the kernel has ended both directions already.
+        // Of TCP, the kernel has ended both directions already. Of others it is for their peer to end the other one.
     }
 }

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::error::{ClientError, ClientErrorKind};
+use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::event::RawEvent;
-use super::transcript::Transcript;
-use crate::dispatch::no_arguments;
-use crate::error::{Error, ErrorClass};
+use super::request::{Answer, Encoded, error_of};
+use super::said::Said;
+use super::transcript::{Ended, Recorder, Transcript};
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
 use crate::value::Value;
-use crate::visit::{Compat, Input, Mode, Output, Visit};
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +20,11 @@ pub enum Dialect {
     #[default]
     Qmp,
     /// The guest agent: does not greet, and may still be busy with what an earlier client left;
-    /// the connection begins with `guest-sync-delimited`.
+    /// the connection begins with `guest-sync-delimited`, which is repeated until it is answered.
+    ///
+    /// An agent may not repeat the `id` of a command (before QEMU 4.0), and a guest may lose a command, when it is rebooted
+    /// for example. Until the agent is seen to repeat ids it is given one command at a time; after one without an answer in
+    /// time it is synchronized again before the next one is sent.
     GuestAgent,
 }
 
@@ -34,67 +37,10 @@ pub struct Greeting {
     pub offers_oob: bool,
 }
 
-/// A request on its way.
-#[derive(Clone, Debug)]
-pub struct Encoded {
-    pub(super) command: Arc<str>,
-    pub(super) bytes: Arc<[u8]>,
-    pub(super) id: u64,
-}
-
-impl Encoded {
-    /// Encodes a request; `arguments` is an object, or nothing.
-    ///
-    /// # Errors
-    ///
-    /// Arguments that cannot be sent.
-    pub fn new<A: Visit>(
-        command: &str,
-        arguments: Option<&A>,
-        id: u64,
-        out_of_band: bool,
-    ) -> Result<Self, ClientError> {
-        let mut output = Output::new();
-        let mut object = output.object();
-        object.tag(if out_of_band { "exec-oob" } else { "execute" }, command);
-        if let Some(arguments) = arguments {
-            object.required("arguments", arguments);
-        }
-        object.required("id", &id);
-        if let Err(error) = object.finish() {
-            return Err(ClientError::new(ClientErrorKind::Request(error)).for_command(command));
-        }
-        let mut bytes = output.into_bytes();
-        bytes.extend_from_slice(b"\r\n");
-        Ok(Self {
-            command: command.into(),
-            bytes: bytes.into(),
-            id,
-        })
-    }
-
-    /// The number that the answer will have.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// The bytes to be sent.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// An error about this request.
-    pub(super) fn error(&self, kind: ClientErrorKind) -> ClientError {
-        ClientError::new(kind)
-            .for_command(&self.command)
-            .with_sent(self.bytes.trim_ascii_end())
-    }
-}
-
 /// What came from the server.
 #[derive(Debug)]
 pub enum Incoming {
-    /// The connection is ready for commands.
+    /// The connection is ready for commands; for a guest agent, maybe once more.
     Ready,
     /// The answer to the request with this number.
     Reply(u64, Answer),
@@ -102,12 +48,24 @@ pub enum Incoming {
     Event(RawEvent),
 }
 
-/// The answer to a request: the whole message, and what of it the server calls an error.
-#[derive(Debug)]
-pub struct Answer {
-    pub(super) message: Document,
-    pub(super) error: Option<Error>,
+/// Whether a request may be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Now,
+    /// Not before an answer has come: as many requests are on their way as the server takes.
+    Full,
+    /// Not before [`Incoming::Ready`]: the protocol has something to say first
+    /// ([`ClientCore::take_output`], and [`ClientCore::repeat_sync`] after each [`ClientCore::sync_pause`]).
+    NotReady,
 }
+
+/// Commands in band that may be on their way while execution out of band is enabled. The server reads no further with more of
+/// them (QMP: "the client should have at most eight in-band commands in flight"), so one out of band would have to wait.
+pub const MAX_IN_BAND: usize = 8;
+
+/// How long the answer to a synchronization is waited for before it is repeated, the first time. Twice as long each time.
+const SYNC_PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Debug, PartialEq)]
 enum Phase {
@@ -115,9 +73,17 @@ enum Phase {
     Greeting,
     /// `qmp_capabilities` is on its way.
     Negotiating,
-    /// `guest-sync-delimited` with this number is on its way.
-    Syncing(u64),
+    /// `guest-sync-delimited` with the last of these numbers is on its way.
+    Syncing(Vec<u64>),
     Ready,
+}
+
+/// A request without an answer.
+#[derive(Debug)]
+struct Flight {
+    out_of_band: bool,
+    /// Nobody waits for the answer any more, or there will be none.
+    is_abandoned: bool,
 }
 
 /// The protocol on the side of the client.
@@ -126,24 +92,36 @@ enum Phase {
 /// with [`ClientCore::take_output`].
 #[derive(Debug)]
 pub struct ClientCore {
+    dialect: Dialect,
     parser: Parser,
     phase: Phase,
     wants_oob: bool,
     oob: bool,
     greeting: Option<Greeting>,
     output: Vec<u8>,
-    /// The requests without an answer, in the order in which they were sent, and which of them
-    /// are out of band.
-    pending: IndexMap<u64, bool>,
-    transcript: Option<Arc<Transcript>>,
+    /// In the order in which they were sent.
+    pending: IndexMap<u64, Flight>,
+    n_in_band: usize,
+    /// Whether replies are seen to have the number of their request.
+    repeats_ids: bool,
+    /// The source of numbers for synchronization.
+    seed: u64,
+    sync_pause: Duration,
+    /// An earlier synchronization has been answered, so the last one will be.
+    is_heard: bool,
+    /// Something that should be a guest agent has greeted like a QMP server.
+    is_greeted: bool,
+    /// What does not belong to a message of the protocol, or not yet.
+    said: Said,
+    recorder: Option<Recorder>,
 }
 
 /// The `id` of the negotiation; requests have numbers.
-const NEGOTIATION: &str = "negotiation";
+pub(super) const NEGOTIATION: &str = "negotiation";
 
 impl ClientCore {
     /// The start of a connection. `seed` should differ from connection to connection: the guest
-    /// agent echoes it. Replies are taken up to [`Limits::REPLY`].
+    /// agent echoes what is made of it. Replies are taken up to [`Limits::REPLY`].
     pub fn new(dialect: Dialect, wants_oob: bool, seed: u64) -> Self {
         Self::with_limits(dialect, wants_oob, seed, Limits::REPLY)
     }
@@ -151,6 +129,7 @@ impl ClientCore {
     /// The same with other limits of what is taken from the server.
     pub fn with_limits(dialect: Dialect, wants_oob: bool, seed: u64, limits: Limits) -> Self {
         let mut core = Self {
+            dialect,
             parser: Parser::new(limits),
             phase: Phase::Greeting,
             wants_oob,
@@ -158,25 +137,36 @@ impl ClientCore {
             greeting: None,
             output: Vec::new(),
             pending: IndexMap::new(),
-            transcript: None,
+            n_in_band: 0,
+            repeats_ids: dialect == Dialect::Qmp,
+            seed,
+            sync_pause: SYNC_PAUSE,
+            is_heard: false,
+            is_greeted: false,
+            said: Said::default(),
+            recorder: None,
         };
         if dialect == Dialect::GuestAgent {
-            // The agent's integers are signed.
-            let seed = seed >> 1;
-            core.phase = Phase::Syncing(seed);
-            core.output = format!(
-                "{{\"execute\": \"guest-sync-delimited\", \"arguments\": {{\"id\": {seed}}}}}\n"
-            )
-            .into_bytes();
-            // Resets the agent's parser.
-            core.output.insert(0, 0xff);
+            core.sync();
         }
         core
     }
 
     /// Records the messages of both sides from now on.
     pub fn record(&mut self, transcript: Arc<Transcript>) {
-        self.transcript = Some(transcript);
+        self.record_as(transcript, "");
+    }
+
+    /// The same, with the name of the peer.
+    pub(super) fn record_as(&mut self, transcript: Arc<Transcript>, peer: &str) {
+        self.recorder = Some(transcript.recorder(self.dialect, peer));
+    }
+
+    /// Notes why the connection has ended, for a recording.
+    pub(super) fn ended(&mut self, by: Ended) {
+        if let Some(recorder) = self.recorder.take() {
+            recorder.closed(by);
+        }
     }
 
     /// What the server said of itself; the guest agent says nothing.
@@ -194,26 +184,136 @@ impl ClientCore {
         self.oob
     }
 
+    /// What the connection waits for before it is ready.
+    pub(super) fn awaited(&self) -> Awaited {
+        match self.phase {
+            Phase::Greeting => Awaited::Greeting,
+            Phase::Negotiating => Awaited::Negotiation,
+            Phase::Syncing(_) => Awaited::Synchronization,
+            Phase::Ready => Awaited::Answer,
+        }
+    }
+
+    /// What came instead of a message of the protocol, for people.
+    pub(super) fn said(&self) -> Option<String> {
+        self.said.text()
+    }
+
     /// The bytes that the protocol itself has to send.
     pub fn take_output(&mut self) -> Vec<u8> {
         let output = std::mem::take(&mut self.output);
-        if let Some(transcript) = self.transcript.as_ref().filter(|_| !output.is_empty()) {
-            transcript.sent(&output);
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| !output.is_empty()) {
+            recorder.sent(&output);
         }
         output
     }
 
-    /// Notes that a request is sent.
-    pub fn sent(&mut self, request: &Encoded, out_of_band: bool) {
-        self.pending.insert(request.id, out_of_band);
-        if let Some(transcript) = &self.transcript {
-            transcript.sent(&request.bytes);
+    /// Whether a request may be sent now. Asked for one that is there: a guest agent that may have lost a request begins to be
+    /// synchronized again.
+    pub fn admit(&mut self, out_of_band: bool) -> Admission {
+        if self.phase != Phase::Ready {
+            return Admission::NotReady;
+        }
+        if !self.repeats_ids && !self.pending.is_empty() {
+            if self.pending.values().any(|flight| !flight.is_abandoned) {
+                return Admission::Full;
+            }
+            self.sync_pause = SYNC_PAUSE;
+            self.sync();
+            return Admission::NotReady;
+        }
+        if self.oob && !out_of_band && self.n_in_band >= MAX_IN_BAND {
+            return Admission::Full;
+        }
+        Admission::Now
+    }
+
+    /// Whether [`ClientCore::admit`] would say [`Admission::Full`].
+    pub(super) fn is_full(&self) -> bool {
+        let waits = |flight: &Flight| !flight.is_abandoned;
+        self.phase == Phase::Ready
+            && match self.repeats_ids {
+                true => self.oob && self.n_in_band >= MAX_IN_BAND,
+                false => self.pending.values().any(waits),
+            }
+    }
+
+    /// How long to wait for [`Incoming::Ready`] before [`ClientCore::repeat_sync`]; `None` if there is nothing to repeat.
+    pub fn sync_pause(&self) -> Option<Duration> {
+        matches!(self.phase, Phase::Syncing(_)).then_some(self.sync_pause)
+    }
+
+    /// Synchronizes a guest agent anew, as the last attempt has no answer.
+    pub fn repeat_sync(&mut self) {
+        if !matches!(self.phase, Phase::Syncing(_)) {
+            return;
+        }
+        self.sync_pause = self.sync_pause.saturating_mul(2);
+        // Whoever is there and slow would never get to the end of it.
+        if !std::mem::take(&mut self.is_heard) {
+            self.sync();
         }
     }
 
-    /// Notes that a request will have no answer.
+    /// Asks for the answer that is unlike all others.
+    fn sync(&mut self) {
+        // Steps through all numbers; the agent's are signed.
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let number = self.seed >> 1;
+        self.is_heard = false;
+        match &mut self.phase {
+            Phase::Syncing(numbers) => numbers.push(number),
+            phase => *phase = Phase::Syncing(vec![number]),
+        }
+        // The byte resets the agent's parser.
+        self.output.push(0xff);
+        self.output.extend_from_slice(
+            format!(
+                "{{\"execute\": \"guest-sync-delimited\", \"arguments\": {{\"id\": {number}}}}}\n"
+            )
+            .as_bytes(),
+        );
+    }
+
+    /// Notes that a request is sent.
+    pub fn sent(&mut self, request: &Encoded, out_of_band: bool) {
+        let flight = Flight {
+            out_of_band,
+            is_abandoned: false,
+        };
+        self.pending.insert(request.id, flight);
+        self.n_in_band += usize::from(!out_of_band);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.sent(&request.bytes);
+        }
+    }
+
+    /// Notes that a request was not sent after all, so that it will have no answer.
     pub fn unanswered(&mut self, id: u64) {
-        self.pending.shift_remove(&id);
+        self.take(id);
+    }
+
+    /// Notes that nobody waits for the answer to a request any more. A server that is to answer it still does, unless it is
+    /// lost; one that `is_answered` only when it fails may never do so.
+    pub fn abandoned(&mut self, id: u64, is_answered: bool) {
+        if self.repeats_ids && !is_answered {
+            self.take(id);
+        } else if let Some(flight) = self.pending.get_mut(&id) {
+            flight.is_abandoned = true;
+        }
+    }
+
+    /// Whether a request is sent and has no answer yet.
+    #[cfg(feature = "tokio")]
+    pub(super) fn is_pending(&self, id: u64) -> bool {
+        self.pending.contains_key(&id)
+    }
+
+    fn take(&mut self, id: u64) -> bool {
+        let taken = self.pending.shift_remove(&id);
+        let is_in_band = taken.as_ref().is_some_and(|flight| !flight.out_of_band);
+        self.n_in_band -= usize::from(is_in_band);
+        taken.is_some()
     }
 
     /// Takes bytes off the front of `input` up to the next thing of interest; `None` if there is
@@ -224,35 +324,55 @@ impl ClientCore {
     /// What the server sent is no QMP; the connection is of no use any more.
     pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, ClientError> {
         loop {
-            match self.parser.feed(input) {
+            let before = *input;
+            let parsed = self.parser.feed(input);
+            self.said.hear(&before[..before.len() - input.len()]);
+            match parsed {
                 Parsed::Incomplete => return Ok(None),
                 Parsed::Error(error) => {
                     // The agent marks the start of its answer with a byte that is no JSON, and
                     // what comes before is left over from others.
                     if !matches!(self.phase, Phase::Syncing(_)) {
-                        return Err(protocol(&error.to_string()));
+                        self.said.hear(input);
+                        return Err(self.misunderstood(&error.to_string()));
                     }
                 }
                 Parsed::Value => {
                     let message = self.parser.take_document();
-                    if let Some(incoming) = self.message(message)? {
-                        return Ok(Some(incoming));
+                    let incoming = self.message(message)?;
+                    self.said.understood();
+                    if incoming.is_some() {
+                        return Ok(incoming);
                     }
                 }
             }
         }
     }
 
+    /// What came is not of the protocol.
+    fn misunderstood(&self, why: &str) -> ClientError {
+        let said = self
+            .said()
+            .map_or_else(String::new, |said| format!(", it says {said}"));
+        protocol(&match self.phase {
+            Phase::Greeting => format!("not a QMP server{said}"),
+            Phase::Syncing(_) => format!("not a guest agent{said}"),
+            Phase::Negotiating | Phase::Ready => format!("{why}{said}"),
+        })
+    }
+
     fn message(&mut self, message: Document) -> Result<Option<Incoming>, ClientError> {
         let root = message.root();
-        if let Some(transcript) = &self.transcript {
-            transcript.received(root);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.received(root);
         }
-        match self.phase {
+        if root.get("event").is_some() {
+            return Ok(RawEvent::new(message).map(Incoming::Event));
+        }
+        match &self.phase {
             Phase::Greeting => {
                 let Some(greeting) = root.get("QMP") else {
-                    return Err(protocol("the server does not greet as a QMP server")
-                        .with_received(message));
+                    return Err(self.misunderstood("").with_received(message));
                 };
                 self.greet(greeting);
                 Ok(None)
@@ -269,33 +389,36 @@ impl ClientCore {
                 self.phase = Phase::Ready;
                 Ok(Some(Incoming::Ready))
             }
-            Phase::Syncing(seed) => {
-                if root.get("return").and_then(ValueRef::as_u64) != Some(seed) {
-                    return Ok(None);
+            Phase::Syncing(numbers) => {
+                let number = root.get("return").and_then(ValueRef::as_u64);
+                if number.is_some() && number == numbers.last().copied() {
+                    self.phase = Phase::Ready;
+                    // What is not answered before this is lost.
+                    self.pending.clear();
+                    self.n_in_band = 0;
+                    return Ok(Some(Incoming::Ready));
                 }
-                self.phase = Phase::Ready;
-                Ok(Some(Incoming::Ready))
-            }
-            Phase::Ready => {
-                if root.get("event").is_some() {
-                    return Ok(RawEvent::new(message).map(Incoming::Event));
+                self.is_heard |= number.is_some_and(|number| numbers.contains(&number));
+                // The greeting of a QMP server, which does not know the command either.
+                if self.is_greeted && error_of(root).is_some() {
+                    return Err(self.misunderstood("").with_received(message));
                 }
-                self.reply(message)
+                self.is_greeted |= root.get("QMP").is_some();
+                // Late, and with a number.
+                let id = root.get("id").and_then(ValueRef::as_u64);
+                match id.filter(|id| self.pending.contains_key(id)) {
+                    Some(_) => self.reply(message),
+                    None => Ok(None),
+                }
             }
+            Phase::Ready => self.reply(message),
         }
     }
 
     fn greet(&mut self, greeting: ValueRef<'_>) {
-        let offers_oob = greeting
-            .get("capabilities")
-            .is_some_and(|offered| offered.elements().any(|name| name.as_str() == Some("oob")));
-        self.greeting = Some(Greeting {
-            version: greeting
-                .get("version")
-                .map_or(Value::Null, ValueRef::to_value),
-            offers_oob,
-        });
-        self.oob = self.wants_oob && offers_oob;
+        let greeting = Greeting::of(greeting);
+        self.oob = self.wants_oob && greeting.offers_oob;
+        self.greeting = Some(greeting);
         let enable = if self.oob { r#""oob""# } else { "" };
         self.output.extend_from_slice(
             format!(
@@ -311,106 +434,52 @@ impl ClientCore {
         let root = message.root();
         let error = error_of(root);
         if error.is_none() && root.get("return").is_none() {
-            return Err(protocol("neither a reply nor an event").with_received(message));
+            return Err(self
+                .misunderstood("neither a reply nor an event")
+                .with_received(message));
         }
         let id = match root.get("id") {
-            Some(id) => id.as_u64(),
+            Some(id) => {
+                self.repeats_ids = true;
+                id.as_u64()
+            }
             // An old agent does not repeat it, and a server that could not parse a request
             // cannot; both answer in order.
-            None => self
-                .pending
-                .iter()
-                .find(|(_, out_of_band)| !**out_of_band)
-                .map(|(id, _)| *id),
+            None => {
+                self.repeats_ids = self.dialect == Dialect::Qmp;
+                let in_band = |(_, flight): &(&u64, &Flight)| !flight.out_of_band;
+                self.pending.iter().find(in_band).map(|(id, _)| *id)
+            }
         };
         // QMP: "Clients should drop all the responses that have an unknown id".
-        let Some(id) = id.filter(|id| self.pending.shift_remove(id).is_some()) else {
+        let Some(id) = id.filter(|id| self.take(*id)) else {
             return Ok(None);
         };
         Ok(Some(Incoming::Reply(id, Answer { message, error })))
     }
 }
 
+impl Drop for ClientCore {
+    fn drop(&mut self) {
+        self.ended(Ended::ByClient);
+    }
+}
+
+impl Greeting {
+    fn of(greeting: ValueRef<'_>) -> Self {
+        let is_oob = |name: ValueRef<'_>| name.as_str() == Some("oob");
+        let offered = greeting.get("capabilities");
+        Self {
+            version: greeting
+                .get("version")
+                .map_or(Value::Null, ValueRef::to_value),
+            offers_oob: offered.is_some_and(|offered| offered.elements().any(is_oob)),
+        }
+    }
+}
+
 fn protocol(text: &str) -> ClientError {
     ClientError::new(ClientErrorKind::Protocol(text.to_owned()))
-}
-
-fn error_of(message: ValueRef<'_>) -> Option<Error> {
-    let error = message.get("error")?;
-    let text = |member| error.get(member).and_then(ValueRef::as_str).unwrap_or("");
-    Some(Error::new(
-        ErrorClass::from_name(text("class")),
-        text("desc"),
-    ))
-}
-
-impl Answer {
-    /// The whole message.
-    pub fn message(&self) -> ValueRef<'_> {
-        self.message.root()
-    }
-
-    /// The return value, or the error that the server answered with.
-    ///
-    /// # Errors
-    ///
-    /// The command failed.
-    pub fn result(&self) -> Result<ValueRef<'_>, &Error> {
-        match &self.error {
-            Some(error) => Err(error),
-            None => Ok(self.return_value()),
-        }
-    }
-
-    fn return_value(&self) -> ValueRef<'_> {
-        self.message
-            .root()
-            .get("return")
-            .unwrap_or_else(no_arguments)
-    }
-
-    /// The return value as a type.
-    ///
-    /// # Errors
-    ///
-    /// The command failed, or the value does not fit the type.
-    pub fn decode<T: Visit>(self, request: &Encoded) -> Result<T, ClientError> {
-        if let Some(error) = self.error {
-            return Err(request
-                .error(ClientErrorKind::Server(error))
-                .with_received(self.message));
-        }
-        let mut input = Input::at(self.return_value(), Mode::Lenient, Compat::ACCEPT);
-        match T::read(&mut input) {
-            Ok(value) => Ok(value),
-            Err(error) => Err(request
-                .error(ClientErrorKind::Reply(error))
-                .with_received(self.message)),
-        }
-    }
-}
-
-/// How long a command that is not answered on success gets to fail.
-pub(super) const SILENT_SUCCESS: Duration = Duration::from_secs(1);
-
-/// The result of a request from what became of it. One that `is_answered` only when it fails
-/// has succeeded when nothing comes.
-pub(super) fn settle<T: Visit>(
-    answer: Result<Answer, ClientErrorKind>,
-    request: &Encoded,
-    is_answered: bool,
-) -> Result<T, ClientError> {
-    match answer {
-        Ok(answer) => answer.decode(request),
-        Err(ClientErrorKind::Closed | ClientErrorKind::TimedOut(_)) if !is_answered => {
-            let nothing = Answer {
-                message: Document::default(),
-                error: None,
-            };
-            nothing.decode(request)
-        }
-        Err(kind) => Err(request.error(kind)),
-    }
 }
 
 #[cfg(test)]
@@ -469,21 +538,149 @@ mod tests {
     #[test]
     fn the_agent_is_synchronized_first() {
         let mut core = ClientCore::new(Dialect::GuestAgent, false, 84);
-        let output = core.take_output();
-        assert_eq!(output[0], 0xff);
-        assert_eq!(
-            all(
-                &mut core,
-                b"{\"return\": 1}\n{\"half\": \xff{\"return\": 42}\n"
-            ),
-            ["ready"]
-        );
+        let number = synced(&mut core);
+        let garbage = b"{\"return\": 1}\n{\"half\": ";
+        assert!(all(&mut core, garbage).is_empty());
+        assert_eq!(all(&mut core, &answer_to_sync(number)), ["ready"]);
         send(&mut core, 1, false);
         send(&mut core, 2, false);
         assert_eq!(
             all(&mut core, b"{\"return\": 1}\n{\"return\": 2}\n"),
             [r#"1: {"return": 1}"#, r#"2: {"return": 2}"#]
         );
+    }
+
+    /// The number of the synchronization that is on its way out.
+    fn synced(core: &mut ClientCore) -> u64 {
+        let output = core.take_output();
+        assert_eq!(output[0], 0xff);
+        let request = Document::parse(&output[1..]).unwrap();
+        let arguments = request.root().get("arguments").unwrap();
+        arguments.get("id").and_then(ValueRef::as_u64).unwrap()
+    }
+
+    fn answer_to_sync(number: u64) -> Vec<u8> {
+        let mut answer = b"\xff".to_vec();
+        answer.extend_from_slice(format!("{{\"return\": {number}}}\n").as_bytes());
+        answer
+    }
+
+    fn agent() -> ClientCore {
+        let mut core = ClientCore::new(Dialect::GuestAgent, false, 1);
+        let number = synced(&mut core);
+        assert_eq!(all(&mut core, &answer_to_sync(number)), ["ready"]);
+        core
+    }
+
+    #[test]
+    fn an_agent_without_ids_that_lost_a_request_is_synchronized_again() {
+        let mut core = agent();
+        assert_eq!(core.admit(false), Admission::Now);
+        send(&mut core, 1, false);
+        assert_eq!(core.admit(false), Admission::Full);
+        core.abandoned(1, true);
+        assert_eq!(core.admit(false), Admission::NotReady);
+        let first = synced(&mut core);
+        core.repeat_sync();
+        let second = synced(&mut core);
+        assert_ne!(first, second);
+        // Of the lost one, and of the first attempt.
+        assert!(all(&mut core, b"{\"return\": 1}\n").is_empty());
+        assert!(all(&mut core, &answer_to_sync(first)).is_empty());
+        // It is there, so the second answer comes in any case.
+        core.repeat_sync();
+        assert!(core.take_output().is_empty());
+        assert_eq!(all(&mut core, &answer_to_sync(second)), ["ready"]);
+        assert_eq!(core.admit(false), Admission::Now);
+        send(&mut core, 2, false);
+        assert_eq!(
+            all(&mut core, b"{\"return\": 2}\n"),
+            [r#"2: {"return": 2}"#]
+        );
+    }
+
+    #[test]
+    fn an_agent_that_repeats_ids_takes_many_requests() {
+        let mut core = agent();
+        send(&mut core, 1, false);
+        assert_eq!(
+            all(&mut core, b"{\"return\": 1, \"id\": 1}\n"),
+            [r#"1: {"return": 1, "id": 1}"#]
+        );
+        for id in 2..20 {
+            assert_eq!(core.admit(false), Admission::Now);
+            send(&mut core, id, false);
+        }
+        core.abandoned(2, true);
+        assert_eq!(core.admit(false), Admission::Now);
+        assert!(core.take_output().is_empty());
+    }
+
+    #[test]
+    fn at_most_eight_requests_in_band_where_others_may_overtake() {
+        for (offer, is_limited) in [("'oob'", true), ("", false)] {
+            let mut core = ClientCore::new(Dialect::Qmp, true, 0);
+            let greeting = format!("{{'QMP': {{'version': {{}}, 'capabilities': [{offer}]}}}}");
+            all(&mut core, greeting.as_bytes());
+            all(&mut core, b"{'return': {}}");
+            for id in 0..8 {
+                assert_eq!(core.admit(false), Admission::Now);
+                send(&mut core, id, false);
+            }
+            // The server has it, whether or not somebody waits for it.
+            core.abandoned(3, true);
+            let ninth = match is_limited {
+                true => Admission::Full,
+                false => Admission::Now,
+            };
+            assert_eq!(core.admit(false), ninth);
+            assert_eq!(core.admit(true), Admission::Now);
+            send(&mut core, 9, true);
+            assert_eq!(core.admit(false), ninth);
+            all(&mut core, b"{'return': {}, 'id': 3}");
+            assert_eq!(core.admit(false), Admission::Now);
+        }
+    }
+
+    #[test]
+    fn events_come_in_every_phase() {
+        let event = "{'event': 'X', 'timestamp': {}}";
+        let mut core = ClientCore::new(Dialect::Qmp, true, 0);
+        let greeting = format!("{event}{{'QMP': {{}}}}{event}");
+        assert_eq!(all(&mut core, greeting.as_bytes()), ["X", "X"]);
+        let negotiated = format!("{{'return': {{}}}}{event}");
+        assert_eq!(all(&mut core, negotiated.as_bytes()), ["ready", "X"]);
+    }
+
+    #[test]
+    fn strangers_are_quoted() {
+        for (dialect, input, expected) in [
+            (
+                Dialect::Qmp,
+                "SSH-2.0-OpenSSH_9.2\r\n",
+                "not a QMP server, it says 'SSH-2.0-OpenSSH_9.2'",
+            ),
+            (
+                Dialect::Qmp,
+                r#"{"return": 1}"#,
+                r#"not a QMP server, it says '{"return": 1}'"#,
+            ),
+            (
+                Dialect::GuestAgent,
+                r#"{"QMP": {}} {"error": {"class": "CommandNotFound", "desc": "?"}}"#,
+                r#"not a guest agent, it says '{"error": {"class": "CommandNotFound", "desc": "?"}}'"#,
+            ),
+        ] {
+            let mut core = ClientCore::new(dialect, true, 0);
+            let mut bytes = input.as_bytes();
+            let error = loop {
+                match core.receive(&mut bytes) {
+                    Ok(incoming) => assert!(incoming.is_some(), "{input}"),
+                    Err(error) => break error.to_string(),
+                }
+            };
+            assert_eq!(error, expected);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -16,7 +17,7 @@ pub enum ClientErrorKind {
     Io(io::Error),
     /// The server closed the connection, or is gone.
     Closed,
-    /// No answer, event or new connection in this time. A command may still be executed.
+    /// No connection, answer or event in this time. A command may still be executed.
     TimedOut(Duration),
     /// The server answered with an error.
     Server(Error),
@@ -33,8 +34,8 @@ pub enum ClientErrorKind {
 
 /// A failed request, or a failed connection.
 ///
-/// `Display` is one line. `Debug` adds what was sent, what came, and where the two differ from
-/// what was expected; both are cut at 4 KiB.
+/// `Display` is one line, which names the server where the connection to it is what the error is about. `Debug` adds the
+/// server, what was sent, what came, and where the two differ from what was expected; both are cut at 4 KiB.
 pub struct ClientError(Box<Inner>);
 
 struct Inner {
@@ -43,15 +44,38 @@ struct Inner {
     sent: Option<Box<[u8]>>,
     received: Option<Document>,
     awaited: Awaited,
+    /// The address of the server.
+    peer: Option<Arc<str>>,
+    /// What else is known, in words.
+    note: Option<Box<str>>,
 }
 
-/// What did not come in time.
+/// What did not come, or not in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
+    /// The connection itself.
+    Accepting,
+    Greeting,
+    /// The answer to `qmp_capabilities`.
+    Negotiation,
+    /// The answer to `guest-sync-delimited`.
+    Synchronization,
     Answer,
+    /// Room for the request among those that have no answer yet.
+    Room,
     Event,
     /// The connection that was to be made again.
     Connection,
+}
+
+impl Awaited {
+    /// Whether there is no connection to be used yet.
+    fn is_connecting(self) -> bool {
+        match self {
+            Self::Accepting | Self::Greeting | Self::Negotiation | Self::Synchronization => true,
+            Self::Answer | Self::Room | Self::Event | Self::Connection => false,
+        }
+    }
 }
 
 impl ClientError {
@@ -62,7 +86,21 @@ impl ClientError {
             sent: None,
             received: None,
             awaited: Awaited::Answer,
+            peer: None,
+            note: None,
         }))
+    }
+
+    /// Names the server.
+    pub(super) fn of_peer(mut self, peer: &Arc<str>) -> Self {
+        self.0.peer = Some(Arc::clone(peer));
+        self
+    }
+
+    /// Adds what else is known, if it is.
+    pub(super) fn with_note(mut self, note: Option<String>) -> Self {
+        self.0.note = note.map(Into::into);
+        self
     }
 
     pub(super) fn awaiting(mut self, awaited: Awaited) -> Self {
@@ -88,6 +126,11 @@ impl ClientError {
     /// Why.
     pub fn kind(&self) -> &ClientErrorKind {
         &self.0.kind
+    }
+
+    /// The address of the server, if there is one.
+    pub fn peer(&self) -> Option<&str> {
+        self.0.peer.as_deref()
     }
 
     /// The command, if the error is about one.
@@ -125,27 +168,77 @@ impl ClientError {
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(command) = &self.0.command {
+        let Inner {
+            kind,
+            command,
+            awaited,
+            peer,
+            note,
+            sent: _,
+            received: _,
+        } = &*self.0;
+        if awaited.is_connecting()
+            && let Some(peer) = peer
+        {
+            write!(f, "cannot connect to '{peer}': ")?;
+        }
+        if let Some(command) = command {
             write!(f, "{command}: ")?;
         }
-        match &self.0.kind {
-            ClientErrorKind::Io(error) => error.fmt(f),
-            ClientErrorKind::Closed => f.write_str("the server closed the connection"),
-            ClientErrorKind::TimedOut(after) => {
-                let what = match self.0.awaited {
-                    Awaited::Answer => "no answer",
-                    Awaited::Event => "no event",
-                    Awaited::Connection => "the connection is lost, and no new one",
+        // Where there is no connection yet, the server is named already.
+        let peer = peer.as_deref().filter(|_| !awaited.is_connecting());
+        let named =
+            |before: &str| peer.map_or_else(String::new, |peer| format!("{before}'{peer}'"));
+        match kind {
+            ClientErrorKind::Io(error) => match peer {
+                Some(peer) => write!(f, "'{peer}': {error}")?,
+                None => error.fmt(f)?,
+            },
+            ClientErrorKind::Closed => {
+                let when = match awaited {
+                    Awaited::Greeting => " before it greeted",
+                    Awaited::Negotiation => " before it answered qmp_capabilities",
+                    Awaited::Synchronization => " before it answered guest-sync-delimited",
+                    Awaited::Accepting
+                    | Awaited::Answer
+                    | Awaited::Room
+                    | Awaited::Event
+                    | Awaited::Connection => "",
                 };
-                write!(f, "{what} in {after:?}")
+                write!(f, "the server{} closed the connection{when}", named(" at "))?;
             }
-            ClientErrorKind::Server(error) => write!(f, "{} ({})", error.desc, error.class),
-            ClientErrorKind::Reply(error) => f.write_str(&error.detail()),
-            ClientErrorKind::Request(error) => error.fmt(f),
-            ClientErrorKind::Protocol(text) => f.write_str(text),
+            ClientErrorKind::TimedOut(after) => {
+                let what = match awaited {
+                    Awaited::Accepting => "nobody accepts".to_owned(),
+                    Awaited::Greeting => "no greeting".to_owned(),
+                    Awaited::Negotiation => "no answer to qmp_capabilities".to_owned(),
+                    Awaited::Synchronization => "no answer to guest-sync-delimited".to_owned(),
+                    Awaited::Answer => format!("no answer{}", named(" from ")),
+                    Awaited::Room => format!(
+                        "not sent, as earlier commands have no answer{}",
+                        named(" from ")
+                    ),
+                    Awaited::Event => format!("no event{}", named(" from ")),
+                    Awaited::Connection => {
+                        format!("the connection{} is lost, and no new one", named(" to "))
+                    }
+                };
+                write!(f, "{what} in {after:?}")?;
+            }
+            ClientErrorKind::Server(error) => write!(f, "{} ({})", error.desc, error.class)?,
+            ClientErrorKind::Reply(error) => f.write_str(&error.detail())?,
+            ClientErrorKind::Request(error) => error.fmt(f)?,
+            ClientErrorKind::Protocol(text) => match peer {
+                Some(peer) => write!(f, "what '{peer}' sent is no QMP: {text}")?,
+                None => f.write_str(text)?,
+            },
             ClientErrorKind::OobNotEnabled => {
-                f.write_str("execution out of band is not enabled on this connection")
+                f.write_str("execution out of band is not enabled on this connection")?;
             }
+        }
+        match note {
+            Some(note) => write!(f, " ({note})"),
+            None => Ok(()),
         }
     }
 }
@@ -163,6 +256,9 @@ fn cut(text: &str) -> String {
 impl fmt::Debug for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
+        if let Some(peer) = &self.0.peer {
+            write!(f, "\n  server:   {peer}")?;
+        }
         if let Some(sent) = &self.0.sent {
             write!(f, "\n  sent:     {}", cut(&String::from_utf8_lossy(sent)))?;
         }

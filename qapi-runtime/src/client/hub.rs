@@ -6,10 +6,13 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use super::core::{Answer, ClientCore, Encoded, Incoming};
+use super::EVENT_BACKLOG;
+use super::core::{Admission, ClientCore, Incoming};
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
 use super::options::ConnectOptions;
+use super::request::{Answer, Encoded};
+use super::transcript::Ended;
 
 /// Takes the answer to one request.
 pub(super) type Deliver = Box<dyn FnOnce(Result<Answer, ClientErrorKind>) + Send>;
@@ -27,6 +30,28 @@ pub(super) struct Hub {
     core: ClientCore,
     waiting: HashMap<u64, Deliver>,
     listeners: Vec<Listener>,
+    early: Early,
+    /// Whether the connection was of use.
+    was_answered: bool,
+}
+
+/// Events that came before somebody listened for the first time.
+struct Early {
+    /// More of them are kept until then.
+    is_kept: bool,
+    events: Vec<Arc<RawEvent>>,
+    /// Those for which there was no room.
+    n_missed: u64,
+}
+
+impl Early {
+    fn keep(&mut self, event: Arc<RawEvent>) {
+        if self.events.len() < EVENT_BACKLOG {
+            self.events.push(event);
+        } else {
+            self.n_missed += 1;
+        }
+    }
 }
 
 struct Listener {
@@ -55,25 +80,38 @@ impl Hub {
             core: new_core(options),
             waiting: HashMap::new(),
             listeners: Vec::new(),
+            early: Early {
+                is_kept: true,
+                events: Vec::new(),
+                n_missed: 0,
+            },
+            was_answered: false,
         }
     }
 
-    /// Starts over with another connection. Those who wait for answers are told; those who
-    /// listen stay.
-    pub(super) fn restart(&mut self, options: &ConnectOptions) {
+    /// The connection is lost. Those who wait for answers are told; those who listen stay. Whether it was of use.
+    pub(super) fn lost(&mut self) -> bool {
+        self.core.ended(Ended::ByServer);
         self.waiting.clear();
-        self.core = new_core(options);
+        std::mem::take(&mut self.was_answered)
     }
 
-    /// Goes on with a connection that another hub has established.
-    pub(super) fn adopt(&mut self, established: Self) {
-        self.core = established.core;
+    /// Goes on with the connection of another hub, which may not be established. Its events are handed on here.
+    pub(super) fn adopt(&mut self, mut other: Self) {
+        for event in other.early.events.drain(..) {
+            self.event(event);
+        }
+        self.early.n_missed += other.early.n_missed;
+        self.core = other.core;
     }
 
     /// Tells everybody that nothing more will come.
     pub(super) fn close(&mut self) {
+        self.core.ended(Ended::ByClient);
         self.waiting.clear();
         self.listeners.clear();
+        self.early.is_kept = false;
+        self.early.events = Vec::new();
     }
 
     pub(super) fn core(&mut self) -> &mut ClientCore {
@@ -88,13 +126,15 @@ impl Hub {
     /// Nobody waits for the answer any more. If there will be one, it is still matched.
     pub(super) fn forget(&mut self, id: u64, is_answered: bool) {
         self.waiting.remove(&id);
-        if !is_answered {
-            self.core.unanswered(id);
-        }
+        self.core.abandoned(id, is_answered);
+    }
+
+    /// Whether a request may be sent now.
+    pub(super) fn admit(&mut self, out_of_band: bool) -> Admission {
+        self.core.admit(out_of_band)
     }
 
     /// The request was not sent: tells who waits for its answer, which will not come.
-    #[cfg(feature = "tokio")]
     pub(super) fn fail(&mut self, id: u64, kind: ClientErrorKind) {
         self.core.unanswered(id);
         if let Some(deliver) = self.waiting.remove(&id) {
@@ -102,6 +142,7 @@ impl Hub {
         }
     }
 
+    /// Listens from now on.
     pub(super) fn listen(&mut self, filter: EventFilter, missed: &Missed, listen: Listen) {
         // Those that have gone make room, whether or not events come.
         self.listeners.retain(Listener::is_there);
@@ -112,11 +153,37 @@ impl Hub {
         });
     }
 
+    /// The same, and gets what came before anybody listened and nobody else has got.
+    pub(super) fn listen_first(&mut self, filter: EventFilter, missed: &Missed, listen: Listen) {
+        self.early.is_kept = false;
+        missed.fetch_add(std::mem::take(&mut self.early.n_missed), Ordering::Relaxed);
+        self.listen(filter, missed, listen);
+        if let Some(listener) = self.listeners.last() {
+            let wanted = |event: &mut Arc<RawEvent>| listener.filter.matches(event);
+            for event in self.early.events.extract_if(.., wanted) {
+                listener.hand_on(&event);
+            }
+        }
+    }
+
+    fn event(&mut self, event: Arc<RawEvent>) {
+        let matching = |listener: &&Listener| listener.filter.matches(&event);
+        for listener in self.listeners.iter().filter(matching) {
+            listener.hand_on(&event);
+        }
+        if self.early.is_kept {
+            self.early.keep(event);
+        }
+    }
+
     /// Hands on all that is in `input`. If that is no QMP, all who wait are told so.
     pub(super) fn receive(&mut self, input: &[u8]) -> Result<(), ClientError> {
         let result = self.hand_on(input);
         if let Err(error) = &result {
-            let text = format!("what the server sent is no QMP: {error}");
+            let text = match error.kind() {
+                ClientErrorKind::Protocol(text) => text.clone(),
+                _ => error.to_string(),
+            };
             for (_, deliver) in self.waiting.drain() {
                 deliver(Err(ClientErrorKind::Protocol(text.clone())));
             }
@@ -129,17 +196,12 @@ impl Hub {
             match incoming {
                 Incoming::Ready => {}
                 Incoming::Reply(id, answer) => {
+                    self.was_answered = true;
                     if let Some(deliver) = self.waiting.remove(&id) {
                         deliver(Ok(answer));
                     }
                 }
-                Incoming::Event(event) => {
-                    let event = Arc::new(event);
-                    let matching = |listener: &&Listener| listener.filter.matches(&event);
-                    for listener in self.listeners.iter().filter(matching) {
-                        listener.hand_on(&event);
-                    }
-                }
+                Incoming::Event(event) => self.event(Arc::new(event)),
             }
         }
         Ok(())
@@ -151,7 +213,7 @@ fn new_core(options: &ConnectOptions) -> ClientCore {
     let seed = RandomState::new().hash_one(0_u8);
     let mut core = ClientCore::with_limits(options.dialect, options.oob, seed, options.limits);
     if let Some(transcript) = &options.transcript {
-        core.record(Arc::clone(transcript));
+        core.record_as(Arc::clone(transcript), &options.peer());
     }
     core
 }

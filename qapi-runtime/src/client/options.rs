@@ -1,73 +1,20 @@
 //! How a client connects, and how a command is sent.
 
-use std::fmt;
-use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Dialect;
 use super::transcript::Transcript;
+use crate::address::Address;
 use crate::json::Limits;
 
-/// Where a server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Address {
-    /// A unix socket in the file system.
-    Unix(PathBuf),
-    /// A unix socket with an abstract name (Linux).
-    Abstract(Vec<u8>),
-    /// A TCP socket, `HOST:PORT`.
-    Tcp(String),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Abstract(name) => write!(f, "unix-abstract:{}", String::from_utf8_lossy(name)),
-            Self::Tcp(address) => write!(f, "tcp:{address}"),
-        }
-    }
-}
-
-impl Address {
-    /// An error of connecting there, which names the address.
-    pub(super) fn not_connected(&self, error: io::Error) -> io::Error {
-        io::Error::new(
-            error.kind(),
-            NotConnected {
-                address: self.to_string(),
-                source: error,
-            },
-        )
-    }
-
-    /// A unix socket in the file system.
-    pub fn unix(path: impl Into<PathBuf>) -> Self {
-        Self::Unix(path.into())
-    }
-}
-
-/// A connection that was not made.
-#[derive(Debug)]
-struct NotConnected {
-    address: String,
-    source: io::Error,
-}
-
-impl fmt::Display for NotConnected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot connect to '{}': {}", self.address, self.source)
-    }
-}
-
-impl std::error::Error for NotConnected {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
+/// What the client is connected to.
+#[derive(Clone, Debug)]
+pub(super) enum Peer {
+    At(Address),
+    /// A stream that somebody else has made, by the name that errors have for it.
+    Stream(Arc<str>),
 }
 
 /// The longest time that is told from all of it: some hundred years, so that there is a point in
@@ -77,7 +24,7 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 /// How a client connects.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    pub(super) address: Address,
+    pub(super) peer: Peer,
     pub(super) dialect: Dialect,
     pub(super) oob: bool,
     pub(super) wait: Duration,
@@ -92,8 +39,18 @@ impl ConnectOptions {
     /// QMP at this address: no wait for the socket, ten seconds for greeting and negotiation,
     /// `oob` enabled where it is offered, no time-out for commands, no reconnection.
     pub fn new(address: Address) -> Self {
+        Self::with_peer(Peer::At(address))
+    }
+
+    /// The same over a stream or descriptor that is there already, for `connect_stream` and `connect_descriptor`. Errors name
+    /// it so.
+    pub fn for_stream(name: &str) -> Self {
+        Self::with_peer(Peer::Stream(name.into()))
+    }
+
+    fn with_peer(peer: Peer) -> Self {
         Self {
-            address,
+            peer,
             dialect: Dialect::Qmp,
             oob: true,
             wait: Duration::ZERO,
@@ -102,6 +59,14 @@ impl ConnectOptions {
             reconnect: None,
             transcript: None,
             limits: Limits::REPLY,
+        }
+    }
+
+    /// The peer's address, or what else it is called.
+    pub(super) fn peer(&self) -> Arc<str> {
+        match &self.peer {
+            Peer::At(address) => address.to_string().into(),
+            Peer::Stream(name) => Arc::clone(name),
         }
     }
 
@@ -142,6 +107,13 @@ impl ConnectOptions {
 
     /// Connects again when the connection is lost, trying for this long each time. Requests that
     /// were on their way fail; later ones wait for the new connection.
+    ///
+    /// The first attempt is made at once. Before each further one there is a pause, of 20 ms first and twice as long each time,
+    /// up to 5 s; a random part of it, at most one half, is left out, so that the clients of a server do not come all together.
+    /// It starts over after a connection on which a command was answered, or that lasted more than 5 s: a server that
+    /// negotiates and hangs up is no better than one that is not there.
+    ///
+    /// A stream, and a descriptor that the program was started with (`fd:`), cannot be had again: for these it has no effect.
     #[must_use]
     pub fn reconnect(mut self, trying: Duration) -> Self {
         self.reconnect = Some(trying.min(FOR_EVER));
@@ -156,7 +128,7 @@ impl ConnectOptions {
         self
     }
 
-    /// Records what is sent and what comes.
+    /// Records what is sent and what comes, on this connection and on those that are made after it was lost.
     #[must_use]
     pub fn record(mut self, transcript: Arc<Transcript>) -> Self {
         self.transcript = Some(transcript);

@@ -6,6 +6,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials as PeerCredentialsOption;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -71,6 +73,33 @@ pub fn receive(
         }
     }
     Ok(message.bytes)
+}
+
+/// Who made a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerCredentials {
+    /// The process, by the number that it has here; `None` if it is not to be seen from here, as from another container.
+    pub process: Option<u32>,
+    /// The user.
+    pub user: u32,
+    /// The group.
+    pub group: u32,
+}
+
+/// Who is at the other end of a unix socket (SO_PEERCRED): who had connected, or who had begun to listen.
+///
+/// # Errors
+///
+/// Not a unix socket that is connected.
+pub fn peer_credentials(socket: impl AsFd) -> io::Result<PeerCredentials> {
+    // rustix has no way to say that there is no process.
+    let credentials = getsockopt(&socket.as_fd(), PeerCredentialsOption)?;
+    Ok(PeerCredentials {
+        process: u32::try_from(credentials.pid()).ok().filter(|pid| *pid > 0),
+        user: credentials.uid(),
+        group: credentials.gid(),
+    })
 }
 
 /// A descriptor that the program was started with, by its number: socket activation starts with

@@ -166,7 +166,11 @@ fn time_outs_and_the_end_of_the_server() {
         .execute_raw("last", None, CallOptions::new())
         .unwrap_err();
     assert!(matches!(error.kind(), ClientErrorKind::Closed));
-    assert_eq!(error.to_string(), "last: the server closed the connection");
+    let expected = format!(
+        "last: the server at '{}' closed the connection",
+        mock.address()
+    );
+    assert_eq!(error.to_string(), expected);
     let error = client
         .execute_raw("later", None, CallOptions::new())
         .unwrap_err();
@@ -300,10 +304,11 @@ fn broken_servers_are_refused() {
     let error = client
         .execute_raw("x", None, CallOptions::new())
         .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "x: what the server sent is no QMP: 3:1: JSON parse error, invalid keyword 'this'"
+    let expected = format!(
+        "x: what '{}' sent is no QMP: 3:1: JSON parse error, invalid keyword 'this', it says 'this is not JSON'",
+        mock.address()
     );
+    assert_eq!(error.to_string(), expected);
 }
 
 #[tokio::test]

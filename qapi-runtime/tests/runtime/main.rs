@@ -11,10 +11,14 @@ mod live;
 #[cfg(feature = "tokio")]
 mod lost;
 mod memory;
+#[cfg(feature = "tokio")]
+mod peers;
 mod recordings;
 #[cfg(feature = "tokio")]
 mod server;
 mod session;
 #[cfg(feature = "descriptor")]
 mod socket;
+#[cfg(feature = "tokio")]
+mod streams;
 mod visit;

@@ -1,0 +1,463 @@
+//! The client on tokio.
+
+mod connect;
+mod driver;
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use self::connect::{Connection, Wire, establish, open};
+use self::driver::Driver;
+use super::EVENT_BACKLOG;
+use super::core::Greeting;
+use super::error::{Awaited, ClientError, ClientErrorKind};
+use super::establish::not_opened;
+use super::event::{EventFilter, RawEvent};
+use super::hub::{Hub, Missed};
+use super::options::{CallOptions, ConnectOptions};
+use super::request::{Answer, Encoded, SILENT_SUCCESS, settle};
+use crate::descriptor::PeerCredentials;
+use crate::dispatch::Request;
+use crate::transport::Transport;
+use crate::value::Value;
+use crate::visit::Visit;
+
+/// Requests that wait to be sent before those who make more have to wait.
+const REQUEST_BACKLOG: usize = 256;
+
+/// A connection to a server, on tokio. Clones share it; the last one closes it.
+///
+/// Dropping the future of a command that is not sent yet cancels it. One that is sent is executed
+/// by the server all the same; its reply is dropped.
+///
+/// ```no_run
+/// use qapi_runtime::client::{Address, CallOptions, Client, ConnectOptions};
+///
+/// # async fn example() -> Result<(), qapi_runtime::client::ClientError> {
+/// let address = Address::unix("/run/example/qmp.sock");
+/// let client = Client::connect(ConnectOptions::new(address)).await?;
+/// let name = client.execute_raw("query-name", None, CallOptions::new()).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: ConnectOptions,
+    shared: Arc<Shared>,
+    in_band: mpsc::Sender<Outgoing>,
+    /// These overtake.
+    out_of_band: mpsc::Sender<Outgoing>,
+    closing: watch::Sender<bool>,
+    next_id: AtomicU64,
+}
+
+/// What the driver and the handles share.
+struct Shared {
+    peer: Arc<str>,
+    hub: Mutex<Hub>,
+    server: Mutex<ServerInfo>,
+    /// False while a new connection is made.
+    is_connected: AtomicBool,
+    /// Tells the driver that somebody has given up, which may make room for others.
+    changed: Notify,
+}
+
+/// What is known of the server.
+#[derive(Default)]
+struct ServerInfo {
+    greeting: Option<Greeting>,
+    credentials: Option<PeerCredentials>,
+    /// Why the last attempt to connect again failed.
+    trouble: Option<String>,
+}
+
+/// A request on its way to the driver.
+struct Outgoing {
+    request: Encoded,
+    descriptors: Vec<OwnedFd>,
+    answer: oneshot::Sender<Result<Answer, ClientErrorKind>>,
+    /// Turns true when all of it is written; for requests that are answered only when they fail.
+    is_sent: Option<Arc<AtomicBool>>,
+}
+
+/// A request whose caller may go away at any moment.
+struct Call<'a> {
+    shared: &'a Shared,
+    id: u64,
+    is_answered: bool,
+    is_over: bool,
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            lock(&self.shared.hub).forget(self.id, self.is_answered);
+            self.shared.changed.notify_one();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is locked here is never left half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Client {
+    /// Connects to a server and negotiates.
+    ///
+    /// # Errors
+    ///
+    /// The server is not there in time, or does not behave.
+    pub async fn connect(options: ConnectOptions) -> Result<Self, ClientError> {
+        let hub = Hub::new(&options);
+        let wire = open(&options, options.wait).await?;
+        Self::start(options, hub, wire).await
+    }
+
+    /// Connects to a server and listens from its first word on.
+    ///
+    /// # Errors
+    ///
+    /// The server is not there in time, or does not behave.
+    pub async fn connect_and_listen(
+        options: ConnectOptions,
+        filter: EventFilter,
+    ) -> Result<(Self, Events), ClientError> {
+        let mut hub = Hub::new(&options);
+        let events = Events::of(&mut hub, filter, &options.peer(), true);
+        let wire = open(&options, options.wait).await?;
+        Ok((Self::start(options, hub, wire).await?, events))
+    }
+
+    /// Takes a connection that is there already, of any kind: TLS, for example. The options are those of
+    /// [`ConnectOptions::for_stream`].
+    ///
+    /// # Errors
+    ///
+    /// The server does not behave.
+    pub async fn connect_stream(
+        options: ConnectOptions,
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Self, ClientError> {
+        let hub = Hub::new(&options);
+        Self::start(options, hub, Wire::of(Transport::any(reader, writer))).await
+    }
+
+    /// Takes a descriptor that is a connection already: one of a pair of sockets, a socket of whatever family, a terminal or a
+    /// port of a virtual machine. It does not block any more.
+    ///
+    /// # Errors
+    ///
+    /// A socket that listens, something that epoll does not take, as a file, or a server that does not behave.
+    pub async fn connect_descriptor(
+        options: ConnectOptions,
+        descriptor: OwnedFd,
+    ) -> Result<Self, ClientError> {
+        let wire = Wire::of_descriptor(descriptor.into());
+        let wire = wire.map_err(|error| not_opened(error, &options))?;
+        let hub = Hub::new(&options);
+        Self::start(options, hub, wire).await
+    }
+
+    async fn start(options: ConnectOptions, mut hub: Hub, wire: Wire) -> Result<Self, ClientError> {
+        let credentials = wire.credentials;
+        let connection: Connection = establish(wire, &options, &mut hub).await?;
+        let (in_band, from_in_band) = mpsc::channel(REQUEST_BACKLOG);
+        let (out_of_band, from_out_of_band) = mpsc::channel(REQUEST_BACKLOG);
+        let closing = watch::Sender::new(false);
+        let shared = Arc::new(Shared {
+            peer: options.peer(),
+            server: Mutex::new(ServerInfo {
+                greeting: hub.core().greeting().cloned(),
+                credentials,
+                trouble: None,
+            }),
+            hub: Mutex::new(hub),
+            is_connected: AtomicBool::new(true),
+            changed: Notify::new(),
+        });
+        let driver = Driver::new(
+            options.clone(),
+            Arc::clone(&shared),
+            from_in_band,
+            from_out_of_band,
+            closing.subscribe(),
+        );
+        tokio::spawn(driver.run(connection));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                options,
+                shared,
+                in_band,
+                out_of_band,
+                closing,
+                next_id: AtomicU64::new(1),
+            }),
+        })
+    }
+
+    /// What the server said of itself; the guest agent says nothing.
+    pub fn greeting(&self) -> Option<Greeting> {
+        lock(&self.inner.shared.server).greeting.clone()
+    }
+
+    /// Who is at the other end of a unix socket: who has made the socket that listens, to be exact. `None` where it cannot be
+    /// told.
+    pub fn peer_credentials(&self) -> Option<PeerCredentials> {
+        lock(&self.inner.shared.server).credentials
+    }
+
+    /// Executes a command.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`].
+    pub async fn execute<R: Request>(&self, request: &R) -> Result<R::Returns, ClientError> {
+        self.execute_with(request, CallOptions::new()).await
+    }
+
+    /// Executes a command in some other way than the usual one.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`].
+    pub async fn execute_with<R: Request>(
+        &self,
+        request: &R,
+        options: CallOptions,
+    ) -> Result<R::Returns, ClientError> {
+        let encoded = self.encode(R::COMMAND, Some(request), &options)?;
+        self.call(encoded, options, R::SUCCESS_RESPONSE).await
+    }
+
+    /// Executes a command without types.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`].
+    pub async fn execute_raw(
+        &self,
+        command: &str,
+        arguments: Option<&Value>,
+        options: CallOptions,
+    ) -> Result<Value, ClientError> {
+        let encoded = self.encode(command, arguments, &options)?;
+        self.call(encoded, options, true).await
+    }
+
+    fn encode<A: Visit>(
+        &self,
+        command: &str,
+        arguments: Option<&A>,
+        options: &CallOptions,
+    ) -> Result<Encoded, ClientError> {
+        let id = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
+        Encoded::new(command, arguments, id, options.out_of_band)
+    }
+
+    async fn call<T: Visit>(
+        &self,
+        request: Encoded,
+        options: CallOptions,
+        is_answered: bool,
+    ) -> Result<T, ClientError> {
+        let shared = &self.inner.shared;
+        if self.is_closed() {
+            let error = request.error(ClientErrorKind::Closed);
+            return Err(error.of_peer(&shared.peer));
+        }
+        let timeout = options
+            .timeout
+            .or((!is_answered).then_some(SILENT_SUCCESS))
+            .or(self.inner.options.timeout);
+        // Goes after the other end of `sender`, so that the driver knows whom it still has to serve.
+        let mut call = Call {
+            shared,
+            id: request.id,
+            is_answered,
+            is_over: false,
+        };
+        let (sender, answer) = oneshot::channel();
+        let is_sent = (!is_answered).then(Arc::<AtomicBool>::default);
+        let outgoing = Outgoing {
+            request: request.clone(),
+            descriptors: options.descriptors,
+            answer: sender,
+            is_sent: is_sent.clone(),
+        };
+        let requests = match options.out_of_band {
+            true => &self.inner.out_of_band,
+            false => &self.inner.in_band,
+        };
+        let exchange = async {
+            if requests.send(outgoing).await.is_err() {
+                return Err(ClientErrorKind::Closed);
+            }
+            answer.await.unwrap_or(Err(ClientErrorKind::Closed))
+        };
+        let answer = match timeout {
+            None => exchange.await,
+            Some(timeout) => tokio::time::timeout(timeout, exchange)
+                .await
+                .unwrap_or(Err(ClientErrorKind::TimedOut(timeout))),
+        };
+        call.is_over = answer.is_ok();
+        let awaited = match &answer {
+            Err(ClientErrorKind::TimedOut(_)) => shared.what_is_missing(request.id),
+            Ok(_) | Err(_) => Awaited::Answer,
+        };
+        let note = match awaited {
+            Awaited::Connection => lock(&shared.server).trouble.clone(),
+            _ => None,
+        };
+        // Silence means success only of what the server was asked to do.
+        let is_silent = is_sent.is_some_and(|is_sent| is_sent.load(Ordering::Acquire));
+        settle(answer, &request, !is_silent).map_err(|error| {
+            let error = error.awaiting(awaited).with_note(note);
+            error.of_peer(&shared.peer)
+        })
+    }
+
+    /// Listens to events from now on, also those of later connections.
+    ///
+    /// What came before anybody listened is kept, up to 1,024 events, for the first listeners that want them: nothing is lost
+    /// between [`Client::connect`] and this. [`Client::connect_and_listen`] is for more than that.
+    pub fn listen(&self, filter: EventFilter) -> Events {
+        self.listen_from(filter, true)
+    }
+
+    fn listen_from(&self, filter: EventFilter, is_first: bool) -> Events {
+        // Asked with the hub locked: a driver that closes now has yet to close the hub.
+        let mut hub = lock(&self.inner.shared.hub);
+        if self.is_closed() {
+            return Events::none(&self.inner.shared.peer);
+        }
+        Events::of(&mut hub, filter, &self.inner.shared.peer, is_first)
+    }
+
+    /// Waits for the next event that passes the filter. Events that came before do not count:
+    /// [`Client::listen`] before the command that causes the event, if it may come soon.
+    ///
+    /// # Errors
+    ///
+    /// No such event in time, or the end of the connection.
+    pub async fn wait_for_event(
+        &self,
+        filter: EventFilter,
+        timeout: Option<Duration>,
+    ) -> Result<Arc<RawEvent>, ClientError> {
+        let mut events = self.listen_from(filter, false);
+        match timeout {
+            None => events.next().await,
+            Some(timeout) => tokio::time::timeout(timeout, events.next())
+                .await
+                .unwrap_or_else(|_| {
+                    let error = ClientError::new(ClientErrorKind::TimedOut(timeout));
+                    let error = error.awaiting(Awaited::Event);
+                    Err(error.of_peer(&self.inner.shared.peer))
+                }),
+        }
+    }
+
+    /// Closes the connection for all clones. Commands in flight end with
+    /// [`ClientErrorKind::Closed`], and later ones are not sent.
+    pub fn close(&self) {
+        self.inner.closing.send_replace(true);
+    }
+
+    /// Whether the connection is closed for good: by [`Client::close`], or because it is lost and not made again.
+    pub fn is_closed(&self) -> bool {
+        *self.inner.closing.borrow() || self.inner.in_band.is_closed()
+    }
+}
+
+impl Shared {
+    /// What a request that has no answer yet waits for.
+    fn what_is_missing(&self, id: u64) -> Awaited {
+        if !self.is_connected.load(Ordering::Relaxed) {
+            Awaited::Connection
+        } else if lock(&self.hub).core().is_pending(id) {
+            Awaited::Answer
+        } else {
+            Awaited::Room
+        }
+    }
+}
+
+/// A listener's events.
+#[derive(Debug)]
+pub struct Events {
+    receiver: mpsc::Receiver<Arc<RawEvent>>,
+    missed: Missed,
+    peer: Arc<str>,
+}
+
+impl Events {
+    fn of(hub: &mut Hub, filter: EventFilter, peer: &Arc<str>, is_first: bool) -> Self {
+        let (sender, receiver) = mpsc::channel(EVENT_BACKLOG);
+        let missed = Missed::default();
+        let listen = Box::new(move |event| sender.try_send(event).is_ok());
+        match is_first {
+            true => hub.listen_first(filter, &missed, listen),
+            false => hub.listen(filter, &missed, listen),
+        }
+        Self {
+            receiver,
+            missed,
+            peer: Arc::clone(peer),
+        }
+    }
+
+    /// Of a connection that is closed.
+    fn none(peer: &Arc<str>) -> Self {
+        Self {
+            receiver: mpsc::channel(1).1,
+            missed: Missed::default(),
+            peer: Arc::clone(peer),
+        }
+    }
+
+    /// Waits for the next event.
+    ///
+    /// # Errors
+    ///
+    /// The end of the connection.
+    pub async fn next(&mut self) -> Result<Arc<RawEvent>, ClientError> {
+        match self.receiver.recv().await {
+            Some(event) => Ok(event),
+            None => {
+                let error = ClientError::new(ClientErrorKind::Closed);
+                Err(error.awaiting(Awaited::Event).of_peer(&self.peer))
+            }
+        }
+    }
+
+    /// An event that is there already.
+    pub fn try_next(&mut self) -> Option<Arc<RawEvent>> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// How many events were dropped because 1,024 were waiting, here or before anybody listened.
+    pub fn n_missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("peer", &self.inner.shared.peer)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,312 @@
+//! The client for programs with threads.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use qapi_runtime::client::blocking::Client;
+//! use qapi_runtime::client::{Address, CallOptions, ConnectOptions, EventFilter};
+//!
+//! # fn main() -> Result<(), qapi_runtime::client::ClientError> {
+//! let options = ConnectOptions::new(Address::unix("/run/example/qmp.sock"))
+//!     .wait_for_socket(Duration::from_secs(5));
+//! let client = Client::connect(options)?;
+//! let stopped = client.listen(EventFilter::name("STOP"));
+//! client.execute_raw("stop", None, CallOptions::new())?;
+//! stopped.next(Some(Duration::from_secs(1)))?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod connection;
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use self::connection::{Inner, Phase, establish, lock, open};
+use super::EVENT_BACKLOG;
+use super::core::Greeting;
+use super::error::{Awaited, ClientError, ClientErrorKind};
+use super::establish::not_opened;
+use super::event::{EventFilter, RawEvent};
+use super::hub::{Hub, Missed};
+use super::options::{CallOptions, ConnectOptions};
+use super::request::{Encoded, SILENT_SUCCESS, settle};
+use super::stream::{Stream, time_to};
+use crate::descriptor::PeerCredentials;
+use crate::dispatch::Request;
+use crate::value::Value;
+use crate::visit::Visit;
+
+/// A connection to a server. Clones share it; the last one closes it.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+impl Client {
+    /// Connects to a server and negotiates.
+    ///
+    /// # Errors
+    ///
+    /// The server is not there in time, or does not behave.
+    pub fn connect(options: ConnectOptions) -> Result<Self, ClientError> {
+        let hub = Hub::new(&options);
+        let stream = open(&options, options.wait)?;
+        Self::start(options, hub, stream)
+    }
+
+    /// Connects to a server and listens from its first word on.
+    ///
+    /// # Errors
+    ///
+    /// The server is not there in time, or does not behave.
+    pub fn connect_and_listen(
+        options: ConnectOptions,
+        filter: EventFilter,
+    ) -> Result<(Self, Events), ClientError> {
+        let mut hub = Hub::new(&options);
+        let events = Events::of(&mut hub, filter, &options.peer(), true);
+        let stream = open(&options, options.wait)?;
+        Ok((Self::start(options, hub, stream)?, events))
+    }
+
+    /// Takes a connection that is there already, of any kind: TLS, for example. The options are those of
+    /// [`ConnectOptions::for_stream`].
+    ///
+    /// A thread reads, which ends when `reader` does: [`Client::close`] drops `writer`, upon which a peer hangs up. A time-out
+    /// does not end a write; give the writer one of its own if it has such a thing.
+    ///
+    /// # Errors
+    ///
+    /// The server does not behave.
+    pub fn connect_stream(
+        options: ConnectOptions,
+        reader: impl Read + Send + 'static,
+        writer: impl Write + Send + 'static,
+    ) -> Result<Self, ClientError> {
+        let stream = Stream::of_any(reader, writer).map_err(|error| not_opened(error, &options))?;
+        let hub = Hub::new(&options);
+        Self::start(options, hub, stream)
+    }
+
+    /// Takes a descriptor that is a connection already: one of a pair of sockets, a socket of whatever family, a terminal or a
+    /// port of a virtual machine. Whether it blocks is set as the client needs it.
+    ///
+    /// # Errors
+    ///
+    /// A socket that listens, or a server that does not behave.
+    pub fn connect_descriptor(
+        options: ConnectOptions,
+        descriptor: OwnedFd,
+    ) -> Result<Self, ClientError> {
+        let stream = Stream::of_descriptor(descriptor.into());
+        let stream = stream.map_err(|error| not_opened(error, &options))?;
+        let hub = Hub::new(&options);
+        Self::start(options, hub, stream)
+    }
+
+    fn start(options: ConnectOptions, mut hub: Hub, stream: Stream) -> Result<Self, ClientError> {
+        establish(&stream, &options, &mut hub)?;
+        let inner = Inner::start(options, hub, stream)?;
+        Ok(Self { inner })
+    }
+
+    /// What the server said of itself; the guest agent says nothing.
+    pub fn greeting(&self) -> Option<Greeting> {
+        lock(&self.inner.state).greeting.clone()
+    }
+
+    /// Who is at the other end of a unix socket: who has made the socket that listens, to be exact. `None` where it cannot be
+    /// told.
+    pub fn peer_credentials(&self) -> Option<PeerCredentials> {
+        lock(&self.inner.state).credentials
+    }
+
+    /// Executes a command.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`].
+    pub fn execute<R: Request>(&self, request: &R) -> Result<R::Returns, ClientError> {
+        self.execute_with(request, CallOptions::new())
+    }
+
+    /// Executes a command in some other way than the usual one.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`].
+    pub fn execute_with<R: Request>(
+        &self,
+        request: &R,
+        options: CallOptions,
+    ) -> Result<R::Returns, ClientError> {
+        self.call(R::COMMAND, Some(request), options, R::SUCCESS_RESPONSE)
+    }
+
+    /// Executes a command without types.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`].
+    pub fn execute_raw(
+        &self,
+        command: &str,
+        arguments: Option<&Value>,
+        options: CallOptions,
+    ) -> Result<Value, ClientError> {
+        self.call(command, arguments, options, true)
+    }
+
+    fn call<A: Visit, T: Visit>(
+        &self,
+        command: &str,
+        arguments: Option<&A>,
+        options: CallOptions,
+        is_answered: bool,
+    ) -> Result<T, ClientError> {
+        let timeout = options
+            .timeout
+            .or((!is_answered).then_some(SILENT_SUCCESS))
+            .or(self.inner.options.timeout);
+        let deadline = timeout.map(|timeout| (Instant::now() + timeout, timeout));
+        let encode = |id| Encoded::new(command, arguments, id, options.out_of_band);
+        let (request, answer) = self.inner.send(&encode, &options, deadline)?;
+        let answer = match deadline {
+            None => answer.recv().unwrap_or(Err(ClientErrorKind::Closed)),
+            Some((deadline, timeout)) => {
+                answer
+                    .recv_timeout(time_to(deadline))
+                    .unwrap_or_else(|error| {
+                        Err(match error {
+                            RecvTimeoutError::Timeout => ClientErrorKind::TimedOut(timeout),
+                            RecvTimeoutError::Disconnected => ClientErrorKind::Closed,
+                        })
+                    })
+            }
+        };
+        if answer.is_err() {
+            self.inner.forget(request.id, is_answered);
+        }
+        settle(answer, &request, is_answered).map_err(|error| error.of_peer(&self.inner.peer))
+    }
+
+    /// Listens to events from now on, also those of later connections.
+    ///
+    /// What came before anybody listened is kept, up to 1,024 events, for the first listeners that want them: nothing is lost
+    /// between [`Client::connect`] and this. [`Client::connect_and_listen`] is for more than that.
+    pub fn listen(&self, filter: EventFilter) -> Events {
+        self.listen_from(filter, true)
+    }
+
+    fn listen_from(&self, filter: EventFilter, is_first: bool) -> Events {
+        let mut state = lock(&self.inner.state);
+        if state.phase == Phase::Closed {
+            return Events::none(&self.inner.peer);
+        }
+        Events::of(&mut state.hub, filter, &self.inner.peer, is_first)
+    }
+
+    /// Waits for the next event that passes the filter. Events that came before do not count:
+    /// [`Client::listen`] before the command that causes the event, if it may come soon.
+    ///
+    /// # Errors
+    ///
+    /// No such event in time, or the end of the connection.
+    pub fn wait_for_event(
+        &self,
+        filter: EventFilter,
+        timeout: Option<Duration>,
+    ) -> Result<Arc<RawEvent>, ClientError> {
+        self.listen_from(filter, false).next(timeout)
+    }
+
+    /// Closes the connection for all clones. Commands in flight end with
+    /// [`ClientErrorKind::Closed`].
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    /// Whether the connection is closed for good: by [`Client::close`], or because it is lost and not made again.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.inner.state).phase == Phase::Closed
+    }
+}
+
+/// A listener's events.
+#[derive(Debug)]
+pub struct Events {
+    receiver: mpsc::Receiver<Arc<RawEvent>>,
+    missed: Missed,
+    peer: Arc<str>,
+}
+
+impl Events {
+    fn of(hub: &mut Hub, filter: EventFilter, peer: &Arc<str>, is_first: bool) -> Self {
+        let (sender, receiver) = mpsc::sync_channel(EVENT_BACKLOG);
+        let missed = Missed::default();
+        let listen = Box::new(move |event| sender.try_send(event).is_ok());
+        match is_first {
+            true => hub.listen_first(filter, &missed, listen),
+            false => hub.listen(filter, &missed, listen),
+        }
+        Self {
+            receiver,
+            missed,
+            peer: Arc::clone(peer),
+        }
+    }
+
+    /// Of a connection that is closed.
+    fn none(peer: &Arc<str>) -> Self {
+        Self {
+            receiver: mpsc::sync_channel(1).1,
+            missed: Missed::default(),
+            peer: Arc::clone(peer),
+        }
+    }
+
+    /// Waits for the next event; for ever without a time-out.
+    ///
+    /// # Errors
+    ///
+    /// No event in time, or the end of the connection.
+    pub fn next(&self, timeout: Option<Duration>) -> Result<Arc<RawEvent>, ClientError> {
+        let event = match timeout {
+            None => self.receiver.recv().map_err(|_| ClientErrorKind::Closed),
+            Some(timeout) => self
+                .receiver
+                .recv_timeout(timeout)
+                .map_err(|error| match error {
+                    RecvTimeoutError::Timeout => ClientErrorKind::TimedOut(timeout),
+                    RecvTimeoutError::Disconnected => ClientErrorKind::Closed,
+                }),
+        };
+        event.map_err(|kind| {
+            let error = ClientError::new(kind).awaiting(Awaited::Event);
+            error.of_peer(&self.peer)
+        })
+    }
+
+    /// An event that is there already.
+    pub fn try_next(&self) -> Option<Arc<RawEvent>> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// How many events were dropped because 1,024 were waiting, here or before anybody listened.
+    pub fn n_missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("peer", &self.inner.peer)
+            .finish_non_exhaustive()
+    }
+}

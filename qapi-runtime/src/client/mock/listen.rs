@@ -1,0 +1,305 @@
+//! The clients of a mock: who comes, and what comes from them.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::play::{Player, Word};
+use super::service::serve_service;
+use super::{CAPABILITIES, Mock, MockState, Opening, SYNCS, command_of, lock};
+use crate::client::core::Dialect;
+use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
+use crate::session::{Session, SessionConfig};
+use crate::socket::{BindError, listen_abstract};
+use crate::value::{Object, Value};
+
+/// Listens on a name that nobody else has. Processes of several containers may have the same number and share names, so one
+/// that is taken is passed over.
+pub(super) fn listen() -> io::Result<(Vec<u8>, UnixListener)> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("qapi-runtime-mock-{}-{number}", std::process::id()).into_bytes();
+        match listen_abstract(&name) {
+            Ok(socket) => {
+                let listener = UnixListener::from(socket);
+                listener.set_nonblocking(false)?;
+                return Ok((name, listener));
+            }
+            Err(BindError::InUse { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Accepts clients until the mock is stopped, and then waits for all that was begun.
+pub(super) fn serve_all(mut mock: Mock, listener: &UnixListener, state: &Arc<MockState>) {
+    let mut threads = Vec::new();
+    let mut openings = std::mem::take(&mut mock.openings);
+    let service = mock.service.take();
+    let (config, dialect, hides_ids) = (mock.config.clone(), mock.dialect, mock.hides_ids);
+    let (words, heard) = mpsc::channel();
+    let player = service.is_none().then(|| {
+        let player = Player::new(mock, heard, Arc::clone(state));
+        std::thread::spawn(move || player.run())
+    });
+    for client in 0.. {
+        let Some(stream) = accept(listener, state) else {
+            break;
+        };
+        let state = Arc::clone(state);
+        let (config, words) = (config.clone(), words.clone());
+        let opening = openings.pop_front().unwrap_or_default();
+        let service = service.clone();
+        threads.push(std::thread::spawn(move || {
+            let served = match service {
+                Some(service) => serve_service(stream, &config, &*service, &state),
+                None => Talk {
+                    client,
+                    dialect,
+                    hides_ids,
+                    words,
+                    state: &state,
+                }
+                .serve(stream, &config, opening),
+            };
+            match served {
+                Ok(()) => {}
+                // A client that goes away is a part of many tests.
+                Err(error) if is_end(error.kind()) => {}
+                Err(error) => state.mismatch(format!("a connection has failed: {error}")),
+            }
+        }));
+    }
+    for thread in threads {
+        // It may wait for a future.
+        thread.thread().unpark();
+        join(thread);
+    }
+    drop(words);
+    if let Some(player) = player {
+        join(player);
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    // A panic of the thread has been reported by itself.
+    let _ = thread.join();
+}
+
+/// The next client; nothing when the mock is stopped.
+fn accept(listener: &UnixListener, state: &MockState) -> Option<UnixStream> {
+    loop {
+        let accepted = listener.accept();
+        if state.is_stopped() {
+            return None;
+        }
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                state.mismatch(format!("clients cannot be accepted: {error}"));
+                return None;
+            }
+        };
+        match stream.try_clone() {
+            Ok(handle) => lock(&state.streams).push(handle),
+            // Without it the mock could not be stopped while it serves.
+            Err(error) => {
+                state.mismatch(format!("a client cannot be served: {error}"));
+                continue;
+            }
+        }
+        // Whoever stops the mock may have looked for the stream before it was there.
+        if state.is_stopped() {
+            state.close_all();
+        }
+        return Some(stream);
+    }
+}
+
+/// Whether an error of a connection is only its end.
+fn is_end(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// What is sent to a client, message by message.
+#[derive(Clone)]
+pub(super) struct Mouth {
+    stream: Arc<Mutex<UnixStream>>,
+    hides_ids: bool,
+}
+
+impl Mouth {
+    pub(super) fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        lock(&self.stream).write_all(bytes)
+    }
+
+    pub(super) fn send(&self, message: &Value) -> io::Result<()> {
+        self.bytes(format!("{message}\r\n").as_bytes())
+    }
+
+    /// Sends an answer to the request with this `id`.
+    pub(super) fn answer(&self, message: Value, id: Option<Value>) -> io::Result<()> {
+        let mut members = match message {
+            Value::Object(members) => members,
+            other => Object::from_iter([("return".to_owned(), other)]),
+        };
+        members.shift_remove("id");
+        if let Some(id) = id.filter(|_| !self.hides_ids) {
+            members.insert("id".to_owned(), id);
+        }
+        self.send(&Value::Object(members))
+    }
+
+    /// Answers a synchronization of the guest agent.
+    pub(super) fn answer_sync(&self, request: ValueRef<'_>) -> io::Result<()> {
+        let argument = request.get("arguments").and_then(|it| it.get("id"));
+        let answer = Value::from_iter([(
+            "return".to_owned(),
+            argument.map_or(Value::Null, ValueRef::to_value),
+        )]);
+        let mark: &[u8] = if command_of(request) == SYNCS[0] {
+            b"\xff"
+        } else {
+            b""
+        };
+        let mut bytes = mark.to_vec();
+        bytes.extend_from_slice(format!("{answer}\n").as_bytes());
+        self.bytes(&bytes)
+    }
+
+    pub(super) fn close(&self) {
+        // The client may be gone already.
+        let _ = lock(&self.stream).shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// One client of a script.
+struct Talk<'a> {
+    client: usize,
+    dialect: Dialect,
+    hides_ids: bool,
+    words: Sender<Word>,
+    state: &'a MockState,
+}
+
+impl Talk<'_> {
+    fn serve(
+        &self,
+        stream: UnixStream,
+        config: &SessionConfig,
+        opening: Opening,
+    ) -> io::Result<()> {
+        let mouth = Mouth {
+            stream: Arc::new(Mutex::new(stream.try_clone()?)),
+            hides_ids: self.hides_ids,
+        };
+        let mut ear = Ear::new(stream);
+        let served = self.open(&mouth, &mut ear, config, opening).and_then(|()| {
+            self.tell(Word::Ready(self.client, mouth));
+            loop {
+                let message = ear.next()?;
+                self.tell(Word::Message(self.client, message));
+            }
+        });
+        self.tell(Word::Gone(self.client));
+        served
+    }
+
+    fn tell(&self, word: Word) {
+        // The script ends after its clients.
+        let _ = self.words.send(word);
+    }
+
+    /// Greets, and negotiates or synchronizes.
+    fn open(
+        &self,
+        mouth: &Mouth,
+        ear: &mut Ear,
+        config: &SessionConfig,
+        opening: Opening,
+    ) -> io::Result<()> {
+        for message in &opening.first {
+            mouth.send(message)?;
+        }
+        match (self.dialect, &opening.greeting) {
+            (Dialect::GuestAgent, _) => {}
+            (Dialect::Qmp, Some(greeting)) => mouth.send(greeting)?,
+            (Dialect::Qmp, None) => mouth.bytes(Session::new(config.clone()).output())?,
+        }
+        let first = ear.next()?;
+        let command = command_of(first.root());
+        if SYNCS.contains(&command) {
+            return mouth.answer_sync(first.root());
+        }
+        if command != CAPABILITIES || self.dialect == Dialect::GuestAgent {
+            let expected = match self.dialect {
+                Dialect::Qmp => CAPABILITIES,
+                Dialect::GuestAgent => SYNCS[0],
+            };
+            self.state
+                .mismatch(format!("expected {expected}, got {}", first.root()));
+        }
+        for message in &opening.then {
+            mouth.send(message)?;
+        }
+        let nothing = Value::from_iter([("return".to_owned(), Value::Object(Object::new()))]);
+        mouth.answer(nothing, first.root().get("id").map(ValueRef::to_value))
+    }
+}
+
+/// What comes from a client, message by message.
+struct Ear {
+    stream: UnixStream,
+    parser: Parser,
+    buffer: Vec<u8>,
+}
+
+impl Ear {
+    fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            parser: Parser::new(Limits::QMP),
+            buffer: Vec::new(),
+        }
+    }
+
+    fn next(&mut self) -> io::Result<Document> {
+        loop {
+            // It resets the parser of a guest agent.
+            let is_reset = |byte: &u8| *byte == 0xff;
+            if self.buffer.first().is_some_and(is_reset) {
+                self.parser = Parser::new(Limits::QMP);
+                self.buffer.remove(0);
+            }
+            let end = self.buffer.iter().position(is_reset);
+            let mut input = &self.buffer[..end.unwrap_or(self.buffer.len())];
+            let offered = input.len();
+            let parsed = self.parser.feed(&mut input);
+            let taken = offered - input.len();
+            self.buffer.drain(..taken);
+            match parsed {
+                Parsed::Value => return Ok(self.parser.take_document()),
+                Parsed::Error(error) => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                }
+                Parsed::Incomplete => {}
+            }
+            if !self.buffer.is_empty() {
+                continue;
+            }
+            let mut piece = [0; 4096];
+            match self.stream.read(&mut piece)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => self.buffer.extend_from_slice(&piece[..count]),
+            }
+        }
+    }
+}
