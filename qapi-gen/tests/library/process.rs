@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use qapi_gen::check::load;
 use qapi_gen::diagnostic::LintLevels;
 use qapi_gen::loader::{FileLoader, RootedLoader};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 const QAPI_GEN: &str = env!("CARGO_BIN_EXE_qapi-gen");
@@ -571,7 +572,7 @@ fn runs_into_one_folder_do_not_trip_each_other() {
 #[test]
 fn a_signal_leaves_nothing_behind() {
     let schema = modules("m", 400);
-    for (name, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut is_caught = false;
         for _ in 0..20 {
             let out = tempfile::tempdir().expect("a folder");
@@ -592,19 +593,16 @@ fn a_signal_leaves_nothing_behind() {
                 continue;
             }
             // Stopped, it is seen to be in the middle of it.
-            let signal = |name: &str| {
-                let id = run.id().to_string();
-                let status = Command::new("kill").args(["-s", name, &id]).status();
-                assert!(status.expect("kill").success());
-            };
-            signal("STOP");
+            let process = Pid::from_child(&run);
+            let send = |signal| kill_process(process, signal).expect("it is there");
+            send(Signal::STOP);
             let was_at_it =
                 !leftovers(out.path()).is_empty() && !out.path().join("mod.rs").exists();
-            signal(name);
-            signal("CONT");
+            send(signal);
+            send(Signal::CONT);
             let status = run.wait().expect("ended");
-            assert_eq!(leftovers(out.path()), Vec::<PathBuf>::new(), "{name}");
-            if was_at_it && status.signal() == Some(number) {
+            assert_eq!(leftovers(out.path()), Vec::<PathBuf>::new(), "{signal:?}");
+            if was_at_it && status.signal() == Some(signal.as_raw()) {
                 assert!(!out.path().join("mod.rs").exists());
                 is_caught = true;
                 break;
@@ -612,7 +610,7 @@ fn a_signal_leaves_nothing_behind() {
         }
         assert!(
             is_caught,
-            "no run was met by SIG{name} while it was writing"
+            "no run was met by {signal:?} while it was writing"
         );
     }
 }
