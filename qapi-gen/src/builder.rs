@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use crate::backend::rust::{Options, RustBackend};
 use crate::check;
-use crate::diagnostic::{Code, Diagnostic, Level, Lint, LintLevels, render_short};
+use crate::compile::{Compiled, Rejected, compile};
+use crate::diagnostic::{Level, Lint, LintLevels, render_short};
 use crate::ir::Configuration;
 use crate::loader::{FileLoader, Loader, RootedLoader, read_text};
-use crate::output::{self, MakeError};
+use crate::output;
 use crate::source::SourceMap;
 
 /// Generates Rust from a schema in `build.rs`.
@@ -43,17 +44,46 @@ pub struct Builder {
 /// What kept [`Builder::generate`] from generating.
 ///
 /// Its debug form is its text, since that is what a build script's `main` prints.
-pub struct BuildError(String);
+pub struct BuildError(Reason);
+
+enum Reason {
+    Rejected(Rejected),
+    Other(String),
+}
+
+impl BuildError {
+    fn new(reason: impl Into<String>) -> Self {
+        Self(Reason::Other(reason.into()))
+    }
+
+    /// The mistakes, if it is the schema that is at fault.
+    #[must_use]
+    pub fn rejected(&self) -> Option<&Rejected> {
+        match &self.0 {
+            Reason::Rejected(rejected) => Some(rejected),
+            Reason::Other(_) => None,
+        }
+    }
+}
+
+impl From<Rejected> for BuildError {
+    fn from(rejected: Rejected) -> Self {
+        Self(Reason::Rejected(rejected))
+    }
+}
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match &self.0 {
+            Reason::Rejected(rejected) => fmt::Display::fmt(rejected, f),
+            Reason::Other(reason) => f.write_str(reason),
+        }
     }
 }
 
 impl fmt::Debug for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -165,7 +195,7 @@ impl Builder {
         for path in &self.config_files {
             tell_cargo(format_args!("rerun-if-changed={}", path.display()))?;
             let fail = |reason: &dyn fmt::Display| {
-                BuildError(format!("cannot read '{}': {reason}", path.display()))
+                BuildError::new(format!("cannot read '{}': {reason}", path.display()))
             };
             let text = read_text(path).map_err(|error| fail(&error))?;
             configuration.read(&text).map_err(|error| fail(&error))?;
@@ -176,32 +206,28 @@ impl Builder {
         let path = self
             .schema
             .to_str()
-            .ok_or_else(|| BuildError(format!("'{}' is not UTF-8", self.schema.display())))?;
+            .ok_or_else(|| BuildError::new(format!("'{}' is not UTF-8", self.schema.display())))?;
         let mut options = check::Options::new(self.levels.clone());
         if self.no_doc_check {
             options = options.no_doc_check();
         }
-        let checked = check::load(path, &*self.loader()?, options);
-        for file in checked.sources.files() {
-            tell_cargo(format_args!("rerun-if-changed={}", file.name()))?;
-        }
-        let Some(schema) = checked.schema else {
-            return Err(refuse(checked.report.diagnostics(), &checked.sources));
-        };
-        for diagnostic in checked.report.diagnostics() {
-            for line in render_short(diagnostic, &checked.sources).lines() {
-                tell_cargo(format_args!("warning={line}"))?;
-            }
-        }
+        let compiled = compile(path, &*self.loader()?, options);
+        depend_on(match &compiled {
+            Ok(compiled) => compiled.schema().sources(),
+            Err(rejected) => rejected.sources(),
+        })?;
+        let compiled = compiled?;
+        warn(&compiled)?;
+        let schema = compiled.into_schema();
         let schema = &match self.only.as_slice() {
             [] => schema,
             names => schema
                 .only(names)
-                .map_err(|error| BuildError(error.to_string()))?,
+                .map_err(|error| BuildError::new(error.to_string()))?,
         };
         let backend = RustBackend::new(self.options.clone().configuration(configuration));
-        let refuse = |diagnostics: Vec<Diagnostic>| refuse(&diagnostics, &checked.sources);
-        let features = backend.features(schema).map_err(refuse)?;
+        let generated = backend.generate(schema)?;
+        let features = generated.features();
         if !features.is_empty() {
             let values = features.join("\", \"");
             tell_cargo(format_args!(
@@ -209,11 +235,8 @@ impl Builder {
             ))?;
         }
         let folder = self.folder()?;
-        match output::write_from(&backend, schema, &folder) {
-            Ok(_) => {}
-            Err(MakeError::Schema(diagnostics)) => return Err(refuse(diagnostics)),
-            Err(MakeError::Output(error)) => return Err(BuildError(error.to_string())),
-        }
+        let written = generated.files().write(&folder);
+        written.map_err(|error| BuildError::new(error.to_string()))?;
         if self.out_dir.is_none() {
             write_include(&folder)?;
         }
@@ -226,7 +249,7 @@ impl Builder {
         };
         match RootedLoader::new(root) {
             Ok(loader) => Ok(Box::new(loader)),
-            Err(error) => Err(BuildError(format!(
+            Err(error) => Err(BuildError::new(format!(
                 "cannot read '{}': {error}",
                 root.display()
             ))),
@@ -239,21 +262,41 @@ impl Builder {
         }
         let Some(out_dir) = env::var_os("OUT_DIR") else {
             let message = "OUT_DIR is not set: outside of build scripts give an `out_dir`";
-            return Err(BuildError(message.to_owned()));
+            return Err(BuildError::new(message.to_owned()));
         };
         let module = self.module.as_deref().unwrap_or("qapi");
         // It is a file name, too: no `r#`.
         if syn::parse_str::<syn::Ident>(module).is_err() || module.starts_with("r#") {
-            return Err(BuildError(format!("'{module}' is no name for a module")));
+            return Err(BuildError::new(format!(
+                "'{module}' is no name for a module"
+            )));
         }
         Ok(PathBuf::from(out_dir).join(module))
     }
 }
 
+/// Tells Cargo which files the code is made of.
+fn depend_on(sources: &SourceMap) -> Result<(), BuildError> {
+    for file in sources.files() {
+        tell_cargo(format_args!("rerun-if-changed={}", file.name()))?;
+    }
+    Ok(())
+}
+
+/// Tells Cargo what was noticed about the schema.
+fn warn(compiled: &Compiled) -> Result<(), BuildError> {
+    for diagnostic in compiled.report().diagnostics() {
+        for line in render_short(diagnostic, compiled.schema().sources()).lines() {
+            tell_cargo(format_args!("warning={line}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes an instruction for Cargo, which reads them from standard output.
 fn tell_cargo(instruction: fmt::Arguments<'_>) -> Result<(), BuildError> {
     writeln!(io::stdout(), "cargo::{instruction}")
-        .map_err(|error| BuildError(format!("cannot write to standard output: {error}")))
+        .map_err(|error| BuildError::new(format!("cannot write to standard output: {error}")))
 }
 
 /// The file to be included: a module of another folder cannot be named by `OUT_DIR`.
@@ -265,26 +308,5 @@ fn write_include(folder: &Path) -> Result<(), BuildError> {
         root.display().to_string()
     );
     let path = folder.with_extension("rs");
-    output::replace(&path, text.as_bytes()).map_err(|error| BuildError(error.to_string()))
-}
-
-fn refuse(diagnostics: &[Diagnostic], sources: &SourceMap) -> BuildError {
-    let mut text = String::new();
-    for diagnostic in diagnostics {
-        text.push_str(&render_short(diagnostic, sources));
-        // What this code alone finds has no text of the reference, which names one place.
-        let is_own = diagnostic.code == Code::RustNameCollision;
-        for related in diagnostic.related.iter().filter(|_| is_own) {
-            let file = sources.file(sources.file_of(related.span));
-            let place = sources.position(related.span);
-            text.push_str(&format!(
-                "{}:{}:{}: {}\n",
-                file.name(),
-                place.line,
-                place.column,
-                related.message
-            ));
-        }
-    }
-    BuildError(text)
+    output::replace(&path, text.as_bytes()).map_err(|error| BuildError::new(error.to_string()))
 }

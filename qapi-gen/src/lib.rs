@@ -13,8 +13,9 @@
 pub mod backend;
 mod builder;
 pub mod check;
+mod compile;
 pub mod diagnostic;
-#[cfg(feature = "cli")]
+#[cfg(feature = "diff")]
 pub mod diff;
 pub mod ir;
 mod lint;
@@ -28,9 +29,10 @@ pub mod source;
 pub mod steps;
 mod syntax;
 mod text;
-#[cfg(feature = "cli")]
+#[cfg(feature = "validate")]
 pub mod validate;
 
 pub use builder::{BuildError, Builder};
-pub use check::{MAX_BASES, MAX_FEATURES, MAX_NAME, MAX_REPEATED, REPEATED_PER_LISTED};
+pub use check::{Diagnosis, MAX_BASES, MAX_FEATURES, MAX_NAME, MAX_REPEATED, REPEATED_PER_LISTED};
+pub use compile::{Compiled, Rejected, compile};
 pub use syntax::{MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE};

@@ -1,7 +1,7 @@
 //! One map over all source files of a schema, and positions in it.
 
 use std::fmt;
-#[cfg(feature = "cli")]
+#[cfg(feature = "render")]
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -180,7 +180,7 @@ impl SourceFile {
 
     /// The whole lines that hold the bytes from `from` to `to` of this file: the number of the first
     /// one, counted from 1, and where they are, the last line end included.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "render")]
     pub(crate) fn lines(&self, from: usize, to: usize) -> (usize, Range<usize>) {
         let first = self.line_index(from as u32);
         let last = self.line_index(to as u32);

@@ -14,7 +14,7 @@ pub(crate) struct ByName(OnceLock<(HashTable<usize>, DefaultHashBuilder)>);
 
 impl ByName {
     /// Not made yet.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "diff")]
     pub(crate) const fn new() -> Self {
         Self(OnceLock::new())
     }

@@ -14,20 +14,21 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use qapi_gen::backend::Backend;
 use qapi_gen::backend::doc::{DocBackend, Format, Options as DocOptions};
 use qapi_gen::backend::dump::dump;
 use qapi_gen::backend::introspect::{Options as IntrospectOptions, introspect};
 use qapi_gen::backend::rust::{Options as RustOptions, RustBackend};
-use qapi_gen::check::{diagnose, load};
+use qapi_gen::check::diagnose;
 use qapi_gen::diagnostic::{
-    Diagnostic, Level, Lint, LintLevels, Report, render_human, render_json, render_short,
+    Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
 use qapi_gen::diff::{Interface, Perspective, compare};
 use qapi_gen::ir::{Configuration, Schema};
 use qapi_gen::loader::MemoryLoader;
+use qapi_gen::output::Files;
 use qapi_gen::source::SourceMap;
 use qapi_gen::validate::Validator;
+use qapi_gen::{Compiled, compile};
 use shapes::{Shape, Verdict};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 
@@ -67,8 +68,8 @@ fn refused_commands_leave_nothing() {
     let text = "{ 'alternate': 'Alt', 'data': { 'a': 'int', 'b': 'bool' } }\n\
                 { 'command': 'go', 'data': { 'a': 'Alt' } }\n";
     let files = MemoryLoader::new().with(shapes::MAIN, text);
-    let checked = load(shapes::MAIN, &files, LintLevels::default());
-    let schema = checked.schema.expect("a valid schema");
+    let compiled = compile(shapes::MAIN, &files, LintLevels::default());
+    let schema = compiled.expect("a valid schema").into_schema();
     let line = b"{\"execute\": \"go\", \"arguments\": {\"a\": []}}";
     let refuse = || {
         let validator = Validator::new(&schema, &configuration()).expect("no condition is open");
@@ -119,8 +120,8 @@ fn lint(files: &MemoryLoader) -> usize {
     for lint in Lint::ALL {
         levels.set(*lint, Level::Warn);
     }
-    let checked = load(shapes::MAIN, files, levels);
-    render(&checked.report, &checked.sources)
+    let diagnosis = diagnose(shapes::MAIN, files, levels);
+    render(&diagnosis.report, &diagnosis.sources)
 }
 
 /// Every diagnostic in every format.
@@ -165,24 +166,26 @@ fn validation(schema: &Schema) -> usize {
 }
 
 fn rust(schema: &Schema) -> usize {
-    match emit(&RustBackend::new(RustOptions::default()), schema) {
-        Ok(n_bytes) => n_bytes,
-        Err(diagnostics) => diagnostics.iter().map(|it| it.message.len()).sum(),
+    let backend = RustBackend::new(RustOptions::default());
+    let made = backend.generate(schema);
+    match made {
+        Ok(generated) => size(&generated.files()),
+        Err(rejected) => rejected.to_string().len(),
     }
 }
 
 fn manual(schema: &Schema, format: Format) -> usize {
     let backend = DocBackend::new(DocOptions::new(format));
-    emit(&backend, schema).expect("a manual of any schema")
+    size(&backend.generate(schema).expect("the whole"))
 }
 
-fn emit(backend: &dyn Backend, schema: &Schema) -> Result<usize, Vec<Diagnostic>> {
+fn size(files: &Files<'_>) -> usize {
     let mut n_bytes = 0;
-    backend.emit_to(schema, &mut |file| {
+    files.each(&mut |file| {
         n_bytes += file.contents.len();
         ControlFlow::Continue(())
-    })?;
-    Ok(n_bytes)
+    });
+    n_bytes
 }
 
 /// What something costs.
@@ -251,7 +254,8 @@ fn costs(shape: Shape, n: usize) -> Costs {
     ];
     let mut schema = None;
     let loaded = measure(|| {
-        schema = load(shapes::MAIN, &files, LintLevels::allow_all()).schema;
+        let compiled = compile(shapes::MAIN, &files, LintLevels::allow_all());
+        schema = compiled.map(Compiled::into_schema).ok();
         0
     });
     by_command.push(("load", loaded));

@@ -11,12 +11,11 @@ use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use qapi_gen::backend::rust::{Options, Paths, RustBackend};
-use qapi_gen::backend::{Backend as _, Emission};
-use qapi_gen::check;
-use qapi_gen::diagnostic::{Diagnostic, LintLevels, render_short};
+use qapi_gen::compile;
+use qapi_gen::diagnostic::LintLevels;
 use qapi_gen::ir::Schema;
 use qapi_gen::loader::FileLoader;
-use qapi_gen::output;
+use qapi_gen::output::Emission;
 
 use crate::workspace;
 
@@ -48,27 +47,22 @@ impl Module {
     /// As [`Module::generate`], and a name that the schema does not define.
     pub fn generate_only(name: &str, path: &Path, only: &[&str], options: Options) -> Result<Self> {
         let path = path.to_str().context("the path is not UTF-8")?;
-        let checked = check::load(path, &FileLoader, LintLevels::allow_all());
-        let refuse = |diagnostics: &[Diagnostic]| {
-            let texts = diagnostics
-                .iter()
-                .map(|diagnostic| render_short(diagnostic, &checked.sources));
-            anyhow::anyhow!(texts.collect::<String>())
-        };
-        let Some(schema) = checked.schema else {
-            return Err(refuse(checked.report.diagnostics()));
-        };
+        let compiled = compile(path, &FileLoader, LintLevels::allow_all())?;
+        let schema = compiled.into_schema();
         let schema = match only {
             [] => schema,
             names => schema.only(names)?,
         };
         let backend = RustBackend::new(options);
-        let refuse = |errors: Vec<Diagnostic>| refuse(&errors);
+        let generated = backend.generate(&schema)?;
+        let emission = generated.files().emission();
+        let (features, paths) = (generated.features(), generated.paths());
+        drop(generated);
         Ok(Self {
             name: name.to_owned(),
-            emission: backend.emit(&schema).map_err(refuse)?,
-            features: backend.features(&schema).map_err(refuse)?,
-            paths: backend.paths(&schema).map_err(refuse)?,
+            emission,
+            features,
+            paths,
             schema,
         })
     }
@@ -139,7 +133,7 @@ impl Crate<'_> {
         let lock = workspace().join("Cargo.lock");
         fs::copy(&lock, folder.join("Cargo.lock")).context("no Cargo.lock")?;
         for module in &self.modules {
-            output::write(&module.emission, &src.join(&module.name))?;
+            module.emission.write(&src.join(&module.name))?;
         }
         let is_program = self.files.iter().any(|(name, _)| *name == "main.rs");
         if !is_program {

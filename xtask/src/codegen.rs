@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use qapi_gen::backend::rust::{OptionError, Options, Part, RustBackend};
-use qapi_gen::backend::{Backend, Emission};
+use qapi_gen::compile;
 use qapi_gen::diagnostic::{LintLevels, render_short};
 use qapi_gen::ir::Configuration;
 use qapi_gen::loader::FileLoader;
-use qapi_gen::output;
+use qapi_gen::output::Emission;
 
 /// The command that the header of every file names.
 const COMMAND: &str = "cargo xtask codegen";
@@ -97,7 +97,7 @@ pub(crate) fn generate() -> Result<()> {
     let workspace = tests::workspace();
     for output in &OUTPUTS {
         let emission = output.emit(&workspace)?;
-        let summary = output::write(&emission, &workspace.join(output.folder))?;
+        let summary = emission.write(&workspace.join(output.folder))?;
         let n_changed = summary.changed.len() + summary.stale.len();
         // Standard output belongs to the task that called.
         eprintln!(
@@ -114,7 +114,7 @@ pub(crate) fn check() -> Result<()> {
     let mut is_current = true;
     for output in &OUTPUTS {
         let emission = output.emit(&workspace)?;
-        let summary = output::check(&emission, &workspace.join(output.folder))?;
+        let summary = emission.check(&workspace.join(output.folder))?;
         for path in summary.changed.iter().chain(&summary.stale) {
             println!("{} is out of date", path.display());
         }
@@ -132,22 +132,17 @@ impl Output {
         let path = schema
             .to_str()
             .context("the path of the workspace is not UTF-8")?;
-        let checked = qapi_gen::check::load(path, &FileLoader, LintLevels::default());
-        for diagnostic in checked.report.diagnostics() {
-            eprintln!("{}", render_short(diagnostic, &checked.sources));
+        let compiled = compile(path, &FileLoader, LintLevels::default())?;
+        for diagnostic in compiled.report().diagnostics() {
+            let text = render_short(diagnostic, compiled.schema().sources());
+            eprintln!("{text}");
         }
-        let mut schema = checked.schema.context("the schema has mistakes")?;
+        let mut schema = compiled.into_schema();
         if !self.only.is_empty() {
             schema = schema.only(self.only)?;
         }
-        match RustBackend::new((self.options)()?).emit(&schema) {
-            Ok(emission) => Ok(emission),
-            Err(diagnostics) => {
-                for diagnostic in &diagnostics {
-                    eprintln!("{}", render_short(diagnostic, &checked.sources));
-                }
-                bail!("the schema cannot be expressed in Rust")
-            }
-        }
+        let backend = RustBackend::new((self.options)()?);
+        let generated = backend.generate(&schema)?;
+        Ok(generated.files().emission())
     }
 }

@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use qapi_gen::backend::Backend as _;
+use anyhow::{Context, Result};
 use qapi_gen::backend::doc::{DocBackend, Format, Options};
-use qapi_gen::check::{self, Checked};
+use qapi_gen::compile;
 use qapi_gen::diagnostic::{Level, Lint, LintLevels, render_short};
+use qapi_gen::ir::Schema;
 use qapi_gen::loader::FileLoader;
-use qapi_gen::output;
 
 use crate::process::succeed;
 
@@ -32,8 +31,7 @@ pub(crate) struct Args {
 /// Writes the manual in every format, and the sample.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = tests::workspace();
-    let checked = load(&workspace)?;
-    let schema = checked.schema.as_ref().context("the schema has mistakes")?;
+    let schema = &load(&workspace)?;
     let folder = workspace.join("target/docs");
     for (format, name) in [
         (Format::Html, "html"),
@@ -41,18 +39,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         (Format::Man, "man"),
     ] {
         let options = Options::new(format).title(TITLE).command(COMMAND);
-        let Ok(emission) = DocBackend::new(options).emit(schema) else {
-            bail!("the schema cannot be expressed as {name}");
-        };
-        output::write(&emission, &folder.join(name))?;
+        let backend = DocBackend::new(options);
+        backend.generate(schema)?.write(&folder.join(name))?;
         println!("{}", folder.join(name).display());
     }
     let options = Options::new(Format::Markdown)
         .command(COMMAND)
         .only("query-iothreads");
-    let Ok(emission) = DocBackend::new(options).emit(schema) else {
-        bail!("the sample cannot be made");
-    };
+    let emission = DocBackend::new(options).generate(schema)?.emission();
     let page = emission
         .get(Path::new("misc.md"))
         .context("query-iothreads is no longer in misc.json")?;
@@ -65,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Our schema; what its readers would see is a mistake.
-fn load(workspace: &Path) -> Result<Checked> {
+fn load(workspace: &Path) -> Result<Schema> {
     let path = workspace.join("schema/qapi-schema.json");
     let name = path
         .to_str()
@@ -74,9 +68,10 @@ fn load(workspace: &Path) -> Result<Checked> {
     for lint in [Lint::DocMarkup, Lint::DocReference, Lint::DocExample] {
         levels.set(lint, Level::Deny);
     }
-    let checked = check::load(name, &FileLoader, levels);
-    for diagnostic in checked.report.diagnostics() {
-        eprintln!("{}", render_short(diagnostic, &checked.sources));
+    let compiled = compile(name, &FileLoader, levels)?;
+    for diagnostic in compiled.report().diagnostics() {
+        let text = render_short(diagnostic, compiled.schema().sources());
+        eprintln!("{text}");
     }
-    Ok(checked)
+    Ok(compiled.into_schema())
 }

@@ -463,7 +463,7 @@ impl<'a> Introspector<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check;
+    use crate::compile;
     use crate::diagnostic::LintLevels;
     use crate::loader::MemoryLoader;
 
@@ -480,8 +480,8 @@ mod tests {
     #[test]
     fn parts_are_the_whole() {
         let loader = MemoryLoader::new().with("schema.json", SCHEMA);
-        let checked = check::load("schema.json", &loader, LintLevels::allow_all());
-        let schema = checked.schema.expect("a valid schema");
+        let compiled = compile("schema.json", &loader, LintLevels::allow_all());
+        let schema = compiled.expect("a valid schema").into_schema();
         for (a, b) in [(false, false), (false, true), (true, false), (true, true)] {
             let mut configuration = Configuration::new();
             let parts = introspect_parts(&schema, &configuration);

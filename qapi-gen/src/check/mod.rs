@@ -11,8 +11,9 @@ mod resolve;
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::compile::{Compiled, Rejected};
 use crate::diagnostic::{Level, Lint, LintLevels, Report};
-use crate::ir::{Pragmas, Schema};
+use crate::ir::Pragmas;
 use crate::lint;
 use crate::loader::Loader;
 use crate::source::{FileId, SourceMap, Span};
@@ -62,22 +63,12 @@ impl From<LintLevels> for Options {
     }
 }
 
-/// What came of a schema.
-#[derive(Debug)]
-pub struct Checked {
-    /// Every file that was read.
-    pub sources: Arc<SourceMap>,
-    /// The schema, if it may be used: there is one exactly when the report has no error.
-    pub schema: Option<Schema>,
-    /// Every diagnostic.
-    pub report: Report,
-}
-
-/// Reads and checks the schema at `path`, with all files that it includes.
-///
-/// Messages print `path` as it is given, and paths of included files relative to it.
-#[must_use]
-pub fn load(path: &str, loader: &dyn Loader, options: impl Into<Options>) -> Checked {
+/// As [`compile`](crate::compile).
+pub(crate) fn check(
+    path: &str,
+    loader: &dyn Loader,
+    options: Options,
+) -> Result<Compiled, Rejected> {
     let Analysis {
         graph,
         resolved,
@@ -85,31 +76,26 @@ pub fn load(path: &str, loader: &dyn Loader, options: impl Into<Options>) -> Che
         mut report,
         pragmas,
         root,
-    } = analyse(path, loader, options.into());
+    } = analyse(path, loader, options);
     let sources = Arc::new(sources);
-    let mut schema = None;
-    if !report.has_errors() {
-        let files = finish::Files {
-            sources: Arc::clone(&sources),
-            loader,
-            root,
-        };
-        match finish::finish(graph, resolved, &files, pragmas) {
-            Ok(checked) => {
-                lint::check(&checked, &mut report);
-                schema = Some(checked);
-            }
-            Err(unresolved) => report.push(unresolved.diagnostic()),
-        }
-    }
     if report.has_errors() {
-        schema = None;
+        return Err(Rejected::new(report, sources));
     }
-    Checked {
-        sources,
-        schema,
-        report,
+    let files = finish::Files {
+        sources: Arc::clone(&sources),
+        loader,
+        root,
+    };
+    match finish::finish(graph, resolved, &files, pragmas) {
+        Ok(schema) => {
+            lint::check(&schema, &mut report);
+            if !report.has_errors() {
+                return Ok(Compiled { schema, report });
+            }
+        }
+        Err(unresolved) => report.push(unresolved.diagnostic()),
     }
+    Err(Rejected::new(report, sources))
 }
 
 /// The diagnostics of a schema.
@@ -125,17 +111,26 @@ pub struct Diagnosis {
     _rest: Box<dyn Any + Send>,
 }
 
-/// As [`load`], for the diagnostics alone.
+/// As [`compile`](crate::compile), for the diagnostics alone.
 #[must_use]
 pub fn diagnose(path: &str, loader: &dyn Loader, options: impl Into<Options>) -> Diagnosis {
     let options = options.into();
     // Lints look at a schema.
     if lint::is_enabled(&options.levels) {
-        let checked = load(path, loader, options);
-        return Diagnosis {
-            sources: checked.sources,
-            report: checked.report,
-            _rest: Box::new(checked.schema),
+        return match check(path, loader, options) {
+            Ok(Compiled { schema, report }) => Diagnosis {
+                sources: Arc::clone(schema.sources()),
+                report,
+                _rest: Box::new(schema),
+            },
+            Err(rejected) => {
+                let (report, sources) = rejected.into_parts();
+                Diagnosis {
+                    sources,
+                    report,
+                    _rest: Box::new(()),
+                }
+            }
         };
     }
     let analysis = analyse(path, loader, options);

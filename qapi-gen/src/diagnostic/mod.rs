@@ -4,13 +4,13 @@
 //! name in every message. Where the reference has a message for a mistake, ours is that text.
 
 mod code;
-#[cfg(feature = "cli")]
+#[cfg(feature = "render")]
 mod human;
 mod json;
 mod short;
 
 pub use code::{Code, Lint, UnknownCode, UnknownLint};
-#[cfg(feature = "cli")]
+#[cfg(feature = "render")]
 pub use human::render_human;
 pub use json::render_json;
 pub use short::render_short;

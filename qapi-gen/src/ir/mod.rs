@@ -270,7 +270,7 @@ pub struct Schema {
 impl Schema {
     /// The sources it was read from.
     #[must_use]
-    pub fn sources(&self) -> &SourceMap {
+    pub fn sources(&self) -> &Arc<SourceMap> {
         &self.sources
     }
 

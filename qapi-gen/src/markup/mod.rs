@@ -17,7 +17,7 @@ mod sanitise;
 mod table;
 mod text;
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "doc")]
 pub(crate) use markdown::plain_text;
 pub(crate) use markdown::{Links, Markdown, escape_markdown, push_code_span};
 pub use mistake::{Mistake, MistakeKind};

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use libtest_mimic::Failed;
 use qapi_gen::backend::introspect::{Options, introspect};
-use qapi_gen::check::load;
+use qapi_gen::compile;
 use qapi_gen::diagnostic::{Code, LintLevels, render_short};
 use qapi_gen::diff::{Interface, Perspective, Side, compare};
 use qapi_gen::ir::{Configuration, Schema};
@@ -72,14 +72,10 @@ fn check_case(old: &Path, name: &str) -> Result<(), Failed> {
 
 fn schema(name: &str, text: &str) -> Schema {
     let loader = MemoryLoader::new().with(name, text);
-    let checked = load(name, &loader, LintLevels::allow_all());
-    let messages = checked.report.diagnostics().iter();
-    let messages: Vec<_> = messages
-        .map(|it| render_short(it, &checked.sources))
-        .collect();
-    checked
-        .schema
-        .unwrap_or_else(|| panic!("{name}: {messages:?}"))
+    match compile(name, &loader, LintLevels::allow_all()) {
+        Ok(compiled) => compiled.into_schema(),
+        Err(rejected) => panic!("{rejected}"),
+    }
 }
 
 fn changes(old: &Schema, new: &Schema, perspective: Perspective) -> Vec<(Code, String)> {

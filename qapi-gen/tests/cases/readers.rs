@@ -4,12 +4,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use libtest_mimic::Failed;
-use qapi_gen::backend::Backend as _;
 use qapi_gen::backend::doc::{DocBackend, Format, Options};
-use qapi_gen::check;
+use qapi_gen::compile;
 use qapi_gen::diagnostic::LintLevels;
 use qapi_gen::loader::FileLoader;
-use qapi_gen::output;
 use tempfile::TempDir;
 use tests::{Suite, Tool, schemas, workspace};
 
@@ -36,16 +34,13 @@ pub(crate) fn add(suite: Suite) -> Suite {
 /// A folder with the manual of the schema at `path`.
 fn manual(path: &Path, format: Format) -> Result<TempDir, Failed> {
     let name = path.to_str().ok_or("a path that is not UTF-8")?;
-    let checked = check::load(name, &FileLoader, LintLevels::allow_all());
-    let schema = checked.schema.ok_or("the schema has mistakes")?;
+    let compiled = compile(name, &FileLoader, LintLevels::allow_all())?;
     let options = Options::new(format)
         .title("Reference manual")
         .date("2026-01-31");
-    let emission = DocBackend::new(options)
-        .emit(&schema)
-        .map_err(|_| "no manual")?;
     let folder = tempfile::tempdir()?;
-    output::write(&emission, folder.path())?;
+    let backend = DocBackend::new(options);
+    backend.generate(compiled.schema())?.write(folder.path())?;
     Ok(folder)
 }
 
@@ -53,14 +48,12 @@ fn manual(path: &Path, format: Format) -> Result<TempDir, Failed> {
 fn sample_is_current() -> Result<(), Failed> {
     let path = workspace().join("schema/qapi-schema.json");
     let name = path.to_str().ok_or("a path that is not UTF-8")?;
-    let checked = check::load(name, &FileLoader, LintLevels::default());
-    let schema = checked.schema.ok_or("the schema has mistakes")?;
+    let compiled = compile(name, &FileLoader, LintLevels::default())?;
     let options = Options::new(Format::Markdown)
         .command("cargo xtask docs")
         .only("query-iothreads");
-    let emission = DocBackend::new(options)
-        .emit(&schema)
-        .map_err(|_| "no manual")?;
+    let backend = DocBackend::new(options);
+    let emission = backend.generate(compiled.schema())?.emission();
     let page = emission.get(Path::new("misc.md")).ok_or("no page")?;
     let sample = std::fs::read_to_string(workspace().join("schema/query-iothreads.md"))?;
     if page == sample {

@@ -4,15 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Failed;
 use qapi_gen::backend::rust::{Options, RustBackend};
-use qapi_gen::backend::{Backend as _, Emission};
-use qapi_gen::check;
-use qapi_gen::diagnostic::{LintLevels, render_short};
+use qapi_gen::compile;
+use qapi_gen::diagnostic::LintLevels;
 use qapi_gen::ir::Configuration;
 use qapi_gen::loader::FileLoader;
-use qapi_gen::output;
+use qapi_gen::output::Emission;
 use tests::{Suite, golden, schemas};
 
 use crate::files;
@@ -37,17 +36,10 @@ pub(crate) fn add(mut suite: Suite) -> Suite {
 fn generate(path: &Path, options: Options) -> Result<Emission> {
     let name = path.to_str().context("a path that is not UTF-8")?;
     // Lints of style do not matter here, and older schemas do not keep to them.
-    let checked = check::load(name, &FileLoader, LintLevels::allow_all());
-    let refuse = |diagnostics: &[_]| {
-        let texts = diagnostics
-            .iter()
-            .map(|diagnostic| render_short(diagnostic, &checked.sources));
-        anyhow!(texts.collect::<String>())
-    };
-    let schema = checked.schema.as_ref();
-    let schema = schema.ok_or_else(|| refuse(checked.report.diagnostics()))?;
-    let made = RustBackend::new(options).emit(schema);
-    made.map_err(|diagnostics| refuse(&diagnostics))
+    let compiled = compile(name, &FileLoader, LintLevels::allow_all())?;
+    let backend = RustBackend::new(options);
+    let generated = backend.generate(compiled.schema())?;
+    Ok(generated.files().emission())
 }
 
 /// All files in one text: the root, then folders, each with its own root first, then what is beside them.
@@ -96,7 +88,7 @@ fn layout(schemas: impl Iterator<Item = PathBuf>) -> Result<(), Failed> {
 /// rustfmt with the layout of the given edition.
 fn check_layout(emission: &Emission, style_edition: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    output::write(emission, folder.path())?;
+    emission.write(folder.path())?;
     let run = Command::new("rustfmt")
         .args(["--check", "--edition", "2021", "--config"])
         .arg(format!("style_edition={style_edition}"))

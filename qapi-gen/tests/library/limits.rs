@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use qapi_gen::check::{Checked, load};
 use qapi_gen::diagnostic::{Code, LintLevels, MAX_DIAGNOSTICS};
 use qapi_gen::loader::MemoryLoader;
 use qapi_gen::{MAX_BASES, MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE, MAX_NAME};
+
+use crate::{Checked, load};
 
 fn check(text: &str) -> Checked {
     let loader = MemoryLoader::new().with("schema.json", text);

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use qapi_gen::backend::dump::dump;
-use qapi_gen::check::load;
 use qapi_gen::diagnostic::{LintLevels, render_short};
 use qapi_gen::loader::{FileLoader, MemoryLoader};
 use qapi_gen::print::print;
 use tests::{QEMU_SCHEMAS, Tool, qemu_schema};
+
+use crate::load;
 
 /// Prints the schema at `path`, reads that and compares both as dumps; then prints it once more.
 fn check_round_trip(path: &Path) {

@@ -6,11 +6,12 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use qapi_gen::check::load;
 use qapi_gen::diagnostic::LintLevels;
 use qapi_gen::loader::{FileLoader, RootedLoader};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use crate::load;
 
 const QAPI_GEN: &str = env!("CARGO_BIN_EXE_qapi-gen");
 

@@ -4,10 +4,11 @@
 
 use proptest::prelude::*;
 use qapi_gen::backend::dump::dump;
-use qapi_gen::check::{Checked, load};
 use qapi_gen::diagnostic::{Code, LintLevels, MAX_DIAGNOSTICS, render_json, render_short};
 use qapi_gen::loader::MemoryLoader;
 use qapi_gen::print::print;
+
+use crate::{Checked, load};
 
 fn check(text: impl Into<Vec<u8>>) -> Checked {
     let loader = MemoryLoader::new().with("schema.json", text);

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use qapi_gen::check::{Checked, load};
 use qapi_gen::diagnostic::{LintLevels, render_short};
 use qapi_gen::loader::MemoryLoader;
+
+use crate::{Checked, load};
 
 fn check_text(text: impl Into<Vec<u8>>) -> Checked {
     let files = MemoryLoader::new().with("main.json", text);

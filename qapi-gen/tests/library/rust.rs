@@ -5,29 +5,20 @@ use std::path::Path;
 
 use qapi_gen::Builder;
 use qapi_gen::backend::rust::{Options, RustBackend};
-use qapi_gen::backend::{Backend, Emission};
-use qapi_gen::check;
-use qapi_gen::diagnostic::{Diagnostic, LintLevels, render_short};
+use qapi_gen::compile;
+use qapi_gen::diagnostic::LintLevels;
 use qapi_gen::ir::Configuration;
 use qapi_gen::loader::MemoryLoader;
-use qapi_gen::output;
+use qapi_gen::output::Emission;
 
 /// The files of a schema, or the texts of what is wrong with it.
 fn generate_text(schema: &str, options: Options) -> Result<Emission, String> {
     let loader = MemoryLoader::new().with("schema.json", schema);
-    let checked = check::load("schema.json", &loader, LintLevels::allow_all());
-    let texts = |diagnostics: &[Diagnostic]| {
-        let texts = diagnostics
-            .iter()
-            .map(|diagnostic| render_short(diagnostic, &checked.sources));
-        texts.collect::<Vec<_>>().join("\n")
-    };
-    let Some(schema) = &checked.schema else {
-        return Err(texts(checked.report.diagnostics()));
-    };
-    RustBackend::new(options)
-        .emit(schema)
-        .map_err(|diagnostics| texts(&diagnostics))
+    let compiled = compile("schema.json", &loader, LintLevels::allow_all());
+    let schema = compiled.map_err(|it| it.to_string())?.into_schema();
+    let backend = RustBackend::new(options);
+    let generated = backend.generate(&schema);
+    Ok(generated.map_err(|it| it.to_string())?.files().emission())
 }
 
 /// `n` structs that inherit from one of `n` members, each with documentation of `n_lines` lines.
@@ -215,15 +206,15 @@ fn output_writes_only_what_changed_and_removes_its_own() {
     let emission = |schema| generate_text(schema, Options::new()).expect("valid");
     let one = emission("{ 'command': 'c' }\n{ 'struct': 'St', 'data': {} }\n");
     let two = emission("{ 'command': 'c' }\n");
-    let first = output::write(&one, folder.path()).expect("written");
+    let first = one.write(folder.path()).expect("written");
     assert_eq!(first.changed.len(), one.files().len());
-    let again = output::write(&one, folder.path()).expect("written");
+    let again = one.write(folder.path()).expect("written");
     assert!(again.is_current());
     let foreign = folder.path().join("mine.rs");
     fs::write(&foreign, "//! By hand.\n").expect("written");
-    let stale = output::check(&two, folder.path()).expect("compared").stale;
+    let stale = two.check(folder.path()).expect("compared").stale;
     assert_eq!(stale, [folder.path().join("types/schema.rs")]);
-    output::write(&two, folder.path()).expect("written");
+    two.write(folder.path()).expect("written");
     assert!(foreign.exists());
     assert!(!folder.path().join("types/schema.rs").exists());
 }
@@ -254,7 +245,7 @@ fn output_touches_nothing_of_others() {
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, text).expect("written");
     }
-    output::write(&one, folder.path()).expect("written");
+    one.write(folder.path()).expect("written");
     for (name, text) in foreign {
         assert_eq!(
             fs::read_to_string(folder.path().join(name)).expect("there"),
@@ -265,7 +256,7 @@ fn output_touches_nothing_of_others() {
     let root = folder.path().join("mod.rs");
     fs::write(&root, "//! By hand.\n").expect("written");
     let two = emission("{ 'command': 'c' }\n{ 'command': 'd' }\n");
-    let error = output::write(&two, folder.path()).expect_err("refused");
+    let error = two.write(folder.path()).expect_err("refused");
     assert_eq!(
         error.to_string(),
         format!(

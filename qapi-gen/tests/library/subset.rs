@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use qapi_gen::backend::introspect::{Options, introspect};
-use qapi_gen::check::load;
 use qapi_gen::diagnostic::{LintLevels, render_short};
 use qapi_gen::ir::{Configuration, Entity, Schema};
 use qapi_gen::loader::{FileLoader, MemoryLoader};
 use qapi_gen::print::print;
 use serde_json::Value;
+
+use crate::load;
 
 fn read(text: &str) -> Schema {
     let loader = MemoryLoader::new().with("schema.json", text);

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use qapi_gen::Builder;
-use qapi_gen::check::{Options, load};
+use qapi_gen::check::Options;
 use qapi_gen::diagnostic::{Level, Lint, LintLevels};
 use qapi_gen::ir::Schema;
 use qapi_gen::loader::{FileLoader, Loader, MemoryLoader};
 use tempfile::TempDir;
+
+use crate::load;
 
 /// Comments that today's rules refuse, each for a reason of its own, in front of definitions that are good.
 const OLD_COMMENTS: &str = "\

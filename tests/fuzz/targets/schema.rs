@@ -2,27 +2,39 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use qapi_gen::backend::Backend as _;
 use qapi_gen::backend::dump::dump;
 use qapi_gen::backend::introspect::introspect;
 use qapi_gen::backend::rust::{Options, RustBackend};
-use qapi_gen::check::load;
-use qapi_gen::diagnostic::{LintLevels, render_human, render_json, render_short};
+use qapi_gen::compile;
+use qapi_gen::diagnostic::{LintLevels, Report, render_human, render_json, render_short};
 use qapi_gen::ir::{Configuration, Schema};
 use qapi_gen::loader::MemoryLoader;
 use qapi_gen::print::print;
+use qapi_gen::source::SourceMap;
 
 fn check(text: &[u8], levels: LintLevels) -> Option<Schema> {
     let loader = MemoryLoader::new().with("schema.json", text);
-    let checked = load("schema.json", &loader, levels);
-    assert_eq!(checked.schema.is_none(), checked.report.has_errors());
-    for diagnostic in checked.report.diagnostics() {
-        assert!(render_short(diagnostic, &checked.sources).ends_with('\n'));
-        let json = render_json(diagnostic, &checked.sources);
-        serde_json::from_str::<serde_json::Value>(&json).expect("one object a line");
-        assert!(!render_human(diagnostic, &checked.sources, true).is_empty());
+    match compile("schema.json", &loader, levels) {
+        Ok(compiled) => {
+            assert!(!compiled.report().has_errors());
+            render(compiled.report(), compiled.schema().sources());
+            Some(compiled.into_schema())
+        }
+        Err(rejected) => {
+            assert!(rejected.report().has_errors());
+            render(rejected.report(), rejected.sources());
+            None
+        }
     }
-    checked.schema
+}
+
+fn render(report: &Report, sources: &SourceMap) {
+    for diagnostic in report.diagnostics() {
+        assert!(render_short(diagnostic, sources).ends_with('\n'));
+        let json = render_json(diagnostic, sources);
+        serde_json::from_str::<serde_json::Value>(&json).expect("one object a line");
+        assert!(!render_human(diagnostic, sources, true).is_empty());
+    }
 }
 
 fuzz_target!(|text: &[u8]| {
@@ -40,5 +52,8 @@ fuzz_target!(|text: &[u8]| {
         serde_json::from_str::<serde_json::Value>(&array).expect("an array");
     }
     // Names may collide in Rust; that is said, and nothing else happens.
-    let _ = RustBackend::new(Options::new()).emit(&schema);
+    let backend = RustBackend::new(Options::new());
+    if let Ok(generated) = backend.generate(&schema) {
+        generated.files().emission();
+    }
 });

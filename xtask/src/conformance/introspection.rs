@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use qapi_gen::backend::introspect::{Options, introspect};
-use qapi_gen::check;
-use qapi_gen::diagnostic::{LintLevels, render_short};
+use qapi_gen::compile;
+use qapi_gen::diagnostic::LintLevels;
 use qapi_gen::ir::Configuration;
 use qapi_gen::loader::FileLoader;
 use serde_json::Value;
@@ -49,13 +49,7 @@ fn entries(value: &Value) -> Result<Vec<Value>> {
 
 fn generate(path: &Path, configuration: &Configuration) -> Result<Value> {
     let path = path.to_str().context("the path is not UTF-8")?;
-    let checked = check::load(path, &FileLoader, LintLevels::allow_all());
-    let Some(schema) = &checked.schema else {
-        for diagnostic in checked.report.diagnostics() {
-            eprint!("{}", render_short(diagnostic, &checked.sources));
-        }
-        bail!("the schema has mistakes");
-    };
-    let json = introspect(schema, configuration, Options::default())?;
+    let compiled = compile(path, &FileLoader, LintLevels::allow_all())?;
+    let json = introspect(compiled.schema(), configuration, Options::default())?;
     Ok(serde_json::from_str(&json)?)
 }

@@ -7,12 +7,12 @@ use std::ops::ControlFlow;
 
 use super::entity::{Inherited, Kind, Part, Union, View, condition_text, title};
 use super::manual::{Chapter, Item, Manual};
-use crate::backend::{EmittedFile, Sink};
 use crate::ir::{Condition, DocSection, Entity, TypeId, TypeKind};
 use crate::markup::{
     self, Block, Code, Links, Markdown, Place, Reference, ReferenceKind, escape_markdown,
     plain_text, push_code_span,
 };
+use crate::output::{EmittedFile, Sink};
 use crate::references::{Target, header};
 
 /// All files: `README.md` is what GitHub shows for a folder, `SUMMARY.md` what mdBook reads.

@@ -7,11 +7,9 @@ mod manual;
 mod markdown;
 
 use std::fmt;
-use std::ops::ControlFlow;
 
-use crate::backend::{Backend, Sink};
-use crate::diagnostic::Diagnostic;
 use crate::ir::Schema;
+use crate::output::Files;
 
 use manual::Manual;
 
@@ -103,29 +101,22 @@ impl DocBackend {
         Self { options }
     }
 
-    /// Whether every definition that was asked for exists.
+    /// The manual of `schema`.
     ///
     /// # Errors
     ///
-    /// The first one that does not.
-    pub fn check_names(&self, schema: &Schema) -> Result<(), UnknownName> {
+    /// A name of [`Options::only`] that the schema does not have, the first one.
+    pub fn generate<'s>(&'s self, schema: &'s Schema) -> Result<Files<'s>, UnknownName> {
         let is_unknown = |name: &&String| schema.entity(name).is_none();
-        match self.options.only.iter().find(is_unknown) {
-            Some(name) => Err(UnknownName(name.clone())),
-            None => Ok(()),
+        if let Some(name) = self.options.only.iter().find(is_unknown) {
+            return Err(UnknownName(name.clone()));
         }
-    }
-}
-
-impl Backend for DocBackend {
-    fn emit_to(&self, schema: &Schema, sink: &mut Sink<'_>) -> Result<(), Vec<Diagnostic>> {
         let manual = Manual::new(schema, &self.options);
-        // Whether all files were wanted is known to who wants them.
-        let (ControlFlow::Continue(()) | ControlFlow::Break(())) = match self.options.format {
+        let format = self.options.format;
+        Ok(Files::new(&[], move |sink| match format {
             Format::Html => html::render(&manual, sink),
             Format::Markdown => markdown::render(&manual, sink),
             Format::Man => man::render(&manual, sink),
-        };
-        Ok(())
+        }))
     }
 }

@@ -24,11 +24,13 @@ mod writer;
 
 pub use options::{OptionError, Options, Part};
 
-use std::ops::ControlFlow;
+use std::fmt;
 
-use crate::backend::{Backend, Sink};
-use crate::diagnostic::Diagnostic;
+use crate::compile::Rejected;
 use crate::ir::{CommandId, Entity, EventId, Schema, TypeId};
+use crate::output::Files;
+
+use self::plan::Plan;
 
 /// The Rust backend.
 #[derive(Debug, Clone, Default)]
@@ -43,31 +45,16 @@ impl RustBackend {
         Self { options }
     }
 
-    /// The Cargo features that the output for `schema` is conditional on, sorted: those of
-    /// conditions that the configuration leaves open and that have no predicate of their own.
+    /// Decides about everything that is generated for `schema`.
     ///
     /// # Errors
     ///
-    /// As [`Backend::emit`].
-    pub fn features(&self, schema: &Schema) -> Result<Vec<String>, Vec<Diagnostic>> {
-        let plan = plan::plan(schema, &self.options)?;
-        let mut names: Vec<String> = plan::open_names(&plan)
-            .into_iter()
-            .map(Into::into)
-            .collect();
-        // Conditions of features that mean nothing to Rust matter there alone.
-        if self.options.has(Part::Introspection) {
-            names.extend(introspection::open_names(&plan));
+    /// All of the schema that Rust cannot express.
+    pub fn generate<'s>(&'s self, schema: &'s Schema) -> Result<Generated<'s>, Rejected> {
+        match plan::plan(schema, &self.options) {
+            Ok(plan) => Ok(Generated { plan }),
+            Err(diagnostics) => Err(Rejected::by_output(schema, diagnostics)),
         }
-        let mapped = &self.options.mapping.predicates;
-        let mut features: Vec<String> = names
-            .iter()
-            .filter(|name| !mapped.contains_key(*name))
-            .map(|name| gate::default_feature(name))
-            .collect();
-        features.sort_unstable();
-        features.dedup();
-        Ok(features)
     }
 }
 
@@ -83,17 +70,55 @@ pub struct Paths {
     pub events: Vec<(EventId, String)>,
 }
 
-impl RustBackend {
-    /// Where the code for `schema` has its definitions, in the schema's order. What the
-    /// configuration excludes is absent, what it leaves open is there.
-    ///
-    /// # Errors
-    ///
-    /// As [`Backend::emit`].
-    pub fn paths(&self, schema: &Schema) -> Result<Paths, Vec<Diagnostic>> {
-        let plan = plan::plan(schema, &self.options)?;
+/// The code for a schema: nothing can go wrong with it any more, and nothing is printed yet.
+pub struct Generated<'s> {
+    plan: Plan<'s>,
+}
+
+impl fmt::Debug for Generated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generated").finish_non_exhaustive()
+    }
+}
+
+impl Generated<'_> {
+    /// The files.
+    #[must_use]
+    pub fn files(&self) -> Files<'_> {
+        Files::new(&root::FOLDERS, |sink| root::emit(&self.plan, sink))
+    }
+
+    /// The Cargo features that the code is conditional on, sorted: those of conditions that the configuration leaves
+    /// open and that have no predicate of their own.
+    #[must_use]
+    pub fn features(&self) -> Vec<String> {
+        let options = self.plan.options;
+        let mut names: Vec<String> = plan::open_names(&self.plan)
+            .into_iter()
+            .map(Into::into)
+            .collect();
+        // Conditions of features that mean nothing to Rust matter there alone.
+        if options.has(Part::Introspection) {
+            names.extend(introspection::open_names(&self.plan));
+        }
+        let mapped = &options.mapping.predicates;
+        let mut features: Vec<String> = names
+            .iter()
+            .filter(|name| !mapped.contains_key(*name))
+            .map(|name| gate::default_feature(name))
+            .collect();
+        features.sort_unstable();
+        features.dedup();
+        features
+    }
+
+    /// Where the definitions are, in the schema's order. What the configuration excludes is absent, what it leaves open
+    /// is there.
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        let plan = &self.plan;
         let mut paths = Paths::default();
-        for entity in schema.entities() {
+        for entity in plan.schema.entities() {
             match *entity {
                 Entity::Include(_) => {}
                 Entity::Type(id) => {
@@ -113,15 +138,6 @@ impl RustBackend {
                 }
             }
         }
-        Ok(paths)
-    }
-}
-
-impl Backend for RustBackend {
-    fn emit_to(&self, schema: &Schema, sink: &mut Sink<'_>) -> Result<(), Vec<Diagnostic>> {
-        let plan = plan::plan(schema, &self.options)?;
-        // Whether all files were wanted is known to who wants them.
-        let (ControlFlow::Continue(()) | ControlFlow::Break(())) = root::emit(&plan, sink);
-        Ok(())
+        paths
     }
 }

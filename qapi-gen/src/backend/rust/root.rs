@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use crate::backend::{EmittedFile, Sink};
 use crate::ir::{Entity, Header, ModuleId};
-use crate::output::{MARKER, WARNING};
+use crate::output::{EmittedFile, MARKER, Sink, WARNING};
 
 use super::gate::Gate;
 use super::introspection;
@@ -50,6 +49,9 @@ const EVENTS: Folder = Folder {
     what: "Events",
     title: "Events.",
 };
+
+/// All folders that there may be.
+pub(super) const FOLDERS: [&str; 3] = [TYPES.path, COMMANDS.path, EVENTS.path];
 
 /// All files, each made when it is handed over; a folder's `mod.rs` after its modules, since it says when they are there.
 pub(super) fn emit(plan: &Plan<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {

@@ -13,7 +13,7 @@ use qapi_gen::loader::read_input;
 use qapi_gen::source::SourceMap;
 
 use super::console;
-use super::schema::{ConfigArgs, LintArgs, LoadArgs, MessageFormat, print_report, read_for_output};
+use super::schema::{ConfigArgs, LintArgs, LoadArgs, MessageFormat, read_for_output};
 
 /// Arguments of `diff`.
 #[derive(clap::Args)]
@@ -113,12 +113,11 @@ fn read<'a>(
             sources: Arc::default(),
         }));
     }
-    let checked = read_for_output(path, files, &LintArgs::default())?;
-    print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
-    Ok(checked.schema.map(|schema| Input {
+    let schema = read_for_output(path, files, &LintArgs::default())?;
+    Ok(schema.map(|schema| Input {
         path,
         interface: Interface::of_schema(&schema, configuration),
-        sources: checked.sources,
+        sources: Arc::clone(schema.sources()),
     }))
 }
 

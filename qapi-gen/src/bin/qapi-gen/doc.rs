@@ -6,11 +6,9 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use qapi_gen::backend::doc::{DocBackend, Format, Options};
-use qapi_gen::output::{self, MakeError};
 
-use super::generate::tell_differences;
-use super::interrupt;
-use super::schema::{LintArgs, LoadArgs, MessageFormat, print_report, read_for_manual, refuse};
+use super::emit::emit;
+use super::schema::{LintArgs, LoadArgs, MessageFormat, read_for_manual};
 
 /// Arguments of `doc`.
 #[derive(clap::Args)]
@@ -86,23 +84,12 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
-    let checked = read_for_manual(&args.schema, &args.files, &args.lints)?;
-    print_report(&checked.report, &checked.sources, args.message_format)?;
-    let Some(schema) = &checked.schema else {
+    let (files, lints) = (&args.files, &args.lints);
+    let schema = read_for_manual(&args.schema, files, lints, args.message_format)?;
+    let Some(schema) = schema else {
         return Ok(ExitCode::FAILURE);
     };
     let backend = DocBackend::new(args.options());
-    backend.check_names(schema).map_err(io::Error::other)?;
-    let made = if args.check {
-        output::check_from(&backend, schema, &args.out_dir)
-    } else {
-        interrupt::tidy_up()?;
-        output::write_from(&backend, schema, &args.out_dir)
-    };
-    match made {
-        Ok(summary) if args.check => tell_differences(&summary),
-        Ok(_) => Ok(ExitCode::SUCCESS),
-        Err(MakeError::Schema(diagnostics)) => refuse(&diagnostics, &checked.sources),
-        Err(MakeError::Output(error)) => Err(io::Error::other(error)),
-    }
+    let manual = backend.generate(&schema).map_err(io::Error::other)?;
+    emit(&manual, &args.out_dir, args.check)
 }

@@ -20,11 +20,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
-    let checked = read(&args.schema, &args.files, &args.lints)?;
-    match &checked.schema {
-        Some(schema) => print(dump(schema).as_bytes()),
-        None => {
-            print_first(&checked.report, &checked.sources)?;
+    match read(&args.schema, &args.files, &args.lints)? {
+        Ok(compiled) => print(dump(compiled.schema()).as_bytes()),
+        Err(rejected) => {
+            print_first(&rejected)?;
             Ok(ExitCode::FAILURE)
         }
     }

@@ -6,12 +6,10 @@ use std::process::ExitCode;
 
 use qapi_gen::backend::rust::{OptionError, Options, Part, RustBackend};
 use qapi_gen::ir::Configuration;
-use qapi_gen::output::{self, MakeError};
 
-use super::schema::{
-    ConfigArgs, LintArgs, LoadArgs, MessageFormat, print_report, read_for_output, refuse, take_only,
-};
-use super::{console, interrupt};
+use super::console;
+use super::emit::emit;
+use super::schema::{ConfigArgs, LintArgs, LoadArgs, read_for_output, refuse, take_only};
 
 /// Arguments of `generate`.
 #[derive(clap::Args)]
@@ -147,44 +145,20 @@ impl Args {
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let configuration = args.config.read()?;
     let options = args.options(configuration).map_err(io::Error::other)?;
-    let checked = read_for_output(&args.schema, &args.files, &args.lints)?;
-    print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
-    let Some(schema) = checked.schema else {
+    let Some(schema) = read_for_output(&args.schema, &args.files, &args.lints)? else {
         return Ok(ExitCode::FAILURE);
     };
-    let schema = &take_only(schema, &args.only)?;
+    let schema = take_only(schema, &args.only)?;
     let backend = RustBackend::new(options);
-    let made = if args.check {
-        output::check_from(&backend, schema, &args.out_dir)
-    } else {
-        interrupt::tidy_up()?;
-        output::write_from(&backend, schema, &args.out_dir)
+    let generated = match backend.generate(&schema) {
+        Ok(generated) => generated,
+        Err(rejected) => return refuse(&rejected),
     };
-    let summary = match made {
-        Ok(summary) => summary,
-        Err(MakeError::Schema(diagnostics)) => return refuse(&diagnostics, &checked.sources),
-        Err(MakeError::Output(error)) => return Err(io::Error::other(error)),
-    };
-    if args.check {
-        return tell_differences(&summary);
+    let status = emit(&generated.files(), &args.out_dir, args.check)?;
+    if !args.check {
+        print_features(&generated.features())?;
     }
-    match backend.features(schema) {
-        Ok(features) => print_features(&features)?,
-        Err(diagnostics) => return refuse(&diagnostics, &checked.sources),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Names the files that are not what would be written.
-pub(crate) fn tell_differences(summary: &output::Summary) -> io::Result<ExitCode> {
-    for path in summary.changed.iter().chain(&summary.stale) {
-        console::complain(format_args!("{} is out of date", path.display()))?;
-    }
-    Ok(if summary.is_current() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(status)
 }
 
 /// The table that the including crate's manifest needs.

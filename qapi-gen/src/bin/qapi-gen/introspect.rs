@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use qapi_gen::backend::introspect::{Options, introspect};
 
 use super::schema::{
-    ConfigArgs, LintArgs, LoadArgs, MessageFormat, print, print_open_condition, print_report,
-    read_for_output, take_only,
+    ConfigArgs, LintArgs, LoadArgs, print, print_open_condition, read_for_output, take_only,
 };
 
 /// Arguments of `introspect`.
@@ -32,22 +31,18 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let configuration = args.config.read()?;
-    let checked = read_for_output(&args.schema, &args.files, &args.lints)?;
-    print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
-    let Some(schema) = checked.schema else {
+    let Some(schema) = read_for_output(&args.schema, &args.files, &args.lints)? else {
         return Ok(ExitCode::FAILURE);
     };
-    match introspect(
-        &take_only(schema, &args.only)?,
-        &configuration,
-        Options {
-            unmask: args.unmask,
-        },
-    ) {
+    let schema = take_only(schema, &args.only)?;
+    let options = Options {
+        unmask: args.unmask,
+    };
+    match introspect(&schema, &configuration, options) {
         Ok(mut array) => {
             array.push('\n');
             print(array.as_bytes())
         }
-        Err(open) => print_open_condition(&open, &checked.sources),
+        Err(open) => print_open_condition(&open, schema.sources()),
     }
 }

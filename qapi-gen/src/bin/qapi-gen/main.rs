@@ -8,6 +8,7 @@ mod console;
 mod diff;
 mod doc;
 mod dump;
+mod emit;
 mod explain;
 mod generate;
 #[cfg(unix)]

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use qapi_gen::backend::introspect::OpenCondition;
-use qapi_gen::check::{self, Checked, Diagnosis, Options, load};
+use qapi_gen::check::{self, Options};
 use qapi_gen::diagnostic::{
     Diagnostic, Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
 use qapi_gen::ir::{Condition, Configuration, Schema};
 use qapi_gen::loader::{FileLoader, Loader, RootedLoader, read_text};
 use qapi_gen::source::SourceMap;
+use qapi_gen::{Compiled, Diagnosis, Rejected, compile};
 
 use super::{config, console};
 
@@ -145,36 +146,56 @@ pub(crate) fn diagnose(path: &str, files: &LoadArgs, lints: &LintArgs) -> io::Re
 }
 
 /// Reads and checks the schema at `path`.
-pub(crate) fn read(path: &str, files: &LoadArgs, lints: &LintArgs) -> io::Result<Checked> {
+pub(crate) fn read(
+    path: &str,
+    files: &LoadArgs,
+    lints: &LintArgs,
+) -> io::Result<Result<Compiled, Rejected>> {
     let levels = lints.levels(config::levels_beside(path)?);
-    let options = files.options(levels);
-    Ok(load(path, &*files.loader()?, options))
+    Ok(compile(path, &*files.loader()?, files.options(levels)))
 }
 
 /// Reads the schema at `path` to make something of it. Rules of style are for `check`: here they
-/// do not hold unless an option asks for them.
+/// do not hold unless an option asks for them. `None` if it has mistakes, which are printed.
 pub(crate) fn read_for_output(
     path: &str,
     files: &LoadArgs,
     lints: &LintArgs,
-) -> io::Result<Checked> {
+) -> io::Result<Option<Schema>> {
     let levels = lints.levels(LintLevels::allow_all());
-    let options = files.options(levels);
-    Ok(load(path, &*files.loader()?, options))
+    read_and_print(path, files, levels, MessageFormat::Human)
 }
 
 /// Reads the schema at `path` to make a manual of it: what readers of one would see is a warning
-/// unless an option says otherwise.
+/// unless an option says otherwise. `None` if it has mistakes, which are printed.
 pub(crate) fn read_for_manual(
     path: &str,
     files: &LoadArgs,
     lints: &LintArgs,
-) -> io::Result<Checked> {
+    format: MessageFormat,
+) -> io::Result<Option<Schema>> {
     let mut levels = LintLevels::allow_all();
     levels.set(Lint::DocMarkup, Level::Warn);
     levels.set(Lint::DocReference, Level::Warn);
-    let options = files.options(lints.levels(levels));
-    Ok(load(path, &*files.loader()?, options))
+    read_and_print(path, files, lints.levels(levels), format)
+}
+
+fn read_and_print(
+    path: &str,
+    files: &LoadArgs,
+    levels: LintLevels,
+    format: MessageFormat,
+) -> io::Result<Option<Schema>> {
+    match compile(path, &*files.loader()?, files.options(levels)) {
+        Ok(compiled) => {
+            print_report(compiled.report(), compiled.schema().sources(), format)?;
+            Ok(Some(compiled.into_schema()))
+        }
+        Err(rejected) => {
+            print_report(rejected.report(), rejected.sources(), format)?;
+            Ok(None)
+        }
+    }
 }
 
 /// The part of the schema that `--only` names; the whole without it.
@@ -221,12 +242,12 @@ pub(crate) fn print_report(
 }
 
 /// Prints the first error in the reference's form, as the reference would.
-pub(crate) fn print_first(report: &Report, sources: &SourceMap) -> io::Result<()> {
-    let is_error = |diagnostic: &&qapi_gen::diagnostic::Diagnostic| diagnostic.level == Level::Deny;
-    match report.diagnostics().iter().find(is_error) {
-        Some(first) => console::stderr().write_all(render_short(first, sources).as_bytes()),
-        None => Ok(()),
-    }
+pub(crate) fn print_first(rejected: &Rejected) -> io::Result<()> {
+    let is_error = |diagnostic: &&Diagnostic| diagnostic.level == Level::Deny;
+    let Some(first) = rejected.report().diagnostics().iter().find(is_error) else {
+        return Ok(());
+    };
+    console::stderr().write_all(render_short(first, rejected.sources()).as_bytes())
 }
 
 /// Prints a condition that keeps a command from its work.
@@ -246,9 +267,10 @@ pub(crate) fn print_open_condition(
 }
 
 /// Prints what keeps a backend from its work.
-pub(crate) fn refuse(diagnostics: &[Diagnostic], sources: &SourceMap) -> io::Result<ExitCode> {
-    for diagnostic in diagnostics {
-        console::complain(format_args!("{}", render_human(diagnostic, sources, true)))?;
+pub(crate) fn refuse(rejected: &Rejected) -> io::Result<ExitCode> {
+    for diagnostic in rejected.report().diagnostics() {
+        let text = render_human(diagnostic, rejected.sources(), true);
+        console::complain(format_args!("{text}"))?;
     }
     Ok(ExitCode::FAILURE)
 }

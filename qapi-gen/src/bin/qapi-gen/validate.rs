@@ -8,10 +8,7 @@ use std::process::ExitCode;
 use qapi_gen::validate::Validator;
 
 use super::console;
-use super::schema::{
-    ConfigArgs, LintArgs, LoadArgs, MessageFormat, print_open_condition, print_report,
-    read_for_output,
-};
+use super::schema::{ConfigArgs, LintArgs, LoadArgs, print_open_condition, read_for_output};
 
 /// The longest command, in bytes; longer ones are more than a server takes.
 const MAX_COMMAND: usize = 64 << 20;
@@ -35,14 +32,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let configuration = args.config.read()?;
-    let checked = read_for_output(&args.schema, &args.files, &args.lints)?;
-    print_report(&checked.report, &checked.sources, MessageFormat::Human)?;
-    let Some(schema) = &checked.schema else {
+    let Some(schema) = read_for_output(&args.schema, &args.files, &args.lints)? else {
         return Ok(ExitCode::FAILURE);
     };
-    let validator = match Validator::new(schema, &configuration) {
+    let validator = match Validator::new(&schema, &configuration) {
         Ok(validator) => validator,
-        Err(open) => return print_open_condition(&open, &checked.sources),
+        Err(open) => return print_open_condition(&open, schema.sources()),
     };
     let mut commands: Box<dyn BufRead> = match &args.file {
         Some(path) => {

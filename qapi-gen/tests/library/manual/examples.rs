@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use qapi_gen::check::{Checked, load};
 use qapi_gen::diagnostic::{Level, Lint, LintLevels, render_short};
 use qapi_gen::ir::Configuration;
 use qapi_gen::loader::{FileLoader, Loader, MemoryLoader};
 use qapi_gen::markup::qmp::{TokenKind, tokens};
 use qapi_gen::markup::{self, Block, Code, Place, Text};
 use qapi_gen::validate::Validator;
+
+use crate::{Checked, load};
 
 /// Checks a schema for the lints of documentation alone.
 fn lint(path: &str, loader: &dyn Loader) -> Checked {

@@ -1,6 +1,5 @@
 //! Text that would be something else: it stays text in every format.
 
-use qapi_gen::backend::Backend as _;
 use qapi_gen::backend::doc::{DocBackend, Format, Options};
 
 use super::page::{self, is_forbidden};
@@ -165,7 +164,8 @@ fn options_are_text() {
         let options = Options::new(format)
             .title("</title><script>\n.SH x\u{202e}")
             .command("qapi-gen doc --> */ </script>\nx");
-        let emission = DocBackend::new(options).emit(&schema).expect("a manual");
+        let backend = DocBackend::new(options);
+        let emission = backend.generate(&schema).expect("the whole").emission();
         for file in emission.files() {
             let text = &file.contents;
             assert!(!text.chars().any(is_forbidden), "{}", file.path.display());

@@ -12,11 +12,12 @@ mod random;
 use std::path::PathBuf;
 
 use qapi_gen::backend::doc::{DocBackend, Format, Options};
-use qapi_gen::backend::{Backend as _, Emission};
-use qapi_gen::check::{Checked, load};
 use qapi_gen::diagnostic::{LintLevels, render_short};
 use qapi_gen::ir::Schema;
 use qapi_gen::loader::{FileLoader, Loader, MemoryLoader};
+use qapi_gen::output::Emission;
+
+use crate::{Checked, load};
 
 const FORMATS: [Format; 3] = [Format::Html, Format::Markdown, Format::Man];
 
@@ -43,9 +44,9 @@ fn schema_of(text: &str) -> Schema {
 }
 
 fn emit(schema: &Schema, format: Format) -> Emission {
-    DocBackend::new(Options::new(format))
-        .emit(schema)
-        .unwrap_or_else(|_| panic!("a manual can be made of every schema"))
+    let backend = DocBackend::new(Options::new(format));
+    let manual = backend.generate(schema).expect("the whole");
+    manual.emission()
 }
 
 /// The schemas that manuals are made of here: ours, and QEMU's where they are present.

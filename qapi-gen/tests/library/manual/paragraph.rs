@@ -1,11 +1,11 @@
 //! Text that is a paragraph, whatever it looks like at its start.
 
 use qapi_gen::backend::doc::Format;
-use qapi_gen::check::load;
 use qapi_gen::diagnostic::{Level, Lint, LintLevels};
 use qapi_gen::loader::MemoryLoader;
 
 use super::{emit, schema_of};
+use crate::load;
 
 /// The page of the module.
 fn page(text: &str, format: Format) -> String {

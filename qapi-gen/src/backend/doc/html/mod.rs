@@ -14,7 +14,7 @@ mod search;
 use std::ops::ControlFlow;
 
 use super::manual::Manual;
-use crate::backend::{EmittedFile, Sink};
+use crate::output::{EmittedFile, Sink};
 
 use page::PageWriter;
 

@@ -7,7 +7,7 @@ mod roff;
 use std::ops::ControlFlow;
 
 use super::manual::{Chapter, Item, Manual};
-use crate::backend::{EmittedFile, Sink};
+use crate::output::{EmittedFile, Sink};
 
 use page::PageWriter;
 

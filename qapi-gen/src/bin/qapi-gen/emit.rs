@@ -1,0 +1,27 @@
+//! What becomes of generated files.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use qapi_gen::output::Files;
+
+use super::{console, interrupt};
+
+/// Writes `files`, or names those that are not what would be written.
+pub(crate) fn emit(files: &Files<'_>, folder: &Path, check: bool) -> io::Result<ExitCode> {
+    if !check {
+        interrupt::tidy_up()?;
+        files.write(folder).map_err(io::Error::other)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let summary = files.check(folder).map_err(io::Error::other)?;
+    for path in summary.changed.iter().chain(&summary.stale) {
+        console::complain(format_args!("{} is out of date", path.display()))?;
+    }
+    Ok(if summary.is_current() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
