@@ -14,6 +14,7 @@ macro_rules! eprintln {
     };
 }
 
+mod api;
 mod bench;
 mod codegen;
 mod conformance;
@@ -48,6 +49,8 @@ enum Task {
     Test(test::Args),
     /// Write the Rust code generated from schema/: all of it for iothreadd, a part for iothread.
     Codegen(codegen::Args),
+    /// Write what is public of each library to its api.txt.
+    Api(api::Args),
     /// Write the reference manual of schema/ to target/docs/, and the sample that the README shows.
     Docs(docs::Args),
     /// Write man pages and completions of all programs to target/man/ and target/completions/.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Codegen(args) => codegen::run(&args),
+        Task::Api(args) => api::run(&args),
         Task::Docs(args) => docs::run(&args),
         Task::Man(args) => man::run(&args),
         Task::Targets(args) => targets::run(&args),

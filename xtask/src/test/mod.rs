@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use self::output::Totals;
 use self::steps::Steps;
-use crate::codegen;
+use crate::{api, codegen};
 use crate::process::{cargo, run_looking, succeed};
 
 /// Arguments of `test`.
@@ -54,6 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             succeed(cargo().args(["fmt", "--all", "--check"]))
         });
         steps.step("generated code", codegen::check);
+        steps.step("public interfaces", api::check);
         steps.step("one build", is_one_build);
         steps.step("lints", lints);
     }
