@@ -7,13 +7,15 @@ mod tools;
 
 use std::num::NonZero;
 use std::process::Command;
+use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use self::output::Totals;
 use self::steps::Steps;
-use crate::{api, codegen};
 use crate::process::{cargo, run_looking, succeed};
+use crate::{api, codegen};
 
 /// Arguments of `test`.
 #[derive(clap::Args)]
@@ -56,15 +58,33 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         steps.step("generated code", codegen::check);
         steps.step("public interfaces", api::check);
         steps.step("one build", is_one_build);
-        steps.step("lints", lints);
     }
     let is_built = steps.step("build", || {
         // Benches and examples are only looked at by the lints.
         succeed(tests_of_workspace().args(["--no-run", "--quiet"]))
     });
-    if is_built {
-        run_tests(&mut steps, choice);
-    }
+    thread::scope(|scope| {
+        // Most tests wait, so the lints are no time on top of them. They begin when cargo has built the tests and lets go
+        // of the folder.
+        let mut linting = None;
+        let lint = || {
+            let start = Instant::now();
+            (lints(), start.elapsed())
+        };
+        let wants_lints = matches!(choice, Choice::Own | Choice::All);
+        if is_built {
+            run_tests(&mut steps, choice, || {
+                if wants_lints && linting.is_none() {
+                    linting = Some(scope.spawn(lint));
+                }
+            });
+        }
+        if wants_lints {
+            let linting = linting.unwrap_or_else(|| scope.spawn(lint));
+            let (result, duration) = linting.join().expect("it does not panic");
+            steps.record("lints", result, duration);
+        }
+    });
     if args.full {
         long::run(&mut steps);
     }
@@ -82,7 +102,8 @@ fn tests_of_workspace() -> Command {
     tests
 }
 
-fn run_tests(steps: &mut Steps, choice: Choice) {
+/// Calls `begun` for each program that begins.
+fn run_tests(steps: &mut Steps, choice: Choice, mut begun: impl FnMut()) {
     let mut tests = tests_of_workspace();
     // The lines of tests that skip would be swallowed.
     tests.env("RUST_TEST_NOCAPTURE", "1");
@@ -105,7 +126,12 @@ fn run_tests(steps: &mut Steps, choice: Choice) {
     }
     let mut totals = Totals::default();
     steps.step("tests", || {
-        let has_passed = run_looking(&mut tests, |line| totals.look(line))?;
+        let has_passed = run_looking(&mut tests, |line| {
+            if line.trim_start().starts_with("Running ") {
+                begun();
+            }
+            totals.look(line);
+        })?;
         if has_passed && !totals.panics().is_empty() {
             bail!(
                 "tests passed although something panicked that they did not announce:\n{}",
@@ -126,7 +152,12 @@ fn lints() -> Result<()> {
         "--all-targets",
         "--all-features",
     ]);
-    succeed(clippy.args(["--", "--deny", "warnings"]))
+    clippy.args(["--", "--deny", "warnings"]);
+    // Its lines would be among those of the tests.
+    let output = clippy.output().context("cargo does not start")?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}\n{text}", output.status);
+    Ok(())
 }
 
 /// Whether this program is built of what the tests are built of, with the same features: what is not is compiled twice.

@@ -40,11 +40,22 @@ impl Steps {
     /// Does something that has to succeed. Says whether it has.
     pub(super) fn step(&mut self, title: &str, run: impl FnOnce() -> Result<()>) -> bool {
         let result = self.timed(title, run);
-        if let Err(error) = &result {
+        self.judge(title, &result);
+        result.is_ok()
+    }
+
+    /// Notes something that had to succeed and was done beside another step.
+    pub(super) fn record(&mut self, title: &str, result: Result<()>, duration: Duration) {
+        println!("== {title}");
+        self.durations.push((title.to_owned(), duration));
+        self.judge(title, &result);
+    }
+
+    fn judge(&mut self, title: &str, result: &Result<()>) {
+        if let Err(error) = result {
             eprintln!("xtask: {title}: {error:#}");
             self.problems.push(title.to_owned());
         }
-        result.is_ok()
     }
 
     /// Gets something ready without which tests skip. Says whether it has succeeded.
