@@ -82,11 +82,11 @@ struct PingPong {
 }
 
 impl PingPong {
-    fn new(cpus: [usize; 2], poll_max_ns: i64) -> Self {
+    fn new(cpus: [usize; 2], poll_max: Duration) -> Self {
         let contexts = [0, 1].map(|number| {
             let io = IoThread::builder(format!("io{number}"))
                 .registry(&Registry::new())
-                .poll_max_ns(poll_max_ns)
+                .poll_max(poll_max)
                 .spawn()
                 .expect("a thread");
             io.set_cpu_affinity(&[cpus[number]])
@@ -160,8 +160,8 @@ pub(crate) fn wakeup(name: &str) -> bool {
         return true;
     };
     let cpus = [one, other];
-    let asleep = PingPong::new(cpus, 0);
-    let polling = PingPong::new(cpus, 1_000_000);
+    let asleep = PingPong::new(cpus, Duration::ZERO);
+    let polling = PingPong::new(cpus, Duration::from_millis(1));
     let (mut bare_best, mut asleep_best, mut polling_best) =
         (Duration::MAX, Duration::MAX, Duration::MAX);
     for _ in 0..N_RUNS {

@@ -1,34 +1,138 @@
-//! Short constructors for [`IoThreadHolder`].
+//! Who holds an IOThread: a kind and a name.
+//!
+//! Kinds are open. QEMU's are constants of [`HolderKind`] with a function each; a program has others by naming them:
+//!
+//! ```
+//! use iothread::{Holder, HolderKind, IoThread, Registry};
+//!
+//! const VCPU: HolderKind = HolderKind::new("vcpu");
+//!
+//! let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
+//! let context = io0.get_aio_context(Holder::new(VCPU, "cpu0"))?;
+//! assert_eq!(io0.holders()[0].to_string(), "vcpu 'cpu0'");
+//! assert_eq!(io0.holder_counts().of(VCPU), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use crate::qapi::{
-    IoThreadHolder, IoThreadHolderBlockExport, IoThreadHolderBlockNode, IoThreadHolderMonitor,
-    IoThreadHolderQomObject,
-};
+use std::fmt;
+
+use crate::sync::Arc;
+
+/// A kind of holder, told from others by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HolderKind(&'static str);
+
+impl HolderKind {
+    /// A QOM object, by its canonical path.
+    pub const QOM_OBJECT: Self = Self::new("qom-object");
+    /// A block node, by its node name.
+    pub const BLOCK_NODE: Self = Self::new("block-node");
+    /// A block export, by its id.
+    pub const BLOCK_EXPORT: Self = Self::new("block-export");
+    /// A monitor, by its id or the name it was given for want of one.
+    pub const MONITOR: Self = Self::new("monitor");
+
+    /// The kind of that name.
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for HolderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// Who holds an IOThread. Clones share the name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Holder {
+    kind: HolderKind,
+    name: Arc<str>,
+}
+
+impl Holder {
+    /// The holder of that kind and name.
+    pub fn new(kind: HolderKind, name: impl AsRef<str>) -> Self {
+        Self {
+            kind,
+            name: Arc::from(name.as_ref()),
+        }
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> HolderKind {
+        self.kind
+    }
+
+    /// Which one of its kind.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} '{}'", self.kind, self.name)
+    }
+}
+
+/// How many holders of each kind an IOThread has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HolderCounts(Vec<(HolderKind, usize)>);
+
+impl HolderCounts {
+    /// The number of holders of one kind.
+    pub fn of(&self, kind: HolderKind) -> usize {
+        let of_kind = self.0.iter().find(|(other, _)| *other == kind);
+        of_kind.map_or(0, |(_, count)| *count)
+    }
+
+    /// The number of holders of all kinds.
+    pub fn total(&self) -> usize {
+        self.0.iter().map(|(_, count)| count).sum()
+    }
+
+    /// The kinds of which there are any, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (HolderKind, usize)> {
+        self.0.iter().copied().filter(|(_, count)| *count > 0)
+    }
+
+    pub(crate) fn add(&mut self, kind: HolderKind) {
+        match self.0.iter_mut().find(|(other, _)| *other == kind) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((kind, 1)),
+        }
+    }
+
+    pub(crate) fn subtract(&mut self, kind: HolderKind) {
+        if let Some((_, count)) = self.0.iter_mut().find(|(other, _)| *other == kind) {
+            *count -= 1;
+        }
+    }
+}
 
 /// A QOM object, named by its canonical path.
-pub fn qom_object(qom_path: impl Into<String>) -> IoThreadHolder {
-    IoThreadHolder::QomObject(IoThreadHolderQomObject {
-        qom_path: qom_path.into(),
-    })
+pub fn qom_object(qom_path: impl AsRef<str>) -> Holder {
+    Holder::new(HolderKind::QOM_OBJECT, qom_path)
 }
 
 /// A block node, named by its node name.
-pub fn block_node(node_name: impl Into<String>) -> IoThreadHolder {
-    IoThreadHolder::BlockNode(IoThreadHolderBlockNode {
-        node_name: node_name.into(),
-    })
+pub fn block_node(node_name: impl AsRef<str>) -> Holder {
+    Holder::new(HolderKind::BLOCK_NODE, node_name)
 }
 
 /// A block export, named by its id.
-pub fn block_export(export_id: impl Into<String>) -> IoThreadHolder {
-    IoThreadHolder::BlockExport(IoThreadHolderBlockExport {
-        export_id: export_id.into(),
-    })
+pub fn block_export(export_id: impl AsRef<str>) -> Holder {
+    Holder::new(HolderKind::BLOCK_EXPORT, export_id)
 }
 
 /// A monitor, named by its id or the name it was given for want of one.
-pub fn monitor(monitor_name: impl Into<String>) -> IoThreadHolder {
-    IoThreadHolder::Monitor(IoThreadHolderMonitor {
-        monitor_name: monitor_name.into(),
-    })
+pub fn monitor(monitor_name: impl AsRef<str>) -> Holder {
+    Holder::new(HolderKind::MONITOR, monitor_name)
 }

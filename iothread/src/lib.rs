@@ -7,18 +7,17 @@
 //! # A device in ten lines
 //!
 //! ```
+//! use std::time::Duration;
+//!
 //! use iothread::{IoThread, holder};
 //! # use rustix::event::{EventfdFlags, eventfd};
 //! # let kick = std::sync::Arc::new(eventfd(0, EventfdFlags::NONBLOCK)?);
 //! # let (sender, requests) = std::sync::mpsc::channel();
-//! let io0 = IoThread::builder("io0").poll_max_ns(0).spawn()?;
+//! let io0 = IoThread::builder("io0").poll_max(Duration::ZERO).spawn()?;
 //! let context = io0.get_aio_context(holder::qom_object("/machine/peripheral/disk0"))?;
-//! let queue = context.watch(kick.clone()).on_readable(move |kick, _| {
-//!     let mut count = [0; 8];
-//!     if rustix::io::read(kick, &mut count).is_ok() {
-//!         let _ = sender.send(u64::from_ne_bytes(count));
-//!     }
-//! }).register()?;
+//! let queue = context.watch_eventfd(kick.clone(), move |count, _| {
+//!     let _ = sender.send(count);
+//! })?;
 //!
 //! assert_eq!(iothread::query_iothreads()[0].holders, [holder::qom_object("/machine/peripheral/disk0")]);
 //! # rustix::io::write(&kick, &1_u64.to_ne_bytes())?;
@@ -156,6 +155,7 @@ mod main_loop;
 mod models;
 #[cfg(not(loom))]
 mod parameters;
+#[cfg(feature = "qapi")]
 pub mod qapi;
 #[cfg(not(loom))]
 mod registry;
@@ -166,11 +166,15 @@ mod slab;
 mod sync;
 #[cfg(not(loom))]
 mod thread;
+#[cfg(all(feature = "qapi", not(loom)))]
+mod wire;
 
 #[cfg(all(feature = "async", not(loom)))]
 pub use self::context::{Completion, TaskError};
 #[cfg(all(feature = "signal", not(loom)))]
 pub use self::signal::{Signal, SignalWatch};
+#[cfg(all(feature = "qapi", not(loom)))]
+pub use self::wire::UnknownKind;
 #[cfg(not(loom))]
 pub use self::{
     context::{
@@ -180,9 +184,11 @@ pub use self::{
         VirtualClock, WorkPanicked, duplicate, set_worker_budget, unreported_panics, worker_budget,
     },
     held::{HeldAioContext, SharedContext, WeakContext},
-    holders::{HoldError, HolderCounts, HolderKind, UnrefError},
+    holder::{Holder, HolderCounts, HolderKind},
+    holders::{HoldError, UnrefError},
+    info::IoThreadInfo,
     main_loop::{MainContext, MainLoop, MainLoopBuilder},
     parameters::{Parameter, ParameterError, Parameters},
-    registry::{Registry, info_iothreads, query_internal_iothreads, query_iothreads},
+    registry::{Registry, query_internal_iothreads, query_iothreads},
     thread::{CreateError, DeleteError, DeleteThenError, IoThread, IoThreadBuilder},
 };

@@ -11,7 +11,7 @@ use loom::thread;
 use crate::cell::CallbackCell;
 use crate::holder;
 use crate::holders::{
-    Allowed, Attachment, CloseError, Holders, RecordError, Registration, Released, Running,
+    Allowed, Attachment, CloseError, Holders, NotRecorded, Registration, Released, Running,
 };
 use crate::inbox::{Closed, Inbox};
 use crate::schedule::{Schedule, Urgency};
@@ -31,9 +31,9 @@ fn recorded_holders_are_seen_until_they_are_released() {
         let pair = thread::spawn(move || {
             // Equal to the guard's, which this must not release.
             named.record_named(holder::monitor("m")).unwrap();
-            let released = named.release_named(&holder::monitor("m")).unwrap();
+            let released = named.release_named(&holder::monitor("m"));
             assert_eq!(released, Some(Released::StillWanted));
-            assert_eq!(named.release_named(&holder::monitor("m")), Ok(None));
+            assert_eq!(named.release_named(&holder::monitor("m")), None);
         });
         let seen = holders.snapshot();
         assert!(seen.len() <= 2);
@@ -53,12 +53,12 @@ fn a_thread_is_either_held_or_closed() {
         let taking = Arc::clone(&holders);
         let taker = thread::spawn(move || match taking.record_guard(holder::monitor("m")) {
             Ok(key) => {
-                assert_eq!(taking.close(Allowed::None), Err(CloseError::Held));
+                assert_eq!(taking.close(Allowed::None), Err(CloseError::Held(1)));
                 let _ = taking.release_guard(key);
                 true
             }
             Err(error) => {
-                assert_eq!(error, RecordError::Closed);
+                assert_eq!(error, NotRecorded);
                 assert_eq!(taking.close(Allowed::None), Err(CloseError::AlreadyClosed));
                 false
             }
@@ -69,7 +69,7 @@ fn a_thread_is_either_held_or_closed() {
         let taken = taker.join().unwrap();
         match closer.join().unwrap() {
             Ok(()) => assert!(seen == 0 || taken),
-            Err(CloseError::Held) => assert!(taken),
+            Err(CloseError::Held(_)) => assert!(taken),
             Err(CloseError::AlreadyClosed) => unreachable!("only one thread closes with success"),
         }
         assert!(holders.snapshot().is_empty());
@@ -92,7 +92,7 @@ fn the_last_release_ends_an_abandoned_thread_once() {
         assert_eq!(ends, 1);
         assert!(matches!(
             holders.record_guard(holder::monitor("m")),
-            Err(RecordError::Closed)
+            Err(NotRecorded)
         ));
     });
 }
@@ -267,7 +267,7 @@ fn who_holds_a_thread_finds_it_running_to_the_last_release() {
                 true
             }
             Err(error) => {
-                assert_eq!(error, RecordError::Closed);
+                assert_eq!(error, NotRecorded);
                 false
             }
         });
@@ -500,7 +500,7 @@ fn a_holder_that_leaves_keeps_nobody_from_closing_the_list_and_is_listed_to_the_
         // One of the two closes it, unless both come before the release.
         match (idle, closed) {
             (Ok(()), Err(CloseError::AlreadyClosed | CloseError::Held)) | (Err(_), Ok(())) => {}
-            (Err(CloseError::Held), Err(CloseError::Held)) => {
+            (Err(CloseError::Held(_)), Err(CloseError::Held(_))) => {
                 assert_eq!(holders.close(Allowed::None), Ok(()));
             }
             other => panic!("closed twice or not at all: {other:?}"),

@@ -1,5 +1,7 @@
 //! The parameters of an event loop, in the terms of its QOM properties.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::sync::{AtomicI64, Ordering};
@@ -94,18 +96,25 @@ impl Parameter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameters([i64; Parameter::ALL.len()]);
 
-/// A value that a parameter cannot take. The text is the one that QEMU answers with.
+/// A value that a parameter cannot take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ParameterError {
     /// The value is negative, or larger than [`Parameter::max_value`].
-    #[error("{} value must be in range [0, {}]", .parameter.as_str(), .parameter.max_value())]
+    #[error("{} is {value}, which is not between 0 and {}", .parameter.as_str(), .parameter.max_value())]
     OutOfRange {
         /// The parameter that was to be set.
         parameter: Parameter,
+        /// The value.
+        value: i64,
     },
-    /// The smallest number of workers exceeds the largest, or the largest is 0.
-    #[error("bad thread-pool-min/thread-pool-max values")]
-    ThreadPool,
+    /// The smallest number of workers exceeds the largest, or the largest is 0 or beyond 2^31 - 1.
+    #[error("there is no number of workers between {min} and {max} that a pool can have")]
+    ThreadPool {
+        /// thread-pool-min.
+        min: i64,
+        /// thread-pool-max.
+        max: i64,
+    },
 }
 
 impl Default for Parameters {
@@ -123,12 +132,12 @@ impl Parameters {
         values
     }
 
-    /// The value of one parameter.
+    /// The value of one parameter in the terms of its property: nanoseconds, or a number.
     pub fn get(&self, parameter: Parameter) -> i64 {
         self.0[parameter as usize]
     }
 
-    /// Changes the value of one parameter; the whole is checked by [`validate`](Self::validate).
+    /// Changes the value of one parameter in the terms of its property; the whole is checked by [`validate`](Self::validate).
     ///
     /// A 0 for poll-grow, poll-shrink or poll-weight stores the default, as in QEMU since 11.1.
     pub fn set(&mut self, parameter: Parameter, value: i64) {
@@ -138,6 +147,82 @@ impl Parameters {
         };
     }
 
+    /// The longest time to poll before sleeping.
+    pub fn poll_max(&self) -> Duration {
+        Duration::from_nanos(self.unsigned(Parameter::PollMaxNs))
+    }
+
+    /// Sets the longest time to poll; zero switches polling off.
+    pub fn set_poll_max(&mut self, time: Duration) {
+        let ns = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        self.set(Parameter::PollMaxNs, ns);
+    }
+
+    /// The factor by which the polling time grows.
+    pub fn poll_grow(&self) -> u64 {
+        self.unsigned(Parameter::PollGrow)
+    }
+
+    /// Sets the factor by which the polling time grows; 0 stands for the default.
+    pub fn set_poll_grow(&mut self, factor: u32) {
+        self.set(Parameter::PollGrow, factor.into());
+    }
+
+    /// The divisor by which the polling time shrinks.
+    pub fn poll_shrink(&self) -> u64 {
+        self.unsigned(Parameter::PollShrink)
+    }
+
+    /// Sets the divisor by which the polling time shrinks; 0 stands for the default.
+    pub fn set_poll_shrink(&mut self, divisor: u32) {
+        self.set(Parameter::PollShrink, divisor.into());
+    }
+
+    /// How many bits a new event interval is shifted by when it enters the average.
+    pub fn poll_weight(&self) -> u64 {
+        self.unsigned(Parameter::PollWeight)
+    }
+
+    /// Sets how many bits a new event interval is shifted by, at most 63; 0 stands for the default.
+    pub fn set_poll_weight(&mut self, shift: u8) {
+        self.set(Parameter::PollWeight, shift.into());
+    }
+
+    /// The largest batch of requests of the AIO engine; 0 is the engine's default.
+    pub fn aio_max_batch(&self) -> u64 {
+        self.unsigned(Parameter::AioMaxBatch)
+    }
+
+    /// Sets the largest batch of requests of the AIO engine.
+    pub fn set_aio_max_batch(&mut self, n_requests: u32) {
+        self.set(Parameter::AioMaxBatch, n_requests.into());
+    }
+
+    /// How many workers stay without work.
+    pub fn thread_pool_min(&self) -> u64 {
+        self.unsigned(Parameter::ThreadPoolMin)
+    }
+
+    /// Sets how many workers stay without work.
+    pub fn set_thread_pool_min(&mut self, n_workers: u32) {
+        self.set(Parameter::ThreadPoolMin, n_workers.into());
+    }
+
+    /// How many workers there are at most.
+    pub fn thread_pool_max(&self) -> u64 {
+        self.unsigned(Parameter::ThreadPoolMax)
+    }
+
+    /// Sets how many workers there are at most.
+    pub fn set_thread_pool_max(&mut self, n_workers: u32) {
+        self.set(Parameter::ThreadPoolMax, n_workers.into());
+    }
+
+    /// A value that was validated; 0 for one that was not and is negative.
+    fn unsigned(&self, parameter: Parameter) -> u64 {
+        u64::try_from(self.get(parameter)).unwrap_or(0)
+    }
+
     /// Checks the values, each for itself and then against one another.
     ///
     /// # Errors
@@ -145,8 +230,9 @@ impl Parameters {
     /// The first value that is out of range, in the order of [`Parameter::ALL`]; else bad limits of the thread pool.
     pub fn validate(&self) -> Result<(), ParameterError> {
         for parameter in Parameter::ALL {
-            if !(0..=parameter.max_value()).contains(&self.get(parameter)) {
-                return Err(ParameterError::OutOfRange { parameter });
+            let value = self.get(parameter);
+            if !(0..=parameter.max_value()).contains(&value) {
+                return Err(ParameterError::OutOfRange { parameter, value });
             }
         }
         let (min, max) = (
@@ -154,7 +240,7 @@ impl Parameters {
             self.get(Parameter::ThreadPoolMax),
         );
         if min > max || max == 0 || max > i64::from(i32::MAX) {
-            return Err(ParameterError::ThreadPool);
+            return Err(ParameterError::ThreadPool { min, max });
         }
         Ok(())
     }
@@ -187,27 +273,62 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_have_the_known_texts() {
-        let mut values = Parameters::default();
-        values.set(Parameter::PollGrow, -1);
-        assert_eq!(
-            values.validate().unwrap_err().to_string(),
-            "poll-grow value must be in range [0, 9223372036854775807]"
-        );
-        for value in [-1, 64] {
+    fn values_out_of_range_are_refused_with_what_they_are() {
+        let refused = |parameter: Parameter, value: i64| {
             let mut values = Parameters::default();
-            values.set(Parameter::PollWeight, value);
-            assert_eq!(
-                values.validate().unwrap_err().to_string(),
-                "poll-weight value must be in range [0, 63]"
-            );
+            values.set(parameter, value);
+            values.validate().unwrap_err()
+        };
+        for (parameter, value) in [
+            (Parameter::PollMaxNs, -1),
+            (Parameter::PollGrow, i64::MIN),
+            (Parameter::PollWeight, -1),
+            (Parameter::PollWeight, 64),
+            (Parameter::ThreadPoolMax, -1),
+        ] {
+            let error = refused(parameter, value);
+            assert_eq!(error, ParameterError::OutOfRange { parameter, value });
         }
-        let mut values = Parameters::default();
-        values.set(Parameter::ThreadPoolMin, 65);
         assert_eq!(
-            values.validate().unwrap_err().to_string(),
-            "bad thread-pool-min/thread-pool-max values"
+            refused(Parameter::PollWeight, 64).to_string(),
+            "poll-weight is 64, which is not between 0 and 63"
         );
+        let (min, max) = (65, 64);
+        assert_eq!(
+            refused(Parameter::ThreadPoolMin, min),
+            ParameterError::ThreadPool { min, max }
+        );
+        let (min, max) = (0, 1 << 31);
+        assert_eq!(
+            refused(Parameter::ThreadPoolMax, max),
+            ParameterError::ThreadPool { min, max }
+        );
+    }
+
+    #[test]
+    fn typed_values_are_those_of_the_properties() {
+        let mut values = Parameters::default();
+        values.set_poll_max(Duration::from_micros(5));
+        values.set_poll_grow(3);
+        values.set_poll_shrink(4);
+        values.set_poll_weight(63);
+        values.set_aio_max_batch(6);
+        values.set_thread_pool_min(7);
+        values.set_thread_pool_max(8);
+        values.validate().unwrap();
+        assert_eq!(
+            Parameter::ALL.map(|it| values.get(it)),
+            [5_000, 3, 4, 63, 6, 7, 8]
+        );
+        assert_eq!(values.poll_max(), Duration::from_micros(5));
+        assert_eq!((values.poll_grow(), values.poll_shrink()), (3, 4));
+        assert_eq!((values.poll_weight(), values.aio_max_batch()), (63, 6));
+        assert_eq!((values.thread_pool_min(), values.thread_pool_max()), (7, 8));
+        values.set_poll_max(Duration::MAX);
+        values.set_poll_weight(0);
+        values.validate().unwrap();
+        assert_eq!(values.get(Parameter::PollMaxNs), i64::MAX);
+        assert_eq!(values.poll_weight(), 3);
     }
 
     #[test]

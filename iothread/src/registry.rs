@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::context::VirtualClock;
-use crate::info;
-use crate::qapi::IoThreadInfo;
+use crate::info::IoThreadInfo;
 use crate::sync::{Arc, Mutex, OnceLock, Weak};
 use crate::thread::{DeleteError, IoThread};
 
@@ -122,16 +121,6 @@ impl Registry {
         self.internal_threads().iter().map(IoThread::info).collect()
     }
 
-    /// What `info iothreads` prints.
-    pub fn info_iothreads(&self) -> String {
-        info::render(&self.query_iothreads())
-    }
-
-    /// What `info iothreads -i` prints.
-    pub fn info_internal_iothreads(&self) -> String {
-        info::render(&self.query_internal_iothreads())
-    }
-
     pub(crate) fn downgrade(&self) -> WeakRegistry {
         WeakRegistry(Arc::downgrade(&self.inner))
     }
@@ -243,9 +232,4 @@ pub fn query_iothreads() -> Vec<IoThreadInfo> {
 /// What `x-query-internal-iothreads` returns for the process's registry.
 pub fn query_internal_iothreads() -> Vec<IoThreadInfo> {
     Registry::global().query_internal_iothreads()
-}
-
-/// What `info iothreads` prints for the process's registry.
-pub fn info_iothreads() -> String {
-    Registry::global().info_iothreads()
 }

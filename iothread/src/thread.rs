@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use thiserror::Error;
@@ -13,11 +14,10 @@ use crate::context::{
     PanicHook, PanicReport, Target, VirtualClock, Wait, number_of,
 };
 use crate::held::HeldAioContext;
-use crate::holders::{
-    Allowed, CloseError, HoldError, HolderCounts, RecordError, Released, UnrefError,
-};
+use crate::holder::{Holder, HolderCounts};
+use crate::holders::{Allowed, CloseError, HoldError, NotRecorded, Released, UnrefError};
+use crate::info::IoThreadInfo;
 use crate::parameters::{Parameter, ParameterError, Parameters};
-use crate::qapi::{IoThreadHolder, IoThreadInfo};
 use crate::registry::{Registry, WeakRegistry};
 use crate::sync::{Arc, Mutex};
 
@@ -33,14 +33,17 @@ pub struct IoThreadBuilder {
     internal: bool,
 }
 
-/// Why an IOThread could not be created. The texts are those that QEMU answers with.
+/// Why an event loop could not be created.
 #[derive(Debug, Error)]
 pub enum CreateError {
     /// The id is not an identifier: a letter, then letters, digits, `-`, `.` and `_`.
-    #[error("Parameter 'id' expects an identifier")]
-    BadId,
+    #[error("'{id}' is no identifier")]
+    BadId {
+        /// The id.
+        id: String,
+    },
     /// There is an IOThread of this id.
-    #[error("attempt to add duplicate property '{id}' to object (type 'container')")]
+    #[error("there is an IOThread '{id}' already")]
     Duplicate {
         /// The id.
         id: String,
@@ -62,13 +65,15 @@ pub enum CreateError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DeleteError {
     /// Somebody holds it.
-    #[error("object '{id}' is in use, can not be deleted")]
+    #[error("IOThread '{id}' is in use, the number of its holders is {n_holders}")]
     InUse {
         /// Id of the IOThread.
         id: String,
+        /// How many holders keep it.
+        n_holders: usize,
     },
     /// It has been deleted already, or never existed.
-    #[error("object '{id}' not found")]
+    #[error("there is no IOThread '{id}'")]
     NotFound {
         /// Id of the IOThread.
         id: String,
@@ -90,7 +95,7 @@ pub enum DeleteThenError {
 impl From<CreateError> for io::Error {
     fn from(error: CreateError) -> Self {
         let kind = match &error {
-            CreateError::BadId | CreateError::Parameter(_) => io::ErrorKind::InvalidInput,
+            CreateError::BadId { .. } | CreateError::Parameter(_) => io::ErrorKind::InvalidInput,
             CreateError::Duplicate { .. } => io::ErrorKind::AlreadyExists,
             CreateError::Host { source, .. } => source.kind(),
         };
@@ -121,7 +126,7 @@ impl IoThreadBuilder {
         }
     }
 
-    /// Sets one parameter; [`spawn`](Self::spawn) checks them all.
+    /// Sets one parameter in the terms of its property; [`spawn`](Self::spawn) checks them all.
     pub fn parameter(mut self, parameter: Parameter, value: i64) -> Self {
         self.parameters.set(parameter, value);
         self
@@ -133,39 +138,46 @@ impl IoThreadBuilder {
         self
     }
 
-    /// Longest polling time in nanoseconds (default 32768); 0 switches polling off.
-    pub fn poll_max_ns(self, value: i64) -> Self {
-        self.parameter(Parameter::PollMaxNs, value)
+    /// Longest polling time (default 32,768 ns); zero switches polling off.
+    pub fn poll_max(mut self, time: Duration) -> Self {
+        self.parameters.set_poll_max(time);
+        self
     }
 
-    /// Factor by which the polling time grows (default 2).
-    pub fn poll_grow(self, value: i64) -> Self {
-        self.parameter(Parameter::PollGrow, value)
+    /// Factor by which the polling time grows; 0 stands for the default, 2.
+    pub fn poll_grow(mut self, factor: u32) -> Self {
+        self.parameters.set_poll_grow(factor);
+        self
     }
 
-    /// Divisor by which the polling time shrinks (default 2).
-    pub fn poll_shrink(self, value: i64) -> Self {
-        self.parameter(Parameter::PollShrink, value)
+    /// Divisor by which the polling time shrinks; 0 stands for the default, 2.
+    pub fn poll_shrink(mut self, divisor: u32) -> Self {
+        self.parameters.set_poll_shrink(divisor);
+        self
     }
 
-    /// Weight of a new event interval, as a shift (default 3).
-    pub fn poll_weight(self, value: i64) -> Self {
-        self.parameter(Parameter::PollWeight, value)
+    /// Weight of a new event interval, as a shift by at most 63; 0 stands for the default, 3.
+    pub fn poll_weight(mut self, shift: u8) -> Self {
+        self.parameters.set_poll_weight(shift);
+        self
     }
 
-    /// Largest batch of the AIO engine (default 0, the engine's own).
-    pub fn aio_max_batch(self, value: i64) -> Self {
-        self.parameter(Parameter::AioMaxBatch, value)
+    /// Largest batch of the AIO engine (default 0, the engine's own); see [`AioContext::aio_max_batch`].
+    pub fn aio_max_batch(mut self, n_requests: u32) -> Self {
+        self.parameters.set_aio_max_batch(n_requests);
+        self
     }
 
     /// Number of worker threads that stay although there is no work (default 0).
-    pub fn thread_pool_min(self, value: i64) -> Self {
-        self.parameter(Parameter::ThreadPoolMin, value)
+    pub fn thread_pool_min(mut self, n_workers: u32) -> Self {
+        self.parameters.set_thread_pool_min(n_workers);
+        self
     }
 
-    /// Largest number of worker threads (default 64).
-    pub fn thread_pool_max(self, value: i64) -> Self {
-        self.parameter(Parameter::ThreadPoolMax, value)
+    /// Largest number of worker threads (default 64); not 0.
+    pub fn thread_pool_max(mut self, n_workers: u32) -> Self {
+        self.parameters.set_thread_pool_max(n_workers);
+        self
     }
 
     /// Lists the thread in `registry` instead of the process's own.
@@ -209,7 +221,7 @@ impl IoThreadBuilder {
     /// the process allow no further thread, EMFILE or ENFILE if there are no two file descriptors left, or ENOMEM.
     pub fn spawn(self) -> Result<IoThread, CreateError> {
         if !is_identifier(&self.id) {
-            return Err(CreateError::BadId);
+            return Err(CreateError::BadId { id: self.id });
         }
         self.parameters.validate()?;
         let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
@@ -314,13 +326,13 @@ impl IoThread {
     ///
     /// # Errors
     ///
-    /// A thread that has been deleted, or a holder of a kind unknown to this side.
-    pub fn get_aio_context(&self, holder: IoThreadHolder) -> Result<HeldAioContext, HoldError> {
+    /// The thread has been deleted.
+    pub fn get_aio_context(&self, holder: Holder) -> Result<HeldAioContext, HoldError> {
         let core = &self.inner.core;
         let record = core
             .holders()
             .record_guard(holder)
-            .map_err(|error| self.hold_error(error))?;
+            .map_err(|NotRecorded| self.deleted())?;
         let context = AioContext::of_record(Arc::clone(core), record);
         Ok(HeldAioContext::new(context))
     }
@@ -331,12 +343,12 @@ impl IoThread {
     /// # Errors
     ///
     /// As for [`get_aio_context`](Self::get_aio_context).
-    pub fn ref_holder(&self, holder: IoThreadHolder) -> Result<(), HoldError> {
+    pub fn ref_holder(&self, holder: Holder) -> Result<(), HoldError> {
         self.inner
             .core
             .holders()
             .record_named(holder)
-            .map_err(|error| self.hold_error(error))
+            .map_err(|NotRecorded| self.deleted())
     }
 
     /// Releases the most recent record equal to `holder` that [`ref_holder`](Self::ref_holder) made; never one that a
@@ -345,32 +357,28 @@ impl IoThread {
     /// # Errors
     ///
     /// There is no such record. Differs from QEMU: the series that QEMU was offered aborts.
-    pub fn unref_holder(&self, holder: &IoThreadHolder) -> Result<(), UnrefError> {
+    pub fn unref_holder(&self, holder: &Holder) -> Result<(), UnrefError> {
         let core = &self.inner.core;
         match core.holders().release_named(holder) {
-            Ok(Some(released)) => {
+            Some(released) => {
                 core.after_release(released);
                 Ok(())
             }
-            Ok(None) => Err(UnrefError::NotHeld {
+            None => Err(UnrefError::NotHeld {
                 id: self.id().to_owned(),
                 holder: holder.clone(),
             }),
-            Err(kind) => Err(UnrefError::UnknownKind { kind }),
         }
     }
 
-    fn hold_error(&self, error: RecordError) -> HoldError {
-        match error {
-            RecordError::Closed => HoldError::Deleted {
-                id: self.id().to_owned(),
-            },
-            RecordError::UnknownKind(kind) => HoldError::UnknownKind { kind },
+    fn deleted(&self) -> HoldError {
+        HoldError::Deleted {
+            id: self.id().to_owned(),
         }
     }
 
     /// Who holds the thread at this moment, newest first.
-    pub fn holders(&self) -> Vec<IoThreadHolder> {
+    pub fn holders(&self) -> Vec<Holder> {
         self.inner.core.holders().snapshot()
     }
 
@@ -379,18 +387,13 @@ impl IoThread {
         self.inner.core.holders().counts()
     }
 
-    /// The thread's entry in `query-iothreads`.
+    /// The thread at this moment: its entry in `query-iothreads`.
     pub fn info(&self) -> IoThreadInfo {
-        let parameters = self.parameters();
         IoThreadInfo {
             id: self.id().to_owned(),
-            thread_id: i64::from(self.thread_id()),
+            thread_id: self.thread_id(),
             holders: self.holders(),
-            poll_max_ns: parameters.get(Parameter::PollMaxNs),
-            poll_grow: parameters.get(Parameter::PollGrow),
-            poll_shrink: parameters.get(Parameter::PollShrink),
-            poll_weight: parameters.get(Parameter::PollWeight),
-            aio_max_batch: parameters.get(Parameter::AioMaxBatch),
+            parameters: self.parameters(),
         }
     }
 
@@ -524,7 +527,12 @@ impl IoThread {
         let id = || self.id().to_owned();
         match self.inner.core.holders().close(allowed) {
             Ok(()) => {}
-            Err(CloseError::Held) => return Err(DeleteError::InUse { id: id() }),
+            Err(CloseError::Held(n_holders)) => {
+                return Err(DeleteError::InUse {
+                    id: id(),
+                    n_holders,
+                });
+            }
             Err(CloseError::AlreadyClosed) => return Err(DeleteError::NotFound { id: id() }),
         }
         if let Some(registry) = self.inner.registry.upgrade() {

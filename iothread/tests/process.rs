@@ -10,7 +10,7 @@ use iothread::{
 fn thread(id: &str) -> (IoThread, HeldAioContext) {
     let io = IoThread::builder(id)
         .registry(&Registry::new())
-        .thread_pool_max(i64::from(i32::MAX))
+        .thread_pool_max(i32::MAX.unsigned_abs())
         .spawn()
         .expect("the host has room for a thread");
     let context = io

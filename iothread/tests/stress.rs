@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use iothread::qapi::IoThreadHolder;
 use iothread::{
-    BottomHalf, Clock, DeleteError, FdWatch, HeldAioContext, IoThread, Registry, Timer, holder,
+    BottomHalf, Clock, DeleteError, FdWatch, HeldAioContext, Holder, IoThread, Registry, Timer,
+    holder,
 };
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -45,7 +45,7 @@ struct Device {
 }
 
 impl Device {
-    fn plug(io: &IoThread, holder: IoThreadHolder, callbacks: &Arc<AtomicU64>) -> Option<Self> {
+    fn plug(io: &IoThread, holder: Holder, callbacks: &Arc<AtomicU64>) -> Option<Self> {
         // The thread may have been deleted meanwhile.
         let context = io.get_aio_context(holder).ok()?;
         let gone = Arc::new(AtomicBool::new(false));
@@ -119,7 +119,7 @@ impl Device {
 #[derive(Default)]
 struct Plugged {
     devices: Vec<Device>,
-    named: Vec<(IoThread, IoThreadHolder)>,
+    named: Vec<(IoThread, Holder)>,
 }
 
 impl Plugged {
@@ -173,7 +173,7 @@ impl Plugged {
     }
 
     /// The holders that must be listed for the thread of that id.
-    fn alive(&self, id: &str) -> impl Iterator<Item = IoThreadHolder> {
+    fn alive(&self, id: &str) -> impl Iterator<Item = Holder> {
         let devices = self
             .devices
             .iter()
@@ -218,10 +218,10 @@ fn spawn(id: &str, registry: &Registry, panics: &Arc<AtomicUsize>) {
         .expect("the host has room for a thread");
 }
 
-fn sorted(holders: impl IntoIterator<Item = IoThreadHolder>) -> Vec<String> {
+fn sorted(holders: impl IntoIterator<Item = Holder>) -> Vec<String> {
     let mut names: Vec<_> = holders
         .into_iter()
-        .map(|holder| format!("{holder:?}"))
+        .map(|holder| holder.to_string())
         .collect();
     names.sort_unstable();
     names

@@ -224,7 +224,7 @@ impl Commands for Handler {
     }
 
     fn query_iothreads(&self) -> Result<Vec<IoThreadInfo>, Error> {
-        Ok(iothread::query_iothreads())
+        described(&iothread::query_iothreads())
     }
 
     fn query_name(&self) -> Result<NameInfo, Error> {
@@ -305,10 +305,18 @@ impl Commands for Handler {
     }
 
     fn x_query_internal_iothreads(&self) -> Result<Vec<IoThreadInfo>, Error> {
-        Ok(iothread::query_internal_iothreads())
+        described(&iothread::query_internal_iothreads())
     }
 
     fn yank(&self, arguments: Yank) -> Result<(), Error> {
         self.server.yanks().yank(&arguments.instances)
     }
+}
+
+/// Threads as the schema says them. All holders of the server are of kinds that it has.
+fn described(threads: &[iothread::IoThreadInfo]) -> Result<Vec<IoThreadInfo>, Error> {
+    let described = threads.iter().map(IoThreadInfo::try_from);
+    described
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::generic(error.to_string()))
 }

@@ -29,6 +29,7 @@ mod objects;
 mod oneshot;
 mod options;
 pub mod qapi;
+mod qemu_text;
 mod qom;
 mod server;
 mod signals;

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::qapi::IoThreadHolder;
+use crate::holder::Holder;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 /// What kind of callback panicked.
@@ -44,7 +44,7 @@ pub struct PanicReport {
     /// What panicked.
     pub callback: CallbackKind,
     /// On whose behalf it ran, if the context has holders.
-    pub holder: Option<IoThreadHolder>,
+    pub holder: Option<Holder>,
     /// The panic's message.
     pub message: String,
 }

@@ -61,9 +61,8 @@ pub use self::pool::WorkPanicked;
 pub use self::stats::LoopStats;
 pub use self::timer::{Timer, TimerDispatch};
 pub(crate) use self::wait::{Target, Wait};
+use crate::holder::Holder;
 use crate::holders::Attachment;
-use crate::parameters::Parameter;
-use crate::qapi::IoThreadHolder;
 use crate::slab::Key;
 use crate::sync::{Arc, OnceLock};
 
@@ -159,7 +158,7 @@ impl AioContext {
     }
 
     /// On whose behalf this user is there; `None` on a main context.
-    pub fn holder(&self) -> Option<&IoThreadHolder> {
+    pub fn holder(&self) -> Option<&Holder> {
         self.attachment().holder()
     }
 
@@ -178,9 +177,10 @@ impl AioContext {
         self.core.now(clock)
     }
 
-    /// The value of aio-max-batch; 0 leaves the size of a batch to the AIO engine.
-    pub fn aio_max_batch(&self) -> i64 {
-        self.core.parameters().get(Parameter::AioMaxBatch)
+    /// The value of aio-max-batch; 0 leaves the size of a batch to the AIO engine. This crate has no such engine, and tunes nothing by
+    /// it: it is here for one that a program runs on the context.
+    pub fn aio_max_batch(&self) -> u64 {
+        self.core.parameters().aio_max_batch()
     }
 
     /// Why the loop has ended, if its wait for events was refused.

@@ -265,7 +265,12 @@ mod tests {
                 // A wait without end takes the alarm back, and ends by a wake-up.
                 let (sent, ran) = channel();
                 let remote = context.share();
+                let sleeps = context.stats().sleeps;
                 let other = std::thread::spawn(move || {
+                    // One that comes before the loop sleeps would keep it awake.
+                    while remote.stats().sleeps == sleeps {
+                        thread::yield_now();
+                    }
                     remote.post(move |_| sent.send(()).unwrap()).unwrap();
                 });
                 while ran.try_recv().is_err() {

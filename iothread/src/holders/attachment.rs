@@ -3,14 +3,14 @@
 use std::fmt;
 
 use crate::ending::Ending;
-use crate::qapi::IoThreadHolder;
+use crate::holder::Holder;
 use crate::slab::{Key, Slab};
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 
 /// One user's connection to a context: a recorded holder, or the main context's own code.
 pub(crate) struct Attachment {
     /// A copy of what is recorded; `None` on a context that needs no holder.
-    holder: Option<IoThreadHolder>,
+    holder: Option<Holder>,
     /// The number of closures and pieces of work that were accepted and are not over, and [`RELEASED`]. One number, so
     /// that something is either refused or waited for.
     activity: AtomicUsize,
@@ -39,7 +39,7 @@ pub(crate) struct Leaving {
 }
 
 impl Attachment {
-    pub(crate) fn new(holder: Option<IoThreadHolder>) -> Self {
+    pub(crate) fn new(holder: Option<Holder>) -> Self {
         Self {
             holder,
             activity: AtomicUsize::new(0),
@@ -48,7 +48,7 @@ impl Attachment {
         }
     }
 
-    pub(crate) fn holder(&self) -> Option<&IoThreadHolder> {
+    pub(crate) fn holder(&self) -> Option<&Holder> {
         self.holder.as_ref()
     }
 

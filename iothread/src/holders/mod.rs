@@ -13,130 +13,33 @@ use thiserror::Error;
 
 pub(crate) use self::attachment::{Attachment, Registration, Running};
 use self::table::{Origin, Table};
-use crate::holder;
-use crate::qapi::IoThreadHolder;
+use crate::holder::{Holder, HolderCounts};
 use crate::slab::Key;
 use crate::sync::Mutex;
-
-/// The kinds of holders; the values of the tag of [`IoThreadHolder`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HolderKind {
-    /// A QOM object, by its path.
-    QomObject,
-    /// A block node, by its node name.
-    BlockNode,
-    /// A block export, by its id.
-    BlockExport,
-    /// A monitor, by its name.
-    Monitor,
-}
-
-impl HolderKind {
-    /// Every kind, in the order of the schema.
-    pub const ALL: [Self; 4] = [
-        Self::QomObject,
-        Self::BlockNode,
-        Self::BlockExport,
-        Self::Monitor,
-    ];
-
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::QomObject => "qom-object",
-            Self::BlockNode => "block-node",
-            Self::BlockExport => "block-export",
-            Self::Monitor => "monitor",
-        }
-    }
-
-    /// The holder of this kind and that name.
-    fn holder(self, name: &str) -> IoThreadHolder {
-        match self {
-            Self::QomObject => holder::qom_object(name),
-            Self::BlockNode => holder::block_node(name),
-            Self::BlockExport => holder::block_export(name),
-            Self::Monitor => holder::monitor(name),
-        }
-    }
-}
-
-/// How many holders of each kind an IOThread has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct HolderCounts([usize; HolderKind::ALL.len()]);
-
-impl HolderCounts {
-    /// The number of holders of one kind.
-    pub fn of(&self, kind: HolderKind) -> usize {
-        self.0[kind as usize]
-    }
-
-    /// The number of holders of all kinds.
-    pub fn total(&self) -> usize {
-        self.0.iter().sum()
-    }
-}
 
 /// Why an IOThread could not be taken hold of.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HoldError {
     /// The IOThread has been deleted.
-    #[error("object '{id}' not found")]
+    #[error("IOThread '{id}' has been deleted")]
     Deleted {
         /// Id of the IOThread.
         id: String,
     },
-    /// The holder is of a kind that this side does not know.
-    #[error("holder of unknown type '{kind}' cannot be recorded")]
-    UnknownKind {
-        /// Name of the kind.
-        kind: String,
-    },
 }
 
 /// Why a holder could not be released.
-#[derive(Debug, Clone, PartialEq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum UnrefError {
     /// No equal record made by `ref_holder` is left.
-    #[error("IOThread '{id}' is not held by {}", describe(.holder))]
+    #[error("IOThread '{id}' is not held by {holder}")]
     NotHeld {
         /// Id of the IOThread.
         id: String,
         /// The holder that was to be released.
-        holder: IoThreadHolder,
+        holder: Holder,
     },
-    /// The holder is of a kind that this side does not know.
-    #[error("holder of unknown type '{kind}' cannot be released")]
-    UnknownKind {
-        /// Name of the kind.
-        kind: String,
-    },
-}
-
-/// A holder's kind and its name; the name of the kind where it is unknown.
-pub(crate) fn identity(holder: &IoThreadHolder) -> Result<(HolderKind, &str), &str> {
-    match holder {
-        IoThreadHolder::QomObject(object) => Ok((HolderKind::QomObject, &object.qom_path)),
-        IoThreadHolder::BlockNode(node) => Ok((HolderKind::BlockNode, &node.node_name)),
-        IoThreadHolder::BlockExport(export) => Ok((HolderKind::BlockExport, &export.export_id)),
-        IoThreadHolder::Monitor(monitor) => Ok((HolderKind::Monitor, &monitor.monitor_name)),
-        IoThreadHolder::Unknown(kind) => Err(kind),
-    }
-}
-
-fn known_kind(holder: &IoThreadHolder) -> Result<HolderKind, RecordError> {
-    match identity(holder) {
-        Ok((kind, _)) => Ok(kind),
-        Err(kind) => Err(RecordError::UnknownKind(kind.to_owned())),
-    }
-}
-
-fn describe(holder: &IoThreadHolder) -> String {
-    match identity(holder) {
-        Ok((kind, name)) => format!("{} '{name}'", kind.as_str()),
-        Err(kind) => format!("a holder of unknown type '{kind}'"),
-    }
 }
 
 /// The holders of one IOThread.
@@ -181,16 +84,14 @@ pub(crate) enum Allowed {
 /// Why the list of holders could not be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloseError {
-    Held,
+    /// By so many.
+    Held(usize),
     AlreadyClosed,
 }
 
-/// Why a holder was not recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum RecordError {
-    Closed,
-    UnknownKind(String),
-}
+/// A holder was not recorded, as the list is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotRecorded;
 
 impl Holders {
     pub(crate) fn new() -> Self {
@@ -203,29 +104,28 @@ impl Holders {
     }
 
     /// Records `holder` for a guard, which releases it by the key.
-    pub(crate) fn record_guard(&self, holder: IoThreadHolder) -> Result<Key, RecordError> {
+    pub(crate) fn record_guard(&self, holder: Holder) -> Result<Key, NotRecorded> {
         self.record(holder, Origin::Guard)
     }
 
     /// Records `holder` until an equal one is released by name.
-    pub(crate) fn record_named(&self, holder: IoThreadHolder) -> Result<(), RecordError> {
+    pub(crate) fn record_named(&self, holder: Holder) -> Result<(), NotRecorded> {
         self.record(holder, Origin::Named).map(|_| ())
     }
 
-    fn record(&self, holder: IoThreadHolder, origin: Origin) -> Result<Key, RecordError> {
-        let kind = known_kind(&holder)?;
+    fn record(&self, holder: Holder, origin: Origin) -> Result<Key, NotRecorded> {
         let mut state = self.state.lock();
         if state.life == Life::Closed {
             // Freed outside the lock, as below.
             drop(state);
             drop(holder);
-            return Err(RecordError::Closed);
+            return Err(NotRecorded);
         }
-        Ok(state.table.insert(holder, kind, origin))
+        Ok(state.table.insert(holder, origin))
     }
 
     /// What a guard's record says.
-    pub(crate) fn recorded(&self, key: Key) -> Option<IoThreadHolder> {
+    pub(crate) fn recorded(&self, key: Key) -> Option<Holder> {
         self.state.lock().table.get(key).cloned()
     }
 
@@ -246,21 +146,14 @@ impl Holders {
         released
     }
 
-    /// Releases the most recent equal record that was made by name. `Ok(None)` if there is none, the
-    /// name of the kind if that is unknown.
-    pub(crate) fn release_named(
-        &self,
-        holder: &IoThreadHolder,
-    ) -> Result<Option<Released>, String> {
-        let (kind, name) = identity(holder)?;
+    /// Releases the most recent equal record that was made by name; `None` if there is none.
+    pub(crate) fn release_named(&self, holder: &Holder) -> Option<Released> {
         let mut state = self.state.lock();
-        let Some(record) = state.table.remove_named(kind, name) else {
-            return Ok(None);
-        };
+        let record = state.table.remove_named(holder)?;
         let released = state.after_release();
         drop(state);
         drop(record);
-        Ok(Some(released))
+        Some(released)
     }
 
     /// Forbids further holders, provided there are none, or none but those that `allowed` says.
@@ -274,7 +167,7 @@ impl Holders {
             Allowed::Leaving => state.table.n_staying(),
         };
         if n_in_the_way > 0 {
-            return Err(CloseError::Held);
+            return Err(CloseError::Held(n_in_the_way));
         }
         state.life = Life::Closed;
         Ok(())
@@ -290,29 +183,13 @@ impl Holders {
     }
 
     /// The holders at one moment, newest first.
-    pub(crate) fn snapshot(&self) -> Vec<IoThreadHolder> {
-        // Others wait for the names to be copied into one buffer, not for an allocation each.
-        let (names, ends) = {
-            let state = self.state.lock();
-            let mut names = String::new();
-            let mut ends = Vec::with_capacity(state.table.len());
-            for (kind, name) in state.table.newest_first() {
-                names.push_str(name);
-                ends.push((kind, names.len()));
-            }
-            (names, ends)
-        };
-        let mut start = 0;
-        let mut holders = Vec::with_capacity(ends.len());
-        for (kind, end) in ends {
-            holders.push(kind.holder(&names[start..end]));
-            start = end;
-        }
-        holders
+    pub(crate) fn snapshot(&self) -> Vec<Holder> {
+        let state = self.state.lock();
+        state.table.newest_first().cloned().collect()
     }
 
     pub(crate) fn counts(&self) -> HolderCounts {
-        HolderCounts(self.state.lock().table.counts())
+        self.state.lock().table.counts().clone()
     }
 }
 
@@ -330,6 +207,7 @@ impl State {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::holder;
     use crate::sync::{Arc, AtomicBool, Ordering};
 
     /// Small enough for an interpreter that checks every memory access.
@@ -351,8 +229,8 @@ mod tests {
                         assert_eq!(holders.release_guard(key), Released::StillWanted);
                         assert_eq!(holders.recorded(key), None);
                         let released = holders.release_named(&holder::monitor("shared"));
-                        assert_eq!(released, Ok(Some(Released::StillWanted)));
-                        assert_eq!(holders.release_named(&own), Ok(None));
+                        assert_eq!(released, Some(Released::StillWanted));
+                        assert_eq!(holders.release_named(&own), None);
                     }
                 });
             }
@@ -365,9 +243,9 @@ mod tests {
     fn a_holder_that_leaves_is_listed_and_lets_the_thread_be_closed() {
         let holders = Holders::new();
         let key = holders.record_guard(holder::block_export("e0")).unwrap();
-        assert_eq!(holders.close(Allowed::Leaving), Err(CloseError::Held));
+        assert_eq!(holders.close(Allowed::Leaving), Err(CloseError::Held(1)));
         holders.leave_guard(key);
-        assert_eq!(holders.close(Allowed::None), Err(CloseError::Held));
+        assert_eq!(holders.close(Allowed::None), Err(CloseError::Held(1)));
         assert_eq!(holders.close(Allowed::Leaving), Ok(()));
         assert_eq!(holders.snapshot(), [holder::block_export("e0")]);
         assert_eq!(holders.release_guard(key), Released::StillWanted);

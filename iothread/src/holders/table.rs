@@ -5,8 +5,7 @@ use std::iter::successors;
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
 
-use super::{HolderKind, identity};
-use crate::qapi::IoThreadHolder;
+use crate::holder::{Holder, HolderCounts};
 use crate::slab::{Key, Slab};
 
 /// Who releases a record.
@@ -26,15 +25,14 @@ pub(super) struct Table {
     /// The most recent entry of each named holder; the less recent equal ones are chained behind it.
     named: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    counts: [usize; HolderKind::ALL.len()],
+    counts: HolderCounts,
     /// How many entries wait for the end of what their holders have left.
     n_leaving: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
-    holder: IoThreadHolder,
-    kind: HolderKind,
+    holder: Holder,
     origin: Origin,
     is_leaving: bool,
     newer: Option<u32>,
@@ -43,15 +41,9 @@ struct Entry {
     older_equal: Option<u32>,
 }
 
-impl Entry {
-    fn identity(&self) -> Option<(HolderKind, &str)> {
-        identity(&self.holder).ok()
-    }
-}
-
 /// Equal holders have equal hashes; the kind may be left to the comparison, since names rarely meet across kinds.
-fn hash(hasher: &DefaultHashBuilder, identity: Option<(HolderKind, &str)>) -> u64 {
-    hasher.hash_one(identity.map_or("", |(_, name)| name))
+fn hash(hasher: &DefaultHashBuilder, holder: Option<&Holder>) -> u64 {
+    hasher.hash_one(holder.map_or("", Holder::name))
 }
 
 impl Table {
@@ -59,20 +51,15 @@ impl Table {
         self.entries.len()
     }
 
-    pub(super) fn counts(&self) -> [usize; HolderKind::ALL.len()] {
-        self.counts
+    pub(super) fn counts(&self) -> &HolderCounts {
+        &self.counts
     }
 
-    pub(super) fn insert(
-        &mut self,
-        holder: IoThreadHolder,
-        kind: HolderKind,
-        origin: Origin,
-    ) -> Key {
+    pub(super) fn insert(&mut self, holder: Holder, origin: Origin) -> Key {
+        self.counts.add(holder.kind());
         let older = self.newest;
         let key = self.entries.insert(Entry {
             holder,
-            kind,
             origin,
             is_leaving: false,
             newer: None,
@@ -83,7 +70,6 @@ impl Table {
             older.newer = Some(key.index());
         }
         self.newest = Some(key.index());
-        self.counts[kind as usize] += 1;
         match origin {
             Origin::Guard => {}
             Origin::Named => self.index_named(key.index()),
@@ -99,12 +85,12 @@ impl Table {
             hasher,
             ..
         } = self;
-        let identity_of = |index: u32| entries.at(index).and_then(Entry::identity);
-        let identity = identity_of(index);
+        let holder_at = |index: u32| entries.at(index).map(|entry| &entry.holder);
+        let holder = holder_at(index);
         let entry = named.entry(
-            hash(hasher, identity),
-            |other| identity_of(*other) == identity,
-            |other| hash(hasher, identity_of(*other)),
+            hash(hasher, holder),
+            |other| holder_at(*other) == holder,
+            |other| hash(hasher, holder_at(*other)),
         );
         let older_equal = match entry {
             hash_table::Entry::Occupied(mut head) => Some(std::mem::replace(head.get_mut(), index)),
@@ -133,7 +119,7 @@ impl Table {
     }
 
     /// Removes a guard's entry.
-    pub(super) fn remove(&mut self, key: Key) -> Option<IoThreadHolder> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Holder> {
         // A key of a named entry is never handed out, so the index needs no change here.
         debug_assert!(
             self.entries
@@ -146,11 +132,11 @@ impl Table {
     }
 
     /// Removes the most recent named entry that is equal.
-    pub(super) fn remove_named(&mut self, kind: HolderKind, name: &str) -> Option<IoThreadHolder> {
-        let hash = hash(&self.hasher, Some((kind, name)));
+    pub(super) fn remove_named(&mut self, holder: &Holder) -> Option<Holder> {
+        let hash = hash(&self.hasher, Some(holder));
         let entries = &self.entries;
         let found = self.named.find_entry(hash, |index| {
-            entries.at(*index).and_then(Entry::identity) == Some((kind, name))
+            entries.at(*index).map(|entry| &entry.holder) == Some(holder)
         });
         let mut head = found.ok()?;
         let index = *head.get();
@@ -175,35 +161,39 @@ impl Table {
         if let Some(older) = entry.older.and_then(|index| self.entries.at_mut(index)) {
             older.newer = entry.newer;
         }
-        self.counts[entry.kind as usize] -= 1;
+        self.counts.subtract(entry.holder.kind());
         self.n_leaving -= usize::from(entry.is_leaving);
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<&IoThreadHolder> {
+    pub(super) fn get(&self, key: Key) -> Option<&Holder> {
         Some(&self.entries.get(key)?.holder)
     }
 
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = (HolderKind, &str)> {
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Holder> {
         let entry_at = |index: Option<u32>| index.and_then(|index| self.entries.at(index));
         successors(entry_at(self.newest), move |entry| entry_at(entry.older))
-            .filter_map(Entry::identity)
+            .map(|entry| &entry.holder)
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::holder;
+    use crate::holder::{self, HolderKind};
 
-    fn insert(table: &mut Table, holder: IoThreadHolder, origin: Origin) -> Key {
-        let kind = identity(&holder).expect("known kind").0;
-        table.insert(holder, kind, origin)
+    fn insert(table: &mut Table, holder: Holder, origin: Origin) -> Key {
+        table.insert(holder, origin)
+    }
+
+    /// Of block nodes, and of monitors.
+    fn counts(table: &Table) -> [usize; 2] {
+        [HolderKind::BLOCK_NODE, HolderKind::MONITOR].map(|kind| table.counts().of(kind))
     }
 
     fn names(table: &Table) -> Vec<String> {
         table
             .newest_first()
-            .map(|(_, name)| name.to_owned())
+            .map(|holder| holder.name().to_owned())
             .collect()
     }
 
@@ -233,13 +223,13 @@ mod tests {
         let first = insert(&mut table, holder::monitor("m"), Origin::Guard);
         insert(&mut table, holder::block_node("m"), Origin::Named);
         insert(&mut table, holder::monitor("m"), Origin::Named);
-        assert!(table.remove_named(HolderKind::Monitor, "m").is_some());
-        assert_eq!(table.counts(), [0, 1, 0, 2]);
-        assert!(table.remove_named(HolderKind::Monitor, "m").is_some());
-        assert!(table.remove_named(HolderKind::Monitor, "m").is_none());
-        assert_eq!(table.counts(), [0, 1, 0, 1]);
+        assert!(table.remove_named(&holder::monitor("m")).is_some());
+        assert_eq!(counts(&table), [1, 2]);
+        assert!(table.remove_named(&holder::monitor("m")).is_some());
+        assert!(table.remove_named(&holder::monitor("m")).is_none());
+        assert_eq!(counts(&table), [1, 1]);
         assert!(table.remove(first).is_some());
-        assert!(table.remove_named(HolderKind::BlockNode, "m").is_some());
+        assert!(table.remove_named(&holder::block_node("m")).is_some());
         assert_eq!(table.len(), 0);
     }
 
@@ -288,7 +278,7 @@ mod tests {
                     let found = model
                         .iter()
                         .position(|(other, key)| key.is_none() && *other == name);
-                    let removed = table.remove_named(HolderKind::BlockNode, &name);
+                    let removed = table.remove_named(&holder::block_node(&name));
                     assert_eq!(removed.is_some(), found.is_some());
                     if let Some(position) = found {
                         model.remove(position);

@@ -42,7 +42,7 @@ fn a_loop_learns_to_poll_and_forgets_it_when_told() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .on_panic(unannounced)
-        .poll_max_ns(1_000_000_000)
+        .poll_max(Duration::from_secs(1))
         .poll_weight(1)
         .spawn()
         .unwrap();
@@ -78,7 +78,7 @@ fn a_loop_with_a_handler_that_cannot_be_polled_does_not_poll() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .on_panic(unannounced)
-        .poll_max_ns(1_000_000_000)
+        .poll_max(Duration::from_secs(1))
         .poll_weight(1)
         .spawn()
         .unwrap();
@@ -102,7 +102,7 @@ fn a_file_descriptor_has_its_turn_while_polling_finds_other_things() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .on_panic(unannounced)
-        .poll_max_ns(1_000_000_000)
+        .poll_max(Duration::from_secs(1))
         .poll_weight(1)
         .spawn()
         .unwrap();
@@ -147,7 +147,7 @@ fn a_handler_that_waits_to_write_has_its_turn_while_others_polls_succeed() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .on_panic(unannounced)
-        .poll_max_ns(1_000_000_000)
+        .poll_max(Duration::from_secs(1))
         .poll_weight(0)
         .spawn()
         .unwrap();
@@ -176,12 +176,12 @@ fn a_handler_that_waits_to_write_has_its_turn_while_others_polls_succeed() {
 /// nothing else: this one would last for a quarter of an hour.
 #[test]
 fn a_handler_that_may_be_late_has_its_turn_within_a_poll() {
-    const LONG_NS: i64 = 900_000_000_000;
+    const LONG: Duration = Duration::from_secs(900);
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .on_panic(unannounced)
-        .poll_max_ns(LONG_NS)
-        .poll_grow(i64::MAX)
+        .poll_max(LONG)
+        .poll_grow(u32::MAX)
         // It never shrinks.
         .poll_shrink(1)
         .poll_weight(0)
@@ -197,7 +197,7 @@ fn a_handler_that_may_be_late_has_its_turn_within_a_poll() {
         .register()
         .unwrap();
     // It learns to poll by events that are not far apart, and then does nothing else.
-    while context.stats().poll_time.as_nanos() < LONG_NS.unsigned_abs().into() {
+    while context.stats().poll_time < LONG {
         context.synchronize().unwrap();
     }
     let sleeps = context.stats().sleeps;
@@ -215,7 +215,7 @@ fn a_handler_that_watches_for_nothing_does_not_keep_the_loop_from_polling() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .on_panic(unannounced)
-        .poll_max_ns(1_000_000_000)
+        .poll_max(Duration::from_secs(1))
         .poll_weight(0)
         .spawn()
         .unwrap();
@@ -283,7 +283,7 @@ fn no_work_is_missed_by_handlers_that_notify_only_while_the_loop_sleeps() {
     let io0 = IoThread::builder("io0")
         .registry(&Registry::new())
         .on_panic(unannounced)
-        .poll_max_ns(2_000_000)
+        .poll_max(Duration::from_millis(2))
         .poll_weight(1)
         .spawn()
         .unwrap();

@@ -276,7 +276,8 @@ fn a_thread_is_not_deleted_in_passing_while_a_holder_leaves() {
     assert_eq!(
         io0.try_delete(),
         Err(DeleteError::InUse {
-            id: "io0".to_owned()
+            id: "io0".to_owned(),
+            n_holders: 1
         })
     );
     request.go.send(()).unwrap();
@@ -299,9 +300,13 @@ fn a_registry_deletes_in_passing_what_nobody_holds() {
     let request = Request::start(&context);
     drop(context);
     let error = registry.try_delete("io0").unwrap_err();
+    let id = || "io0".to_owned();
     assert_eq!(
-        error.to_string(),
-        "object 'io0' is in use, can not be deleted"
+        error,
+        DeleteError::InUse {
+            id: id(),
+            n_holders: 1
+        }
     );
     assert_eq!(registry.threads().len(), 1);
     request.go.send(()).unwrap();
@@ -310,7 +315,7 @@ fn a_registry_deletes_in_passing_what_nobody_holds() {
     }
     registry.try_delete("io0").unwrap();
     let error = registry.try_delete("io0").unwrap_err();
-    assert_eq!(error.to_string(), "object 'io0' not found");
+    assert_eq!(error, DeleteError::NotFound { id: id() });
 }
 
 #[test]

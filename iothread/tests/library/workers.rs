@@ -8,7 +8,7 @@ use iothread::{IoThread, MainLoop, Parameter, Registry, WorkPanicked, holder};
 
 use crate::fixture::{thread_with_panics, unannounced};
 
-fn thread(min: i64, max: i64) -> IoThread {
+fn thread(min: u32, max: u32) -> IoThread {
     IoThread::builder("io0")
         .registry(&Registry::new())
         .on_panic(unannounced)
@@ -77,8 +77,8 @@ fn no_more_workers_run_than_thread_pool_max() {
 
 #[test]
 fn workers_start_with_work_whatever_the_limits_are() {
+    let io0 = thread(i32::MAX.unsigned_abs(), i32::MAX.unsigned_abs());
     let most = i64::from(i32::MAX);
-    let io0 = thread(most, most);
     assert_eq!(io0.parameters().get(Parameter::ThreadPoolMin), most);
     assert_eq!(io0.parameters().get(Parameter::ThreadPoolMax), most);
     let context = io0.get_aio_context(holder::block_node("n")).unwrap();

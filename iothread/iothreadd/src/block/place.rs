@@ -7,6 +7,7 @@ use qapi_runtime::Error;
 
 use super::permission::Access;
 use super::{Blocks, Graph, Node, UserPath};
+use crate::qemu_text::QemuText;
 
 /// The event loop of a node: that of an IOThread, or the main loop.
 #[derive(Clone, Default)]
@@ -355,7 +356,7 @@ impl Blocks {
             Some(thread) => Some(
                 thread
                     .get_aio_context(holder::block_node(name))
-                    .map_err(|error| Error::generic(error.to_string()))?,
+                    .map_err(|error| error.to_answer())?,
             ),
             None => None,
         };

@@ -7,6 +7,7 @@ use super::properties::Properties;
 use super::vq_mapping::{self, Assignment};
 use crate::objects::{find_iothread, linked_iothread};
 use crate::qapi::IoThreadVirtQueueMapping;
+use crate::qemu_text::QemuText;
 use crate::server::Server;
 
 /// The threads that serve a device, and which of its queues each of them does; none if the main loop serves it.
@@ -64,7 +65,7 @@ impl Placement {
     pub(super) fn hold(self, path: &str) -> Result<HeldPlacement, Error> {
         let hold = |assignment: &Assignment| {
             let held = assignment.thread.get_aio_context(holder::qom_object(path));
-            held.map_err(|error| Error::generic(error.to_string()))
+            held.map_err(|error| error.to_answer())
         };
         let contexts = self.0.iter().map(hold).collect::<Result<_, _>>()?;
         Ok(HeldPlacement {

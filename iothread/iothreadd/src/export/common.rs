@@ -12,6 +12,7 @@ use crate::block::{
     self, Activated, Backend, Blocks, Follower, Home, MoveError, NodeUser, UserPath,
 };
 use crate::qapi::{BlockExportIothreads, BlockExportOptions};
+use crate::qemu_text::QemuText;
 use crate::server::Server;
 use crate::sync::Mutex;
 
@@ -324,7 +325,7 @@ fn hold(threads: &[IoThread], id: &str) -> Result<Vec<Arc<HeldAioContext>>, Erro
     let hold = |thread: &IoThread| {
         let held = thread
             .get_aio_context(holder::block_export(id))
-            .map_err(|error| Error::generic(error.to_string()))?;
+            .map_err(|error| error.to_answer())?;
         Ok(Arc::new(held))
     };
     threads.iter().map(hold).collect()

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use iothread::Registry;
 use qapi_runtime::Error;
 
 use super::arguments::{Arguments, Mistake, Parameter};
 use super::line::{is_blank, split_name};
-use super::{block, chardev, tree};
+use super::{block, chardev, iothreads, tree};
 use crate::ident;
 use crate::objects;
 use crate::server::Server;
@@ -398,8 +397,8 @@ fn help(topic: &str) -> String {
 
 fn info_iothreads(_: &Arc<Server>, given: &Arguments) -> String {
     if given.flag(0) {
-        Registry::global().info_internal_iothreads()
+        iothreads::render(&iothread::query_internal_iothreads())
     } else {
-        Registry::global().info_iothreads()
+        iothreads::render(&iothread::query_iothreads())
     }
 }

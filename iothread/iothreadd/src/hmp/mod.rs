@@ -5,6 +5,7 @@ mod block;
 mod chardev;
 mod command;
 mod expression;
+mod iothreads;
 mod line;
 mod session;
 mod tree;

@@ -14,6 +14,7 @@ use self::colo::ColoCompare;
 pub(crate) use self::option::{help, parse, parse_option};
 use crate::ident::{self, is_identifier};
 use crate::qapi::{IothreadProperties, MainLoopProperties, ObjectOptions, ObjectOptionsQomType};
+use crate::qemu_text::{self, QemuText};
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
 use crate::server::Server;
@@ -116,7 +117,7 @@ impl Objects {
             // Refused while anybody holds it, also a device or an export that is gone but for its last requests.
             Kind::IoThread => Registry::global()
                 .try_delete(id)
-                .map_err(|error| Error::generic(error.to_string()))?,
+                .map_err(|error| error.to_answer())?,
             // The main loop uses it for good.
             Kind::MainLoop => {
                 return Err(Error::generic(format!(
@@ -154,9 +155,7 @@ impl Objects {
     pub(crate) fn check_duplicate(&self, id: &str) -> Result<(), Error> {
         // Every object has the property `type`.
         if id == "type" || self.child(id).is_some() {
-            return Err(Error::generic(format!(
-                "attempt to add duplicate property '{id}' to object (type 'container')"
-            )));
+            return Err(Error::generic(qemu_text::duplicate(id)));
         }
         Ok(())
     }
@@ -177,9 +176,7 @@ impl Objects {
         if Registry::global().find(id).is_none() {
             self.check_duplicate(id)?;
         }
-        let thread = builder
-            .spawn()
-            .map_err(|error| Error::generic(error.to_string()))?;
+        let thread = builder.spawn().map_err(|error| error.to_answer())?;
         Ok(Arc::new(IoThreadObject { thread }))
     }
 
@@ -262,7 +259,7 @@ pub(crate) fn uses_chardevs(options: &ObjectOptions) -> bool {
 }
 
 fn parameter_error(error: ParameterError) -> Error {
-    Error::generic(error.to_string())
+    error.to_answer()
 }
 
 /// The integer that a property is set to.

@@ -15,6 +15,7 @@ use super::protocol::{Command, HEADER, Header, MAX_MESSAGE, ProtocolError, reque
 use crate::errno::message_of;
 use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::oneshot;
+use crate::qemu_text::QemuText;
 use crate::server::Server;
 use crate::sync::Mutex;
 use crate::threads;
@@ -92,19 +93,18 @@ impl Client {
         path: &str,
         timeout: Duration,
     ) -> Result<Arc<Self>, Error> {
-        let failed = |error: &dyn std::fmt::Display| Error::generic(error.to_string());
         let thread = match Registry::global().find_internal(IOTHREAD) {
             Some(thread) => thread,
             None => threads::builder(server, IOTHREAD)
                 .internal()
                 .spawn()
-                .map_err(|error| failed(&error))?,
+                .map_err(|error| error.to_answer())?,
         };
         let context = match thread.get_aio_context(holder::qom_object(path)) {
             Ok(context) => context,
             Err(error) => {
                 delete_unused_thread();
-                return Err(failed(&error));
+                return Err(error.to_answer());
             }
         };
         let client = Arc::new(Self {

@@ -21,6 +21,7 @@ use self::port::{Ports, Role};
 use super::linked_iothread;
 use crate::chardev::{AttachError, Attachment, Connection, FrontEnd, Usage};
 use crate::qapi::ColoCompareProperties;
+use crate::qemu_text::QemuText;
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
 use crate::server::Server;
@@ -98,7 +99,7 @@ impl ColoCompare {
         let path = format!("/objects/{id}");
         let context = thread
             .get_aio_context(holder::qom_object(path))
-            .map_err(|error| Error::generic(error.to_string()))?;
+            .map_err(|error| error.to_answer())?;
         let has_headers = properties.vnet_hdr_support.unwrap_or(false);
         let colo = Arc::new(Self {
             properties: properties.clone(),

@@ -1,0 +1,93 @@
+//! What there is to say about IOThreads, as QAPI's types say it: those of [`qapi`](crate::qapi), which know QEMU's kinds of holders. A
+//! program with others has a schema of its own, and makes its types of [`IoThreadInfo`] itself.
+
+use thiserror::Error;
+
+use crate::holder::{Holder, HolderKind};
+use crate::info::IoThreadInfo;
+use crate::parameters::Parameter;
+use crate::qapi::{
+    self, IoThreadHolder, IoThreadHolderBlockExport, IoThreadHolderBlockNode,
+    IoThreadHolderMonitor, IoThreadHolderQomObject,
+};
+
+/// A holder is of a kind that the schema does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the schema has no holders of the kind '{kind}'")]
+#[non_exhaustive]
+pub struct UnknownKind {
+    /// The kind.
+    pub kind: HolderKind,
+}
+
+impl TryFrom<&Holder> for IoThreadHolder {
+    type Error = UnknownKind;
+
+    fn try_from(holder: &Holder) -> Result<Self, UnknownKind> {
+        let name = holder.name().to_owned();
+        match holder.kind() {
+            HolderKind::QOM_OBJECT => Ok(IoThreadHolderQomObject { qom_path: name }.into()),
+            HolderKind::BLOCK_NODE => Ok(IoThreadHolderBlockNode { node_name: name }.into()),
+            HolderKind::BLOCK_EXPORT => Ok(IoThreadHolderBlockExport { export_id: name }.into()),
+            HolderKind::MONITOR => Ok(IoThreadHolderMonitor { monitor_name: name }.into()),
+            kind => Err(UnknownKind { kind }),
+        }
+    }
+}
+
+impl TryFrom<&IoThreadInfo> for qapi::IoThreadInfo {
+    type Error = UnknownKind;
+
+    fn try_from(info: &IoThreadInfo) -> Result<Self, UnknownKind> {
+        let holders = info.holders.iter().map(IoThreadHolder::try_from);
+        let parameter = |parameter| info.parameters.get(parameter);
+        Ok(Self {
+            id: info.id.clone(),
+            thread_id: info.thread_id.into(),
+            holders: holders.collect::<Result<_, _>>()?,
+            poll_max_ns: parameter(Parameter::PollMaxNs),
+            poll_grow: parameter(Parameter::PollGrow),
+            poll_shrink: parameter(Parameter::PollShrink),
+            poll_weight: parameter(Parameter::PollWeight),
+            aio_max_batch: parameter(Parameter::AioMaxBatch),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::holder;
+    use crate::parameters::Parameters;
+
+    #[test]
+    fn kinds_that_the_schema_has_are_said_and_others_are_named() {
+        let mut info = IoThreadInfo {
+            id: "io0".to_owned(),
+            thread_id: 7,
+            holders: vec![
+                holder::qom_object("/machine/d"),
+                holder::block_node("n"),
+                holder::block_export("e"),
+                holder::monitor("m"),
+            ],
+            parameters: Parameters::default(),
+        };
+        let said = qapi::IoThreadInfo::try_from(&info).unwrap();
+        let tags: Vec<_> = said.holders.iter().map(|it| it.tag().to_string()).collect();
+        assert_eq!(
+            tags,
+            ["qom-object", "block-node", "block-export", "monitor"]
+        );
+        assert_eq!((said.id, said.thread_id), ("io0".to_owned(), 7));
+        assert_eq!((said.poll_max_ns, said.poll_weight), (32_768, 3));
+        let vcpu = HolderKind::new("vcpu");
+        info.holders.push(Holder::new(vcpu, "cpu0"));
+        let error = qapi::IoThreadInfo::try_from(&info).unwrap_err();
+        assert_eq!(error, UnknownKind { kind: vcpu });
+        assert_eq!(
+            error.to_string(),
+            "the schema has no holders of the kind 'vcpu'"
+        );
+    }
+}
