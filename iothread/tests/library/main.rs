@@ -10,6 +10,7 @@ mod futures;
 mod holders;
 mod later;
 mod main_loop;
+mod package;
 mod polling;
 mod releases;
 mod shared;
