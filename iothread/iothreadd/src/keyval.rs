@@ -99,7 +99,8 @@ fn take_value<'t>(text: &'t str, rest: &mut &'t str) -> String {
     }
 }
 
-/// How messages call an integer: those about objects differ from all others, as in QEMU.
+/// How messages call an integer: those about objects of the command line, and properties for people, differ from all others,
+/// as in QEMU.
 pub(crate) const INTEGER: &str = "integer";
 pub(crate) const INTEGER_OF_OBJECT: &str = "an int64 value";
 

@@ -5,7 +5,7 @@ mod option;
 
 use std::sync::Arc;
 
-use iothread::{IoThread, MainContext, Parameter, ParameterError, Registry};
+use iothread::{IoThread, MainContext, Parameter, ParameterError, Parameters, Registry};
 use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode};
 use qapi_runtime::{Error, Object as Members, Value};
@@ -167,15 +167,18 @@ impl Objects {
         properties: &IothreadProperties,
     ) -> Result<Arc<dyn Object>, Error> {
         let mut builder = threads::builder(server, id);
+        let mut parameters = Parameters::default();
         for (parameter, value) in iothread_parameters(properties) {
             if let Some(value) = value {
+                parameters.set(parameter, value);
                 builder = builder.parameter(parameter, value);
             }
         }
-        // An object of another type may have the id.
-        if Registry::global().find(id).is_none() {
-            self.check_duplicate(id)?;
+        // As in QEMU, values are set before the object gets its name, and seen to fit each other after that.
+        if let Err(error @ ParameterError::OutOfRange { .. }) = parameters.validate() {
+            return Err(parameter_error(error));
         }
+        self.check_duplicate(id)?;
         let thread = builder.spawn().map_err(|error| error.to_answer())?;
         Ok(Arc::new(IoThreadObject { thread }))
     }
@@ -185,11 +188,6 @@ impl Objects {
         id: &str,
         properties: &MainLoopProperties,
     ) -> Result<Arc<dyn Object>, Error> {
-        self.check_duplicate(id)?;
-        let is_main_loop = |entry: &Entry| matches!(entry.kind, Kind::MainLoop);
-        if self.list.lock().iter().any(is_main_loop) {
-            return Err(Error::generic("only one main-loop instance allowed"));
-        }
         let wanted = [
             (Parameter::AioMaxBatch, properties.aio_max_batch),
             (Parameter::ThreadPoolMax, properties.thread_pool_max),
@@ -203,6 +201,11 @@ impl Objects {
             );
         }
         parameters.validate().map_err(parameter_error)?;
+        self.check_duplicate(id)?;
+        let is_main_loop = |entry: &Entry| matches!(entry.kind, Kind::MainLoop);
+        if self.list.lock().iter().any(is_main_loop) {
+            return Err(Error::generic("only one main-loop instance allowed"));
+        }
         for (parameter, value) in wanted {
             if let Some(value) = value {
                 self.main

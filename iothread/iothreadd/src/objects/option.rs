@@ -14,13 +14,14 @@ const TYPE: &str = "qom-type";
 
 /// Reads what the human monitor is given: JSON, or keys and values.
 pub(crate) fn parse(text: &str) -> Result<ObjectOptions, Error> {
-    read(text, |text| keyval::parse(text, TYPE), keyval::unexpected)
+    let split = |text: &str| keyval::parse(text, TYPE);
+    read(text, split, keyval::unexpected, keyval::INTEGER)
 }
 
 /// Reads an option of the command line, which may have switches without a value.
 pub(crate) fn parse_option(text: &str) -> Result<ObjectOptions, Error> {
     let split = |text: &str| Ok(keyval::parse_options(text, TYPE));
-    let options = read(text, split, keyval::invalid)?;
+    let options = read(text, split, keyval::invalid, keyval::INTEGER_OF_OBJECT)?;
     match ident::is_identifier(&options.id) {
         true => Ok(options),
         false => Err(ident::expected()),
@@ -31,11 +32,12 @@ fn read(
     text: &str,
     split: impl Fn(&str) -> Result<Pairs, Error>,
     unknown: fn(&str) -> Error,
+    integer: &str,
 ) -> Result<ObjectOptions, Error> {
     let document = if text.starts_with('{') {
         Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))?
     } else {
-        Document::from(&typed(split(text)?, unknown)?)
+        Document::from(&typed(split(text)?, unknown, integer)?)
     };
     Ok(ObjectOptions::read(&mut Input::new(
         &document,
@@ -43,7 +45,7 @@ fn read(
     ))?)
 }
 
-fn typed(pairs: Pairs, unknown: fn(&str) -> Error) -> Result<Value, Error> {
+fn typed(pairs: Pairs, unknown: fn(&str) -> Error, integer: &str) -> Result<Value, Error> {
     if pairs.iter().any(|(key, _)| key.is_empty()) {
         return Err(keyval::invalid(""));
     }
@@ -64,7 +66,7 @@ fn typed(pairs: Pairs, unknown: fn(&str) -> Error) -> Result<Value, Error> {
     if let Some((key, _)) = pairs.iter().find(is_unknown) {
         return Err(unknown(key));
     }
-    let object = keyval::typed(pairs, keyval::INTEGER_OF_OBJECT, kind_of)?;
+    let object = keyval::typed(pairs, integer, kind_of)?;
     Ok(Value::Object(object))
 }
 
@@ -118,7 +120,7 @@ mod tests {
             ("iothread,id=a,=3", "Invalid parameter ''"),
             (
                 "iothread,id=x,poll-max-ns=abc",
-                "Parameter 'poll-max-ns' expects an int64 value",
+                "Parameter 'poll-max-ns' expects integer",
             ),
             ("{\"qom-type\":\"iothread\"}", "Parameter 'id' is missing"),
         ] {
