@@ -23,11 +23,11 @@ mod xen_disk;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use qapi_runtime::{Error, Object as Members, Value};
+use qapi_runtime::{Error, Value};
 
 use self::bus::{Bus, BusType, PCI_BUS, ScsiBus, XEN_BUS};
+pub(crate) use self::properties::{Given, parse, parse_options};
 use self::properties::{Properties, take};
-pub(crate) use self::properties::{parse, parse_options};
 use self::slots::{Plugged, Position, Slots};
 use crate::finally::Finally;
 use crate::hmp::{BusInfo, DeviceInfo};
@@ -215,17 +215,19 @@ impl Devices {
     pub(crate) async fn add(
         &self,
         server: &Arc<Server>,
-        mut arguments: Members,
+        given: impl Into<Given>,
     ) -> Result<(), Error> {
-        let name: String = take(&mut arguments, "driver")?
+        let mut given = given.into();
+        let arguments = &mut given.members;
+        let name: String = take(arguments, "driver")?
             .ok_or_else(|| Error::generic("Parameter 'driver' is missing"))?;
-        let bus: Option<String> = take(&mut arguments, "bus")?;
-        let id: Option<String> = take(&mut arguments, "id")?;
+        let bus: Option<String> = take(arguments, "bus")?;
+        let id: Option<String> = take(arguments, "id")?;
         let driver = find_driver(&name)
             .ok_or_else(|| Error::generic(format!("'{name}' is not a valid device model name")))?;
         let bus = self.find_bus(driver, &name, bus.as_deref())?;
         if driver.bus == BusType::Pci {
-            slots::check_pci_address(driver.object_type, &mut arguments)?;
+            slots::check_pci_address(driver.object_type, arguments)?;
         }
         let position = match id {
             Some(id) => Position {
@@ -238,7 +240,7 @@ impl Devices {
                 name: format!("device[{}]", self.n_unnamed.fetch_add(1, Ordering::Relaxed)),
             },
         };
-        let properties = Properties::new(driver.object_type, arguments)?;
+        let properties = Properties::new(driver.object_type, given.typed(driver.object_type)?)?;
         placement::check_link(server, &properties)?;
         let plug = Plug {
             server,
@@ -313,7 +315,9 @@ impl Devices {
         if !is_identifier(&id) {
             return Err(Error::generic(format!("Invalid qdev ID '{id}'")));
         }
-        if self.named.find(&id).is_some() || self.coming.lock().contains(&id) {
+        // What contains the devices has a property of this name.
+        let is_property = id == "type";
+        if is_property || self.named.find(&id).is_some() || self.coming.lock().contains(&id) {
             return Err(Error::generic(format!("Duplicate device ID '{id}'")));
         }
         Ok(id)

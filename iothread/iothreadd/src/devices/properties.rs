@@ -6,7 +6,7 @@ use qapi_runtime::{Error, Object as Members, Value};
 
 use crate::ident;
 use crate::keyval::{self, ValueKind};
-use crate::qom::types::{self, Property, Type};
+use crate::qom::types::{Property, Type};
 
 /// The values of a device's properties.
 pub(crate) struct Properties {
@@ -101,15 +101,63 @@ pub(super) fn take<T: Visit>(
     Ok(input.object()?.optional(name)?)
 }
 
-/// Reads a description of a device: JSON, or options.
-pub(crate) fn parse(text: &str) -> Result<Members, Error> {
-    if text.starts_with('{') {
-        return Ok(parse_json(text)?.root().to_object());
+/// What is said about a new device.
+pub(crate) struct Given {
+    pub(super) members: Members,
+    /// Whether the values are texts, of which those that are numbers become numbers when they are looked at.
+    is_text: bool,
+}
+
+impl From<Members> for Given {
+    fn from(members: Members) -> Self {
+        Self {
+            members,
+            is_text: false,
+        }
     }
-    let arguments = parse_options(text)?;
-    match arguments.get("id").and_then(Value::as_str) {
+}
+
+impl Given {
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.members.get("id").and_then(Value::as_str)
+    }
+
+    /// The properties of a device of this type.
+    ///
+    /// # Errors
+    ///
+    /// A text that is no value of its property.
+    pub(super) fn typed(self, object_type: &'static Type) -> Result<Members, Error> {
+        if !self.is_text {
+            return Ok(self.members);
+        }
+        let mut typed = Members::new();
+        for (name, value) in self.members {
+            let property = object_type.property(&name);
+            let text = value.as_str().unwrap_or_default();
+            let value = if property.is_some_and(Property::is_structured) {
+                parse_json(text)?.root().to_value()
+            } else {
+                let kind = property.map_or(ValueKind::String, Property::value_kind);
+                let pair = (name.clone(), text.to_owned());
+                let typed = keyval::typed(vec![pair], keyval::INTEGER, |_| Some(kind))?;
+                typed.get(&name).cloned().unwrap_or(Value::Null)
+            };
+            typed.insert(name, value);
+        }
+        Ok(typed)
+    }
+}
+
+/// Reads a description of a device: JSON, or options.
+pub(crate) fn parse(text: &str) -> Result<Given, Error> {
+    if text.starts_with('{') {
+        return Ok(parse_json(text)?.root().to_object().into());
+    }
+    let given = parse_options(text);
+    match given.id() {
         Some(id) if !ident::is_identifier(id) => Err(ident::expected()),
-        Some(_) | None => Ok(arguments),
+        Some(_) | None => Ok(given),
     }
 }
 
@@ -117,23 +165,11 @@ fn parse_json(text: &str) -> Result<Document, Error> {
     Document::parse(text.as_bytes()).map_err(|error| Error::generic(error.to_string()))
 }
 
-/// Reads options: keys and values, of which those that are numbers become numbers. A list is given as JSON.
-pub(crate) fn parse_options(text: &str) -> Result<Members, Error> {
-    let pairs = keyval::parse_options(text, "driver");
-    let driver = pairs.iter().find(|(name, _)| name == "driver");
-    let object_type = driver.and_then(|(_, driver)| super::find_driver(driver));
-    let object_type = object_type.map_or(&types::DEVICE, |driver| driver.object_type);
-    let mut arguments = Members::new();
-    for (name, text) in pairs {
-        let property = object_type.property(&name);
-        let value = if property.is_some_and(Property::is_structured) {
-            parse_json(&text)?.root().to_value()
-        } else {
-            let kind = property.map_or(ValueKind::String, Property::value_kind);
-            let typed = keyval::typed(vec![(name.clone(), text)], keyval::INTEGER, |_| Some(kind))?;
-            typed.get(&name).cloned().unwrap_or(Value::Null)
-        };
-        arguments.insert(name, value);
+/// Reads options: keys and values. A list is given as JSON.
+pub(crate) fn parse_options(text: &str) -> Given {
+    let pairs = keyval::parse_options(text, "driver").into_iter();
+    Given {
+        members: pairs.map(|(name, text)| (name, text.into())).collect(),
+        is_text: true,
     }
-    Ok(arguments)
 }

@@ -63,12 +63,11 @@ pub(super) fn device_add<'a>(
     given: &'a Arguments,
 ) -> Work<'a, Result<(), OptionsError>> {
     Box::pin(async move {
-        let arguments = devices::parse_options(given.text(0))?;
-        let id = arguments.get("id").and_then(Value::as_str);
-        if id.is_some_and(|id| !is_identifier(id)) {
+        let device = devices::parse_options(given.text(0));
+        if device.id().is_some_and(|id| !is_identifier(id)) {
             return Err(OptionsError::Malformed);
         }
-        Ok(server.devices().add(server, arguments).await?)
+        Ok(server.devices().add(server, device).await?)
     })
 }
 
