@@ -11,7 +11,7 @@ use super::Export;
 use crate::block::{
     self, Activated, Backend, Blocks, Follower, Home, MoveError, NodeUser, UserPath,
 };
-use crate::qapi::{BlockExportIothreads, BlockExportOptions};
+use crate::qapi::{BlockExportIothreads, BlockExportOptions, BlockExportOptionsType};
 use crate::qemu_text::QemuText;
 use crate::server::Server;
 use crate::sync::Mutex;
@@ -100,6 +100,13 @@ impl<'a> Plan<'a> {
         let threads = find_threads(server, options.iothread.as_ref())?;
         if let Some(home) = threads.first().filter(|_| is_fixed) {
             blocks.check_move(node, home)?;
+        }
+        if let BlockExportOptionsType::VhostUserBlk(_) = options.r#type
+            && options.allow_inactive == Some(true)
+        {
+            return Err(Error::generic(
+                "Export type does not support inactive exports",
+            ));
         }
         let user = NodeUser::export(user_path(&options.id), writable, !is_fixed, None);
         blocks.check_permission(node, &user)?;

@@ -47,12 +47,14 @@ pub(crate) fn remove_over_nbd(
     mode: &BlockExportRemoveMode,
 ) -> Result<(), Error> {
     let exports = server.exports();
-    let is_meant = exports
+    let is_another = exports
         .query()
         .iter()
-        .any(|it| it.id == name && it.r#type == BlockExportType::Nbd);
-    if !is_meant {
-        return Err(Error::generic(format!("Export '{name}' is not found")));
+        .any(|it| it.id == name && it.r#type != BlockExportType::Nbd);
+    if is_another {
+        return Err(Error::generic(format!(
+            "Block export '{name}' is not an NBD export"
+        )));
     }
     exports.delete(server, name, mode)
 }

@@ -85,13 +85,6 @@ impl Exports {
                 options.id
             )));
         }
-        if let BlockExportOptionsType::VhostUserBlk(_) = options.r#type
-            && options.allow_inactive == Some(true)
-        {
-            return Err(Error::generic(
-                "Export type does not support inactive exports",
-            ));
-        }
         let plan = Plan::new(server, &options)?;
         // What only the kind can tell is told before anything is taken.
         match &options.r#type {
