@@ -4,5 +4,6 @@
 pub(crate) mod descriptors;
 pub(crate) mod listener;
 pub(crate) mod reach;
+mod services;
 pub(crate) mod sockets;
 pub(crate) mod stream;

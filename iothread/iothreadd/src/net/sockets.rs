@@ -16,6 +16,7 @@ use rustix::net::{
 
 use super::descriptors::SessionDescriptors;
 use super::listener::Listener;
+use super::services::port_of;
 use crate::errno::{message_of, reason};
 use crate::oneshot;
 use crate::qapi::{InetSocketAddress, SocketAddress, SocketAddressLegacy, UnixSocketAddress};
@@ -221,12 +222,15 @@ pub(crate) fn resolve(address: &InetSocketAddress) -> Result<Vec<SocketAddr>, Er
     if *numeric == Some(true) && !host.is_empty() && host.parse::<IpAddr>().is_err() {
         return Err(unresolved("Name or service not known"));
     }
-    let number: u16 = match port.as_str() {
-        "" => 0,
-        port => port.parse().map_err(|_| match numeric {
-            Some(true) => unresolved("Name or service not known"),
-            Some(false) | None => unresolved("Servname not supported for ai_socktype"),
-        })?,
+    let number: u16 = match (port.as_str(), port.parse()) {
+        ("", _) => 0,
+        (_, Ok(number)) => number,
+        (_, Err(_)) if *numeric == Some(true) => {
+            return Err(unresolved("Name or service not known"));
+        }
+        (name, Err(_)) => {
+            port_of(name).ok_or_else(|| unresolved("Servname not supported for ai_socktype"))?
+        }
     };
     let hosts: &[&str] = match host.as_str() {
         "" => &["::", "0.0.0.0"],
