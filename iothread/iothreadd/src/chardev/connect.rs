@@ -4,7 +4,6 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use qapi_runtime::Error;
@@ -124,7 +123,7 @@ pub(crate) fn connect_unix(address: &UnixSocketAddress) -> Result<Connected, Err
         Error::generic(format!("Failed to connect to '{path}': {reason}"))
     })?;
     Ok(Connected {
-        stream: Stream::Unix(Arc::new(socket)),
+        stream: Stream::unix(socket),
         peer: String::new(),
     })
 }
@@ -138,7 +137,7 @@ fn connect_inet(address: &InetSocketAddress, nodelay: bool) -> Result<Connected,
             stream.set_nodelay(nodelay)?;
             sockopt::set_socket_keepalive(&stream, address.keep_alive.unwrap_or(false))?;
             Ok(Connected {
-                stream: Stream::Tcp(Arc::new(not_blocking(stream.into())?)),
+                stream: Stream::tcp(not_blocking(stream.into())?),
                 peer: candidate.to_string(),
             })
         };
@@ -157,10 +156,10 @@ fn connect_inet(address: &InetSocketAddress, nodelay: bool) -> Result<Connected,
 /// Takes a connected socket that somebody else has made.
 pub(super) fn adopt(socket: OwnedFd) -> io::Result<Stream> {
     let domain = sockopt::socket_domain(&socket)?;
-    let socket = Arc::new(not_blocking(socket)?);
+    let socket = not_blocking(socket)?;
     Ok(match domain {
-        AddressFamily::UNIX => Stream::Unix(socket),
-        _ => Stream::Tcp(socket),
+        AddressFamily::UNIX => Stream::unix(socket),
+        _ => Stream::tcp(socket),
     })
 }
 

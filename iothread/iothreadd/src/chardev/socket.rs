@@ -191,7 +191,8 @@ impl SocketDevice {
                     return;
                 };
                 if device.nodelay
-                    && let Stream::Tcp(socket) = &stream
+                    && stream.is_tcp()
+                    && let Some(socket) = stream.socket()
                 {
                     // A peer that is gone already shows when it is read from.
                     let _ = sockopt::set_tcp_nodelay(socket, true);
@@ -522,7 +523,7 @@ fn is_over(socket: &OwnedFd) -> bool {
 
 /// The address of the peer of a TCP connection.
 fn peer_of(stream: &Stream) -> String {
-    let Stream::Tcp(socket) = stream else {
+    let Some(socket) = stream.socket().filter(|_| stream.is_tcp()) else {
         return String::new();
     };
     let address = getpeername(&**socket).ok().flatten();

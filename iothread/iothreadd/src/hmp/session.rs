@@ -51,7 +51,7 @@ impl HumanSession {
             format!("iothreadd {version} monitor - type 'help' for more information\r\n{PROMPT}");
         Arc::new(Self {
             server: Arc::downgrade(server),
-            is_stdio: matches!(stream, Stream::Stdio(_)),
+            is_stdio: stream.is_stdio(),
             state: Mutex::new(State {
                 watches: None,
                 line: Vec::new(),
@@ -59,7 +59,7 @@ impl HumanSession {
                 is_ending: false,
                 is_busy: false,
                 // Only there a web page can have a browser connect.
-                opening: Opening::new(matches!(stream, Stream::Tcp(_))),
+                opening: Opening::new(stream.is_tcp()),
             }),
             stream,
         })

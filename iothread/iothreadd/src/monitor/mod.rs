@@ -293,7 +293,7 @@ impl Monitor {
         };
         let config = SessionConfig {
             // Only there a web page can have a browser connect.
-            ends_foreign: matches!(stream, Stream::Tcp(_)),
+            ends_foreign: stream.is_tcp(),
             ..self.config.clone()
         };
         let client = Client::new(self, &server, number, config);

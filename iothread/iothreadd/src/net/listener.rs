@@ -226,10 +226,10 @@ impl fmt::Display for Listener {
 fn accept_one(socket: &OwnedFd, is_unix: bool) -> Result<Stream, Errno> {
     let client = accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     if is_unix {
-        return Ok(Stream::Unix(Arc::new(client)));
+        return Ok(Stream::unix(client));
     }
     sockopt::set_tcp_nodelay(&client, true)?;
-    Ok(Stream::Tcp(Arc::new(client)))
+    Ok(Stream::tcp(client))
 }
 
 /// How clients come in.
@@ -281,11 +281,10 @@ impl WayIn {
                 let description = format!("fd:{number}");
                 return Ok(Self::Listener(Listener::of(socket, description, is_unix)));
             }
-            let socket = Arc::new(socket);
             Ok(Self::Stream(if is_unix {
-                Stream::Unix(socket)
+                Stream::unix(socket)
             } else {
-                Stream::Tcp(socket)
+                Stream::tcp(socket)
             }))
         };
         adopt().map_err(|source| ListenError::Inherited { number, source })

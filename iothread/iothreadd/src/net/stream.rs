@@ -18,21 +18,43 @@ const DRAIN_SIZE: usize = 64 << 10;
 
 /// The two directions of a connection. Nothing here blocks.
 #[derive(Clone)]
-pub(crate) enum Stream {
+pub(crate) struct Stream {
+    ends: Ends,
+}
+
+/// What there is to receive from and to send to.
+#[derive(Clone)]
+enum Ends {
     Unix(Arc<OwnedFd>),
     Tcp(Arc<OwnedFd>),
     Stdio(Arc<Stdio>),
 }
 
 /// Two streams, such as the standard ones, which do not block as long as this lives.
-pub(crate) struct Stdio {
+struct Stdio {
     input: Arc<OwnedFd>,
     output: Arc<OwnedFd>,
     /// The streams that blocked before. Other processes may share them.
     blocking: Vec<Arc<OwnedFd>>,
 }
 
+impl From<Ends> for Stream {
+    fn from(ends: Ends) -> Self {
+        Self { ends }
+    }
+}
+
 impl Stream {
+    /// A connected unix socket.
+    pub(crate) fn unix(socket: OwnedFd) -> Self {
+        Ends::Unix(Arc::new(socket)).into()
+    }
+
+    /// A connected socket of the internet.
+    pub(crate) fn tcp(socket: OwnedFd) -> Self {
+        Ends::Tcp(Arc::new(socket)).into()
+    }
+
     /// The standard streams.
     pub(crate) fn stdio() -> io::Result<Self> {
         let input = Arc::new(fcntl_dupfd_cloexec(std::io::stdin(), 3)?);
@@ -42,36 +64,48 @@ impl Stream {
             .filter(|fd| stop_blocking(fd))
             .cloned()
             .collect();
-        Ok(Self::Stdio(Arc::new(Stdio {
+        let stdio = Stdio {
             input,
             output,
             blocking,
-        })))
+        };
+        Ok(Ends::Stdio(Arc::new(stdio)).into())
     }
 
     /// A descriptor to read from and one to write to. Neither may block.
     pub(crate) fn pair(input: OwnedFd, output: OwnedFd) -> Self {
-        Self::Stdio(Arc::new(Stdio {
+        let stdio = Stdio {
             input: Arc::new(input),
             output: Arc::new(output),
             blocking: Vec::new(),
-        }))
+        };
+        Ends::Stdio(Arc::new(stdio)).into()
+    }
+
+    /// Whether it is a socket of the internet.
+    pub(crate) fn is_tcp(&self) -> bool {
+        matches!(self.ends, Ends::Tcp(_))
+    }
+
+    /// Whether it is none of a socket.
+    pub(crate) fn is_stdio(&self) -> bool {
+        matches!(self.ends, Ends::Stdio(_))
     }
 
     /// The descriptor of a socket; `None` for the standard streams.
     pub(crate) fn socket(&self) -> Option<&Arc<OwnedFd>> {
-        match self {
-            Self::Unix(socket) | Self::Tcp(socket) => Some(socket),
-            Self::Stdio(_) => None,
+        match &self.ends {
+            Ends::Unix(socket) | Ends::Tcp(socket) => Some(socket),
+            Ends::Stdio(_) => None,
         }
     }
 
     /// The own addresses of its sockets, if they are of the internet.
     pub(crate) fn inet_addresses(&self) -> Vec<SocketAddr> {
-        let both = match self {
-            Self::Unix(_) => [None, None],
-            Self::Tcp(socket) => [local_address(&**socket), None],
-            Self::Stdio(stdio) => [local_address(&*stdio.input), local_address(&*stdio.output)],
+        let both = match &self.ends {
+            Ends::Unix(_) => [None, None],
+            Ends::Tcp(socket) => [local_address(&**socket), None],
+            Ends::Stdio(stdio) => [local_address(&*stdio.input), local_address(&*stdio.output)],
         };
         both.into_iter().flatten().collect()
     }
@@ -100,26 +134,26 @@ impl Stream {
         buffer: &mut [u8],
         descriptors: &mut Vec<OwnedFd>,
     ) -> io::Result<usize> {
-        match self {
-            Self::Unix(socket) => descriptor::receive(socket, buffer, descriptors),
-            Self::Tcp(socket) => Ok(recv(&**socket, buffer, RecvFlags::DONTWAIT)?.0),
-            Self::Stdio(stdio) => Ok(rustix::io::read(&*stdio.input, buffer)?),
+        match &self.ends {
+            Ends::Unix(socket) => descriptor::receive(socket, buffer, descriptors),
+            Ends::Tcp(socket) => Ok(recv(&**socket, buffer, RecvFlags::DONTWAIT)?.0),
+            Ends::Stdio(stdio) => Ok(rustix::io::read(&*stdio.input, buffer)?),
         }
     }
 
     /// Sends some of the bytes.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(match self {
-            Self::Unix(socket) | Self::Tcp(socket) => {
+        Ok(match &self.ends {
+            Ends::Unix(socket) | Ends::Tcp(socket) => {
                 send(&**socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?
             }
-            Self::Stdio(stdio) => rustix::io::write(&*stdio.output, bytes)?,
+            Ends::Stdio(stdio) => rustix::io::write(&*stdio.output, bytes)?,
         })
     }
 
     /// Ends the connection so that the peer receives all that was sent.
     pub(crate) fn close(&self) {
-        let (Self::Unix(socket) | Self::Tcp(socket)) = self else {
+        let Some(socket) = self.socket() else {
             return;
         };
         // The peer may be gone already.
@@ -190,12 +224,12 @@ impl Watches {
         endpoint: &Arc<E>,
     ) -> Result<Self, ContextError> {
         let handler = || Handler(Arc::clone(endpoint));
-        let (input, output) = match stream {
-            Stream::Unix(socket) | Stream::Tcp(socket) => {
+        let (input, output) = match &stream.ends {
+            Ends::Unix(socket) | Ends::Tcp(socket) => {
                 let watch = context.add_fd(Arc::clone(socket), Interest::NONE, handler())?;
                 (Input::Watched(watch), None)
             }
-            Stream::Stdio(stdio) => {
+            Ends::Stdio(stdio) => {
                 // Whether a descriptor can be watched shows when it is watched for something.
                 let watch = context.add_fd(Arc::clone(&stdio.input), Interest::READ, handler());
                 let input = match watch {
