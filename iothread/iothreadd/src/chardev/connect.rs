@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use qapi_runtime::Error;
@@ -11,6 +12,7 @@ use qapi_runtime::socket::{MAX_PATH, connect_path};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, sockopt};
 
 use crate::errno::reason;
+use crate::net::log::Log;
 use crate::net::sockets::{abstract_name, describe_unix, modern, resolve, too_long};
 use crate::net::stream::Stream;
 use crate::qapi::{ChardevSocket, InetSocketAddress, SocketAddress, UnixSocketAddress};
@@ -41,6 +43,7 @@ pub(crate) struct Connected {
 /// What a device has before it is opened.
 #[derive(Default)]
 pub(super) struct Ready {
+    pub(super) log: Option<Arc<Log>>,
     /// What [`plan`] has led to.
     pub(super) connected: Option<Connected>,
     /// Where one that listens does so.

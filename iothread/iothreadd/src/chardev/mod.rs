@@ -2,10 +2,12 @@
 //!
 //! - `socket`, `connect`: stream sockets; `plain`: files and FIFOs; `ringbuf`: memory.
 //! - `option`: devices as the command line describes them.
+//! - `common`: what every kind of device can be told.
 //!
 //! A device has at most one front end. It lends its stream to that front end, which watches it on an event loop of its
 //! own; between front ends the device only looks whether the peer is still there.
 
+mod common;
 mod connect;
 mod object;
 mod option;
@@ -28,6 +30,7 @@ pub(crate) use self::socket::Connection;
 use self::socket::SocketDevice;
 use crate::monitor::Monitors;
 use crate::net::descriptors::SessionDescriptors;
+use crate::net::log::Log;
 use crate::net::sockets::{look_up, modern};
 use crate::oneshot;
 use crate::qapi::{
@@ -97,7 +100,7 @@ pub(crate) struct Chardev {
 
 /// What is behind a device.
 enum Kind {
-    Null,
+    Null(Option<Arc<Log>>),
     Plain(Plain),
     Ringbuf(Ringbuf),
     Socket(Arc<SocketDevice>),
@@ -196,6 +199,7 @@ impl Chardevs {
         descriptors: &SessionDescriptors,
     ) -> Result<(), Error> {
         self.check_duplicate(&id)?;
+        let log = common::open_log(backend)?;
         let connected = match backend {
             ChardevBackend::Socket(socket) => connect::plan(&socket.data)
                 .and_then(|plan| plan.map(|plan| plan.connect()).transpose()),
@@ -203,6 +207,7 @@ impl Chardevs {
         };
         let kind = connected.and_then(|connected| {
             let ready = connect::Ready {
+                log,
                 connected,
                 found: None,
             };
@@ -232,21 +237,33 @@ impl Chardevs {
         backend: &ChardevBackend,
         descriptors: &SessionDescriptors,
     ) -> Result<Kind, Error> {
+        let log = common::open_log(backend)?;
         let ready = match backend {
-            ChardevBackend::Socket(socket) => self.prepare(&socket.data).await?,
-            _ => connect::Ready::default(),
+            ChardevBackend::Socket(socket) => self.prepare(&socket.data, log).await?,
+            _ => connect::Ready {
+                log,
+                ..connect::Ready::default()
+            },
         };
         self.open_with(id, backend, descriptors, ready)
     }
 
     /// Does what takes its time before a device is opened.
-    async fn prepare(&self, socket: &ChardevSocket) -> Result<connect::Ready, Error> {
+    async fn prepare(
+        &self,
+        socket: &ChardevSocket,
+        log: Option<Arc<Log>>,
+    ) -> Result<connect::Ready, Error> {
         let found = match socket.server {
             Some(true) | None => look_up(&modern(socket.addr.clone()), &self.main).await?,
             Some(false) => None,
         };
         let connected = self.connect(socket).await?;
-        Ok(connect::Ready { connected, found })
+        Ok(connect::Ready {
+            log,
+            connected,
+            found,
+        })
     }
 
     /// Connects a device that has to be connected from the start.
@@ -279,16 +296,16 @@ impl Chardevs {
         ready: connect::Ready,
     ) -> Result<Kind, Error> {
         Ok(match backend {
-            ChardevBackend::Null(_) => Kind::Null,
-            ChardevBackend::File(file) => Kind::Plain(Plain::file(&file.data)?),
-            ChardevBackend::Pipe(pipe) => Kind::Plain(Plain::pipe(&pipe.data)?),
+            ChardevBackend::Null(_) => Kind::Null(ready.log),
+            ChardevBackend::File(file) => Kind::Plain(Plain::file(&file.data, ready.log)?),
+            ChardevBackend::Pipe(pipe) => Kind::Plain(Plain::pipe(&pipe.data, ready.log)?),
             ChardevBackend::Ringbuf(ringbuf) | ChardevBackend::Memory(ringbuf) => {
                 let size = ringbuf.data.size.unwrap_or(RINGBUF_SIZE);
                 let name = match backend {
                     ChardevBackend::Memory(_) => "memory",
                     _ => "ringbuf",
                 };
-                Kind::Ringbuf(Ringbuf::new(name, size)?)
+                Kind::Ringbuf(Ringbuf::new(name, size, ready.log)?)
             }
             ChardevBackend::Socket(socket) => {
                 let device = SocketDevice::open(&self.main, &socket.data, descriptors, ready)?;
@@ -402,7 +419,7 @@ impl Chardevs {
         let chardev = self.find(id).ok_or_else(missing)?;
         match &chardev.kind {
             Kind::Ringbuf(ringbuf) => use_it(ringbuf),
-            Kind::Null | Kind::Plain(_) | Kind::Socket(_) => Err(is_another()),
+            Kind::Null(_) | Kind::Plain(_) | Kind::Socket(_) => Err(is_another()),
         }
     }
 
@@ -427,9 +444,9 @@ impl Chardevs {
         let stream = match &chardev.kind {
             Kind::Socket(_) => None,
             Kind::Plain(plain) => Some(plain.stream()?),
-            Kind::Null => Some(Plain::null()?.stream()?),
+            Kind::Null(log) => Some(Plain::null(log.clone())?.stream()?),
             Kind::Ringbuf(ringbuf) => {
-                ringbuf.push(&front_end.first_words().ok_or(AttachError::Mute)?);
+                ringbuf.send(&front_end.first_words().ok_or(AttachError::Mute)?);
                 None
             }
         };
@@ -456,7 +473,7 @@ impl Chardevs {
     pub(crate) fn inet_addresses(&self, id: &str) -> Vec<SocketAddr> {
         match self.find(id).as_deref().map(|chardev| &chardev.kind) {
             Some(Kind::Socket(device)) => device.inet_addresses(),
-            Some(Kind::Null | Kind::Plain(_) | Kind::Ringbuf(_)) | None => Vec::new(),
+            Some(Kind::Null(_) | Kind::Plain(_) | Kind::Ringbuf(_)) | None => Vec::new(),
         }
     }
 
@@ -493,7 +510,7 @@ impl Chardev {
 
     fn info(&self) -> ChardevInfo {
         let filename = match &self.kind {
-            Kind::Null => "null".to_owned(),
+            Kind::Null(_) => "null".to_owned(),
             Kind::Plain(plain) => plain.name().to_owned(),
             Kind::Ringbuf(ringbuf) => ringbuf.name().to_owned(),
             Kind::Socket(device) => device.to_string(),

@@ -46,7 +46,7 @@ pub(crate) fn stdio_type() -> &'static Type {
 impl Object for Chardev {
     fn object_type(&self) -> &'static Type {
         match &self.kind {
-            Kind::Null => &NULL,
+            Kind::Null(_) => &NULL,
             Kind::Plain(plain) if plain.name() == "pipe" => &PIPE,
             Kind::Plain(_) => &FILE,
             Kind::Ringbuf(ringbuf) if ringbuf.name() == "memory" => &MEMORY,
@@ -58,7 +58,7 @@ impl Object for Chardev {
     fn get(&self, _: &str) -> Result<Value, Error> {
         Ok(match &self.kind {
             Kind::Socket(device) => Value::from(device.is_connected()),
-            Kind::Null | Kind::Plain(_) | Kind::Ringbuf(_) => Value::Null,
+            Kind::Null(_) | Kind::Plain(_) | Kind::Ringbuf(_) => Value::Null,
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::qapi::{
 };
 
 /// What options there are. As in QEMU, those that a kind of device does not have are not looked at.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 20] = [
     "id",
     "path",
     "input-path",
@@ -34,6 +34,8 @@ const NAMES: [&str; 18] = [
     "append",
     "abstract",
     "tight",
+    "logfile",
+    "logappend",
 ];
 
 /// The member that may be given without its name.
@@ -80,14 +82,18 @@ fn parse_settings(mut settings: Settings) -> Result<ChardevBackend, OptionError>
     let kind: ChardevBackendKind = name
         .parse()
         .map_err(|_| Error::generic(format!("'{name}' is not a valid char driver name")))?;
+    let logfile = settings.text("logfile");
+    let logappend = settings.switch("logappend")?;
     let backend = match kind {
         ChardevBackendKind::Null => ChardevBackend::Null(ChardevCommonWrapper {
-            data: ChardevCommon {},
+            data: ChardevCommon { logfile, logappend },
         }),
         ChardevBackendKind::File => {
             let missing = || Error::generic("chardev: file: no filename given");
             ChardevBackend::File(ChardevFileWrapper {
                 data: ChardevFile {
+                    logfile,
+                    logappend,
                     r#in: settings.text("input-path"),
                     out: settings.text("path").ok_or_else(missing)?,
                     append: settings.switch("append")?,
@@ -98,6 +104,8 @@ fn parse_settings(mut settings: Settings) -> Result<ChardevBackend, OptionError>
             let missing = || Error::generic("chardev: pipe: no device path given");
             ChardevBackend::Pipe(ChardevHostdevWrapper {
                 data: ChardevHostdev {
+                    logfile,
+                    logappend,
                     device: settings.text("path").ok_or_else(missing)?,
                 },
             })
@@ -105,7 +113,11 @@ fn parse_settings(mut settings: Settings) -> Result<ChardevBackend, OptionError>
         ChardevBackendKind::Ringbuf | ChardevBackendKind::Memory => {
             let size = settings.number("size", ValueKind::Size)?;
             let wrapper = ChardevRingbufWrapper {
-                data: ChardevRingbuf { size },
+                data: ChardevRingbuf {
+                    logfile,
+                    logappend,
+                    size,
+                },
             };
             match kind {
                 ChardevBackendKind::Memory => ChardevBackend::Memory(wrapper),
@@ -113,7 +125,11 @@ fn parse_settings(mut settings: Settings) -> Result<ChardevBackend, OptionError>
             }
         }
         ChardevBackendKind::Socket => ChardevBackend::Socket(ChardevSocketWrapper {
-            data: parse_socket(&mut settings)?,
+            data: ChardevSocket {
+                logfile,
+                logappend,
+                ..parse_socket(&mut settings)?
+            },
         }),
         ChardevBackendKind::Unknown(name) => {
             let desc = format!("'{name}' is not a valid char driver name");
@@ -175,6 +191,9 @@ fn parse_socket(settings: &mut Settings) -> Result<ChardevSocket, OptionError> {
     };
     let server = settings.switch("server")?.unwrap_or(false);
     Ok(ChardevSocket {
+        // What every device can be told is seen to elsewhere.
+        logfile: None,
+        logappend: None,
         addr: address,
         server: Some(server),
         wait: settings.switch("wait")?,

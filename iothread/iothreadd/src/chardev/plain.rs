@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 
 use qapi_runtime::Error;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::OFlags;
 
 use crate::errno::reason;
+use crate::net::log::Log;
 use crate::net::stream::Stream;
 use crate::qapi::{ChardevFile, ChardevHostdev};
 
@@ -21,10 +23,11 @@ pub(super) struct Plain {
     name: &'static str,
     input: OwnedFd,
     output: OwnedFd,
+    log: Option<Arc<Log>>,
 }
 
 impl Plain {
-    pub(super) fn file(options: &ChardevFile) -> Result<Self, Error> {
+    pub(super) fn file(options: &ChardevFile, log: Option<Arc<Log>>) -> Result<Self, Error> {
         let append = options.append.unwrap_or(false);
         let mut out = File::options();
         out.create(true)
@@ -41,10 +44,11 @@ impl Plain {
             name: "file",
             input,
             output,
+            log,
         })
     }
 
-    pub(super) fn pipe(options: &ChardevHostdev) -> Result<Self, Error> {
+    pub(super) fn pipe(options: &ChardevHostdev, log: Option<Arc<Log>>) -> Result<Self, Error> {
         let device = &options.device;
         // With both directions open a FIFO opens at once, and has no end.
         let both = |path: &str| open(File::options().read(true).write(true), path);
@@ -63,14 +67,16 @@ impl Plain {
             name: "pipe",
             input,
             output,
+            log,
         })
     }
 
-    pub(super) fn null() -> Result<Self, Error> {
+    pub(super) fn null(log: Option<Arc<Log>>) -> Result<Self, Error> {
         Ok(Self {
             name: "null",
             input: silence()?,
             output: open(File::options().write(true), NOWHERE)?,
+            log,
         })
     }
 
@@ -80,10 +86,8 @@ impl Plain {
 
     /// The two directions, for a front end.
     pub(super) fn stream(&self) -> Result<Stream, Error> {
-        Ok(Stream::pair(
-            duplicate(&self.input)?,
-            duplicate(&self.output)?,
-        ))
+        let stream = Stream::pair(duplicate(&self.input)?, duplicate(&self.output)?);
+        Ok(stream.with_log(self.log.clone()))
     }
 }
 

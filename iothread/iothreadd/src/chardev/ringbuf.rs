@@ -1,12 +1,14 @@
 //! Character devices that keep what is written to them in memory.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_STANDARD;
 use base64::{Engine as _, alphabet};
 use qapi_runtime::Error;
 
+use crate::net::log::Log;
 use crate::qapi::DataFormat;
 use crate::sync::Mutex;
 
@@ -18,10 +20,11 @@ pub(crate) struct Ringbuf {
     name: &'static str,
     size: usize,
     bytes: Mutex<VecDeque<u8>>,
+    log: Option<Arc<Log>>,
 }
 
 impl Ringbuf {
-    pub(super) fn new(name: &'static str, size: i64) -> Result<Self, Error> {
+    pub(super) fn new(name: &'static str, size: i64, log: Option<Arc<Log>>) -> Result<Self, Error> {
         let size = usize::try_from(size)
             .ok()
             .filter(|size| size.is_power_of_two())
@@ -35,6 +38,7 @@ impl Ringbuf {
             name,
             size,
             bytes: Mutex::default(),
+            log,
         })
     }
 
@@ -53,8 +57,16 @@ impl Ringbuf {
         Ok(())
     }
 
+    /// The same for a front end. Only that is in the log.
+    pub(super) fn send(&self, bytes: &[u8]) {
+        self.push(bytes);
+        if let Some(log) = &self.log {
+            log.add(bytes);
+        }
+    }
+
     /// Keeps bytes, for which the oldest make room.
-    pub(super) fn push(&self, new: &[u8]) {
+    fn push(&self, new: &[u8]) {
         let mut bytes = self.bytes.lock();
         bytes.extend(new);
         let surplus = bytes.len().saturating_sub(self.size);
@@ -119,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_oldest_bytes_make_room() {
-        let ringbuf = Ringbuf::new("ringbuf", 8).unwrap();
+        let ringbuf = Ringbuf::new("ringbuf", 8, None).unwrap();
         ringbuf.write("abcdefgh", None).unwrap();
         ringbuf.write("aWo=", Some(&DataFormat::Base64)).unwrap();
         assert_eq!(ringbuf.read(3, None).unwrap(), "cde");
@@ -128,8 +140,8 @@ mod tests {
         assert_eq!(ringbuf.read(1, None).unwrap(), "");
         assert!(ringbuf.read(0, None).is_err());
         assert!(ringbuf.write("?", Some(&DataFormat::Base64)).is_err());
-        assert!(Ringbuf::new("ringbuf", 1000).is_err());
-        assert!(Ringbuf::new("ringbuf", -8).is_err());
-        assert!(Ringbuf::new("ringbuf", 1 << 40).is_err());
+        assert!(Ringbuf::new("ringbuf", 1000, None).is_err());
+        assert!(Ringbuf::new("ringbuf", -8, None).is_err());
+        assert!(Ringbuf::new("ringbuf", 1 << 40, None).is_err());
     }
 }

@@ -16,6 +16,7 @@ use super::connect::{Connected, Plan, Ready, adopt};
 use crate::errno::reason;
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::listener::Listener;
+use crate::net::log::Log;
 use crate::net::sockets::{describe_connection, listen_at, modern, take_socket};
 use crate::net::stream::Stream;
 use crate::oneshot;
@@ -28,6 +29,7 @@ pub(super) struct SocketDevice {
     main: MainContext,
     way: Way,
     nodelay: bool,
+    log: Option<Arc<Log>>,
     state: Mutex<State>,
     yank: Mutex<Option<YankGuard>>,
 }
@@ -136,7 +138,7 @@ impl SocketDevice {
         let nodelay = options.nodelay.unwrap_or(false);
         if is_server {
             let listeners = listen_at(&modern(options.addr.clone()), ready.found, descriptors)?;
-            let device = Self::new(main, Way::Listen(listeners), nodelay);
+            let device = Self::new(main, Way::Listen(listeners), nodelay, ready.log);
             device.listen()?;
             return Ok(device);
         }
@@ -162,7 +164,7 @@ impl SocketDevice {
             given,
             again: plan.zip(retry),
         };
-        let device = Self::new(main, way, nodelay);
+        let device = Self::new(main, way, nodelay, ready.log);
         match connected {
             Some(connected) => device.connected(connected),
             None => device.try_to_connect(),
@@ -170,11 +172,12 @@ impl SocketDevice {
         Ok(device)
     }
 
-    fn new(main: &MainContext, way: Way, nodelay: bool) -> Arc<Self> {
+    fn new(main: &MainContext, way: Way, nodelay: bool, log: Option<Arc<Log>>) -> Arc<Self> {
         Arc::new(Self {
             main: main.clone(),
             way,
             nodelay,
+            log,
             state: Mutex::default(),
             yank: Mutex::default(),
         })
@@ -251,6 +254,7 @@ impl SocketDevice {
     /// A peer has come.
     fn connected(self: &Arc<Self>, connected: Connected) {
         let Connected { stream, peer } = connected;
+        let stream = stream.with_log(self.log.clone());
         let mut state = self.state.lock();
         if state.is_closed || !matches!(state.peer, Peer::None) {
             drop(state);

@@ -3,6 +3,7 @@
 
 pub(crate) mod descriptors;
 pub(crate) mod listener;
+pub(crate) mod log;
 pub(crate) mod reach;
 mod services;
 pub(crate) mod sockets;

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
+use super::log::Log;
 use super::reach::local_address;
 
 /// How much of what a peer still sends is taken away before its connection is closed.
@@ -20,6 +21,8 @@ const DRAIN_SIZE: usize = 64 << 10;
 #[derive(Clone)]
 pub(crate) struct Stream {
     ends: Ends,
+    /// Gets a copy of what is sent.
+    log: Option<Arc<Log>>,
 }
 
 /// What there is to receive from and to send to.
@@ -40,7 +43,7 @@ struct Stdio {
 
 impl From<Ends> for Stream {
     fn from(ends: Ends) -> Self {
-        Self { ends }
+        Self { ends, log: None }
     }
 }
 
@@ -80,6 +83,11 @@ impl Stream {
             blocking: Vec::new(),
         };
         Ends::Stdio(Arc::new(stdio)).into()
+    }
+
+    /// The same, with a file that gets a copy of what is sent from now on.
+    pub(crate) fn with_log(self, log: Option<Arc<Log>>) -> Self {
+        Self { log, ..self }
     }
 
     /// Whether it is a socket of the internet.
@@ -143,12 +151,16 @@ impl Stream {
 
     /// Sends some of the bytes.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(match &self.ends {
+        let count = match &self.ends {
             Ends::Unix(socket) | Ends::Tcp(socket) => {
                 send(&**socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?
             }
             Ends::Stdio(stdio) => rustix::io::write(&*stdio.output, bytes)?,
-        })
+        };
+        if let Some(log) = &self.log {
+            log.add(&bytes[..count]);
+        }
+        Ok(count)
     }
 
     /// Ends the connection so that the peer receives all that was sent.

@@ -20,6 +20,7 @@ mod kernels;
 mod limits;
 mod live;
 mod load;
+mod logs;
 mod monitors;
 mod name_lookup;
 mod nbd;

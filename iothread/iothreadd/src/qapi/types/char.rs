@@ -130,18 +130,33 @@ qapi_runtime::impl_enum!(DataFormat);
 
 qapi_runtime::impl_serde!(DataFormat);
 
-/// The configuration of a backend that has nothing to configure.
+/// What every backend can be told.
 ///
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct ChardevCommon {}
+pub struct ChardevCommon {
+    /// A file that gets a copy of what is sent to the device,
+    /// made if it does not exist.  What the device sends is not in it.
+    /// The device does not wait for the file: what cannot be written
+    /// there at once is left out.
+    pub logfile: Option<String>,
+    /// Whether to write behind what the log file has already
+    /// (default: false, which empties it).
+    pub logappend: Option<bool>,
+}
 
 impl Members for ChardevCommon {
-    fn read_members(_object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        Ok(Self {})
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            logfile: optional!(object, "logfile"),
+            logappend: optional!(object, "logappend"),
+        })
     }
 
-    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("logfile", &self.logfile);
+        object.optional("logappend", &self.logappend);
+    }
 }
 
 qapi_runtime::impl_serde!(ChardevCommon);
@@ -151,6 +166,14 @@ qapi_runtime::impl_serde!(ChardevCommon);
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChardevFile {
+    /// A file that gets a copy of what is sent to the device,
+    /// made if it does not exist.  What the device sends is not in it.
+    /// The device does not wait for the file: what cannot be written
+    /// there at once is left out.
+    pub logfile: Option<String>,
+    /// Whether to write behind what the log file has already
+    /// (default: false, which empties it).
+    pub logappend: Option<bool>,
     /// A file to read from.  If absent, there is nothing to read.
     pub r#in: Option<String>,
     /// The file to write to, made if it does not exist.
@@ -164,6 +187,8 @@ impl ChardevFile {
     /// With the mandatory members; the others are absent.
     pub fn new(out: String) -> Self {
         Self {
+            logfile: None,
+            logappend: None,
             r#in: None,
             out,
             append: None,
@@ -174,6 +199,8 @@ impl ChardevFile {
 impl Members for ChardevFile {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
+            logfile: optional!(object, "logfile"),
+            logappend: optional!(object, "logappend"),
             r#in: optional!(object, "in"),
             out: required!(object, "out"),
             append: optional!(object, "append"),
@@ -181,6 +208,8 @@ impl Members for ChardevFile {
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("logfile", &self.logfile);
+        object.optional("logappend", &self.logappend);
         object.optional("in", &self.r#in);
         object.required("out", &self.out);
         object.optional("append", &self.append);
@@ -194,6 +223,14 @@ qapi_runtime::impl_serde!(ChardevFile);
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChardevHostdev {
+    /// A file that gets a copy of what is sent to the device,
+    /// made if it does not exist.  What the device sends is not in it.
+    /// The device does not wait for the file: what cannot be written
+    /// there at once is left out.
+    pub logfile: Option<String>,
+    /// Whether to write behind what the log file has already
+    /// (default: false, which empties it).
+    pub logappend: Option<bool>,
     /// The path.  For the backend "pipe", input comes from the
     /// FIFO of this name with ".in" at its end, and output goes to the
     /// one with ".out"; if these do not exist, both are the FIFO of the
@@ -201,14 +238,29 @@ pub struct ChardevHostdev {
     pub device: String,
 }
 
+impl ChardevHostdev {
+    /// With the mandatory members; the others are absent.
+    pub fn new(device: String) -> Self {
+        Self {
+            logfile: None,
+            logappend: None,
+            device,
+        }
+    }
+}
+
 impl Members for ChardevHostdev {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
+            logfile: optional!(object, "logfile"),
+            logappend: optional!(object, "logappend"),
             device: required!(object, "device"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("logfile", &self.logfile);
+        object.optional("logappend", &self.logappend);
         object.required("device", &self.device);
     }
 }
@@ -220,6 +272,14 @@ qapi_runtime::impl_serde!(ChardevHostdev);
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChardevSocket {
+    /// A file that gets a copy of what is sent to the device,
+    /// made if it does not exist.  What the device sends is not in it.
+    /// The device does not wait for the file: what cannot be written
+    /// there at once is left out.
+    pub logfile: Option<String>,
+    /// Whether to write behind what the log file has already
+    /// (default: false, which empties it).
+    pub logappend: Option<bool>,
     /// Where to listen, or what to connect to.
     pub addr: SocketAddressLegacy,
     /// Whether to listen (true) or to connect (default: true).
@@ -240,6 +300,8 @@ impl ChardevSocket {
     /// With the mandatory members; the others are absent.
     pub fn new(addr: SocketAddressLegacy) -> Self {
         Self {
+            logfile: None,
+            logappend: None,
             addr,
             server: None,
             wait: None,
@@ -252,6 +314,8 @@ impl ChardevSocket {
 impl Members for ChardevSocket {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
+            logfile: optional!(object, "logfile"),
+            logappend: optional!(object, "logappend"),
             addr: required!(object, "addr"),
             server: optional!(object, "server"),
             wait: optional!(object, "wait"),
@@ -261,6 +325,8 @@ impl Members for ChardevSocket {
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("logfile", &self.logfile);
+        object.optional("logappend", &self.logappend);
         object.required("addr", &self.addr);
         object.optional("server", &self.server);
         object.optional("wait", &self.wait);
@@ -277,6 +343,14 @@ qapi_runtime::impl_serde!(ChardevSocket);
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChardevRingbuf {
+    /// A file that gets a copy of what is sent to the device,
+    /// made if it does not exist.  What the device sends is not in it.
+    /// The device does not wait for the file: what cannot be written
+    /// there at once is left out.
+    pub logfile: Option<String>,
+    /// Whether to write behind what the log file has already
+    /// (default: false, which empties it).
+    pub logappend: Option<bool>,
     /// The bytes that there is room for, a power of two
     /// (default: 65536).
     pub size: Option<i64>,
@@ -285,11 +359,15 @@ pub struct ChardevRingbuf {
 impl Members for ChardevRingbuf {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
+            logfile: optional!(object, "logfile"),
+            logappend: optional!(object, "logappend"),
             size: optional!(object, "size"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("logfile", &self.logfile);
+        object.optional("logappend", &self.logappend);
         object.optional("size", &self.size);
     }
 }
@@ -370,7 +448,7 @@ qapi_runtime::impl_serde!(ChardevSocketWrapper);
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChardevCommonWrapper {
-    /// Nothing.
+    /// What every backend can be told.
     pub data: ChardevCommon,
 }
 
