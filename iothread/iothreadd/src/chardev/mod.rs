@@ -1,6 +1,6 @@
 //! Character devices: streams of bytes that monitors and packet comparisons use.
 //!
-//! - `socket`, `connect`: stream sockets; `plain`: files and FIFOs; `ringbuf`: memory.
+//! - `socket`, `connect`, `peer`: stream sockets; `plain`: files and FIFOs; `ringbuf`: memory.
 //! - `option`: devices as the command line describes them.
 //! - `common`: what every kind of device can be told.
 //!
@@ -11,6 +11,7 @@ mod common;
 mod connect;
 mod object;
 mod option;
+mod peer;
 mod plain;
 mod ringbuf;
 mod socket;

@@ -6,13 +6,13 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iothread::{Clock, FdWatch, Interest, MainContext, Timer};
+use iothread::{Clock, FdDispatch, FdWatch, Interest, MainContext, Timer};
 use qapi_runtime::Error;
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown, getpeername, recv, shutdown, sockopt};
+use rustix::net::{Shutdown, getpeername, shutdown, sockopt};
 
 use super::FrontEnd;
 use super::connect::{Connected, Plan, Ready, adopt};
+use super::peer::{Peer, hang_up_of, is_over, is_over_behind_rest};
 use crate::errno::reason;
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::listener::Listener;
@@ -40,8 +40,8 @@ enum Way {
     Connect {
         /// The address of the peer.
         target: String,
-        /// The own address, if somebody else has made the connection.
-        given: Option<String>,
+        /// Whether somebody else has made the connection.
+        is_given: bool,
         /// What to connect to again, and after how long.
         again: Option<(Plan, Duration)>,
     },
@@ -52,6 +52,8 @@ struct State {
     peer: Peer,
     /// Tells peers apart.
     generation: u64,
+    /// How its connection is called, unless it is called as the device.
+    connection: Option<String>,
     peer_address: String,
     front_end: Option<Arc<dyn FrontEnd>>,
     is_closed: bool,
@@ -59,16 +61,6 @@ struct State {
     waiting: Vec<oneshot::Sender<()>>,
     /// Connects again.
     retry: Option<Timer>,
-}
-
-#[derive(Default)]
-enum Peer {
-    #[default]
-    None,
-    /// Nobody uses the connection; the watch tells whether the peer hangs up.
-    Idle { stream: Stream, watch: FdWatch },
-    /// The front end has it.
-    Lent(Stream),
 }
 
 /// A connection that a front end has from a device, and gives back by dropping it.
@@ -97,6 +89,17 @@ impl Connection {
         {
             self.stream.close();
             device.post(move |device| device.hung_up(generation));
+        }
+    }
+
+    /// Tells the peer that nothing more comes, and leaves the connection to the device until the peer hangs up or
+    /// another front end is there. From any thread.
+    pub(crate) fn dismiss(mut self) {
+        if let Some((device, generation)) = self.lender.take()
+            && let Some(device) = device.upgrade()
+        {
+            self.stream.close();
+            device.post(move |device| device.dismissed(generation));
         }
     }
 }
@@ -143,11 +146,11 @@ impl SocketDevice {
             return Ok(device);
         }
         let plan = Plan::new(options)?;
-        let mut given = None;
+        let mut is_given = false;
         let connected = match (&plan, ready.connected, modern(options.addr.clone())) {
             (None, None, SocketAddress::Fd(fd)) => {
                 let socket = take_socket(descriptors, &fd.str)?;
-                given = Some(describe_connection(&socket));
+                is_given = true;
                 let stream = adopt(socket).map_err(|error| Error::generic(reason(&error)))?;
                 let peer = peer_of(&stream);
                 Some(Connected { stream, peer })
@@ -161,7 +164,7 @@ impl SocketDevice {
         };
         let way = Way::Connect {
             target,
-            given,
+            is_given,
             again: plan.zip(retry),
         };
         let device = Self::new(main, way, nodelay, ready.log);
@@ -233,9 +236,7 @@ impl SocketDevice {
     fn shut_down(&self) {
         let waiting = {
             let mut state = self.state.lock();
-            if let Peer::Idle { stream, .. } | Peer::Lent(stream) = &state.peer
-                && let Some(socket) = stream.socket()
-            {
+            if let Some(socket) = state.peer.stream().and_then(Stream::socket) {
                 // The peer may be gone already.
                 let _ = shutdown(&**socket, Shutdown::Both);
             }
@@ -256,7 +257,7 @@ impl SocketDevice {
         let Connected { stream, peer } = connected;
         let stream = stream.with_log(self.log.clone());
         let mut state = self.state.lock();
-        if state.is_closed || !matches!(state.peer, Peer::None) {
+        if state.is_closed || state.peer.is_there() {
             drop(state);
             stream.close();
             return;
@@ -264,11 +265,26 @@ impl SocketDevice {
         self.set_accepting(false);
         state.generation += 1;
         state.peer_address = peer;
+        state.connection = self.name_of(&stream);
         let waiting = std::mem::take(&mut state.waiting);
         self.place(state, stream);
         for sender in waiting {
             sender.send(());
         }
+    }
+
+    /// How a connection is called that is not called as the device.
+    fn name_of(&self, stream: &Stream) -> Option<String> {
+        let (is_server, is_given) = match self.way {
+            Way::Listen(_) => (true, false),
+            Way::Connect { is_given, .. } => (false, is_given),
+        };
+        let name = describe_connection(stream.socket()?, is_server);
+        // A path may have been bound under another name.
+        let has_path = name
+            .strip_prefix("unix:")
+            .is_some_and(|path| !path.is_empty());
+        (is_given || !has_path).then_some(name)
     }
 
     /// Gives a connection to the front end, or else keeps an eye on it.
@@ -294,18 +310,38 @@ impl SocketDevice {
         });
     }
 
-    /// Waits for the peer to hang up. Once it sends something it is left alone, since that has to wait for a front end.
+    /// Waits for the peer to hang up, and receives nothing, since that has to wait for a front end.
     fn watch_idle(self: &Arc<Self>, stream: &Stream, generation: u64) -> Option<FdWatch> {
-        let socket = Arc::clone(stream.socket()?);
+        let socket = stream.socket()?;
+        if !stream.is_tcp() {
+            let hang_up = hang_up_of(socket).ok()?;
+            return self.watch(Arc::new(hang_up), generation, |_, _| true);
+        }
+        self.watch(Arc::clone(socket), generation, |socket, dispatch| {
+            let is_gone = is_over(socket);
+            if !is_gone {
+                // It has sent something. Can only fail when everything ends.
+                let _ = dispatch.set_interest(Interest::NONE);
+            }
+            is_gone
+        })
+    }
+
+    /// Waits for the peer to hang up, which `is_gone` finds out when there is something to receive.
+    fn watch(
+        self: &Arc<Self>,
+        socket: Arc<OwnedFd>,
+        generation: u64,
+        is_gone: impl Fn(&OwnedFd, &mut FdDispatch<'_>) -> bool + Send + 'static,
+    ) -> Option<FdWatch> {
         let device = Arc::downgrade(self);
         let watch = self
             .main
             .watch(socket)
             .on_readable(move |socket: &Arc<OwnedFd>, dispatch| {
-                if !is_over(socket) {
-                    // Can only fail when everything ends.
-                    let _ = dispatch.set_interest(Interest::NONE);
-                } else if let Some(device) = device.upgrade() {
+                if is_gone(socket, dispatch)
+                    && let Some(device) = device.upgrade()
+                {
                     device.hung_up(generation);
                 }
             });
@@ -321,15 +357,10 @@ impl SocketDevice {
             }
             std::mem::take(&mut state.peer)
         };
-        match peer {
-            Peer::None => return,
-            Peer::Idle { stream, watch } => {
-                drop(watch);
-                stream.close();
-            }
-            Peer::Lent(stream) => stream.close(),
+        if peer.is_there() {
+            peer.end();
+            self.resume();
         }
-        self.resume();
     }
 
     /// The front end has given a connection back that is not over.
@@ -344,7 +375,35 @@ impl SocketDevice {
                 drop(state);
                 stream.close();
             }
-            other @ (Peer::None | Peer::Idle { .. }) => state.peer = other,
+            other @ (Peer::None | Peer::Idle { .. } | Peer::Dismissed { .. }) => state.peer = other,
+        }
+    }
+
+    /// The front end has ended a session whose peer is still there. On the main loop.
+    fn dismissed(self: &Arc<Self>, generation: u64) {
+        let mut state = self.state.lock();
+        if state.generation != generation {
+            return;
+        }
+        let stream = match std::mem::take(&mut state.peer) {
+            Peer::Lent(stream) => stream,
+            other @ (Peer::None | Peer::Idle { .. } | Peer::Dismissed { .. }) => {
+                state.peer = other;
+                return;
+            }
+        };
+        let is_kept = !state.is_closed && state.front_end.is_none();
+        let socket = stream.socket().filter(|_| is_kept).cloned();
+        let watch = socket.and_then(|socket| {
+            self.watch(socket, generation, |socket, _| is_over_behind_rest(socket))
+        });
+        match watch {
+            Some(watch) => state.peer = Peer::Dismissed { stream, watch },
+            None => {
+                drop(state);
+                stream.close();
+                self.resume();
+            }
         }
     }
 
@@ -416,28 +475,31 @@ impl SocketDevice {
                 let addresses = listeners.iter().map(Listener::inet_address);
                 addresses.flatten().collect()
             }
-            Way::Connect { given: Some(_), .. } => match &self.state.lock().peer {
-                Peer::None => Vec::new(),
-                Peer::Idle { stream, .. } | Peer::Lent(stream) => stream.inet_addresses(),
-            },
-            Way::Connect { given: None, .. } => Vec::new(),
+            Way::Connect { is_given: true, .. } => {
+                let state = self.state.lock();
+                let stream = state.peer.stream();
+                stream.map(Stream::inet_addresses).unwrap_or_default()
+            }
+            Way::Connect {
+                is_given: false, ..
+            } => Vec::new(),
         }
     }
 
     /// Whether a peer is there.
     pub(super) fn is_connected(&self) -> bool {
-        !matches!(self.state.lock().peer, Peer::None)
+        self.state.lock().peer.is_there()
     }
 
     /// Ends with the first peer, or with `None` if the wait is broken off.
     pub(super) fn first_peer(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state.lock();
-        if matches!(state.peer, Peer::None) {
-            state.waiting.push(sender);
-        } else {
+        if state.peer.is_there() {
             drop(state);
             sender.send(());
+        } else {
+            state.waiting.push(sender);
         }
         receiver
     }
@@ -450,6 +512,11 @@ impl SocketDevice {
             Peer::Idle { stream, watch } => {
                 drop(watch);
                 self.place(state, stream);
+            }
+            dismissed @ Peer::Dismissed { .. } => {
+                drop(state);
+                dismissed.end();
+                self.resume();
             }
             other @ (Peer::None | Peer::Lent(_)) => state.peer = other,
         }
@@ -476,14 +543,7 @@ impl SocketDevice {
         if let Way::Listen(listeners) = &self.way {
             listeners.iter().for_each(Listener::stop);
         }
-        match peer {
-            Peer::None => {}
-            Peer::Idle { stream, watch } => {
-                drop(watch);
-                stream.close();
-            }
-            Peer::Lent(stream) => stream.close(),
-        }
+        peer.end();
         drop(waiting);
     }
 }
@@ -492,36 +552,26 @@ impl SocketDevice {
 impl fmt::Display for SocketDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state.lock();
-        let has_peer = !matches!(state.peer, Peer::None);
+        let has_peer = state.peer.is_there();
         if !has_peer {
             f.write_str("disconnected:")?;
         }
-        match &self.way {
-            Way::Listen(listeners) => {
+        match (&self.way, state.connection.as_ref().filter(|_| has_peer)) {
+            (_, Some(name)) => f.write_str(name)?,
+            (Way::Listen(listeners), None) => {
                 if let Some(listener) = listeners.first() {
                     write!(f, "{listener}")?;
                 }
-                f.write_str(",server=on")?;
             }
-            Way::Connect {
-                given: Some(own), ..
-            } if has_peer => f.write_str(own)?,
-            Way::Connect { target, .. } => f.write_str(target)?,
+            (Way::Connect { target, .. }, None) => f.write_str(target)?,
+        }
+        if let Way::Listen(_) = self.way {
+            f.write_str(",server=on")?;
         }
         if has_peer && !state.peer_address.is_empty() {
             write!(f, " <-> {}", state.peer_address)?;
         }
         Ok(())
-    }
-}
-
-/// Whether the peer has hung up.
-fn is_over(socket: &OwnedFd) -> bool {
-    let mut byte = [0; 1];
-    match recv(socket, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-        Ok((_, count)) => count == 0,
-        Err(Errno::AGAIN | Errno::INTR) => false,
-        Err(_) => true,
     }
 }
 

@@ -134,7 +134,7 @@ impl Monitor {
         }
     }
 
-    /// Ends all sessions at once and gives everything back.
+    /// Ends all sessions at once and gives everything back. Peers of a device learn of it, and leave when they like.
     fn end(&self) {
         // No new peers.
         let attachment = self.attachment.lock().take();
@@ -147,7 +147,7 @@ impl Monitor {
         self.abandon();
         let connections = std::mem::take(&mut *self.connections.lock());
         for (_, connection) in connections {
-            connection.close();
+            connection.dismiss();
         }
         let context = self.context.lock().take();
         if let Some(context) = context {

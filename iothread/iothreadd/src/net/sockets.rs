@@ -89,7 +89,8 @@ pub(crate) fn listen_at(
             let is_unix = address
                 .as_ref()
                 .is_some_and(|it| it.address_family() == AddressFamily::UNIX);
-            Ok(vec![Listener::of(socket, describe(address), is_unix)])
+            let description = describe_listening(address);
+            Ok(vec![Listener::of(socket, description, is_unix)])
         }
         SocketAddress::Unknown(name) => Err(Error::generic(format!(
             "Parameter 'addr.type' does not accept value '{name}'"
@@ -112,18 +113,31 @@ pub(crate) fn take_socket(descriptors: &SessionDescriptors, name: &str) -> Resul
     }
 }
 
-/// A connection as devices are named by it: that of a unix socket by the peer's address, others by their own.
-pub(crate) fn describe_connection(socket: &OwnedFd) -> String {
+/// A connection as devices are named by it: that of a unix socket by the address that the server has, others by their own.
+pub(crate) fn describe_connection(socket: &OwnedFd, is_server: bool) -> String {
     let own = getsockname(socket).ok();
     match own {
-        Some(own) if own.address_family() == AddressFamily::UNIX => {
-            describe(getpeername(socket).ok().flatten())
+        Some(own) if own.address_family() != AddressFamily::UNIX => {
+            match SocketAddr::try_from(own) {
+                Ok(address) => format!("tcp:{address}"),
+                Err(_) => "tcp:".to_owned(),
+            }
         }
-        own => describe(own),
+        own => {
+            let address = match is_server {
+                true => own,
+                false => getpeername(socket).ok().flatten(),
+            };
+            let address = address.and_then(|it| SocketAddrUnix::try_from(it).ok());
+            // As in QEMU, where an abstract name is not told of a connection.
+            let path = address.as_ref().and_then(SocketAddrUnix::path_bytes);
+            format!("unix:{}", String::from_utf8_lossy(path.unwrap_or_default()))
+        }
     }
 }
 
-fn describe(address: Option<SocketAddrAny>) -> String {
+/// A socket that somebody else has made, as devices are named by it that listen there.
+fn describe_listening(address: Option<SocketAddrAny>) -> String {
     let Some(address) = address else {
         return "unix:".to_owned();
     };
@@ -140,9 +154,14 @@ fn describe(address: Option<SocketAddrAny>) -> String {
         };
     }
     match SocketAddr::try_from(address) {
-        Ok(address) => format!("tcp:{address}"),
+        Ok(address) => describe_tcp(address),
         Err(_) => "tcp:".to_owned(),
     }
+}
+
+/// As in QEMU, where only the address of a connection has brackets.
+fn describe_tcp(address: SocketAddr) -> String {
+    format!("tcp:{}:{}", address.ip(), address.port())
 }
 
 fn failed(what: &str, error: io::Error) -> Error {
@@ -319,9 +338,9 @@ fn listen_tcp(address: SocketAddr, keeps_alive: bool) -> io::Result<Listener> {
     let bound = getsockname(&socket)
         .ok()
         .and_then(|bound| SocketAddr::try_from(bound).ok());
-    let description = format!("tcp:{}", bound.unwrap_or(address));
+    let bound = bound.unwrap_or(address);
     if address.port() == 0 {
-        crate::report(&format!("listening on {description}"));
+        crate::report(&format!("listening on tcp:{bound}"));
     }
-    Ok(Listener::of(socket, description, false))
+    Ok(Listener::of(socket, describe_tcp(bound), false))
 }

@@ -71,6 +71,111 @@ fn a_device_has_one_peer_at_a_time() {
     assert_eq!(gone["error"]["desc"], "Instance not found");
 }
 
+/// A peer is gone once it has closed its side, whatever it has sent before, and not before that.
+#[test]
+fn peers_may_leave_with_words() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let path = server.folder().join("c");
+    let name = format!("unix:{},server=on", path.display());
+    add(&mut client, "c0", socket(&path, true));
+    for words in ["", "hello"] {
+        let mut peer = UnixStream::connect(&path).unwrap();
+        peer.write_all(words.as_bytes()).unwrap();
+        wait_for(&mut client, "c0", &name);
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        // Something else has its turn on the main loop.
+        client.execute("query-block", json!({}));
+        assert_eq!(info(&mut client, "c0")["filename"], name);
+        drop(peer);
+        wait_for(&mut client, "c0", &format!("disconnected:{name}"));
+    }
+    // What was said before a user was there is for that user.
+    let mut peer = UnixStream::connect(&path).unwrap();
+    let commands = br#"{"execute": "qmp_capabilities", "id": 1}"#;
+    peer.write_all(commands).unwrap();
+    peer.shutdown(std::net::Shutdown::Write).unwrap();
+    wait_for(&mut client, "c0", &name);
+    client.execute(
+        "object-add",
+        json!({"qom-type": "monitor-qmp", "id": "m", "chardev": "c0"}),
+    );
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut replies = String::new();
+    peer.read_to_string(&mut replies).unwrap();
+    assert!(
+        replies.ends_with("{\"return\": {}, \"id\": 1}\r\n"),
+        "{replies}"
+    );
+}
+
+/// A connection is called by its own addresses, which are not those on which the device listens.
+#[test]
+fn connections_are_named_by_their_addresses() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let inet = |host: &str, port: &str, server: bool| {
+        let addr = json!({"type": "inet", "data": {"host": host, "port": port, "ipv6": false}});
+        json!({"type": "socket", "data": {"addr": addr, "server": server}})
+    };
+    add(&mut client, "any", inet("", "0", true));
+    let name = info(&mut client, "any")["filename"].clone();
+    let port = name.as_str().unwrap();
+    let port = port.strip_prefix("disconnected:tcp:0.0.0.0:").unwrap();
+    let port = port.strip_suffix(",server=on").unwrap();
+    let mut peer = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    let own = peer.local_addr().unwrap();
+    wait_for(
+        &mut client,
+        "any",
+        &format!("tcp:127.0.0.1:{port},server=on <-> {own}"),
+    );
+    peer.write_all(b"x").unwrap();
+    drop(peer);
+    client.execute("chardev-remove", json!({"id": "any"}));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    add(
+        &mut client,
+        "out",
+        inet("localhost", &port.to_string(), false),
+    );
+    let (peer, own) = listener.accept().unwrap();
+    wait_for(
+        &mut client,
+        "out",
+        &format!("tcp:{own} <-> 127.0.0.1:{port}"),
+    );
+    drop(peer);
+    wait_for(
+        &mut client,
+        "out",
+        &format!("disconnected:tcp:localhost:{port}"),
+    );
+    // An abstract name is not told of a connection.
+    let name = format!("named-{}", server.id());
+    let unix = |server: bool| {
+        let addr = json!({"type": "unix", "data": {"path": name, "abstract": true, "tight": true}});
+        json!({"type": "socket", "data": {"addr": addr, "server": server}})
+    };
+    add(&mut client, "listens", unix(true));
+    add(&mut client, "connects", unix(false));
+    wait_for(&mut client, "listens", "unix:,server=on");
+    wait_for(&mut client, "connects", "unix:");
+    let yank = json!({"instances": [{"type": "chardev", "id": "listens"}]});
+    client.execute("yank", yank);
+    wait_for(
+        &mut client,
+        "listens",
+        &format!("disconnected:unix:{name},abstract=on,tight=on,server=on"),
+    );
+    wait_for(
+        &mut client,
+        "connects",
+        &format!("disconnected:unix:{name},abstract=on,tight=on"),
+    );
+}
+
 #[test]
 fn a_device_connects_again() {
     let server = Server::start(&[]);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::{Client, PATIENCE, Server, eventually, send_with};
 
 /// How many descriptors the server has open.
-fn n_open(server: &Server) -> usize {
+pub(crate) fn n_open(server: &Server) -> usize {
     let folder = format!("/proc/{}/fd", server.id());
     std::fs::read_dir(folder).unwrap().count()
 }

@@ -1,10 +1,12 @@
 //! QMP monitors as objects, and the devices that they are on.
 
+use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::descriptors::n_open;
 use crate::harness::{Client, Server, eventually, run, values};
 
 fn socket(path: &Path) -> Value {
@@ -147,6 +149,67 @@ fn the_current_monitor_stays() {
     // Somebody else does.
     client.execute("object-del", json!({"id": "m"}));
     assert_eq!(own.receive(), None);
+}
+
+/// How a device is called, and whether its user is ready to receive.
+fn state(client: &mut Client, id: &str) -> (String, bool) {
+    let devices = client.execute("query-chardev", json!({}));
+    let devices = devices.as_array().unwrap();
+    let device = devices.iter().find(|it| it["label"] == id).unwrap();
+    let name = device["filename"].as_str().unwrap();
+    (name.to_owned(), device["frontend-open"] == true)
+}
+
+/// The client of a monitor that is deleted reads the end. The device has it until it hangs up, whatever it does until then.
+#[test]
+fn clients_of_a_deleted_monitor_are_dismissed() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let path = server.folder().join("mon");
+    add_chardev(&mut client, "c", socket(&path));
+    let before = n_open(&server);
+    let name = format!("unix:{},server=on", path.display());
+    let gone = (format!("disconnected:{name}"), false);
+    for says in [
+        &[] as &[u8],
+        b"{\"execute\": \"query-name\"}",
+        &[b' '; 1 << 22],
+    ] {
+        client.execute("object-add", monitor("m", "c"));
+        let mut own = Client::connect(&path);
+        own.execute("qmp_capabilities", json!({}));
+        client.execute("object-del", json!({"id": "m"}));
+        assert_eq!(own.receive(), None);
+        assert_eq!(state(&mut client, "c"), (name.clone(), false));
+        // More than there is room for where nobody reads.
+        own.stream().write_all(says).unwrap();
+        assert_eq!(state(&mut client, "c"), (name.clone(), false));
+        drop(own);
+        eventually(|| state(&mut client, "c") == gone);
+    }
+    eventually(|| n_open(&server) == before);
+    client.execute("chardev-remove", json!({"id": "c"}));
+}
+
+/// The next monitor on a device has nothing to do with clients of the one before, and is not held up by them.
+#[test]
+fn a_monitor_does_not_wait_for_clients_that_were_dismissed() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let path = server.folder().join("mon");
+    add_chardev(&mut client, "c", socket(&path));
+    client.execute("object-add", monitor("m", "c"));
+    let mut dismissed = Client::connect(&path);
+    client.execute("object-del", json!({"id": "m"}));
+    assert_eq!(dismissed.receive(), None);
+    let mut object = monitor("m", "c");
+    // It would go with the first client that leaves.
+    object["close-action"] = json!("delete");
+    client.execute("object-add", object);
+    let mut own = Client::connect(&path);
+    own.execute("qmp_capabilities", json!({}));
+    assert_eq!(children(&mut client, "/objects").len(), 2);
+    assert_eq!(dismissed.receive(), None);
 }
 
 /// With `close-action=delete` the monitor and its device go with the client.
