@@ -24,7 +24,7 @@ use qapi_runtime::Error;
 
 pub(crate) use self::connect::connect_unix;
 pub(crate) use self::object::{socket_type, stdio_type, types};
-pub(crate) use self::option::{OptionError, parse, parse_backend};
+pub(crate) use self::option::{OptionError, duplicate, parse, parse_backend};
 use self::plain::Plain;
 use self::ringbuf::Ringbuf;
 pub(crate) use self::socket::Connection;
@@ -96,6 +96,8 @@ pub(crate) struct Chardevs {
 pub(crate) struct Chardev {
     id: String,
     kind: Kind,
+    /// Whether an option has made it.
+    is_of_option: bool,
     user: Mutex<User>,
 }
 
@@ -145,7 +147,11 @@ impl Chardevs {
         backend: ChardevBackend,
         descriptors: &SessionDescriptors,
     ) -> Result<ChardevReturn, Error> {
-        self.check_duplicate(&id)?;
+        if self.is_taken(&id) {
+            return Err(Error::generic(format!(
+                "Chardev with id '{id}' already exists"
+            )));
+        }
         let add = async {
             let chardev = self.open_new(&id, &backend, descriptors).await?;
             if let (ChardevBackend::Socket(socket), Kind::Socket(device)) =
@@ -162,13 +168,12 @@ impl Chardevs {
         added.map_err(|error| in_context(&id, error))
     }
 
-    /// The same for people: the errors are bare, and it does not wait for a peer.
+    /// The same for people: the errors are bare, it does not wait for a peer, and an ID that is taken is told last.
     pub(crate) async fn add_by_hand(
         &self,
         id: String,
         backend: ChardevBackend,
     ) -> Result<(), Error> {
-        self.check_duplicate(&id)?;
         // Descriptors are passed with QMP only.
         let descriptors = SessionDescriptors::default();
         self.open_new(&id, &backend, &descriptors).await.map(drop)
@@ -181,25 +186,33 @@ impl Chardevs {
         descriptors: &SessionDescriptors,
     ) -> Result<Arc<Chardev>, Error> {
         let kind = self.open(id, backend, descriptors).await?;
-        // Connecting may have taken its time.
-        let is_free = self.check_duplicate(id);
-        let chardev = Chardev::new(id.to_owned(), kind);
-        if let Err(error) = is_free {
+        self.insert(Chardev::new(id.to_owned(), kind, false))
+    }
+
+    /// Lists a device that is open.
+    fn insert(&self, chardev: Arc<Chardev>) -> Result<Arc<Chardev>, Error> {
+        let id = &chardev.id;
+        // What contains the devices has a property, too. And opening may have taken its time.
+        if id == "type" || self.is_taken(id) {
             chardev.close();
-            return Err(error);
+            return Err(Error::generic(format!(
+                "attempt to add duplicate property '{id}' to object (type 'container')"
+            )));
         }
         self.list.lock().push(Arc::clone(&chardev));
         Ok(chardev)
     }
 
-    /// As `add`, for callers that cannot wait: what has to be waited for keeps the caller.
+    /// As `add`, for options: what has to be waited for keeps the caller.
     pub(crate) fn add_now(
         &self,
         id: String,
         backend: &ChardevBackend,
         descriptors: &SessionDescriptors,
     ) -> Result<(), Error> {
-        self.check_duplicate(&id)?;
+        if self.is_taken(&id) {
+            return Err(option::duplicate(&id));
+        }
         let log = common::open_log(backend)?;
         let connected = match backend {
             ChardevBackend::Socket(socket) => connect::plan(&socket.data)
@@ -214,17 +227,17 @@ impl Chardevs {
             };
             self.open_with(&id, backend, descriptors, ready)
         })?;
-        self.list.lock().push(Chardev::new(id, kind));
-        Ok(())
+        self.insert(Chardev::new(id, kind, true)).map(drop)
     }
 
-    fn check_duplicate(&self, id: &str) -> Result<(), Error> {
-        if self.find(id).is_some() || self.monitors.has_own_chardev(id) {
-            return Err(Error::generic(format!(
-                "Chardev with id '{id}' already exists"
-            )));
-        }
-        Ok(())
+    /// Whether an option has made a device of this name.
+    pub(crate) fn is_of_option(&self, id: &str) -> bool {
+        let is_of_option = self.find(id).is_some_and(|it| it.is_of_option);
+        is_of_option || self.monitors.has_own_chardev(id)
+    }
+
+    fn is_taken(&self, id: &str) -> bool {
+        self.find(id).is_some() || self.monitors.has_own_chardev(id)
     }
 
     fn find(&self, id: &str) -> Option<Arc<Chardev>> {
@@ -351,7 +364,7 @@ impl Chardevs {
                 return Err(in_context(&id, error));
             }
         };
-        let new = Chardev::new(id.clone(), kind);
+        let new = Chardev::new(id.clone(), kind, old.is_of_option);
         let mut list = self.list.lock();
         // It may have been removed, or got a user, while the new one was connecting.
         let is_unused = !old.user.lock().is_there;
@@ -501,10 +514,11 @@ fn in_context(id: &str, error: Error) -> Error {
 }
 
 impl Chardev {
-    fn new(id: String, kind: Kind) -> Arc<Self> {
+    fn new(id: String, kind: Kind, is_of_option: bool) -> Arc<Self> {
         Arc::new(Self {
             id,
             kind,
+            is_of_option,
             user: Mutex::default(),
         })
     }

@@ -75,6 +75,11 @@ pub(crate) fn parse_backend(text: &str) -> Result<ChardevBackend, OptionError> {
     }
 }
 
+/// The error for an ID that an option has given already.
+pub(crate) fn duplicate(id: &str) -> Error {
+    Error::generic(format!("Duplicate ID '{id}' for chardev"))
+}
+
 #[expect(deprecated, reason = "there is a newer name, and the old one works")]
 fn parse_settings(mut settings: Settings) -> Result<ChardevBackend, OptionError> {
     let name = settings.text(BACKEND);

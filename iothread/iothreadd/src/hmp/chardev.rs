@@ -19,6 +19,10 @@ pub(super) fn add<'a>(
 ) -> Work<'a, Result<(), OptionsError>> {
     Box::pin(async move {
         let (id, backend) = chardev::parse(given.text(0)).map_err(explain)?;
+        if server.chardevs().is_of_option(&id) {
+            let error = chardev::duplicate(&id);
+            return Err(explain(chardev::OptionError::Malformed(error)));
+        }
         Ok(server.chardevs().add_by_hand(id, backend).await?)
     })
 }
