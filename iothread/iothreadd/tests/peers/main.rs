@@ -11,6 +11,7 @@ mod random_steps;
 mod reference;
 mod script;
 mod semantics;
+mod sequences;
 mod wire;
 
 use tests::Suite;
@@ -23,6 +24,7 @@ fn main() {
     let suite = nbd_clients::add(suite);
     let suite = random_qemu::add(suite);
     let suite = semantics::add(suite);
+    let suite = sequences::add(suite);
     let suite = clients::add(suite);
     wire::add(suite).run();
 }
