@@ -110,7 +110,7 @@ impl<'s> Files<'s> {
     ///
     /// What keeps a file that is there from being read.
     pub fn check(&self, folder: &Path) -> Result<Summary, OutputError> {
-        self.stage(Stage::new(folder, self.folders, Purpose::Compare))
+        self.stage(Stage::new(folder, self.folders, Purpose::Compare)?)
     }
 
     /// Makes `folder` hold them: writes what differs, removes files of ours that are no longer made. Each waits beside
@@ -121,7 +121,7 @@ impl<'s> Files<'s> {
     /// A file of somebody else's in the place of one of ours, and a file that cannot be written, before anything is
     /// changed; the first file that cannot be put in its place or removed, while those before it are in place.
     pub fn write(&self, folder: &Path) -> Result<Summary, OutputError> {
-        self.stage(Stage::new(folder, self.folders, Purpose::Write))
+        self.stage(Stage::new(folder, self.folders, Purpose::Write)?)
     }
 
     fn stage(&self, mut stage: Stage<'_>) -> Result<Summary, OutputError> {
@@ -200,7 +200,7 @@ impl Emission {
     ///
     /// As [`Files::check`].
     pub fn check(&self, folder: &Path) -> Result<Summary, OutputError> {
-        self.stage(Stage::new(folder, self.folders, Purpose::Compare))
+        self.stage(Stage::new(folder, self.folders, Purpose::Compare)?)
     }
 
     /// As [`Files::write`].
@@ -209,7 +209,7 @@ impl Emission {
     ///
     /// As [`Files::write`].
     pub fn write(&self, folder: &Path) -> Result<Summary, OutputError> {
-        self.stage(Stage::new(folder, self.folders, Purpose::Write))
+        self.stage(Stage::new(folder, self.folders, Purpose::Write)?)
     }
 
     fn stage(&self, mut stage: Stage<'_>) -> Result<Summary, OutputError> {
@@ -256,11 +256,13 @@ struct Stage<'f> {
     ready: Vec<(Temporary, PathBuf)>,
     /// Folders that were not there before.
     new_folders: Vec<PathBuf>,
+    /// Keeps other runs waiting that write to the folder.
+    lock: Option<FolderLock>,
 }
 
 impl<'f> Stage<'f> {
-    fn new(folder: &'f Path, others: &[&str], purpose: Purpose) -> Self {
-        Self {
+    fn new(folder: &'f Path, others: &[&str], purpose: Purpose) -> Result<Self, OutputError> {
+        let mut stage = Self {
             folder,
             purpose,
             summary: Summary::default(),
@@ -269,7 +271,14 @@ impl<'f> Stage<'f> {
             folders: others.iter().map(|name| folder.join(name)).collect(),
             ready: Vec::new(),
             new_folders: Vec::new(),
+            lock: None,
+        };
+        // What is there is compared, replaced and removed: two runs in turns would leave a bit of each.
+        while purpose == Purpose::Write && !stage.lock.as_ref().is_some_and(FolderLock::holds) {
+            stage.create_folders(folder)?;
+            stage.lock = Some(FolderLock::wait_for(folder));
         }
+        Ok(stage)
     }
 
     /// Compares a file with the one in its place; if they differ and it is to be written, it waits beside its place.
@@ -367,6 +376,48 @@ impl Drop for Stage<'_> {
             // Somebody may have put something there, who needs the folder then.
             let _ = fs::remove_dir(folder);
         }
+    }
+}
+
+/// A lock on a folder, as long as it is there. Where there are no such locks, or none for this folder, it locks nothing.
+struct FolderLock {
+    #[cfg(unix)]
+    locked: Option<(rustix::fd::OwnedFd, PathBuf)>,
+}
+
+#[cfg(unix)]
+impl FolderLock {
+    /// Waits for whoever has it.
+    fn wait_for(folder: &Path) -> Self {
+        use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let locked = open(folder, flags, Mode::empty()).ok().and_then(|file| {
+            let result = rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive));
+            result.is_ok().then(|| (file, folder.to_owned()))
+        });
+        Self { locked }
+    }
+
+    /// Whether the folder is still the one that was locked: who has it may have removed it.
+    fn holds(&self) -> bool {
+        let Some((file, folder)) = &self.locked else {
+            return true;
+        };
+        let identity = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+        let (locked, now) = (rustix::fs::fstat(file), rustix::fs::stat(folder));
+        matches!((locked, now), (Ok(locked), Ok(now)) if identity(locked) == identity(now))
+    }
+}
+
+#[cfg(not(unix))]
+impl FolderLock {
+    fn wait_for(_folder: &Path) -> Self {
+        Self {}
+    }
+
+    fn holds(&self) -> bool {
+        true
     }
 }
 

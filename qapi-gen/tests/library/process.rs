@@ -147,6 +147,32 @@ fn pipes_are_read_where_data_is_expected() {
     }
 }
 
+/// The folder has what one of the runs has made, not a bit of each.
+#[test]
+fn two_schemas_in_one_folder_do_not_mix() {
+    let types = |name: &str| {
+        let types =
+            (0..200).map(|n| format!("{{ 'struct': '{name}T{n}', 'data': {{ 'a': 'int' }} }}\n"));
+        types.collect::<String>()
+    };
+    let folder = folder_with(&[
+        ("left.json", &types("Left")),
+        ("right.json", &types("Right")),
+    ]);
+    for _ in 0..8 {
+        let both = "$G generate left.json --out-dir out & left=$!; $G generate right.json --out-dir out && wait $left";
+        let output = shell(folder.path(), both);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let is_current = |schema: &str| {
+            let check = format!("$G generate {schema} --out-dir out --check");
+            code(&shell(folder.path(), &check)) == 0
+        };
+        assert!(is_current("left.json") || is_current("right.json"));
+        let output = shell(folder.path(), "find . -name '.qapi-gen-*'");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    }
+}
+
 /// A line of any length takes as much memory as the longest command that a server reads.
 #[test]
 fn validate_reads_a_command_up_to_the_limit() {
