@@ -20,7 +20,7 @@ use crate::steps::step;
 /// How introspection data is made.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Show the names of types, and the types that nothing uses.
+    /// Show the names of types, and the types that nothing uses. All integer types are `int` on the wire, and here.
     pub unmask: bool,
 }
 
@@ -161,7 +161,8 @@ impl<'a> Introspector<'a> {
                     self.write_command(schema.command(id))?;
                 }
                 Entity::Event(id) => self.write_event(schema.event(id))?,
-                Entity::Type(id) if self.options.unmask => self.use_id(id),
+                // As elsewhere in the array, so that each name is there once: lists of integers are one type.
+                Entity::Type(id) if self.options.unmask => self.use_id(self.plain_int(id)),
                 Entity::Type(_) | Entity::Include(_) => {}
             }
         }

@@ -1,15 +1,20 @@
 //! The comparison: which values of one side does the other one not take?
+//!
+//! Types are a graph. It is searched from all commands and events at once, the nearest types first, so
+//! that each pair of types is looked at once, and what is found is told on a shortest way to it.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::Perspective;
-use super::interface::{Common, EnumValue, Interface, Member, Object, Scalar, Shape, ShapeId};
-use super::message::{Flow, Path, Subject, message};
-use crate::diagnostic::{Code, Diagnostic, Level};
-use crate::text::ByName;
-
-/// Values nest without end, and are compared down to this depth.
-const MAX_DEPTH: usize = 200;
+use super::interface::{Interface, Shape, ShapeId};
+use super::message::{Flow, Subject};
+use super::reach::{Reach, Reached};
+use super::way::{Owner, OwnerId, Start, Step, WayId, Ways};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::steps::step;
 
 /// One of the two interfaces that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,14 +30,17 @@ pub enum Side {
 pub struct Change {
     /// The interface in which the place of the diagnostic is.
     pub side: Side,
-    /// What changed. A warning is no breach, but worth knowing.
+    /// What changed, with the shortest way to it. A warning is no breach, but worth knowing.
     pub diagnostic: Diagnostic,
+    /// The command or event that the way begins with, and all that have the change.
+    pub reached: Reached,
 }
 
 /// What `new` changes for those who know `old` only.
 ///
 /// Changes come in the order of commands and events in the interface of the client. A type that is
-/// used in many places is looked at once for each direction in which its values go, at its first use.
+/// used in many places is looked at once for each direction in which its values go, at a use that is
+/// nearest to a command or event; [`Reached`] has the others.
 #[must_use]
 pub fn compare(old: &Interface, new: &Interface, perspective: Perspective) -> Vec<Change> {
     let (client, server) = match perspective {
@@ -43,20 +51,30 @@ pub fn compare(old: &Interface, new: &Interface, perspective: Perspective) -> Ve
         client,
         server,
         perspective,
-        seen: HashSet::new(),
-        path: Path::default(),
-        changes: Vec::new(),
+        ways: Ways::default(),
+        way: None,
+        pairs: Vec::new(),
+        known: HashMap::new(),
+        order: Vec::new(),
+        is_done: Vec::new(),
+        queue: VecDeque::new(),
+        near: Vec::new(),
+        current: None,
+        entries: Vec::new(),
+        uses: Vec::new(),
+        found: Vec::new(),
     };
     comparison.compare_commands();
     comparison.compare_events();
-    comparison.changes
+    comparison.search();
+    comparison.finish()
 }
 
 /// An interface and which one it is.
 #[derive(Clone, Copy)]
-struct Party<'a> {
-    interface: &'a Interface,
-    side: Side,
+pub(super) struct Party<'a> {
+    pub(super) interface: &'a Interface,
+    pub(super) side: Side,
 }
 
 impl<'a> Party<'a> {
@@ -64,12 +82,12 @@ impl<'a> Party<'a> {
         Self { interface, side }
     }
 
-    fn shape(self, id: ShapeId) -> &'a Shape {
+    pub(super) fn shape(self, id: ShapeId) -> &'a Shape {
         &self.interface.types[id]
     }
 
     /// The ways in which a value of the type may look: the branches of an alternate.
-    fn options(self, id: ShapeId) -> Vec<ShapeId> {
+    pub(super) fn options(self, id: ShapeId) -> Vec<ShapeId> {
         let mut options = Vec::new();
         let mut open = vec![id];
         let mut seen = HashSet::new();
@@ -86,21 +104,70 @@ impl<'a> Party<'a> {
     }
 }
 
-struct Comparison<'a> {
-    client: Party<'a>,
-    server: Party<'a>,
-    perspective: Perspective,
-    /// Pairs of types of sender and receiver that were compared.
-    seen: HashSet<(ShapeId, ShapeId, Flow)>,
-    path: Path,
-    changes: Vec<Change>,
+/// What is compared once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Pair {
+    /// Every value of type `from` of the sender must be one of type `to` of the receiver.
+    Types {
+        from: ShapeId,
+        to: ShapeId,
+        flow: Flow,
+    },
+    /// The same for the members that a value of a tag brings; [`ShapeId::MAX`] where it brings none. Members of the
+    /// bases are there as well.
+    Branches {
+        from: ShapeId,
+        to: ShapeId,
+        bases: [ShapeId; 2],
+        flow: Flow,
+    },
+}
+
+/// The position of a [`Pair`] in the order in which they were met.
+pub(super) type PairId = usize;
+
+/// What was found, and with which pair.
+pub(super) struct Found {
+    pub(super) side: Side,
+    pub(super) diagnostic: Diagnostic,
+    pub(super) owner: OwnerId,
+    /// `None` for what a command or an event has itself.
+    pub(super) pair: Option<PairId>,
+}
+
+pub(super) struct Comparison<'a> {
+    pub(super) client: Party<'a>,
+    pub(super) server: Party<'a>,
+    pub(super) perspective: Perspective,
+    pub(super) ways: Ways<'a>,
+    /// Where the search stands.
+    pub(super) way: Option<WayId>,
+    pub(super) pairs: Vec<Pair>,
+    known: HashMap<Pair, PairId>,
+    /// The pairs that were compared, in this order.
+    order: Vec<PairId>,
+    is_done: Vec<bool>,
+    /// Pairs with a way to them; the first way of a pair counts.
+    queue: VecDeque<(PairId, WayId)>,
+    /// Those that are as near as the pair at hand.
+    near: Vec<(PairId, WayId)>,
+    pub(super) current: Option<PairId>,
+    /// Which commands and events use which pairs themselves.
+    entries: Vec<(PairId, OwnerId)>,
+    /// Which pair is used by which.
+    uses: Vec<(PairId, PairId)>,
+    pub(super) found: Vec<Found>,
 }
 
 impl<'a> Comparison<'a> {
     fn compare_commands(&mut self) {
         for (name, known) in &self.client.interface.commands {
-            self.path = Path::of_command(name);
+            let owner = self.ways.add_owner(Owner {
+                name,
+                is_event: false,
+            });
             let Some(command) = self.server.interface.commands.get(name) else {
+                self.way = Some(self.ways.start(owner, Start::Arguments, None));
                 self.report(
                     Code::CommandGone,
                     Subject::Whole,
@@ -109,7 +176,8 @@ impl<'a> Comparison<'a> {
                 );
                 continue;
             };
-            self.path.stand_at(command.common.span);
+            let span = command.common.span;
+            self.way = Some(self.ways.start(owner, Start::Arguments, span));
             self.compare_common(&known.common, &command.common, &Subject::Whole);
             if known.allows_oob && !command.allows_oob {
                 let common = &command.common;
@@ -131,15 +199,19 @@ impl<'a> Comparison<'a> {
                 );
             }
             self.compare_types(known.arguments, command.arguments, Flow::Send);
-            self.path.enter_result();
+            self.way = Some(self.ways.start(owner, Start::Result, span));
             self.compare_types(command.returns, known.returns, Flow::Receive);
         }
     }
 
     fn compare_events(&mut self) {
         for (name, known) in &self.client.interface.events {
-            self.path = Path::of_event(name);
+            let owner = self.ways.add_owner(Owner {
+                name,
+                is_event: true,
+            });
             let Some(event) = self.server.interface.events.get(name) else {
+                self.way = Some(self.ways.start(owner, Start::Data, None));
                 self.report(
                     Code::EventGone,
                     Subject::Whole,
@@ -148,352 +220,85 @@ impl<'a> Comparison<'a> {
                 );
                 continue;
             };
-            self.path.stand_at(event.common.span);
+            self.way = Some(self.ways.start(owner, Start::Data, event.common.span));
             self.compare_common(&known.common, &event.common, &Subject::Whole);
             self.compare_types(event.data, known.data, Flow::Receive);
         }
     }
 
     /// Who sends the values that flow this way, and who receives them.
-    fn parties(&self, flow: Flow) -> (Party<'a>, Party<'a>) {
+    pub(super) fn parties(&self, flow: Flow) -> (Party<'a>, Party<'a>) {
         match flow {
             Flow::Send => (self.client, self.server),
             Flow::Receive => (self.server, self.client),
         }
     }
 
-    /// Every value of type `from` of the sender must be one of type `to` of the receiver.
-    fn compare_types(&mut self, from: ShapeId, to: ShapeId, flow: Flow) {
-        if self.path.depth() > MAX_DEPTH || !self.seen.insert((from, to, flow)) {
+    /// Compares the pair where the search stands, now or later.
+    pub(super) fn use_pair(&mut self, pair: Pair) {
+        step();
+        let Some(way) = self.way else { return };
+        let next = self.pairs.len();
+        let id = *self.known.entry(pair).or_insert(next);
+        if id == next {
+            self.pairs.push(pair);
+            self.is_done.push(false);
+        }
+        match self.current {
+            Some(current) => self.uses.push((id, current)),
+            None => self.entries.push((id, self.ways.owner(way))),
+        }
+        if self.is_done[id] {
             return;
         }
-        let (sender, receiver) = self.parties(flow);
-        let accepted = receiver.options(to);
-        for option in sender.options(from) {
-            let shape = sender.shape(option);
-            let takes = |id: &ShapeId| takes(receiver.shape(*id), shape);
-            match accepted.iter().copied().find(takes) {
-                Some(target) => {
-                    self.compare_features(option, target, flow);
-                    self.compare_shapes(shape, receiver.shape(target), flow);
-                }
-                None => {
-                    let kinds: Vec<_> = accepted
-                        .iter()
-                        .map(|id| kind(receiver.shape(*id)))
-                        .collect();
-                    let subject = Subject::Kind(kind(shape), kinds.join(" or "));
-                    let code = match flow {
-                        Flow::Send => Code::ArgumentKind,
-                        Flow::Receive => Code::ResultKind,
-                    };
-                    self.report(code, subject, self.server.side, &Common::default());
-                }
-            }
-        }
-    }
-
-    fn compare_shapes(&mut self, from: &'a Shape, to: &'a Shape, flow: Flow) {
-        match (from, to) {
-            (Shape::Scalar(from), Shape::Scalar(to)) => self.compare_ranges(*from, *to, flow),
-            (Shape::Enum(from), Shape::Enum(to)) => self.compare_values(from, to, flow),
-            (Shape::Array(from), Shape::Array(to)) => {
-                self.path.enter("[]", None);
-                self.compare_types(*from, *to, flow);
-                self.path.leave();
-            }
-            (Shape::Object(from), Shape::Object(to)) => {
-                self.compare_members(from, to, None, flow);
-                self.compare_branches(from, to, flow);
-            }
-            // An enumeration is a string that anybody may read, and any value is taken by 'any'.
-            _ => {}
-        }
-    }
-
-    fn compare_ranges(&mut self, from: Scalar, to: Scalar, flow: Flow) {
-        let (Scalar::Int(Some(from)), Scalar::Int(Some(to))) = (from, to) else {
-            return;
-        };
-        if to.0 <= from.0 && from.1 <= to.1 {
-            return;
-        }
-        let (code, now) = match flow {
-            Flow::Send => (Code::RangeNarrower, to),
-            Flow::Receive => (Code::RangeWider, from),
-        };
-        let subject = Subject::Range(now.0, now.1);
-        self.report(code, subject, self.server.side, &Common::default());
-    }
-
-    fn compare_values(&mut self, from: &[EnumValue], to: &[EnumValue], flow: Flow) {
-        let (sender, _) = self.parties(flow);
-        let known: hashbrown::HashMap<&str, &EnumValue> =
-            to.iter().map(|value| (&*value.name, value)).collect();
-        for value in from {
-            let subject = Subject::Value(value.name.clone());
-            match known.get(&*value.name) {
-                Some(other) => match flow {
-                    Flow::Send => self.compare_common(&value.common, &other.common, &subject),
-                    Flow::Receive => self.compare_common(&other.common, &value.common, &subject),
-                },
-                None => {
-                    let code = match flow {
-                        Flow::Send => Code::ArgumentValueGone,
-                        Flow::Receive => Code::ResultValueNew,
-                    };
-                    self.report(code, subject, sender.side, &value.common);
-                }
-            }
-        }
-    }
-
-    /// Compares members; those of `base` are there as well on the other side, if it is one of two
-    /// objects whose branches are compared.
-    fn compare_members(
-        &mut self,
-        from: &'a Object,
-        to: &'a Object,
-        base: Option<Bases<'a>>,
-        flow: Flow,
-    ) {
-        let (sender, receiver) = self.parties(flow);
-        let base_from = base.map(|base| base.from);
-        let base_to = base.map(|base| base.to);
-        for member in &from.members {
-            let found = to.member(&member.name);
-            let found = found.or_else(|| base_to.and_then(|base| base.member(&member.name)));
-            match found {
-                Some(other) => self.compare_member(member, other, flow),
-                None if flow == Flow::Send => {
-                    let subject = Subject::Member(member.name.clone());
-                    self.report(Code::ArgumentGone, subject, sender.side, &member.common);
-                }
-                // Who receives ignores what it does not know.
-                None => {}
-            }
-        }
-        for member in &to.members {
-            let is_sent = from.member(&member.name).is_some()
-                || base_from.is_some_and(|base| base.member(&member.name).is_some());
-            if is_sent {
-                continue;
-            }
-            let code = match (flow, member.is_optional) {
-                (Flow::Send, false) => Code::ArgumentMandatory,
-                (Flow::Send, true) => continue,
-                (Flow::Receive, false) => Code::ResultGone,
-                (Flow::Receive, true) => Code::OptionalResultGone,
-            };
-            let subject = Subject::Member(member.name.clone());
-            self.report(code, subject, receiver.side, &member.common);
-        }
-    }
-
-    fn compare_member(&mut self, from: &'a Member, to: &'a Member, flow: Flow) {
-        let subject = Subject::Member(from.name.clone());
-        let (known, now) = match flow {
-            Flow::Send => (from, to),
-            Flow::Receive => (to, from),
-        };
-        self.compare_common(&known.common, &now.common, &subject);
-        if from.is_optional && !to.is_optional {
-            let code = match flow {
-                Flow::Send => Code::ArgumentBecameMandatory,
-                Flow::Receive => Code::ResultBecameOptional,
-            };
-            self.report(code, subject, self.server.side, &now.common);
-        }
-        let (from_shape, to_shape) = (from.shape, to.shape);
-        self.path.enter(&from.name, now.common.span);
-        self.compare_types(from_shape, to_shape, flow);
-        self.path.leave();
-    }
-
-    /// Members that depend on the tag. What no value of the tag leads to was reported with the tag.
-    fn compare_branches(&mut self, from: &'a Object, to: &'a Object, flow: Flow) {
-        let (sender, receiver) = self.parties(flow);
-        let cases = from.branches.iter().chain(&to.branches);
-        let mut seen = HashSet::new();
-        for (case, _) in cases.filter(|(case, _)| seen.insert(case)) {
-            let branch = |party: Party<'a>, object: &'a Object| {
-                object.branch(case).map(|id| (id, party.shape(id)))
-            };
-            let (theirs, ours) = (branch(sender, from), branch(receiver, to));
-            if from.tag.is_some() && theirs.is_none() || to.tag.is_some() && ours.is_none() {
-                // The value itself is known to one side only.
-                continue;
-            }
-            // No type has the position that stands for no branch.
-            let id = |branch: Option<(ShapeId, &Shape)>| branch.map_or(ShapeId::MAX, |(id, _)| id);
-            if self.path.depth() > MAX_DEPTH || !self.seen.insert((id(theirs), id(ours), flow)) {
-                continue;
-            }
-            let (Some(theirs), Some(ours)) = (as_object(theirs), as_object(ours)) else {
-                continue;
-            };
-            let bases = Bases { from, to };
-            self.path
-                .enter_case(from.tag.as_deref().or(to.tag.as_deref()), case);
-            self.compare_members(theirs, ours, Some(bases), flow);
-            self.compare_branches(theirs, ours, flow);
-            self.path.leave_case();
-        }
-    }
-
-    /// What the types themselves are marked with.
-    fn compare_features(&mut self, from: ShapeId, to: ShapeId, flow: Flow) {
-        let (sender, receiver) = self.parties(flow);
-        let features = |party: Party<'a>, id: ShapeId| Common {
-            features: party.interface.features[id].clone(),
-            ..Common::default()
-        };
-        let (from, to) = (features(sender, from), features(receiver, to));
-        match flow {
-            Flow::Send => self.compare_common(&from, &to, &Subject::Type),
-            Flow::Receive => self.compare_common(&to, &from, &Subject::Type),
-        }
-    }
-
-    /// What client (`known`) and server (`now`) say about one thing.
-    fn compare_common(&mut self, known: &Common, now: &Common, subject: &Subject) {
-        let (known_names, now_names) = (FeatureNames::of(known), FeatureNames::of(now));
-        for name in &now.features {
-            let code = match name.as_str() {
-                _ if known_names.has(name) => continue,
-                "deprecated" => Code::BecameDeprecated,
-                "unstable" => Code::BecameUnstable,
-                _ => continue,
-            };
-            self.report(code, subject.clone(), self.server.side, now);
-        }
-        for name in &known.features {
-            let is_special = matches!(name.as_str(), "deprecated" | "unstable");
-            if !is_special && !now_names.has(name) {
-                let subject = Subject::Feature(Box::new(subject.clone()), name.clone());
-                self.report(Code::FeatureGone, subject, self.server.side, now);
-            }
-        }
-        if !now.condition.is_empty() && now.condition != known.condition {
-            let subject = Subject::Condition(Box::new(subject.clone()), now.condition.clone());
-            self.report(Code::BecameConditional, subject, self.server.side, now);
-        }
-    }
-
-    fn report(&mut self, code: Code, subject: Subject, side: Side, place: &Common) {
-        let is_note = level(code) == Level::Warn;
-        if is_note && self.perspective == Perspective::Servers {
-            return;
-        }
-        let text = message(code, &subject, &self.path, self.perspective);
-        // Places along the path are the server's.
-        let known = self.path.span().filter(|_| side == self.server.side);
-        let span = place.span.or(known);
-        let diagnostic = match span {
-            Some(span) => Diagnostic::new(code, text, span),
-            None => Diagnostic::unplaced(code, text),
-        };
-        let level = level(code);
-        self.changes.push(Change {
-            side,
-            diagnostic: Diagnostic {
-                level,
-                ..diagnostic
-            },
-        });
-    }
-}
-
-/// The features of one thing: a scan while they are few, then a set.
-struct FeatureNames<'a> {
-    list: &'a [String],
-    set: HashSet<&'a str>,
-}
-
-impl<'a> FeatureNames<'a> {
-    fn of(common: &'a Common) -> Self {
-        const FEW: usize = 8;
-        let list = &common.features[..];
-        let names = list.iter().map(String::as_str);
-        let set = if list.len() > FEW {
-            names.collect()
+        if self.current.is_some() && self.ways.is_at_pair(way) {
+            self.near.push((id, way));
         } else {
-            HashSet::new()
-        };
-        Self { list, set }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        if self.set.is_empty() {
-            self.list.iter().any(|known| known == name)
-        } else {
-            self.set.contains(name)
+            self.queue.push_back((id, way));
         }
     }
-}
 
-/// The objects whose branches are compared.
-#[derive(Clone, Copy)]
-struct Bases<'a> {
-    from: &'a Object,
-    to: &'a Object,
-}
-
-/// The members of a branch; a value of the tag without one has none.
-fn as_object(branch: Option<(ShapeId, &Shape)>) -> Option<&Object> {
-    static NONE: Object = Object {
-        members: Vec::new(),
-        tag: None,
-        branches: Vec::new(),
-        members_by_name: ByName::new(),
-        branches_by_name: ByName::new(),
-    };
-    match branch {
-        Some((_, Shape::Object(object))) => Some(object),
-        Some(_) => None,
-        None => Some(&NONE),
+    /// Goes one step on, does `work` there, and comes back.
+    pub(super) fn go(&mut self, next: Step<'a>, work: impl FnOnce(&mut Self)) {
+        let before = self.way;
+        self.way = before.map(|way| self.ways.go_on(way, next));
+        work(self);
+        self.way = before;
     }
-}
 
-/// Whether the receiver takes JSON values of the sender's kind.
-fn takes(to: &Shape, from: &Shape) -> bool {
-    match (to, from) {
-        (Shape::Scalar(Scalar::Any), _) => true,
-        (Shape::Scalar(Scalar::Number), Shape::Scalar(Scalar::Int(_))) => true,
-        (Shape::Scalar(Scalar::Int(_)), Shape::Scalar(Scalar::Int(_))) => true,
-        (Shape::Scalar(to), Shape::Scalar(from)) => to == from,
-        (Shape::Enum(_), Shape::Enum(_)) => true,
-        (Shape::Scalar(Scalar::String), Shape::Enum(_)) => true,
-        (Shape::Array(_), Shape::Array(_)) => true,
-        (Shape::Object(_), Shape::Object(_)) => true,
-        _ => false,
+    /// Compares what can be reached, the nearest pairs first.
+    fn search(&mut self) {
+        while let Some((id, way)) = self.queue.pop_front() {
+            if std::mem::replace(&mut self.is_done[id], true) {
+                continue;
+            }
+            self.order.push(id);
+            self.current = Some(id);
+            self.way = Some(way);
+            self.ways.set_pair(way);
+            self.compare_pair(self.pairs[id]);
+            while let Some(near) = self.near.pop() {
+                self.queue.push_front(near);
+            }
+        }
     }
-}
 
-fn kind(shape: &Shape) -> &'static str {
-    match shape {
-        Shape::Scalar(Scalar::String) => "a string",
-        Shape::Scalar(Scalar::Number) => "a number",
-        Shape::Scalar(Scalar::Int(_)) => "an integer",
-        Shape::Scalar(Scalar::Bool) => "a boolean",
-        Shape::Scalar(Scalar::Null) => "null",
-        Shape::Scalar(Scalar::Any) => "any value",
-        Shape::Enum(_) => "one of a few strings",
-        Shape::Array(_) => "an array",
-        Shape::Object(_) | Shape::Alternate(_) => "an object",
-    }
-}
-
-/// Whether a change breaks somebody, or is worth knowing only.
-fn level(code: Code) -> Level {
-    match code {
-        Code::ResultValueNew
-        | Code::OptionalResultGone
-        | Code::RangeWider
-        | Code::BecameDeprecated
-        | Code::BecameUnstable
-        | Code::FeatureGone
-        | Code::BecameConditional => Level::Warn,
-        _ => Level::Deny,
+    fn finish(mut self) -> Vec<Change> {
+        self.found.sort_by_key(|found| found.owner);
+        let owners = self.ways.owners();
+        let mut reach = Reach::new(self.pairs.len(), &self.order, &self.uses, &self.entries);
+        let found = self.found.into_iter();
+        let change = |found: Found| {
+            let all = match found.pair {
+                Some(pair) => reach.owners_of(pair),
+                None => Arc::default(),
+            };
+            Change {
+                side: found.side,
+                diagnostic: found.diagnostic,
+                reached: Reached::new(Arc::clone(&owners), found.owner, all),
+            }
+        };
+        found.map(change).collect()
     }
 }

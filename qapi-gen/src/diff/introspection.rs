@@ -14,15 +14,18 @@ pub enum IntrospectionError {
     /// It is no JSON.
     #[error("not JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// It is a reply, and the server has refused the command; its words.
+    #[error("the server answered with an error: {0}")]
+    Refused(String),
     /// It is neither an array nor a reply that returns one.
     #[error("expected the array that query-qmp-schema returns, or the reply with it")]
     NotAnArray,
     /// An element lacks something.
     #[error("element {0} of the array has no valid '{1}'")]
     Incomplete(usize, &'static str),
-    /// Two types have one name.
-    #[error("element {0} of the array describes type '{1}' again")]
-    Duplicate(usize, String),
+    /// Two types, commands or events have one name.
+    #[error("element {0} of the array describes {1} '{2}' again")]
+    Duplicate(usize, &'static str, String),
     /// An element mentions a type that the array does not have.
     #[error("element {0} of the array uses type '{1}', which the array does not have")]
     UnknownType(usize, String),
@@ -35,8 +38,14 @@ impl Interface {
     /// # Errors
     ///
     /// Where the text is not of that form.
-    pub fn of_introspection(text: &str) -> Result<Self, IntrospectionError> {
-        let mut document: Value = serde_json::from_str(text)?;
+    pub fn of_introspection(text: impl AsRef<[u8]>) -> Result<Self, IntrospectionError> {
+        let mut document: Value = serde_json::from_slice(text.as_ref())?;
+        if let Some(error) = document.get("error") {
+            let text = error.get("desc").and_then(Value::as_str);
+            return Err(IntrospectionError::Refused(
+                text.unwrap_or("without a text").to_owned(),
+            ));
+        }
         if let Some(array) = document.get_mut("return") {
             document = array.take();
         }
@@ -58,6 +67,10 @@ struct Element<'a>(usize, &'a Value);
 impl<'a> Element<'a> {
     fn incomplete(&self, key: &'static str) -> IntrospectionError {
         IntrospectionError::Incomplete(self.0, key)
+    }
+
+    fn duplicate(&self, kind: &'static str, name: &str) -> IntrospectionError {
+        IntrospectionError::Duplicate(self.0, kind, name.to_owned())
     }
 
     fn string(&self, key: &'static str) -> Result<&'a str, IntrospectionError> {
@@ -95,7 +108,7 @@ impl<'a> Reader<'a> {
                 let id = ids.len();
                 let name = element.string("name")?;
                 if ids.insert(name, id).is_some() {
-                    return Err(IntrospectionError::Duplicate(index, name.to_owned()));
+                    return Err(element.duplicate("type", name));
                 }
             }
         }
@@ -123,14 +136,20 @@ impl<'a> Reader<'a> {
                     allows_oob: element.1.get("allow-oob") == Some(&Value::Bool(true)),
                     has_success_response: None,
                 };
-                interface.commands.insert(name.to_owned(), command);
+                let other = interface.commands.insert(name.to_owned(), command);
+                if other.is_some() {
+                    return Err(element.duplicate("command", name));
+                }
             }
             "event" => {
                 let event = Event {
                     common: element.common(),
                     data: self.id(element, "arg-type")?,
                 };
-                interface.events.insert(name.to_owned(), event);
+                let other = interface.events.insert(name.to_owned(), event);
+                if other.is_some() {
+                    return Err(element.duplicate("event", name));
+                }
             }
             kind => {
                 interface.types.push(self.shape(element, kind)?);

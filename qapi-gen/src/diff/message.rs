@@ -1,8 +1,8 @@
 //! Where in the interface a change is, and what is said about it.
 
 use super::Perspective;
+use super::way::Start;
 use crate::diagnostic::Code;
-use crate::source::Span;
 
 /// The direction of a value, as the client sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,73 +30,42 @@ pub(super) enum Subject {
 }
 
 /// The way from a command or event to a value.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Path {
     owner: String,
-    is_event: bool,
-    is_result: bool,
+    start: Start,
+    /// How many steps there are before `parts`.
+    n_left_out: usize,
     parts: Vec<String>,
     /// Tags on the way and their values.
     cases: Vec<(String, String)>,
-    /// Where command and members stand; `None` for elements of arrays.
-    spans: Vec<Option<Span>>,
 }
 
 impl Path {
-    pub(super) fn of_command(name: &str) -> Self {
+    pub(super) fn new(owner: String, start: Start, n_left_out: usize) -> Self {
         Self {
-            owner: format!("command '{name}'"),
-            ..Self::default()
+            owner,
+            start,
+            n_left_out,
+            parts: Vec::new(),
+            cases: Vec::new(),
         }
     }
 
-    pub(super) fn of_event(name: &str) -> Self {
-        Self {
-            owner: format!("event '{name}'"),
-            is_event: true,
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn stand_at(&mut self, span: Option<Span>) {
-        self.spans = vec![span];
-    }
-
-    pub(super) fn enter_result(&mut self) {
-        self.is_result = true;
-    }
-
-    pub(super) fn enter(&mut self, part: &str, span: Option<Span>) {
+    pub(super) fn enter(&mut self, part: &str) {
         self.parts.push(part.to_owned());
-        self.spans.push(span);
     }
 
-    pub(super) fn leave(&mut self) {
-        self.parts.pop();
-        self.spans.pop();
-    }
-
-    pub(super) fn enter_case(&mut self, tag: Option<&str>, case: &str) {
-        let tag = tag.unwrap_or("tag").to_owned();
-        self.cases.push((self.within(&tag), case.to_owned()));
-    }
-
-    pub(super) fn leave_case(&mut self) {
-        self.cases.pop();
-    }
-
-    pub(super) fn depth(&self) -> usize {
-        self.parts.len() + self.cases.len()
-    }
-
-    /// The nearest place on the way.
-    pub(super) fn span(&self) -> Option<Span> {
-        self.spans.iter().rev().copied().flatten().next()
+    pub(super) fn enter_case(&mut self, tag: &str, case: &str) {
+        self.cases.push((self.within(tag), case.to_owned()));
     }
 
     /// `member` below what the path leads to, as `a.b[].member`.
     fn within(&self, member: &str) -> String {
-        let mut text = String::new();
+        let mut text = match self.n_left_out {
+            0 => String::new(),
+            n_left_out => format!("({n_left_out} steps)"),
+        };
         let parts = self.parts.iter().map(String::as_str);
         for part in parts.chain([member]).filter(|part| !part.is_empty()) {
             if !text.is_empty() && part != "[]" {
@@ -110,22 +79,16 @@ impl Path {
     /// `argument 'a.b' of command 'c'`, or what else `member` is.
     fn describe(&self, member: &str) -> String {
         let (owner, name) = (&self.owner, self.within(member));
-        let kind = if self.is_result || self.is_event {
-            "member"
-        } else {
-            "argument"
+        let (kind, of, whole) = match self.start {
+            Start::Arguments => ("argument", "", "the arguments of "),
+            Start::Result => ("member", "the result of ", "the result of "),
+            Start::Data => ("member", "", ""),
         };
-        let of = if self.is_result {
-            format!("the result of {owner}")
+        let conditions = self.conditions();
+        if name.is_empty() {
+            format!("{whole}{owner}{conditions}")
         } else {
-            owner.clone()
-        };
-        if name.is_empty() && !self.is_event && !self.is_result {
-            format!("the arguments of {of}{}", self.conditions())
-        } else if name.is_empty() {
-            format!("{of}{}", self.conditions())
-        } else {
-            format!("{kind} '{name}' of {of}{}", self.conditions())
+            format!("{kind} '{name}' of {of}{owner}{conditions}")
         }
     }
 

@@ -14,10 +14,14 @@ mod compare;
 mod interface;
 mod introspection;
 mod message;
+mod reach;
+mod rules;
+mod way;
 
 pub use compare::{Change, Side, compare};
 pub use interface::Interface;
 pub use introspection::IntrospectionError;
+pub use reach::Reached;
 
 /// Whose trouble is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -41,6 +41,12 @@ pub(crate) fn add(mut suite: Suite) -> Suite {
             "types-that-contain-themselves-end",
             types_that_contain_themselves_end,
         ),
+        ("no-type-is-too-deep", no_type_is_too_deep),
+        ("others-are-counted-or-named", others_are_counted_or_named),
+        (
+            "unmasked-introspection-is-read",
+            unmasked_introspection_is_read,
+        ),
     ] {
         suite = suite.always(&format!("diff::{name}"), move || {
             test();
@@ -87,7 +93,10 @@ fn changes(old: &Schema, new: &Schema, perspective: Perspective) -> Vec<(Code, S
             Side::Old => old.sources(),
             Side::New => new.sources(),
         };
-        let text = render_short(&change.diagnostic, sources);
+        let mut text = render_short(&change.diagnostic, sources);
+        if let Some(note) = change.reached.note(true) {
+            text = format!("{} ({note})\n", text.trim_end());
+        }
         (change.diagnostic.code, text)
     };
     changes.into_iter().map(tell).collect()
@@ -146,6 +155,19 @@ fn what_is_no_introspection_is_refused() {
             r#"[{"name": "a", "meta-type": "enum", "values": []}, {"name": "a", "meta-type": "enum", "values": []}]"#,
             "element 1 of the array describes type 'a' again",
         ),
+        (
+            r#"[{"name": "0", "meta-type": "object", "members": []},
+                {"name": "A", "meta-type": "event", "arg-type": "0"}, {"name": "A", "meta-type": "event", "arg-type": "0"}]"#,
+            "element 2 of the array describes event 'A' again",
+        ),
+        (
+            r#"{"error": {"class": "CommandNotFound", "desc": "The command query-qmp-schema has not been found"}}"#,
+            "the server answered with an error: The command query-qmp-schema has not been found",
+        ),
+        (
+            r#"[{"name": "a", "#,
+            "not JSON: EOF while parsing a value at line 1 column 15",
+        ),
     ] {
         let error = Interface::of_introspection(text).expect_err(text);
         assert_eq!(error.to_string(), reason);
@@ -168,5 +190,83 @@ fn types_that_contain_themselves_end() {
         assert!(!compare(&strange, &plain, perspective).is_empty());
         assert!(!compare(&plain, &strange, perspective).is_empty());
         assert!(compare(&strange, &strange, perspective).is_empty());
+    }
+}
+
+/// A chain of structs is followed to its end; what is told of the way to it is its end.
+fn no_type_is_too_deep() {
+    const DEPTH: usize = 1000;
+    let chain = |last: &str| {
+        let links = (1..DEPTH).map(|n| {
+            let next = n + 1;
+            format!("{{ 'struct': 'St{n}', 'data': {{ 'm{n}': 'St{next}' }} }}\n")
+        });
+        let end = format!("{{ 'struct': 'St{DEPTH}', 'data': {{ {last} }} }}\n");
+        let command = "{ 'command': 'go', 'returns': 'St1' }\n".to_owned();
+        let text: String = links.chain([end, command]).collect();
+        schema("chain.json", &text)
+    };
+    let found = changes(
+        &chain("'a': 'int', 'b': 'int'"),
+        &chain("'b': 'int'"),
+        Perspective::Clients,
+    );
+    let [(Code::ResultGone, text)] = &found[..] else {
+        panic!("{found:?}");
+    };
+    let path = text.split('\'').nth(1).expect("a path");
+    assert!(path.starts_with("(967 steps).m968.m969."), "{path}");
+    assert!(path.ends_with(".m998.m999.a"), "{path}");
+}
+
+/// A change that many commands have is told once.
+fn others_are_counted_or_named() {
+    let commands = |ty: &str| {
+        let commands =
+            (0..12).map(|n| format!("{{ 'command': 'c{n}', 'data': {{ 'a': 'Aa' }} }}\n"));
+        let events = [
+            "{ 'event': 'E', 'data': { 'b': 'Bb' } }\n",
+            "{ 'struct': 'Bb', 'data': { 'a': 'Aa' } }\n",
+        ];
+        let text: String = commands.chain(events.map(str::to_owned)).collect();
+        schema(
+            "many.json",
+            &format!("{{ 'enum': 'Aa', 'data': [ {ty} ] }}\n{text}"),
+        )
+    };
+    let (old, new) = (commands("'x', 'y'"), commands("'x', 'z'"));
+    let open = Configuration::new();
+    let [old, new] = [&old, &new].map(|schema| Interface::of_schema(schema, &open));
+    let found = compare(&old, &new, Perspective::Clients);
+    let notes: Vec<_> = found
+        .iter()
+        .map(|change| change.reached.note(false))
+        .collect();
+    // What commands send, and what the event brings.
+    assert_eq!(notes, [Some("also in 11 more commands".to_owned()), None]);
+    let all = found[0].reached.note(true).expect("others");
+    assert!(all.starts_with("also in commands 'c1', 'c2', "), "{all}");
+    assert_eq!(found[0].reached.other_commands().count(), 11);
+    assert_eq!(found[0].reached.other_events().count(), 0);
+}
+
+/// Names of types are theirs, and each is there once; also those of all lists of integers.
+fn unmasked_introspection_is_read() {
+    let text = "{ 'struct': 'Ints', 'data': { 'a': [ 'int8' ], 'b': [ 'uint64' ], 'c': [ 'int' ], 'd': 'uint32', 'e': [ 'size' ], 'f': 'uint16' } }
+        { 'enum': 'Unused', 'data': [ 'a' ] }
+        { 'alternate': 'Alt', 'data': { 'a': 'Ints', 'b': 'int' } }
+        { 'command': 'go', 'data': { 'ints': [ 'Ints' ], '*alt': 'Alt' }, 'returns': [ 'Ints' ] }
+        { 'event': 'GONE', 'data': { 'unused': 'QType' } }";
+    let schema = schema("ints.json", text);
+    let open = Configuration::new();
+    let array = introspect(&schema, &open, Options { unmask: true }).expect("no conditions");
+    assert!(array.contains("\"Unused\""), "{array}");
+    let from_schema = Interface::of_schema(&schema, &open);
+    let from_server = Interface::of_introspection(&array).expect("unique names");
+    for (one, other) in [(&from_schema, &from_server), (&from_server, &from_schema)] {
+        for perspective in [Perspective::Clients, Perspective::Servers] {
+            let changes = compare(one, other, perspective);
+            assert!(changes.is_empty(), "{changes:?}");
+        }
     }
 }

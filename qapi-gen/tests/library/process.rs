@@ -147,6 +147,94 @@ fn pipes_are_read_where_data_is_expected() {
     }
 }
 
+/// What is not whole JSON is not taken for a schema.
+#[test]
+fn diff_says_where_json_is_wrong() {
+    let folder = folder_with(&[
+        ("schema.json", COMMAND),
+        ("cut.json", "[{\"name\": \"cmd\",\n \"meta-type\": \"comm"),
+        ("reply.json", "{\"return\": [\n"),
+        ("open.json", " {"),
+        ("more.json", "[]]"),
+        ("text.json", "\"abc"),
+        ("mark.json", "\u{feff}[]"),
+        ("latin.json", "[]"),
+        (
+            "error.json",
+            "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\"}}",
+        ),
+    ]);
+    fs::write(folder.path().join("latin.json"), b"[\"\xe4\"]").expect("written");
+    for (file, expected) in [
+        (
+            "cut.json",
+            "not JSON: EOF while parsing a string at line 2 column 19",
+        ),
+        (
+            "reply.json",
+            "not JSON: EOF while parsing a list at line 2 column 0",
+        ),
+        (
+            "open.json",
+            "not JSON: EOF while parsing an object at line 1 column 2",
+        ),
+        (
+            "more.json",
+            "not JSON: trailing characters at line 1 column 3",
+        ),
+        (
+            "text.json",
+            "not JSON: EOF while parsing a string at line 1 column 4",
+        ),
+        ("mark.json", "not JSON: expected value at line 1 column 1"),
+        (
+            "latin.json",
+            "not JSON: invalid unicode code point at line 1 column 3",
+        ),
+        ("error.json", "the server answered with an error: no"),
+    ] {
+        let output = shell(folder.path(), &format!("$G diff schema.json {file}"));
+        assert_eq!(code(&output), 1, "{file}");
+        assert_eq!(stderr(&output), format!("qapi-gen: {file}: {expected}\n"));
+    }
+    // A schema with a mistake at its beginning is one still.
+    let output = shell(
+        folder.path(),
+        "echo \"{ 'comand': 'x' }\" >bad.json; $G diff bad.json schema.json",
+    );
+    assert!(stderr(&output).contains("error[Q0"), "{}", stderr(&output));
+}
+
+/// All that have a change are told of: how many, or which.
+#[test]
+fn diff_counts_or_names_all_that_have_a_change() {
+    let commands = "{ 'command': 'a', 'data': { 'e': 'En' } }\n{ 'command': 'b', 'data': { 'e': 'En' } }\n{ 'command': 'c', 'data': { 'e': 'En' } }\n";
+    let schema = |values: &str| format!("{{ 'enum': 'En', 'data': [ {values} ] }}\n{commands}");
+    let folder = folder_with(&[
+        ("old.json", &schema("'x', 'y'")),
+        ("new.json", &schema("'x'")),
+    ]);
+    let message =
+        "old.json:1:32: error[D0204]: value 'y' of argument 'e' of command 'a' was removed";
+    for (option, also) in [
+        ("", "also in 2 more commands"),
+        ("--all", "also in commands 'b', 'c'"),
+    ] {
+        let script = format!("$G diff --message-format short {option} old.json new.json");
+        let output = shell(folder.path(), &script);
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            format!("{message} ({also})\n")
+        );
+        for format in ["human", "json"] {
+            let script = format!("$G diff --message-format {format} {option} old.json new.json");
+            let output = shell(folder.path(), &script);
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(text.matches(also).count(), 1, "{text}");
+        }
+    }
+}
+
 /// The folder has what one of the runs has made, not a bit of each.
 #[test]
 fn two_schemas_in_one_folder_do_not_mix() {

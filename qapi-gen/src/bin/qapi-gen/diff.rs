@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use qapi_gen::diagnostic::{Code, Level, render_human, render_json};
+use qapi_gen::diagnostic::{Code, Diagnostic, Level, render_human, render_json};
 use qapi_gen::diff::{Change, Interface, Perspective, Side, compare};
 use qapi_gen::ir::Configuration;
 use qapi_gen::loader::read_input;
@@ -35,6 +35,10 @@ pub(crate) struct Args {
     /// Do not report changes of this code.
     #[arg(long, value_name = "CODE")]
     allow: Vec<Code>,
+    /// Name all commands and events that have a change. Without it only the one that is nearest to the change is
+    /// named, and the others are counted.
+    #[arg(long)]
+    all: bool,
     /// How changes are printed.
     #[arg(long, value_enum, default_value = "human", value_name = "FORMAT")]
     message_format: MessageFormat,
@@ -85,7 +89,7 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
             Side::Old => &old,
             Side::New => &new,
         };
-        out.write_all(render(change, input, args.message_format).as_bytes())?;
+        out.write_all(render(change, input, args).as_bytes())?;
     }
     out.flush()?;
     Ok(if is_compatible {
@@ -103,10 +107,8 @@ fn read<'a>(
 ) -> io::Result<Option<Input<'a>>> {
     let in_file = |error: String| io::Error::other(format!("{path}: {error}"));
     let bytes = read_input(Path::new(path)).map_err(|error| in_file(error.to_string()))?;
-    // No schema is JSON: its strings have single quotes.
-    if serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok() {
-        let text = String::from_utf8_lossy(&bytes);
-        let interface = Interface::of_introspection(&text);
+    if is_json(&bytes) {
+        let interface = Interface::of_introspection(&bytes);
         return Ok(Some(Input {
             path,
             interface: interface.map_err(|error| in_file(error.to_string()))?,
@@ -121,9 +123,28 @@ fn read<'a>(
     }))
 }
 
-fn render(change: &Change, input: &Input<'_>, format: MessageFormat) -> String {
-    let (diagnostic, sources) = (&change.diagnostic, &*input.sources);
-    match format {
+/// Whether a file is meant to be JSON, complete or not: strings of schemas have single quotes.
+fn is_json(bytes: &[u8]) -> bool {
+    const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let text = text.trim_ascii_start();
+    match text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start) {
+        Some(rest) => matches!(rest.first(), None | Some(b'"' | b'}')),
+        None => {
+            matches!(text.first(), Some(b'[' | b'"'))
+                || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+        }
+    }
+}
+
+fn render(change: &Change, input: &Input<'_>, args: &Args) -> String {
+    let sources = &*input.sources;
+    let also = change.reached.note(args.all);
+    let diagnostic = &Diagnostic {
+        note: also.clone(),
+        ..change.diagnostic.clone()
+    };
+    match args.message_format {
         MessageFormat::Human => {
             let text = render_human(diagnostic, sources, true);
             format!("{}\n\n", text.trim_end())
@@ -138,7 +159,8 @@ fn render(change: &Change, input: &Input<'_>, format: MessageFormat) -> String {
                 None => input.path.to_owned(),
             };
             let (level, code) = (diagnostic.level.as_str(), diagnostic.code.as_str());
-            format!("{place}: {level}[{code}]: {}\n", diagnostic.message)
+            let also = also.map_or_else(String::new, |also| format!(" ({also})"));
+            format!("{place}: {level}[{code}]: {}{also}\n", diagnostic.message)
         }
     }
 }
