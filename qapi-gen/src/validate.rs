@@ -7,12 +7,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use qapi_runtime::Error;
 use qapi_runtime::dispatch::{CommandInfo, Outcome, Service};
+use qapi_runtime::json::{ParseError, Parsed, Parser, ValueRef};
 use qapi_runtime::session::{Session, SessionConfig};
 use qapi_runtime::visit::{
     Input, Kind, ObjectInput, Output, Policy, Visit, VisitError, VisitErrorKind,
 };
+use qapi_runtime::{Error, ErrorClass};
 
 use crate::backend::introspect::OpenCondition;
 use crate::ir::{
@@ -27,6 +28,36 @@ pub struct Validator<'s> {
     arguments: Vec<Option<TypeId>>,
     by_name: HashMap<&'static str, usize>,
     configuration: Configuration,
+}
+
+/// What a [`Validator`] says to a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// A server's error, or `{"return": {}}`, as wire JSON without a line end.
+    pub reply: Vec<u8>,
+    /// Whether the value is a command that the schema accepts.
+    pub is_accepted: bool,
+}
+
+impl Answer {
+    /// The value is no JSON.
+    fn mistake(error: &ParseError) -> Self {
+        let mut output = Output::new();
+        let writer = output.writer();
+        writer.begin_object();
+        writer.key("error");
+        writer.begin_object();
+        writer.key("class");
+        writer.string(ErrorClass::GenericError.as_str());
+        writer.key("desc");
+        writer.string(error.message());
+        writer.end_object();
+        writer.end_object();
+        Self {
+            reply: output.into_bytes(),
+            is_accepted: false,
+        }
+    }
 }
 
 impl<'s> Validator<'s> {
@@ -53,7 +84,6 @@ impl<'s> Validator<'s> {
             let mut info = CommandInfo::new(kept(command.name()));
             info.allow_oob = command.allows_oob();
             info.allow_preconfig = command.allows_preconfig();
-            info.success_response = command.has_success_response();
             info.policy = policy(command.features());
             let arguments = command.arguments().unwrap_or(schema.empty_object());
             validator
@@ -67,10 +97,51 @@ impl<'s> Validator<'s> {
         Ok(validator)
     }
 
-    /// The reply to the command in `line`, as wire JSON without a line end: a server's error, or
-    /// `{"return": {}}`. Empty when `line` has nothing but blanks.
+    /// Gives `take` an answer to each value in `text`, in their order: what a server must answer, or success. A value that
+    /// `text` does not end is a mistake like any other.
+    ///
+    /// A command whose success a server does not report is answered as the others are.
+    ///
+    /// # Errors
+    ///
+    /// The first of `take`; then the rest of `text` is not looked at.
+    pub fn answer<E>(
+        &self,
+        text: &[u8],
+        mut take: impl FnMut(Answer) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut session = self.session();
+        let mut parser = Parser::new(SessionConfig::default().limits);
+        let mut rest = text;
+        loop {
+            match parser.feed(&mut rest) {
+                Parsed::Incomplete => break,
+                Parsed::Value => take(self.execute(&mut session, parser.document().root()))?,
+                Parsed::Error(error) => take(Answer::mistake(&error))?,
+            }
+        }
+        match parser.finish() {
+            None | Some(Parsed::Incomplete) => Ok(()),
+            Some(Parsed::Value) => take(self.execute(&mut session, parser.document().root())),
+            Some(Parsed::Error(error)) => take(Answer::mistake(&error)),
+        }
+    }
+
+    /// The answer to the first value in `text`, as wire JSON without a line end. Empty where there is none.
     #[must_use]
-    pub fn reply(&self, line: &[u8]) -> Vec<u8> {
+    pub fn reply(&self, text: &[u8]) -> Vec<u8> {
+        let mut first = Vec::new();
+        let taken = self.answer(text, |answer| {
+            first = answer.reply;
+            Err(())
+        });
+        // An error is the end of the first one.
+        let (Ok(()) | Err(())) = taken;
+        first
+    }
+
+    /// A session that takes commands.
+    fn session(&self) -> Session {
         let mut session = Session::new(SessionConfig {
             oob: true,
             ..SessionConfig::default()
@@ -78,16 +149,20 @@ impl<'s> Validator<'s> {
         let negotiation = br#"{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}"#;
         self.drive(&mut session, negotiation);
         session.consume_output(session.output().len());
-        self.drive(&mut session, line);
-        // A value that the line does not end is a mistake of the line.
-        self.drive(&mut session, b"\n");
-        session.end_of_input();
+        session
+    }
+
+    fn execute(&self, session: &mut Session, value: ValueRef<'_>) -> Answer {
+        let mut text = Output::new();
+        text.value_ref(value);
+        self.drive(session, text.as_bytes());
+        self.drive(session, b"\n");
         let output = session.output();
-        let end = output
-            .iter()
-            .position(|byte| *byte == b'\r')
-            .unwrap_or(output.len());
-        output[..end].to_vec()
+        let reply = output.trim_ascii_end().to_vec();
+        session.consume_output(output.len());
+        // A reply begins with its kind; its id comes last.
+        let is_accepted = reply.starts_with(b"{\"return\"");
+        Answer { reply, is_accepted }
     }
 
     fn drive(&self, session: &mut Session, mut input: &[u8]) {

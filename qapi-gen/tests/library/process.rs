@@ -147,6 +147,79 @@ fn pipes_are_read_where_data_is_expected() {
     }
 }
 
+/// Each value has an answer on a line of its own, and so has what is left of one.
+#[test]
+fn each_value_is_answered() {
+    let folder = folder_with(&[(
+        "schema.json",
+        "{ 'command': 'cmd', 'data': { 'n': 'int' } }\n{ 'command': 'end', 'success-response': false }\n",
+    )]);
+    let good = r#"{"execute": "cmd", "arguments": {"n": 1}, "id": 7}"#;
+    let success = r#"{"return": {}, "id": 7}"#;
+    let mistake = |place: &str, what: &str| {
+        format!(
+            r#"{{"error": {{"class": "GenericError", "desc": "1:{place}: JSON parse error, {what}"}}}}"#
+        )
+    };
+    let missing = r#"{"error": {"class": "GenericError", "desc": "Parameter 'n' is missing"}}"#;
+    for (input, expected, is_refused) in [
+        (format!("{good}\n"), vec![success.to_owned()], false),
+        (format!("{good}{good} {good}"), vec![success.to_owned(); 3], false),
+        (format!("\n  \n{good}\n\n"), vec![success.to_owned()], false),
+        (r#"{"execute": "end"}"#.to_owned(), vec![r#"{"return": {}}"#.to_owned()], false),
+        (
+            format!(r#"{good} {{"execute": "cmd"}} {good}"#),
+            vec![success.to_owned(), missing.to_owned(), success.to_owned()],
+            true,
+        ),
+        // Half a value, alone and after whole ones; the next line is not its end.
+        (
+            format!("{{\"execute\":\n{good}\n"),
+            vec![mistake("12", "premature end of input"), success.to_owned()],
+            true,
+        ),
+        (
+            format!("{good} {{\"execute\""),
+            vec![success.to_owned(), mistake("62", "premature end of input")],
+            true,
+        ),
+        (
+            "1 tru".to_owned(),
+            vec![
+                r#"{"error": {"class": "GenericError", "desc": "QMP input must be a JSON object"}}"#.to_owned(),
+                mistake("3", "invalid keyword 'tru'"),
+            ],
+            true,
+        ),
+        // What is behind a mistake in brackets is dropped up to their end.
+        (
+            format!("{{\"a\" 1, 2}} {good}"),
+            vec![mistake("6", "expecting ':'"), success.to_owned()],
+            true,
+        ),
+        (String::new(), Vec::new(), false),
+    ] {
+        fs::write(folder.path().join("input"), &input).expect("written");
+        for (script, status) in [
+            ("$G validate schema.json input", 0),
+            ("$G validate schema.json - <input", 0),
+            ("$G validate --exit-code schema.json <input", i32::from(is_refused)),
+        ] {
+            let output = shell(folder.path(), script);
+            let answers = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(answers.lines().collect::<Vec<_>>(), expected, "{input}");
+            assert_eq!(code(&output), status, "{script}: {input}");
+        }
+    }
+    // A file called so is still found.
+    fs::write(folder.path().join("-"), good).expect("written");
+    let output = shell(folder.path(), "$G validate schema.json ./-");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("{success}\n")
+    );
+}
+
 /// What is not whole JSON is not taken for a schema.
 #[test]
 fn diff_says_where_json_is_wrong() {

@@ -57,7 +57,7 @@ enum Command {
     Generate(Box<generate::Args>),
     /// Print what query-qmp-schema returns: the wire interface as one JSON array.
     Introspect(introspect::Args),
-    /// Check QMP commands, one JSON object a line, and print what a server must answer.
+    /// Check QMP commands, JSON objects on lines, and print what a server must answer to each.
     Validate(validate::Args),
     /// Tell what a change of the interface breaks, and for whom.
     Diff(diff::Args),

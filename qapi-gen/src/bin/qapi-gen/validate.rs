@@ -19,9 +19,13 @@ pub(crate) struct Args {
     /// The main file of the schema.
     #[arg(value_name = "SCHEMA")]
     schema: String,
-    /// The commands, one a line; standard input without it.
+    /// The commands: any number of JSON objects a line, each whole on its line. Standard input if it is `-` or absent.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// End with status 1 if a command was refused, or a value is no command. Without it the status is 0 whatever the
+    /// answers are.
+    #[arg(long)]
+    exit_code: bool,
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
@@ -39,7 +43,8 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
         Ok(validator) => validator,
         Err(open) => return print_open_condition(&open, schema.sources()),
     };
-    let mut commands: Box<dyn BufRead> = match &args.file {
+    let file = args.file.as_ref().filter(|path| path.as_os_str() != "-");
+    let mut commands: Box<dyn BufRead> = match file {
         Some(path) => {
             let in_file = |error| io::Error::other(format!("{}: {error}", path.display()));
             Box::new(BufReader::new(File::open(path).map_err(in_file)?))
@@ -48,6 +53,7 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     };
     let mut out = BufWriter::new(console::stdout()?);
     let mut line = Vec::new();
+    let mut all_accepted = true;
     for number in 1_usize.. {
         line.clear();
         let mut rest = (&mut commands).take(MAX_COMMAND as u64 + 1);
@@ -59,15 +65,19 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
             let reason = format!("line {number} is longer than {} MiB", MAX_COMMAND >> 20);
             return Err(io::Error::other(reason));
         }
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
         if line.ends_with(b"\n") {
             line.pop();
         }
-        out.write_all(&validator.reply(&line))?;
-        out.write_all(b"\n")?;
+        validator.answer(&line, |answer| {
+            all_accepted &= answer.is_accepted;
+            out.write_all(&answer.reply)?;
+            out.write_all(b"\n")
+        })?;
     }
     out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if all_accepted || !args.exit_code {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
