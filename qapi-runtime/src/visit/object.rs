@@ -1,6 +1,7 @@
 //! Reading: the members of one object.
 
 use super::Visit;
+use super::enumeration::Enumeration;
 use super::error::{VisitError, VisitErrorKind};
 use super::input::{Input, Mode};
 use super::order::first_unexpected;
@@ -185,6 +186,38 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
             self.check_member(name, policy)?;
         }
         self.optional(name)
+    }
+
+    /// A mandatory member that servers of other versions do not send: in lenient mode it may be absent, in strict mode
+    /// not.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectInput::required_with`].
+    pub fn tolerant<T: Visit>(
+        &mut self,
+        name: &'static str,
+        policy: Policy,
+    ) -> Result<Option<T>, VisitError> {
+        match self.mode() {
+            Mode::Strict => self.required_with(name, policy).map(Some),
+            Mode::Lenient => self.optional_with(name, policy),
+        }
+    }
+
+    /// The mandatory tag of a union that servers of other versions do not send: in lenient mode one that is absent is an
+    /// unknown value without a name.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectInput::required_with`].
+    pub fn tolerant_tag<T: Visit + Enumeration>(
+        &mut self,
+        name: &'static str,
+        policy: Policy,
+    ) -> Result<T, VisitError> {
+        let tag = self.tolerant(name, policy)?;
+        Ok(tag.unwrap_or_else(|| T::unknown(Box::default())))
     }
 
     fn check_member(&self, name: &str, policy: Policy) -> Result<(), VisitError> {
