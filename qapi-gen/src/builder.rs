@@ -38,6 +38,7 @@ pub struct Builder {
     settings: Vec<(String, bool)>,
     levels: LintLevels,
     only: Vec<String>,
+    tolerated: Vec<String>,
     options: Options,
 }
 
@@ -178,6 +179,15 @@ impl Builder {
         self
     }
 
+    /// Lets members be absent from results and events that are mandatory in the schema, for clients of servers of other
+    /// versions: `*` for all of them, or the name of a type, a type and a member, or an event.
+    /// [`Options::tolerate`] says what that means.
+    #[must_use]
+    pub fn tolerate(mut self, name: impl Into<String>) -> Self {
+        self.tolerated.push(name.into());
+        self
+    }
+
     /// What is generated. The configuration is the builder's, not that of `options`.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
@@ -225,7 +235,9 @@ impl Builder {
                 .only(names)
                 .map_err(|error| BuildError::new(error.to_string()))?,
         };
-        let backend = RustBackend::new(self.options.clone().configuration(configuration));
+        let options = self.options.clone().configuration(configuration);
+        let tolerated = self.tolerated.iter();
+        let backend = RustBackend::new(tolerated.fold(options, Options::tolerate));
         let generated = backend.generate(schema)?;
         let features = generated.features();
         if !features.is_empty() {

@@ -178,6 +178,140 @@ fn options_must_name_something() {
     assert!(error.contains("option 'replace' names 'Bar'"), "{error}");
 }
 
+const TOLERANT: &str = "
+{ 'enum': 'Kind', 'data': [ 'left' ] }
+{ 'struct': 'Base', 'data': { 'inherited': 'int' } }
+{ 'struct': 'Result', 'base': 'Base', 'data': { 'own': 'int', 'inner': [ 'Inner' ] } }
+{ 'struct': 'Inner', 'data': { 'deep': 'int' } }
+{ 'union': 'Union', 'base': { 'kind': 'Kind', 'common': 'int' }, 'discriminator': 'kind', 'data': { 'left': 'Branch' } }
+{ 'struct': 'Branch', 'data': { 'further': 'int' } }
+{ 'struct': 'Request', 'data': { 'asked': 'int' } }
+{ 'struct': 'Hidden', 'data': { 'none': 'int' } }
+{ 'struct': 'EventData', 'data': { 'happened': 'int' } }
+{ 'command': 'query', 'data': { 'placed': 'int', 'request': 'Request' }, 'returns': 'Result' }
+{ 'command': 'query-union', 'returns': [ 'Union' ] }
+{ 'command': 'hidden', 'returns': 'Hidden', 'if': 'CONFIG_A' }
+{ 'event': 'INLINE', 'data': { 'emitted': 'int', 'sent': 'int' } }
+{ 'event': 'NAMED', 'data': 'EventData' }
+";
+
+/// What is tolerated is of the types that are named, or all that a client receives.
+#[test]
+fn members_may_be_absent_where_it_is_said() {
+    let members = [
+        "inherited",
+        "own",
+        "inner",
+        "deep",
+        "common",
+        "further",
+        "asked",
+        "none",
+        "happened",
+        "placed",
+        "request",
+        "emitted",
+        "sent",
+    ];
+    for (names, tolerated) in [
+        (&[][..], &[][..]),
+        (&["Result"], &["inherited", "own", "inner"]),
+        (&["Result.inherited"], &["inherited"]),
+        (&["Inner", "Result.own"], &["own", "deep"]),
+        (&["Union"], &["common"]),
+        (&["Branch.further"], &["further"]),
+        (&["INLINE"], &["emitted", "sent"]),
+        (&["INLINE.sent"], &["sent"]),
+        (&["EventData"], &["happened"]),
+        (
+            &["*"],
+            &[
+                "inherited",
+                "own",
+                "inner",
+                "deep",
+                "common",
+                "further",
+                "happened",
+                "emitted",
+                "sent",
+            ],
+        ),
+    ] {
+        let mut configuration = Configuration::new();
+        configuration.set("CONFIG_A", false);
+        let options = Options::new().configuration(configuration);
+        let options = names
+            .iter()
+            .fold(options, |options, name| options.tolerate(*name));
+        let made = generate_text(TOLERANT, options).expect("well-formed");
+        let text: String = made
+            .files()
+            .iter()
+            .map(|file| file.contents.as_str())
+            .collect();
+        for member in members {
+            // `Base`, which has a copy of what `Result` inherits, is no result itself.
+            let is_option = text.contains(&format!("pub {member}: Option<"));
+            assert_eq!(
+                is_option,
+                tolerated.contains(&member),
+                "{member} with {names:?}"
+            );
+            let is_tolerant = text.contains(&format!("tolerant!(object, \"{member}\")"));
+            assert_eq!(is_tolerant, is_option, "{member} with {names:?}");
+        }
+        let has_tag = text.contains("tolerant_tag!(object, \"kind\")");
+        assert_eq!(
+            has_tag,
+            names.contains(&"*") || names.contains(&"Union"),
+            "{names:?}"
+        );
+    }
+}
+
+/// The builder's names and those of its options count, in whatever order they come.
+#[test]
+fn a_build_script_says_what_may_be_absent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let schema = folder.path().join("schema.json");
+    fs::write(&schema, TOLERANT).expect("written");
+    let out = folder.path().join("out");
+    Builder::new()
+        .schema(&schema)
+        .out_dir(&out)
+        .tolerate("Result.own")
+        .options(Options::new().tolerate("Inner"))
+        .generate()
+        .expect("well-formed");
+    let text = fs::read_to_string(out.join("types/schema.rs")).expect("types");
+    for (member, is_option) in [("own", true), ("deep", true), ("further", false)] {
+        assert_eq!(
+            text.contains(&format!("pub {member}: Option<")),
+            is_option,
+            "{member}"
+        );
+    }
+}
+
+#[test]
+fn what_may_be_absent_has_to_be_there() {
+    let lacks = "which the schema does not have";
+    let is_sent = "which is part of no result and no event";
+    for (name, reason) in [
+        ("Nothing", lacks),
+        ("Result.nothing", lacks),
+        ("Request", is_sent),
+        ("Request.asked", is_sent),
+        ("Base", is_sent),
+        ("query.placed", is_sent),
+    ] {
+        let error = generate_text(TOLERANT, Options::new().tolerate(name)).expect_err(name);
+        let expected = format!("option 'tolerate' names '{name}', {reason}");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
 #[test]
 fn replaced_types_are_not_generated() {
     let schema = "{ 'struct': 'Foo', 'data': { 'uuid': 'Uuid' } }\n\

@@ -23,11 +23,17 @@ fn main() {
         .always("policies", programs::policies)
         .always("version-skew", programs::skew)
         .always("round-trips-of-own-schemas", programs::round_trips_of_own);
+    // The first one reads recordings, too.
     let n_clients = if is_full {
         qemu_client::SCHEMAS.len()
     } else {
-        1
+        2
     };
+    suite = suite.with_all(
+        "client-reads-what-other-versions-answered",
+        [Tool::Program("qemu-system-x86_64"), Tool::Shared],
+        |[_, shared]| qemu_client::replay(shared),
+    );
     for schema in qemu_client::SCHEMAS.into_iter().take(n_clients) {
         suite = suite.with_all(
             &format!("client-of-{schema}-drives-qemu"),

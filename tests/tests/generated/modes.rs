@@ -24,9 +24,14 @@ pub(crate) enum Mode {
     Set,
     Unset,
     Mapped,
+    /// As they are mapped, for a client of servers of any version.
+    Tolerant,
 }
 
 const MODES: [Mode; 3] = [Mode::Set, Mode::Unset, Mode::Mapped];
+
+/// Modes of schemas that are small.
+const ALL_MODES: [Mode; 4] = [Mode::Set, Mode::Unset, Mode::Mapped, Mode::Tolerant];
 
 impl Mode {
     fn name(self) -> &'static str {
@@ -34,6 +39,7 @@ impl Mode {
             Self::Set => "set",
             Self::Unset => "unset",
             Self::Mapped => "mapped",
+            Self::Tolerant => "tolerant",
         }
     }
 
@@ -42,9 +48,15 @@ impl Mode {
         let configuration = match self {
             Self::Set => Configuration::with_default(true),
             Self::Unset => Configuration::with_default(false),
-            Self::Mapped => Configuration::new(),
+            Self::Mapped | Self::Tolerant => Configuration::new(),
         };
-        let options = || Options::new().configuration(configuration.clone());
+        let options = || {
+            let options = Options::new().configuration(configuration.clone());
+            match self {
+                Self::Set | Self::Unset | Self::Mapped => options,
+                Self::Tolerant => options.tolerate("*"),
+            }
+        };
         let module = Module::generate(name, schema, options())?;
         let again = Module::generate(name, schema, options())?;
         if module.emission() != again.emission() {
@@ -71,7 +83,7 @@ const FEATURES: [&str; 4] = [
 pub(crate) fn own_schemas(is_full: bool) -> Result<(), Failed> {
     let mut modules = Vec::new();
     for schema in OWN_SCHEMAS {
-        for mode in MODES {
+        for mode in ALL_MODES {
             let name = format!("{schema}_{}", mode.name());
             modules.push(mode.generate(&name, &own(schema))?);
         }

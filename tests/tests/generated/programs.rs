@@ -20,22 +20,28 @@ const N_VALUES: u64 = 40;
 
 /// The generated dispatcher answers what the validator answers, which knows the schema alone.
 pub(crate) fn dispatcher_as_validator() -> Result<(), Failed> {
-    for (schema, holds) in [
-        ("names", true),
-        ("shapes", true),
-        ("conditions", true),
-        ("conditions", false),
+    // What a client does not mind, a server demands.
+    for (schema, holds, is_tolerant) in [
+        ("names", true, false),
+        ("shapes", true, true),
+        ("conditions", true, false),
+        ("conditions", false, true),
     ] {
-        compare_dispatcher(schema, holds)?;
+        compare_dispatcher(schema, holds, is_tolerant)?;
     }
     Ok(())
 }
 
-fn compare_dispatcher(schema: &str, holds: bool) -> Result<()> {
+fn compare_dispatcher(schema: &str, holds: bool, is_tolerant: bool) -> Result<()> {
     let configuration = Configuration::with_default(holds);
     let options = Options::new()
         .configuration(configuration.clone())
         .partial(true);
+    let options = if is_tolerant {
+        options.tolerate("*")
+    } else {
+        options
+    };
     let module = Module::generate("qapi", &own(schema), options)?;
     let requests = requests(module.schema(), &configuration);
     let validator = Validator::new(module.schema(), &configuration)?;
@@ -282,11 +288,16 @@ pub(crate) fn omitted_parts() -> Result<(), Failed> {
 
 /// A schema and a later version of it in one program.
 pub(crate) fn skew() -> Result<(), Failed> {
-    let generate =
-        |version: &str| Module::generate(version, &own(&format!("skew-{version}")), Options::new());
+    let generate = |name: &str, version: &str, options| {
+        Module::generate(name, &own(&format!("skew-{version}")), options)
+    };
     let program = Crate {
         name: "skew",
-        modules: vec![generate("new")?, generate("old")?],
+        modules: vec![
+            generate("new", "new", Options::new())?,
+            generate("old", "old", Options::new())?,
+            generate("tolerant", "new", Options::new().tolerate("*"))?,
+        ],
         files: vec![("main.rs", include_str!("../../programs/skew.rs").to_owned())],
         ..Crate::default()
     };

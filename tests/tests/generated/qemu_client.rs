@@ -1,12 +1,14 @@
-//! A client generated from a newer QEMU's schema against the QEMU of this machine.
+//! Clients generated from newer schemas of QEMU against the QEMU of this machine, and against what others have answered.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
 use libtest_mimic::Failed;
-use qapi_gen::backend::rust::Options;
+use qapi_gen::backend::rust::{Options, Part};
 use qapi_gen::ir::{Configuration, Schema, TypeId};
 use serde_json::Value;
 use tests::generated::{Crate, Module};
@@ -14,16 +16,64 @@ use tests::generated::{Crate, Module};
 /// The schemas, by version.
 pub(crate) const SCHEMAS: [&str; 3] = ["11.1.3", "10.2.2", "10.0.13"];
 
-/// Runs every `query-*` command that needs no arguments on machines of two kinds. Each reply is
-/// read, or it is said which member is missing, and it is.
+/// The schema whose client reads recordings.
+const NEWEST: &str = SCHEMAS[0];
+
+/// Runs every `query-*` command that needs no arguments on machines of two kinds. Each reply is read, whatever members
+/// this QEMU does not have yet.
 pub(crate) fn drive(version: &str, [qemu, shared]: [&Path; 2]) -> Result<(), Failed> {
+    let (client, n_queries) = build(version, shared)?;
+    for machine in ["none", "pc"] {
+        let qemu = Qemu::start(qemu, machine)?;
+        let output = run(Command::new(&client).arg(qemu.socket()))?;
+        let outcomes = Outcomes::read(&output).with_context(|| machine.to_owned())?;
+        println!("{version} on -machine {machine}: {outcomes:?}");
+        if outcomes.n_read + outcomes.n_refused != n_queries {
+            return Err(format!("{machine}: there are {n_queries} queries").into());
+        }
+        if outcomes.n_read < 20 {
+            return Err(format!("{machine}: only {} replies were read", outcomes.n_read).into());
+        }
+    }
+    Ok(())
+}
+
+/// What servers of other versions have answered is read by the client of the newest: all of it.
+pub(crate) fn replay(shared: &Path) -> Result<(), Failed> {
+    let (client, _) = build(NEWEST, shared)?;
+    let mut n_recordings = 0;
+    for entry in std::fs::read_dir(shared.join("recordings"))? {
+        let path = entry?.path();
+        let name = path.display().to_string();
+        let output = run(Command::new(&client).arg("replay").arg(&path)).context(name)?;
+        let outcomes = Outcomes::read(&output).with_context(|| path.display().to_string())?;
+        println!("{}: {outcomes:?}", path.display());
+        if outcomes.n_read < 20 {
+            return Err(format!("only {} replies were read", outcomes.n_read).into());
+        }
+        n_recordings += 1;
+    }
+    if n_recordings == 0 {
+        return Err("there are no recordings".into());
+    }
+    Ok(())
+}
+
+/// Builds the client of a version; gives its path, and the number of queries in its table.
+fn build(version: &str, shared: &Path) -> Result<(PathBuf, usize)> {
+    // Two tests have the same client.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock();
     let schema = tests::qemu_schema(shared, &format!("{version}/qapi"));
     // A client does not know what its server was built with.
     let options = Options::new()
         .configuration(Configuration::with_default(true))
-        .docs(false);
+        .docs(false)
+        .omit(Part::Server)
+        .omit(Part::Introspection)
+        .tolerate("*");
     let module = Module::generate("qapi", &schema, options)?;
-    let (table, n_queries) = table(&module)?;
+    let (table, n_queries) = table(&module, &recorded_commands(shared)?)?;
     let client = Crate {
         name: &format!("client-{}", version.replace('.', "-")),
         modules: vec![module],
@@ -37,42 +87,44 @@ pub(crate) fn drive(version: &str, [qemu, shared]: [&Path; 2]) -> Result<(), Fai
         runtime_features: &["client"],
         ..Crate::default()
     };
-    let client = client.write()?.build()?;
-    for machine in ["none", "pc"] {
-        let qemu = Qemu::start(qemu, machine)?;
-        let output = Command::new(&client).arg(qemu.socket()).output()?;
-        let text = String::from_utf8(output.stdout)?;
-        if !output.status.success() {
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("{machine}: {stderr}\n{text}").into());
-        }
-        let outcomes = text.lines().collect::<Vec<_>>();
-        if outcomes.len() != n_queries {
-            return Err(format!("{} of {n_queries} queries ran", outcomes.len()).into());
-        }
-        judge(version, machine, &outcomes)?;
-    }
-    Ok(())
+    Ok((client.write()?.build()?, n_queries))
 }
 
-/// The table of queries.
-fn table(module: &Module) -> Result<(String, usize)> {
-    let schema = module.schema();
-    let mut table = "//! The queries.\n\nuse super::{Query, qapi, query};\n\n\
-                     pub const TABLE: &[Query] = &[\n"
-        .to_owned();
-    let mut n_queries = 0;
-    for (id, path) in &module.paths().commands {
-        let command = schema.command(*id);
-        let is_query = ["query-", "x-query-"]
-            .iter()
-            .any(|prefix| command.name().starts_with(prefix));
-        if is_query && command.is_generated() && needs_nothing(schema, command.arguments()) {
-            writeln!(table, "    query::<qapi::{path}>,")?;
-            n_queries += 1;
+/// The commands of all recordings.
+fn recorded_commands(shared: &Path) -> Result<BTreeSet<String>> {
+    let mut commands = BTreeSet::new();
+    for entry in std::fs::read_dir(shared.join("recordings"))? {
+        for line in std::fs::read_to_string(entry?.path())?.lines() {
+            let call: Value = serde_json::from_str(line)?;
+            commands.extend(call["c"].as_str().map(str::to_owned));
         }
     }
-    table.push_str("];\n");
+    Ok(commands)
+}
+
+/// The tables of queries, and of the other commands of recordings; the number of queries.
+fn table(module: &Module, recorded: &BTreeSet<String>) -> Result<(String, usize)> {
+    let schema = module.schema();
+    let (mut queries, mut others) = (String::new(), String::new());
+    for (id, path) in &module.paths().commands {
+        let command = schema.command(*id);
+        let name = command.name();
+        let is_query = ["query-", "x-query-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        let row = format!("    ({name:?}, query::<qapi::{path}>),");
+        if is_query && needs_nothing(schema, command.arguments()) {
+            writeln!(queries, "{row}")?;
+        } else if recorded.contains(name) {
+            writeln!(others, "{row}")?;
+        }
+    }
+    let n_queries = queries.lines().count();
+    let table = format!(
+        "//! Commands.\n\nuse super::{{Query, qapi, query}};\n\n\
+         pub const QUERIES: &[(&str, Query)] = &[\n{queries}];\n\n\
+         pub const OTHERS: &[(&str, Query)] = &[\n{others}];\n"
+    );
     Ok((table, n_queries))
 }
 
@@ -80,62 +132,38 @@ fn needs_nothing(schema: &Schema, arguments: Option<TypeId>) -> bool {
     arguments.is_none_or(|id| schema.members(id).all(|member| member.is_optional()))
 }
 
-/// Looks at what came of each query.
-fn judge(version: &str, machine: &str, outcomes: &[&str]) -> Result<()> {
-    let mut n_read = 0;
-    let mut n_refused = 0;
-    let mut missing = Vec::new();
-    for outcome in outcomes {
-        let (name, rest) = outcome.split_once(' ').context("an outcome has a name")?;
-        let (kind, text) = rest.split_once(' ').unwrap_or((rest, ""));
-        match kind {
-            "read" => n_read += 1,
-            "refused" => n_refused += 1,
-            "misfit" => {
-                let (text, reply) = text.split_once('\t').context("no reply is shown")?;
-                let path = text
-                    .strip_prefix(&format!("{name}: "))
-                    .and_then(|text| text.strip_suffix(" is missing"));
-                let Some(path) = path else {
-                    bail!("{machine}: {text}");
-                };
-                if !is_missing(&serde_json::from_str(reply)?, path) {
-                    bail!("{machine}: {text}, which is not so: {reply}");
-                }
-                missing.push(text);
-            }
-            _ => bail!("{machine}: {outcome}"),
-        }
+fn run(client: &mut Command) -> Result<String> {
+    let output = client.output()?;
+    let text = String::from_utf8(output.stdout)?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{}: {stderr}\n{text}", output.status);
     }
-    println!(
-        "{version} on -machine {machine}: {n_read} read, {n_refused} refused, {} miss a member: {}",
-        missing.len(),
-        missing.join("; ")
-    );
-    if n_read < 20 {
-        bail!("{machine}: only {n_read} replies were read");
-    }
-    Ok(())
+    Ok(text)
 }
 
-/// Whether all of `path` but its last step leads somewhere in `reply`.
-fn is_missing(reply: &Value, path: &str) -> bool {
-    let (parent, last) = path.rsplit_once('.').unwrap_or(("", path));
-    let mut value = reply;
-    for step in parent.split(['.', '[']).filter(|step| !step.is_empty()) {
-        let next = match step.strip_suffix(']') {
-            Some(index) => index
-                .parse::<usize>()
-                .ok()
-                .and_then(|index| value.get(index)),
-            None => value.get(step),
-        };
-        match next {
-            Some(next) => value = next,
-            None => return false,
+/// What came of commands. None of their replies is a misfit.
+#[derive(Debug, Default)]
+struct Outcomes {
+    n_read: usize,
+    n_refused: usize,
+    /// Commands that the schema does not have, or no longer.
+    n_unknown: usize,
+}
+
+impl Outcomes {
+    fn read(output: &str) -> Result<Self> {
+        let mut outcomes = Self::default();
+        for line in output.lines() {
+            match line.split(' ').nth(1).context("an outcome has a name")? {
+                "read" => outcomes.n_read += 1,
+                "refused" => outcomes.n_refused += 1,
+                "unknown" => outcomes.n_unknown += 1,
+                _ => bail!("{line}"),
+            }
         }
+        Ok(outcomes)
     }
-    value.is_object() && value.get(last).is_none()
 }
 
 /// A running QEMU; killed when dropped.

@@ -25,6 +25,7 @@ pub struct Options {
     pub(super) replacements: BTreeMap<String, String>,
     pub(super) omitted: BTreeSet<Part>,
     pub(super) partial: bool,
+    pub(super) tolerated: BTreeSet<String>,
 }
 
 /// A part of the code that may be left out; types are always there.
@@ -91,6 +92,7 @@ impl Default for Options {
             replacements: BTreeMap::new(),
             omitted: BTreeSet::new(),
             partial: false,
+            tolerated: BTreeSet::new(),
         }
     }
 }
@@ -153,6 +155,23 @@ impl Options {
     #[must_use]
     pub fn partial(mut self, partial: bool) -> Self {
         self.partial = partial;
+        self
+    }
+
+    /// Lets members be absent from what a client receives that are mandatory in the schema: they become an `Option`. A
+    /// server that is older than the schema does not send what has become mandatory since, and one that is newer may
+    /// no longer send it.
+    ///
+    /// `name` is that of a type, and stands for all members that its struct has, also those of its bases; one of a type
+    /// and a member, as in `MachineInfo.acpi`; the same for an event whose data is written in place; or `*` for all
+    /// results of commands and all events. Types of the answer to `query-qmp-schema` need no name.
+    ///
+    /// A discriminator that is absent selects the branch `Unknown`, with an empty name. What `Dispatcher` reads stays
+    /// mandatory, also in types that are both arguments and results, and `new` takes it as before. What is absent is not
+    /// sent either.
+    #[must_use]
+    pub fn tolerate(mut self, name: impl Into<String>) -> Self {
+        self.tolerated.insert(name.into());
         self
     }
 

@@ -1,6 +1,6 @@
 //! Properties of Rust types that depend on what they contain: recursion, size, default.
 
-use crate::ir::{Builtin, Member, TypeId, TypeKind};
+use crate::ir::{Builtin, TypeId, TypeKind};
 
 use super::plan::{Body, Field, Plan, Variant};
 
@@ -38,7 +38,7 @@ impl Shapes {
 
     /// Whether a struct of `fields` has a default.
     pub(super) fn fields_have_default(&self, plan: &Plan<'_>, fields: &[Field<'_>]) -> bool {
-        let mut mandatory = fields.iter().filter(|field| !field.member.is_optional());
+        let mut mandatory = fields.iter().filter(|field| !field.is_option());
         mandatory.all(|field| self.has_default_of(plan, field.member.type_id()))
     }
 
@@ -54,12 +54,12 @@ impl Shapes {
     pub(super) fn is_large_struct(&self, plan: &Plan<'_>, fields: &[Field<'_>]) -> bool {
         let sizes = fields
             .iter()
-            .map(|field| self.field_size(plan, None, field.member));
+            .map(|field| self.field_size(plan, None, field));
         sizes.sum::<usize>() > MAX_VARIANT_SIZE - 8
     }
 
-    fn field_size(&self, plan: &Plan<'_>, container: Option<TypeId>, member: &Member) -> usize {
-        let id = member.type_id();
+    fn field_size(&self, plan: &Plan<'_>, container: Option<TypeId>, field: &Field<'_>) -> usize {
+        let id = field.member.type_id();
         let is_boxed = container.is_some_and(|container| {
             plan.schema.ty(id).as_object().is_some() && self.closes_cycle(container, id)
         });
@@ -85,7 +85,7 @@ impl Shapes {
             TypeKind::Array(_) | TypeKind::Enum(_) => (24, true),
             TypeKind::Object(_) | TypeKind::Alternate(_) => (self.size[id.index()], false),
         };
-        let optional = if member.is_optional() && !has_niche {
+        let optional = if field.is_option() && !has_niche {
             size.clamp(1, 8)
         } else {
             0
@@ -152,7 +152,7 @@ fn measure_one(plan: &Plan<'_>, shapes: &mut Shapes, index: usize) {
         Body::Struct(fields) => {
             let size: usize = fields
                 .iter()
-                .map(|field| shapes.field_size(plan, Some(id), field.member))
+                .map(|field| shapes.field_size(plan, Some(id), field))
                 .sum();
             let has_default =
                 !shapes.is_recursive[index] && shapes.fields_have_default(plan, fields);
@@ -161,7 +161,7 @@ fn measure_one(plan: &Plan<'_>, shapes: &mut Shapes, index: usize) {
         Body::Union(union) => {
             let others = union.fields.iter().filter(|field| !union.is_tag(field));
             let size: usize = others
-                .map(|field| shapes.field_size(plan, Some(id), field.member))
+                .map(|field| shapes.field_size(plan, Some(id), field))
                 .sum();
             let branches = shapes.variants_size(plan, id, &union.branches);
             (size.next_multiple_of(8) + branches, false)

@@ -4,7 +4,7 @@ use crate::ir::{DocId, TypeId};
 
 use super::gate::Gate;
 use super::layout;
-use super::plan::{Field, Policies, deprecation};
+use super::plan::{Field, Policies, Presence, deprecation};
 use super::writer::ModuleWriter;
 
 /// A struct to be printed.
@@ -96,6 +96,10 @@ impl ModuleWriter<'_, '_> {
         self.line(0, &[visibility, " struct ", item.name, " {"]);
         for field in item.fields {
             self.part_doc(4, field.doc, field.member.name(), "Member");
+            if field.presence == Presence::Tolerant {
+                self.line(4, &["///"]);
+                self.line(4, &["/// Mandatory, but old servers may not have it."]);
+            }
             self.attribute(4, &field.gate);
             if let Some(gate) = deprecation(&field.policies) {
                 self.deprecated_attribute(4, &gate);
@@ -118,7 +122,7 @@ impl ModuleWriter<'_, '_> {
         } else {
             ty
         };
-        if field.member.is_optional() {
+        if field.is_option() {
             format!("{}<{ty}>", self.std_under("Option", &field.gate))
         } else {
             ty
@@ -167,12 +171,17 @@ impl ModuleWriter<'_, '_> {
         let mut values = Vec::new();
         for field in item.fields {
             let attributes = self.attribute_text(12, &field.gate);
-            let value = if field.member.is_optional() {
-                format!("{}: None", field.ident)
-            } else if self.is_boxed(item, field) {
-                format!("{0}: {1}::new({0})", field.ident, self.std("Box"))
+            let ident = &field.ident;
+            let given = if self.is_boxed(item, field) {
+                format!("{}::new({ident})", self.std("Box"))
             } else {
-                field.ident.clone()
+                ident.clone()
+            };
+            let value = match field.presence {
+                Presence::Optional => format!("{ident}: None"),
+                Presence::Tolerant => format!("{ident}: Some({given})"),
+                Presence::Mandatory | Presence::TolerantTag if given == *ident => given,
+                Presence::Mandatory | Presence::TolerantTag => format!("{ident}: {given}"),
             };
             values.push((attributes, value));
         }
@@ -285,10 +294,11 @@ impl ModuleWriter<'_, '_> {
         for case in &field.policies {
             let gate = field.gate.and(&case.gate);
             self.attribute(width, &gate);
-            let kind = if field.member.is_optional() {
-                "optional"
-            } else {
-                "required"
+            let kind = match field.presence {
+                Presence::Mandatory => "required",
+                Presence::Optional => "optional",
+                Presence::Tolerant => "tolerant",
+                Presence::TolerantTag => "tolerant_tag",
             };
             let kind = self.runtime_under("read", kind, &gate);
             let name = layout::string(field.member.name());
@@ -345,7 +355,7 @@ impl ModuleWriter<'_, '_> {
 }
 
 fn method(field: &Field<'_>, has_policy: bool) -> &'static str {
-    match (field.member.is_optional(), has_policy) {
+    match (field.is_option(), has_policy) {
         (false, false) => "required",
         (false, true) => "required_with",
         (true, false) => "optional",

@@ -40,6 +40,11 @@ pub(crate) struct Args {
     /// Give every function of the trait Commands a body that answers "not supported".
     #[arg(long)]
     partial: bool,
+    /// Let members be absent from what a client receives that are mandatory in the schema, as they are in the answers
+    /// of older servers: they become an `Option`. NAME is a type, TYPE.MEMBER, an event, or `*` for all results and
+    /// events. A server still demands them in arguments.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    tolerate: Vec<String>,
     /// Where generated code finds the crate `qapi_runtime`.
     #[arg(long, value_name = "PATH")]
     runtime: Option<String>,
@@ -114,6 +119,9 @@ impl Args {
         }
         for part in &self.omit {
             options = options.omit((*part).into());
+        }
+        for name in &self.tolerate {
+            options = options.tolerate(name);
         }
         if let Some(runtime) = &self.runtime {
             options = options.runtime(runtime)?;

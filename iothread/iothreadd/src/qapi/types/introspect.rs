@@ -3,7 +3,7 @@
 
 //! Types of `introspect.json`.
 
-use qapi_runtime::read::{branch, optional, required};
+use qapi_runtime::read::{branch, optional, tolerant, tolerant_tag};
 use qapi_runtime::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Policy, Visit, VisitError,
 };
@@ -114,7 +114,9 @@ pub struct SchemaInfo {
     /// The name that other entries refer to.  For commands and
     /// events it is the one on the wire, for built-in types that of the
     /// language.
-    pub name: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub name: Option<String>,
     /// The kind of thing described.  It decides which further
     /// members the entry has.
     pub meta_type: SchemaInfoMetaType,
@@ -128,7 +130,7 @@ impl SchemaInfo {
     /// With the mandatory members; the others are absent.
     pub fn new(name: String, meta_type: SchemaInfoMetaType) -> Self {
         Self {
-            name,
+            name: Some(name),
             meta_type,
             features: None,
         }
@@ -137,8 +139,8 @@ impl SchemaInfo {
 
 impl Members for SchemaInfo {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
-        let name = required!(object, "name");
-        let meta_type = required!(object, "meta-type");
+        let name = tolerant!(object, "name");
+        let meta_type = tolerant_tag!(object, "meta-type");
         Ok(Self {
             name,
             features: optional!(object, "features"),
@@ -147,7 +149,7 @@ impl Members for SchemaInfo {
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("name", &self.name);
+        object.optional("name", &self.name);
         object.required("meta-type", &self.meta_type.tag());
         object.optional("features", &self.features);
         self.meta_type.write_branch(object);
@@ -267,21 +269,23 @@ impl From<SchemaInfoEvent> for SchemaInfoMetaType {
 /// What an entry says about a built-in type.
 ///
 /// Since 0.1
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct SchemaInfoBuiltin {
     /// How its values look in JSON.
-    pub json_type: JsonType,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub json_type: Option<JsonType>,
 }
 
 impl Members for SchemaInfoBuiltin {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            json_type: required!(object, "json-type"),
+            json_type: tolerant!(object, "json-type"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("json-type", &self.json_type);
+        object.optional("json-type", &self.json_type);
     }
 }
 
@@ -397,23 +401,27 @@ qapi_runtime::impl_serde!(JsonType);
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SchemaInfoEnum {
     /// The values it has, in no particular order.
-    pub members: Vec<SchemaInfoEnumMember>,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub members: Option<Vec<SchemaInfoEnumMember>>,
     /// The names of the same values.
+    ///
+    /// Mandatory, but old servers may not have it.
     #[deprecated]
-    pub values: Vec<String>,
+    pub values: Option<Vec<String>>,
 }
 
 impl Members for SchemaInfoEnum {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            members: required!(object, "members"),
-            values: required!(object, "values", Policy::DEPRECATED),
+            members: tolerant!(object, "members"),
+            values: tolerant!(object, "values", Policy::DEPRECATED),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("members", &self.members);
-        object.required_with("values", Policy::DEPRECATED, &self.values);
+        object.optional("members", &self.members);
+        object.optional_with("values", Policy::DEPRECATED, &self.values);
     }
 }
 
@@ -425,7 +433,9 @@ qapi_runtime::impl_serde!(SchemaInfoEnum);
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SchemaInfoEnumMember {
     /// The string that stands for it on the wire.
-    pub name: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub name: Option<String>,
     /// Labels attached to this value alone.
     pub features: Option<Vec<String>>,
 }
@@ -434,7 +444,7 @@ impl SchemaInfoEnumMember {
     /// With the mandatory members; the others are absent.
     pub fn new(name: String) -> Self {
         Self {
-            name,
+            name: Some(name),
             features: None,
         }
     }
@@ -443,13 +453,13 @@ impl SchemaInfoEnumMember {
 impl Members for SchemaInfoEnumMember {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            name: required!(object, "name"),
+            name: tolerant!(object, "name"),
             features: optional!(object, "features"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("name", &self.name);
+        object.optional("name", &self.name);
         object.optional("features", &self.features);
     }
 }
@@ -462,18 +472,20 @@ qapi_runtime::impl_serde!(SchemaInfoEnumMember);
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SchemaInfoArray {
     /// The name of the type that all elements have.
-    pub element_type: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub element_type: Option<String>,
 }
 
 impl Members for SchemaInfoArray {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            element_type: required!(object, "element-type"),
+            element_type: tolerant!(object, "element-type"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("element-type", &self.element_type);
+        object.optional("element-type", &self.element_type);
     }
 }
 
@@ -487,7 +499,9 @@ qapi_runtime::impl_serde!(SchemaInfoArray);
 pub struct SchemaInfoObject {
     /// The members that every value of the type may have, in no
     /// particular order.
-    pub members: Vec<SchemaInfoObjectMember>,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub members: Option<Vec<SchemaInfoObjectMember>>,
     /// Which of `members` selects the variant.  That member has an
     /// enumeration type.
     pub tag: Option<String>,
@@ -500,7 +514,7 @@ impl SchemaInfoObject {
     /// With the mandatory members; the others are absent.
     pub fn new(members: Vec<SchemaInfoObjectMember>) -> Self {
         Self {
-            members,
+            members: Some(members),
             tag: None,
             variants: None,
         }
@@ -510,14 +524,14 @@ impl SchemaInfoObject {
 impl Members for SchemaInfoObject {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            members: required!(object, "members"),
+            members: tolerant!(object, "members"),
             tag: optional!(object, "tag"),
             variants: optional!(object, "variants"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("members", &self.members);
+        object.optional("members", &self.members);
         object.optional("tag", &self.tag);
         object.optional("variants", &self.variants);
     }
@@ -531,9 +545,13 @@ qapi_runtime::impl_serde!(SchemaInfoObject);
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SchemaInfoObjectMember {
     /// Its key in the JSON object.
-    pub name: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub name: Option<String>,
     /// The name of its type.
-    pub r#type: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub r#type: Option<String>,
     /// Present if the member is optional.  At present the value
     /// is always null, which leaves open what an absent member means.
     pub default: Option<Value>,
@@ -545,8 +563,8 @@ impl SchemaInfoObjectMember {
     /// With the mandatory members; the others are absent.
     pub fn new(name: String, r#type: String) -> Self {
         Self {
-            name,
-            r#type,
+            name: Some(name),
+            r#type: Some(r#type),
             default: None,
             features: None,
         }
@@ -556,16 +574,16 @@ impl SchemaInfoObjectMember {
 impl Members for SchemaInfoObjectMember {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            name: required!(object, "name"),
-            r#type: required!(object, "type"),
+            name: tolerant!(object, "name"),
+            r#type: tolerant!(object, "type"),
             default: optional!(object, "default"),
             features: optional!(object, "features"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("name", &self.name);
-        object.required("type", &self.r#type);
+        object.optional("name", &self.name);
+        object.optional("type", &self.r#type);
         object.optional("default", &self.default);
         object.optional("features", &self.features);
     }
@@ -579,23 +597,27 @@ qapi_runtime::impl_serde!(SchemaInfoObjectMember);
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SchemaInfoObjectVariant {
     /// The value of the tag.
-    pub case: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub case: Option<String>,
     /// The name of an object type without variants, the members of
     /// which are added.
-    pub r#type: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub r#type: Option<String>,
 }
 
 impl Members for SchemaInfoObjectVariant {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            case: required!(object, "case"),
-            r#type: required!(object, "type"),
+            case: tolerant!(object, "case"),
+            r#type: tolerant!(object, "type"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("case", &self.case);
-        object.required("type", &self.r#type);
+        object.optional("case", &self.case);
+        object.optional("type", &self.r#type);
     }
 }
 
@@ -607,18 +629,20 @@ qapi_runtime::impl_serde!(SchemaInfoObjectVariant);
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SchemaInfoAlternate {
     /// The types to choose from, in no particular order.
-    pub members: Vec<SchemaInfoAlternateMember>,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub members: Option<Vec<SchemaInfoAlternateMember>>,
 }
 
 impl Members for SchemaInfoAlternate {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            members: required!(object, "members"),
+            members: tolerant!(object, "members"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("members", &self.members);
+        object.optional("members", &self.members);
     }
 }
 
@@ -630,18 +654,20 @@ qapi_runtime::impl_serde!(SchemaInfoAlternate);
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SchemaInfoAlternateMember {
     /// Its name.
-    pub r#type: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub r#type: Option<String>,
 }
 
 impl Members for SchemaInfoAlternateMember {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            r#type: required!(object, "type"),
+            r#type: tolerant!(object, "type"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("type", &self.r#type);
+        object.optional("type", &self.r#type);
     }
 }
 
@@ -654,9 +680,13 @@ qapi_runtime::impl_serde!(SchemaInfoAlternateMember);
 pub struct SchemaInfoCommand {
     /// The name of the object type that `arguments` must
     /// match.
-    pub arg_type: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub arg_type: Option<String>,
     /// The name of the type of `return` in the reply.
-    pub ret_type: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub ret_type: Option<String>,
     /// Whether the command can be executed out of band
     /// (default: false).
     pub allow_oob: Option<bool>,
@@ -666,8 +696,8 @@ impl SchemaInfoCommand {
     /// With the mandatory members; the others are absent.
     pub fn new(arg_type: String, ret_type: String) -> Self {
         Self {
-            arg_type,
-            ret_type,
+            arg_type: Some(arg_type),
+            ret_type: Some(ret_type),
             allow_oob: None,
         }
     }
@@ -676,15 +706,15 @@ impl SchemaInfoCommand {
 impl Members for SchemaInfoCommand {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            arg_type: required!(object, "arg-type"),
-            ret_type: required!(object, "ret-type"),
+            arg_type: tolerant!(object, "arg-type"),
+            ret_type: tolerant!(object, "ret-type"),
             allow_oob: optional!(object, "allow-oob"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("arg-type", &self.arg_type);
-        object.required("ret-type", &self.ret_type);
+        object.optional("arg-type", &self.arg_type);
+        object.optional("ret-type", &self.ret_type);
         object.optional("allow-oob", &self.allow_oob);
     }
 }
@@ -697,18 +727,20 @@ qapi_runtime::impl_serde!(SchemaInfoCommand);
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SchemaInfoEvent {
     /// The name of the object type that `data` has.
-    pub arg_type: String,
+    ///
+    /// Mandatory, but old servers may not have it.
+    pub arg_type: Option<String>,
 }
 
 impl Members for SchemaInfoEvent {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
-            arg_type: required!(object, "arg-type"),
+            arg_type: tolerant!(object, "arg-type"),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
-        object.required("arg-type", &self.arg_type);
+        object.optional("arg-type", &self.arg_type);
     }
 }
 

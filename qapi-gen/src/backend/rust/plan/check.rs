@@ -69,11 +69,34 @@ impl Planner<'_> {
                 .filter(|name| !is_definition(name) && !is_part(name))
                 .map(|name| ("attributes", name)),
         );
+        let mut messages: Vec<String> = Vec::new();
+        for name in options.tolerated.iter().filter(|name| *name != "*") {
+            let holder = name.split_once('.').map_or(&**name, |(holder, _)| holder);
+            if !(is_definition(name) || is_part(name)) {
+                unknown.push(("tolerate", name));
+            } else if !self.is_received(holder) {
+                messages.push(format!(
+                    "option 'tolerate' names '{name}', which is part of no result and no event"
+                ));
+            }
+        }
         for (option, name) in unknown {
-            let message =
-                format!("option '{option}' names '{name}', which the schema does not have");
+            messages.push(format!(
+                "option '{option}' names '{name}', which the schema does not have"
+            ));
+        }
+        for message in messages {
             self.errors
                 .push(Diagnostic::unplaced(Code::OptionNamesNothing, message));
+        }
+    }
+
+    /// Whether a client receives values of the type, or it is an event.
+    fn is_received(&self, name: &str) -> bool {
+        match self.schema.entity(name) {
+            Some(Entity::Type(id)) => self.tolerance.is_received(id),
+            Some(Entity::Event(_)) => true,
+            Some(Entity::Command(_) | Entity::Include(_)) | None => false,
         }
     }
 }

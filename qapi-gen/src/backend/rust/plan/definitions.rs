@@ -3,7 +3,7 @@
 use crate::ir::{Command, DocId, Event, TypeId};
 
 use super::super::names;
-use super::{Arguments, DefinitionPlan, Planner};
+use super::{Arguments, DefinitionPlan, Holder, Planner};
 
 impl<'a> Planner<'a> {
     pub(super) fn commands(&mut self) -> Vec<Option<DefinitionPlan<'a, Command>>> {
@@ -12,7 +12,7 @@ impl<'a> Planner<'a> {
         for command in schema.commands() {
             plans.push(self.reduce(command.condition()).map(|gate| {
                 let arguments = if command.is_generated() {
-                    self.arguments(command.arguments(), command.doc())
+                    self.arguments(command.arguments(), command.doc(), Holder::Command)
                 } else {
                     Arguments::Raw
                 };
@@ -56,7 +56,7 @@ impl<'a> Planner<'a> {
                 definition: event,
                 name: names::definition(event.name()),
                 gate,
-                arguments: self.arguments(event.arguments(), event.doc()),
+                arguments: self.arguments(event.arguments(), event.doc(), Holder::Event(event)),
             }));
         }
         let names = plans.iter().flatten();
@@ -71,11 +71,16 @@ impl<'a> Planner<'a> {
         plans
     }
 
-    fn arguments(&mut self, id: Option<TypeId>, doc: Option<DocId>) -> Arguments<'a> {
+    fn arguments(
+        &mut self,
+        id: Option<TypeId>,
+        doc: Option<DocId>,
+        holder: Holder<'_>,
+    ) -> Arguments<'a> {
         match id {
             None => Arguments::Members(Vec::new()),
             Some(id) if self.schema.ty(id).is_named() => Arguments::Type(id),
-            Some(id) => Arguments::Members(self.fields(id, doc)),
+            Some(id) => Arguments::Members(self.fields(id, doc, holder)),
         }
     }
 }

@@ -8,6 +8,7 @@ mod definitions;
 mod names;
 mod policies;
 mod repetition;
+mod tolerance;
 mod types;
 
 use std::collections::{HashMap, HashSet};
@@ -26,6 +27,7 @@ pub(super) use self::conditions::open_names;
 pub(super) use self::names::{builtin_name, catch_all};
 use self::names::{free_name, modules};
 pub(super) use self::policies::{Policies, deprecation, header_policies};
+use self::tolerance::{Holder, Tolerance};
 
 /// Everything that emission needs to know.
 pub(super) struct Plan<'a> {
@@ -121,11 +123,33 @@ pub(super) struct Value<'a> {
 /// A member of a struct.
 pub(super) struct Field<'a> {
     pub(super) member: &'a Member,
+    pub(super) presence: Presence,
     pub(super) ident: String,
     pub(super) gate: Gate,
     pub(super) policies: Vec<Policies>,
     /// The comment that documents it: that of the base it comes from.
     pub(super) doc: Option<DocId>,
+}
+
+/// Whether a member may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Mandatory,
+    Optional,
+    /// A client takes it that it is absent, a server does not.
+    Tolerant,
+    /// The same for a discriminator: without it the branch is the one for unknown names.
+    TolerantTag,
+}
+
+impl Field<'_> {
+    /// Whether it is an `Option` in Rust.
+    pub(super) fn is_option(&self) -> bool {
+        match self.presence {
+            Presence::Optional | Presence::Tolerant => true,
+            Presence::Mandatory | Presence::TolerantTag => false,
+        }
+    }
 }
 
 /// A branch of a union or alternate.
@@ -145,6 +169,7 @@ pub(super) fn plan<'a>(
     let mut planner = Planner {
         schema,
         options,
+        tolerance: Tolerance::new(schema, options),
         errors: Vec::new(),
     };
     planner.check_repetition();
@@ -255,6 +280,7 @@ impl<'a> Plan<'a> {
 struct Planner<'a> {
     schema: &'a Schema,
     options: &'a Options,
+    tolerance: Tolerance<'a>,
     errors: Vec<Diagnostic>,
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::ir::{DocId, EnumValue, ObjectKind, Type, TypeId, TypeKind};
+use crate::ir::{DocId, EnumValue, ObjectKind, Type, TypeId, TypeKind, Variants};
 
 use super::super::names;
 use super::names::{catch_all, free_name};
-use super::{Body, Field, Planner, TypePlan, UnionPlan, Value};
+use super::{Body, Field, Holder, Planner, Presence, TypePlan, UnionPlan, Value};
 
 impl<'a> Planner<'a> {
     pub(super) fn types(&mut self) -> Vec<Option<TypePlan<'a>>> {
@@ -63,10 +63,11 @@ impl<'a> Planner<'a> {
                 Body::Alternate(self.variants(alternate.branches(), None))
             }
             TypeKind::Object(object) => {
-                let fields = self.fields(id, ty.doc());
+                let mut fields = self.fields(id, ty.doc(), Holder::Type(id, ty));
                 match object.variants() {
                     None => Body::Struct(fields),
                     Some(variants) => {
+                        self.settle_tag(variants, &mut fields);
                         let branches = self.variants(variants.branches(), Some(variants));
                         let taken = branches
                             .iter()
@@ -98,8 +99,29 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// The members of an object with those of its bases, which come first.
-    pub(super) fn fields(&mut self, id: TypeId, doc: Option<DocId>) -> Vec<Field<'a>> {
+    /// A discriminator is no `Option`: its enumeration has a value for names that are unknown, as no name is. One in
+    /// whose place the user has a type of their own stays mandatory.
+    fn settle_tag(&self, variants: &Variants, fields: &mut [Field<'_>]) {
+        let kind = self.schema.ty(variants.tag_type());
+        let is_own = kind.is_named() && !self.options.replacements.contains_key(kind.name());
+        for field in fields {
+            if field.presence == Presence::Tolerant && field.member.name() == variants.tag() {
+                field.presence = if is_own {
+                    Presence::TolerantTag
+                } else {
+                    Presence::Mandatory
+                };
+            }
+        }
+    }
+
+    /// The members of an object with those of its bases, which come first, as `holder` has them.
+    pub(super) fn fields(
+        &mut self,
+        id: TypeId,
+        doc: Option<DocId>,
+        holder: Holder<'_>,
+    ) -> Vec<Field<'a>> {
         let mut chain = Vec::new();
         let mut next = Some(id);
         while let Some(ty) = next.map(|id| self.schema.ty(id)) {
@@ -120,6 +142,7 @@ impl<'a> Planner<'a> {
                 };
                 fields.push(Field {
                     member,
+                    presence: self.tolerance.presence(holder, member),
                     ident: names::field(member.name()),
                     gate,
                     policies: self.policies(member.features()),
