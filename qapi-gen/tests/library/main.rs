@@ -1,5 +1,7 @@
 //! The library: what it refuses, what it makes, and what holds for any input.
 
+#[cfg(unix)]
+mod answers;
 mod limits;
 mod manual;
 mod print;
