@@ -106,6 +106,11 @@
 //! constant time however many there are. A thread whose context somebody has cannot be deleted, and one that is deleted cannot
 //! be held. Holders that are released and not gone are waited for by [`delete`](IoThread::delete).
 //!
+//! # Pauses
+//!
+//! A [`Pause`] is a section in which no callback of one holder starts, a [`PauseAll`] one for all holders of a thread; what would have
+//! run does so afterwards. [`Pause::drain`] waits until nothing is under way: the time for a snapshot.
+//!
 //! # Panics
 //!
 //! A panic of a callback does not end the thread. It is counted in [`LoopStats`], kept as [`IoThread::last_panic`], and
@@ -142,6 +147,7 @@ mod cell;
 mod context;
 mod ending;
 mod event;
+mod gate;
 #[cfg(not(loom))]
 mod held;
 pub mod holder;
@@ -164,8 +170,12 @@ mod schedule;
 mod signal;
 mod slab;
 mod sync;
+#[cfg(all(feature = "testing", not(loom)))]
+pub mod testing;
 #[cfg(not(loom))]
 mod thread;
+#[cfg(not(loom))]
+mod trace;
 #[cfg(all(feature = "qapi", not(loom)))]
 mod wire;
 
@@ -180,8 +190,9 @@ pub use self::{
     context::{
         AioContext, BhDispatch, BhScheduler, BottomHalf, CallError, CallbackKind, Clock,
         ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, FdWatchBuilder, Interest,
-        LoopFailure, LoopStats, PanicReport, Polling, SharedFdHandler, Timer, TimerDispatch,
-        VirtualClock, WorkPanicked, duplicate, set_worker_budget, unreported_panics, worker_budget,
+        LoopFailure, LoopStats, PanicReport, Pause, PauseAll, Polling, SharedFdHandler, ThreadRole,
+        ThreadStart, Timer, TimerDispatch, VirtualClock, WorkPanicked, duplicate,
+        set_worker_budget, unreported_panics, worker_budget,
     },
     held::{HeldAioContext, SharedContext, WeakContext},
     holder::{Holder, HolderCounts, HolderKind},
@@ -192,3 +203,9 @@ pub use self::{
     registry::{Registry, query_internal_iothreads, query_iothreads},
     thread::{CreateError, DeleteError, DeleteThenError, IoThread, IoThreadBuilder},
 };
+
+/// Has the program of the front page run as those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct FrontPage;

@@ -1,12 +1,14 @@
 //! The main loop: the same event loop on a thread of the program's own, which needs no holders.
 
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::thread;
 
 use crate::context::{
-    AioContext, Core, EventLoop, LoopFailure, PanicHook, PanicReport, Target, VirtualClock, Wait,
+    AioContext, Core, EventLoop, Hooks, LoopFailure, LoopStats, PanicReport, PauseAll, Target,
+    ThreadStart, VirtualClock, Wait,
 };
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::registry::Registry;
@@ -19,7 +21,7 @@ pub struct MainLoopBuilder {
     name: String,
     parameters: Parameters,
     virtual_clock: Option<VirtualClock>,
-    panic_hook: Option<PanicHook>,
+    hooks: Hooks,
 }
 
 impl fmt::Debug for MainLoopBuilder {
@@ -58,7 +60,30 @@ impl MainLoopBuilder {
 
     /// Receives the reports of callbacks that panic.
     pub fn on_panic(mut self, hook: impl Fn(&PanicReport) + Send + Sync + 'static) -> Self {
-        self.panic_hook = Some(Arc::new(hook));
+        self.hooks.panic = Some(Arc::new(hook));
+        self
+    }
+
+    /// Is told at the start of each worker thread of the loop, on that thread and before it does anything else: workers, as the loop's own is the caller's, the place for
+    /// affinity, scheduling, a signal mask or a seccomp filter. A worker that it refuses is one that the host does not have, so the work
+    /// waits for others, or is done by the loop.
+    pub fn on_thread_start(
+        mut self,
+        hook: impl Fn(&ThreadStart<'_>) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Is told after each iteration what the loop has done so far, on its thread. It runs often, so it should be quick.
+    pub fn on_iteration(mut self, hook: impl Fn(&LoopStats) + Send + Sync + 'static) -> Self {
+        self.hooks.iteration = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets the size of the stacks of worker threads in bytes; otherwise it is that of the standard library, 2 MiB.
+    pub fn worker_stack_size(mut self, n_bytes: usize) -> Self {
+        self.hooks.worker_stack_size = Some(n_bytes);
         self
     }
 
@@ -74,7 +99,7 @@ impl MainLoopBuilder {
             .virtual_clock
             .unwrap_or_else(|| Registry::global().virtual_clock().clone());
         let name = self.name.clone();
-        let core = Core::new(self.name, &self.parameters, clock, self.panic_hook)
+        let core = Core::new(self.name, &self.parameters, clock, self.hooks)
             .map_err(|source| CreateError::Host { id: name, source })?;
         core.apply_pool_limits();
         core.set_owner();
@@ -122,7 +147,7 @@ impl MainLoop {
             name: "main-loop".to_owned(),
             parameters: Parameters::of_main_loop(),
             virtual_clock: None,
-            panic_hook: None,
+            hooks: Hooks::default(),
         }
     }
 
@@ -221,6 +246,11 @@ impl MainContext {
         let value = parameters.get(parameter);
         self.core().set_parameter(parameter, value);
         Ok(())
+    }
+
+    /// Lets no callback of any user of the loop start until the value is dropped; see [`Pause`](crate::Pause).
+    pub fn pause_all(&self) -> PauseAll {
+        PauseAll::new(self.core())
     }
 
     /// The last panic of a callback, if there was any.

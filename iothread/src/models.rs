@@ -6,6 +6,8 @@
 //! What is built here are the parts that synchronise and stand alone. The loop, its workers, timers, file descriptors and the search
 //! for circles are not; their tests run on real threads. `Arc`, `Weak` and `OnceLock` are the standard library's.
 
+mod sharing;
+
 use loom::thread;
 
 use crate::cell::CallbackCell;

@@ -10,8 +10,9 @@ use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use thiserror::Error;
 
 use crate::context::{
-    AioContext, ContextError, Core, Dispatch, EventLoop, FailureHook, LoopFailure, LoopStats,
-    PanicHook, PanicReport, Target, VirtualClock, Wait, number_of,
+    AioContext, ContextError, Core, Dispatch, EventLoop, FailureHook, Hooks, LoopFailure,
+    LoopStats, PanicReport, PauseAll, Target, ThreadRole, ThreadStart, VirtualClock, Wait,
+    number_of, run_start_hook,
 };
 use crate::held::HeldAioContext;
 use crate::holder::{Holder, HolderCounts};
@@ -20,6 +21,7 @@ use crate::info::IoThreadInfo;
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::registry::{Registry, WeakRegistry};
 use crate::sync::{Arc, Mutex};
+use crate::trace;
 
 /// Describes an IOThread to be created.
 #[must_use = "no thread exists before `spawn`"]
@@ -28,7 +30,8 @@ pub struct IoThreadBuilder {
     parameters: Parameters,
     registry: Option<Registry>,
     virtual_clock: Option<VirtualClock>,
-    panic_hook: Option<PanicHook>,
+    hooks: Hooks,
+    stack_size: Option<usize>,
     failure_hook: Option<FailureHook>,
     internal: bool,
 }
@@ -120,7 +123,8 @@ impl IoThreadBuilder {
             parameters: Parameters::default(),
             registry: None,
             virtual_clock: None,
-            panic_hook: None,
+            hooks: Hooks::default(),
+            stack_size: None,
             failure_hook: None,
             internal: false,
         }
@@ -194,7 +198,7 @@ impl IoThreadBuilder {
 
     /// Receives the reports of callbacks that panic, on the thread that panicked.
     pub fn on_panic(mut self, hook: impl Fn(&PanicReport) + Send + Sync + 'static) -> Self {
-        self.panic_hook = Some(Arc::new(hook));
+        self.hooks.panic = Some(Arc::new(hook));
         self
     }
 
@@ -203,6 +207,35 @@ impl IoThreadBuilder {
     /// standard error. [`IoThread::failure`] has it, too.
     pub fn on_failure(mut self, hook: impl Fn(&LoopFailure) + Send + Sync + 'static) -> Self {
         self.failure_hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Is told at the start of each thread of the loop, on that thread and before it does anything else: the loop's own and its workers, the place for
+    /// affinity, scheduling, a signal mask or a seccomp filter. An error of it is that of [`spawn`](Self::spawn). A worker that it refuses is one that the host does not have, so the work
+    /// waits for others, or is done by the loop.
+    pub fn on_thread_start(
+        mut self,
+        hook: impl Fn(&ThreadStart<'_>) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Is told after each iteration what the loop has done so far, on its thread. It runs often, so it should be quick.
+    pub fn on_iteration(mut self, hook: impl Fn(&LoopStats) + Send + Sync + 'static) -> Self {
+        self.hooks.iteration = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets the size of the stacks of worker threads in bytes; otherwise it is that of the standard library, 2 MiB.
+    pub fn worker_stack_size(mut self, n_bytes: usize) -> Self {
+        self.hooks.worker_stack_size = Some(n_bytes);
+        self
+    }
+
+    /// Sets the size of the stack of the loop's thread in bytes; otherwise it is that of the standard library, 2 MiB.
+    pub fn stack_size(mut self, n_bytes: usize) -> Self {
+        self.stack_size = Some(n_bytes);
         self
     }
 
@@ -235,9 +268,10 @@ impl IoThreadBuilder {
             id: self.id.clone(),
             source,
         };
-        let core = Core::new(self.id.clone(), &self.parameters, clock, self.panic_hook)
-            .map_err(host_error)?;
-        let (join, kernel_id) = start(&core, self.failure_hook).map_err(host_error)?;
+        let core =
+            Core::new(self.id.clone(), &self.parameters, clock, self.hooks).map_err(host_error)?;
+        let (join, kernel_id) =
+            start(&core, self.stack_size, self.failure_hook).map_err(host_error)?;
         let thread = IoThread {
             inner: Arc::new(Inner {
                 core,
@@ -253,23 +287,40 @@ impl IoThreadBuilder {
 }
 
 /// Starts the thread, and waits until it knows its id.
-fn start(core: &Arc<Core>, failure_hook: Option<FailureHook>) -> io::Result<(JoinHandle<()>, Pid)> {
+fn start(
+    core: &Arc<Core>,
+    stack_size: Option<usize>,
+    failure_hook: Option<FailureHook>,
+) -> io::Result<(JoinHandle<()>, Pid)> {
     let (started, ready) = mpsc::channel();
     let thread_core = Arc::clone(core);
     // The standard library cuts the name.
-    let join = thread::Builder::new()
-        .name(format!("IO {}", core.name()))
-        .spawn(move || {
-            let kernel_id = thread_core.set_thread_id();
-            thread_core.set_owner();
-            thread_core.apply_pool_limits();
-            // The creator waits for this, or has died of a panic.
-            let _ = started.send(kernel_id);
-            EventLoop::new(Arc::clone(&thread_core)).run_to_end(failure_hook.as_ref());
-            thread_core.ended().finish();
-        })?;
+    let mut builder = thread::Builder::new().name(format!("IO {}", core.name()));
+    if let Some(size) = stack_size {
+        builder = builder.stack_size(size);
+    }
+    let join = builder.spawn(move || {
+        let outcome = run_start_hook(
+            thread_core.start_hook(),
+            thread_core.name(),
+            ThreadRole::Loop,
+        );
+        if let Err(error) = outcome {
+            let _ = started.send(Err(error));
+            return;
+        }
+        let kernel_id = thread_core.set_thread_id();
+        thread_core.set_owner();
+        thread_core.apply_pool_limits();
+        // The creator waits for this, or has died of a panic.
+        let _ = started.send(Ok(kernel_id));
+        trace::started(thread_core.name(), number_of(kernel_id));
+        EventLoop::new(Arc::clone(&thread_core)).run_to_end(failure_hook.as_ref());
+        trace::ended(thread_core.name());
+        thread_core.ended().finish();
+    })?;
     // Nothing before the loop can panic, so there is an id.
-    let kernel_id = ready.recv().map_err(io::Error::other)?;
+    let kernel_id = ready.recv().map_err(io::Error::other)??;
     Ok((join, kernel_id))
 }
 
@@ -329,6 +380,7 @@ impl IoThread {
     /// The thread has been deleted.
     pub fn get_aio_context(&self, holder: Holder) -> Result<HeldAioContext, HoldError> {
         let core = &self.inner.core;
+        trace::held(self.id(), &holder);
         let record = core
             .holders()
             .record_guard(holder)
@@ -539,6 +591,11 @@ impl IoThread {
             registry.remove(self);
         }
         Ok(())
+    }
+
+    /// Lets no callback of any holder start until the value is dropped; see [`Pause`](crate::Pause).
+    pub fn pause_all(&self) -> PauseAll {
+        PauseAll::new(&self.inner.core)
     }
 
     /// Whether both are the same thread.

@@ -76,7 +76,7 @@ impl Alarm {
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
-    use crate::context::VirtualClock;
+    use crate::context::{Hooks, VirtualClock};
     use crate::parameters::Parameters;
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
             "alarm".to_owned(),
             &Parameters::default(),
             VirtualClock::new(),
-            None,
+            Hooks::default(),
         )
         .unwrap();
         let mut alarm = Alarm::default();

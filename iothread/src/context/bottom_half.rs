@@ -6,6 +6,7 @@ use std::ops::{Deref, DerefMut};
 use super::core::Job;
 use super::{AioContext, CallbackKind, ContextError, Dispatch};
 use crate::cell::CallbackCell;
+use crate::gate::Gate;
 use crate::holders::Registration;
 use crate::schedule::{Schedule, Urgency};
 use crate::slab::Key;
@@ -27,6 +28,7 @@ pub(super) struct Bh {
     context: AioContext,
     callback: CallbackCell<Callback>,
     schedule: Schedule,
+    gate: Gate,
     key: OnceLock<Key>,
 }
 
@@ -53,6 +55,7 @@ impl AioContext {
             context: self.share(),
             callback: CallbackCell::new(Box::new(callback)),
             schedule: Schedule::new(),
+            gate: Gate::new(),
             key: OnceLock::new(),
         });
         let key = self
@@ -79,6 +82,7 @@ impl BottomHalf {
     /// Takes the scheduling back. A callback that is running is not interrupted.
     pub fn cancel(&self) {
         self.bh.schedule.cancel();
+        self.bh.gate.forget();
     }
 
     /// Whether a run is due.
@@ -209,7 +213,7 @@ impl Bh {
 
     /// Runs the callback if that is still wanted. Only the loop's thread calls this, for each entry once.
     pub(super) fn dispatch(self: &Arc<Self>, urgency: Urgency) {
-        if self.schedule.begin(urgency) {
+        if self.schedule.begin(urgency) && self.gate.pass() {
             self.run();
         }
     }
@@ -258,5 +262,15 @@ impl Registration for Bh {
     fn cancel(&self) {
         let removed = self.callback.remove();
         self.drop_callback(removed);
+    }
+
+    fn pause(&self) {
+        self.gate.close();
+    }
+
+    fn resume(self: Arc<Self>) {
+        if self.gate.open() {
+            self.schedule(Urgency::Soon);
+        }
     }
 }

@@ -21,6 +21,8 @@ pub enum CallbackKind {
     Posted,
     /// Blocking work, on a worker thread.
     Worker,
+    /// The hook of iterations.
+    Hook,
 }
 
 impl fmt::Display for CallbackKind {
@@ -31,6 +33,7 @@ impl fmt::Display for CallbackKind {
             Self::Timer => "timer",
             Self::Posted => "posted closure",
             Self::Worker => "blocking work",
+            Self::Hook => "hook of iterations",
         })
     }
 }
@@ -90,6 +93,7 @@ impl PanicSink {
     }
 
     pub(crate) fn report(&self, report: PanicReport) {
+        crate::trace::panicked(&report);
         let is_reported = match &self.hook {
             Some(hook) => contain(|| hook(&report)).is_ok(),
             None => false,

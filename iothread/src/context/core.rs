@@ -14,13 +14,14 @@ use super::bottom_half::Bh;
 use super::clock::{monotonic_ns, real_ns};
 use super::contain::{PanicSink, contain};
 use super::fd::FdTable;
+use super::pause::Users;
 use super::pool::Pool;
 use super::stats::StatCells;
 use super::timer::Timers;
 use super::wait::{Deliveries, await_this_thread};
 use super::{
-    AioContext, CallbackKind, Clock, ContextError, LoopFailure, LoopStats, PanicHook, PanicReport,
-    VirtualClock,
+    AioContext, CallbackKind, Clock, ContextError, Hooks, IterationHook, LoopFailure, LoopStats,
+    PanicReport, StartHook, VirtualClock,
 };
 use crate::ending::Ending;
 use crate::holders::{Attachment, Holders, Released, Running};
@@ -93,9 +94,13 @@ pub(crate) struct Core {
     pub(super) pool: Pool,
     pub(super) deliveries: Deliveries,
     pub(super) running: Running,
+    pub(super) users: Users,
     pub(super) parameters: ParameterCells,
     pub(super) stats: StatCells,
     panics: PanicSink,
+    start_hook: Option<StartHook>,
+    iteration_hook: Option<IterationHook>,
+    pub(super) worker_stack_size: Option<usize>,
     virtual_clock: VirtualClock,
     holders: Holders,
     stop: AtomicBool,
@@ -114,7 +119,7 @@ impl Core {
         name: String,
         parameters: &Parameters,
         virtual_clock: VirtualClock,
-        panic_hook: Option<PanicHook>,
+        hooks: Hooks,
     ) -> io::Result<Arc<Self>> {
         let inbox = Inbox::new()?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -135,9 +140,13 @@ impl Core {
             pool: Pool::new(),
             deliveries: Deliveries::default(),
             running: Running::new(),
+            users: Users::default(),
             parameters: ParameterCells::new(parameters),
             stats: StatCells::default(),
-            panics: PanicSink::new(panic_hook),
+            panics: PanicSink::new(hooks.panic),
+            start_hook: hooks.start,
+            iteration_hook: hooks.iteration,
+            worker_stack_size: hooks.worker_stack_size,
             virtual_clock,
             holders: Holders::new(),
             stop: AtomicBool::new(false),
@@ -205,6 +214,8 @@ impl Core {
 
     /// Says that nothing is left of a user who has been released.
     pub(super) fn finish(&self, user: &AioContext) {
+        self.users.remove(user.attachment());
+        crate::trace::released(&self.name, user.holder());
         self.strike_out(user.record());
         user.attachment().over().finish();
     }
@@ -328,6 +339,27 @@ impl Core {
     /// Lets a main loop that has returned from its run be run again.
     pub(crate) fn take_stop_request(&self) -> bool {
         self.stop.swap(false, Ordering::AcqRel)
+    }
+
+    /// What threads of the loop run first.
+    pub(crate) fn start_hook(&self) -> Option<&StartHook> {
+        self.start_hook.as_ref()
+    }
+
+    /// Tells the hook of an iteration, if there is one.
+    pub(super) fn after_iteration(&self) {
+        let Some(hook) = &self.iteration_hook else {
+            return;
+        };
+        if let Err(message) = contain(|| hook(&self.stats())) {
+            self.stats.panics.add_shared(1);
+            self.panics.report(PanicReport {
+                context: self.name.clone(),
+                callback: CallbackKind::Hook,
+                holder: None,
+                message,
+            });
+        }
     }
 
     /// Runs a callback of `attachment`. A panic is reported and becomes its message.

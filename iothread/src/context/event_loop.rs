@@ -108,6 +108,7 @@ impl EventLoop {
     /// Says that the loop cannot wait, to its users and to whoever wants to know.
     fn fail(&mut self, error: io::Error, hook: Option<&FailureHook>) {
         let failure = self.core.fail(error);
+        crate::trace::failed(failure);
         match hook {
             // A hook that panics has already reported more than it should.
             Some(hook) => drop(contain(|| hook(failure))),
@@ -160,6 +161,7 @@ impl EventLoop {
         let mut progress = self.dispatch_fds();
         progress |= self.dispatch_jobs(notified);
         progress |= self.core.timers.run_due(&self.core);
+        self.core.after_iteration();
         Ok(progress)
     }
 

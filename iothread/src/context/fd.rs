@@ -9,6 +9,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use super::polling::{EventInterval, PollParameters};
 use super::{AioContext, CallbackKind, ContextError, FdDispatch, FdHandler, Interest, Polling};
 use crate::cell::CallbackCell;
+use crate::gate::Gate;
 use crate::holders::Registration;
 use crate::slab::{Key, Slab};
 use crate::sync::{Arc, AtomicU8, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering};
@@ -28,6 +29,7 @@ pub(super) struct FdInner {
     source: Box<dyn AsFd + Send + Sync>,
     handler: CallbackCell<dyn FdHandler>,
     polling: Polling,
+    gate: Gate,
     /// Copy of the interest for the loop, see [`Interest::to_bits`].
     interest: AtomicU8,
     watch: Mutex<Watch>,
@@ -43,6 +45,7 @@ struct Watch {
     in_epoll: bool,
     /// Whether it is counted among those that watch for something.
     is_counted: bool,
+    is_paused: bool,
     removed: bool,
 }
 
@@ -76,11 +79,13 @@ impl AioContext {
             source: Box::new(source),
             handler: CallbackCell::new(Box::new(handler)),
             polling,
+            gate: Gate::new(),
             interest: AtomicU8::new(Interest::NONE.to_bits()),
             watch: Mutex::new(Watch {
                 key: None,
                 in_epoll: false,
                 is_counted: false,
+                is_paused: false,
                 removed: false,
             }),
             interval: Mutex::new(EventInterval::starting_at(waited_ns)),
@@ -187,7 +192,8 @@ impl FdInner {
         self.apply(&mut watch, key, interest)
             .map_err(ContextError::Watch)?;
         self.interest.store(interest.to_bits(), Ordering::Release);
-        self.set_counted(&mut watch, interest != Interest::NONE);
+        let is_paused = watch.is_paused;
+        self.set_counted(&mut watch, interest != Interest::NONE && !is_paused);
         Ok(())
     }
 
@@ -196,6 +202,29 @@ impl FdInner {
         match self.polling {
             Polling::Memory => true,
             Polling::Never | Polling::Kernel => false,
+        }
+    }
+
+    /// Tells the kernel and the loop whether the handler is to hear of anything.
+    fn set_paused(&self, is_paused: bool) {
+        let mut watch = self.watch.lock();
+        if watch.removed {
+            return;
+        }
+        watch.is_paused = is_paused;
+        let interest = self.interest();
+        self.set_counted(&mut watch, interest != Interest::NONE && !is_paused);
+        if let Some(key) = watch.key
+            && watch.in_epoll
+        {
+            // Only its flags change, which needs no memory.
+            let _ = self.apply(&mut watch, key, interest);
+        }
+        drop(watch);
+        if self.is_polled() {
+            let core = self.context.core();
+            core.fds.pollable_version.fetch_add(1, Ordering::AcqRel);
+            core.notify();
         }
     }
 
@@ -230,6 +259,12 @@ impl FdInner {
     fn apply(&self, watch: &mut Watch, key: Key, interest: Interest) -> io::Result<()> {
         let epoll = &self.context.core().epoll.0;
         let data = EventData::new_u64(key.to_bits());
+        let flags = if watch.is_paused {
+            // Nothing, but the place is kept. A hang-up is told nevertheless, once, and is told again when this is over.
+            EventFlags::ET
+        } else {
+            interest.flags()
+        };
         if interest == Interest::NONE {
             // epoll reports hang-ups even to those who watch for nothing, so it must not know the fd.
             if watch.in_epoll {
@@ -237,9 +272,9 @@ impl FdInner {
             }
             watch.in_epoll = false;
         } else if watch.in_epoll {
-            epoll::modify(epoll, self, data, interest.flags())?;
+            epoll::modify(epoll, self, data, flags)?;
         } else {
-            epoll::add(epoll, self, data, interest.flags())?;
+            epoll::add(epoll, self, data, flags)?;
             watch.in_epoll = true;
         }
         Ok(())
@@ -252,6 +287,10 @@ impl FdInner {
 
     /// Calls the callbacks that `readiness` asks for. Only the loop's thread calls this.
     pub(super) fn dispatch(&self, readiness: Readiness) {
+        if !self.gate.is_open() {
+            // It is ready still when that is over.
+            return;
+        }
         self.with_handler((), |handler, dispatch| match readiness {
             Readiness::Polled => handler.poll_ready(dispatch),
             Readiness::Events(flags) => {
@@ -271,7 +310,8 @@ impl FdInner {
 
     /// Whether the handler has work. Only the loop's thread calls this, as the next two.
     pub(super) fn poll(&self) -> bool {
-        self.interest().contains(Interest::READ)
+        self.gate.is_open()
+            && self.interest().contains(Interest::READ)
             && self.with_handler(false, |handler, dispatch| handler.poll(dispatch))
     }
 
@@ -348,6 +388,17 @@ impl Registration for FdInner {
         let removed = self.handler.remove();
         self.drop_handler(removed);
     }
+
+    fn pause(&self) {
+        self.gate.close();
+        self.set_paused(true);
+    }
+
+    fn resume(self: Arc<Self>) {
+        // What is ready is told again, so nothing has to be made up for.
+        let _ = self.gate.open();
+        self.set_paused(false);
+    }
 }
 
 impl AsFd for FdInner {
@@ -418,7 +469,7 @@ impl FdTable {
         let entries = self.entries.lock();
         entries
             .iter()
-            .filter(|inner| inner.is_polled())
+            .filter(|inner| inner.is_polled() && inner.gate.is_open())
             .cloned()
             .collect()
     }

@@ -27,7 +27,8 @@ impl AioContext {
     /// Runs a closure once on the context's thread, after a while on the monotonic clock.
     ///
     /// As with [`post`](Self::post) what has been taken runs in any case, and its holder is on record until then. A release does not
-    /// wait for the time: closures that wait for theirs run at once then. A callback that may be taken back is a
+    /// wait for the time: closures that wait for theirs run at once then. A [`Pause`](super::Pause) does not hold them back, and its drain
+    /// waits for them. A callback that may be taken back is a
     /// [`timer`](Self::timer).
     ///
     /// # Errors
@@ -42,7 +43,7 @@ impl AioContext {
         let core = self.core();
         core.inbox.expect_delivery().map_err(|_| self.ended())?;
         let late = Late(Some((activity, Box::new(task))));
-        let timer = self.register_timer(Clock::Monotonic, move |dispatch| {
+        let timer = self.register_timer(Clock::Monotonic, false, move |dispatch| {
             let _ = &late;
             dispatch.remove();
         });

@@ -27,7 +27,9 @@ mod fd_builder;
 #[cfg(feature = "async")]
 mod future;
 mod handler;
+mod hooks;
 mod later;
+mod pause;
 mod poller;
 mod polling;
 mod pool;
@@ -44,7 +46,6 @@ pub use self::bottom_half::{BhDispatch, BhScheduler, BottomHalf};
 pub use self::budget::{set_worker_budget, worker_budget};
 pub use self::call::CallError;
 pub use self::clock::{Clock, VirtualClock};
-pub(crate) use self::contain::PanicHook;
 pub use self::contain::{CallbackKind, PanicReport, unreported_panics};
 pub(crate) use self::core::{Core, number_of};
 pub use self::dispatch::{Dispatch, FdDispatch};
@@ -57,6 +58,9 @@ pub use self::fd_builder::FdWatchBuilder;
 #[cfg(feature = "async")]
 pub use self::future::{Completion, TaskError};
 pub use self::handler::{FdHandler, Interest, Polling, SharedFdHandler};
+pub(crate) use self::hooks::{Hooks, IterationHook, StartHook, run_start_hook};
+pub use self::hooks::{ThreadRole, ThreadStart};
+pub use self::pause::{Pause, PauseAll};
 pub use self::pool::WorkPanicked;
 pub use self::stats::LoopStats;
 pub use self::timer::{Timer, TimerDispatch};
@@ -143,7 +147,9 @@ impl AioContext {
             let holder = self
                 .record
                 .and_then(|key| self.core.holders().recorded(key));
-            Arc::new(Attachment::new(holder))
+            let attachment = Arc::new(Attachment::new(holder));
+            self.core.users.add(&attachment);
+            attachment
         })
     }
 

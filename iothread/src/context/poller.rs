@@ -193,7 +193,9 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
-    use crate::context::{AioContext, Clock, ContextError, EventLoop, FailureHook, VirtualClock};
+    use crate::context::{
+        AioContext, Clock, ContextError, EventLoop, FailureHook, Hooks, VirtualClock,
+    };
     use crate::holder;
     use crate::parameters::Parameters;
     use crate::sync::Arc;
@@ -203,7 +205,7 @@ mod tests {
             "poller".to_owned(),
             &Parameters::of_main_loop(),
             VirtualClock::new(),
-            None,
+            Hooks::default(),
         )
         .expect("the host has room for a loop");
         core.set_owner();

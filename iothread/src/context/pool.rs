@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use thiserror::Error;
 
 use super::budget::{self, Slot};
 use super::core::Job;
+use super::hooks::run_start_hook;
 use super::wait::await_this_thread;
-use super::{AioContext, CallbackKind, ContextError, Core, Dispatch};
+use super::{AioContext, CallbackKind, ContextError, Core, Dispatch, ThreadRole};
 use crate::holders::Attachment;
 use crate::parameters::Parameter;
 use crate::slab::{Key, Slab};
@@ -171,8 +173,12 @@ impl Core {
                     state.handles.push(handle);
                 }
                 // The host has no thread left. Other workers get to the work later; without any, the loop does it.
-                Err(_) if state.n_workers > 0 => return,
-                Err(_) => {
+                Err(error) if state.n_workers > 0 => {
+                    crate::trace::no_worker(self.name(), &error);
+                    return;
+                }
+                Err(error) => {
+                    crate::trace::no_worker(self.name(), &error);
                     let stranded = std::mem::take(&mut state.queue);
                     drop(state);
                     let this = await_this_thread();
@@ -189,12 +195,26 @@ impl Core {
 
     fn start_worker(self: &Arc<Self>, slot: Slot) -> io::Result<JoinHandle<()>> {
         let core = Arc::clone(self);
-        thread::Builder::new()
-            .name("worker".to_owned())
-            .spawn(move || {
+        let mut builder = thread::Builder::new().name("worker".to_owned());
+        if let Some(size) = self.worker_stack_size {
+            builder = builder.stack_size(size);
+        }
+        let (begun, begins) = mpsc::channel();
+        let handle = builder.spawn(move || {
+            let outcome = run_start_hook(core.start_hook(), core.name(), ThreadRole::Worker);
+            let is_fit = outcome.is_ok();
+            // Nobody listens where there is no hook.
+            let _ = begun.send(outcome);
+            if is_fit {
                 core.run_worker();
-                drop(slot);
-            })
+            }
+            drop(slot);
+        })?;
+        if self.start_hook().is_some() {
+            // One that the hook refuses is one that the host does not have.
+            begins.recv().map_err(io::Error::other)??;
+        }
+        Ok(handle)
     }
 
     fn run_worker(&self) {

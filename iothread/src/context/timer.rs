@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::clock::duration_ns;
 use super::{AioContext, CallbackKind, Clock, ContextError, Core, Dispatch};
 use crate::cell::CallbackCell;
+use crate::gate::Gate;
 use crate::holders::Registration;
 use crate::slab::Key;
 use crate::sync::{Arc, Mutex, OnceLock};
@@ -30,6 +31,9 @@ pub(super) struct TimerInner {
     context: AioContext,
     clock: Clock,
     callback: CallbackCell<Callback>,
+    gate: Gate,
+    /// Whether it is held back by a pause.
+    can_pause: bool,
     /// Place in the queue; only changed with the queue locked.
     armed: Mutex<Option<Deadline>>,
     key: OnceLock<Key>,
@@ -46,20 +50,23 @@ impl AioContext {
         clock: Clock,
         callback: impl FnMut(&mut TimerDispatch<'_>) + Send + 'static,
     ) -> Result<Timer, ContextError> {
-        let inner = self.register_timer(clock, callback)?;
+        let inner = self.register_timer(clock, true, callback)?;
         Ok(Timer { inner })
     }
 
-    /// Makes a timer that nobody has a handle of: it removes itself, or ends with its user.
+    /// Makes a timer that nobody need have a handle of: it removes itself, or ends with its user.
     pub(super) fn register_timer(
         &self,
         clock: Clock,
+        can_pause: bool,
         callback: impl FnMut(&mut TimerDispatch<'_>) + Send + 'static,
     ) -> Result<Arc<TimerInner>, ContextError> {
         let inner = Arc::new(TimerInner {
             context: self.share(),
             clock,
             callback: CallbackCell::new(Box::new(callback)),
+            gate: Gate::new(),
+            can_pause,
             armed: Mutex::new(None),
             key: OnceLock::new(),
         });
@@ -169,6 +176,7 @@ impl TimerInner {
     }
 
     fn arm_at(self: &Arc<Self>, time_ns: i64) {
+        self.gate.forget();
         // An attachment that is released meanwhile disarms, and does so after this or makes the check fail.
         let core = self.context.core();
         if core.timers.arm(self, time_ns) && !core.is_current() {
@@ -180,10 +188,14 @@ impl TimerInner {
     }
 
     fn disarm(&self) {
+        self.gate.forget();
         self.context.core().timers.disarm(self);
     }
 
     fn run(self: &Arc<Self>) {
+        if !self.gate.pass() {
+            return;
+        }
         let core = self.context.core();
         let _running = core.running.enter(self.context.attachment());
         let Some(mut callback) = self.callback.take() else {
@@ -229,6 +241,19 @@ impl Registration for TimerInner {
         let removed = self.callback.remove();
         self.disarm();
         self.drop_callback(removed);
+    }
+
+    fn pause(&self) {
+        if self.can_pause {
+            self.gate.close();
+        }
+    }
+
+    fn resume(self: Arc<Self>) {
+        if self.gate.open() {
+            // Its time has come meanwhile.
+            self.arm_after(Duration::ZERO);
+        }
     }
 }
 

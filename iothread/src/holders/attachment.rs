@@ -5,7 +5,7 @@ use std::fmt;
 use crate::ending::Ending;
 use crate::holder::Holder;
 use crate::slab::{Key, Slab};
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, AtomicUsize, Mutex, OnceLock, Ordering};
 
 /// One user's connection to a context: a recorded holder, or the main context's own code.
 pub(crate) struct Attachment {
@@ -14,13 +14,30 @@ pub(crate) struct Attachment {
     /// The number of closures and pieces of work that were accepted and are not over, and [`RELEASED`]. One number, so
     /// that something is either refused or waited for.
     activity: AtomicUsize,
-    /// `None` before the first registration and after the release.
-    registrations: Mutex<Option<Registrations>>,
+    registered: Mutex<Registered>,
+    /// Who is to be told when nothing is left that was accepted; [`WAITED`] says that there is somebody.
+    idle: Mutex<Vec<Callback>>,
     over: Ending,
+    /// Its place among the users of the context.
+    place: OnceLock<Key>,
 }
 
-/// Added to the activity by the release, which happens with `registrations` locked.
+/// What a user has registered.
+#[derive(Default)]
+struct Registered {
+    /// `None` before the first registration and after the release.
+    entries: Option<Registrations>,
+    /// How many pauses are under way.
+    n_pauses: usize,
+}
+
+/// What is done when nothing is left: it must not block, and takes no lock that is held where that is told.
+type Callback = Box<dyn FnOnce() + Send>;
+
+/// Added to the activity by the release, which happens with `registered` locked.
 const RELEASED: usize = 1 << (usize::BITS - 1);
+/// Set in the activity while somebody waits for its end.
+const WAITED: usize = 1 << (usize::BITS - 2);
 
 type Registrations = Slab<Arc<dyn Registration>>;
 
@@ -28,6 +45,12 @@ type Registrations = Slab<Arc<dyn Registration>>;
 pub(crate) trait Registration: Send + Sync {
     /// Makes sure that no callback of the registration starts any more. May be called more than once.
     fn cancel(&self);
+
+    /// Makes sure that no callback of the registration starts until it is resumed.
+    fn pause(&self) {}
+
+    /// Lets callbacks run again, those that were held back first.
+    fn resume(self: Arc<Self>) {}
 }
 
 /// What a release has found. Whoever gets it owes one [`Attachment::end`].
@@ -43,8 +66,10 @@ impl Attachment {
         Self {
             holder,
             activity: AtomicUsize::new(0),
-            registrations: Mutex::new(None),
+            registered: Mutex::default(),
+            idle: Mutex::default(),
             over: Ending::new(),
+            place: OnceLock::new(),
         }
     }
 
@@ -74,7 +99,62 @@ impl Attachment {
     /// [`finish`](Self::finish).
     #[must_use]
     pub(crate) fn end(&self) -> bool {
-        self.activity.fetch_sub(1, Ordering::AcqRel) == RELEASED + 1
+        let before = self.activity.fetch_sub(1, Ordering::AcqRel);
+        if before & WAITED != 0 && before & !(WAITED | RELEASED) == 1 {
+            self.tell_idle();
+        }
+        before & !WAITED == RELEASED + 1
+    }
+
+    /// Calls `callback` when nothing is left that was accepted; now, if nothing is. What is accepted after that moment does not count.
+    pub(crate) fn when_idle(&self, callback: impl FnOnce() + Send + 'static) {
+        let is_idle = {
+            let mut idle = self.idle.lock();
+            idle.push(Box::new(callback));
+            // Whoever ends the last thing afterwards sees the bit.
+            let before = self.activity.fetch_or(WAITED, Ordering::AcqRel);
+            before & !(WAITED | RELEASED) == 0
+        };
+        if is_idle {
+            self.tell_idle();
+        }
+    }
+
+    fn tell_idle(&self) {
+        let callbacks = {
+            let mut idle = self.idle.lock();
+            self.activity.fetch_and(!WAITED, Ordering::AcqRel);
+            std::mem::take(&mut *idle)
+        };
+        for callback in callbacks {
+            callback();
+        }
+    }
+
+    /// Its place among the users of the context.
+    pub(crate) fn place(&self) -> &OnceLock<Key> {
+        &self.place
+    }
+
+    /// Lets no callback of what is registered, or will be, start until as many [`resume`](Self::resume) have come.
+    pub(crate) fn pause(&self) {
+        let mut registered = self.registered.lock();
+        registered.n_pauses += 1;
+        if registered.n_pauses == 1 {
+            for registration in registered.entries.iter().flat_map(Slab::iter) {
+                registration.pause();
+            }
+        }
+    }
+
+    pub(crate) fn resume(&self) {
+        let mut registered = self.registered.lock();
+        registered.n_pauses -= 1;
+        if registered.n_pauses == 0 {
+            for registration in registered.entries.iter().flat_map(Slab::iter) {
+                Arc::clone(registration).resume();
+            }
+        }
     }
 
     /// What happens when the attachment is released and nothing of it is left.
@@ -84,37 +164,44 @@ impl Attachment {
 
     /// Remembers a registration; `None` once the attachment is released.
     pub(crate) fn register(&self, registration: Arc<dyn Registration>) -> Option<Key> {
-        let mut registrations = self.registrations.lock();
+        let mut registered = self.registered.lock();
         if self.is_released() {
             return None;
         }
-        Some(registrations.get_or_insert_default().insert(registration))
+        if registered.n_pauses > 0 {
+            registration.pause();
+        }
+        let entries = registered.entries.get_or_insert_default();
+        Some(entries.insert(registration))
     }
 
     /// Forgets a registration that has ended by itself. It must be cancelled before that: a release waits for nobody
     /// whom it does not find.
     pub(crate) fn unregister(&self, key: Key) {
-        let mut registrations = self.registrations.lock();
-        let registration = registrations.as_mut().and_then(|slab| slab.remove(key));
+        let mut registered = self.registered.lock();
+        let entries = registered.entries.as_mut();
+        let registration = entries.and_then(|slab| slab.remove(key));
         // The last reference may drop a callback, which may come back here.
-        drop(registrations);
+        drop(registered);
         drop(registration);
     }
 
     /// Ends all registrations, and forbids new ones and further activity. `None` if that has been done before.
     pub(crate) fn release(&self) -> Option<Leaving> {
         let (before, registrations) = {
-            let mut registrations = self.registrations.lock();
+            let mut registered = self.registered.lock();
             if self.is_released() {
                 return None;
             }
             let before = self.activity.fetch_add(RELEASED + 1, Ordering::AcqRel);
-            (before, registrations.take())
+            (before, registered.entries.take())
         };
         for registration in registrations.into_iter().flat_map(|mut slab| slab.drain()) {
             registration.cancel();
         }
-        Some(Leaving { idle: before == 0 })
+        Some(Leaving {
+            idle: before & !WAITED == 0,
+        })
     }
 }
 

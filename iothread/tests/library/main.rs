@@ -8,9 +8,11 @@ mod fixture;
 #[cfg(feature = "async")]
 mod futures;
 mod holders;
+mod hooks;
 mod later;
 mod main_loop;
 mod package;
+mod pauses;
 mod polling;
 mod releases;
 mod shared;

@@ -1,0 +1,198 @@
+//! Sections in which no callback of a user starts, or of all users.
+
+use std::fmt;
+
+use super::call::Reply;
+use super::wait::{Target, Wait};
+use super::{AioContext, CallError, ContextError, Core};
+use crate::holders::Attachment;
+use crate::slab::Slab;
+use crate::sync::{Arc, Mutex, Weak};
+
+/// A section in which no callback starts that a user has registered: of file descriptors, timers and bottom halves, futures among
+/// these. What would have run does so when the section is over. What was posted, blocking work and its completions go on, so that
+/// requests under way come to their end.
+///
+/// Sections may overlap; the last one that is dropped lets callbacks run. A handler that is polled may be told of the
+/// [begin](crate::FdHandler::poll_begin) and [end](crate::FdHandler::poll_end) of polling meanwhile.
+///
+/// ```
+/// use iothread::{IoThread, Registry, holder};
+///
+/// let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
+/// let disk = io0.get_aio_context(holder::qom_object("/machine/disk0"))?;
+/// let (sent, ran) = std::sync::mpsc::channel();
+/// let queue = disk.bottom_half(move |_| drop(sent.send(())))?;
+///
+/// let pause = disk.pause()?;
+/// pause.drain()?; // No request is under way, and none begins: the time for a snapshot.
+/// queue.schedule();
+/// disk.synchronize()?;
+/// assert!(ran.try_recv().is_err());
+/// drop(pause);
+/// ran.recv()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping the value lets callbacks run again"]
+pub struct Pause {
+    view: AioContext,
+}
+
+/// A [`Pause`] of all users of a loop, those that come later included.
+#[must_use = "dropping the value lets callbacks run again"]
+pub struct PauseAll {
+    core: Arc<Core>,
+}
+
+impl AioContext {
+    /// Begins a section in which no callback of this user starts. One that is running goes on; [`Pause::drain`] waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ContextError::Released`] once the holder has been released, whose callbacks are gone.
+    pub fn pause(&self) -> Result<Pause, ContextError> {
+        if self.is_released() {
+            return Err(self.released());
+        }
+        self.attachment().pause();
+        Ok(Pause { view: self.share() })
+    }
+}
+
+impl Pause {
+    /// Waits until no callback of the user runs, and nothing is left that was accepted of it: posted closures, blocking work, completions.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::WouldDeadlock`], as for [`AioContext::call`], and where it would be for work that waits for the caller.
+    /// [`ContextError::Released`] once the holder has been released.
+    pub fn drain(&self) -> Result<(), CallError> {
+        self.view.synchronize()?;
+        drain(self.view.core(), self.view.attachment())
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.view.attachment().resume();
+    }
+}
+
+impl fmt::Debug for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pause").field(&self.view).finish()
+    }
+}
+
+impl PauseAll {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        core.users.pause();
+        Self {
+            core: Arc::clone(core),
+        }
+    }
+
+    /// As [`Pause::drain`], for each user that there is now.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn drain(&self) -> Result<(), CallError> {
+        let own = AioContext::without_holder(Arc::clone(&self.core));
+        let synchronized = own.synchronize();
+        own.release();
+        synchronized?;
+        for attachment in self.core.users.all() {
+            drain(&self.core, &attachment)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PauseAll {
+    fn drop(&mut self) {
+        self.core.users.resume();
+    }
+}
+
+impl fmt::Debug for PauseAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PauseAll")
+            .field("context", &self.core.name())
+            .finish()
+    }
+}
+
+/// Waits until nothing is left that was accepted.
+fn drain(core: &Arc<Core>, attachment: &Arc<Attachment>) -> Result<(), CallError> {
+    let reply = Reply::new();
+    let told = Arc::clone(&reply);
+    attachment.when_idle(move || told.set(Ok(())));
+    let target = || Target::Holder(Arc::clone(core), Arc::clone(attachment));
+    let Some(_wait) = Wait::begin(target) else {
+        return Err(CallError::WouldDeadlock {
+            context: core.name().to_owned(),
+        });
+    };
+    // Always `Ok`: there is no closure that could panic.
+    let _ = reply.wait();
+    Ok(())
+}
+
+/// Who has done something with a context.
+#[derive(Default)]
+pub(super) struct Users(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    users: Slab<Weak<Attachment>>,
+    /// How many pauses of all are under way.
+    n_pauses: usize,
+}
+
+impl Users {
+    pub(super) fn add(&self, user: &Arc<Attachment>) {
+        let mut state = self.0.lock();
+        for _ in 0..state.n_pauses {
+            user.pause();
+        }
+        let key = state.users.insert(Arc::downgrade(user));
+        // It is new.
+        let _ = user.place().set(key);
+    }
+
+    pub(super) fn remove(&self, user: &Attachment) {
+        if let Some(key) = user.place().get() {
+            let removed = self.0.lock().users.remove(*key);
+            drop(removed);
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Attachment>> {
+        let state = self.0.lock();
+        state.users.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn pause(&self) {
+        let mut state = self.0.lock();
+        state.n_pauses += 1;
+        let users: Vec<_> = state.users.iter().filter_map(Weak::upgrade).collect();
+        for user in &users {
+            user.pause();
+        }
+        // The last reference to one may drop what it has.
+        drop(state);
+        drop(users);
+    }
+
+    fn resume(&self) {
+        let mut state = self.0.lock();
+        state.n_pauses -= 1;
+        let users: Vec<_> = state.users.iter().filter_map(Weak::upgrade).collect();
+        for user in &users {
+            user.resume();
+        }
+        drop(state);
+        drop(users);
+    }
+}
