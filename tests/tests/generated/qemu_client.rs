@@ -26,7 +26,7 @@ pub(crate) fn drive(version: &str, [qemu, shared]: [&Path; 2]) -> Result<(), Fai
     for machine in ["none", "pc"] {
         let qemu = Qemu::start(qemu, machine)?;
         let output = run(Command::new(&client).arg(qemu.socket()))?;
-        let outcomes = Outcomes::read(&output).with_context(|| machine.to_owned())?;
+        let outcomes = Outcomes::read(&output, machine)?;
         println!("{version} on -machine {machine}: {outcomes:?}");
         if outcomes.n_read + outcomes.n_refused != n_queries {
             return Err(format!("{machine}: there are {n_queries} queries").into());
@@ -45,9 +45,9 @@ pub(crate) fn replay(shared: &Path) -> Result<(), Failed> {
     for entry in std::fs::read_dir(shared.join("recordings"))? {
         let path = entry?.path();
         let name = path.display().to_string();
-        let output = run(Command::new(&client).arg("replay").arg(&path)).context(name)?;
-        let outcomes = Outcomes::read(&output).with_context(|| path.display().to_string())?;
-        println!("{}: {outcomes:?}", path.display());
+        let output = run(Command::new(&client).arg("replay").arg(&path))?;
+        let outcomes = Outcomes::read(&output, &name)?;
+        println!("{name}: {outcomes:?}");
         if outcomes.n_read < 20 {
             return Err(format!("only {} replies were read", outcomes.n_read).into());
         }
@@ -152,14 +152,14 @@ struct Outcomes {
 }
 
 impl Outcomes {
-    fn read(output: &str) -> Result<Self> {
+    fn read(output: &str, server: &str) -> Result<Self> {
         let mut outcomes = Self::default();
         for line in output.lines() {
             match line.split(' ').nth(1).context("an outcome has a name")? {
                 "read" => outcomes.n_read += 1,
                 "refused" => outcomes.n_refused += 1,
                 "unknown" => outcomes.n_unknown += 1,
-                _ => bail!("{line}"),
+                _ => bail!("{server}: {line}"),
             }
         }
         Ok(outcomes)
