@@ -25,9 +25,6 @@ pub(crate) fn add_over_nbd(server: &Arc<Server>, wanted: NbdServerAddOptions) ->
             "Cannot find device='{device}' nor node-name='{device}'"
         ))
     })?;
-    if !server.nbd().is_running() {
-        return Err(Error::generic("NBD server not running"));
-    }
     let nbd = BlockExportOptionsNbd {
         name: Some(name.clone()),
         description,
