@@ -50,10 +50,10 @@ impl Graph {
         self.nodes.iter().any(is_one)
     }
 
-    /// Whether an export writes to a node, which keeps it active.
-    fn is_written_by_export(&self, name: &str) -> bool {
+    /// Whether an export keeps a node active.
+    fn is_kept_active(&self, name: &str) -> bool {
         let node = self.find(name);
-        node.is_ok_and(|node| node.users.iter().any(|it| it.user.is_writing_export()))
+        node.is_ok_and(|node| node.users.iter().any(|it| it.user.keeps_active()))
     }
 
     /// The nodes that go when `name` does: itself, and those below that nobody else needs.
@@ -144,7 +144,7 @@ impl Blocks {
         };
         let keeps = |name: &String| {
             let is_active = graph.find(name).is_ok_and(|node| node.io.is_active());
-            is_active && graph.is_written_by_export(name)
+            is_active && graph.is_kept_active(name)
         };
         if leaving.iter().any(keeps) {
             return Err(Error::generic(format!(

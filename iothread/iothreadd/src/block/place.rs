@@ -61,15 +61,22 @@ pub(crate) enum Medium {
     Optical,
 }
 
+/// What an export has its node for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExportRights {
+    /// Whether clients may write.
+    pub(crate) writable: bool,
+    /// Whether the node may be inactive. One that clients write to has to be active otherwise.
+    pub(crate) allows_inactive: bool,
+}
+
 #[derive(Clone, Copy)]
 enum UserKind {
     Device {
         medium: Medium,
         shares_writing: bool,
     },
-    Export {
-        writable: bool,
-    },
+    Export(ExportRights),
 }
 
 impl NodeUser {
@@ -89,14 +96,14 @@ impl NodeUser {
     /// An export. With a `follower` it moves wherever its node does.
     pub(crate) fn export(
         path: UserPath,
-        writable: bool,
+        rights: ExportRights,
         allows_move: bool,
         follower: Option<Weak<dyn Follower>>,
     ) -> Self {
         Self {
             path,
             allows_move,
-            kind: UserKind::Export { writable },
+            kind: UserKind::Export(rights),
             follower,
         }
     }
@@ -105,7 +112,7 @@ impl NodeUser {
     pub(super) fn is_device(&self) -> bool {
         match self.kind {
             UserKind::Device { .. } => true,
-            UserKind::Export { .. } => false,
+            UserKind::Export(_) => false,
         }
     }
 
@@ -118,7 +125,7 @@ impl NodeUser {
                 let writes = node_is_writable && medium == Medium::Disk;
                 Access::of_device(writes, shares_writing)
             }
-            UserKind::Export { writable } => Access::of_export(writable),
+            UserKind::Export(rights) => Access::of_export(rights.writable),
         }
     }
 
@@ -126,15 +133,15 @@ impl NodeUser {
     pub(super) fn is_removable(&self) -> bool {
         match self.kind {
             UserKind::Device { medium, .. } => medium == Medium::Optical,
-            UserKind::Export { .. } => false,
+            UserKind::Export(_) => false,
         }
     }
 
-    /// Whether it is an export that clients may write to.
-    pub(super) fn is_writing_export(&self) -> bool {
+    /// Whether it is an export that needs its node to be active.
+    pub(super) fn keeps_active(&self) -> bool {
         match self.kind {
             UserKind::Device { .. } => false,
-            UserKind::Export { writable } => writable,
+            UserKind::Export(rights) => rights.writable && !rights.allows_inactive,
         }
     }
 
@@ -142,7 +149,7 @@ impl NodeUser {
     pub(super) fn description(&self) -> String {
         match self.kind {
             UserKind::Device { .. } => format!("block device '{}'", self.path),
-            UserKind::Export { .. } => "an unnamed block device".to_owned(),
+            UserKind::Export(_) => "an unnamed block device".to_owned(),
         }
     }
 }

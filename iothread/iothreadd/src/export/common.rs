@@ -9,7 +9,7 @@ use qapi_runtime::Error;
 
 use super::Export;
 use crate::block::{
-    self, Activated, Backend, Blocks, Follower, Home, MoveError, NodeUser, UserPath,
+    self, Activated, Backend, Blocks, ExportRights, Follower, Home, MoveError, NodeUser, UserPath,
 };
 use crate::qapi::{BlockExportIothreads, BlockExportOptions, BlockExportOptionsType};
 use crate::qemu_text::QemuText;
@@ -50,7 +50,7 @@ pub(crate) struct Common {
     node_name: String,
     /// Tells it apart from other users of the node.
     path: UserPath,
-    writable: bool,
+    rights: ExportRights,
     writethrough: bool,
     backend: Backend,
     /// What an export that cannot be made has to take back.
@@ -108,13 +108,20 @@ impl<'a> Plan<'a> {
                 "Export type does not support inactive exports",
             ));
         }
-        let user = NodeUser::export(user_path(&options.id), writable, !is_fixed, None);
+        let user = NodeUser::export(user_path(&options.id), rights_of(options), !is_fixed, None);
         blocks.check_permission(node, &user)?;
         Ok(Self {
             options,
             threads,
             is_fixed,
         })
+    }
+}
+
+fn rights_of(options: &BlockExportOptions) -> ExportRights {
+    ExportRights {
+        writable: options.writable.unwrap_or(false),
+        allows_inactive: options.allow_inactive.unwrap_or(false),
     }
 }
 
@@ -142,7 +149,7 @@ impl Common {
             id: options.id.clone(),
             node_name: node.clone(),
             path: user_path(&options.id),
-            writable: options.writable.unwrap_or(false),
+            rights: rights_of(options),
             writethrough: options.writethrough.unwrap_or(false),
             backend,
             activated,
@@ -178,7 +185,7 @@ impl Common {
         let as_follower: Arc<dyn Follower> = Arc::<Self>::clone(self);
         let follower = Some(Arc::downgrade(&as_follower));
         let path = Arc::clone(&self.path);
-        let user = NodeUser::export(path, self.writable, !is_fixed, follower);
+        let user = NodeUser::export(path, self.rights, !is_fixed, follower);
         let home = blocks.attach_in_place(&self.node_name, user)?;
         *self.contexts.lock() = vec![self.context_at(home)];
         Ok(())
@@ -193,7 +200,7 @@ impl Common {
         lent: Option<&Arc<HeldAioContext>>,
     ) -> Result<(), Error> {
         let node = &self.node_name;
-        let user = NodeUser::export(Arc::clone(&self.path), self.writable, !is_fixed, None);
+        let user = NodeUser::export(Arc::clone(&self.path), self.rights, !is_fixed, None);
         match blocks.attach_lending(node, user.clone(), Some(home), lent) {
             // It runs on its thread nevertheless; nodes can be used from any.
             Err(MoveError::Refused) if !is_fixed => {
@@ -244,7 +251,7 @@ impl Common {
     }
 
     pub(crate) fn is_writable(&self) -> bool {
-        self.writable
+        self.rights.writable
     }
 
     /// Whether a write is done only when it is on stable storage.
