@@ -78,7 +78,8 @@ impl Properties {
         let property = self.object_type.property(name);
         let is_link = property.is_some_and(|it| it.value_type.starts_with("link<"));
         match self.values.get(name) {
-            Some(Value::String(id)) if is_link && !id.is_empty() && !id.starts_with('/') => {
+            Some(Value::String(link)) if is_link && !link.is_empty() && !link.starts_with('/') => {
+                let id = link.strip_prefix("objects/").unwrap_or(link);
                 Value::from(format!("/objects/{id}"))
             }
             Some(value) => value.clone(),
