@@ -15,7 +15,7 @@ pub(super) struct Draft {
     pub(super) context: Definition,
     pub(super) condition: Condition,
     pub(super) features: Vec<DraftFeature>,
-    pub(super) doc: Option<ast::Doc>,
+    pub(super) doc: Option<Box<ast::Doc>>,
     pub(super) body: Body,
     /// A mistake inside was reported: members may be missing that the author wrote.
     pub(super) is_broken: bool,

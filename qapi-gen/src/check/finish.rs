@@ -374,7 +374,7 @@ impl<'a> Finisher<'a> {
     fn add_doc(&mut self, slot: &DocSlot) {
         let (doc, node_id) = match slot {
             DocSlot::Free(doc) => (doc, None),
-            DocSlot::Of(id) => match &self.graph.nodes[*id].doc {
+            DocSlot::Of(id) => match self.graph.nodes[*id].doc.as_deref() {
                 Some(doc) => (doc, Some(*id)),
                 None => return,
             },

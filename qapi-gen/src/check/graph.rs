@@ -27,7 +27,7 @@ pub(super) struct Node {
     pub(super) name_span: Option<Span>,
     pub(super) condition: Condition,
     pub(super) features: Vec<DraftFeature>,
-    pub(super) doc: Option<ast::Doc>,
+    pub(super) doc: Option<Box<ast::Doc>>,
     pub(super) kind: NodeKind,
     /// A mistake was reported that may have cost it members.
     pub(super) is_broken: bool,

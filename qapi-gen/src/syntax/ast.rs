@@ -117,7 +117,7 @@ pub(crate) struct Include {
 #[derive(Debug)]
 pub(crate) struct Definition {
     pub(crate) object: Object,
-    pub(crate) doc: Option<Doc>,
+    pub(crate) doc: Option<Box<Doc>>,
 }
 
 /// A documentation comment.

@@ -282,6 +282,8 @@ impl<'r> Parser<'r> {
                 TokenKind::CloseBrace => {
                     let span = open.to(self.token().span);
                     self.advance();
+                    // All of them are kept until the last file is read.
+                    members.shrink_to_fit();
                     return Ok(Object { span, members });
                 }
                 TokenKind::Comma => self.advance(),
@@ -316,6 +318,7 @@ impl<'r> Parser<'r> {
                 TokenKind::CloseBracket => {
                     let span = open.to(self.token().span);
                     self.advance();
+                    values.shrink_to_fit();
                     return Ok(Array { span, values });
                 }
                 TokenKind::Comma => self.advance(),

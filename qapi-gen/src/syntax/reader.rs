@@ -210,6 +210,7 @@ impl Reader<'_> {
     }
 
     fn read_definition(&mut self, parser: &mut Parser<'_>, object: Object, doc: Option<Doc>) {
+        // Few of a large schema have one, so it takes no room in the others.
         let doc = match doc {
             Some(doc) if doc.symbol.is_none() => {
                 if !doc.is_broken {
@@ -223,9 +224,10 @@ impl Reader<'_> {
             }
             other => other,
         };
-        self.ast
-            .items
-            .push(Item::Definition(Definition { object, doc }));
+        self.ast.items.push(Item::Definition(Definition {
+            object,
+            doc: doc.map(Box::new),
+        }));
     }
 
     fn read_include(&mut self, parser: &mut Parser<'_>, object: &Object) {

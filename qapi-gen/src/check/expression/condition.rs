@@ -1,6 +1,6 @@
 //! Conditions and features (QAPI: sections 'Configuring the schema' and 'Features').
 
-use super::Checker;
+use super::{Checker, all_of};
 use crate::check::draft::DraftFeature;
 use crate::check::error::{ExprError, Keys, Source};
 use crate::ir::Condition;
@@ -97,11 +97,7 @@ impl Checker<'_> {
             self.error(&ExprError::NotArray("'features'".to_owned()), node.span());
             return Vec::new();
         };
-        array
-            .values
-            .iter()
-            .filter_map(|value| self.check_feature(value))
-            .collect()
+        all_of(&array.values, |value| self.check_feature(value))
     }
 
     pub(super) fn check_feature(&mut self, node: &Node) -> Option<DraftFeature> {

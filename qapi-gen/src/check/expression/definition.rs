@@ -1,7 +1,7 @@
 //! What each kind of definition may have.
 
-use super::Checker;
 use super::key::is_falsy;
+use super::{Checker, all_of};
 use crate::check::draft::{Body, Flags, Members, Named};
 use crate::check::error::{ExprError, Source};
 use crate::syntax::ast::{Node, Object};
@@ -29,10 +29,7 @@ impl Checker<'_> {
         };
         let is_permissive = self.is_permissive(name);
         let nodes = array.map_or(&[][..], |array| &array.values);
-        let values = nodes
-            .iter()
-            .filter_map(|node| self.check_value(node, is_permissive))
-            .collect();
+        let values = all_of(nodes, |node| self.check_value(node, is_permissive));
         Body::Enum { values, prefix }
     }
 

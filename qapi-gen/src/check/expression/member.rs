@@ -1,7 +1,7 @@
 //! Members, branches, and references to types.
 
-use super::Checker;
 use super::key::is_falsy;
+use super::{Checker, all_of};
 use crate::check::draft::{DraftBranch, DraftMember, DraftValue, Members, Named, TypeRef};
 use crate::check::error::{ExprError, Source};
 use crate::check::names;
@@ -22,10 +22,9 @@ impl Checker<'_> {
             return Vec::new();
         };
         let is_permissive = owner.is_some_and(|owner| self.is_permissive(owner));
-        let members = object.members.iter();
-        members
-            .filter_map(|(name, value)| self.check_member(key, name, value, is_permissive))
-            .collect()
+        all_of(&object.members, |(name, value)| {
+            self.check_member(key, name, value, is_permissive)
+        })
     }
 
     pub(super) fn check_member(
@@ -113,10 +112,9 @@ impl Checker<'_> {
             }
             None => return Vec::new(),
         };
-        let members = data.members.iter();
-        members
-            .filter_map(|(key, value)| self.check_branch(key, value, of_alternate))
-            .collect()
+        all_of(&data.members, |(key, value)| {
+            self.check_branch(key, value, of_alternate)
+        })
     }
 
     pub(super) fn check_branch(

@@ -59,6 +59,14 @@ pub(super) fn share_contexts(drafts: &mut [&mut Draft], sources: &SourceMap) {
     }
 }
 
+/// What comes of the parts of a definition. There are many short lists in a large schema, and all are kept, so there is no
+/// room in them for more.
+fn all_of<N, T>(parts: &[N], check: impl FnMut(&N) -> Option<T>) -> Vec<T> {
+    let mut checked = Vec::with_capacity(parts.len());
+    checked.extend(parts.iter().filter_map(check));
+    checked
+}
+
 /// The names behind the keys that define something.
 fn names_of(object: &Object, sources: &SourceMap) -> Vec<String> {
     let members = object.members.iter();
@@ -103,7 +111,7 @@ impl Checker<'_> {
         self.report.push(diagnostic);
     }
 
-    fn check_definition(&mut self, object: &Object, doc: Option<ast::Doc>) -> Option<Draft> {
+    fn check_definition(&mut self, object: &Object, doc: Option<Box<ast::Doc>>) -> Option<Draft> {
         let (kind, name_node) = self.meta_key(object)?;
         let meta = kind.as_str();
         let name = match name_node {
@@ -127,7 +135,7 @@ impl Checker<'_> {
         };
         self.definition = Some(context.clone());
         self.check_definition_name(kind, &name);
-        self.check_doc(kind, &name, object, doc.as_ref());
+        self.check_doc(kind, &name, object, doc.as_deref());
         let body = match kind {
             DefinitionKind::Enum => self.check_enum(object, &name.name),
             DefinitionKind::Struct => self.check_struct(object, &name.name),
