@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use clap::Parser;
-use qapi_runtime::client::Address;
+use qapi_runtime::address::Address;
 
 /// Shows who holds the IOThreads of a QMP server, and how busy they are.
 ///
 /// The server may be iothreadd or QEMU, which does not tell holders. Busy times come from this machine's kernel, so they are
-/// shown for a unix socket only.
+/// shown only for a server behind a unix socket that has made it itself, in this namespace of processes.
 #[derive(Debug, Parser)]
 #[command(name = "iothread-top", version)]
 pub(crate) struct Options {
-    /// The server's QMP socket: unix:PATH, a path, or tcp:HOST:PORT.
-    #[arg(value_name = "ADDRESS", value_parser = parse_address)]
+    /// The server's QMP monitor: unix:PATH, a path, tcp:HOST:PORT, vsock:CID:PORT, fd:NUMBER, or exec:COMMAND.
+    #[arg(value_name = "ADDRESS")]
     pub(crate) address: Address,
 
     /// Seconds between two looks.
@@ -36,21 +36,6 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn interval(&self) -> Duration {
         Duration::from_secs_f64(self.interval)
-    }
-}
-
-fn parse_address(text: &str) -> Result<Address, String> {
-    if let Some(address) = text.strip_prefix("tcp:") {
-        return match address.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                Ok(Address::Tcp(address.to_owned()))
-            }
-            _ => Err("expected tcp:HOST:PORT".to_owned()),
-        };
-    }
-    match text.strip_prefix("unix:").unwrap_or(text) {
-        "" => Err("the path of the socket is missing".to_owned()),
-        path => Ok(Address::unix(path)),
     }
 }
 

@@ -19,10 +19,17 @@ const KEYS: &str = "q quit   up/down select   s sort   i internal threads   spac
 struct View {
     title: String,
     snapshot: Snapshot,
-    /// Why the last look gave nothing.
-    trouble: Option<String>,
+    /// Why the last look gave nothing: what is shown is not of now then.
+    trouble: Option<Trouble>,
     order: Order,
     selected: TableState,
+}
+
+/// Why nothing is known of a server.
+struct Trouble {
+    text: String,
+    /// What rows are marked with.
+    mark: &'static str,
 }
 
 /// What a key asks for.
@@ -37,7 +44,7 @@ enum Wish {
 /// Shows the server's threads until the user has seen enough. A server that goes away may come back.
 pub(crate) fn run(source: &mut Source, interval: Duration) -> Result<(), ClientError> {
     let mut view = View {
-        title: source.address().to_owned(),
+        title: source.address().to_string(),
         snapshot: source.look()?,
         trouble: None,
         order: Order::Server,
@@ -59,7 +66,7 @@ pub(crate) fn run(source: &mut Source, interval: Duration) -> Result<(), ClientE
                 Wish::ToggleInternal => source.shows_internal = !source.shows_internal,
                 Wish::Refresh => {}
             }
-            view.take(source.look());
+            view.take(source.look(), source.is_connected());
             next_look = Instant::now() + interval;
         }
     })();
@@ -68,14 +75,19 @@ pub(crate) fn run(source: &mut Source, interval: Duration) -> Result<(), ClientE
 }
 
 impl View {
-    fn take(&mut self, look: Result<Snapshot, ClientError>) {
+    fn take(&mut self, look: Result<Snapshot, ClientError>, is_connected: bool) {
         match look {
             Ok(mut snapshot) => {
                 table::sort(&mut snapshot, self.order);
                 self.snapshot = snapshot;
                 self.trouble = None;
             }
-            Err(error) => self.trouble = Some(error.to_string()),
+            Err(error) => {
+                self.trouble = Some(Trouble {
+                    text: error.to_string(),
+                    mark: if is_connected { "late" } else { "gone" },
+                });
+            }
         }
     }
 
@@ -133,7 +145,7 @@ impl View {
         ])
         .areas(frame.area());
         let summary = match &self.trouble {
-            Some(trouble) => Line::styled(table::printable(trouble), Color::Red),
+            Some(trouble) => Line::styled(table::printable(&trouble.text), Color::Red),
             None => Line::raw(table::summary(&self.snapshot)),
         };
         let title = table::printable(&self.title);
@@ -141,7 +153,9 @@ impl View {
         let title = Line::styled(title, Modifier::BOLD);
         frame.render_widget(Paragraph::new(vec![title, summary]), head);
         frame.render_stateful_widget(self.table(), list, &mut self.selected);
-        if let Some(thread) = self.snapshot.threads.get(selected) {
+        if let Some(thread) = self.snapshot.threads.get(selected)
+            && self.trouble.is_none()
+        {
             frame.render_widget(holders(thread), details);
         }
         frame.render_widget(Line::styled(KEYS, Modifier::DIM), foot);
@@ -149,20 +163,22 @@ impl View {
 
     fn table(&self) -> Table<'static> {
         let row = |thread: &Thread| {
-            let style = if thread.is_internal {
+            let (cells, is_dim) = match &self.trouble {
+                None => (table::cells(thread), thread.is_internal),
+                Some(trouble) => (table::stale_cells(thread, trouble.mark), true),
+            };
+            (cells, is_dim)
+        };
+        let rows: Vec<_> = self.snapshot.threads.iter().map(row).collect();
+        let id = table::width_of(rows.iter().map(|(cells, _)| cells[0].as_str()));
+        let rows = rows.into_iter().map(|(cells, is_dim)| {
+            let modifier = if is_dim {
                 Modifier::DIM
             } else {
                 Modifier::empty()
             };
-            Row::new(table::cells(thread)).style(Style::new().add_modifier(style))
-        };
-        let rows: Vec<_> = self.snapshot.threads.iter().map(row).collect();
-        let id = table::width_of(
-            self.snapshot
-                .threads
-                .iter()
-                .map(|thread| thread.id.as_str()),
-        );
+            Row::new(cells).style(Style::new().add_modifier(modifier))
+        });
         let widths = [
             Constraint::Length(u16::try_from(id).unwrap_or(u16::MAX).clamp(8, 32)),
             Constraint::Length(8),
@@ -175,6 +191,9 @@ impl View {
             .row_highlight_style(Modifier::REVERSED)
     }
 }
+
+/// Columns of the terminal for what a holder is.
+const KIND_WIDTH: usize = 14;
 
 /// All holders of one thread, a line each, the newest first.
 fn holders(thread: &Thread) -> Paragraph<'static> {
@@ -195,7 +214,7 @@ fn holders(thread: &Thread) -> Paragraph<'static> {
                     table::printable(&holder.kind),
                     table::printable(&holder.name),
                 );
-                Line::raw(format!("{kind:<14}{name}"))
+                Line::raw(format!("{}{name}", table::padded(&kind, KIND_WIDTH)))
             })
             .collect(),
     };
@@ -249,6 +268,63 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| view.draw(frame)).unwrap();
         terminal.backend().to_string()
+    }
+
+    fn gone(text: &str) -> Trouble {
+        Trouble {
+            text: text.to_owned(),
+            mark: "gone",
+        }
+    }
+
+    /// Nothing of a server that does not answer looks as if it were of now.
+    #[test]
+    fn rows_of_a_server_that_is_gone_are_marked() {
+        let mut view = view();
+        for (is_connected, mark) in [(false, "gone"), (true, "late")] {
+            let error = std::io::Error::other("it is away");
+            view.take(Err(error.into()), is_connected);
+            let text = drawn(&mut view, 80, 16);
+            assert!(text.contains("it is away"), "{text}");
+            assert_eq!(text.matches(mark).count(), 2, "{text}");
+            for stale in ["25.0%", "41", "disk0", "32768"] {
+                assert!(!text.contains(stale), "{stale} is in\n{text}");
+            }
+        }
+        let snapshot = view.snapshot.clone();
+        view.take(Ok(snapshot), true);
+        let text = drawn(&mut view, 80, 16);
+        assert!(text.contains("25.0%") && !text.contains("gone"), "{text}");
+    }
+
+    /// Columns are those of the terminal: what is wide takes two.
+    #[test]
+    fn wide_names_do_not_shift_columns() {
+        let mut view = view();
+        view.snapshot.threads[0].holders = Some(vec![
+            Holder {
+                kind: "線程".to_owned(),
+                name: "AAA".to_owned(),
+            },
+            Holder {
+                kind: "block".to_owned(),
+                name: "BBB".to_owned(),
+            },
+        ]);
+        let mut terminal = Terminal::new(TestBackend::new(60, 16)).unwrap();
+        terminal.draw(|frame| view.draw(frame)).unwrap();
+        let buffer = terminal.backend().buffer();
+        // Below the title of the list of holders.
+        let column = |symbol: &str| {
+            let area = buffer.area;
+            let cells = (10..area.height).flat_map(|y| (0..area.width).map(move |x| (x, y)));
+            cells
+                .clone()
+                .find(|at| buffer[*at].symbol() == symbol)
+                .map(|(x, _)| x)
+        };
+        assert_eq!(column("A"), Some(14));
+        assert_eq!(column("B"), Some(14));
     }
 
     fn key(code: KeyCode) -> Event {
@@ -309,10 +385,12 @@ mod tests {
                 name: name.to_owned(),
             };
             thread.holders = Some(vec![holder; 3]);
-            view.trouble = Some(name.to_owned());
             for (width, height) in [(1, 1), (30, 9), (400, 60)] {
-                let text = drawn(&mut view, width, height);
-                assert!(!text.contains(['\u{1b}', '\u{202e}']), "{name:.9}");
+                for trouble in [None, Some(gone(name))] {
+                    view.trouble = trouble;
+                    let text = drawn(&mut view, width, height);
+                    assert!(!text.contains(['\u{1b}', '\u{202e}']), "{name:.9}");
+                }
             }
         }
     }
@@ -324,7 +402,7 @@ mod tests {
             let mut view = view();
             drawn(&mut view, width, height);
             view.snapshot.threads.clear();
-            view.trouble = Some("gone".to_owned());
+            view.trouble = Some(gone("it is away"));
             drawn(&mut view, width, height);
         }
     }

@@ -3,15 +3,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use qapi_runtime::address::Address;
 use qapi_runtime::client::blocking::Client;
-use qapi_runtime::client::{Address, CallOptions, ClientError, ClientErrorKind, ConnectOptions};
+use qapi_runtime::client::{CallOptions, ClientError, ClientErrorKind, ConnectOptions};
 use qapi_runtime::{Object, Value};
 
-/// How long the server may take to answer.
+/// How long the server may take to greet, and to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long a look waits for a server that is gone; the next look tries again.
-const RETURN: Duration = Duration::from_millis(200);
 
 /// An IOThread as it is at a moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,10 +39,8 @@ pub(crate) struct Snapshot {
 
 /// A server that is looked at again and again.
 pub(crate) struct Source {
+    address: Address,
     client: Client,
-    address: String,
-    /// Whether the server's threads are this machine's.
-    is_local: bool,
     pub(crate) shows_internal: bool,
     /// When each thread was looked at, and how long it had run.
     runtimes: HashMap<i64, (Instant, Duration)>,
@@ -52,30 +48,32 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn connect(address: &Address, shows_internal: bool) -> Result<Self, ClientError> {
-        let options = ConnectOptions::new(address.clone())
-            .timeout(PATIENCE)
-            .reconnect(RETURN);
-        let (text, is_local) = match address {
-            Address::Unix(path) => (format!("unix:{}", path.display()), true),
-            Address::Tcp(address) => (format!("tcp:{address}"), false),
-            _ => ("an abstract socket".to_owned(), true),
-        };
         Ok(Self {
-            client: Client::connect(options)?,
-            address: text,
-            is_local,
+            address: address.clone(),
+            client: connect(address)?,
             shows_internal,
             runtimes: HashMap::new(),
         })
     }
 
-    /// The server's address, for people.
-    pub(crate) fn address(&self) -> &str {
+    /// The server's address.
+    pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Looks at all threads. Internal ones come last, where the server has a command for them.
+    /// Whether there is a connection, on which the server may be late.
+    pub(crate) fn is_connected(&self) -> bool {
+        !self.client.is_closed()
+    }
+
+    /// Looks at all threads, of another server if the last one is gone. Internal ones come last, where the server has a
+    /// command for them.
     pub(crate) fn look(&mut self) -> Result<Snapshot, ClientError> {
+        if self.client.is_closed() {
+            // Another process may have the numbers of the last one.
+            self.runtimes.clear();
+            self.client = connect(&self.address)?;
+        }
         let mut threads = self.query("query-iothreads", false)?;
         if self.shows_internal {
             match self.query("x-query-internal-iothreads", true) {
@@ -85,9 +83,11 @@ impl Source {
                 Err(error) => return Err(error),
             }
         }
+        let process = self.client.peer_credentials().and_then(|it| it.process);
         let mut runtimes = HashMap::with_capacity(threads.len());
-        for thread in threads.iter_mut().filter(|_| self.is_local) {
-            let Some(ran) = runtime(thread.thread_id) else {
+        for thread in &mut threads {
+            let ran = process.and_then(|process| runtime(process, thread.thread_id));
+            let Some(ran) = ran else {
                 continue;
             };
             let now = Instant::now();
@@ -133,6 +133,11 @@ fn thread(members: &Object, is_internal: bool) -> Thread {
     }
 }
 
+fn connect(address: &Address) -> Result<Client, ClientError> {
+    let options = ConnectOptions::new(address.clone());
+    Client::connect(options.timeout(PATIENCE).handshake_timeout(PATIENCE))
+}
+
 /// A holder of any kind: beside its type it has one member, its name.
 fn holder(value: &Value) -> Option<Holder> {
     let Value::Object(members) = value else {
@@ -149,12 +154,28 @@ fn text(value: Option<&Value>) -> String {
     value.and_then(Value::as_str).unwrap_or("?").to_owned()
 }
 
-/// How long a thread of this machine has run.
-fn runtime(thread_id: i64) -> Option<Duration> {
+/// How long a thread of a process has run. Nothing if the process has no such thread, or calls it by a number of another
+/// namespace: then the number is that of something else here.
+fn runtime(process: u32, thread_id: i64) -> Option<Duration> {
+    let folder = format!("/proc/{process}/task/{thread_id}");
+    let status = std::fs::read_to_string(format!("{folder}/status")).ok()?;
+    if !is_of_this_namespace(&status, thread_id) {
+        return None;
+    }
     // The first number is nanoseconds on a processor.
-    let text = std::fs::read_to_string(format!("/proc/{thread_id}/schedstat")).ok()?;
+    let text = std::fs::read_to_string(format!("{folder}/schedstat")).ok()?;
     let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
     Some(Duration::from_nanos(nanoseconds))
+}
+
+/// Whether a thread has one number only, and this one: the kernel tells its numbers in all namespaces from this one down.
+fn is_of_this_namespace(status: &str, thread_id: i64) -> bool {
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let numbers: Option<Vec<i64>> = numbers.and_then(|numbers| {
+        let numbers = numbers.split_whitespace();
+        numbers.map(|number| number.parse().ok()).collect()
+    });
+    numbers == Some(vec![thread_id])
 }
 
 #[cfg(test)]
@@ -193,10 +214,37 @@ mod tests {
 
     #[test]
     fn a_thread_that_runs_gets_older() {
+        let process = std::process::id();
         let own = rustix::thread::gettid().as_raw_nonzero().get().into();
-        let before = runtime(own).unwrap();
-        while runtime(own).unwrap() == before {}
-        assert!(runtime(own).unwrap() > before);
-        assert_eq!(runtime(-1), None);
+        let before = runtime(process, own).unwrap();
+        while runtime(process, own).unwrap() == before {}
+        assert!(runtime(process, own).unwrap() > before);
+        assert_eq!(runtime(process, -1), None);
+    }
+
+    #[test]
+    fn threads_of_others_are_not_taken_for_the_servers() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let process = std::process::id();
+        let other = i64::from(child.id());
+        assert_eq!(runtime(process, other), None);
+        let own = runtime(child.id(), other);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(own.is_some());
+        for (numbers, is_ours) in [
+            ("NSpid:\t7\n", true),
+            ("NSpid:\t4242\t7\n", false),
+            ("NSpid:\t7\t7\n", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                is_of_this_namespace(&format!("Name:\tx\n{numbers}"), 7),
+                is_ours
+            );
+        }
     }
 }

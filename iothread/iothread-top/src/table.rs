@@ -92,21 +92,39 @@ fn holders(thread: &Thread) -> String {
     }
 }
 
-/// What a server calls things goes to a terminal, so it must not steer that, nor change the direction of the line.
+/// The cells of a row that is not of now, with what it is instead. Its name is all that is known to last.
+pub(crate) fn stale_cells(thread: &Thread, mark: &str) -> [String; 5] {
+    [
+        printable(&thread.id),
+        unknown(),
+        mark.to_owned(),
+        unknown(),
+        unknown(),
+    ]
+}
+
+/// What a server calls things goes to a terminal, so it must not steer that, nor change the direction of the line. What does
+/// such things, or is not to be seen, is named, as in `<U+202E>`.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|ch| match ch {
+    let mut shown = String::with_capacity(text.len());
+    for ch in text.chars() {
+        let is_hidden = match ch {
             // Line and paragraph separators; marks that embed, override or isolate a direction, and those without a width.
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => '?',
-            '\u{61c}' | '\u{feff}' => '?',
-            ch if ch.width().is_none() => '?',
-            ch => ch,
-        })
-        .collect()
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
+            '\u{61c}' | '\u{feff}' => true,
+            ch => ch.width().is_none(),
+        };
+        if is_hidden {
+            shown.push_str(&format!("<U+{:04X}>", u32::from(ch)));
+        } else {
+            shown.push(ch);
+        }
+    }
+    shown
 }
 
 /// Fills a text up to so many columns of the terminal, on the right.
-fn padded(text: &str, width: usize) -> String {
+pub(crate) fn padded(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(text.width());
     format!("{text}{}", " ".repeat(missing))
 }
@@ -129,15 +147,30 @@ pub(crate) fn width_of<'t>(texts: impl Iterator<Item = &'t str>) -> usize {
 /// One line about all threads.
 pub(crate) fn summary(snapshot: &Snapshot) -> String {
     let threads = &snapshot.threads;
-    let n_held: usize = threads.iter().map(n_holders).sum();
-    let is_idle = |thread: &&Thread| thread.holders.as_ref().is_some_and(Vec::is_empty);
-    let n_idle = threads.iter().filter(is_idle).count();
-    let busy: f64 = threads.iter().filter_map(|thread| thread.busy).sum();
-    format!(
-        "{} IOThreads, {n_idle} of them unheld; {n_held} holders; {:.1}% busy",
-        threads.len(),
-        busy * 100.0
-    )
+    let n_threads = counted(threads.len(), "IOThread");
+    let holders = match threads.iter().any(|thread| thread.holders.is_some()) {
+        true => {
+            let n_held: usize = threads.iter().map(n_holders).sum();
+            let is_idle = |thread: &&Thread| thread.holders.as_ref().is_some_and(Vec::is_empty);
+            let n_idle = threads.iter().filter(is_idle).count();
+            format!(", {n_idle} of them unheld; {}", counted(n_held, "holder"))
+        }
+        false if threads.is_empty() => String::new(),
+        false => "; the server does not tell holders".to_owned(),
+    };
+    let busy: Option<f64> = threads
+        .iter()
+        .filter_map(|thread| thread.busy)
+        .reduce(|a, b| a + b);
+    let busy = busy.map_or_else(String::new, |busy| format!("; {:.1}% busy", busy * 100.0));
+    format!("{n_threads}{holders}{busy}")
+}
+
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
 }
 
 /// The table as lines of text.
@@ -202,7 +235,7 @@ mod tests {
             [
                 "IOTHREAD       TID   BUSY  HELD  HOLDERS",
                 "io0              7      -     0  none",
-                "a-long-one  123456  50.0%     2  m1 m?0",
+                "a-long-one  123456  50.0%     2  m1 m<U+001B>0",
                 "io1              0  75.0%     -  -",
             ]
         );
@@ -210,6 +243,13 @@ mod tests {
             summary(&snapshot()),
             "3 IOThreads, 1 of them unheld; 2 holders; 125.0% busy"
         );
+        let mut qemu = snapshot();
+        qemu.threads.drain(..2);
+        assert_eq!(
+            summary(&qemu),
+            "1 IOThread; the server does not tell holders; 75.0% busy"
+        );
+        assert_eq!(summary(&Snapshot::default()), "0 IOThreads");
     }
 
     /// A server may call its threads what it likes.
@@ -236,8 +276,8 @@ mod tests {
             shown[1..],
             [
                 row(&long, 0),
-                row("?[2J????", 56),
-                row("a?b?", 60),
+                row("<U+001B>[2J<U+000D><U+000A><U+0000><U+0085>", 21),
+                row("a<U+202E>b<U+200B>", 46),
                 // Each takes two columns.
                 row("線程零", 58),
                 row("e\u{301}", 63),
