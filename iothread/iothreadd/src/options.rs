@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use clap::Parser;
+use qapi_runtime::address::{Address as QmpAddress, split_settings};
 use qapi_runtime::visit::{Compat, CompatInput, CompatOutput};
 
 use crate::budgets::Limits;
@@ -197,66 +198,43 @@ fn parse_address(
             }
         }
     }
-    if let Some(path) = address.strip_prefix("unix:") {
-        if path.is_empty() {
-            return Err("the path of the socket is missing".to_owned());
-        }
-        if is_abstract && mode.is_some() {
-            return Err("an abstract socket has no mode".to_owned());
-        }
-        if is_abstract {
-            return Ok(Address::Abstract(path.to_owned()));
-        }
-        return Ok(Address::Unix {
-            path: path.into(),
-            mode,
-        });
+    if is_abstract && mode.is_some() {
+        return Err("an abstract socket has no mode".to_owned());
     }
-    if mode.is_some() || is_abstract {
-        return Err("only a unix socket has a mode, or can be abstract".to_owned());
-    }
+    let has_path_settings = mode.is_some() || is_abstract;
+    let refused = Err("only a unix socket has a mode, or can be abstract".to_owned());
     if address == "stdio" {
-        return Ok(Address::Stdio);
-    }
-    if let Some(host_and_port) = address.strip_prefix("tcp:") {
-        let (host, port) = host_and_port
-            .rsplit_once(':')
-            .ok_or_else(|| "the port is missing".to_owned())?;
-        let port = port
-            .parse()
-            .map_err(|_| format!("'{port}' is not a port number"))?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        return Ok(Address::Tcp {
-            // Without authentication, other hosts have to be let in by name.
-            host: if host.is_empty() { "localhost" } else { host }.to_owned(),
-            port,
-        });
-    }
-    if let Some(number) = address.strip_prefix("fd:") {
-        return match number.parse() {
-            // The standard streams are no sockets of others.
-            Ok(number @ 3..) => Ok(Address::Inherited(number)),
-            Ok(_) | Err(_) => Err(format!(
-                "'{number}' is not the number of a descriptor from 3 on"
-            )),
+        return match has_path_settings {
+            true => refused,
+            false => Ok(Address::Stdio),
         };
     }
-    Err("neither unix:PATH, tcp:HOST:PORT, fd:NUMBER nor stdio".to_owned())
+    if !QmpAddress::names_kind(&address) {
+        return Err("neither unix:PATH, tcp:HOST:PORT, fd:NUMBER nor stdio".to_owned());
+    }
+    match QmpAddress::without_settings(&address).map_err(|error| error.to_string())? {
+        QmpAddress::Unix(path) if is_abstract => Ok(Address::Abstract(path.display().to_string())),
+        QmpAddress::Unix(path) => Ok(Address::Unix { path, mode }),
+        _ if has_path_settings => refused,
+        QmpAddress::Tcp(host_and_port) => listen_tcp(&host_and_port),
+        QmpAddress::Fd(number) => Ok(Address::Inherited(number)),
+        other => Err(format!("monitors are not served at '{other}'")),
+    }
 }
 
-/// Splits at commas; a doubled one stands for itself.
-fn split_settings(text: &str) -> (String, Vec<String>) {
-    let mut parts = vec![String::new()];
-    let mut chars = text.chars().peekable();
-    while let Some(ch) = chars.next() {
-        if ch == ',' && chars.next_if_eq(&',').is_none() {
-            parts.push(String::new());
-        } else if let Some(part) = parts.last_mut() {
-            part.push(ch);
-        }
-    }
-    let settings = parts.split_off(1);
-    (parts.pop().unwrap_or_default(), settings)
+/// Without authentication, other hosts have to be let in by name.
+fn listen_tcp(host_and_port: &str) -> Result<Address, String> {
+    let (host, port) = host_and_port
+        .rsplit_once(':')
+        .ok_or_else(|| "the port is missing".to_owned())?;
+    let port = port
+        .parse()
+        .map_err(|_| format!("'{port}' is not a port number"))?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Ok(Address::Tcp {
+        host: if host.is_empty() { "localhost" } else { host }.to_owned(),
+        port,
+    })
 }
 
 fn parse_mode(digits: &str) -> Result<u32, String> {
@@ -362,6 +340,9 @@ mod tests {
             "stdio,pretty=maybe",
             "stdio,id=1x",
             "nope",
+            "vsock:3:1",
+            "exec:cat",
+            "libvirt:x",
         ] {
             assert!(parse_qmp(wrong).is_err(), "{wrong}");
         }
