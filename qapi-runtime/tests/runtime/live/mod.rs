@@ -1,5 +1,7 @@
 //! The clients against a live QEMU; skipped where there is none.
 
+mod late;
+
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -21,7 +23,17 @@ impl Qemu {
     /// Starts one that listens on `socket`; nothing if there is no QEMU here.
     fn start(socket: &Path) -> Option<Self> {
         let qemu = Tool::Program("qemu-system-x86_64").for_test("clients of QEMU")?;
-        let child = Command::new(qemu)
+        Some(Self::start_as(&qemu, socket))
+    }
+
+    /// Starts this one.
+    fn start_as(qemu: &Path, socket: &Path) -> Self {
+        Self::of(Self::command(qemu, socket))
+    }
+
+    fn command(qemu: &Path, socket: &Path) -> Command {
+        let mut command = Command::new(qemu);
+        command
             .args([
                 "-machine",
                 "none",
@@ -32,11 +44,14 @@ impl Qemu {
             ])
             .arg(format!("unix:{},server=on,wait=off", socket.display()))
             .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Some(Self {
-            child: child.unwrap(),
-        })
+            .stderr(Stdio::null());
+        command
+    }
+
+    fn of(mut command: Command) -> Self {
+        Self {
+            child: command.spawn().unwrap(),
+        }
     }
 
     fn kill(&mut self) {
