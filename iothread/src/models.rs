@@ -501,7 +501,7 @@ fn a_holder_that_leaves_keeps_nobody_from_closing_the_list_and_is_listed_to_the_
         assert_eq!(release.join().unwrap(), Released::StillWanted);
         // One of the two closes it, unless both come before the release.
         match (idle, closed) {
-            (Ok(()), Err(CloseError::AlreadyClosed | CloseError::Held)) | (Err(_), Ok(())) => {}
+            (Ok(()), Err(CloseError::AlreadyClosed | CloseError::Held(_))) | (Err(_), Ok(())) => {}
             (Err(CloseError::Held(_)), Err(CloseError::Held(_))) => {
                 assert_eq!(holders.close(Allowed::None), Ok(()));
             }
