@@ -29,7 +29,7 @@ pub(crate) use self::io::{
     Request, Started, is_zero,
 };
 use self::place::Place;
-pub(crate) use self::place::{ExportRights, Follower, Home, Medium, MoveError, NodeUser, release};
+pub(crate) use self::place::{ExportRights, Follower, Medium, MoveError, NodeUser};
 use self::users::Attached;
 use crate::qapi::{BlockdevCacheOptions, BlockdevDetectZeroesOptions};
 use crate::sync::Mutex;

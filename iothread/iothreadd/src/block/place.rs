@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use iothread::{HeldAioContext, IoThread, holder};
+use iothread::{IoThread, SharedContext, holder};
 use qapi_runtime::Error;
 
 use super::permission::Access;
@@ -14,7 +14,7 @@ use crate::qemu_text::QemuText;
 pub(super) struct Place {
     thread: Option<IoThread>,
     /// Of the node that `x-blockdev-set-iothread` named; those that moved along hold nothing.
-    held: Option<Arc<HeldAioContext>>,
+    held: Option<SharedContext>,
     /// The context of the export that moved the node, which others use as long as it is there.
     lent: Option<Lent>,
 }
@@ -23,22 +23,15 @@ pub(super) struct Place {
 #[derive(Clone)]
 struct Lent {
     lender: UserPath,
-    context: Weak<HeldAioContext>,
-}
-
-/// The event loop of a user that is wherever its node is, and no holder itself.
-#[derive(Clone)]
-pub(crate) enum Home {
-    /// Also while a device has the node: it lends its context to nobody.
-    MainLoop,
-    /// An IOThread that the node or another export holds.
-    Held(Arc<HeldAioContext>),
+    /// Ends with the export, which releases it.
+    context: SharedContext,
 }
 
 /// A user that is wherever its node is.
 pub(crate) trait Follower: Send + Sync {
-    /// The node has moved. Called on the main loop; afterwards the user must not use its former place.
-    fn follow(&self, home: Home);
+    /// The node has moved to an IOThread that it or another export holds; `None` is the main loop. Called there; afterwards the user's
+    /// former place is given up, so what it still wants to do there is refused.
+    fn follow(&self, home: Option<SharedContext>);
 }
 
 /// A device or an export that uses a node.
@@ -176,31 +169,27 @@ impl From<MoveError> for Error {
 #[derive(Default)]
 struct Moved {
     /// The contexts that nodes held before.
-    released: Vec<Arc<HeldAioContext>>,
+    released: Vec<SharedContext>,
     followers: Vec<Arc<dyn Follower>>,
-    home: Option<Home>,
+    home: Option<SharedContext>,
 }
 
 impl Moved {
     fn finish(self) {
-        if let Some(home) = self.home {
-            for follower in self.followers {
-                follower.follow(home.clone());
-            }
+        for follower in self.followers {
+            follower.follow(self.home.clone());
         }
-        self.released.into_iter().for_each(release);
+        self.released.into_iter().for_each(give_up);
     }
 }
 
 /// Gives an IOThread back, after what still runs there on behalf of the node. Requests that workers have are not waited for,
 /// since they may take as long as the disk likes: the holder is on record until they are over.
-pub(crate) fn release(held: Arc<HeldAioContext>) {
-    // Followers have left it, so this is the last one; if one of them is late, it is released with that.
-    if let Some(held) = Arc::into_inner(held) {
-        // A refusal means that this thread is, or waits for, the one that would be waited for.
-        let _ = held.synchronize();
-        drop(held);
-    }
+fn give_up(held: SharedContext) {
+    // A refusal means that this thread is, or waits for, the one that would be waited for.
+    let _ = held.synchronize();
+    // Followers have left it; one that is late has nothing there any more.
+    held.close();
 }
 
 impl Place {
@@ -216,7 +205,7 @@ impl Place {
     /// Gives the IOThread back, if the node holds one.
     pub(super) fn give_up(self) {
         if let Some(held) = self.held {
-            release(held);
+            give_up(held);
         }
     }
 
@@ -289,7 +278,7 @@ impl Graph {
     /// Lends a context to those who are wherever the node is, unless they have one.
     fn lend(&mut self, name: &str, lent: Option<&Lent>) -> Moved {
         let mut moved = Moved::default();
-        if let (Home::MainLoop, Some(lent)) = (self.home(name), lent) {
+        if let (None, Some(lent)) = (self.home(name), lent) {
             for index in self.connected(name) {
                 let node = &mut self.nodes[index];
                 node.place.lent = Some(lent.clone());
@@ -327,13 +316,12 @@ impl Graph {
     }
 
     /// Where the node is.
-    fn home(&self, name: &str) -> Home {
+    fn home(&self, name: &str) -> Option<SharedContext> {
         let connected = self.connected(name);
         let places = || connected.iter().map(|&it| &self.nodes[it].place);
         let held = places().find_map(|place| place.held.clone());
-        let held =
-            held.or_else(|| places().find_map(|place| place.lent.as_ref()?.context.upgrade()));
-        held.map_or(Home::MainLoop, Home::Held)
+        let lent = || places().find_map(|place| place.lent.as_ref());
+        held.or_else(|| lent().map(|lent| lent.context.clone()))
     }
 }
 
@@ -363,15 +351,16 @@ impl Blocks {
             Some(thread) => Some(
                 thread
                     .get_aio_context(holder::block_node(name))
-                    .map_err(|error| error.to_answer())?,
+                    .map_err(|error| error.to_answer())?
+                    .share(),
             ),
             None => None,
         };
         let mut moved = graph.relocate(name, thread, None, None)?;
         if let Some(index) = graph.index(name) {
-            graph.nodes[index].place.held = held.map(Arc::new);
+            graph.nodes[index].place.held = held;
         }
-        moved.home = Some(graph.home(name));
+        moved.home = graph.home(name);
         drop(graph);
         moved.finish();
         Ok(())
@@ -397,12 +386,12 @@ impl Blocks {
         name: &str,
         user: NodeUser,
         thread: Option<&IoThread>,
-        lent: Option<&Arc<HeldAioContext>>,
+        lent: Option<&SharedContext>,
     ) -> Result<(), MoveError> {
         let path = Arc::clone(&user.path);
         let lent = lent.map(|context| Lent {
             lender: Arc::clone(&path),
-            context: Arc::downgrade(context),
+            context: context.clone(),
         });
         let mut graph = self.0.lock();
         graph.add_user(name, user).map_err(MoveError::Denied)?;
@@ -419,7 +408,7 @@ impl Blocks {
                 return Err(error);
             }
         };
-        moved.home = Some(graph.home(name));
+        moved.home = graph.home(name);
         drop(graph);
         moved.finish();
         Ok(())
@@ -430,7 +419,11 @@ impl Blocks {
     /// # Errors
     ///
     /// The node cannot be used in this way.
-    pub(crate) fn attach_in_place(&self, name: &str, user: NodeUser) -> Result<Home, Error> {
+    pub(crate) fn attach_in_place(
+        &self,
+        name: &str,
+        user: NodeUser,
+    ) -> Result<Option<SharedContext>, Error> {
         let mut graph = self.0.lock();
         graph.add_user(name, user)?;
         Ok(graph.home(name))
@@ -444,7 +437,7 @@ impl Blocks {
             Ok(moved) => moved,
             Err(_) => graph.withdraw(name, path),
         };
-        moved.home = Some(graph.home(name));
+        moved.home = graph.home(name);
         let gone = match graph.is_left_over(name) {
             true => graph.remove_node(name),
             false => Vec::new(),

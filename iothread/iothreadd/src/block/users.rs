@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use iothread::MainContext;
 use qapi_runtime::Error;
 
 use super::io::Backend;
@@ -78,10 +77,10 @@ impl Blocks {
     }
 
     /// A way to send requests to a node, for a user that is attached to it until the last of them has ended.
-    pub(crate) fn backend(&self, name: &str, main: &MainContext) -> Result<Backend, Error> {
+    pub(crate) fn backend(&self, name: &str) -> Result<Backend, Error> {
         let graph = self.0.lock();
         let io = Arc::clone(&graph.find(name)?.io);
-        Ok(Backend::new(io, main.clone()))
+        Ok(Backend::new(io))
     }
 
     /// Whether a node can be written to; `None` if there is no such node.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::task::Wake;
 
-use crate::export::ContextRef;
+use iothread::SharedContext;
+
 use crate::sync::Mutex;
 
 /// Tells a connection or a queue that there is memory for it, wherever it is. Others do so while they have their own states
 /// locked, so this takes no state.
 pub(crate) struct Room {
-    context: Mutex<Option<ContextRef>>,
+    context: Mutex<Option<SharedContext>>,
     go_on: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -23,7 +24,7 @@ impl Room {
     }
 
     /// Says where it is.
-    pub(crate) fn enter(&self, context: &ContextRef) {
+    pub(crate) fn enter(&self, context: &SharedContext) {
         *self.context.lock() = Some(context.clone());
     }
 

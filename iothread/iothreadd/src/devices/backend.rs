@@ -49,11 +49,9 @@ impl Queues {
     ) -> Result<Self, Error> {
         let placement = placement.hold(path)?;
         let queues = {
-            let fixed = (0..n_fixed).map(|_| Queue::start(main, None, &Disks::default()));
-            let placed = (0..n_placed).map(|queue| {
-                let (context, iothread) = placement.context(queue, main);
-                Queue::start(context, iothread.map(str::to_owned), disks)
-            });
+            let fixed = (0..n_fixed).map(|_| Queue::start(main.share(), &Disks::default()));
+            let placed =
+                (0..n_placed).map(|queue| Queue::start(placement.context(queue, main), disks));
             let queues: Result<Vec<_>, _> = fixed.chain(placed).collect();
             queues.map_err(|error| Error::generic(format!("cannot start the queues: {error}")))
         };

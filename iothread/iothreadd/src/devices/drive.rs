@@ -88,7 +88,7 @@ impl Drive {
     ) -> Result<(), Error> {
         let blocks = server.blocks();
         blocks.attach(&self.node, self.node_user(), home)?;
-        let backend = match blocks.backend(&self.node, server.main()) {
+        let backend = match blocks.backend(&self.node) {
             Ok(backend) => Arc::new(backend),
             Err(error) => {
                 blocks.detach(&self.node, &self.user);

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use iothread::{AioContext, ContextError, FdWatch};
+use iothread::{AioContext, ContextError, FdWatch, SharedContext};
 use qapi_runtime::{Error, Value};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::thread::gettid;
@@ -22,8 +22,8 @@ const BLOCK_SIZE: usize = 4096;
 /// One queue.
 pub(super) struct Queue {
     notifier: Arc<OwnedFd>,
-    /// The IOThread that serves it; `None` for the main loop.
-    iothread: Option<String>,
+    /// Where it is served.
+    context: SharedContext,
     counters: Arc<Counters>,
     watch: Mutex<Option<FdWatch>>,
 }
@@ -66,36 +66,24 @@ fn read_first_block(disk: &Backend, context: &AioContext, counters: &Arc<Counter
 
 impl Queue {
     /// Makes a queue whose handler runs on `context`.
-    pub(super) fn start(
-        context: &AioContext,
-        iothread: Option<String>,
-        disks: &Disks,
-    ) -> Result<Self, ContextError> {
+    pub(super) fn start(context: SharedContext, disks: &Disks) -> Result<Self, ContextError> {
         let notifier = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|error| ContextError::Watch(error.into()))?;
         let notifier = Arc::new(notifier);
         let counters = Arc::new(Counters::default());
         let counting = Arc::clone(&counters);
         let disks = disks.clone();
-        let watch = context
-            .watch(Arc::clone(&notifier))
-            .on_readable(move |notifier, dispatch| {
-                let mut count = [0; 8];
-                // Fails only if nothing has come after all.
-                if rustix::io::read(&**notifier, &mut count).is_ok() {
-                    let thread_id = i64::from(gettid().as_raw_nonzero().get());
-                    counting.thread_id.store(thread_id, Ordering::Relaxed);
-                    let count = u64::from_ne_bytes(count);
-                    counting.n_notified.fetch_add(count, Ordering::Release);
-                    for (disk, _entered) in disks.enter() {
-                        read_first_block(&disk, dispatch.context(), &counting);
-                    }
-                }
-            })
-            .register()?;
+        let watch = context.watch_eventfd(Arc::clone(&notifier), move |count, dispatch| {
+            let thread_id = i64::from(gettid().as_raw_nonzero().get());
+            counting.thread_id.store(thread_id, Ordering::Relaxed);
+            counting.n_notified.fetch_add(count, Ordering::Release);
+            for (disk, _entered) in disks.enter() {
+                read_first_block(&disk, dispatch.context(), &counting);
+            }
+        })?;
         Ok(Self {
             notifier,
-            iothread,
+            context,
             counters,
             watch: Mutex::new(Some(watch)),
         })
@@ -116,12 +104,13 @@ impl Queue {
 
     /// What a client is told.
     pub(super) fn describe(&self) -> Value {
+        let iothread = self.context.iothread().map(str::to_owned);
         let n_notified = self.counters.n_notified.load(Ordering::Acquire);
         let n_ended = self.counters.n_ended.load(Ordering::Acquire);
         let n_failed = self.counters.n_failed.load(Ordering::Acquire);
         let thread_id = self.counters.thread_id.load(Ordering::Relaxed);
         Value::from_iter([
-            ("iothread".to_owned(), Value::from(self.iothread.clone())),
+            ("iothread".to_owned(), Value::from(iothread)),
             ("thread-id".to_owned(), Value::from(thread_id)),
             ("notifications".to_owned(), Value::from(n_notified)),
             ("requests".to_owned(), Value::from(n_ended)),

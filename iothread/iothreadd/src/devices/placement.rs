@@ -1,6 +1,6 @@
 //! Which event loops serve a device: its properties `iothread` and `iothread-vq-mapping`.
 
-use iothread::{AioContext, HeldAioContext, IoThread, MainContext, holder};
+use iothread::{IoThread, MainContext, SharedContext, holder};
 use qapi_runtime::Error;
 
 use super::properties::Properties;
@@ -65,9 +65,9 @@ impl Placement {
     pub(super) fn hold(self, path: &str) -> Result<HeldPlacement, Error> {
         let hold = |assignment: &Assignment| {
             let held = assignment.thread.get_aio_context(holder::qom_object(path));
-            held.map_err(|error| error.to_answer())
+            Ok(held.map_err(|error| error.to_answer())?.share())
         };
-        let contexts = self.0.iter().map(hold).collect::<Result<_, _>>()?;
+        let contexts = self.0.iter().map(hold).collect::<Result<_, Error>>()?;
         Ok(HeldPlacement {
             assignments: self.0,
             contexts,
@@ -79,26 +79,22 @@ impl Placement {
 pub(super) struct HeldPlacement {
     assignments: Vec<Assignment>,
     /// One per assignment.
-    contexts: Vec<HeldAioContext>,
+    contexts: Vec<SharedContext>,
 }
 
 impl HeldPlacement {
-    /// The event loop that serves a queue, and the id of its IOThread.
-    pub(super) fn context<'c>(
-        &'c self,
-        queue: u16,
-        main: &'c MainContext,
-    ) -> (&'c AioContext, Option<&'c str>) {
+    /// The event loop that serves a queue.
+    pub(super) fn context(&self, queue: u16, main: &MainContext) -> SharedContext {
         let serves = |assignment: &Assignment| assignment.queues.contains(&queue);
         match self.assignments.iter().position(serves) {
-            Some(it) => (&self.contexts[it], Some(self.assignments[it].thread.id())),
-            None => (main, None),
+            Some(it) => self.contexts[it].clone(),
+            None => main.share(),
         }
     }
 
     /// Gives the threads back, after everything of the device is over that runs on them.
     pub(super) fn release(self) {
-        self.contexts.into_iter().for_each(HeldAioContext::release);
+        self.contexts.iter().for_each(SharedContext::release);
     }
 }
 

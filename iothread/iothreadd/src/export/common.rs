@@ -1,48 +1,19 @@
 //! What all exports have: a node, and the event loops that they run on.
 
-use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use iothread::{AioContext, HeldAioContext, IoThread, MainContext, Timer, holder};
+use iothread::{IoThread, MainContext, SharedContext, Timer, holder};
 use qapi_runtime::Error;
 
 use super::Export;
 use crate::block::{
-    self, Activated, Backend, Blocks, ExportRights, Follower, Home, MoveError, NodeUser, UserPath,
+    Activated, Backend, Blocks, ExportRights, Follower, MoveError, NodeUser, UserPath,
 };
 use crate::qapi::{BlockExportIothreads, BlockExportOptions, BlockExportOptionsType};
 use crate::qemu_text::QemuText;
 use crate::server::Server;
 use crate::sync::Mutex;
-
-/// An event loop that somebody runs on: the main loop, or an IOThread that is held.
-#[derive(Clone)]
-pub(crate) enum ContextRef {
-    Main(MainContext),
-    Held(Arc<HeldAioContext>),
-}
-
-impl ContextRef {
-    /// The id of the IOThread; `None` on the main loop.
-    fn iothread(&self) -> Option<String> {
-        match self {
-            Self::Main(_) => None,
-            Self::Held(held) => Some(held.name().to_owned()),
-        }
-    }
-}
-
-impl Deref for ContextRef {
-    type Target = AioContext;
-
-    fn deref(&self) -> &AioContext {
-        match self {
-            Self::Main(main) => main,
-            Self::Held(held) => held,
-        }
-    }
-}
 
 /// The part of an export that does not depend on its kind.
 pub(crate) struct Common {
@@ -56,8 +27,10 @@ pub(crate) struct Common {
     /// What an export that cannot be made has to take back.
     activated: Activated,
     main: MainContext,
+    /// Whether the contexts are its own, and not those of its node.
+    is_holder: bool,
     /// Empty before the start and after the end.
-    contexts: Mutex<Vec<ContextRef>>,
+    contexts: Mutex<Vec<SharedContext>>,
     next_context: AtomicUsize,
     is_shutting_down: AtomicBool,
     /// Ends the patience with requests under way.
@@ -140,7 +113,7 @@ impl Common {
         let blocks = server.blocks();
         let node = &options.node_name;
         let contexts = hold(&threads, &options.id)?;
-        let backend = blocks.backend(node, server.main())?;
+        let backend = blocks.backend(node)?;
         let activated = match options.allow_inactive {
             Some(true) => Activated::default(),
             Some(false) | None => blocks.activate(node)?,
@@ -154,6 +127,7 @@ impl Common {
             backend,
             activated,
             main: server.main().clone(),
+            is_holder: !threads.is_empty(),
             contexts: Mutex::default(),
             next_context: AtomicUsize::new(0),
             is_shutting_down: AtomicBool::new(false),
@@ -169,7 +143,7 @@ impl Common {
             return Err(error);
         }
         if !threads.is_empty() {
-            *common.contexts.lock() = contexts.into_iter().map(ContextRef::Held).collect();
+            *common.contexts.lock() = contexts;
         }
         Ok(common)
     }
@@ -197,7 +171,7 @@ impl Common {
         blocks: &Blocks,
         home: &IoThread,
         is_fixed: bool,
-        lent: Option<&Arc<HeldAioContext>>,
+        lent: Option<&SharedContext>,
     ) -> Result<(), Error> {
         let node = &self.node_name;
         let user = NodeUser::export(Arc::clone(&self.path), self.rights, !is_fixed, None);
@@ -212,11 +186,8 @@ impl Common {
     }
 
     /// The context of an export that is wherever its node is.
-    fn context_at(&self, home: Home) -> ContextRef {
-        match home {
-            Home::MainLoop => ContextRef::Main(self.main.clone()),
-            Home::Held(held) => ContextRef::Held(held),
-        }
+    fn context_at(&self, home: Option<SharedContext>) -> SharedContext {
+        home.unwrap_or_else(|| self.main.share())
     }
 
     pub(super) fn set_export(&self, export: &Arc<dyn Export>) {
@@ -239,7 +210,11 @@ impl Common {
     /// for the node.
     pub(super) fn detach(&self, blocks: &Blocks) {
         blocks.detach(&self.node_name, &self.path);
-        give_back(std::mem::take(&mut *self.contexts.lock()));
+        let contexts = std::mem::take(&mut *self.contexts.lock());
+        if self.is_holder {
+            // After what still runs there; the export is idle, so that does not take long.
+            contexts.iter().for_each(SharedContext::release);
+        }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -274,7 +249,7 @@ impl Common {
     }
 
     /// All event loops; none once the export is gone. For the main loop only, where they are given back.
-    pub(crate) fn contexts(&self) -> Vec<ContextRef> {
+    pub(crate) fn contexts(&self) -> Vec<SharedContext> {
         self.contexts.lock().clone()
     }
 
@@ -283,12 +258,12 @@ impl Common {
         self.contexts
             .lock()
             .iter()
-            .map(ContextRef::iothread)
+            .map(|it| it.iothread().map(str::to_owned))
             .collect()
     }
 
     /// The event loop for one more client: each in turn. `None` once the export is gone.
-    pub(crate) fn next_context(&self) -> Option<ContextRef> {
+    pub(crate) fn next_context(&self) -> Option<SharedContext> {
         let contexts = self.contexts.lock();
         if contexts.is_empty() {
             return None;
@@ -299,13 +274,14 @@ impl Common {
 }
 
 impl Follower for Common {
-    fn follow(&self, home: Home) {
+    fn follow(&self, home: Option<SharedContext>) {
         let contexts = vec![self.context_at(home)];
         let before = std::mem::replace(&mut *self.contexts.lock(), contexts);
         if let Some(export) = self.export.get().and_then(Weak::upgrade) {
             export.follow();
         }
-        leave(before);
+        // Those of others, which are not to be released.
+        drop(before);
     }
 }
 
@@ -335,37 +311,23 @@ fn find_threads(
 }
 
 /// Takes hold of threads on behalf of an export; those before one that fails are given back.
-fn hold(threads: &[IoThread], id: &str) -> Result<Vec<Arc<HeldAioContext>>, Error> {
+fn hold(threads: &[IoThread], id: &str) -> Result<Vec<SharedContext>, Error> {
     let hold = |thread: &IoThread| {
-        let held = thread
-            .get_aio_context(holder::block_export(id))
-            .map_err(|error| error.to_answer())?;
-        Ok(Arc::new(held))
+        let held = thread.get_aio_context(holder::block_export(id));
+        Ok(held.map_err(|error| error.to_answer())?.share())
     };
     threads.iter().map(hold).collect()
 }
 
-/// Gives contexts back, after what still runs there; on behalf of a user that is idle, so that it does not take long.
-fn give_back(contexts: Vec<ContextRef>) {
-    for context in contexts {
-        match context {
-            ContextRef::Main(_) => {}
-            ContextRef::Held(held) => {
-                // One that belongs to somebody else is not the last.
-                if let Some(held) = Arc::into_inner(held) {
-                    held.release();
-                }
-            }
-        }
-    }
-}
-
-/// Leaves the contexts of others.
-fn leave(contexts: Vec<ContextRef>) {
-    for context in contexts {
-        match context {
-            ContextRef::Main(_) => {}
-            ContextRef::Held(held) => block::release(held),
-        }
-    }
+/// Has something go over to another context; on the main loop. `leave` sees to it that nothing of it begins on the former one any more,
+/// and returns that unless it is over. What has begun there ends, and then `enter` lets it go on where it is now.
+pub(crate) fn go_over(leave: impl FnOnce() -> Option<SharedContext>, enter: impl FnOnce()) {
+    let Some(former) = leave() else {
+        return;
+    };
+    // A refusal means that this thread is, or waits for, the one that would be waited for, or that it was given up: then nothing of it
+    // runs there at this moment.
+    let _ = former.synchronize();
+    drop(former);
+    enter();
 }

@@ -14,7 +14,7 @@ use iothread::Clock;
 use qapi_runtime::Error;
 
 use self::common::Plan;
-pub(crate) use self::common::{Common, ContextRef};
+pub(crate) use self::common::{Common, go_over};
 pub(crate) use self::legacy::{add_over_nbd, remove_over_nbd};
 use crate::finally::Finally;
 use crate::net::descriptors::SessionDescriptors;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use iothread::{Clock, ContextError, HeldAioContext, IoThread, MainContext, Timer, holder};
+use iothread::{Clock, ContextError, IoThread, MainContext, SharedContext, Timer, holder};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
 
@@ -113,10 +113,12 @@ impl Monitors {
         if list.iter().any(|known| known.name == name) {
             return Err(MonitorError::Duplicate { name });
         }
-        let context = monitor_iothread(server)?.get_aio_context(holder::monitor(&name))?;
+        let context = monitor_iothread(server)?
+            .get_aio_context(holder::monitor(&name))?
+            .share();
         let monitor = Arc::new(Monitor {
             name,
-            context: Mutex::new(Some(context)),
+            context,
             server: Arc::downgrade(server),
             main: self.main.clone(),
             config: SessionConfig {
@@ -221,8 +223,8 @@ fn monitor_iothread(server: &Arc<Server>) -> Result<IoThread, iothread::CreateEr
 /// One QMP monitor: one holder, however many sessions.
 pub(crate) struct Monitor {
     name: String,
-    /// Taken when the monitor is removed.
-    context: Mutex<Option<HeldAioContext>>,
+    /// Released when the monitor is removed.
+    context: SharedContext,
     /// Owns the monitors.
     server: Weak<Server>,
     main: MainContext,
@@ -245,10 +247,8 @@ pub(crate) struct Monitor {
 impl Monitor {
     /// Runs something on the monitor's thread, unless the monitor is gone.
     fn post(&self, run: impl FnOnce() + Send + 'static) {
-        if let Some(context) = &*self.context.lock() {
-            // A thread that is held has not ended.
-            let _ = context.post(move |_| run());
-        }
+        // Refused once the monitor is gone.
+        let _ = self.context.post(move |_| run());
     }
 
     /// Whether it has a way in of its own, and so is there for good.
@@ -264,11 +264,7 @@ impl Monitor {
     fn listen(self: &Arc<Self>, listener: Listener) -> Result<(), MonitorError> {
         let what = listener.to_string();
         let accepting = Arc::downgrade(self);
-        let context = self.context.lock();
-        let Some(context) = &*context else {
-            return Ok(());
-        };
-        let watched = listener.watch(context, move |stream| {
+        let watched = listener.watch(&self.context, move |stream| {
             if let Some(monitor) = accepting.upgrade() {
                 monitor.serve(stream);
             }
@@ -307,16 +303,15 @@ impl Monitor {
         stream: &Stream,
         endpoint: &Arc<E>,
     ) -> Option<Result<Watches, ContextError>> {
-        let context = self.context.lock();
-        let context = context.as_ref()?;
-        Some(Watches::new(context, stream, endpoint))
+        match Watches::new(&self.context, stream, endpoint) {
+            Err(ContextError::Released { .. }) => None,
+            watches => Some(watches),
+        }
     }
 
     /// A timer on the monitor's thread; `None` if the monitor is gone.
     fn timer(&self, run: impl Fn() + Send + 'static) -> Option<Timer> {
-        let context = self.context.lock();
-        let timer = context.as_ref()?.timer(Clock::Monotonic, move |_| run());
-        timer.ok()
+        self.context.timer(Clock::Monotonic, move |_| run()).ok()
     }
 
     /// Ends all sessions at once.

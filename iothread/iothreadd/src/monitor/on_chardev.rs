@@ -149,9 +149,6 @@ impl Monitor {
         for (_, connection) in connections {
             connection.dismiss();
         }
-        let context = self.context.lock().take();
-        if let Some(context) = context {
-            context.release();
-        }
+        self.context.release();
     }
 }

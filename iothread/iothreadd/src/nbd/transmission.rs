@@ -8,7 +8,9 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use iothread::{Clock, ContextError, Dispatch, FdDispatch, FdWatch, Interest, SharedFdHandler};
+use iothread::{
+    Clock, ContextError, Dispatch, FdDispatch, FdWatch, Interest, SharedContext, SharedFdHandler,
+};
 use qapi_runtime::budget::Member;
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::net::{Shutdown, shutdown};
@@ -21,7 +23,7 @@ use super::reply::Replies;
 use super::request::{Header, Refusal};
 use crate::block::{Operation, Outcome, Pending, Request, Started};
 use crate::budgets::{Allowance, Room};
-use crate::export::{ContextRef, Export};
+use crate::export::{Export, go_over};
 use crate::finally::Finally;
 use crate::sync::Mutex;
 
@@ -75,7 +77,7 @@ struct State {
 
 /// Where a connection runs; it is a client as long as it has this.
 struct Place {
-    context: ContextRef,
+    context: SharedContext,
     watch: Option<FdWatch>,
     _ticket: Ticket,
 }
@@ -142,7 +144,7 @@ impl Connection {
     }
 
     /// Begins to run on a context: watches the socket there, and looks at what is there already.
-    fn enter(self: &Arc<Self>, context: &ContextRef) -> Result<(), ContextError> {
+    fn enter(self: &Arc<Self>, context: &SharedContext) -> Result<(), ContextError> {
         let watch = context.add_fd(Arc::clone(&self.socket), Interest::READ, Arc::clone(self))?;
         let mut state = self.state.lock();
         if let Some(place) = &mut state.place {
@@ -159,23 +161,19 @@ impl Connection {
         let Some(context) = self.choice.export.common().next_context() else {
             return;
         };
-        let former = {
+        let leave = || {
             let mut state = self.state.lock();
-            let Some(place) = &mut state.place else {
-                return;
-            };
-            let former = std::mem::replace(&mut place.context, context.clone());
+            let place = state.place.as_mut()?;
             // The handler may be running at this moment.
             drop(place.watch.take());
             self.room.leave();
-            former
+            Some(std::mem::replace(&mut place.context, context.clone()))
         };
-        // What waits ends there, and goes on here. A refusal means that this thread is, or waits for, the one that would be
-        // waited for: then nothing of the connection runs there at this moment.
-        let _ = former.synchronize();
-        if self.enter(&context).is_err() {
-            self.end();
-        }
+        go_over(leave, || {
+            if self.enter(&context).is_err() {
+                self.end();
+            }
+        });
     }
 
     /// Begins to disconnect the client: what it has asked for so far is still answered. Keeps `closed` until that is done;

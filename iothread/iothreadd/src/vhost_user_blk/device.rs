@@ -25,7 +25,9 @@ use super::message::Barrier;
 use super::queue::{Queue, Refused};
 use super::ring::{Addresses, BrokenRing};
 use super::session::Session;
-use crate::export::{Common, ContextRef};
+use iothread::SharedContext;
+
+use crate::export::Common;
 use crate::sync::Mutex;
 
 /// What the queues see of the device.
@@ -95,7 +97,7 @@ impl Device {
         common: &Arc<Common>,
         geometry: Geometry,
         counters: &[Arc<Counters>],
-        contexts: &[ContextRef],
+        contexts: &[SharedContext],
         budget: &Budget,
     ) -> std::result::Result<Self, BrokenRing> {
         let shared = Arc::new(Shared {
@@ -108,8 +110,9 @@ impl Device {
             session: OnceLock::new(),
         });
         let contexts = contexts.iter().cycle();
-        let queue =
-            |(counters, context): (_, &ContextRef)| Queue::new(&shared, counters, context.clone());
+        let queue = |(counters, context): (_, &SharedContext)| {
+            Queue::new(&shared, counters, context.clone())
+        };
         let queues = counters.iter().zip(contexts).map(queue);
         Ok(Self {
             queues: queues.collect::<std::result::Result<_, _>>()?,

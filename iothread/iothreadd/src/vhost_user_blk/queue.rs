@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, Weak};
 use std::task::Waker;
 
-use iothread::{ContextError, Dispatch, FdDispatch, FdWatch, Interest, Polling, SharedFdHandler};
+use iothread::{
+    ContextError, Dispatch, FdDispatch, FdWatch, Interest, Polling, SharedContext, SharedFdHandler,
+};
 
 use super::counters::Counters;
 use super::device::Shared;
@@ -19,7 +21,6 @@ use super::ring::{Addresses, BrokenRing, Ring, without_waiting};
 use super::under_way::UnderWay;
 use crate::block::{IoBuffer, Outcome, Pending, Started};
 use crate::budgets::{Allowance, Room};
-use crate::export::ContextRef;
 use crate::sync::Mutex;
 
 /// With so many bytes in buffers a queue takes no more requests.
@@ -38,7 +39,7 @@ pub(super) struct Queue {
 
 struct State {
     /// `None` once the client is gone.
-    context: Option<ContextRef>,
+    context: Option<SharedContext>,
     ring: Ring,
     kick: Option<Arc<OwnedFd>>,
     watch: Option<FdWatch>,
@@ -82,7 +83,7 @@ impl Queue {
     pub(super) fn new(
         shared: &Arc<Shared>,
         counters: &Arc<Counters>,
-        context: ContextRef,
+        context: SharedContext,
     ) -> Result<Arc<Self>, BrokenRing> {
         let ring = Ring::new()?;
         let room = |this: &Weak<Self>| {
@@ -252,7 +253,7 @@ impl Queue {
     }
 
     /// Leaves its event loop for another one; it goes on with [`enter`](Self::enter).
-    pub(super) fn leave(&self, context: ContextRef) {
+    pub(super) fn leave(&self, context: SharedContext) {
         let mut state = self.state.lock();
         state.watch = None;
         state.is_polled = false;

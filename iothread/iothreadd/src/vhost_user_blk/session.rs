@@ -5,7 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use iothread::{ContextError, FdDispatch, FdWatch, Interest, Polling, SharedFdHandler};
+use iothread::{
+    ContextError, FdDispatch, FdWatch, Interest, Polling, SharedContext, SharedFdHandler,
+};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use vhost::vhost_user::BackendReqHandler;
@@ -13,7 +15,7 @@ use vhost::vhost_user::BackendReqHandler;
 use super::device::Device;
 use super::export::VhostUserBlkExport;
 use super::message::{Broken, Incoming, MAX_SIZE, Progress};
-use crate::export::ContextRef;
+use crate::export::go_over;
 use crate::sync::Mutex;
 
 /// The most messages that are handled before others have their turn on the event loop.
@@ -32,7 +34,7 @@ pub(super) struct Session {
 
 /// The connection.
 struct Link {
-    context: ContextRef,
+    context: SharedContext,
     watch: Option<FdWatch>,
     /// No message is handled any more; the session is over when the requests under way are answered.
     is_ending: bool,
@@ -52,7 +54,7 @@ impl Session {
         export: &Weak<VhostUserBlkExport>,
         socket: Arc<OwnedFd>,
         device: Device,
-        context: ContextRef,
+        context: SharedContext,
     ) -> std::io::Result<Arc<Self>> {
         let (ours, handled) = UnixStream::pair()?;
         let device = Arc::new(device);
@@ -107,26 +109,25 @@ impl Session {
     }
 
     /// Goes where the export is now; on the main loop. Requests under way are answered from there.
-    pub(super) fn follow(self: &Arc<Self>, context: &ContextRef) {
-        let former = {
-            let mut link = self.link.lock();
-            let Some(link) = &mut *link else {
-                return;
+    pub(super) fn follow(self: &Arc<Self>, context: &SharedContext) {
+        let leave = || {
+            let former = {
+                let mut link = self.link.lock();
+                let link = link.as_mut()?;
+                link.watch = None;
+                std::mem::replace(&mut link.context, context.clone())
             };
-            link.watch = None;
-            std::mem::replace(&mut link.context, context.clone())
+            for queue in self.device.queues() {
+                queue.leave(context.clone());
+            }
+            Some(former)
         };
-        for queue in self.device.queues() {
-            queue.leave(context.clone());
-        }
-        // What runs there ends there, and goes on here. It is not this thread's unless that is the main loop, which does
-        // nothing else meanwhile.
-        let _ = former.synchronize();
-        drop(former);
-        self.enter();
-        for queue in self.device.queues() {
-            queue.enter();
-        }
+        go_over(leave, || {
+            self.enter();
+            for queue in self.device.queues() {
+                queue.enter();
+            }
+        });
     }
 
     /// Takes no more requests and no more messages, on any thread. The client is disconnected when those under way are

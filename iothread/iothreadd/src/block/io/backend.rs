@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use iothread::{AioContext, ContextError, Dispatch, MainContext};
+use iothread::{AioContext, ContextError, Dispatch};
 use rustix::io::Errno;
 
 use super::{IoBuffer, NodeIo, Outcome, Request, Step};
@@ -13,7 +13,6 @@ use crate::sync::Mutex;
 /// What one user of a node sends its requests through. Any thread may; the requests end where the user says.
 pub(crate) struct Backend {
     io: Arc<NodeIo>,
-    main: MainContext,
     in_flight: Arc<InFlight>,
 }
 
@@ -29,19 +28,14 @@ pub(crate) enum Started {
 #[must_use = "a request that is dropped is never carried out"]
 pub(crate) struct Pending {
     step: Step,
-    main: MainContext,
     token: Entered,
 }
 
 impl Backend {
-    pub(in crate::block) fn new(io: Arc<NodeIo>, main: MainContext) -> Self {
+    pub(in crate::block) fn new(io: Arc<NodeIo>) -> Self {
         let in_flight = Arc::default();
         io.add_way(&in_flight);
-        Self {
-            io,
-            main,
-            in_flight,
-        }
+        Self { io, in_flight }
     }
 
     /// The size of the node in bytes.
@@ -57,11 +51,9 @@ impl Backend {
         let token = self.enter();
         match NodeIo::start(&self.io, request) {
             Step::Done(outcome) => Started::Done(outcome),
-            step @ (Step::Blocking { .. } | Step::Delayed { .. }) => Started::Waiting(Pending {
-                step,
-                main: self.main.clone(),
-                token,
-            }),
+            step @ (Step::Blocking { .. } | Step::Delayed { .. }) => {
+                Started::Waiting(Pending { step, token })
+            }
         }
     }
 
@@ -134,7 +126,7 @@ impl Pending {
     }
 
     /// Goes on with the request. `done` is called once, on the thread of `context`; a request with a latency whose context
-    /// is given back meanwhile ends at once, on the main loop.
+    /// is given back meanwhile ends at once.
     ///
     /// # Errors
     ///
@@ -144,11 +136,11 @@ impl Pending {
         context: &AioContext,
         done: impl FnOnce(&mut Dispatch<'_>, Outcome) + Send + 'static,
     ) -> Result<(), ContextError> {
-        let Self { step, main, token } = self;
+        let Self { step, token } = self;
         match step {
             Step::Done(outcome) => context.post(move |dispatch| done(dispatch, outcome)),
             step @ Step::Blocking { .. } => context.spawn_blocking(
-                move || Self { step, main, token }.run(),
+                move || Self { step, token }.run(),
                 move |dispatch, outcome| {
                     // A panic has been reported; the request has failed then.
                     done(dispatch, outcome.unwrap_or_else(|_| failure()));
@@ -157,9 +149,7 @@ impl Pending {
             Step::Delayed { delay, outcome } => {
                 // Nothing below is in use, so nobody has to wait for it.
                 drop(token);
-                super::delay::run_after(context, main, delay, move |dispatch| {
-                    done(dispatch, outcome);
-                })
+                context.post_after(delay, move |dispatch| done(dispatch, outcome))
             }
         }
     }

@@ -7,7 +7,6 @@
 
 mod backend;
 mod buffer;
-mod delay;
 mod request;
 
 use std::sync::atomic::{AtomicBool, Ordering};

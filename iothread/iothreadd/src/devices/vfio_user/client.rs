@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use iothread::{Clock, HeldAioContext, Interest, Registry, Timer, holder};
+use iothread::{Clock, Interest, Registry, SharedContext, Timer, holder};
 use qapi_runtime::Error;
 use rustix::io::Errno;
 use rustix::thread::gettid;
@@ -36,7 +36,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 pub(super) struct Client {
     stream: Stream,
     /// Taken at the end.
-    context: Mutex<Option<HeldAioContext>>,
+    context: SharedContext,
     next_id: AtomicU16,
     timeout: Duration,
     /// When the handshake has to be over.
@@ -101,7 +101,7 @@ impl Client {
                 .map_err(|error| error.to_answer())?,
         };
         let context = match thread.get_aio_context(holder::qom_object(path)) {
-            Ok(context) => context,
+            Ok(context) => context.share(),
             Err(error) => {
                 delete_unused_thread();
                 return Err(error.to_answer());
@@ -109,7 +109,7 @@ impl Client {
         };
         let client = Arc::new(Self {
             stream,
-            context: Mutex::new(Some(context)),
+            context,
             next_id: AtomicU16::new(0),
             timeout,
             deadline: Instant::now() + timeout.max(HANDSHAKE),
@@ -122,27 +122,21 @@ impl Client {
 
     /// Runs something on the IOThread, unless the connection is given up.
     fn post(&self, run: impl FnOnce() + Send + 'static) {
-        if let Some(context) = &*self.context.lock() {
-            // A thread that is held has not ended.
-            let _ = context.post(move |_| run());
-        }
+        // Refused once it is given up.
+        let _ = self.context.post(move |_| run());
     }
 
     fn watch(self: &Arc<Self>) {
         let ready = Arc::new(Ready(Arc::downgrade(self)));
         let late = Arc::downgrade(self);
         let made = {
-            let context = self.context.lock();
-            let Some(context) = &*context else {
-                return;
-            };
-            let patience = context.timer(Clock::Monotonic, move |_| {
+            let patience = self.context.timer(Clock::Monotonic, move |_| {
                 if let Some(client) = late.upgrade() {
                     client.state.lock().lose_patience();
                 }
             });
             patience.and_then(|patience| {
-                let watches = Watches::new(context, &self.stream, &ready)?;
+                let watches = Watches::new(&self.context, &self.stream, &ready)?;
                 Ok((patience, watches))
             })
         };
@@ -257,9 +251,8 @@ impl Client {
     pub(super) fn end(&self) {
         self.state.lock().end();
         self.stream.close();
-        let context = self.context.lock().take();
-        if let Some(context) = context {
-            context.release();
+        if !self.context.is_released() {
+            self.context.release();
             delete_unused_thread();
         }
     }

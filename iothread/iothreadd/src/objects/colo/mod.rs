@@ -12,7 +12,7 @@ mod unsent;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iothread::{Clock, HeldAioContext, Timer, holder};
+use iothread::{Clock, SharedContext, Timer, holder};
 use qapi_runtime::budget::Member;
 use qapi_runtime::{Error, Value};
 
@@ -36,7 +36,7 @@ pub(crate) struct ColoCompare {
     properties: ColoCompareProperties,
     settings: Mutex<Settings>,
     /// Taken when the object is deleted.
-    context: Mutex<Option<HeldAioContext>>,
+    context: SharedContext,
     attachments: Mutex<Vec<Attachment>>,
     scan: Mutex<Option<Timer>>,
     state: Mutex<State>,
@@ -99,12 +99,13 @@ impl ColoCompare {
         let path = format!("/objects/{id}");
         let context = thread
             .get_aio_context(holder::qom_object(path))
-            .map_err(|error| error.to_answer())?;
+            .map_err(|error| error.to_answer())?
+            .share();
         let has_headers = properties.vnet_hdr_support.unwrap_or(false);
         let colo = Arc::new(Self {
             properties: properties.clone(),
             settings: Mutex::new(settings),
-            context: Mutex::new(Some(context)),
+            context,
             attachments: Mutex::default(),
             scan: Mutex::default(),
             state: Mutex::new(State {
@@ -145,12 +146,8 @@ impl ColoCompare {
 
     /// Looks for packets that have waited too long, again and again.
     fn start_scans(self: &Arc<Self>) -> Result<(), Error> {
-        let context = self.context.lock();
-        let Some(context) = &*context else {
-            return Ok(());
-        };
         let colo = Arc::downgrade(self);
-        let timer = context.timer(Clock::Monotonic, move |dispatch| {
+        let timer = self.context.timer(Clock::Monotonic, move |dispatch| {
             if let Some(colo) = colo.upgrade() {
                 let now = dispatch.now(Clock::Monotonic);
                 dispatch.arm_after(colo.scan(now));
@@ -179,10 +176,8 @@ impl ColoCompare {
 
     /// Runs something on the comparison's thread, unless the comparison is gone.
     fn post(&self, run: impl FnOnce() + Send + 'static) {
-        if let Some(context) = &*self.context.lock() {
-            // A thread that is held has not ended.
-            let _ = context.post(move |_| run());
-        }
+        // Refused once the comparison is gone.
+        let _ = self.context.post(move |_| run());
     }
 
     /// `object-del`: lets what waits through, and gives everything back. On the main loop.
@@ -190,16 +185,12 @@ impl ColoCompare {
         // No new peers.
         let attachments = std::mem::take(&mut *self.attachments.lock());
         drop(attachments);
-        let context = self.context.lock().take();
-        let Some(context) = context else {
-            return;
-        };
         let ending = Arc::clone(self);
-        // Can only be refused on the thread itself, which does not delete objects.
-        let _ = context.call(move |_| ending.flush_and_close());
+        // Can only be refused on the thread itself, which does not delete objects, and if this has been done before.
+        let _ = self.context.call(move |_| ending.flush_and_close());
         let scan = self.scan.lock().take();
         drop(scan);
-        context.release();
+        self.context.release();
     }
 
     fn flush_and_close(&self) {

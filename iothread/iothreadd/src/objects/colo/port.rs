@@ -305,13 +305,7 @@ impl ColoCompare {
             colo: Arc::downgrade(self),
             role,
         });
-        let watches = {
-            let context = self.context.lock();
-            let Some(context) = &*context else {
-                return;
-            };
-            Watches::new(context, connection.stream(), &ready)
-        };
+        let watches = Watches::new(&self.context, connection.stream(), &ready);
         let watches = match watches {
             Ok(watches) => watches,
             Err(error) => {
@@ -394,13 +388,7 @@ impl ColoCompare {
     fn take(&self, state: &mut State, role: Role, frame: Frame) {
         let limit = self.settings.lock().queue_size;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let now = {
-            let context = self.context.lock();
-            match &*context {
-                Some(context) => context.now(Clock::Monotonic),
-                None => return,
-            }
-        };
+        let now = self.context.now(Clock::Monotonic);
         let State {
             comparison,
             ports,
