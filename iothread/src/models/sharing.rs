@@ -53,32 +53,32 @@ fn run(user: &Attachment, runs: &AtomicUsize) -> bool {
 }
 
 #[test]
-fn every_release_of_a_clone_is_complete_when_it_returns() {
+fn every_release_of_a_clone_is_complete_when_it_says_so() {
     loom::model(|| {
         let user = Arc::new(Attachment::new(None));
-        let is_running = Arc::new(AtomicBool::new(false));
-        let (clone, flag) = (Arc::clone(&user), Arc::clone(&is_running));
-        let worker = thread::spawn(move || {
-            let is_accepted = clone.begin();
-            if is_accepted {
-                flag.store(true, Ordering::Release);
-                flag.store(false, Ordering::Release);
-                end(&clone);
-            }
-            is_accepted
+        assert!(user.begin());
+        let is_over = Arc::new(AtomicBool::new(false));
+        let n_told = Arc::new(AtomicUsize::new(0));
+        let releases = [(); 2].map(|()| {
+            let (clone, over, told) =
+                (Arc::clone(&user), Arc::clone(&is_over), Arc::clone(&n_told));
+            thread::spawn(move || {
+                let listening = Arc::clone(&clone);
+                clone.over().then(move || {
+                    assert!(over.load(Ordering::Acquire));
+                    // Nobody has it any more, whoever released it first.
+                    assert!(!listening.begin());
+                    told.fetch_add(1, Ordering::AcqRel);
+                });
+                if clone.release().is_some() {
+                    end(&clone);
+                }
+            })
         });
-        let (other, flag) = (Arc::clone(&user), Arc::clone(&is_running));
-        let releasing = thread::spawn(move || {
-            release(&other);
-            assert!(!flag.load(Ordering::Acquire));
-            assert!(!other.begin());
-        });
-        release(&user);
-        assert!(!is_running.load(Ordering::Acquire));
-        // Nobody has it any more, whoever released it first.
-        assert!(!user.begin());
-        releasing.join().unwrap();
-        worker.join().unwrap();
+        is_over.store(true, Ordering::Release);
+        end(&user);
+        releases.into_iter().for_each(|it| it.join().unwrap());
+        assert_eq!(n_told.load(Ordering::Acquire), 2);
     });
 }
 
