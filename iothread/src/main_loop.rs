@@ -12,7 +12,7 @@ use crate::context::{
 };
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::registry::Registry;
-use crate::sync::{Arc, Mutex};
+use crate::sync::Arc;
 use crate::thread::CreateError;
 
 /// Describes a main loop to be created.
@@ -107,10 +107,7 @@ impl MainLoopBuilder {
         Ok(MainLoop {
             event_loop: EventLoop::new(core),
             context: MainContext {
-                inner: Arc::new(MainInner {
-                    context,
-                    parameter_change: Mutex::new(()),
-                }),
+                context: Arc::new(context),
             },
             stays_here: PhantomData,
         })
@@ -208,13 +205,7 @@ impl fmt::Debug for MainLoop {
 /// The context of a [`MainLoop`]. Clones are the same context.
 #[derive(Clone)]
 pub struct MainContext {
-    inner: Arc<MainInner>,
-}
-
-struct MainInner {
-    context: AioContext,
-    /// Held while a parameter is changed.
-    parameter_change: Mutex<()>,
+    context: Arc<AioContext>,
 }
 
 impl MainContext {
@@ -239,13 +230,7 @@ impl MainContext {
     ///
     /// A value that the parameter cannot take, by itself or beside the others; nothing is changed then.
     pub fn set_parameter(&self, parameter: Parameter, value: i64) -> Result<(), ParameterError> {
-        let _change = self.inner.parameter_change.lock();
-        let mut parameters = self.parameters();
-        parameters.set(parameter, value);
-        parameters.validate()?;
-        let value = parameters.get(parameter);
-        self.core().set_parameter(parameter, value);
-        Ok(())
+        self.core().set_parameter(parameter, value)
     }
 
     /// Lets no callback of any user of the loop start until the value is dropped; see [`Pause`](crate::Pause).
@@ -263,7 +248,7 @@ impl Deref for MainContext {
     type Target = AioContext;
 
     fn deref(&self) -> &AioContext {
-        &self.inner.context
+        &self.context
     }
 }
 

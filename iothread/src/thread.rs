@@ -345,8 +345,7 @@ struct Inner {
     kernel_id: Pid,
     internal: bool,
     registry: WeakRegistry,
-    /// `None` once the thread has been told to end. Locked while anything uses the thread's kernel id, and while a
-    /// parameter is changed.
+    /// `None` once the thread has been told to end. Locked while anything uses the thread's kernel id.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -460,14 +459,7 @@ impl IoThread {
     ///
     /// A value that the parameter cannot take, by itself or beside the others; nothing is changed then.
     pub fn set_parameter(&self, parameter: Parameter, value: i64) -> Result<(), ParameterError> {
-        // Two changes at a time could each be good and bad together.
-        let _thread = self.inner.thread.lock();
-        let core = &self.inner.core;
-        let mut parameters = core.parameters();
-        parameters.set(parameter, value);
-        parameters.validate()?;
-        core.set_parameter(parameter, parameters.get(parameter));
-        Ok(())
+        self.inner.core.set_parameter(parameter, value)
     }
 
     /// What the thread's loop has done so far.

@@ -26,10 +26,10 @@ use super::{
 use crate::ending::Ending;
 use crate::holders::{Attachment, Holders, Released, Running};
 use crate::inbox::Inbox;
-use crate::parameters::{Parameter, ParameterCells, Parameters};
+use crate::parameters::{Parameter, ParameterCells, ParameterError, Parameters};
 use crate::schedule::Urgency;
 use crate::slab::Key;
-use crate::sync::{Arc, AtomicBool, AtomicU64, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, OnceLock, Ordering};
 
 /// Marks the eventfd among the events of epoll; no key of a handler is that large in practice.
 pub(super) const WAKE_UP: u64 = u64::MAX;
@@ -96,6 +96,8 @@ pub(crate) struct Core {
     pub(super) running: Running,
     pub(super) users: Users,
     pub(super) parameters: ParameterCells,
+    /// Held while a parameter is changed.
+    parameter_change: Mutex<()>,
     pub(super) stats: StatCells,
     panics: PanicSink,
     start_hook: Option<StartHook>,
@@ -142,6 +144,7 @@ impl Core {
             running: Running::new(),
             users: Users::default(),
             parameters: ParameterCells::new(parameters),
+            parameter_change: Mutex::new(()),
             stats: StatCells::default(),
             panics: PanicSink::new(hooks.panic),
             start_hook: hooks.start,
@@ -243,9 +246,18 @@ impl Core {
         self.parameters.load()
     }
 
-    /// Changes one parameter; the caller has validated the whole, and no other change is under way.
-    pub(crate) fn set_parameter(self: &Arc<Self>, parameter: Parameter, value: i64) {
-        self.parameters.set(parameter, value);
+    /// Changes one parameter, if the whole is good then.
+    pub(crate) fn set_parameter(
+        self: &Arc<Self>,
+        parameter: Parameter,
+        value: i64,
+    ) -> Result<(), ParameterError> {
+        // Two changes at a time could each be good and bad together.
+        let _change = self.parameter_change.lock();
+        let mut parameters = self.parameters();
+        parameters.set(parameter, value);
+        parameters.validate()?;
+        self.parameters.set(parameter, parameters.get(parameter));
         match parameter {
             Parameter::ThreadPoolMin | Parameter::ThreadPoolMax => self.apply_pool_limits(),
             // The loop reads these anew in every iteration, but it may be asleep.
@@ -255,6 +267,7 @@ impl Core {
             | Parameter::PollWeight
             | Parameter::AioMaxBatch => self.notify(),
         }
+        Ok(())
     }
 
     pub(crate) fn stats(&self) -> LoopStats {

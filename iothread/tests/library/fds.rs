@@ -306,6 +306,8 @@ fn the_end_of_what_a_peer_sends_is_told_beside_what_it_has_sent() {
     assert_eq!(watch.interest(), Interest::READ | Interest::PEER_CLOSED);
     far.write_all(b"ab").unwrap();
     assert_eq!(calls.recv().unwrap(), b'a');
+    context.synchronize().unwrap();
+    assert!(calls.try_recv().is_err());
     far.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(calls.recv().unwrap(), b'!');
     context.synchronize().unwrap();

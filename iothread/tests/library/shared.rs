@@ -1,6 +1,6 @@
 //! Contexts with several owners.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{TryRecvError, channel};
 use std::sync::{Arc, Barrier};
 
 use iothread::{CallError, Clock, ContextError, MainLoop, SharedContext, holder};
@@ -154,14 +154,20 @@ fn a_user_of_a_main_loop_ends_with_it_and_alone() {
         .on_writable(|_, dispatch| dispatch.remove())
         .register()
         .unwrap();
-    let other = second.bottom_half(|_| ()).unwrap();
+    let (sent, kept) = channel::<()>();
+    let other = second
+        .bottom_half(move |_| assert!(sent.send(()).is_ok()))
+        .unwrap();
     assert_eq!(main.stats().fds, 1);
     first.close();
     assert_eq!(main.stats().fds, 0);
     assert_released(&first);
     other.schedule();
     assert!(main_loop.run_once(false).unwrap());
+    assert_eq!(kept.try_recv(), Ok(()));
     drop(main_loop);
+    // What the callback owned is gone with the loop, although its handle is there.
+    assert_eq!(kept.try_recv(), Err(TryRecvError::Disconnected));
     assert!(matches!(
         second.post(|_| ()),
         Err(ContextError::Ended { .. })
