@@ -3,8 +3,10 @@
 //! `RANDOM_STEPS` in the environment says how many commands there are; a sequence of them begins with fresh servers, and ends
 //! where the two are no longer in the same state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,8 +15,8 @@ use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use tests::{Qmp, Random, Server, Suite, Tool, replace};
 
-use crate::random_kinds::{Difference, KINDS};
-use crate::random_steps::{Step, some_step};
+use crate::random_kinds::{After, Difference, KINDS, STAYS};
+use crate::random_steps::{CONNECT, HANG_UP, Step, some_step};
 
 /// Commands unless the environment says otherwise.
 const N_STEPS: usize = 5000;
@@ -22,6 +24,8 @@ const N_STEPS: usize = 5000;
 const N_IN_SEQUENCE: usize = 1000;
 /// How long an unplugged device may take to go.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a character device may take to see its client come or go.
+const BRIEF_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn add(suite: Suite) -> Suite {
     suite.with("random-commands-as-qemu-10", Tool::QemuTen, as_qemu)
@@ -33,10 +37,16 @@ fn as_qemu(qemu: &Path) -> Result<(), Failed> {
         Err(_) => N_STEPS,
     };
     let mut run = Run::default();
-    let mut seed = 0;
+    // A sequence is repeated by beginning with its number.
+    let mut seed = match std::env::var("RANDOM_SEED") {
+        Ok(text) => text.parse::<u64>()?.saturating_sub(1),
+        Err(_) => 0,
+    };
     while run.n_steps < n_steps {
         seed += 1;
-        run.sequence(qemu, seed)?;
+        if let Err(error) = run.sequence(qemu, seed) {
+            return Err(format!("{error:?}\n{}", run.unknown.join("\n")).into());
+        }
     }
     let mut told = format!("{} commands in {seed} sequences\n", run.n_steps);
     for kind in KINDS {
@@ -69,13 +79,20 @@ impl Run {
         let mut ours = Peer::new(&server)?;
         let mut random = Random::new(seed);
         let mut done = Vec::new();
+        let mut after = After::default();
         for _ in 0..N_IN_SEQUENCE {
             let step = some_step(&mut random);
-            let their_answer = theirs.play(&step)?;
-            let our_answer = ours.play(&step)?;
+            let context = |who: &str| format!("seed {seed}: {who} after: {}", done.join("; "));
+            let their_answer = theirs.play(&step).with_context(|| context("QEMU"))?;
+            let our_answer = ours.play(&step).with_context(|| context("ours"))?;
             self.n_steps += 1;
             let told = format!("{} {}", step.command, step.arguments);
+            after.note(&step, &their_answer);
             if their_answer == our_answer {
+                if refuses_size_of_pool(&their_answer) {
+                    // QEMU tells the refused size as if it were in force.
+                    break;
+                }
                 if their_answer.get("return").is_some() && !is_query(&step) {
                     done.push(told);
                 }
@@ -89,6 +106,7 @@ impl Run {
             }
             let difference = Difference {
                 step: &step,
+                after,
                 theirs: &their_answer,
                 ours: &our_answer,
             };
@@ -114,6 +132,8 @@ impl Run {
 struct Peer {
     qmp: Qmp,
     folder: PathBuf,
+    /// The clients of character devices.
+    clients: HashMap<String, UnixStream>,
 }
 
 impl Peer {
@@ -123,11 +143,85 @@ impl Peer {
         Ok(Self {
             qmp: Qmp::open(server.socket())?,
             folder,
+            clients: HashMap::new(),
         })
+    }
+
+    /// How a character device is called once it has the peer that it is to have.
+    fn device(&mut self, id: &str, has_peer: bool) -> Result<Value> {
+        let start = Instant::now();
+        loop {
+            let devices = self.qmp.execute("query-chardev", json!({}))?;
+            let mut devices = devices.as_array().into_iter().flatten();
+            let name = match devices.find(|it| it["label"] == id) {
+                Some(device) => device["filename"].as_str().unwrap_or_default().to_owned(),
+                None => return Ok(json!({"return": null})),
+            };
+            if name.starts_with("disconnected:") != has_peer {
+                let folder = self.folder.display().to_string();
+                return Ok(json!({"return": name.replace(&folder, "@")}));
+            }
+            if start.elapsed() > BRIEF_PATIENCE {
+                return Ok(json!({ "return": STAYS }));
+            }
+        }
+    }
+
+    /// A client connects to a character device that listens, unless one has.
+    fn connect(&mut self, id: &str, speaks: bool) -> Result<Value> {
+        if self.clients.contains_key(id) {
+            return Ok(json!({"return": "has one"}));
+        }
+        let Ok(mut client) = UnixStream::connect(self.folder.join(format!("{id}.sock"))) else {
+            return Ok(json!({"return": "nobody listens"}));
+        };
+        if speaks {
+            client.write_all(b"hello")?;
+        }
+        self.clients.insert(id.to_owned(), client);
+        self.device(id, true)
+    }
+
+    fn hang_up(&mut self, id: &str) -> Result<Value> {
+        match self.clients.remove(id) {
+            Some(_) => self.device(id, false),
+            None => Ok(json!({"return": "has none"})),
+        }
+    }
+
+    /// A device that is gone, or has been yanked, has no client.
+    fn forget_client(&mut self, step: &Step) -> Result<Value> {
+        match step.command {
+            "chardev-remove" | "chardev-change" => {
+                let id = step.arguments["id"].as_str().unwrap_or_default();
+                self.clients.remove(id);
+            }
+            "human-monitor-command" => {
+                let line = step.arguments["command-line"].as_str().unwrap_or_default();
+                let mut words = line.split(' ');
+                if let (Some("chardev-remove" | "chardev-change"), Some(id)) =
+                    (words.next(), words.next())
+                {
+                    self.clients.remove(id);
+                }
+            }
+            "yank" => {
+                let id = step.arguments["instances"][0]["id"].as_str();
+                return Ok(self.hang_up(id.unwrap_or_default())?["return"].take());
+            }
+            _ => {}
+        }
+        Ok(Value::Null)
     }
 
     /// The reply, and the events that come before it.
     fn play(&mut self, step: &Step) -> Result<Value> {
+        let id = step.arguments["id"].as_str().unwrap_or_default();
+        match step.command {
+            CONNECT => return self.connect(id, step.arguments["speaks"] == true),
+            HANG_UP => return self.hang_up(id),
+            _ => {}
+        }
         let folder = self.folder.display().to_string();
         let arguments = replace(&step.arguments, "@", &folder);
         let reply = if step.brings_descriptor {
@@ -144,6 +238,9 @@ impl Peer {
         let events: Vec<Value> = events.map(|it| json!([it["event"], it["data"]])).collect();
         if !events.is_empty() {
             answer["events"] = Value::Array(events);
+        }
+        if answer.get("return").is_some() && self.forget_client(step)? == STAYS {
+            answer["return"] = json!(STAYS);
         }
         Ok(answer)
     }
@@ -178,6 +275,15 @@ impl Peer {
             }
         }
     }
+}
+
+fn refuses_size_of_pool(answer: &Value) -> bool {
+    let text = match answer.pointer("/error/desc") {
+        Some(desc) => desc,
+        None => &answer["return"],
+    };
+    let text = text.as_str().unwrap_or_default();
+    text.contains("bad thread-pool-min/thread-pool-max values")
 }
 
 /// Whether a command leaves everything as it is.

@@ -3,12 +3,17 @@
 use serde_json::{Value, json};
 use tests::Random;
 
-/// A command. "@" in arguments stands for the peer's folder.
+/// A command, or what a client of a character device does. "@" in arguments stands for the peer's folder.
 pub(crate) struct Step {
     pub(crate) command: &'static str,
     pub(crate) arguments: Value,
     pub(crate) brings_descriptor: bool,
 }
+
+/// A client connects to the character device `id`, and says something if it `speaks`.
+pub(crate) const CONNECT: &str = "connect to chardev";
+/// That client hangs up.
+pub(crate) const HANG_UP: &str = "hang up";
 
 /// Makes a command and its arguments.
 type Maker = fn(&mut Random) -> (&'static str, Value);
@@ -34,6 +39,35 @@ fn thread(random: &mut Random) -> String {
     one_of(random, &["o0", "o1", "o2", "nope"])
 }
 
+/// A thread as commands name it that look for it.
+fn link(random: &mut Random) -> Value {
+    let names = [
+        "o0",
+        "o1",
+        "o2",
+        "o0",
+        "/objects/o1",
+        "objects/o2",
+        "nope",
+        "/chardevs/c0",
+    ];
+    json!(one_of(random, &names))
+}
+
+fn property(random: &mut Random) -> String {
+    let names = [
+        "poll-max-ns",
+        "aio-max-batch",
+        "poll-max-ns",
+        "aio-max-batch",
+        "thread-pool-min",
+        "thread-pool-max",
+        "nope",
+        "type",
+    ];
+    one_of(random, &names)
+}
+
 fn node_name(random: &mut Random) -> String {
     one_of(random, &["n0", "n1", "n2", "n3", "nope"])
 }
@@ -41,6 +75,10 @@ fn node_name(random: &mut Random) -> String {
 fn number(random: &mut Random) -> i64 {
     let numbers = [-1, 0, 1, 2, 8, 63, 1000, 65536];
     random.pick(&numbers).copied().unwrap_or_default()
+}
+
+fn one_of_numbers(random: &mut Random, numbers: &[i64]) -> Value {
+    json!(random.pick(numbers))
 }
 
 fn maybe(random: &mut Random, arguments: &mut Value, name: &str, value: Value) {
@@ -51,25 +89,23 @@ fn maybe(random: &mut Random, arguments: &mut Value, name: &str, value: Value) {
 
 fn object(random: &mut Random) -> (&'static str, Value) {
     let id = one_of(random, &["o0", "o1", "o2", "type", "1", "a b"]);
-    let parameters = [
-        "poll-max-ns",
-        "aio-max-batch",
-        "thread-pool-min",
-        "thread-pool-max",
-    ];
     match random.below(9) {
         0..=2 => {
             let kinds = ["iothread", "iothread", "iothread", "main-loop", "nope"];
             let mut arguments = json!({"qom-type": one_of(random, &kinds), "id": id});
+            // One at a time: which of several mistakes is told first is not promised.
             let value = json!(number(random));
-            let name = one_of(random, &parameters[..2]);
-            maybe(random, &mut arguments, &name, value);
+            let name = property(random);
+            let has_it = !["nope", "type"].contains(&name.as_str());
+            if has_it {
+                maybe(random, &mut arguments, &name, value);
+            }
             ("object-add", arguments)
         }
         3 => ("object-del", json!({"id": thread(random)})),
         4 => {
             let path = format!("/objects/{}", thread(random));
-            let property = one_of(random, &[parameters[0], parameters[1], "nope", "type"]);
+            let property = property(random);
             let value = json!(number(random));
             (
                 "qom-set",
@@ -85,12 +121,16 @@ fn object(random: &mut Random) -> (&'static str, Value) {
                     "/objects",
                     "/chardevs",
                     "/machine/peripheral/d0",
+                    "d1",
                 ],
             );
-            let property = one_of(
-                random,
-                &["type", "poll-max-ns", "o0", "nope", "aio-max-batch"],
-            );
+            let property = match random.once_in(2) {
+                true => property(random),
+                false => one_of(
+                    random,
+                    &["o0", "iothread", "drive", "num-queues", "hotplugged"],
+                ),
+            };
             ("qom-get", json!({"path": path, "property": property}))
         }
         6 => ("query-iothreads", json!({})),
@@ -137,7 +177,7 @@ fn node(random: &mut Random) -> (&'static str, Value) {
         5 => {
             let thread = match random.once_in(2) {
                 true => Value::Null,
-                false => json!(thread(random)),
+                false => link(random),
             };
             (
                 "x-blockdev-set-iothread",
@@ -157,7 +197,7 @@ fn node(random: &mut Random) -> (&'static str, Value) {
 
 fn export(random: &mut Random) -> (&'static str, Value) {
     let id = one_of(random, &["e0", "e1", "e2", ""]);
-    match random.below(8) {
+    match random.below(10) {
         0 | 1 => {
             let addr = json!({"type": "unix", "data": {"path": "@/nbd"}});
             ("nbd-server-start", json!({"addr": addr}))
@@ -171,9 +211,24 @@ fn export(random: &mut Random) -> (&'static str, Value) {
             arguments["name"] = json!(id);
             maybe(random, &mut arguments, "writable", json!(true));
             maybe(random, &mut arguments, "allow-inactive", json!(true));
-            let thread = json!(thread(random));
+            let thread = link(random);
             maybe(random, &mut arguments, "iothread", thread);
             maybe(random, &mut arguments, "fixed-iothread", json!(true));
+            ("block-export-add", arguments)
+        }
+        8 | 9 => {
+            let path = format!("@/vhost-{id}");
+            let mut arguments = json!({
+                "type": "vhost-user-blk", "id": id, "node-name": node_name(random),
+                "addr": {"type": "unix", "path": path},
+            });
+            maybe(random, &mut arguments, "writable", json!(true));
+            let size = one_of_numbers(random, &[0, 512, 4096, 513, 256]);
+            maybe(random, &mut arguments, "logical-block-size", size);
+            let count = one_of_numbers(random, &[0, 1, 4]);
+            maybe(random, &mut arguments, "num-queues", count);
+            let thread = link(random);
+            maybe(random, &mut arguments, "iothread", thread);
             ("block-export-add", arguments)
         }
         5 => ("block-export-del", json!({"id": id})),
@@ -207,8 +262,13 @@ fn device(random: &mut Random) -> (&'static str, Value) {
                 let node = json!(node_name(random));
                 maybe(random, &mut arguments, "drive", node);
             }
-            let thread = json!(thread(random));
+            let thread = link(random);
             maybe(random, &mut arguments, "iothread", thread);
+            if driver == "virtio-blk-pci" && random.once_in(4) {
+                let mapping = json!([{"iothread": link(random)}, {"iothread": link(random)}]);
+                arguments["num-queues"] = one_of_numbers(random, &[1, 2]);
+                arguments["iothread-vq-mapping"] = mapping;
+            }
             ("device_add", arguments)
         }
         4 => (
@@ -231,9 +291,15 @@ fn chardev(random: &mut Random) -> (&'static str, Value) {
             "addr": {"type": "inet", "data": {"host": "127.0.0.1", "port": "nope"}}}}),
         json!({"type": "socket", "data": {"server": false,
             "addr": {"type": "unix", "data": {"path": "@/nobody"}}}}),
+        json!({"type": "null", "data": {"logfile": "@/log"}}),
+        json!({"type": "ringbuf", "data": {"logfile": "@/none/log"}}),
+        json!({"type": "socket", "data": {"wait": false,
+            "addr": {"type": "unix", "data": {"path": format!("@/{id}.sock")}}}}),
+        json!({"type": "socket", "data": {"wait": false,
+            "addr": {"type": "unix", "data": {"path": format!("@/{id}.sock")}}}}),
     ];
     let backend = random.pick(&backends).cloned().unwrap_or_default();
-    match random.below(8) {
+    match random.below(13) {
         0 | 1 => ("chardev-add", json!({"id": id, "backend": backend})),
         2 => (
             "chardev-change",
@@ -246,6 +312,12 @@ fn chardev(random: &mut Random) -> (&'static str, Value) {
             json!({"device": id, "size": number(random)}),
         ),
         6 => ("chardev-send-break", json!({"id": id})),
+        7 | 8 => (CONNECT, json!({"id": id, "speaks": random.once_in(2)})),
+        9 => (HANG_UP, json!({"id": id})),
+        10 => (
+            "yank",
+            json!({"instances": [{"type": "chardev", "id": one_of(random, &["c0", "nope"])}]}),
+        ),
         _ => ("query-chardev", json!({})),
     }
 }
@@ -280,17 +352,24 @@ fn people(random: &mut Random) -> (&'static str, Value) {
         "info block",
         "info block -n",
         "info block -v n0",
+        "info block n1",
+        "info block d0",
         "info iothreads",
         "info chardev",
         "info name",
         "info nope",
         "object_add iothread,id=o1",
         "object_add iothread,id=o1,nope=1",
+        "object_add iothread,id=o2,thread-pool-max=8",
+        "object_add main-loop,id=o2,thread-pool-min=x",
         "object_del o1",
         "qom-get /objects/o0 type",
         "qom-get /objects",
         "qom-set /objects/o0 poll-max-ns 5",
         "qom-list /objects/o0",
+        "qom-get d0 iothread",
+        "qom-set /objects/o1 thread-pool-min 1",
+        "qom-get /objects/o1 thread-pool-min",
         "nbd_server_add n0",
         "nbd_server_add -w n1 e0",
         "nbd_server_remove e0",
@@ -300,11 +379,15 @@ fn people(random: &mut Random) -> (&'static str, Value) {
         "chardev-add null,id=c0",
         "chardev-add ringbuf,id=c1,x=1",
         "chardev-change c0 ringbuf",
+        "chardev-add null,id=c1,logfile=@/log,logappend=on",
+        "chardev-add null,id=c1,logfile=@/none/log",
         "chardev-remove c0",
         "ringbuf_write c1 hello",
         "ringbuf_read c1 100",
         "device_add virtio-blk-pci,id=d0,drive=n0",
         "device_add nope",
+        "device_add virtio-scsi-pci,id=d1,iothread=o0",
+        "device_add virtio-blk-pci,id=d2,drive=n1,num-queues=x",
         "qom-list \"/objects",
         "nope x",
     ];
