@@ -14,6 +14,7 @@ pub mod backend;
 mod builder;
 pub mod check;
 mod compile;
+mod components;
 pub mod diagnostic;
 #[cfg(feature = "diff")]
 pub mod diff;
