@@ -55,7 +55,6 @@ pub fn compare(old: &Interface, new: &Interface, perspective: Perspective) -> Ve
         way: None,
         pairs: Vec::new(),
         known: HashMap::new(),
-        order: Vec::new(),
         is_done: Vec::new(),
         queue: VecDeque::new(),
         near: Vec::new(),
@@ -144,8 +143,6 @@ pub(super) struct Comparison<'a> {
     pub(super) way: Option<WayId>,
     pub(super) pairs: Vec<Pair>,
     known: HashMap<Pair, PairId>,
-    /// The pairs that were compared, in this order.
-    order: Vec<PairId>,
     is_done: Vec<bool>,
     /// Pairs with a way to them; the first way of a pair counts.
     queue: VecDeque<(PairId, WayId)>,
@@ -272,7 +269,6 @@ impl<'a> Comparison<'a> {
             if std::mem::replace(&mut self.is_done[id], true) {
                 continue;
             }
-            self.order.push(id);
             self.current = Some(id);
             self.way = Some(way);
             self.ways.set_pair(way);
@@ -286,7 +282,7 @@ impl<'a> Comparison<'a> {
     fn finish(mut self) -> Vec<Change> {
         self.found.sort_by_key(|found| found.owner);
         let owners = self.ways.owners();
-        let mut reach = Reach::new(self.pairs.len(), &self.order, &self.uses, &self.entries);
+        let mut reach = Reach::new(self.pairs.len(), &self.uses, &self.entries);
         let found = self.found.into_iter();
         let change = |found: Found| {
             let all = match found.pair {

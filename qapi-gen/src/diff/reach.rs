@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 
 use super::compare::PairId;
 use super::way::OwnerId;
+use crate::components::components;
 use crate::steps::step;
 
 /// The commands and events that have a change.
@@ -125,8 +126,8 @@ impl Lists {
 pub(super) struct Reach {
     users: Lists,
     entries: Lists,
-    /// For each pair one that is reached from the same commands and events: most types are used by one other.
-    alike: Vec<Option<PairId>>,
+    /// For each pair one that is reached from the same commands and events: those of a circle are, and what only they use.
+    alike: Vec<PairId>,
     known: HashMap<PairId, Arc<Owners>>,
     /// The searches in which pairs and owners were met last, and how many there were.
     met_pairs: Vec<u32>,
@@ -141,10 +142,8 @@ pub(super) struct Reach {
 const BUDGET: usize = 16 << 20;
 
 impl Reach {
-    /// `order` has the pairs that were compared, each after one that uses it.
     pub(super) fn new(
         n_pairs: usize,
-        order: &[PairId],
         uses: &[(PairId, PairId)],
         entries: &[(PairId, OwnerId)],
     ) -> Self {
@@ -152,39 +151,46 @@ impl Reach {
         let mut reach = Self {
             users: Lists::new(n_pairs, uses),
             entries: Lists::new(n_pairs, entries),
-            alike: vec![None; n_pairs],
+            alike: vec![0; n_pairs],
             known: HashMap::new(),
             met_pairs: vec![0; n_pairs],
             met_owners: vec![0; n_owners.unwrap_or(0)],
             n_searches: 0,
             budget: BUDGET,
         };
-        for id in order {
-            reach.alike[*id] = Some(reach.like(*id));
+        let users: Vec<Vec<PairId>> = (0..n_pairs).map(|id| reach.users.of(id).to_vec()).collect();
+        let (component, members) = components(&users);
+        // Users come first.
+        for (index, members) in members.iter().enumerate() {
+            let like = reach.like(index, members, &component);
+            for id in members {
+                reach.alike[*id] = like;
+            }
         }
         reach
     }
 
-    /// The pair that all users of `id` are like, or itself.
-    fn like(&self, id: PairId) -> PairId {
-        if !self.entries.of(id).is_empty() {
-            return id;
-        }
+    /// The pair that all users of a component are like, or its first one.
+    fn like(&self, index: usize, members: &[PairId], component: &[usize]) -> PairId {
+        let first = members[0];
         let mut like = None;
-        for user in self.users.of(id).iter().filter(|user| **user != id) {
-            step();
-            match (self.alike[*user], like) {
-                (Some(one), None) => like = Some(one),
-                (Some(one), Some(other)) if one == other => {}
-                // A user that comes later may be reached in other ways.
-                (Some(_), Some(_)) | (None, _) => return id,
+        for id in members {
+            if !self.entries.of(*id).is_empty() {
+                return first;
+            }
+            let users = self.users.of(*id).iter();
+            for user in users.filter(|user| component[**user] != index) {
+                step();
+                if *like.get_or_insert(self.alike[*user]) != self.alike[*user] {
+                    return first;
+                }
             }
         }
-        like.unwrap_or(id)
+        like.unwrap_or(first)
     }
 
     pub(super) fn owners_of(&mut self, id: PairId) -> Arc<Owners> {
-        let id = self.alike[id].unwrap_or(id);
+        let id = self.alike[id];
         if let Some(known) = self.known.get(&id) {
             return Arc::clone(known);
         }
