@@ -7,6 +7,8 @@ mod fds;
 mod fixture;
 #[cfg(feature = "async")]
 mod futures;
+#[cfg(feature = "testing")]
+mod helpers;
 mod holders;
 mod hooks;
 mod later;
@@ -18,5 +20,7 @@ mod releases;
 mod shared;
 mod threads;
 mod timers;
+#[cfg(feature = "tracing")]
+mod traces;
 mod waits;
 mod workers;
