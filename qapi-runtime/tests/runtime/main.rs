@@ -12,6 +12,8 @@ mod live;
 mod lost;
 mod memory;
 #[cfg(feature = "tokio")]
+mod mocks;
+#[cfg(feature = "tokio")]
 mod peers;
 mod recordings;
 #[cfg(feature = "tokio")]

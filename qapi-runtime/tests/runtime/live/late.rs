@@ -11,7 +11,7 @@ use qapi_runtime::client::{
     Transcript, blocking,
 };
 use rustix::process::{Pid, Signal, kill_process};
-use tests::Tool;
+use tests::{Tool, eventually};
 
 use super::{Qemu, blocking_arguments, options, value};
 
@@ -155,10 +155,10 @@ fn out_of_band_passes_any_number_of_commands() {
                     scope.spawn(|| client.execute_raw("query-name", None, CallOptions::new())),
                 );
             }
-            while !client
-                .execute_raw("query-name", None, within(SHORT))
-                .is_err_and(|error| error.to_string().contains("not sent"))
-            {}
+            eventually(|| {
+                let late = client.execute_raw("query-name", None, within(SHORT));
+                late.is_err_and(|error| error.to_string().contains("not sent"))
+            });
             let oob = within(LONG).out_of_band();
             client.execute_raw("query-yank", None, oob).unwrap();
             qemu.kill();
