@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use iothread::MainContext;
+use qapi_runtime::Error;
 
+use crate::oneshot;
 use crate::sync::Mutex;
 
 /// What a command comes to.
@@ -42,6 +44,27 @@ pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
             Poll::Pending => thread::park(),
         }
     }
+}
+
+/// Lets a worker do what blocks, and waits for it.
+///
+/// # Errors
+///
+/// The worker did not come to an end.
+pub(crate) async fn on_worker<T: Send + 'static>(
+    main: &MainContext,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let (sender, receiver) = oneshot::channel();
+    main.spawn_blocking(work, move |_, result| {
+        // A panic has been reported.
+        if let Ok(result) = result {
+            sender.send(result);
+        }
+    })
+    .map_err(|error| Error::generic(error.to_string()))?;
+    let result = receiver.await;
+    result.ok_or_else(|| Error::generic("the work was broken off"))
 }
 
 struct Parked(Thread);

@@ -33,12 +33,12 @@ use crate::monitor::Monitors;
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::log::Log;
 use crate::net::sockets::{look_up, modern};
-use crate::oneshot;
 use crate::qapi::{
     ChardevBackend, ChardevBackendInfo, ChardevBackendKind, ChardevInfo, ChardevReturn,
     ChardevSocket, YankInstance, YankInstanceChardev,
 };
 use crate::sync::Mutex;
+use crate::task;
 use crate::yank::Yanks;
 
 /// Size of a ring buffer unless told otherwise.
@@ -285,21 +285,8 @@ impl Chardevs {
         let Some(plan) = connect::plan(socket)? else {
             return Ok(None);
         };
-        let (sender, receiver) = oneshot::channel();
-        self.main
-            .spawn_blocking(
-                move || plan.connect(),
-                move |_, result| {
-                    if let Ok(result) = result {
-                        sender.send(result);
-                    }
-                },
-            )
-            .map_err(|error| Error::generic(error.to_string()))?;
-        match receiver.await {
-            Some(result) => result.map(Some),
-            None => Err(Error::generic("the connection was broken off")),
-        }
+        let connected = task::on_worker(&self.main, move || plan.connect()).await?;
+        connected.map(Some)
     }
 
     fn open_with(

@@ -18,8 +18,8 @@ use super::descriptors::SessionDescriptors;
 use super::listener::Listener;
 use super::services::port_of;
 use crate::errno::{message_of, reason};
-use crate::oneshot;
 use crate::qapi::{InetSocketAddress, SocketAddress, SocketAddressLegacy, UnixSocketAddress};
+use crate::task;
 
 /// The bytes of the longest abstract name.
 const LONGEST_NAME: usize = 107;
@@ -49,21 +49,9 @@ pub(crate) async fn look_up(
     if inet.host.is_empty() || inet.host.parse::<IpAddr>().is_ok() {
         return resolve(inet).map(Some);
     }
-    let (sender, receiver) = oneshot::channel();
     let asked = inet.clone();
-    main.spawn_blocking(
-        move || resolve(&asked),
-        move |_, result| {
-            if let Ok(result) = result {
-                sender.send(result);
-            }
-        },
-    )
-    .map_err(|error| Error::generic(error.to_string()))?;
-    match receiver.await {
-        Some(found) => found.map(Some),
-        None => Err(Error::generic("the search for the host was broken off")),
-    }
+    let found = task::on_worker(main, move || resolve(&asked)).await?;
+    found.map(Some)
 }
 
 /// Listens at an address; a host may have several. They are those that have been `found`; without them the host is looked up
