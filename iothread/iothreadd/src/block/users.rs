@@ -83,6 +83,12 @@ impl Blocks {
         Ok(Backend::new(io))
     }
 
+    /// The size of a node in bytes, if there is such a node.
+    pub(crate) fn size(&self, name: &str) -> Option<u64> {
+        let graph = self.0.lock();
+        graph.find(name).ok().map(|node| node.io.size())
+    }
+
     /// Whether a node can be written to; `None` if there is no such node.
     pub(crate) fn is_writable(&self, name: &str) -> Option<bool> {
         let graph = self.0.lock();

@@ -1,6 +1,7 @@
 //! Devices: plugging, unplugging, and their places in the QOM tree.
 //!
 //! - `slots`, `bus`: where devices are.
+//! - `unheeded`: properties that are for guests.
 //! - `properties`, `placement`, `vq_mapping`: what they were told, and which event loops serve them.
 //! - `backend`, `notify`: what virtio devices have in common; `drive`: their block nodes.
 //! - one file for each kind of device.
@@ -13,6 +14,7 @@ mod placement;
 mod properties;
 mod scsi_disk;
 mod slots;
+mod unheeded;
 mod vfio_user;
 mod virtio_balloon;
 mod virtio_blk;
@@ -32,9 +34,9 @@ use self::slots::{Plugged, Position, Slots};
 use crate::finally::Finally;
 use crate::hmp::{BusInfo, DeviceInfo};
 use crate::ident::is_identifier;
-use crate::qapi::DeviceDeleted;
+use crate::qapi::{DeviceDeleted, ObjectPropertyInfo};
 use crate::qom::Object;
-use crate::qom::types::Type;
+use crate::qom::types::{DEVICE, Property, Type};
 use crate::server::Server;
 use crate::sync::Mutex;
 use crate::task::Work;
@@ -157,13 +159,28 @@ static DRIVERS: [Driver; 7] = [
     },
 ];
 
+/// What of the devices of each type holds IOThreads.
+static BACKENDS: [(&Type, &Type); 3] = [
+    (&virtio_balloon::PCI_TYPE, &virtio_balloon::BACKEND_TYPE),
+    (&virtio_blk::PCI_TYPE, &virtio_blk::BACKEND_TYPE),
+    (&virtio_scsi::PCI_TYPE, &virtio_scsi::BACKEND_TYPE),
+];
+
+/// The property of devices of a type that leads to the part that holds IOThreads.
+pub(crate) fn backend_property(object_type: &Type) -> Option<ObjectPropertyInfo> {
+    let (_, backend) = BACKENDS
+        .iter()
+        .find(|(device, _)| std::ptr::eq(*device, object_type))?;
+    let value_type = format!("child<{}>", backend.name);
+    Some(ObjectPropertyInfo::new(
+        backend::NAME.to_owned(),
+        value_type,
+    ))
+}
+
 /// The types of the objects that devices consist of.
 pub(crate) fn types() -> impl Iterator<Item = &'static Type> {
-    let backends = [
-        &virtio_balloon::BACKEND_TYPE,
-        &virtio_blk::BACKEND_TYPE,
-        &virtio_scsi::BACKEND_TYPE,
-    ];
+    let backends = BACKENDS.iter().map(|(_, backend)| *backend);
     let buses = [&bus::PCI_BUS_TYPE, &bus::SCSI_BUS, &bus::XEN_BUS_TYPE];
     let devices = DRIVERS.iter().map(|driver| driver.object_type);
     devices.chain(backends).chain(buses)

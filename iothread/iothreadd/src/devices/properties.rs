@@ -4,9 +4,10 @@ use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{Error, Object as Members, Value};
 
+use super::unheeded;
 use crate::ident;
 use crate::keyval::{self, ValueKind};
-use crate::qom::types::{Property, Type};
+use crate::qom::types::{DEVICE, Property, Type};
 
 /// The values of a device's properties.
 pub(crate) struct Properties {
@@ -22,14 +23,19 @@ impl Properties {
     /// A property that devices of the type do not have.
     pub(super) fn new(object_type: &'static Type, given: Members) -> Result<Self, Error> {
         let is_known = |name: &String| {
-            let is_own = |property: &Property| property.name == name;
-            object_type.own.iter().any(is_own)
+            let is_it = |property: &Property| property.name == name;
+            // What is the same for all devices they have by themselves.
+            object_type.properties().any(is_it) && !DEVICE.own.iter().any(is_it)
         };
         match given.keys().find(|name| !is_known(name)) {
-            None => Ok(Self {
-                object_type,
-                values: given,
-            }),
+            None => {
+                let properties = Self {
+                    object_type,
+                    values: given,
+                };
+                unheeded::check(&properties)?;
+                Ok(properties)
+            }
             Some(name) => Err(Error::generic(format!(
                 "Property '{}.{name}' not found",
                 object_type.name
@@ -39,6 +45,11 @@ impl Properties {
 
     pub(super) fn object_type(&self) -> &'static Type {
         self.object_type
+    }
+
+    /// Whether the device was given a value.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.values.contains_key(name)
     }
 
     /// The value that a property was given, or later set to.
@@ -68,8 +79,9 @@ impl Properties {
 
     /// All that a device was told or has by itself, but for what only it can answer.
     pub(super) fn all(&self) -> Vec<(&'static str, Value)> {
-        let own = self.object_type.own.iter();
-        let told = own.filter(|property| !property.name.starts_with("x-"));
+        let own = self.object_type.properties();
+        let of_all = |property: &Property| DEVICE.property(property.name).is_some();
+        let told = own.filter(|property| !property.is_of_objects && !of_all(property));
         told.map(|it| (it.name, self.value(it.name))).collect()
     }
 
@@ -83,7 +95,7 @@ impl Properties {
                 Value::from(format!("/objects/{id}"))
             }
             Some(value) => value.clone(),
-            None => property.map_or(Value::Null, |it| it.initial.value()),
+            None => property.map_or(Value::Null, Property::unset_value),
         }
     }
 }

@@ -7,6 +7,7 @@ use qapi_runtime::{Error, Value};
 use super::bus::{Address, Bus, ScsiBus, WantedAddress};
 use super::drive::{self, Drive};
 use super::properties::Properties;
+use super::unheeded::{BLOCK, GEOMETRY, ONLY_SCSI_CD, ONLY_SCSI_HD, SCSI, join, show_geometry};
 use super::{Device, Plug};
 use crate::block::Medium;
 use crate::finally::Finally;
@@ -15,44 +16,64 @@ use crate::server::Server;
 
 const DRIVE: Property = Property::fixed("drive", "str")
     .described("Node name or ID of a block device to use as a backend");
+/// A place that is left open.
+const ANY: Initial = Initial::Int(4_294_967_295);
+
 const CHANNEL: Property = Property::fixed("channel", "uint32").initially(Initial::Int(0));
-const TARGET: Property = Property::fixed("scsi-id", "uint32");
-const LUN: Property = Property::fixed("lun", "uint32");
+const TARGET: Property = Property::fixed("scsi-id", "uint32").initially(ANY);
+const LUN: Property = Property::fixed("lun", "uint32").initially(ANY);
 const SHARE_RW: Property = Property::fixed("share-rw", "bool")
     .described("on/off")
     .initially(Initial::Bool(false));
 const SERIAL: Property = Property::fixed("serial", "str");
-const VENDOR: Property = Property::fixed("vendor", "str");
+const VENDOR: Property = Property::fixed("vendor", "str").shown(Initial::Text("QEMU"));
 const PRODUCT: Property = Property::fixed("product", "str");
-const VERSION: Property = Property::fixed("ver", "str");
+const VERSION: Property = Property::fixed("ver", "str").shown(Initial::Text("2.5+"));
+
+/// In what units guests are told that blocks can be discarded, in bytes.
+const DISCARD_GRANULARITY: u32 = 4096;
 
 /// A hard disk.
 pub(super) static SCSI_HD: Type = Type {
     name: "scsi-hd",
     base: Some(&DEVICE),
-    own: &[
-        DRIVE,
-        CHANNEL,
-        TARGET,
-        LUN,
-        SHARE_RW,
-        Property::fixed("removable", "bool")
-            .described("on/off")
-            .initially(Initial::Bool(false)),
-        SERIAL,
-        VENDOR,
-        PRODUCT,
-        VERSION,
-    ],
+    own: &join::<10, 29, 39>(
+        [
+            DRIVE,
+            CHANNEL,
+            TARGET,
+            LUN,
+            SHARE_RW,
+            Property::fixed("removable", "bool")
+                .described("on/off")
+                .initially(Initial::Bool(false)),
+            SERIAL,
+            VENDOR,
+            PRODUCT.shown(Initial::Text("QEMU HARDDISK")),
+            VERSION,
+        ],
+        join::<12, 17, 29>(BLOCK, join::<6, 11, 17>(GEOMETRY, join(SCSI, ONLY_SCSI_HD))),
+    ),
 };
 
 /// A drive for optical disks, which need not have one.
 pub(super) static SCSI_CD: Type = Type {
     name: "scsi-cd",
     base: Some(&DEVICE),
-    own: &[
-        DRIVE, CHANNEL, TARGET, LUN, SHARE_RW, SERIAL, VENDOR, PRODUCT, VERSION,
-    ],
+    own: &join::<9, 23, 32>(
+        [
+            DRIVE,
+            CHANNEL,
+            TARGET,
+            LUN,
+            SHARE_RW,
+            SERIAL,
+            VENDOR,
+            PRODUCT.shown(Initial::Text("QEMU CD-ROM")),
+            VERSION,
+        ],
+        join::<12, 11, 23>(BLOCK, join(SCSI, ONLY_SCSI_CD)),
+    ),
 };
 
 /// A disk on a bus. Its requests come through the queues of the controller.
@@ -91,6 +112,16 @@ pub(super) fn realize(
     properties.set("channel", Value::from(address.channel));
     properties.set("scsi-id", Value::from(address.target));
     properties.set("lun", Value::from(address.lun));
+    if !properties.is_given("discard_granularity") {
+        properties.set("discard_granularity", Value::from(DISCARD_GRANULARITY));
+    }
+    if let Some(size) = node
+        .as_deref()
+        .and_then(|node| plug.server.blocks().size(node))
+        && std::ptr::eq(object_type, &SCSI_HD)
+    {
+        show_geometry(&mut properties, size);
+    }
     let path = plug.path();
     let user = plug.position.id().unwrap_or(&path);
     let medium = match std::ptr::eq(object_type, &SCSI_CD) {

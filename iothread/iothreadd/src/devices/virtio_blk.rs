@@ -8,42 +8,51 @@ use super::backend::{self, Backend, QUEUE_PROPERTIES, Queues};
 use super::drive::{self, Disks, Drive};
 use super::placement::{Placement, default_queues};
 use super::properties::Properties;
+use super::unheeded::{BLOCK, GEOMETRY, VIRTIO_BLK, VIRTIO_PCI, join, show_geometry, show_vectors};
 use super::{Device, Plug};
 use crate::block::Medium;
 use crate::finally::Finally;
 use crate::qom::Object;
-use crate::qom::types::{DEVICE, Initial, Property, Type};
+use crate::qom::types::{Initial, Property, Type};
 use crate::server::Server;
 
 /// The most queues of a PCI device.
 const MAX_QUEUES: u16 = 1024;
+
+/// Leaves the number of queues open.
+const AS_MANY_AS_FIT: u16 = u16::MAX;
 
 /// The most requests in a queue.
 const MAX_QUEUE_SIZE: u16 = 1024;
 
 pub(super) static PCI_TYPE: Type = Type {
     name: "virtio-blk-pci",
-    base: Some(&DEVICE),
-    own: &[
-        Property::fixed("drive", "str")
-            .described("Node name or ID of a block device to use as a backend"),
-        Property::fixed("iothread", "link<iothread>"),
-        Property::fixed("iothread-vq-mapping", "IOThreadVirtQueueMappingList")
-            .described(
-                "IOThread virtqueue mapping list [{\"iothread\":\"<id>\", \"vqs\":[1,2,3,...]},...]",
-            )
-            .initially(Initial::EmptyList),
-        Property::fixed("num-queues", "uint16"),
-        Property::fixed("queue-size", "uint16").initially(Initial::Int(256)),
-        Property::fixed("serial", "str"),
-        Property::fixed("share-rw", "bool")
-            .described("on/off")
-            .initially(Initial::Bool(false)),
-        Property::fixed("ioeventfd", "bool")
-            .described("on/off")
-            .initially(Initial::Bool(true)),
-    ],
+    base: Some(&VIRTIO_PCI),
+    own: &join::<8, 28, 36>(
+        HEEDED,
+        join::<12, 16, 28>(BLOCK, join(GEOMETRY, VIRTIO_BLK)),
+    ),
 };
+
+const HEEDED: [Property; 8] = [
+    Property::fixed("drive", "str")
+        .described("Node name or ID of a block device to use as a backend"),
+    Property::fixed("iothread", "link<iothread>"),
+    Property::fixed("iothread-vq-mapping", "IOThreadVirtQueueMappingList")
+        .described(
+            "IOThread virtqueue mapping list [{\"iothread\":\"<id>\", \"vqs\":[1,2,3,...]},...]",
+        )
+        .initially(Initial::EmptyList),
+    Property::fixed("num-queues", "uint16").initially(Initial::Int(65535)),
+    Property::fixed("queue-size", "uint16").initially(Initial::Int(256)),
+    Property::fixed("serial", "str"),
+    Property::fixed("share-rw", "bool")
+        .described("on/off")
+        .initially(Initial::Bool(false)),
+    Property::fixed("ioeventfd", "bool")
+        .described("on/off")
+        .initially(Initial::Bool(true)),
+];
 
 /// The part of a disk that holds IOThreads.
 pub(super) static BACKEND_TYPE: Type = Type {
@@ -88,14 +97,16 @@ pub(super) fn realize(
 ) -> Result<Arc<dyn Device>, Error> {
     let server = plug.server;
     let num_queues = match properties.get("num-queues")? {
-        Some(number) => number,
-        None => default_queues(&properties, MAX_QUEUES)?,
+        Some(number) if number != AS_MANY_AS_FIT => number,
+        Some(_) | None => default_queues(&properties, MAX_QUEUES)?,
     };
     let queue_size = properties.get_or("queue-size", 256)?;
     let node = drive::node_of(server, &properties, BACKEND_TYPE.name)?
         .ok_or_else(|| Error::generic("drive property not set"))?;
     check(num_queues, queue_size)?;
     properties.set("num-queues", Value::from(num_queues));
+    show_vectors(&mut properties, u32::from(num_queues) + 1);
+    show_geometry(&mut properties, server.blocks().size(&node).unwrap_or(0));
     let path = backend::path_below(&plug.path());
     let drive = Drive::new(server, node, &path, Medium::Disk, &properties)?;
     let placement = Placement::resolve(&properties, num_queues)?;

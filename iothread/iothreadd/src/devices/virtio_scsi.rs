@@ -9,9 +9,10 @@ use super::bus::ScsiBus;
 use super::drive::Disks;
 use super::placement::{Placement, default_queues};
 use super::properties::Properties;
+use super::unheeded::{VIRTIO_PCI, VIRTIO_SCSI, join, show_vectors};
 use super::{Device, Plug};
 use crate::qom::Object;
-use crate::qom::types::{DEVICE, Initial, Property, Type};
+use crate::qom::types::{Initial, Property, Type};
 use crate::server::Server;
 
 /// The queues for control and for events, which stay on the main loop.
@@ -20,28 +21,33 @@ const N_FIXED: u16 = 2;
 /// The most queues for commands.
 const MAX_QUEUES: u32 = 1022;
 
+/// Leaves the number of queues open.
+const AS_MANY_AS_FIT: u32 = u32::MAX;
+
 /// The most requests in a queue.
 const MAX_QUEUE_SIZE: u32 = 1024;
 
 pub(super) static PCI_TYPE: Type = Type {
     name: "virtio-scsi-pci",
-    base: Some(&DEVICE),
-    own: &[
-        Property::fixed("iothread", "link<iothread>"),
-        Property::fixed("iothread-vq-mapping", "IOThreadVirtQueueMappingList")
-            .described(
-                "IOThread virtqueue mapping list [{\"iothread\":\"<id>\", \"vqs\":[1,2,3,...]},...]",
-            )
-            .initially(Initial::EmptyList),
-        Property::fixed("num_queues", "uint32"),
-        Property::fixed("virtqueue_size", "uint32").initially(Initial::Int(256)),
-        Property::fixed("max_sectors", "uint32").initially(Initial::Int(65535)),
-        Property::fixed("cmd_per_lun", "uint32").initially(Initial::Int(128)),
-        Property::fixed("ioeventfd", "bool")
-            .described("on/off")
-            .initially(Initial::Bool(true)),
-    ],
+    base: Some(&VIRTIO_PCI),
+    own: &join::<7, 3, 10>(HEEDED, VIRTIO_SCSI),
 };
+
+const HEEDED: [Property; 7] = [
+    Property::fixed("iothread", "link<iothread>"),
+    Property::fixed("iothread-vq-mapping", "IOThreadVirtQueueMappingList")
+        .described(
+            "IOThread virtqueue mapping list [{\"iothread\":\"<id>\", \"vqs\":[1,2,3,...]},...]",
+        )
+        .initially(Initial::EmptyList),
+    Property::fixed("num_queues", "uint32").initially(Initial::Int(4_294_967_295)),
+    Property::fixed("virtqueue_size", "uint32").initially(Initial::Int(256)),
+    Property::fixed("max_sectors", "uint32").initially(Initial::Int(65535)),
+    Property::fixed("cmd_per_lun", "uint32").initially(Initial::Int(128)),
+    Property::fixed("ioeventfd", "bool")
+        .described("on/off")
+        .initially(Initial::Bool(true)),
+];
 
 /// The part of a controller that holds IOThreads.
 pub(super) static BACKEND_TYPE: Type = Type {
@@ -62,8 +68,8 @@ pub(super) fn realize(
     mut properties: Properties,
 ) -> Result<Arc<dyn Device>, Error> {
     let num_queues: u32 = match properties.get("num_queues")? {
-        Some(number) => number,
-        None => default_queues(&properties, 1022)?.into(),
+        Some(number) if number != AS_MANY_AS_FIT => number,
+        Some(_) | None => default_queues(&properties, 1022)?.into(),
     };
     let n_commands = match u16::try_from(num_queues) {
         Ok(number @ 1..) if num_queues <= MAX_QUEUES => number,
@@ -89,6 +95,7 @@ pub(super) fn realize(
         properties.get::<u32>(name)?;
     }
     properties.set("num_queues", Value::from(num_queues));
+    show_vectors(&mut properties, num_queues + 3);
     let path = backend::path_below(&plug.path());
     // The indices of a mapping are those of the queues for commands.
     let placement = Placement::resolve(&properties, n_commands)?;

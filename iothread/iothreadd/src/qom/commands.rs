@@ -4,6 +4,7 @@ use qapi_runtime::{Error, Value};
 
 use super::types::{self, Initial, Property, Type};
 use super::{Object, Tree};
+use crate::devices;
 use crate::qapi::{ObjectPropertyInfo, ObjectTypeInfo};
 
 /// The property that tells the type, which every object has.
@@ -82,19 +83,16 @@ enum Whose {
 
 /// `device-list-properties`
 pub(crate) fn list_device_properties(type_name: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
-    let is_device = |known: &Type| {
-        known
-            .base
-            .is_some_and(|it| std::ptr::eq(it, &types::DEVICE))
-    };
+    let is_device =
+        |known: &'static Type| known.lineage().any(|it| std::ptr::eq(it, &types::DEVICE));
     match types::find(type_name) {
         Some(known) if is_device(known) => {
             // What is the same for all objects is left out, as in QEMU.
             let of_all = [TYPE, "realized", "hotplugged", "hotpluggable", "parent_bus"];
-            let list = properties_of(known, Whose::Type).into_iter();
-            Ok(list
-                .filter(|it| !of_all.contains(&it.name.as_str()))
-                .collect())
+            let mut list = properties_of(known, Whose::Type);
+            list.retain(|it| !of_all.contains(&it.name.as_str()));
+            list.extend(devices::backend_property(known));
+            Ok(list)
         }
         Some(_) => Err(Error::generic(
             "Parameter 'typename' expects a non-abstract device type",
@@ -136,7 +134,8 @@ fn properties_of(known: &Type, whose: Whose) -> Vec<ObjectPropertyInfo> {
         if whose == Whose::Type && !property.description.is_empty() {
             info.description = Some(property.description.to_owned());
         }
-        if whose == Whose::Type && !matches!(property.initial, Initial::Unset) {
+        let has_default = !matches!(property.initial, Initial::Unset | Initial::EmptyList);
+        if whose == Whose::Type && has_default {
             info.default_value = Some(property.initial.value());
         }
         info

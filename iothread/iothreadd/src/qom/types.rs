@@ -15,7 +15,7 @@ pub(crate) struct Type {
 }
 
 /// A property of a type.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Property {
     pub(crate) name: &'static str,
     /// The QAPI type of its values, or `link<...>`.
@@ -23,6 +23,12 @@ pub(crate) struct Property {
     pub(crate) is_writable: bool,
     pub(crate) description: &'static str,
     pub(crate) initial: Initial,
+    /// The value that is read of an object that was given none, if that is another one.
+    pub(crate) shown: Option<Initial>,
+    /// Whether objects take it, show it, and do nothing about it.
+    pub(crate) is_unheeded: bool,
+    /// Of a property that is not heeded, the only values that may be given; any if there are none.
+    pub(crate) only: &'static [&'static str],
     /// Whether objects have it and the type does not tell of it.
     pub(crate) is_of_objects: bool,
 }
@@ -33,7 +39,8 @@ pub(crate) enum Initial {
     /// None that holds for every object.
     Unset,
     Bool(bool),
-    Int(u64),
+    Int(i64),
+    Text(&'static str),
     EmptyList,
 }
 
@@ -44,6 +51,7 @@ impl Initial {
             Self::Unset => Value::from(""),
             Self::Bool(value) => Value::from(value),
             Self::Int(value) => Value::from(value),
+            Self::Text(text) => Value::from(text),
             Self::EmptyList => Value::Array(Vec::new()),
         }
     }
@@ -57,8 +65,37 @@ impl Property {
             is_writable: true,
             description: "",
             initial: Initial::Unset,
+            shown: None,
+            is_unheeded: false,
+            only: &[],
             is_of_objects: false,
         }
+    }
+
+    /// One that objects take, show, and do nothing about.
+    pub(crate) const fn unheeded(self) -> Self {
+        Self {
+            is_unheeded: true,
+            ..self
+        }
+    }
+
+    /// One that may only be given these values.
+    pub(crate) const fn only(self, only: &'static [&'static str]) -> Self {
+        Self { only, ..self }
+    }
+
+    /// One of which another value is read than the type tells of.
+    pub(crate) const fn shown(self, shown: Initial) -> Self {
+        Self {
+            shown: Some(shown),
+            ..self
+        }
+    }
+
+    /// What is read of an object that was given no value.
+    pub(crate) fn unset_value(&self) -> Value {
+        self.shown.unwrap_or(self.initial).value()
     }
 
     /// One that QEMU does not have, so that its types are described as there.
@@ -99,7 +136,7 @@ impl Property {
     /// The form that its values have on the command line.
     pub(crate) fn value_kind(&self) -> ValueKind {
         match self.value_type {
-            "int" | "uint16" | "uint32" | "uint64" => ValueKind::Int,
+            "int" | "int32" | "uint16" | "uint32" | "uint64" => ValueKind::Int,
             "size" => ValueKind::Size,
             "bool" => ValueKind::Bool,
             _ => ValueKind::String,
@@ -110,8 +147,12 @@ impl Property {
 impl Type {
     /// All properties, its own first.
     pub(crate) fn properties(&self) -> impl Iterator<Item = &'static Property> {
-        let of_base = self.base.map_or(&[][..], |base| base.own);
-        self.own.iter().chain(of_base)
+        self.lineage().flat_map(|it| it.own)
+    }
+
+    /// Itself, and the types that it is derived from and that have a description here.
+    pub(crate) fn lineage(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |it| it.base)
     }
 
     /// Whether no object is of it.

@@ -28,6 +28,7 @@ mod nbd_endings;
 mod nbd_memory;
 mod nbd_protocol;
 mod objects;
+mod properties;
 mod protocol;
 mod random;
 mod remote;
