@@ -59,7 +59,7 @@ type ActWithOptions =
     for<'a> fn(&'a Arc<Server>, &'a Arguments) -> Work<'a, Result<(), OptionsError>>;
 
 /// All commands but `info`.
-const COMMANDS: [Command; 19] = [
+static COMMANDS: [Command; 19] = [
     Command {
         name: "chardev-add",
         parameters: &[Parameter::Word],
@@ -213,7 +213,7 @@ const COMMANDS: [Command; 19] = [
 ];
 
 /// The topics of `info`.
-const TOPICS: [Command; 8] = [
+static TOPICS: [Command; 8] = [
     Command {
         name: "block",
         parameters: &[
@@ -318,6 +318,25 @@ pub(crate) async fn execute(server: &Arc<Server>, line: &str, monitor: Option<&s
         Some(command) => run(server, command, "info ", topic, arguments, monitor).await,
         None => unknown(&format!("{shown}{shown_topic}")),
     }
+}
+
+/// The names of commands and topics that the last word of a text may become.
+pub(super) fn complete(text: &str) -> Vec<&'static str> {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    let last = match text.ends_with(char::is_whitespace) {
+        true => "",
+        false => words.pop().unwrap_or_default(),
+    };
+    let names = |commands: &'static [Command]| commands.iter().flat_map(|it| it.name.split('|'));
+    let all = || names(&COMMANDS).chain(["info"]);
+    let mut found: Vec<&str> = match words.as_slice() {
+        [] | ["help" | "?"] => all().collect(),
+        ["info"] | ["help" | "?", "info"] => names(&TOPICS).collect(),
+        _ => Vec::new(),
+    };
+    found.retain(|name| name.starts_with(last));
+    found.sort_unstable();
+    found
 }
 
 fn unknown(name: &str) -> String {

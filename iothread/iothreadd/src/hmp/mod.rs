@@ -4,6 +4,7 @@ mod arguments;
 mod block;
 mod chardev;
 mod command;
+mod editor;
 mod expression;
 mod iothreads;
 mod line;

@@ -1,20 +1,20 @@
 //! One client of a human monitor.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Weak};
 
 use iothread::Interest;
 use qapi_runtime::session::Opening;
 
-use super::command::execute;
+use super::command::{complete, execute};
+use super::editor::{Editor, PROMPT};
 use crate::net::stream::{Endpoint, Stream, Watches};
+use crate::net::terminal::RawTerminal;
 use crate::report;
 use crate::server::Server;
 use crate::sync::Mutex;
 use crate::task;
-
-/// Printed before each line.
-const PROMPT: &str = "(iothreadd) ";
 
 /// The longest line, as in QEMU.
 const MAX_LINE: usize = 4095;
@@ -33,8 +33,11 @@ pub(super) struct HumanSession {
 struct State {
     /// `None` before the start and after the end.
     watches: Option<Watches>,
-    /// What has been received and not executed.
-    line: Vec<u8>,
+    /// What has been received and not looked at.
+    input: VecDeque<u8>,
+    editor: Editor,
+    /// Gives a terminal its own ways back at the end.
+    terminal: Option<RawTerminal>,
     unsent: Vec<u8>,
     /// The peer sends no more, or the session is to end.
     is_ending: bool,
@@ -49,12 +52,15 @@ impl HumanSession {
         let version = env!("CARGO_PKG_VERSION");
         let banner =
             format!("iothreadd {version} monitor - type 'help' for more information\r\n{PROMPT}");
+        let terminal = stream.raw_terminal();
         Arc::new(Self {
             server: Arc::downgrade(server),
             is_stdio: stream.is_stdio(),
             state: Mutex::new(State {
                 watches: None,
-                line: Vec::new(),
+                input: VecDeque::new(),
+                editor: Editor::new(terminal.is_some(), complete),
+                terminal,
                 unsent: banner.into_bytes(),
                 is_ending: false,
                 is_busy: false,
@@ -87,13 +93,15 @@ impl HumanSession {
     pub(super) fn finish(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.is_ending = true;
-        state.line.clear();
+        state.input.clear();
         self.progress(&mut state);
     }
 
     /// Ends the session at once.
     pub(super) fn abandon(&self) {
-        if self.state.lock().watches.take().is_some() {
+        let mut state = self.state.lock();
+        state.terminal = None;
+        if state.watches.take().is_some() {
             self.stream.close();
         }
     }
@@ -106,7 +114,7 @@ impl HumanSession {
                 self.close(state);
                 return;
             }
-            if !state.has_line() || state.is_busy || state.is_full() {
+            if state.input.is_empty() || state.is_busy || state.is_full() {
                 break;
             }
         }
@@ -129,27 +137,26 @@ impl HumanSession {
     fn execute_lines(self: &Arc<Self>, state: &mut State) {
         while !state.is_full()
             && !state.is_busy
-            && let Some(end) = state.end_of_line()
+            && let Some(byte) = state.input.pop_front()
         {
-            let line: Vec<u8> = state.line.drain(..=end).collect();
-            self.execute(state, &line);
-        }
-        // Without a whole line in it, all of it is the beginning of one.
-        if !state.has_line() && state.line.len() > MAX_LINE {
-            state.unsent.extend_from_slice(b"line too long\r\n");
-            state.is_ending = true;
-            state.line.clear();
+            if let Some(line) = state.editor.take(byte, &mut state.unsent) {
+                self.execute(state, &line);
+            } else if state.editor.len() > MAX_LINE {
+                state.unsent.extend_from_slice(b"line too long\r\n");
+                state.is_ending = true;
+                state.input.clear();
+            }
         }
     }
 
-    fn execute(self: &Arc<Self>, state: &mut State, line: &[u8]) {
-        let line = String::from_utf8_lossy(line).trim().to_owned();
+    fn execute(self: &Arc<Self>, state: &mut State, line: &str) {
+        let line = line.trim().to_owned();
         if matches!(line.as_str(), "quit" | "q")
             && let Some(server) = self.server.upgrade()
         {
             server.quit();
             state.is_ending = true;
-            state.line.clear();
+            state.input.clear();
             return;
         }
         let Some(server) = self.server.upgrade() else {
@@ -187,6 +194,7 @@ impl HumanSession {
         if state.watches.take().is_none() {
             return;
         }
+        state.terminal = None;
         self.stream.close();
         if let Some(server) = self.server.upgrade() {
             server.human_monitors().remove(self);
@@ -205,15 +213,6 @@ impl State {
         self.unsent.extend_from_slice(PROMPT.as_bytes());
     }
 
-    /// Where the first whole line ends.
-    fn end_of_line(&self) -> Option<usize> {
-        self.line.iter().position(|byte| *byte == b'\n')
-    }
-
-    fn has_line(&self) -> bool {
-        self.end_of_line().is_some()
-    }
-
     /// Whether output has to be sent before anything else is done.
     fn is_full(&self) -> bool {
         self.unsent.len() >= MAX_UNSENT
@@ -221,7 +220,7 @@ impl State {
 
     /// Whether nothing is left to do after the end of the input.
     fn is_over(&self) -> bool {
-        self.is_ending && !self.is_busy && self.unsent.is_empty() && !self.has_line()
+        self.is_ending && !self.is_busy && self.unsent.is_empty() && self.input.is_empty()
     }
 }
 
@@ -243,7 +242,10 @@ impl Endpoint for HumanSession {
                     self.close(&mut state);
                     return;
                 }
-                state.line.extend_from_slice(&buffer[..count]);
+                if state.input.is_empty() {
+                    state.editor.look(&buffer[..count]);
+                }
+                state.input.extend(&buffer[..count]);
             }
             Err(error)
                 if matches!(

@@ -8,3 +8,4 @@ pub(crate) mod reach;
 mod services;
 pub(crate) mod sockets;
 pub(crate) mod stream;
+pub(crate) mod terminal;

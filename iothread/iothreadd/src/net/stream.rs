@@ -13,6 +13,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use super::log::Log;
 use super::reach::local_address;
+use super::terminal::RawTerminal;
 
 /// How much of what a peer still sends is taken away before its connection is closed.
 const DRAIN_SIZE: usize = 64 << 10;
@@ -105,6 +106,14 @@ impl Stream {
         match &self.ends {
             Ends::Unix(socket) | Ends::Tcp(socket) => Some(socket),
             Ends::Stdio(_) => None,
+        }
+    }
+
+    /// Takes the keys of a terminal one by one, if it is one.
+    pub(crate) fn raw_terminal(&self) -> Option<RawTerminal> {
+        match &self.ends {
+            Ends::Unix(_) | Ends::Tcp(_) => None,
+            Ends::Stdio(stdio) => RawTerminal::new(&stdio.input),
         }
     }
 

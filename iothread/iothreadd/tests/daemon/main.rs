@@ -36,6 +36,7 @@ mod sessions;
 mod sockets;
 mod stuck_disks;
 mod subsystems;
+mod terminal;
 mod thin_disk;
 mod vfio_user;
 mod vhost_user_blk;
