@@ -40,22 +40,62 @@ pub(crate) fn parse(text: &str, implied: &str) -> Result<Pairs, Error> {
 
 /// The same for the options that know QEMU's short form of a switch: `wait` for `wait=on`, `nowait` for `wait=off`.
 pub(crate) fn parse_options(text: &str, implied: &str) -> Pairs {
-    let switch = |word: &str| {
-        Ok::<_, std::convert::Infallible>(match word.strip_prefix("no") {
-            Some(name) if !name.is_empty() && word != "nodelay" => {
-                (name.to_owned(), "off".to_owned())
-            }
-            _ => (word.to_owned(), "on".to_owned()),
-        })
-    };
-    let Ok(pairs) = split(text, implied, switch);
+    let Ok(pairs) = split(text, implied, |word| {
+        Ok::<_, std::convert::Infallible>(switch(word))
+    });
     pairs
+}
+
+/// What a word alone says.
+fn switch(word: &str) -> (String, String) {
+    match word.strip_prefix("no") {
+        Some(name) if !name.is_empty() && word != "nodelay" => (name.to_owned(), "off".to_owned()),
+        _ => (word.to_owned(), "on".to_owned()),
+    }
+}
+
+/// A switch in the short form, which QEMU advises against.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ShortForm {
+    word: String,
+    name: String,
+    value: String,
+}
+
+impl std::fmt::Display for ShortForm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { word, name, value } = self;
+        write!(
+            f,
+            "warning: short-form boolean option '{word}' deprecated\nPlease use {name}={value} instead"
+        )
+    }
+}
+
+/// The switches in the short form among options.
+pub(crate) fn short_forms(text: &str) -> Vec<ShortForm> {
+    let mut found = Vec::new();
+    if text.starts_with('{') {
+        return found;
+    }
+    let note = |word: &str| {
+        let (name, value) = switch(word);
+        found.push(ShortForm {
+            word: word.to_owned(),
+            name: name.clone(),
+            value: value.clone(),
+        });
+        Ok::<_, std::convert::Infallible>((name, value))
+    };
+    // What is not short is of no interest here.
+    let _ = split(text, "", note);
+    found
 }
 
 fn split<E>(
     text: &str,
     implied: &str,
-    word_alone: impl Fn(&str) -> Result<(String, String), E>,
+    mut word_alone: impl FnMut(&str) -> Result<(String, String), E>,
 ) -> Result<Pairs, E> {
     let mut pairs: Pairs = Vec::new();
     let mut rest = text;
@@ -229,6 +269,16 @@ mod tests {
                 pair("nodelay", "on")
             ]
         );
+        let told: Vec<_> = short_forms("a,x,noy,z=no,nodelay")
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(told.len(), 3);
+        assert_eq!(
+            told[1],
+            "warning: short-form boolean option 'noy' deprecated\nPlease use y=off instead"
+        );
+        assert_eq!(short_forms("{\"a\": [1,2]}"), []);
         assert_eq!(pairs("a,=3"), [pair("qom-type", "a"), pair("", "3")]);
         assert_eq!(pairs("a,x="), [pair("qom-type", "a"), pair("x", "")]);
         assert_eq!(pairs(""), []);

@@ -19,6 +19,7 @@ mod errno;
 mod events;
 mod export;
 mod finally;
+mod help;
 mod hmp;
 mod ident;
 mod keyval;
@@ -57,10 +58,17 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     // A wrong option ends the process here, with code 2.
     let options = Options::parse();
-    if let Some(help) = options.object_help() {
-        // Nobody reads: nothing is lost.
-        let _ = std::io::stdout().write_all(help.as_bytes());
-        return ExitCode::SUCCESS;
+    match options.help() {
+        Some(Ok(help)) => {
+            // Nobody reads: nothing is lost.
+            let _ = std::io::stdout().write_all(help.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Some(Err(error)) => {
+            report(&error);
+            return ExitCode::FAILURE;
+        }
+        None => {}
     }
     match server::run(options) {
         Ok(()) => ExitCode::SUCCESS,

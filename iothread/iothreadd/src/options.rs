@@ -11,7 +11,6 @@ use crate::budgets::Limits;
 use crate::ident::is_identifier;
 use crate::keyval;
 use crate::net::reach::Reach;
-use crate::objects;
 
 /// A QMP server that knows who holds its IOThreads.
 #[derive(Debug, Parser)]
@@ -34,15 +33,18 @@ pub(crate) struct Options {
     #[arg(long, value_name = "OBJECT")]
     pub(crate) object: Vec<String>,
 
-    /// Create a character device: BACKEND,id=ID[,PROPERTY=VALUE]..., or the arguments of chardev-add as JSON.
+    /// Create a character device: BACKEND,id=ID[,PROPERTY=VALUE]..., or the arguments of chardev-add as JSON; "help" lists
+    /// what there is.
     #[arg(long, value_name = "CHARDEV")]
     pub(crate) chardev: Vec<String>,
 
-    /// Create a block node: the arguments of blockdev-add as JSON, or DRIVER,node-name=NAME[,PROPERTY=VALUE]....
+    /// Create a block node: the arguments of blockdev-add as JSON, or DRIVER,node-name=NAME[,PROPERTY=VALUE]...; "help"
+    /// lists the drivers.
     #[arg(long, value_name = "NODE")]
     pub(crate) blockdev: Vec<String>,
 
-    /// Plug in a device: DRIVER[,id=ID][,PROPERTY=VALUE]..., or the arguments of device_add as JSON.
+    /// Plug in a device: DRIVER[,id=ID][,PROPERTY=VALUE]..., or the arguments of device_add as JSON; "help" and
+    /// "DRIVER,help" list what there is.
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Vec<String>,
 
@@ -143,11 +145,6 @@ impl Options {
             }
         }
         limits
-    }
-
-    /// The text that `--object help` or `--object TYPE,help` asks for.
-    pub(crate) fn object_help(&self) -> Option<String> {
-        self.object.iter().find_map(|object| objects::help(object))
     }
 }
 

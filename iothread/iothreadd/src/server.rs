@@ -19,6 +19,7 @@ use crate::events::Events;
 use crate::export::{END_LIMIT, Exports};
 use crate::hmp::{HumanMonitorError, HumanMonitors};
 use crate::ident;
+use crate::keyval;
 use crate::monitor::{MonitorError, Monitors};
 use crate::nbd::NbdServer;
 use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
@@ -218,6 +219,20 @@ impl Server {
             }
         };
         let mut later = Vec::new();
+        let with_switches = [
+            ("object", &options.object),
+            ("chardev", &options.chardev),
+            ("device", &options.device),
+        ];
+        for (name, texts) in with_switches {
+            for (text, short) in texts.iter().flat_map(|text| {
+                keyval::short_forms(text)
+                    .into_iter()
+                    .map(move |it| (text, it))
+            }) {
+                report(&format!("--{name} {text}: {short}"));
+            }
+        }
         for option in &options.object {
             let object = objects::parse_option(option).map_err(wrong("object", option))?;
             if objects::uses_chardevs(&object) {

@@ -24,7 +24,7 @@ use qapi_runtime::Error;
 
 pub(crate) use self::connect::connect_unix;
 pub(crate) use self::object::{socket_type, stdio_type, types};
-pub(crate) use self::option::{OptionError, duplicate, parse, parse_backend};
+pub(crate) use self::option::{OptionError, duplicate, options, parse, parse_backend};
 use self::plain::Plain;
 use self::ringbuf::Ringbuf;
 pub(crate) use self::socket::Connection;

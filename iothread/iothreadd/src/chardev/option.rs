@@ -14,29 +14,47 @@ use crate::qapi::{
     UnixSocketAddress, UnixSocketAddressWrapper,
 };
 
-/// What options there are. As in QEMU, those that a kind of device does not have are not looked at.
-const NAMES: [&str; 20] = [
-    "id",
-    "path",
-    "input-path",
-    "host",
-    "port",
-    "fd",
-    "to",
-    "ipv4",
-    "ipv6",
-    "wait",
-    "server",
-    "delay",
-    "nodelay",
-    "reconnect-ms",
-    "size",
-    "append",
-    "abstract",
-    "tight",
-    "logfile",
-    "logappend",
+/// What options there are, by their names, and their forms. As in QEMU, those that a kind of device does not have are not
+/// looked at.
+const OPTIONS: [(&str, &str); 20] = [
+    ("abstract", SWITCH),
+    ("append", SWITCH),
+    ("delay", SWITCH),
+    ("fd", TEXT),
+    ("host", TEXT),
+    ("id", TEXT),
+    ("input-path", TEXT),
+    ("ipv4", SWITCH),
+    ("ipv6", SWITCH),
+    ("logappend", SWITCH),
+    ("logfile", TEXT),
+    ("nodelay", SWITCH),
+    ("path", TEXT),
+    ("port", TEXT),
+    ("reconnect-ms", NUMBER),
+    ("server", SWITCH),
+    ("size", SIZE),
+    ("tight", SWITCH),
+    ("to", NUMBER),
+    ("wait", SWITCH),
 ];
+
+/// How the forms of options are shown.
+const SWITCH: &str = "bool (on/off)";
+const TEXT: &str = "str";
+const NUMBER: &str = "num";
+const SIZE: &str = "size";
+
+/// What options there are but for the one that is for all, with how their forms are shown.
+pub(crate) fn options() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let mut options: Vec<_> = OPTIONS
+        .into_iter()
+        .filter(|(name, _)| *name != "id")
+        .collect();
+    options.push((BACKEND, TEXT));
+    options.sort_unstable();
+    options.into_iter()
+}
 
 /// The member that may be given without its name.
 const BACKEND: &str = "backend";
@@ -238,7 +256,8 @@ struct Settings(Vec<(String, String)>);
 impl Settings {
     fn parse(text: &str) -> Result<Self, OptionError> {
         let pairs = keyval::parse_options(text, BACKEND);
-        let is_known = |key: &str| key == BACKEND || NAMES.contains(&key);
+        let is_option = |key: &str| OPTIONS.iter().any(|(name, _)| *name == key);
+        let is_known = |key: &str| key == BACKEND || is_option(key);
         match pairs.iter().find(|(key, _)| !is_known(key)) {
             Some((key, _)) => Err(OptionError::Malformed(keyval::invalid(key))),
             None => Ok(Self(pairs)),

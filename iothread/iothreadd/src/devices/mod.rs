@@ -32,6 +32,7 @@ pub(crate) use self::properties::{Given, parse, parse_options};
 use self::properties::{Properties, take};
 use self::slots::{Plugged, Position, Slots};
 use crate::finally::Finally;
+use crate::help::list_properties;
 use crate::hmp::{BusInfo, DeviceInfo};
 use crate::ident::is_identifier;
 use crate::qapi::{DeviceDeleted, ObjectPropertyInfo};
@@ -176,6 +177,47 @@ pub(crate) fn backend_property(object_type: &Type) -> Option<ObjectPropertyInfo>
         backend::NAME.to_owned(),
         value_type,
     ))
+}
+
+/// What buses devices are on, as QEMU groups them.
+const GROUPS: [(&str, &[&str]); 2] = [
+    (
+        "Storage",
+        &[
+            "scsi-cd",
+            "scsi-hd",
+            "virtio-blk-pci",
+            "virtio-scsi-pci",
+            "xen-disk",
+        ],
+    ),
+    ("Misc", &["vfio-user-pci", "virtio-balloon-pci"]),
+];
+
+/// What kinds of devices there are, or what properties one of them has.
+pub(crate) fn help(about: Option<&str>) -> Result<String, String> {
+    if let Some(name) = about {
+        let driver = find_driver(name).ok_or_else(|| format!("Device '{name}' not found"))?;
+        let of_all = |property: &&Property| DEVICE.property(property.name).is_none();
+        let own = driver.object_type.properties();
+        let own = own.filter(|it| !it.is_of_objects).filter(of_all);
+        return Ok(list_properties(driver.object_type.name, own));
+    }
+    let describe = |driver: &Driver| {
+        let mut line = format!("name \"{}\"", driver.object_type.name);
+        line.push_str(&format!(", bus {}", driver.bus.name()));
+        if let Some(alias) = driver.alias {
+            line.push_str(&format!(", alias \"{alias}\""));
+        }
+        line.push('\n');
+        line
+    };
+    let groups = GROUPS.iter().map(|(title, names)| {
+        let is_in = |driver: &&Driver| names.contains(&driver.object_type.name);
+        let lines: String = DRIVERS.iter().filter(is_in).map(describe).collect();
+        format!("{title} devices:\n{lines}")
+    });
+    Ok(groups.collect::<Vec<_>>().join("\n"))
 }
 
 /// The types of the objects that devices consist of.

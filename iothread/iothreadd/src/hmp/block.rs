@@ -6,7 +6,7 @@ use std::sync::Arc;
 use qapi_runtime::Error;
 
 use super::arguments::Arguments;
-use super::command::{LINE_END, OptionsError};
+use super::command::LINE_END;
 use crate::export;
 use crate::net::descriptors::SessionDescriptors;
 use crate::qapi::{
@@ -21,13 +21,13 @@ use crate::task::Work;
 pub(super) fn nbd_server_start<'a>(
     server: &'a Arc<Server>,
     given: &'a Arguments,
-) -> Work<'a, Result<(), OptionsError>> {
+) -> Work<'a, Result<(), Error>> {
     Box::pin(async move {
         let options = nbd_server_options(given)?;
         // Descriptors are passed with QMP only.
         let nobody = SessionDescriptors::default();
         let nbd = server.nbd();
-        Ok(nbd.find_and_start(server, &nobody, options).await?)
+        nbd.find_and_start(server, &nobody, options).await
     })
 }
 

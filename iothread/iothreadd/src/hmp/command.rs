@@ -8,6 +8,7 @@ use super::arguments::{Arguments, Mistake, Parameter};
 use super::line::{is_blank, split_name};
 use super::{block, chardev, iothreads, tree};
 use crate::ident;
+use crate::keyval;
 use crate::objects;
 use crate::server::Server;
 use crate::task::Work;
@@ -32,9 +33,11 @@ enum Run {
     Query(fn(&Arc<Server>, &Arguments) -> Result<String, Error>),
     /// Does something, and prints only why it failed.
     Action(fn(&Arc<Server>, &Arguments) -> Result<(), Error>),
-    /// The same with options, of which it is not told what is wrong with their form, as in QEMU. It may have to wait for a peer
-    /// or a name server.
-    Options(ActWithOptions),
+    /// The same, and it may have to wait, also for a name server.
+    InTime(ActInTime),
+    /// The same with options, of which it is not told what is wrong with their form, as in QEMU. The number says which of the
+    /// arguments they are.
+    Options(usize, ActWithOptions),
 }
 
 /// Why a command with options failed.
@@ -55,6 +58,8 @@ impl From<Error> for OptionsError {
     }
 }
 
+type ActInTime = for<'a> fn(&'a Arc<Server>, &'a Arguments) -> Work<'a, Result<(), Error>>;
+
 type ActWithOptions =
     for<'a> fn(&'a Arc<Server>, &'a Arguments) -> Work<'a, Result<(), OptionsError>>;
 
@@ -65,14 +70,14 @@ static COMMANDS: [Command; 19] = [
         parameters: &[Parameter::Word],
         usage: "args",
         help: "add chardev",
-        run: Run::Options(chardev::add),
+        run: Run::Options(0, chardev::add),
     },
     Command {
         name: "chardev-change",
         parameters: &[Parameter::Word, Parameter::Word],
         usage: "id args",
         help: "change chardev",
-        run: Run::Options(chardev::change),
+        run: Run::Options(1, chardev::change),
     },
     Command {
         name: "chardev-remove",
@@ -93,7 +98,7 @@ static COMMANDS: [Command; 19] = [
         parameters: &[Parameter::OptionalWord],
         usage: "driver[,prop=value][,...]",
         help: "add device, like -device on the command line",
-        run: Run::Options(tree::device_add),
+        run: Run::Options(0, tree::device_add),
     },
     Command {
         name: "device_del",
@@ -132,7 +137,7 @@ static COMMANDS: [Command; 19] = [
         parameters: &[Parameter::Flag('a'), Parameter::Flag('w'), Parameter::Word],
         usage: "nbd_server_start [-a] [-w] host:port",
         help: "serve block devices on the given host and port",
-        run: Run::Options(block::nbd_server_start),
+        run: Run::InTime(block::nbd_server_start),
     },
     Command {
         name: "nbd_server_stop",
@@ -155,10 +160,7 @@ static COMMANDS: [Command; 19] = [
         parameters: &[Parameter::Word],
         usage: "id",
         help: "destroy QOM object",
-        run: Run::Action(|server, given| {
-            let objects = server.objects();
-            objects.delete_for(server, given.text(0), given.monitor())
-        }),
+        run: Run::Text(object_del),
     },
     Command {
         name: "qom-get",
@@ -370,12 +372,26 @@ async fn run(
             Ok(()) => String::new(),
             Err(error) => describe(&error),
         },
-        Run::Options(act) => match act(server, &arguments).await {
+        Run::InTime(act) => match act(server, &arguments).await {
             Ok(()) => String::new(),
-            Err(OptionsError::Malformed) => hint(),
-            Err(OptionsError::Told { text, error }) => format!("{text}{}", describe(&error)),
-            Err(OptionsError::Refused(error)) => describe(&error),
+            Err(error) => describe(&error),
         },
+        Run::Options(index, act) => {
+            let mut text: String = keyval::short_forms(arguments.text(index))
+                .iter()
+                .map(|short| format!("{}{LINE_END}", short.to_string().replace('\n', LINE_END)))
+                .collect();
+            match act(server, &arguments).await {
+                Ok(()) => {}
+                Err(OptionsError::Malformed) => text.push_str(&hint()),
+                Err(OptionsError::Told { text: told, error }) => {
+                    text.push_str(&told);
+                    text.push_str(&describe(&error));
+                }
+                Err(OptionsError::Refused(error)) => text.push_str(&describe(&error)),
+            }
+            text
+        }
     }
 }
 
@@ -412,6 +428,17 @@ fn help(topic: &str) -> String {
         || unknown(&format!("info {topic}")),
         |command| command.usage("info "),
     )
+}
+
+/// `object_del`. Who is in the way is told below the error.
+fn object_del(server: &Arc<Server>, given: &Arguments) -> String {
+    let id = given.text(0);
+    let deleted = server.objects().delete_for(server, id, given.monitor());
+    let Err(error) = deleted else {
+        return String::new();
+    };
+    let holders = objects::holders(id).map(|holders| format!("It is held by {holders}{LINE_END}"));
+    format!("{}{}", describe(&error), holders.unwrap_or_default())
 }
 
 fn info_iothreads(_: &Arc<Server>, given: &Arguments) -> String {

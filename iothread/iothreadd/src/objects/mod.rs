@@ -1,6 +1,7 @@
 //! Objects that users create, below `/objects`.
 
 mod colo;
+mod held;
 mod option;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use qapi_runtime::visit::{Input, Mode};
 use qapi_runtime::{Error, Object as Members, Value};
 
 use self::colo::ColoCompare;
+pub(crate) use self::held::holders;
 pub(crate) use self::option::{help, parse, parse_option};
 use crate::ident::{self, is_identifier};
 use crate::qapi::{IothreadProperties, MainLoopProperties, ObjectOptions, ObjectOptionsQomType};
@@ -106,7 +108,12 @@ impl Objects {
         if monitor == Some(id) && self.find(id).is_some_and(is_monitor) {
             return Err(Error::generic("Cannot delete the current QMP monitor"));
         }
-        self.delete(server, id)
+        self.delete(server, id).inspect_err(|error| {
+            // The error says as much as QEMU's would.
+            if let Some(holders) = held::holders(id) {
+                crate::report(&format!("{}: it is held by {holders}", error.desc));
+            }
+        })
     }
 
     /// `object-del`. On the main loop.

@@ -4,6 +4,7 @@ use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{Error, Value};
 
+use crate::help::list_properties;
 use crate::ident;
 use crate::keyval::{self, Pairs, ValueKind};
 use crate::qapi::ObjectOptions;
@@ -76,26 +77,18 @@ fn find(type_name: &str) -> Option<&'static Type> {
         .find(|known| known.name == type_name)
 }
 
-/// The text for `help` and `TYPE,help`.
-pub(crate) fn help(text: &str) -> Option<String> {
-    if matches!(text, "help" | "?") {
+/// What types there are, or what properties one of them has.
+pub(crate) fn help(about: Option<&str>) -> Result<String, String> {
+    let Some(name) = about else {
         let mut help = "List of user creatable objects:\n".to_owned();
         for known in types::USER_CREATABLE {
             help.push_str(&format!("  {}\n", known.name));
         }
-        return Some(help);
-    }
-    let type_name = text
-        .strip_suffix(",help")
-        .or_else(|| text.strip_suffix(",?"))?;
-    let known = find(type_name)?;
-    let mut names: Vec<_> = known.properties().collect();
-    names.sort_by_key(|property| property.name);
-    let mut help = format!("{} options:\n", known.name);
-    for property in names {
-        help.push_str(&format!("  {}=<{}>\n", property.name, property.value_type));
-    }
-    Some(help)
+        return Ok(help);
+    };
+    let missing = || format!("Parameter '{TYPE}' does not accept value '{name}'");
+    let known = find(name).ok_or_else(missing)?;
+    Ok(list_properties(known.name, known.properties()))
 }
 
 #[cfg(test)]
@@ -136,9 +129,10 @@ mod tests {
     }
 
     #[test]
-    fn help_is_for_those_who_ask() {
-        assert!(help("help").is_some_and(|text| text.contains("  iothread\n")));
-        assert!(help("iothread,help").is_some_and(|text| text.contains("  poll-max-ns=<int>\n")));
-        assert_eq!(help("iothread,id=help"), None);
+    fn help_lists_types_and_properties() {
+        assert!(help(None).is_ok_and(|text| text.contains("  iothread\n")));
+        let properties = help(Some("iothread")).unwrap();
+        assert!(properties.contains("  poll-max-ns=<int>\n"), "{properties}");
+        assert!(help(Some("nope")).is_err());
     }
 }

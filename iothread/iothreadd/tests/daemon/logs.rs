@@ -177,7 +177,7 @@ fn logs_are_emptied_or_continued() {
         "qmp-on",
         backend("ringbuf", json!({"logappend": true}), &at("qmp-on")),
     );
-    for line in [option("people", ""), option("people-on", ",logappend")] {
+    for line in [option("people", ""), option("people-on", ",logappend=on")] {
         let arguments = json!({"command-line": format!("chardev-add {line}")});
         assert_eq!(client.execute("human-monitor-command", arguments), "");
     }

@@ -14,6 +14,7 @@ mod files;
 mod fuse_disk;
 mod guest;
 mod harness;
+mod help;
 mod holders;
 mod human;
 mod kernels;
