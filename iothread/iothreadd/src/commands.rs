@@ -68,7 +68,8 @@ impl Commands for Handler {
     }
 
     fn blockdev_add(&self, arguments: BlockdevOptions) -> Result<(), Error> {
-        self.server.blocks().add(arguments)
+        let sets = self.server.descriptor_sets();
+        self.server.blocks().add(sets, arguments)
     }
 
     fn blockdev_del(&self, arguments: BlockdevDel) -> Result<(), Error> {

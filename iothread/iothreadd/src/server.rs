@@ -161,7 +161,8 @@ impl Server {
         let objects = Arc::new(Objects::new(main));
         let devices = Arc::new(Devices::default());
         let yanks = Yanks::default();
-        let chardevs = Arc::new(Chardevs::new(main, &yanks, &monitors));
+        let descriptor_sets = DescriptorSets::default();
+        let chardevs = Arc::new(Chardevs::new(main, &yanks, &monitors, &descriptor_sets));
         Ok(Arc::new(Self {
             name: options.name.clone(),
             compat: options.compat(),
@@ -179,7 +180,7 @@ impl Server {
             blocks: Blocks::default(),
             exports: Exports::default(),
             nbd: NbdServer::default(),
-            descriptor_sets: DescriptorSets::default(),
+            descriptor_sets,
             ending: AtomicBool::new(false),
             failure: OnceLock::new(),
             in_a_hurry: AtomicBool::new(false),
@@ -250,7 +251,8 @@ impl Server {
             added.map_err(wrong("chardev", option))?;
         }
         for option in &options.blockdev {
-            let added = blockdev::parse(option).and_then(|node| self.blocks.add(node));
+            let added = blockdev::parse(option)
+                .and_then(|node| self.blocks.add(&self.descriptor_sets, node));
             added.map_err(wrong("blockdev", option))?;
         }
         for object in later {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use qapi_runtime::Error;
 
-use super::driver::{Driver, File, Null, OpenOptions, Raw};
+use super::driver::{Driver, File, FileKind, Null, OpenOptions, Raw};
 use super::io::{DetectZeroes, NodeIo, Policy};
 use super::place::Place;
 use super::{Blocks, Node};
 use crate::ident::is_identifier;
+use crate::net::descriptors::DescriptorSets;
 use crate::qapi::{
     BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDiscardOptions, BlockdevOptions,
     BlockdevOptionsDriver, BlockdevOptionsRaw, BlockdevRef,
@@ -19,7 +20,7 @@ const MAX_NODE_NAME: usize = 31;
 
 impl Blocks {
     /// `blockdev-add`
-    pub(crate) fn add(&self, options: BlockdevOptions) -> Result<(), Error> {
+    pub(crate) fn add(&self, sets: &DescriptorSets, options: BlockdevOptions) -> Result<(), Error> {
         if options.node_name.is_none() {
             return Err(Error::generic(
                 "'node-name' must be specified for the root node",
@@ -28,7 +29,7 @@ impl Blocks {
         // The new nodes are put together outside of the graph: opening files may take its time, and nothing has to be
         // undone if that fails. Only the main loop adds nodes.
         let mut new = Vec::new();
-        let name = self.open(options, true, &mut new)?;
+        let name = self.open(sets, options, true, &mut new)?;
         let mut graph = self.0.lock();
         let n_before = graph.nodes.len();
         graph.nodes.append(&mut new);
@@ -43,6 +44,7 @@ impl Blocks {
 
     fn open(
         &self,
+        sets: &DescriptorSets,
         options: BlockdevOptions,
         is_root: bool,
         new: &mut Vec<Node>,
@@ -69,7 +71,7 @@ impl Blocks {
         };
         // In the order in which QEMU does it: what is wrong first is told.
         let child = match &options.driver {
-            BlockdevOptionsDriver::Raw(raw) => Some(self.open_child(&options, raw, new)?),
+            BlockdevOptionsDriver::Raw(raw) => Some(self.open_child(sets, &options, raw, new)?),
             _ => None,
         };
         if open_options.force_share && !read_only {
@@ -77,11 +79,14 @@ impl Blocks {
                 "force-share=on can only be used with read-only images",
             ));
         }
-        if matches!(&options.driver, BlockdevOptionsDriver::File(file) if file.filename.is_empty())
+        if let BlockdevOptionsDriver::File(file) | BlockdevOptionsDriver::HostDevice(file) =
+            &options.driver
+            && file.filename.is_empty()
         {
-            return Err(Error::generic(
-                "The 'file' block driver requires a file name",
-            ));
+            let name = driver_name(&options.driver);
+            return Err(Error::generic(format!(
+                "The '{name}' block driver requires a file name"
+            )));
         }
         if detect_zeroes == DetectZeroes::Unmap && !unmaps {
             return Err(Error::generic(
@@ -99,7 +104,12 @@ impl Blocks {
         }
         let driver = match &options.driver {
             BlockdevOptionsDriver::NullCo(null) => Driver::Null(Null::new(null)?),
-            BlockdevOptionsDriver::File(file) => Driver::File(File::open(file, open_options)?),
+            BlockdevOptionsDriver::File(file) => {
+                Driver::File(File::open(FileKind::File, file, open_options, sets)?)
+            }
+            BlockdevOptionsDriver::HostDevice(file) => {
+                Driver::File(File::open(FileKind::HostDevice, file, open_options, sets)?)
+            }
             BlockdevOptionsDriver::Raw(raw) => {
                 let child_size = child.as_ref().map_or(0, |(_, io)| io.size());
                 Driver::Raw(Raw::new(raw.offset, raw.size, child_size)?)
@@ -145,6 +155,7 @@ impl Blocks {
     /// The node that a raw one stands on: one that exists, or a new one.
     fn open_child(
         &self,
+        sets: &DescriptorSets,
         parent: &BlockdevOptions,
         raw: &BlockdevOptionsRaw,
         new: &mut Vec<Node>,
@@ -160,7 +171,7 @@ impl Blocks {
                 Ok((name.clone(), Arc::clone(&node.io)))
             }
             BlockdevRef::Definition(definition) => {
-                let name = self.open(inherit(parent, definition), false, new)?;
+                let name = self.open(sets, inherit(parent, definition), false, new)?;
                 let opened = new.iter().find(|node| node.name == name);
                 let node = opened.ok_or_else(|| super::no_node(&name))?;
                 Ok((name, Arc::clone(&node.io)))
@@ -195,20 +206,30 @@ fn check_cache(options: &BlockdevOptions) -> Result<(), Error> {
     if options.cache != Some(BlockdevCacheOptions::default()) {
         return Ok(());
     }
+    let name = driver_name(&options.driver);
     Err(Error::generic(match &options.driver {
         BlockdevOptionsDriver::Raw(_) => {
-            "Block format 'raw' does not support the option 'cache'".to_owned()
+            format!("Block format '{name}' does not support the option 'cache'")
         }
-        BlockdevOptionsDriver::NullCo(_) => {
-            "Block protocol 'null-co' doesn't support the option 'cache'".to_owned()
-        }
-        BlockdevOptionsDriver::File(_) => {
-            "Block protocol 'file' doesn't support the option 'cache'".to_owned()
+        BlockdevOptionsDriver::NullCo(_)
+        | BlockdevOptionsDriver::File(_)
+        | BlockdevOptionsDriver::HostDevice(_) => {
+            format!("Block protocol '{name}' doesn't support the option 'cache'")
         }
         BlockdevOptionsDriver::Unknown(name) => {
             format!("Parameter 'driver' does not accept value '{name}'")
         }
     }))
+}
+
+fn driver_name(driver: &BlockdevOptionsDriver) -> &str {
+    match driver {
+        BlockdevOptionsDriver::File(_) => "file",
+        BlockdevOptionsDriver::HostDevice(_) => "host_device",
+        BlockdevOptionsDriver::NullCo(_) => "null-co",
+        BlockdevOptionsDriver::Raw(_) => "raw",
+        BlockdevOptionsDriver::Unknown(name) => name,
+    }
 }
 
 /// The options of a node defined inside of another, which takes over what it does not say itself. What is discarded or

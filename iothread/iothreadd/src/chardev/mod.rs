@@ -30,7 +30,7 @@ use self::ringbuf::Ringbuf;
 pub(crate) use self::socket::Connection;
 use self::socket::SocketDevice;
 use crate::monitor::Monitors;
-use crate::net::descriptors::SessionDescriptors;
+use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
 use crate::net::log::Log;
 use crate::net::sockets::{look_up, modern};
 use crate::qapi::{
@@ -89,6 +89,7 @@ pub(crate) struct Chardevs {
     yanks: Yanks,
     /// Those of options have devices that are not in the list.
     monitors: Arc<Monitors>,
+    sets: DescriptorSets,
     list: Mutex<Vec<Arc<Chardev>>>,
 }
 
@@ -131,11 +132,17 @@ pub(crate) enum Usage {
 }
 
 impl Chardevs {
-    pub(crate) fn new(main: &MainContext, yanks: &Yanks, monitors: &Arc<Monitors>) -> Self {
+    pub(crate) fn new(
+        main: &MainContext,
+        yanks: &Yanks,
+        monitors: &Arc<Monitors>,
+        sets: &DescriptorSets,
+    ) -> Self {
         Self {
             main: main.clone(),
             yanks: yanks.clone(),
             monitors: Arc::clone(monitors),
+            sets: sets.clone(),
             list: Mutex::default(),
         }
     }
@@ -298,8 +305,12 @@ impl Chardevs {
     ) -> Result<Kind, Error> {
         Ok(match backend {
             ChardevBackend::Null(_) => Kind::Null(ready.log),
-            ChardevBackend::File(file) => Kind::Plain(Plain::file(&file.data, ready.log)?),
-            ChardevBackend::Pipe(pipe) => Kind::Plain(Plain::pipe(&pipe.data, ready.log)?),
+            ChardevBackend::File(file) => {
+                Kind::Plain(Plain::file(&file.data, &self.sets, ready.log)?)
+            }
+            ChardevBackend::Pipe(pipe) => {
+                Kind::Plain(Plain::pipe(&pipe.data, &self.sets, ready.log)?)
+            }
             ChardevBackend::Ringbuf(ringbuf) | ChardevBackend::Memory(ringbuf) => {
                 let size = ringbuf.data.size.unwrap_or(RINGBUF_SIZE);
                 let name = match backend {

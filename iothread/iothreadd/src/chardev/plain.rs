@@ -1,6 +1,6 @@
 //! Character devices on files and FIFOs.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use qapi_runtime::Error;
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, fcntl_setfl, ftruncate};
 
 use crate::errno::reason;
+use crate::net::descriptors::{DescriptorSets, SetUse};
 use crate::net::log::Log;
 use crate::net::stream::Stream;
 use crate::qapi::{ChardevFile, ChardevHostdev};
@@ -23,35 +24,61 @@ pub(super) struct Plain {
     name: &'static str,
     input: OwnedFd,
     output: OwnedFd,
+    /// The sets that they come from.
+    _sets: Vec<SetUse>,
     log: Option<Arc<Log>>,
 }
 
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    Read,
+    /// What it had is gone.
+    Overwrite,
+    Append,
+    Both,
+}
+
+/// Opens files, also those that are open already.
+struct Opener<'s> {
+    sets: &'s DescriptorSets,
+    used: Vec<SetUse>,
+}
+
 impl Plain {
-    pub(super) fn file(options: &ChardevFile, log: Option<Arc<Log>>) -> Result<Self, Error> {
-        let append = options.append.unwrap_or(false);
-        let mut out = File::options();
-        out.create(true)
-            .write(true)
-            .append(append)
-            .truncate(!append)
-            .mode(0o666);
-        let output = open(&mut out, &options.out)?;
+    pub(super) fn file(
+        options: &ChardevFile,
+        sets: &DescriptorSets,
+        log: Option<Arc<Log>>,
+    ) -> Result<Self, Error> {
+        let mut opener = Opener::new(sets);
+        let opening = match options.append {
+            Some(true) => Opening::Append,
+            Some(false) | None => Opening::Overwrite,
+        };
+        let output = opener.open(&options.out, opening)?;
         let input = match &options.r#in {
-            Some(path) => open(File::options().read(true), path)?,
+            Some(path) => opener.open(path, Opening::Read)?,
             None => silence()?,
         };
         Ok(Self {
             name: "file",
             input,
             output,
+            _sets: opener.used,
             log,
         })
     }
 
-    pub(super) fn pipe(options: &ChardevHostdev, log: Option<Arc<Log>>) -> Result<Self, Error> {
+    pub(super) fn pipe(
+        options: &ChardevHostdev,
+        sets: &DescriptorSets,
+        log: Option<Arc<Log>>,
+    ) -> Result<Self, Error> {
         let device = &options.device;
+        let mut opener = Opener::new(sets);
         // With both directions open a FIFO opens at once, and has no end.
-        let both = |path: &str| open(File::options().read(true).write(true), path);
+        let mut both = |path: &str| opener.open(path, Opening::Both);
         let pair = (
             both(&format!("{device}.in")),
             both(&format!("{device}.out")),
@@ -67,6 +94,7 @@ impl Plain {
             name: "pipe",
             input,
             output,
+            _sets: opener.used,
             log,
         })
     }
@@ -75,7 +103,8 @@ impl Plain {
         Ok(Self {
             name: "null",
             input: silence()?,
-            output: open(File::options().write(true), NOWHERE)?,
+            output: Opener::new(&DescriptorSets::default()).open(NOWHERE, Opening::Append)?,
+            _sets: Vec::new(),
             log,
         })
     }
@@ -102,14 +131,62 @@ fn duplicate(fd: &OwnedFd) -> Result<OwnedFd, Error> {
         .map_err(|error| Error::generic(reason(&error)))
 }
 
-fn open(options: &mut std::fs::OpenOptions, path: &str) -> Result<OwnedFd, Error> {
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let opened: io::Result<File> = options.custom_flags(flags).open(path);
-    match opened {
-        Ok(file) => Ok(file.into()),
-        Err(error) => Err(Error::generic(format!(
-            "Could not open '{path}': {}",
-            reason(&error)
-        ))),
+impl<'s> Opener<'s> {
+    fn new(sets: &'s DescriptorSets) -> Self {
+        Self {
+            sets,
+            used: Vec::new(),
+        }
+    }
+
+    fn open(&mut self, path: &str, opening: Opening) -> Result<OwnedFd, Error> {
+        let opened = match self.sets.open(path, opening.flags()) {
+            Some(Ok((descriptor, in_use))) => {
+                let adapted = opening.adapt(&descriptor);
+                self.used.push(in_use);
+                adapted.map(|()| descriptor)
+            }
+            Some(Err(error)) => Err(error.errno().into()),
+            None => opening.open(path),
+        };
+        opened
+            .map_err(|error| Error::generic(format!("Could not open '{path}': {}", reason(&error))))
+    }
+}
+
+impl Opening {
+    /// With which flags a descriptor was opened that suits.
+    fn flags(self) -> OFlags {
+        match self {
+            Self::Read => OFlags::RDONLY,
+            Self::Overwrite | Self::Append => OFlags::WRONLY,
+            Self::Both => OFlags::RDWR,
+        }
+    }
+
+    /// Makes a descriptor that is open already what it would be if it had been opened here.
+    fn adapt(self, descriptor: &OwnedFd) -> io::Result<()> {
+        let append = match self {
+            Self::Append => OFlags::APPEND,
+            Self::Read | Self::Overwrite | Self::Both => OFlags::empty(),
+        };
+        fcntl_setfl(descriptor, OFlags::NONBLOCK | append)?;
+        if self == Self::Overwrite {
+            // Only files can be cut.
+            let _ = ftruncate(descriptor, 0);
+        }
+        Ok(())
+    }
+
+    fn open(self, path: &str) -> io::Result<OwnedFd> {
+        let mut options = OpenOptions::new();
+        match self {
+            Self::Read => options.read(true),
+            Self::Overwrite => options.create(true).write(true).truncate(true).mode(0o666),
+            Self::Append => options.create(true).append(true).mode(0o666),
+            Self::Both => options.read(true).write(true),
+        };
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        Ok(options.custom_flags(flags).open(path)?.into())
     }
 }

@@ -67,7 +67,12 @@ fn options_list_what_there_is() {
         (
             "--blockdev",
             "help",
-            &["Available block drivers:\n", "  file\n", "  null-co\n"],
+            &[
+                "Available block drivers:\n",
+                "  file\n",
+                "  host_device\n",
+                "  null-co\n",
+            ],
         ),
         (
             "--object",

@@ -10,6 +10,7 @@ mod descriptors;
 mod endings;
 mod exports;
 mod failing_disks;
+mod fdsets;
 mod files;
 mod fuse_disk;
 mod guest;

@@ -1,4 +1,4 @@
-//! The driver "file": a file or a block device of the host.
+//! The drivers "file" and "host_device": a file or a device of the host.
 
 use std::fs::{self, OpenOptions as HostOptions};
 use std::io;
@@ -18,13 +18,23 @@ use super::{RequestLimits, SECTOR};
 use crate::block::io::{Operation, Outcome, Request};
 use crate::block::permission::Access;
 use crate::errno::reason;
-use crate::qapi::{BlockdevOptionsFile, OnOffAuto};
+use crate::net::descriptors::{DescriptorSets, SetError, SetUse};
+use crate::qapi::{BlockdevAioOptions, BlockdevOptionsFile, OnOffAuto};
 
 /// The longest transfer that is done at once where the page cache allows it: an event loop should not copy for longer.
 const MAX_INLINE: usize = 256 << 10;
 
 /// The longest write that is not worth a worker of its own.
 const MAX_QUICK: usize = 32 << 10;
+
+/// What a file is expected to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::block) enum FileKind {
+    /// A regular file. Differs from QEMU: block devices are taken, too.
+    File,
+    /// A device, of blocks or of characters.
+    HostDevice,
+}
 
 /// What holds for files under any driver.
 #[derive(Clone, Copy)]
@@ -37,6 +47,7 @@ pub(in crate::block) struct OpenOptions {
 
 /// An open file.
 pub(in crate::block) struct File {
+    kind: FileKind,
     pub(super) file: fs::File,
     filename: String,
     size: u64,
@@ -51,6 +62,8 @@ pub(in crate::block) struct File {
     /// Held for reading by writes of whole blocks and changes without data, and for writing by writes that first read
     /// what is around them.
     pub(super) whole_blocks: RwLock<()>,
+    /// The set that it comes from, if it was open already.
+    _set: Option<SetUse>,
 }
 
 /// What could be done without waiting.
@@ -60,22 +73,88 @@ pub(in crate::block) enum FileAnswer {
     WouldBlock(Request, usize),
 }
 
+/// Why a file could not be opened.
+enum OpenError {
+    Host(io::Error),
+    Set(SetError),
+}
+
+impl OpenError {
+    /// Whether it may be possible to open it for reading only.
+    fn is_about_writing(&self) -> bool {
+        match self {
+            Self::Host(error) => matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::ReadOnlyFilesystem
+                    | io::ErrorKind::IsADirectory
+            ),
+            Self::Set(error) => error.errno() == Errno::ACCESS,
+        }
+    }
+}
+
+impl FileKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::HostDevice => "host_device",
+        }
+    }
+
+    fn check(self, kind: fs::FileType, filename: &str) -> Result<(), Error> {
+        let (suits, wanted) = match self {
+            Self::File => (kind.is_file() || kind.is_block_device(), "a regular file"),
+            Self::HostDevice => (
+                kind.is_block_device() || kind.is_char_device(),
+                "either a character or block device",
+            ),
+        };
+        if suits {
+            return Ok(());
+        }
+        let name = self.name();
+        Err(Error::generic(format!(
+            "'{name}' driver requires '{filename}' to be {wanted}"
+        )))
+    }
+}
+
+/// Opens a file, or finds one that is open.
+fn open(
+    filename: &str,
+    read_only: bool,
+    flags: OFlags,
+    sets: &DescriptorSets,
+) -> Result<(fs::File, Option<SetUse>), OpenError> {
+    let access = match read_only {
+        true => OFlags::RDONLY,
+        false => OFlags::RDWR,
+    };
+    if let Some(found) = sets.open(filename, access | flags) {
+        let (descriptor, in_use) = found.map_err(OpenError::Set)?;
+        return Ok((descriptor.into(), Some(in_use)));
+    }
+    let opened = HostOptions::new()
+        .read(true)
+        .write(!read_only)
+        .custom_flags((flags | OFlags::NONBLOCK).bits().cast_signed())
+        .open(filename);
+    opened.map(|file| (file, None)).map_err(OpenError::Host)
+}
+
 impl File {
     /// Opens a file.
     pub(in crate::block) fn open(
+        kind: FileKind,
         options: &BlockdevOptionsFile,
         open_options: OpenOptions,
+        sets: &DescriptorSets,
     ) -> Result<Self, Error> {
         let filename = options.filename.clone();
+        check_aio(options.aio.as_ref(), open_options.direct)?;
         let could_not_open = |error: &io::Error| {
             Error::generic(format!("Could not open '{filename}': {}", reason(error)))
-        };
-        let open = |read_only: bool, flags: OFlags| {
-            HostOptions::new()
-                .read(true)
-                .write(!read_only)
-                .custom_flags((flags | OFlags::NONBLOCK).bits().cast_signed())
-                .open(&filename)
         };
         let flags = if open_options.direct {
             OFlags::DIRECT
@@ -83,58 +162,50 @@ impl File {
             OFlags::empty()
         };
         let mut read_only = open_options.read_only;
-        let file = match open(read_only, flags) {
-            Err(error)
-                if open_options.auto_read_only
-                    && !read_only
-                    && matches!(
-                        error.kind(),
-                        io::ErrorKind::PermissionDenied
-                            | io::ErrorKind::ReadOnlyFilesystem
-                            | io::ErrorKind::IsADirectory
-                    ) =>
-            {
+        let opened = match open(&filename, read_only, flags, sets) {
+            Err(error) if open_options.auto_read_only && !read_only && error.is_about_writing() => {
                 read_only = true;
-                open(true, flags)
+                open(&filename, true, flags, sets)
             }
             result => result,
         };
-        let file = file.map_err(|error| {
-            let is_without_direct = error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
-                && open_options.direct
-                && open(read_only, OFlags::empty()).is_ok();
-            if is_without_direct {
+        let (file, set) = opened.map_err(|error| match error {
+            OpenError::Set(error) => Error::generic(error.to_string()),
+            OpenError::Host(error)
+                if error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
+                    && open_options.direct
+                    && open(&filename, read_only, OFlags::empty(), sets).is_ok() =>
+            {
                 Error::generic(format!(
                     "Could not open '{filename}': filesystem does not support O_DIRECT"
                 ))
-            } else {
-                could_not_open(&error)
             }
+            OpenError::Host(error) => could_not_open(&error),
         })?;
         let metadata = file.metadata().map_err(|error| could_not_open(&error))?;
-        let kind = metadata.file_type();
-        if !kind.is_file() && !kind.is_block_device() {
-            return Err(Error::generic(format!(
-                "'file' driver requires '{filename}' to be a regular file"
-            )));
-        }
-        // A block device has no size in its metadata.
-        let end = retry_on_intr(|| seek(&file, SeekFrom::End(0)))
-            .map_err(|error| could_not_open(&error.into()))?;
+        kind.check(metadata.file_type(), &filename)?;
+        let size = size_of(&file).map_err(|error| could_not_open(&error.into()))?;
         let may_lock = options.locking != Some(OnOffAuto::Off) && !open_options.force_share;
         let locks = ImageLocks::new(may_lock);
         Ok(Self {
+            kind,
             direct: open_options.direct.then(|| Direct::of(&file)),
             file,
             filename,
-            size: end.next_multiple_of(SECTOR),
+            size,
             read_only,
             locks,
             durability: Durability::default(),
             nowait_reads: AtomicBool::new(!open_options.direct),
             nowait_writes: AtomicBool::new(!open_options.direct),
             whole_blocks: RwLock::new(()),
+            _set: set,
         })
+    }
+
+    /// The name of its driver.
+    pub(super) fn driver_name(&self) -> &'static str {
+        self.kind.name()
     }
 
     /// The page cache takes anything; past it only whole blocks go.
@@ -232,11 +303,35 @@ impl File {
     }
 }
 
+/// The size of an open file in whole sectors.
+fn size_of(file: &fs::File) -> Result<u64, Errno> {
+    // A block device has no size in its metadata.
+    let end = retry_on_intr(|| seek(file, SeekFrom::End(0)))?;
+    Ok(end.next_multiple_of(SECTOR))
+}
+
+/// How the kernel is asked is a hint: workers do it in any case. What QEMU requires of the other options holds.
+fn check_aio(aio: Option<&BlockdevAioOptions>, direct: bool) -> Result<(), Error> {
+    match aio {
+        Some(BlockdevAioOptions::Native) if !direct => Err(Error::generic(
+            "aio=native was specified, but it requires cache.direct=on, which was not specified.",
+        )),
+        Some(BlockdevAioOptions::Unknown(name)) => Err(Error::generic(format!(
+            "Parameter 'aio' does not accept value '{name}'"
+        ))),
+        Some(
+            BlockdevAioOptions::Threads | BlockdevAioOptions::Native | BlockdevAioOptions::IoUring,
+        )
+        | None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 impl File {
     /// A file that is open already, whatever it is.
     pub(super) fn of(file: fs::File, size: u64) -> Self {
         Self {
+            kind: FileKind::File,
             file,
             filename: String::new(),
             size,
@@ -247,6 +342,7 @@ impl File {
             nowait_reads: AtomicBool::new(false),
             nowait_writes: AtomicBool::new(false),
             whole_blocks: RwLock::new(()),
+            _set: None,
         }
     }
 }

@@ -10,7 +10,7 @@ mod raw;
 
 use qapi_runtime::Error;
 
-pub(super) use self::file::{File, FileAnswer, OpenOptions};
+pub(super) use self::file::{File, FileAnswer, FileKind, OpenOptions};
 pub(super) use self::null::Null;
 pub(super) use self::raw::Raw;
 
@@ -28,7 +28,7 @@ impl Driver {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Null(_) => "null-co",
-            Self::File(_) => "file",
+            Self::File(file) => file.driver_name(),
             Self::Raw(_) => "raw",
         }
     }

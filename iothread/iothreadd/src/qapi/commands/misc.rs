@@ -339,7 +339,9 @@ impl Request for Closefd {
 
 qapi_runtime::impl_serde!(Closefd);
 
-/// Put the descriptor that came with this command into a set.
+/// Put the descriptor that came with this command into a set.  Where
+/// the name of a file is expected, `/dev/fdset/N` stands for one of
+/// the set N.
 ///
 /// Returns: where the descriptor is now
 ///
@@ -388,7 +390,8 @@ impl Request for AddFd {
 
 qapi_runtime::impl_serde!(AddFd);
 
-/// Take descriptors out of a set and close them.
+/// Take descriptors out of a set and close them.  What was opened out
+/// of the set is not affected.
 ///
 /// Errors:
 ///
@@ -406,7 +409,8 @@ qapi_runtime::impl_serde!(AddFd);
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoveFd {
-    /// The set.  It ceases to exist with its last descriptor.
+    /// The set.  It ceases to exist when it has no descriptors
+    /// and nothing that was opened out of it is open any more.
     pub fdset_id: i64,
     /// The descriptor to remove.  If absent, all of the set are.
     pub fd: Option<i64>,

@@ -17,6 +17,8 @@ use super::*;
 pub enum BlockdevDriver {
     /// A file of the host.
     File,
+    /// A device of the host.
+    HostDevice,
     /// Nowhere.  Writes are forgotten and reads are undefined,
     /// which serves tests and measurements.
     NullCo,
@@ -28,12 +30,13 @@ pub enum BlockdevDriver {
 
 impl BlockdevDriver {
     /// All values in the order of the schema.
-    pub const ALL: &'static [Self] = &[Self::File, Self::NullCo, Self::Raw];
+    pub const ALL: &'static [Self] = &[Self::File, Self::HostDevice, Self::NullCo, Self::Raw];
 
     /// The name in the schema.
     pub fn as_str(&self) -> &str {
         match self {
             Self::File => "file",
+            Self::HostDevice => "host_device",
             Self::NullCo => "null-co",
             Self::Raw => "raw",
             Self::Unknown(name) => name,
@@ -48,6 +51,7 @@ impl Enumeration for BlockdevDriver {
     fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "file" => Self::File,
+            "host_device" => Self::HostDevice,
             "null-co" => Self::NullCo,
             "raw" => Self::Raw,
             _ => return None,
@@ -247,26 +251,34 @@ impl Members for BlockdevCacheOptions {
 
 qapi_runtime::impl_serde!(BlockdevCacheOptions);
 
-/// How requests to a file are carried out without blocking the event
-/// loop.
+/// How requests to a file are to be carried out without blocking the
+/// event loop.  It is a hint: this server calls the kernel from worker
+/// threads whatever it is.
 ///
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum BlockdevAioOptions {
     /// Worker threads call the kernel.
     Threads,
+    /// By the kernel's older interface for several requests at
+    /// once.  It needs `cache.direct`.
+    Native,
+    /// By the kernel's newer interface for that.
+    IoUring,
     /// A value that this schema does not have, in what a peer sent.
     Unknown(Box<str>),
 }
 
 impl BlockdevAioOptions {
     /// All values in the order of the schema.
-    pub const ALL: &'static [Self] = &[Self::Threads];
+    pub const ALL: &'static [Self] = &[Self::Threads, Self::Native, Self::IoUring];
 
     /// The name in the schema.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Threads => "threads",
+            Self::Native => "native",
+            Self::IoUring => "io_uring",
             Self::Unknown(name) => name,
         }
     }
@@ -279,6 +291,8 @@ impl Enumeration for BlockdevAioOptions {
     fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "threads" => Self::Threads,
+            "native" => Self::Native,
+            "io_uring" => Self::IoUring,
             _ => return None,
         })
     }
@@ -310,20 +324,27 @@ qapi_runtime::impl_enum!(BlockdevAioOptions);
 
 qapi_runtime::impl_serde!(BlockdevAioOptions);
 
-/// Options of the driver "file".
+/// Options of the drivers "file" and "host_device".
 ///
 /// Since 0.1
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BlockdevOptionsFile {
-    /// Path of the file.
+    /// Path of the file.  `/dev/fdset/N` stands for a
+    /// descriptor of the set N: one that was opened for the access that
+    /// is needed, and past the page cache of the host if the node
+    /// bypasses it.  See [`add-fd`](super::super::commands::AddFd).
     pub filename: String,
     /// Whether the file is locked against other processes that
     /// would spoil it.  With "auto" that is done where the host has
     /// locks that belong to an open file rather than to a process
     /// (default: auto).
     pub locking: Option<OnOffAuto>,
-    /// How requests are carried out (default: threads).
+    /// How requests are to be carried out (default: threads).
     pub aio: Option<BlockdevAioOptions>,
+    /// How many requests are handed to the kernel at once.
+    /// A hint for other kinds of `aio` than this server has (default: 0,
+    /// which leaves it open).
+    pub aio_max_batch: Option<i64>,
 }
 
 impl BlockdevOptionsFile {
@@ -333,6 +354,7 @@ impl BlockdevOptionsFile {
             filename,
             locking: None,
             aio: None,
+            aio_max_batch: None,
         }
     }
 }
@@ -343,6 +365,7 @@ impl Members for BlockdevOptionsFile {
             filename: required!(object, "filename"),
             locking: optional!(object, "locking"),
             aio: optional!(object, "aio"),
+            aio_max_batch: optional!(object, "aio-max-batch"),
         })
     }
 
@@ -350,6 +373,7 @@ impl Members for BlockdevOptionsFile {
         object.required("filename", &self.filename);
         object.optional("locking", &self.locking);
         object.optional("aio", &self.aio);
+        object.optional("aio-max-batch", &self.aio_max_batch);
     }
 }
 
@@ -543,6 +567,8 @@ qapi_runtime::impl_serde!(BlockdevOptions);
 pub enum BlockdevOptionsDriver {
     /// Branch `file`.
     File(BlockdevOptionsFile),
+    /// Branch `host_device`.
+    HostDevice(BlockdevOptionsFile),
     /// Branch `null-co`.
     NullCo(BlockdevOptionsNull),
     /// Branch `raw`.
@@ -556,6 +582,7 @@ impl BlockdevOptionsDriver {
     pub fn tag(&self) -> BlockdevDriver {
         match self {
             Self::File(_) => BlockdevDriver::File,
+            Self::HostDevice(_) => BlockdevDriver::HostDevice,
             Self::NullCo(_) => BlockdevDriver::NullCo,
             Self::Raw(_) => BlockdevDriver::Raw,
             Self::Unknown(name) => BlockdevDriver::Unknown(name.clone()),
@@ -568,6 +595,7 @@ impl BlockdevOptionsDriver {
     ) -> Result<Self, VisitError> {
         Ok(match tag {
             BlockdevDriver::File => Self::File(branch!(object)),
+            BlockdevDriver::HostDevice => Self::HostDevice(branch!(object)),
             BlockdevDriver::NullCo => Self::NullCo(branch!(object)),
             BlockdevDriver::Raw => Self::Raw(branch!(object)),
             BlockdevDriver::Unknown(name) => Self::Unknown(name),
@@ -577,16 +605,11 @@ impl BlockdevOptionsDriver {
     fn write_branch(&self, object: &mut ObjectOutput<'_>) {
         match self {
             Self::File(branch) => branch.write_members(object),
+            Self::HostDevice(branch) => branch.write_members(object),
             Self::NullCo(branch) => branch.write_members(object),
             Self::Raw(branch) => branch.write_members(object),
             Self::Unknown(_) => {}
         }
-    }
-}
-
-impl From<BlockdevOptionsFile> for BlockdevOptionsDriver {
-    fn from(value: BlockdevOptionsFile) -> Self {
-        Self::File(value)
     }
 }
 
