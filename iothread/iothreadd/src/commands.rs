@@ -13,7 +13,7 @@ pub(crate) use crate::net::descriptors::SessionDescriptors;
 #[expect(deprecated, reason = "handled like everything else")]
 use crate::qapi::commands::NbdServerRemove;
 use crate::qapi::commands::{
-    AddFd, BlockExportDel, BlockdevDel, BlockdevSetActive, ChardevAdd, ChardevChange,
+    AddFd, BlockExportDel, BlockResize, BlockdevDel, BlockdevSetActive, ChardevAdd, ChardevChange,
     ChardevRemove, ChardevSendBreak, Closefd, DeviceDel, DeviceListProperties, Getfd,
     HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties,
     QomListTypes, QomSet, QueryBlock, QueryNamedBlockNodes, RemoveFd, RingbufRead, RingbufWrite,
@@ -65,6 +65,16 @@ impl Commands for Handler {
         let mode = arguments.mode.unwrap_or(BlockExportRemoveMode::Safe);
         let exports = self.server.exports();
         exports.delete(&self.server, &arguments.id, &mode)
+    }
+
+    async fn block_resize(&self, arguments: BlockResize) -> Result<(), Error> {
+        let BlockResize {
+            device,
+            node_name,
+            size,
+        } = arguments;
+        let (device, node) = (device.unwrap_or_default(), node_name.unwrap_or_default());
+        self.server.resize(&device, &node, size).await
     }
 
     fn blockdev_add(&self, arguments: BlockdevOptions) -> Result<(), Error> {

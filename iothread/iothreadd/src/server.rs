@@ -337,6 +337,19 @@ impl Server {
         list
     }
 
+    /// `block_resize`: gives a node another size, and tells those who use it. Devices have no names here.
+    pub(crate) async fn resize(&self, device: &str, node: &str, size: i64) -> Result<(), Error> {
+        if self.blocks.is_writable(node).is_none() {
+            return Err(Error::generic(format!(
+                "Cannot find device='{device}' nor node-name='{node}'"
+            )));
+        }
+        let resized = self.blocks.resize(&self.main, node, size).await;
+        // It may have been cut before the host refused.
+        self.exports.sizes_changed();
+        resized
+    }
+
     pub(crate) fn yanks(&self) -> &Yanks {
         &self.yanks
     }

@@ -158,7 +158,7 @@ impl Blocks {
     }
 
     /// Waits until the requests have ended that are under way now.
-    async fn requests_have_ended(&self, main: &MainContext) {
+    pub(super) async fn requests_have_ended(&self, main: &MainContext) {
         let (sender, receiver) = oneshot::channel();
         let idle = Finally::new(main, move || sender.send(()));
         for node in &self.0.lock().nodes {

@@ -6,6 +6,7 @@
 //! - `io`: requests, how they go down from node to node and where they run.
 //! - `place`: on which event loop a node is.
 //! - `users`, `permission`: who uses a node, and whether that fits together.
+//! - `resize`: new sizes.
 //! - `query`, `filename`: what clients are shown.
 
 mod active;
@@ -16,6 +17,7 @@ mod io;
 mod permission;
 mod place;
 mod query;
+mod resize;
 mod users;
 
 use std::sync::Arc;

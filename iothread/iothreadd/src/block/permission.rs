@@ -97,6 +97,14 @@ impl Access {
         }
     }
 
+    /// Of who gives it another size.
+    pub(super) fn of_resizer() -> Self {
+        Self {
+            used: Permissions::of(&[Permission::Resize]),
+            unshared: Permissions::default(),
+        }
+    }
+
     fn union(self, other: Self) -> Self {
         Self {
             used: self.used.union(other.used),

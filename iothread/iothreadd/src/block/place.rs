@@ -70,6 +70,8 @@ enum UserKind {
         shares_writing: bool,
     },
     Export(ExportRights),
+    /// Who gives it another size.
+    Resizer,
 }
 
 impl NodeUser {
@@ -101,11 +103,21 @@ impl NodeUser {
         }
     }
 
+    /// Who gives a node another size, and uses it meanwhile.
+    pub(super) fn resizer(path: UserPath) -> Self {
+        Self {
+            path,
+            allows_move: true,
+            kind: UserKind::Resizer,
+            follower: None,
+        }
+    }
+
     /// Whether it is part of a machine.
     pub(super) fn is_device(&self) -> bool {
         match self.kind {
             UserKind::Device { .. } => true,
-            UserKind::Export(_) => false,
+            UserKind::Export(_) | UserKind::Resizer => false,
         }
     }
 
@@ -119,6 +131,7 @@ impl NodeUser {
                 Access::of_device(writes, shares_writing)
             }
             UserKind::Export(rights) => Access::of_export(rights.writable),
+            UserKind::Resizer => Access::of_resizer(),
         }
     }
 
@@ -126,14 +139,14 @@ impl NodeUser {
     pub(super) fn is_removable(&self) -> bool {
         match self.kind {
             UserKind::Device { medium, .. } => medium == Medium::Optical,
-            UserKind::Export(_) => false,
+            UserKind::Export(_) | UserKind::Resizer => false,
         }
     }
 
     /// Whether it is an export that needs its node to be active.
     pub(super) fn keeps_active(&self) -> bool {
         match self.kind {
-            UserKind::Device { .. } => false,
+            UserKind::Device { .. } | UserKind::Resizer => false,
             UserKind::Export(rights) => rights.writable && !rights.allows_inactive,
         }
     }
@@ -142,7 +155,7 @@ impl NodeUser {
     pub(super) fn description(&self) -> String {
         match self.kind {
             UserKind::Device { .. } => format!("block device '{}'", self.path),
-            UserKind::Export(_) => "an unnamed block device".to_owned(),
+            UserKind::Export(_) | UserKind::Resizer => "an unnamed block device".to_owned(),
         }
     }
 }

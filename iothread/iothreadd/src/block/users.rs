@@ -31,7 +31,7 @@ impl Graph {
         fits
     }
 
-    fn push_user(&mut self, name: &str, user: NodeUser) -> Result<(), Error> {
+    pub(super) fn push_user(&mut self, name: &str, user: NodeUser) -> Result<(), Error> {
         let since = self.next_number();
         let node = self.find_mut(name)?;
         let access = user.access(!node.io.is_read_only());
@@ -49,6 +49,16 @@ impl Graph {
             node.users.retain(|attached| &*attached.user.path != path);
         }
         // To lock less does not fail.
+        let _ = self.update_locks(name);
+    }
+
+    /// The same where others may have the same path.
+    pub(super) fn remove_one_user(&mut self, name: &str, path: &str) {
+        if let Ok(node) = self.find_mut(name)
+            && let Some(index) = node.users.iter().position(|it| &*it.user.path == path)
+        {
+            node.users.remove(index);
+        }
         let _ = self.update_locks(name);
     }
 }

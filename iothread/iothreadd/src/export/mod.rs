@@ -47,6 +47,9 @@ pub(crate) trait Export: Send + Sync {
     /// Goes on at the contexts that [`Common::next_context`] gives from now on; it must not keep any other.
     fn follow(&self);
 
+    /// Nodes have been given other sizes, perhaps that of the export, too.
+    fn size_changed(&self) {}
+
     /// What its queues have done, if it has any.
     fn queues(&self) -> Vec<BlockExportQueueInfo> {
         Vec::new()
@@ -200,6 +203,12 @@ impl Exports {
         while let Some(export) = exports.pop() {
             self.remove(server, &export, limit);
         }
+    }
+
+    /// Lets those tell their clients whose node has been given another size.
+    pub(crate) fn sizes_changed(&self) {
+        let exports = self.0.lock().clone();
+        exports.iter().for_each(|export| export.size_changed());
     }
 
     /// Whether there is none, not even one that is going.

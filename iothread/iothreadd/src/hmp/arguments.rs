@@ -18,6 +18,8 @@ pub(super) enum Parameter {
     OptionalDevice,
     /// A number, or an expression of numbers.
     Integer,
+    /// A number of bytes, with or without a unit; that of a number alone is MiB.
+    Size,
     /// All the rest of the line, which is not empty.
     Rest,
     /// The same, or nothing.
@@ -84,6 +86,12 @@ impl Arguments {
                     rest = after;
                     Argument::Integer(number)
                 }
+                Parameter::Size => {
+                    let (size, after) = take_size(rest)
+                        .ok_or_else(|| Mistake::OfExpression("invalid size".to_owned()))?;
+                    rest = after;
+                    Argument::Integer(size)
+                }
                 Parameter::Rest if rest.is_empty() => {
                     return Err(Mistake::of_command(NO_STRING));
                 }
@@ -143,6 +151,38 @@ impl Arguments {
             Some(Argument::Text(_) | Argument::Flag(_)) | None => 0,
         }
     }
+}
+
+/// Takes a size off the front of a text. It may have a fraction.
+fn take_size(text: &str) -> Option<(i64, &str)> {
+    let is_part = |ch: char| ch.is_ascii_digit() || ch == '.';
+    let (number, after) = match text.strip_prefix("0x") {
+        Some(hex) => {
+            let end = hex.find(|ch: char| !ch.is_ascii_hexdigit());
+            let (digits, after) = hex.split_at(end.unwrap_or(hex.len()));
+            // Exact below 2^53, beyond which no MiB are.
+            (u64::from_str_radix(digits, 16).ok()? as f64, after)
+        }
+        None => {
+            let end = text.find(|ch: char| !is_part(ch)).unwrap_or(text.len());
+            let (number, after) = text.split_at(end);
+            (number.parse::<f64>().ok()?, after)
+        }
+    };
+    let unit = after.chars().next().map(|unit| unit.to_ascii_uppercase());
+    let shift = match unit {
+        Some('B') => Some(0),
+        Some('K') => Some(10),
+        Some('M') => Some(20),
+        Some('G') => Some(30),
+        Some('T') => Some(40),
+        Some('P') => Some(50),
+        Some('E') => Some(60),
+        Some(_) | None => None,
+    };
+    let after = if shift.is_some() { &after[1..] } else { after };
+    let size = number * (1_u64 << shift.unwrap_or(20)) as f64;
+    (size < (1_u64 << 63) as f64).then_some((size as i64, after))
 }
 
 fn take_word(rest: &mut &str, missing: &str) -> Result<Argument, Mistake> {
@@ -238,6 +278,27 @@ mod tests {
         assert_eq!(mistake(&[Parameter::Rest], " "), "string expected");
         let arguments = Arguments::parse(&[Parameter::OptionalRest], " ").unwrap();
         assert_eq!(arguments.text(0), "");
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        let parameters = [Parameter::Device, Parameter::Size];
+        for (text, size) in [
+            ("a 3", 3 << 20),
+            ("a 4096B", 4096),
+            ("a 1.5M", 3 << 19),
+            ("a 2g", 2 << 30),
+            ("a 0x10", 16 << 20),
+        ] {
+            let arguments = Arguments::parse(&parameters, text).unwrap();
+            assert_eq!(arguments.integer(1), size, "{text}");
+        }
+        for text in ["a", "a -1", "a x", "a 8E", "a 9999999999999999999999"] {
+            assert_eq!(mistake(&parameters, text), "invalid size", "{text}");
+        }
+        let too_many = "extraneous characters at the end of line";
+        assert_eq!(mistake(&parameters, "a 1x"), too_many);
+        assert_eq!(mistake(&parameters, ""), "block device name expected");
     }
 
     #[test]

@@ -77,6 +77,23 @@ pub(super) fn nbd_server_remove(server: &Arc<Server>, given: &Arguments) -> Resu
     export::remove_over_nbd(server, given.text(1), &mode)
 }
 
+/// `block_resize`
+///
+/// Differs from QEMU: a node is named, as devices have no names here.
+pub(super) fn resize<'a>(
+    server: &'a Arc<Server>,
+    given: &'a Arguments,
+) -> Work<'a, Result<(), Error>> {
+    Box::pin(async move {
+        let name = given.text(0);
+        let node = match server.blocks().is_writable(name) {
+            Some(_) => name,
+            None => "",
+        };
+        server.resize(name, node, given.integer(1)).await
+    })
+}
+
 /// `info block-exports`
 pub(super) fn info_exports(server: &Arc<Server>, _: &Arguments) -> String {
     let mut text = String::new();

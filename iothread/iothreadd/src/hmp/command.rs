@@ -64,7 +64,14 @@ type ActWithOptions =
     for<'a> fn(&'a Arc<Server>, &'a Arguments) -> Work<'a, Result<(), OptionsError>>;
 
 /// All commands but `info`.
-static COMMANDS: [Command; 19] = [
+static COMMANDS: [Command; 20] = [
+    Command {
+        name: "block_resize",
+        parameters: &[Parameter::Device, Parameter::Size],
+        usage: "device size",
+        help: "resize a block image",
+        run: Run::InTime(block::resize),
+    },
     Command {
         name: "chardev-add",
         parameters: &[Parameter::Word],

@@ -35,39 +35,40 @@ pub const SCHEMA: &str = "\
     {\"name\": \"blockdev-add\", \"meta-type\": \"command\", \"arg-type\": \"29\", \"ret-type\": \"1\"}, \
     {\"name\": \"blockdev-del\", \"meta-type\": \"command\", \"arg-type\": \"30\", \"ret-type\": \"1\"}, \
     {\"name\": \"blockdev-set-active\", \"meta-type\": \"command\", \"arg-type\": \"31\", \"ret-type\": \"1\"}, \
-    {\"name\": \"x-blockdev-set-iothread\", \"meta-type\": \"command\", \"arg-type\": \"32\", \"ret-type\": \"1\", \"features\": [\"unstable\"]}, \
-    {\"name\": \"query-named-block-nodes\", \"meta-type\": \"command\", \"arg-type\": \"33\", \"ret-type\": \"[34]\"}, \
-    {\"name\": \"query-block\", \"meta-type\": \"command\", \"arg-type\": \"35\", \"ret-type\": \"[36]\"}, \
-    {\"name\": \"nbd-server-start\", \"meta-type\": \"command\", \"arg-type\": \"37\", \"ret-type\": \"1\"}, \
+    {\"name\": \"block_resize\", \"meta-type\": \"command\", \"arg-type\": \"32\", \"ret-type\": \"1\"}, \
+    {\"name\": \"x-blockdev-set-iothread\", \"meta-type\": \"command\", \"arg-type\": \"33\", \"ret-type\": \"1\", \"features\": [\"unstable\"]}, \
+    {\"name\": \"query-named-block-nodes\", \"meta-type\": \"command\", \"arg-type\": \"34\", \"ret-type\": \"[35]\"}, \
+    {\"name\": \"query-block\", \"meta-type\": \"command\", \"arg-type\": \"36\", \"ret-type\": \"[37]\"}, \
+    {\"name\": \"nbd-server-start\", \"meta-type\": \"command\", \"arg-type\": \"38\", \"ret-type\": \"1\"}, \
     {\"name\": \"nbd-server-stop\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"1\"}, \
-    {\"name\": \"block-export-add\", \"meta-type\": \"command\", \"arg-type\": \"38\", \"ret-type\": \"1\"}, \
-    {\"name\": \"block-export-del\", \"meta-type\": \"command\", \"arg-type\": \"39\", \"ret-type\": \"1\"}, \
-    {\"name\": \"nbd-server-add\", \"meta-type\": \"command\", \"arg-type\": \"40\", \"ret-type\": \"1\", \"features\": [\"deprecated\"]}, \
-    {\"name\": \"nbd-server-remove\", \"meta-type\": \"command\", \"arg-type\": \"41\", \"ret-type\": \"1\", \"features\": [\"deprecated\"]}, \
-    {\"name\": \"BLOCK_EXPORT_DELETED\", \"meta-type\": \"event\", \"arg-type\": \"42\"}, \
-    {\"name\": \"query-block-exports\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[43]\"}, \
-    {\"name\": \"x-query-block-export-queues\", \"meta-type\": \"command\", \"arg-type\": \"44\", \"ret-type\": \"[45]\", \"features\": [\"unstable\"]}, \
-    {\"name\": \"query-chardev\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[46]\"}, \
-    {\"name\": \"query-chardev-backends\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[47]\"}, \
-    {\"name\": \"ringbuf-write\", \"meta-type\": \"command\", \"arg-type\": \"48\", \"ret-type\": \"1\"}, \
-    {\"name\": \"ringbuf-read\", \"meta-type\": \"command\", \"arg-type\": \"49\", \"ret-type\": \"str\"}, \
-    {\"name\": \"chardev-add\", \"meta-type\": \"command\", \"arg-type\": \"50\", \"ret-type\": \"51\"}, \
-    {\"name\": \"chardev-change\", \"meta-type\": \"command\", \"arg-type\": \"52\", \"ret-type\": \"51\"}, \
-    {\"name\": \"chardev-remove\", \"meta-type\": \"command\", \"arg-type\": \"53\", \"ret-type\": \"1\"}, \
-    {\"name\": \"chardev-send-break\", \"meta-type\": \"command\", \"arg-type\": \"54\", \"ret-type\": \"1\"}, \
-    {\"name\": \"yank\", \"meta-type\": \"command\", \"arg-type\": \"55\", \"ret-type\": \"1\", \"allow-oob\": true}, \
-    {\"name\": \"query-yank\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[56]\", \"allow-oob\": true}, \
-    {\"name\": \"0\", \"meta-type\": \"object\", \"members\": [{\"name\": \"enable\", \"type\": \"[57]\", \"default\": null}]}, \
+    {\"name\": \"block-export-add\", \"meta-type\": \"command\", \"arg-type\": \"39\", \"ret-type\": \"1\"}, \
+    {\"name\": \"block-export-del\", \"meta-type\": \"command\", \"arg-type\": \"40\", \"ret-type\": \"1\"}, \
+    {\"name\": \"nbd-server-add\", \"meta-type\": \"command\", \"arg-type\": \"41\", \"ret-type\": \"1\", \"features\": [\"deprecated\"]}, \
+    {\"name\": \"nbd-server-remove\", \"meta-type\": \"command\", \"arg-type\": \"42\", \"ret-type\": \"1\", \"features\": [\"deprecated\"]}, \
+    {\"name\": \"BLOCK_EXPORT_DELETED\", \"meta-type\": \"event\", \"arg-type\": \"43\"}, \
+    {\"name\": \"query-block-exports\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[44]\"}, \
+    {\"name\": \"x-query-block-export-queues\", \"meta-type\": \"command\", \"arg-type\": \"45\", \"ret-type\": \"[46]\", \"features\": [\"unstable\"]}, \
+    {\"name\": \"query-chardev\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[47]\"}, \
+    {\"name\": \"query-chardev-backends\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[48]\"}, \
+    {\"name\": \"ringbuf-write\", \"meta-type\": \"command\", \"arg-type\": \"49\", \"ret-type\": \"1\"}, \
+    {\"name\": \"ringbuf-read\", \"meta-type\": \"command\", \"arg-type\": \"50\", \"ret-type\": \"str\"}, \
+    {\"name\": \"chardev-add\", \"meta-type\": \"command\", \"arg-type\": \"51\", \"ret-type\": \"52\"}, \
+    {\"name\": \"chardev-change\", \"meta-type\": \"command\", \"arg-type\": \"53\", \"ret-type\": \"52\"}, \
+    {\"name\": \"chardev-remove\", \"meta-type\": \"command\", \"arg-type\": \"54\", \"ret-type\": \"1\"}, \
+    {\"name\": \"chardev-send-break\", \"meta-type\": \"command\", \"arg-type\": \"55\", \"ret-type\": \"1\"}, \
+    {\"name\": \"yank\", \"meta-type\": \"command\", \"arg-type\": \"56\", \"ret-type\": \"1\", \"allow-oob\": true}, \
+    {\"name\": \"query-yank\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[57]\", \"allow-oob\": true}, \
+    {\"name\": \"0\", \"meta-type\": \"object\", \"members\": [{\"name\": \"enable\", \"type\": \"[58]\", \"default\": null}]}, \
     {\"name\": \"1\", \"meta-type\": \"object\", \"members\": []}, \
-    {\"name\": \"2\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qemu\", \"type\": \"58\"}, {\"name\": \"package\", \"type\": \"str\"}]}, \
+    {\"name\": \"2\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qemu\", \"type\": \"59\"}, {\"name\": \"package\", \"type\": \"str\"}]}, \
     {\"name\": \"[3]\", \"meta-type\": \"array\", \"element-type\": \"3\"}, \
     {\"name\": \"3\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}]}, \
     {\"name\": \"[4]\", \"meta-type\": \"array\", \"element-type\": \"4\"}, \
-    {\"name\": \"4\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"meta-type\", \"type\": \"59\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}], \"tag\": \"meta-type\", \"variants\": [{\"case\": \"builtin\", \"type\": \"60\"}, {\"case\": \"enum\", \"type\": \"61\"}, {\"case\": \"array\", \"type\": \"62\"}, {\"case\": \"object\", \"type\": \"63\"}, {\"case\": \"alternate\", \"type\": \"64\"}, {\"case\": \"command\", \"type\": \"65\"}, {\"case\": \"event\", \"type\": \"66\"}]}, \
-    {\"name\": \"5\", \"meta-type\": \"object\", \"members\": [{\"name\": \"running\", \"type\": \"bool\"}, {\"name\": \"status\", \"type\": \"67\"}]}, \
-    {\"name\": \"6\", \"meta-type\": \"object\", \"members\": [{\"name\": \"guest\", \"type\": \"bool\"}, {\"name\": \"reason\", \"type\": \"68\"}]}, \
+    {\"name\": \"4\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"meta-type\", \"type\": \"60\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}], \"tag\": \"meta-type\", \"variants\": [{\"case\": \"builtin\", \"type\": \"61\"}, {\"case\": \"enum\", \"type\": \"62\"}, {\"case\": \"array\", \"type\": \"63\"}, {\"case\": \"object\", \"type\": \"64\"}, {\"case\": \"alternate\", \"type\": \"65\"}, {\"case\": \"command\", \"type\": \"66\"}, {\"case\": \"event\", \"type\": \"67\"}]}, \
+    {\"name\": \"5\", \"meta-type\": \"object\", \"members\": [{\"name\": \"running\", \"type\": \"bool\"}, {\"name\": \"status\", \"type\": \"68\"}]}, \
+    {\"name\": \"6\", \"meta-type\": \"object\", \"members\": [{\"name\": \"guest\", \"type\": \"bool\"}, {\"name\": \"reason\", \"type\": \"69\"}]}, \
     {\"name\": \"[7]\", \"meta-type\": \"array\", \"element-type\": \"7\"}, \
-    {\"name\": \"7\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"holders\", \"type\": \"[69]\"}, {\"name\": \"poll-max-ns\", \"type\": \"int\"}, {\"name\": \"poll-grow\", \"type\": \"int\"}, {\"name\": \"poll-shrink\", \"type\": \"int\"}, {\"name\": \"poll-weight\", \"type\": \"int\"}, {\"name\": \"aio-max-batch\", \"type\": \"int\"}]}, \
+    {\"name\": \"7\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"holders\", \"type\": \"[70]\"}, {\"name\": \"poll-max-ns\", \"type\": \"int\"}, {\"name\": \"poll-grow\", \"type\": \"int\"}, {\"name\": \"poll-shrink\", \"type\": \"int\"}, {\"name\": \"poll-weight\", \"type\": \"int\"}, {\"name\": \"aio-max-batch\", \"type\": \"int\"}]}, \
     {\"name\": \"8\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}]}, \
     {\"name\": \"9\", \"meta-type\": \"object\", \"members\": [{\"name\": \"command-line\", \"type\": \"str\"}, {\"name\": \"cpu-index\", \"type\": \"int\", \"default\": null}]}, \
     {\"name\": \"str\", \"meta-type\": \"builtin\", \"json-type\": \"string\"}, \
@@ -77,7 +78,7 @@ pub const SCHEMA: &str = "\
     {\"name\": \"13\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fd\", \"type\": \"int\"}]}, \
     {\"name\": \"14\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fd\", \"type\": \"int\", \"default\": null}]}, \
     {\"name\": \"[15]\", \"meta-type\": \"array\", \"element-type\": \"15\"}, \
-    {\"name\": \"15\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fds\", \"type\": \"[70]\"}]}, \
+    {\"name\": \"15\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fds\", \"type\": \"[71]\"}]}, \
     {\"name\": \"16\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}]}, \
     {\"name\": \"[17]\", \"meta-type\": \"array\", \"element-type\": \"17\"}, \
     {\"name\": \"17\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}, {\"name\": \"default-value\", \"type\": \"any\", \"default\": null}]}, \
@@ -88,136 +89,137 @@ pub const SCHEMA: &str = "\
     {\"name\": \"[21]\", \"meta-type\": \"array\", \"element-type\": \"21\"}, \
     {\"name\": \"21\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}, {\"name\": \"parent\", \"type\": \"str\", \"default\": null}]}, \
     {\"name\": \"22\", \"meta-type\": \"object\", \"members\": [{\"name\": \"typename\", \"type\": \"str\"}]}, \
-    {\"name\": \"23\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-type\", \"type\": \"71\"}, {\"name\": \"id\", \"type\": \"str\"}], \"tag\": \"qom-type\", \"variants\": [{\"case\": \"colo-compare\", \"type\": \"72\"}, {\"case\": \"iothread\", \"type\": \"73\"}, {\"case\": \"main-loop\", \"type\": \"74\"}, {\"case\": \"monitor-qmp\", \"type\": \"75\"}]}, \
+    {\"name\": \"23\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-type\", \"type\": \"72\"}, {\"name\": \"id\", \"type\": \"str\"}], \"tag\": \"qom-type\", \"variants\": [{\"case\": \"colo-compare\", \"type\": \"73\"}, {\"case\": \"iothread\", \"type\": \"74\"}, {\"case\": \"main-loop\", \"type\": \"75\"}, {\"case\": \"monitor-qmp\", \"type\": \"76\"}]}, \
     {\"name\": \"24\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
     {\"name\": \"25\", \"meta-type\": \"object\", \"members\": [{\"name\": \"typename\", \"type\": \"str\"}]}, \
     {\"name\": \"26\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"str\"}, {\"name\": \"bus\", \"type\": \"str\", \"default\": null}, {\"name\": \"id\", \"type\": \"str\", \"default\": null}]}, \
     {\"name\": \"27\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
     {\"name\": \"28\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\", \"default\": null}, {\"name\": \"path\", \"type\": \"str\"}]}, \
-    {\"name\": \"29\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"76\"}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"discard\", \"type\": \"77\", \"default\": null}, {\"name\": \"cache\", \"type\": \"78\", \"default\": null}, {\"name\": \"active\", \"type\": \"bool\", \"default\": null}, {\"name\": \"read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"auto-read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"force-share\", \"type\": \"bool\", \"default\": null}, {\"name\": \"detect-zeroes\", \"type\": \"79\", \"default\": null}], \"tag\": \"driver\", \"variants\": [{\"case\": \"file\", \"type\": \"80\"}, {\"case\": \"host_device\", \"type\": \"80\"}, {\"case\": \"null-co\", \"type\": \"81\"}, {\"case\": \"raw\", \"type\": \"82\"}]}, \
+    {\"name\": \"29\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"77\"}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"discard\", \"type\": \"78\", \"default\": null}, {\"name\": \"cache\", \"type\": \"79\", \"default\": null}, {\"name\": \"active\", \"type\": \"bool\", \"default\": null}, {\"name\": \"read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"auto-read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"force-share\", \"type\": \"bool\", \"default\": null}, {\"name\": \"detect-zeroes\", \"type\": \"80\", \"default\": null}], \"tag\": \"driver\", \"variants\": [{\"case\": \"file\", \"type\": \"81\"}, {\"case\": \"host_device\", \"type\": \"81\"}, {\"case\": \"null-co\", \"type\": \"82\"}, {\"case\": \"raw\", \"type\": \"83\"}]}, \
     {\"name\": \"30\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
     {\"name\": \"31\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"active\", \"type\": \"bool\"}]}, \
-    {\"name\": \"32\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"83\"}, {\"name\": \"force\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"33\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"[34]\", \"meta-type\": \"array\", \"element-type\": \"34\"}, \
-    {\"name\": \"34\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"ro\", \"type\": \"bool\"}, {\"name\": \"drv\", \"type\": \"str\"}, {\"name\": \"backing_file_depth\", \"type\": \"int\"}, {\"name\": \"children\", \"type\": \"[84]\"}, {\"name\": \"active\", \"type\": \"bool\"}, {\"name\": \"encrypted\", \"type\": \"bool\"}, {\"name\": \"detect_zeroes\", \"type\": \"79\"}, {\"name\": \"bps\", \"type\": \"int\"}, {\"name\": \"bps_rd\", \"type\": \"int\"}, {\"name\": \"bps_wr\", \"type\": \"int\"}, {\"name\": \"iops\", \"type\": \"int\"}, {\"name\": \"iops_rd\", \"type\": \"int\"}, {\"name\": \"iops_wr\", \"type\": \"int\"}, {\"name\": \"image\", \"type\": \"85\"}, {\"name\": \"cache\", \"type\": \"86\"}, {\"name\": \"write_threshold\", \"type\": \"int\"}]}, \
-    {\"name\": \"35\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"[36]\", \"meta-type\": \"array\", \"element-type\": \"36\"}, \
-    {\"name\": \"36\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"qdev\", \"type\": \"str\", \"default\": null}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"removable\", \"type\": \"bool\"}, {\"name\": \"locked\", \"type\": \"bool\"}, {\"name\": \"inserted\", \"type\": \"34\", \"default\": null}, {\"name\": \"tray_open\", \"type\": \"bool\", \"default\": null}, {\"name\": \"io-status\", \"type\": \"87\", \"default\": null}]}, \
-    {\"name\": \"37\", \"meta-type\": \"object\", \"members\": [{\"name\": \"handshake-max-seconds\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-connections\", \"type\": \"int\", \"default\": null}, {\"name\": \"addr\", \"type\": \"88\"}]}, \
-    {\"name\": \"38\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"89\"}, {\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"fixed-iothread\", \"type\": \"bool\", \"default\": null}, {\"name\": \"iothread\", \"type\": \"90\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}, {\"name\": \"writethrough\", \"type\": \"bool\", \"default\": null}, {\"name\": \"allow-inactive\", \"type\": \"bool\", \"default\": null}], \"tag\": \"type\", \"variants\": [{\"case\": \"nbd\", \"type\": \"91\"}, {\"case\": \"vhost-user-blk\", \"type\": \"92\"}]}, \
-    {\"name\": \"39\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"93\", \"default\": null}]}, \
-    {\"name\": \"40\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}, {\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"41\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"93\", \"default\": null}]}, \
-    {\"name\": \"42\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"[43]\", \"meta-type\": \"array\", \"element-type\": \"43\"}, \
-    {\"name\": \"43\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"89\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"shutting-down\", \"type\": \"bool\"}]}, \
-    {\"name\": \"44\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"[45]\", \"meta-type\": \"array\", \"element-type\": \"45\"}, \
-    {\"name\": \"45\", \"meta-type\": \"object\", \"members\": [{\"name\": \"iothread\", \"type\": \"str\", \"default\": null}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"notifications\", \"type\": \"int\"}, {\"name\": \"requests\", \"type\": \"int\"}, {\"name\": \"failures\", \"type\": \"int\"}, {\"name\": \"in-flight\", \"type\": \"int\"}]}, \
+    {\"name\": \"32\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\"}]}, \
+    {\"name\": \"33\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"84\"}, {\"name\": \"force\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"34\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"[35]\", \"meta-type\": \"array\", \"element-type\": \"35\"}, \
+    {\"name\": \"35\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"ro\", \"type\": \"bool\"}, {\"name\": \"drv\", \"type\": \"str\"}, {\"name\": \"backing_file_depth\", \"type\": \"int\"}, {\"name\": \"children\", \"type\": \"[85]\"}, {\"name\": \"active\", \"type\": \"bool\"}, {\"name\": \"encrypted\", \"type\": \"bool\"}, {\"name\": \"detect_zeroes\", \"type\": \"80\"}, {\"name\": \"bps\", \"type\": \"int\"}, {\"name\": \"bps_rd\", \"type\": \"int\"}, {\"name\": \"bps_wr\", \"type\": \"int\"}, {\"name\": \"iops\", \"type\": \"int\"}, {\"name\": \"iops_rd\", \"type\": \"int\"}, {\"name\": \"iops_wr\", \"type\": \"int\"}, {\"name\": \"image\", \"type\": \"86\"}, {\"name\": \"cache\", \"type\": \"87\"}, {\"name\": \"write_threshold\", \"type\": \"int\"}]}, \
+    {\"name\": \"36\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"[37]\", \"meta-type\": \"array\", \"element-type\": \"37\"}, \
+    {\"name\": \"37\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"qdev\", \"type\": \"str\", \"default\": null}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"removable\", \"type\": \"bool\"}, {\"name\": \"locked\", \"type\": \"bool\"}, {\"name\": \"inserted\", \"type\": \"35\", \"default\": null}, {\"name\": \"tray_open\", \"type\": \"bool\", \"default\": null}, {\"name\": \"io-status\", \"type\": \"88\", \"default\": null}]}, \
+    {\"name\": \"38\", \"meta-type\": \"object\", \"members\": [{\"name\": \"handshake-max-seconds\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-connections\", \"type\": \"int\", \"default\": null}, {\"name\": \"addr\", \"type\": \"89\"}]}, \
+    {\"name\": \"39\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"90\"}, {\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"fixed-iothread\", \"type\": \"bool\", \"default\": null}, {\"name\": \"iothread\", \"type\": \"91\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}, {\"name\": \"writethrough\", \"type\": \"bool\", \"default\": null}, {\"name\": \"allow-inactive\", \"type\": \"bool\", \"default\": null}], \"tag\": \"type\", \"variants\": [{\"case\": \"nbd\", \"type\": \"92\"}, {\"case\": \"vhost-user-blk\", \"type\": \"93\"}]}, \
+    {\"name\": \"40\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"94\", \"default\": null}]}, \
+    {\"name\": \"41\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}, {\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"42\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"94\", \"default\": null}]}, \
+    {\"name\": \"43\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"[44]\", \"meta-type\": \"array\", \"element-type\": \"44\"}, \
+    {\"name\": \"44\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"90\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"shutting-down\", \"type\": \"bool\"}]}, \
+    {\"name\": \"45\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
     {\"name\": \"[46]\", \"meta-type\": \"array\", \"element-type\": \"46\"}, \
-    {\"name\": \"46\", \"meta-type\": \"object\", \"members\": [{\"name\": \"label\", \"type\": \"str\"}, {\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"frontend-open\", \"type\": \"bool\"}]}, \
+    {\"name\": \"46\", \"meta-type\": \"object\", \"members\": [{\"name\": \"iothread\", \"type\": \"str\", \"default\": null}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"notifications\", \"type\": \"int\"}, {\"name\": \"requests\", \"type\": \"int\"}, {\"name\": \"failures\", \"type\": \"int\"}, {\"name\": \"in-flight\", \"type\": \"int\"}]}, \
     {\"name\": \"[47]\", \"meta-type\": \"array\", \"element-type\": \"47\"}, \
-    {\"name\": \"47\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}]}, \
-    {\"name\": \"48\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"data\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"94\", \"default\": null}]}, \
-    {\"name\": \"49\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"size\", \"type\": \"int\"}, {\"name\": \"format\", \"type\": \"94\", \"default\": null}]}, \
-    {\"name\": \"50\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"95\"}]}, \
-    {\"name\": \"51\", \"meta-type\": \"object\", \"members\": [{\"name\": \"pty\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"52\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"95\"}]}, \
-    {\"name\": \"53\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"47\", \"meta-type\": \"object\", \"members\": [{\"name\": \"label\", \"type\": \"str\"}, {\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"frontend-open\", \"type\": \"bool\"}]}, \
+    {\"name\": \"[48]\", \"meta-type\": \"array\", \"element-type\": \"48\"}, \
+    {\"name\": \"48\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}]}, \
+    {\"name\": \"49\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"data\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"95\", \"default\": null}]}, \
+    {\"name\": \"50\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"size\", \"type\": \"int\"}, {\"name\": \"format\", \"type\": \"95\", \"default\": null}]}, \
+    {\"name\": \"51\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"96\"}]}, \
+    {\"name\": \"52\", \"meta-type\": \"object\", \"members\": [{\"name\": \"pty\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"53\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"96\"}]}, \
     {\"name\": \"54\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"55\", \"meta-type\": \"object\", \"members\": [{\"name\": \"instances\", \"type\": \"[56]\"}]}, \
-    {\"name\": \"[56]\", \"meta-type\": \"array\", \"element-type\": \"56\"}, \
-    {\"name\": \"56\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"96\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"block-node\", \"type\": \"97\"}, {\"case\": \"chardev\", \"type\": \"98\"}, {\"case\": \"migration\", \"type\": \"1\"}]}, \
+    {\"name\": \"55\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"56\", \"meta-type\": \"object\", \"members\": [{\"name\": \"instances\", \"type\": \"[57]\"}]}, \
     {\"name\": \"[57]\", \"meta-type\": \"array\", \"element-type\": \"57\"}, \
-    {\"name\": \"57\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"oob\"}], \"values\": [\"oob\"]}, \
-    {\"name\": \"58\", \"meta-type\": \"object\", \"members\": [{\"name\": \"major\", \"type\": \"int\"}, {\"name\": \"minor\", \"type\": \"int\"}, {\"name\": \"micro\", \"type\": \"int\"}]}, \
-    {\"name\": \"59\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"builtin\"}, {\"name\": \"enum\"}, {\"name\": \"array\"}, {\"name\": \"object\"}, {\"name\": \"alternate\"}, {\"name\": \"command\"}, {\"name\": \"event\"}], \"values\": [\"builtin\", \"enum\", \"array\", \"object\", \"alternate\", \"command\", \"event\"]}, \
+    {\"name\": \"57\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"97\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"block-node\", \"type\": \"98\"}, {\"case\": \"chardev\", \"type\": \"99\"}, {\"case\": \"migration\", \"type\": \"1\"}]}, \
+    {\"name\": \"[58]\", \"meta-type\": \"array\", \"element-type\": \"58\"}, \
+    {\"name\": \"58\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"oob\"}], \"values\": [\"oob\"]}, \
+    {\"name\": \"59\", \"meta-type\": \"object\", \"members\": [{\"name\": \"major\", \"type\": \"int\"}, {\"name\": \"minor\", \"type\": \"int\"}, {\"name\": \"micro\", \"type\": \"int\"}]}, \
+    {\"name\": \"60\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"builtin\"}, {\"name\": \"enum\"}, {\"name\": \"array\"}, {\"name\": \"object\"}, {\"name\": \"alternate\"}, {\"name\": \"command\"}, {\"name\": \"event\"}], \"values\": [\"builtin\", \"enum\", \"array\", \"object\", \"alternate\", \"command\", \"event\"]}, \
     {\"name\": \"[str]\", \"meta-type\": \"array\", \"element-type\": \"str\"}, \
-    {\"name\": \"60\", \"meta-type\": \"object\", \"members\": [{\"name\": \"json-type\", \"type\": \"99\"}]}, \
-    {\"name\": \"61\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[100]\"}, {\"name\": \"values\", \"type\": \"[str]\", \"features\": [\"deprecated\"]}]}, \
-    {\"name\": \"62\", \"meta-type\": \"object\", \"members\": [{\"name\": \"element-type\", \"type\": \"str\"}]}, \
-    {\"name\": \"63\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[101]\"}, {\"name\": \"tag\", \"type\": \"str\", \"default\": null}, {\"name\": \"variants\", \"type\": \"[102]\", \"default\": null}]}, \
-    {\"name\": \"64\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[103]\"}]}, \
-    {\"name\": \"65\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}, {\"name\": \"ret-type\", \"type\": \"str\"}, {\"name\": \"allow-oob\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"66\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}]}, \
+    {\"name\": \"61\", \"meta-type\": \"object\", \"members\": [{\"name\": \"json-type\", \"type\": \"100\"}]}, \
+    {\"name\": \"62\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[101]\"}, {\"name\": \"values\", \"type\": \"[str]\", \"features\": [\"deprecated\"]}]}, \
+    {\"name\": \"63\", \"meta-type\": \"object\", \"members\": [{\"name\": \"element-type\", \"type\": \"str\"}]}, \
+    {\"name\": \"64\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[102]\"}, {\"name\": \"tag\", \"type\": \"str\", \"default\": null}, {\"name\": \"variants\", \"type\": \"[103]\", \"default\": null}]}, \
+    {\"name\": \"65\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[104]\"}]}, \
+    {\"name\": \"66\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}, {\"name\": \"ret-type\", \"type\": \"str\"}, {\"name\": \"allow-oob\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"67\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}]}, \
     {\"name\": \"bool\", \"meta-type\": \"builtin\", \"json-type\": \"boolean\"}, \
-    {\"name\": \"67\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"prelaunch\"}, {\"name\": \"running\"}, {\"name\": \"shutdown\"}], \"values\": [\"prelaunch\", \"running\", \"shutdown\"]}, \
-    {\"name\": \"68\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"host-qmp-quit\"}, {\"name\": \"host-signal\"}], \"values\": [\"host-qmp-quit\", \"host-signal\"]}, \
+    {\"name\": \"68\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"prelaunch\"}, {\"name\": \"running\"}, {\"name\": \"shutdown\"}], \"values\": [\"prelaunch\", \"running\", \"shutdown\"]}, \
+    {\"name\": \"69\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"host-qmp-quit\"}, {\"name\": \"host-signal\"}], \"values\": [\"host-qmp-quit\", \"host-signal\"]}, \
     {\"name\": \"int\", \"meta-type\": \"builtin\", \"json-type\": \"int\"}, \
-    {\"name\": \"[69]\", \"meta-type\": \"array\", \"element-type\": \"69\"}, \
-    {\"name\": \"69\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"104\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"qom-object\", \"type\": \"105\"}, {\"case\": \"block-node\", \"type\": \"106\"}, {\"case\": \"block-export\", \"type\": \"107\"}, {\"case\": \"monitor\", \"type\": \"108\"}]}, \
     {\"name\": \"[70]\", \"meta-type\": \"array\", \"element-type\": \"70\"}, \
-    {\"name\": \"70\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fd\", \"type\": \"int\"}, {\"name\": \"opaque\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"71\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"colo-compare\"}, {\"name\": \"iothread\"}, {\"name\": \"main-loop\"}, {\"name\": \"monitor-qmp\"}], \"values\": [\"colo-compare\", \"iothread\", \"main-loop\", \"monitor-qmp\"]}, \
-    {\"name\": \"72\", \"meta-type\": \"object\", \"members\": [{\"name\": \"primary_in\", \"type\": \"str\"}, {\"name\": \"secondary_in\", \"type\": \"str\"}, {\"name\": \"outdev\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"str\"}, {\"name\": \"notify_dev\", \"type\": \"str\", \"default\": null}, {\"name\": \"compare_timeout\", \"type\": \"int\", \"default\": null}, {\"name\": \"expired_scan_cycle\", \"type\": \"int\", \"default\": null}, {\"name\": \"max_queue_size\", \"type\": \"int\", \"default\": null}, {\"name\": \"vnet_hdr_support\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"73\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-max-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-grow\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-shrink\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-weight\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"74\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"75\", \"meta-type\": \"object\", \"members\": [{\"name\": \"chardev\", \"type\": \"str\"}, {\"name\": \"pretty\", \"type\": \"bool\", \"default\": null}, {\"name\": \"close-action\", \"type\": \"109\", \"default\": null}]}, \
-    {\"name\": \"76\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"host_device\"}, {\"name\": \"null-co\"}, {\"name\": \"raw\"}], \"values\": [\"file\", \"host_device\", \"null-co\", \"raw\"]}, \
-    {\"name\": \"77\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ignore\"}, {\"name\": \"unmap\"}], \"values\": [\"ignore\", \"unmap\"]}, \
-    {\"name\": \"78\", \"meta-type\": \"object\", \"members\": [{\"name\": \"direct\", \"type\": \"bool\", \"default\": null}, {\"name\": \"no-flush\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"79\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"off\"}, {\"name\": \"on\"}, {\"name\": \"unmap\"}], \"values\": [\"off\", \"on\", \"unmap\"]}, \
-    {\"name\": \"80\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"locking\", \"type\": \"110\", \"default\": null}, {\"name\": \"aio\", \"type\": \"111\", \"default\": null}, {\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"81\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}, {\"name\": \"latency-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"read-zeroes\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"82\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"112\"}, {\"name\": \"offset\", \"type\": \"int\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"83\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"null\"}]}, \
-    {\"name\": \"[84]\", \"meta-type\": \"array\", \"element-type\": \"84\"}, \
-    {\"name\": \"84\", \"meta-type\": \"object\", \"members\": [{\"name\": \"child\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"85\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"str\"}, {\"name\": \"dirty-flag\", \"type\": \"bool\", \"default\": null}, {\"name\": \"actual-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"virtual-size\", \"type\": \"int\"}, {\"name\": \"limits\", \"type\": \"113\", \"default\": null}, {\"name\": \"format-specific\", \"type\": \"114\", \"default\": null}]}, \
-    {\"name\": \"86\", \"meta-type\": \"object\", \"members\": [{\"name\": \"writeback\", \"type\": \"bool\"}, {\"name\": \"direct\", \"type\": \"bool\"}, {\"name\": \"no-flush\", \"type\": \"bool\"}]}, \
-    {\"name\": \"87\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ok\"}, {\"name\": \"failed\"}, {\"name\": \"nospace\"}], \"values\": [\"ok\", \"failed\", \"nospace\"]}, \
-    {\"name\": \"88\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"115\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"116\"}, {\"case\": \"unix\", \"type\": \"117\"}, {\"case\": \"fd\", \"type\": \"118\"}]}, \
-    {\"name\": \"89\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"nbd\"}, {\"name\": \"vhost-user-blk\"}], \"values\": [\"nbd\", \"vhost-user-blk\"]}, \
-    {\"name\": \"90\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"[str]\"}]}, \
-    {\"name\": \"91\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"92\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"119\"}, {\"name\": \"logical-block-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"num-queues\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"93\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"safe\"}, {\"name\": \"hard\"}], \"values\": [\"safe\", \"hard\"]}, \
-    {\"name\": \"94\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"utf8\"}, {\"name\": \"base64\"}], \"values\": [\"utf8\", \"base64\"]}, \
-    {\"name\": \"95\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"120\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"121\"}, {\"case\": \"pipe\", \"type\": \"122\"}, {\"case\": \"socket\", \"type\": \"123\"}, {\"case\": \"null\", \"type\": \"124\"}, {\"case\": \"ringbuf\", \"type\": \"125\"}, {\"case\": \"memory\", \"type\": \"125\"}]}, \
-    {\"name\": \"96\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"block-node\"}, {\"name\": \"chardev\"}, {\"name\": \"migration\"}], \"values\": [\"block-node\", \"chardev\", \"migration\"]}, \
-    {\"name\": \"97\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"98\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"99\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"string\"}, {\"name\": \"number\"}, {\"name\": \"int\"}, {\"name\": \"boolean\"}, {\"name\": \"null\"}, {\"name\": \"object\"}, {\"name\": \"array\"}, {\"name\": \"value\"}], \"values\": [\"string\", \"number\", \"int\", \"boolean\", \"null\", \"object\", \"array\", \"value\"]}, \
-    {\"name\": \"[100]\", \"meta-type\": \"array\", \"element-type\": \"100\"}, \
-    {\"name\": \"100\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
+    {\"name\": \"70\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"105\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"qom-object\", \"type\": \"106\"}, {\"case\": \"block-node\", \"type\": \"107\"}, {\"case\": \"block-export\", \"type\": \"108\"}, {\"case\": \"monitor\", \"type\": \"109\"}]}, \
+    {\"name\": \"[71]\", \"meta-type\": \"array\", \"element-type\": \"71\"}, \
+    {\"name\": \"71\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fd\", \"type\": \"int\"}, {\"name\": \"opaque\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"72\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"colo-compare\"}, {\"name\": \"iothread\"}, {\"name\": \"main-loop\"}, {\"name\": \"monitor-qmp\"}], \"values\": [\"colo-compare\", \"iothread\", \"main-loop\", \"monitor-qmp\"]}, \
+    {\"name\": \"73\", \"meta-type\": \"object\", \"members\": [{\"name\": \"primary_in\", \"type\": \"str\"}, {\"name\": \"secondary_in\", \"type\": \"str\"}, {\"name\": \"outdev\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"str\"}, {\"name\": \"notify_dev\", \"type\": \"str\", \"default\": null}, {\"name\": \"compare_timeout\", \"type\": \"int\", \"default\": null}, {\"name\": \"expired_scan_cycle\", \"type\": \"int\", \"default\": null}, {\"name\": \"max_queue_size\", \"type\": \"int\", \"default\": null}, {\"name\": \"vnet_hdr_support\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"74\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-max-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-grow\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-shrink\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-weight\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"75\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"76\", \"meta-type\": \"object\", \"members\": [{\"name\": \"chardev\", \"type\": \"str\"}, {\"name\": \"pretty\", \"type\": \"bool\", \"default\": null}, {\"name\": \"close-action\", \"type\": \"110\", \"default\": null}]}, \
+    {\"name\": \"77\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"host_device\"}, {\"name\": \"null-co\"}, {\"name\": \"raw\"}], \"values\": [\"file\", \"host_device\", \"null-co\", \"raw\"]}, \
+    {\"name\": \"78\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ignore\"}, {\"name\": \"unmap\"}], \"values\": [\"ignore\", \"unmap\"]}, \
+    {\"name\": \"79\", \"meta-type\": \"object\", \"members\": [{\"name\": \"direct\", \"type\": \"bool\", \"default\": null}, {\"name\": \"no-flush\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"80\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"off\"}, {\"name\": \"on\"}, {\"name\": \"unmap\"}], \"values\": [\"off\", \"on\", \"unmap\"]}, \
+    {\"name\": \"81\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"locking\", \"type\": \"111\", \"default\": null}, {\"name\": \"aio\", \"type\": \"112\", \"default\": null}, {\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"82\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}, {\"name\": \"latency-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"read-zeroes\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"83\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"113\"}, {\"name\": \"offset\", \"type\": \"int\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"84\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"null\"}]}, \
+    {\"name\": \"[85]\", \"meta-type\": \"array\", \"element-type\": \"85\"}, \
+    {\"name\": \"85\", \"meta-type\": \"object\", \"members\": [{\"name\": \"child\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"86\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"str\"}, {\"name\": \"dirty-flag\", \"type\": \"bool\", \"default\": null}, {\"name\": \"actual-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"virtual-size\", \"type\": \"int\"}, {\"name\": \"limits\", \"type\": \"114\", \"default\": null}, {\"name\": \"format-specific\", \"type\": \"115\", \"default\": null}]}, \
+    {\"name\": \"87\", \"meta-type\": \"object\", \"members\": [{\"name\": \"writeback\", \"type\": \"bool\"}, {\"name\": \"direct\", \"type\": \"bool\"}, {\"name\": \"no-flush\", \"type\": \"bool\"}]}, \
+    {\"name\": \"88\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ok\"}, {\"name\": \"failed\"}, {\"name\": \"nospace\"}], \"values\": [\"ok\", \"failed\", \"nospace\"]}, \
+    {\"name\": \"89\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"116\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"117\"}, {\"case\": \"unix\", \"type\": \"118\"}, {\"case\": \"fd\", \"type\": \"119\"}]}, \
+    {\"name\": \"90\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"nbd\"}, {\"name\": \"vhost-user-blk\"}], \"values\": [\"nbd\", \"vhost-user-blk\"]}, \
+    {\"name\": \"91\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"[str]\"}]}, \
+    {\"name\": \"92\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"93\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"120\"}, {\"name\": \"logical-block-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"num-queues\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"94\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"safe\"}, {\"name\": \"hard\"}], \"values\": [\"safe\", \"hard\"]}, \
+    {\"name\": \"95\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"utf8\"}, {\"name\": \"base64\"}], \"values\": [\"utf8\", \"base64\"]}, \
+    {\"name\": \"96\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"121\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"122\"}, {\"case\": \"pipe\", \"type\": \"123\"}, {\"case\": \"socket\", \"type\": \"124\"}, {\"case\": \"null\", \"type\": \"125\"}, {\"case\": \"ringbuf\", \"type\": \"126\"}, {\"case\": \"memory\", \"type\": \"126\"}]}, \
+    {\"name\": \"97\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"block-node\"}, {\"name\": \"chardev\"}, {\"name\": \"migration\"}], \"values\": [\"block-node\", \"chardev\", \"migration\"]}, \
+    {\"name\": \"98\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"99\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"100\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"string\"}, {\"name\": \"number\"}, {\"name\": \"int\"}, {\"name\": \"boolean\"}, {\"name\": \"null\"}, {\"name\": \"object\"}, {\"name\": \"array\"}, {\"name\": \"value\"}], \"values\": [\"string\", \"number\", \"int\", \"boolean\", \"null\", \"object\", \"array\", \"value\"]}, \
     {\"name\": \"[101]\", \"meta-type\": \"array\", \"element-type\": \"101\"}, \
-    {\"name\": \"101\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"default\", \"type\": \"any\", \"default\": null}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
+    {\"name\": \"101\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
     {\"name\": \"[102]\", \"meta-type\": \"array\", \"element-type\": \"102\"}, \
-    {\"name\": \"102\", \"meta-type\": \"object\", \"members\": [{\"name\": \"case\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}]}, \
+    {\"name\": \"102\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"default\", \"type\": \"any\", \"default\": null}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
     {\"name\": \"[103]\", \"meta-type\": \"array\", \"element-type\": \"103\"}, \
-    {\"name\": \"103\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"str\"}]}, \
-    {\"name\": \"104\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"qom-object\"}, {\"name\": \"block-node\"}, {\"name\": \"block-export\"}, {\"name\": \"monitor\"}], \"values\": [\"qom-object\", \"block-node\", \"block-export\", \"monitor\"]}, \
-    {\"name\": \"105\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-path\", \"type\": \"str\"}]}, \
-    {\"name\": \"106\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"107\", \"meta-type\": \"object\", \"members\": [{\"name\": \"export-id\", \"type\": \"str\"}]}, \
-    {\"name\": \"108\", \"meta-type\": \"object\", \"members\": [{\"name\": \"monitor-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"109\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"none\"}, {\"name\": \"delete\"}], \"values\": [\"none\", \"delete\"]}, \
-    {\"name\": \"110\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"auto\"}, {\"name\": \"on\"}, {\"name\": \"off\"}], \"values\": [\"auto\", \"on\", \"off\"]}, \
-    {\"name\": \"111\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"threads\"}, {\"name\": \"native\"}, {\"name\": \"io_uring\"}], \"values\": [\"threads\", \"native\", \"io_uring\"]}, \
-    {\"name\": \"112\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"29\"}, {\"type\": \"str\"}]}, \
+    {\"name\": \"103\", \"meta-type\": \"object\", \"members\": [{\"name\": \"case\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}]}, \
+    {\"name\": \"[104]\", \"meta-type\": \"array\", \"element-type\": \"104\"}, \
+    {\"name\": \"104\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"str\"}]}, \
+    {\"name\": \"105\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"qom-object\"}, {\"name\": \"block-node\"}, {\"name\": \"block-export\"}, {\"name\": \"monitor\"}], \"values\": [\"qom-object\", \"block-node\", \"block-export\", \"monitor\"]}, \
+    {\"name\": \"106\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-path\", \"type\": \"str\"}]}, \
+    {\"name\": \"107\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"108\", \"meta-type\": \"object\", \"members\": [{\"name\": \"export-id\", \"type\": \"str\"}]}, \
+    {\"name\": \"109\", \"meta-type\": \"object\", \"members\": [{\"name\": \"monitor-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"110\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"none\"}, {\"name\": \"delete\"}], \"values\": [\"none\", \"delete\"]}, \
+    {\"name\": \"111\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"auto\"}, {\"name\": \"on\"}, {\"name\": \"off\"}], \"values\": [\"auto\", \"on\", \"off\"]}, \
+    {\"name\": \"112\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"threads\"}, {\"name\": \"native\"}, {\"name\": \"io_uring\"}], \"values\": [\"threads\", \"native\", \"io_uring\"]}, \
+    {\"name\": \"113\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"29\"}, {\"type\": \"str\"}]}, \
     {\"name\": \"null\", \"meta-type\": \"builtin\", \"json-type\": \"null\"}, \
-    {\"name\": \"113\", \"meta-type\": \"object\", \"members\": [{\"name\": \"request-alignment\", \"type\": \"int\"}, {\"name\": \"max-discard\", \"type\": \"int\", \"default\": null}, {\"name\": \"discard-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-write-zeroes\", \"type\": \"int\", \"default\": null}, {\"name\": \"write-zeroes-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"opt-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-hw-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-iov\", \"type\": \"int\"}, {\"name\": \"max-hw-iov\", \"type\": \"int\", \"default\": null}, {\"name\": \"min-mem-alignment\", \"type\": \"int\"}, {\"name\": \"opt-mem-alignment\", \"type\": \"int\"}]}, \
-    {\"name\": \"114\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"126\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"127\"}]}, \
-    {\"name\": \"115\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"inet\"}, {\"name\": \"unix\"}, {\"name\": \"fd\"}], \"values\": [\"inet\", \"unix\", \"fd\"]}, \
-    {\"name\": \"116\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"128\"}]}, \
+    {\"name\": \"114\", \"meta-type\": \"object\", \"members\": [{\"name\": \"request-alignment\", \"type\": \"int\"}, {\"name\": \"max-discard\", \"type\": \"int\", \"default\": null}, {\"name\": \"discard-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-write-zeroes\", \"type\": \"int\", \"default\": null}, {\"name\": \"write-zeroes-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"opt-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-hw-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-iov\", \"type\": \"int\"}, {\"name\": \"max-hw-iov\", \"type\": \"int\", \"default\": null}, {\"name\": \"min-mem-alignment\", \"type\": \"int\"}, {\"name\": \"opt-mem-alignment\", \"type\": \"int\"}]}, \
+    {\"name\": \"115\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"127\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"128\"}]}, \
+    {\"name\": \"116\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"inet\"}, {\"name\": \"unix\"}, {\"name\": \"fd\"}], \"values\": [\"inet\", \"unix\", \"fd\"]}, \
     {\"name\": \"117\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"129\"}]}, \
     {\"name\": \"118\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"130\"}]}, \
-    {\"name\": \"119\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"115\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"128\"}, {\"case\": \"unix\", \"type\": \"129\"}, {\"case\": \"fd\", \"type\": \"130\"}]}, \
-    {\"name\": \"120\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"pipe\"}, {\"name\": \"socket\"}, {\"name\": \"null\"}, {\"name\": \"ringbuf\"}, {\"name\": \"memory\", \"features\": [\"deprecated\"]}], \"values\": [\"file\", \"pipe\", \"socket\", \"null\", \"ringbuf\", \"memory\"]}, \
-    {\"name\": \"121\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"131\"}]}, \
+    {\"name\": \"119\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"131\"}]}, \
+    {\"name\": \"120\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"116\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"129\"}, {\"case\": \"unix\", \"type\": \"130\"}, {\"case\": \"fd\", \"type\": \"131\"}]}, \
+    {\"name\": \"121\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"pipe\"}, {\"name\": \"socket\"}, {\"name\": \"null\"}, {\"name\": \"ringbuf\"}, {\"name\": \"memory\", \"features\": [\"deprecated\"]}], \"values\": [\"file\", \"pipe\", \"socket\", \"null\", \"ringbuf\", \"memory\"]}, \
     {\"name\": \"122\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"132\"}]}, \
     {\"name\": \"123\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"133\"}]}, \
     {\"name\": \"124\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"134\"}]}, \
     {\"name\": \"125\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"135\"}]}, \
-    {\"name\": \"126\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}], \"values\": [\"file\"]}, \
-    {\"name\": \"127\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"136\"}]}, \
-    {\"name\": \"128\", \"meta-type\": \"object\", \"members\": [{\"name\": \"host\", \"type\": \"str\"}, {\"name\": \"port\", \"type\": \"str\"}, {\"name\": \"numeric\", \"type\": \"bool\", \"default\": null}, {\"name\": \"to\", \"type\": \"int\", \"default\": null}, {\"name\": \"ipv4\", \"type\": \"bool\", \"default\": null}, {\"name\": \"ipv6\", \"type\": \"bool\", \"default\": null}, {\"name\": \"keep-alive\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"129\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}, {\"name\": \"tight\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"130\", \"meta-type\": \"object\", \"members\": [{\"name\": \"str\", \"type\": \"str\"}]}, \
-    {\"name\": \"131\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"in\", \"type\": \"str\", \"default\": null}, {\"name\": \"out\", \"type\": \"str\"}, {\"name\": \"append\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"132\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"device\", \"type\": \"str\"}]}, \
-    {\"name\": \"133\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"addr\", \"type\": \"88\"}, {\"name\": \"server\", \"type\": \"bool\", \"default\": null}, {\"name\": \"wait\", \"type\": \"bool\", \"default\": null}, {\"name\": \"nodelay\", \"type\": \"bool\", \"default\": null}, {\"name\": \"reconnect-ms\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"134\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"135\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"136\", \"meta-type\": \"object\", \"members\": [{\"name\": \"extent-size-hint\", \"type\": \"int\", \"default\": null}]}]";
+    {\"name\": \"126\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"136\"}]}, \
+    {\"name\": \"127\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}], \"values\": [\"file\"]}, \
+    {\"name\": \"128\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"137\"}]}, \
+    {\"name\": \"129\", \"meta-type\": \"object\", \"members\": [{\"name\": \"host\", \"type\": \"str\"}, {\"name\": \"port\", \"type\": \"str\"}, {\"name\": \"numeric\", \"type\": \"bool\", \"default\": null}, {\"name\": \"to\", \"type\": \"int\", \"default\": null}, {\"name\": \"ipv4\", \"type\": \"bool\", \"default\": null}, {\"name\": \"ipv6\", \"type\": \"bool\", \"default\": null}, {\"name\": \"keep-alive\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"130\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}, {\"name\": \"tight\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"131\", \"meta-type\": \"object\", \"members\": [{\"name\": \"str\", \"type\": \"str\"}]}, \
+    {\"name\": \"132\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"in\", \"type\": \"str\", \"default\": null}, {\"name\": \"out\", \"type\": \"str\"}, {\"name\": \"append\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"133\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"device\", \"type\": \"str\"}]}, \
+    {\"name\": \"134\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"addr\", \"type\": \"89\"}, {\"name\": \"server\", \"type\": \"bool\", \"default\": null}, {\"name\": \"wait\", \"type\": \"bool\", \"default\": null}, {\"name\": \"nodelay\", \"type\": \"bool\", \"default\": null}, {\"name\": \"reconnect-ms\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"135\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"136\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"137\", \"meta-type\": \"object\", \"members\": [{\"name\": \"extent-size-hint\", \"type\": \"int\", \"default\": null}]}]";

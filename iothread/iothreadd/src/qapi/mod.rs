@@ -11,14 +11,14 @@ pub mod server;
 mod types;
 
 pub use self::commands::{
-    AddFd, BlockExportAdd, BlockExportDel, BlockdevAdd, BlockdevDel, BlockdevSetActive, ChardevAdd,
-    ChardevChange, ChardevRemove, ChardevSendBreak, Closefd, DeviceAdd, DeviceDel,
-    DeviceListProperties, Getfd, HumanMonitorCommand, NbdServerStart, NbdServerStop, ObjectAdd,
-    ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties, QomListTypes, QomSet,
-    QueryBlock, QueryBlockExports, QueryChardev, QueryChardevBackends, QueryCommands, QueryFdsets,
-    QueryIothreads, QueryName, QueryNamedBlockNodes, QueryQmpSchema, QueryStatus, QueryVersion,
-    QueryYank, Quit, RemoveFd, RingbufRead, RingbufWrite, XBlockdevSetIothread,
-    XQueryBlockExportQueues, XQueryInternalIothreads, Yank,
+    AddFd, BlockExportAdd, BlockExportDel, BlockResize, BlockdevAdd, BlockdevDel,
+    BlockdevSetActive, ChardevAdd, ChardevChange, ChardevRemove, ChardevSendBreak, Closefd,
+    DeviceAdd, DeviceDel, DeviceListProperties, Getfd, HumanMonitorCommand, NbdServerStart,
+    NbdServerStop, ObjectAdd, ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties,
+    QomListTypes, QomSet, QueryBlock, QueryBlockExports, QueryChardev, QueryChardevBackends,
+    QueryCommands, QueryFdsets, QueryIothreads, QueryName, QueryNamedBlockNodes, QueryQmpSchema,
+    QueryStatus, QueryVersion, QueryYank, Quit, RemoveFd, RingbufRead, RingbufWrite,
+    XBlockdevSetIothread, XQueryBlockExportQueues, XQueryInternalIothreads, Yank,
 };
 
 #[expect(deprecated, reason = "handled like everything else")]

@@ -23,6 +23,12 @@ pub trait Commands: Send + Sync {
     /// Handles [`block-export-del`](super::commands::BlockExportDel).
     fn block_export_del(&self, arguments: commands::BlockExportDel) -> Result<(), Error>;
 
+    /// Handles [`block_resize`](super::commands::BlockResize).
+    fn block_resize(
+        &self,
+        arguments: commands::BlockResize,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Handles [`blockdev-add`](super::commands::BlockdevAdd).
     fn blockdev_add(&self, arguments: BlockdevOptions) -> Result<(), Error>;
 
@@ -227,6 +233,20 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 let arguments = Visit::read(input)?;
                 let result = handler.block_export_del(arguments);
                 output.returns(result)
+            }),
+        },
+        Command {
+            info: CommandInfo {
+                allow_preconfig: true,
+                ..CommandInfo::new("block_resize")
+            },
+            call: Handler::Async(|handler, input| {
+                let arguments = Visit::read(input)?;
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.block_resize(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {

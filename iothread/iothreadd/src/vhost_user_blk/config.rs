@@ -23,7 +23,7 @@ const SPACE_SIZE: usize = 256;
 /// Where the device says, and the driver sets, whether writes may stay in a cache.
 pub(super) const WRITE_CACHE_OFFSET: u32 = 32;
 
-/// What does not change while the export exists.
+/// What the device is like. Only its size may change while the export exists.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
     /// Bytes.

@@ -55,8 +55,12 @@ impl Shared {
         &self.common
     }
 
-    pub(super) fn geometry(&self) -> &Geometry {
-        &self.geometry
+    /// As it is now: the node may have been given another size.
+    pub(super) fn geometry(&self) -> Geometry {
+        Geometry {
+            size: self.common.backend().size(),
+            ..self.geometry
+        }
     }
 
     pub(super) fn memory(&self) -> Arc<Memory> {
@@ -223,11 +227,11 @@ impl VhostUserBackendReqHandler for Device {
     }
 
     fn get_features(&self) -> Result<u64> {
-        Ok(self.shared.geometry.features())
+        Ok(self.shared.geometry().features())
     }
 
     fn set_features(&self, features: u64) -> Result<()> {
-        if features & !self.shared.geometry.features() != 0 {
+        if features & !self.shared.geometry().features() != 0 {
             return Err(Error::FeatureMismatch);
         }
         self.shared.features.store(features, Ordering::Release);
@@ -301,6 +305,7 @@ impl VhostUserBackendReqHandler for Device {
         Ok(VhostUserProtocolFeatures::MQ
             | VhostUserProtocolFeatures::CONFIG
             | VhostUserProtocolFeatures::RESET_DEVICE
+            | VhostUserProtocolFeatures::BACKEND_REQ
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS)
     }
 
@@ -319,7 +324,7 @@ impl VhostUserBackendReqHandler for Device {
     fn get_config(&self, offset: u32, size: u32, _flags: VhostUserConfigFlags) -> Result<Vec<u8>> {
         let has_write_cache = !self.shared.common.is_writethrough()
             && self.shared.has_write_cache.load(Ordering::Acquire);
-        let space = self.shared.geometry.space(has_write_cache);
+        let space = self.shared.geometry().space(has_write_cache);
         let range = offset as usize..(offset as usize).saturating_add(size as usize);
         let part = space.get(range).ok_or(Error::InvalidParam)?;
         Ok(part.to_vec())

@@ -1,5 +1,6 @@
 //! What is exported, to one client at a time.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub(crate) struct VhostUserBlkExport {
     geometry: Geometry,
     /// The memory for buffers, which all exports of this type share.
     budget: Budget,
+    /// The size that clients know, or were told to ask for.
+    told_size: AtomicU64,
     /// One per queue.
     counters: Vec<Arc<Counters>>,
     listeners: Vec<Listener>,
@@ -122,6 +125,7 @@ impl Prepared {
         common: &Arc<Common>,
     ) -> Result<Arc<dyn Export>, Error> {
         let export = Arc::new_cyclic(|this| VhostUserBlkExport {
+            told_size: AtomicU64::new(common.backend().size()),
             geometry: Geometry {
                 size: common.backend().size(),
                 block_size: self.block_size,
@@ -272,6 +276,15 @@ impl Export for VhostUserBlkExport {
         let contexts = self.common.contexts();
         if let (Some(session), Some(context)) = (self.session(), contexts.first()) {
             session.follow(context);
+        }
+    }
+
+    fn size_changed(&self) {
+        let size = self.common.backend().size();
+        if self.told_size.swap(size, Ordering::AcqRel) != size
+            && let Some(session) = self.session()
+        {
+            session.tell_of_change();
         }
     }
 

@@ -11,9 +11,10 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    SendAncillaryMessage, SendFlags, SocketAddrAny, SocketAddrUnix, getpeername, getsockname,
+    recvmsg, sendmsg,
 };
-use vhost::vhost_user::message::{FrontendReq, MAX_ATTACHED_FD_ENTRIES, MAX_MSG_SIZE};
+use vhost::vhost_user::message::{BackendReq, FrontendReq, MAX_ATTACHED_FD_ENTRIES, MAX_MSG_SIZE};
 
 /// Bytes of a header: number of the request, flags and size of the body, each of 32 bits.
 const HEADER_SIZE: usize = 12;
@@ -76,7 +77,11 @@ impl Incoming {
         loop {
             let end = self.end()?;
             if self.filled == end && end > HEADER_SIZE - 1 && self.has_header() {
-                return Ok(Progress::Complete);
+                // A part of the header did not tell what it is about.
+                return match self.descriptors.iter().all(|it| self.is_wanted(it)) {
+                    true => Ok(Progress::Complete),
+                    false => Err(Broken),
+                };
             }
             let mut space =
                 [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_ATTACHED_FD_ENTRIES))];
@@ -100,7 +105,7 @@ impl Incoming {
             }
             let lost_some = received.flags.contains(ReturnFlags::CTRUNC);
             let too_many = self.descriptors.len() > MAX_ATTACHED_FD_ENTRIES;
-            if lost_some || too_many || self.descriptors.iter().any(is_socket) {
+            if lost_some || too_many || self.descriptors.iter().any(|it| !self.is_wanted(it)) {
                 return Err(Broken);
             }
             if received.bytes == 0 {
@@ -112,6 +117,29 @@ impl Incoming {
 
     fn has_header(&self) -> bool {
         self.filled >= HEADER_SIZE
+    }
+
+    /// Whether a descriptor may belong to the message, as far as is known of it.
+    fn is_wanted(&self, descriptor: &OwnedFd) -> bool {
+        match what_it_is(descriptor) {
+            Passed::Other => true,
+            // The client's own end of a connection, kept here, would keep that from ever ending.
+            Passed::NamedSocket => false,
+            Passed::NamelessSocket => self
+                .number_at(0)
+                .is_none_or(|number| number == FrontendReq::SET_BACKEND_REQ_FD as u32),
+        }
+    }
+
+    /// The channel for the server's own messages, if the message, which is complete, brings one.
+    pub(super) fn channel(&self) -> Result<Option<OwnedFd>, Broken> {
+        if self.number_at(0) != Some(FrontendReq::SET_BACKEND_REQ_FD as u32) {
+            return Ok(None);
+        }
+        let [channel] = &self.descriptors[..] else {
+            return Err(Broken);
+        };
+        channel.try_clone().map(Some).map_err(|_| Broken)
     }
 
     fn number_at(&self, offset: usize) -> Option<u32> {
@@ -174,9 +202,45 @@ impl Incoming {
     }
 }
 
-/// Whether it is a socket: no message that is on offer comes with one. The client's own end of the connection, kept here,
-/// would keep the connection from ever ending.
-fn is_socket(descriptor: &OwnedFd) -> bool {
+/// What a client has passed.
+enum Passed {
+    /// One that can be connected to, or was: a connection to a server such as this.
+    NamedSocket,
+    /// One of a pair.
+    NamelessSocket,
+    Other,
+}
+
+fn what_it_is(descriptor: &OwnedFd) -> Passed {
     // Every open descriptor says what it is.
-    fstat(descriptor).is_ok_and(|it| FileType::from_raw_mode(it.st_mode).is_socket())
+    let is_socket =
+        fstat(descriptor).is_ok_and(|it| FileType::from_raw_mode(it.st_mode).is_socket());
+    if !is_socket {
+        return Passed::Other;
+    }
+    let is_nameless = |address: SocketAddrAny| {
+        SocketAddrUnix::try_from(address).is_ok_and(|it| {
+            it.path_bytes().is_none_or(<[u8]>::is_empty)
+                && it.abstract_name().is_none_or(<[u8]>::is_empty)
+        })
+    };
+    let own = getsockname(descriptor).is_ok_and(is_nameless);
+    let of_peer = getpeername(descriptor)
+        .ok()
+        .flatten()
+        .is_none_or(is_nameless);
+    match own && of_peer {
+        true => Passed::NamelessSocket,
+        false => Passed::NamedSocket,
+    }
+}
+
+/// The message that asks a client to read the configuration space again. It has no body.
+pub(super) fn config_change() -> [u8; HEADER_SIZE] {
+    /// The version of the protocol, among the flags.
+    const VERSION: u32 = 1;
+    let mut message = [0; HEADER_SIZE];
+    message[..4].copy_from_slice(&(BackendReq::CONFIG_CHANGE_MSG as u32).to_ne_bytes());
+    message[4..8].copy_from_slice(&VERSION.to_ne_bytes());
+    message
 }

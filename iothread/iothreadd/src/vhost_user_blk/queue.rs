@@ -305,13 +305,14 @@ impl Queue {
         state.ring.check(&memory)?;
         self.counters.served_here();
         state.is_full = false;
+        let geometry = self.shared.geometry();
         // A guest that adds requests as fast as they end must not keep the loop to itself.
         let mut left = state.ring.size();
         let mut is_starved = false;
         loop {
             state.ring.set_notification(&memory, false)?;
             while left > 0 && !state.has_no_room() {
-                let Some(request) = state.ring.pop(&memory, self.shared.geometry())? else {
+                let Some(request) = state.ring.pop(&memory, &geometry)? else {
                     break;
                 };
                 let job = Job::new(request, Arc::clone(&memory));

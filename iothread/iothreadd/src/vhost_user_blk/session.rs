@@ -14,7 +14,7 @@ use vhost::vhost_user::BackendReqHandler;
 
 use super::device::Device;
 use super::export::VhostUserBlkExport;
-use super::message::{Broken, Incoming, MAX_SIZE, Progress};
+use super::message::{Broken, Incoming, MAX_SIZE, Progress, config_change};
 use crate::export::go_over;
 use crate::sync::Mutex;
 
@@ -46,6 +46,8 @@ struct Link {
     handler: BackendReqHandler<Device>,
     /// The other end of the handler's socket.
     handled: UnixStream,
+    /// Where the client is told what it has not asked for.
+    channel: Option<OwnedFd>,
 }
 
 impl Session {
@@ -73,6 +75,7 @@ impl Session {
                 output: Vec::new(),
                 handler,
                 handled,
+                channel: None,
             })),
         });
         device.set_session(&Arc::downgrade(&session));
@@ -82,6 +85,17 @@ impl Session {
     /// Whether the client has sent a message, all of it.
     pub(super) fn has_spoken(&self) -> bool {
         self.has_spoken.load(Ordering::Acquire)
+    }
+
+    /// Tells the client to read the configuration again, if it can be told; on any thread. One that has not taken an earlier
+    /// message of this kind will read what is then.
+    pub(super) fn tell_of_change(&self) {
+        let link = self.link.lock();
+        if let Some(channel) = link.as_ref().and_then(|link| link.channel.as_ref()) {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            // A client that does not listen does not want to know.
+            let _ = send(channel, &config_change(), flags);
+        }
     }
 
     /// Begins to listen to the client, or goes on with it on another event loop.
@@ -244,11 +258,15 @@ impl Session {
 impl Link {
     /// Handles the message that is there.
     fn handle(&mut self) -> Result<(), Broken> {
+        let channel = self.incoming.channel()?;
         self.incoming.forward(&self.handled)?;
         let handled = self.handler.handle_request();
         self.take_reply()?;
         match handled {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.channel = channel.or(self.channel.take());
+                Ok(())
+            }
             // The client has asked to be told, and is.
             Err(_) if !self.output.is_empty() => Ok(()),
             Err(_) => Err(Broken),

@@ -34,6 +34,7 @@ mod properties;
 mod protocol;
 mod random;
 mod remote;
+mod resizing;
 mod sessions;
 mod sockets;
 mod stuck_disks;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use qapi_runtime::Error;
 use rustix::fs::{OFlags, SeekFrom, seek};
@@ -20,6 +20,7 @@ use crate::block::permission::Access;
 use crate::errno::reason;
 use crate::net::descriptors::{DescriptorSets, SetError, SetUse};
 use crate::qapi::{BlockdevAioOptions, BlockdevOptionsFile, OnOffAuto};
+use crate::sync::Mutex;
 
 /// The longest transfer that is done at once where the page cache allows it: an event loop should not copy for longer.
 const MAX_INLINE: usize = 256 << 10;
@@ -50,7 +51,9 @@ pub(in crate::block) struct File {
     kind: FileKind,
     pub(super) file: fs::File,
     filename: String,
-    size: u64,
+    /// Changes while `resizing` is held, or before what is behind a new end is cut off.
+    pub(super) size: AtomicU64,
+    pub(super) resizing: Mutex<()>,
     read_only: bool,
     /// How to bypass the page cache; `None` to use it.
     pub(super) direct: Option<Direct>,
@@ -192,7 +195,8 @@ impl File {
             direct: open_options.direct.then(|| Direct::of(&file)),
             file,
             filename,
-            size,
+            size: AtomicU64::new(size),
+            resizing: Mutex::default(),
             read_only,
             locks,
             durability: Durability::default(),
@@ -221,8 +225,8 @@ impl File {
         &self.filename
     }
 
-    pub(super) fn size(&self) -> u64 {
-        self.size
+    pub(in crate::block) fn size(&self) -> u64 {
+        self.size.load(Ordering::Acquire)
     }
 
     pub(super) fn is_read_only(&self) -> bool {
@@ -304,7 +308,7 @@ impl File {
 }
 
 /// The size of an open file in whole sectors.
-fn size_of(file: &fs::File) -> Result<u64, Errno> {
+pub(super) fn size_of(file: &fs::File) -> Result<u64, Errno> {
     // A block device has no size in its metadata.
     let end = retry_on_intr(|| seek(file, SeekFrom::End(0)))?;
     Ok(end.next_multiple_of(SECTOR))
@@ -334,7 +338,8 @@ impl File {
             kind: FileKind::File,
             file,
             filename: String::new(),
-            size,
+            size: AtomicU64::new(size),
+            resizing: Mutex::default(),
             read_only: false,
             direct: None,
             locks: ImageLocks::new(false),

@@ -7,6 +7,7 @@ mod file_io;
 mod lock;
 mod null;
 mod raw;
+mod resize;
 
 use qapi_runtime::Error;
 
@@ -33,11 +34,12 @@ impl Driver {
         }
     }
 
-    pub(super) fn size(&self) -> u64 {
+    /// The size, above a node of `below` bytes.
+    pub(super) fn size(&self, below: impl FnOnce() -> u64) -> u64 {
         match self {
             Self::Null(null) => null.size,
             Self::File(file) => file.size(),
-            Self::Raw(raw) => raw.size,
+            Self::Raw(raw) => raw.size(below()),
         }
     }
 

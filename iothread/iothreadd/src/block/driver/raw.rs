@@ -7,7 +7,8 @@ use super::{SECTOR, not_negative};
 /// A window onto the node below.
 pub(in crate::block) struct Raw {
     pub(in crate::block) offset: u64,
-    pub(super) size: u64,
+    /// `None` if it reaches to the end of the node below, wherever that is.
+    fixed_size: Option<u64>,
     /// The bounds that it was told.
     pub(in crate::block) told: (Option<i64>, Option<i64>),
 }
@@ -26,8 +27,8 @@ impl Raw {
                 "Offset ({offset}) cannot be greater than size of the containing file ({below})"
             )));
         }
-        let size = match size {
-            None => (below - offset).next_multiple_of(SECTOR),
+        let fixed_size = match size {
+            None => None,
             Some(size) => {
                 let size = not_negative("size", size)?;
                 if size > below - offset {
@@ -39,10 +40,28 @@ impl Raw {
                 if size % SECTOR != 0 {
                     return Err(Error::generic("Specified size is not multiple of 512"));
                 }
-                size
+                Some(size)
             }
         };
-        Ok(Self { offset, size, told })
+        Ok(Self {
+            offset,
+            fixed_size,
+            told,
+        })
+    }
+
+    /// The size of the window, onto a node of `below` bytes.
+    ///
+    /// Differs from QEMU: there it keeps its size when only the node below is resized.
+    pub(in crate::block) fn size(&self, below: u64) -> u64 {
+        let rest = below.saturating_sub(self.offset);
+        self.fixed_size
+            .unwrap_or_else(|| rest.next_multiple_of(SECTOR))
+    }
+
+    /// Whether it keeps its size, whatever becomes of the node below.
+    pub(in crate::block) fn has_fixed_size(&self) -> bool {
+        self.fixed_size.is_some()
     }
 
     /// Whether it was told its bounds, so that the node below must keep its size.

@@ -105,7 +105,8 @@ impl NodeIo {
     }
 
     pub(super) fn size(&self) -> u64 {
-        self.driver.size()
+        let below = || self.child.as_ref().map_or(0, |child| child.size());
+        self.driver.size(below)
     }
 
     pub(super) fn is_read_only(&self) -> bool {

@@ -175,6 +175,77 @@ impl Request for BlockdevSetActive {
 
 qapi_runtime::impl_serde!(BlockdevSetActive);
 
+/// Give a node another size, and with it the file that it stands on.
+/// What is behind the new end is lost.
+///
+/// The virtual machines of vhost-user-blk exports are told at once, if
+/// they can be.  The clients of exports over NBD see the new size when
+/// they negotiate the next time.
+///
+/// Errors:
+///
+/// - If there is no such node, GenericError.
+/// - If the node is read-only, or its driver has no other size to
+///   offer, GenericError.
+/// - If a node that stands on it, or another process, needs the
+///   size to stay, GenericError.
+/// - If the host refuses, GenericError.
+///
+/// Since 0.1
+///
+/// **Example:**
+///
+/// ```text
+/// -> { "execute": "block_resize",
+///      "arguments": { "node-name": "disk0", "size": 2147483648 } }
+/// <- { "return": {} }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BlockResize {
+    /// Stands for a device with a name, of which this server has
+    /// none.
+    pub device: Option<String>,
+    /// Name of the node.
+    pub node_name: Option<String>,
+    /// The new size in bytes.
+    pub size: i64,
+}
+
+impl BlockResize {
+    /// With the mandatory members; the others are absent.
+    pub fn new(size: i64) -> Self {
+        Self {
+            device: None,
+            node_name: None,
+            size,
+        }
+    }
+}
+
+impl Members for BlockResize {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            device: optional!(object, "device"),
+            node_name: optional!(object, "node-name"),
+            size: required!(object, "size"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("device", &self.device);
+        object.optional("node-name", &self.node_name);
+        object.required("size", &self.size);
+    }
+}
+
+impl Request for BlockResize {
+    const COMMAND: &'static str = "block_resize";
+    const ALLOW_OOB: bool = false;
+    type Returns = ();
+}
+
+qapi_runtime::impl_serde!(BlockResize);
+
 /// Move a block node, and those below it, to another event loop.
 ///
 /// The node named here becomes a holder of the IOThread.  It ceases to
