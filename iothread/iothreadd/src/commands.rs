@@ -16,12 +16,12 @@ use crate::qapi::commands::{
     AddFd, BlockExportDel, BlockResize, BlockdevDel, BlockdevSetActive, ChardevAdd, ChardevChange,
     ChardevRemove, ChardevSendBreak, Closefd, DeviceDel, DeviceListProperties, Getfd,
     HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties,
-    QomListTypes, QomSet, QueryBlock, QueryNamedBlockNodes, RemoveFd, RingbufRead, RingbufWrite,
-    XBlockdevSetIothread, XQueryBlockExportQueues, Yank,
+    QomListTypes, QomSet, QueryBlock, QueryBlockstats, QueryNamedBlockNodes, RemoveFd, RingbufRead,
+    RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues, Yank,
 };
 use crate::qapi::{
     AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportQueueInfo,
-    BlockExportRemoveMode, BlockInfo, BlockdevOptions, ChardevBackendInfo, ChardevInfo,
+    BlockExportRemoveMode, BlockInfo, BlockStats, BlockdevOptions, ChardevBackendInfo, ChardevInfo,
     ChardevReturn, CommandInfo, Commands, Dispatcher, FdsetInfo, NameInfo, NbdServerAddOptions,
     NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo, StatusInfo,
     StrOrNull, VersionInfo, YankInstance,
@@ -212,6 +212,14 @@ impl Commands for Handler {
 
     fn query_block_exports(&self) -> Result<Vec<BlockExportInfo>, Error> {
         Ok(self.server.exports().query())
+    }
+
+    fn query_blockstats(&self, arguments: QueryBlockstats) -> Result<Vec<BlockStats>, Error> {
+        let blocks = self.server.blocks();
+        Ok(match arguments.query_nodes {
+            Some(true) => blocks.node_statistics(),
+            Some(false) | None => blocks.device_statistics(),
+        })
     }
 
     fn query_chardev(&self) -> Result<Vec<ChardevInfo>, Error> {

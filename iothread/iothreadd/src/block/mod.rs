@@ -7,7 +7,7 @@
 //! - `place`: on which event loop a node is.
 //! - `users`, `permission`: who uses a node, and whether that fits together.
 //! - `resize`: new sizes.
-//! - `query`, `filename`: what clients are shown.
+//! - `query`, `filename`: what clients are shown; `statistics`: what users have asked for.
 
 mod active;
 mod add;
@@ -18,6 +18,7 @@ mod permission;
 mod place;
 mod query;
 mod resize;
+mod statistics;
 mod users;
 
 use std::sync::Arc;

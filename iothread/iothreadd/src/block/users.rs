@@ -7,7 +7,7 @@ use qapi_runtime::Error;
 use super::io::Backend;
 use super::permission::Access;
 use super::place::NodeUser;
-use super::{Blocks, Graph};
+use super::{Blocks, Graph, UserPath};
 
 /// A user of a node.
 pub(super) struct Attached {
@@ -87,10 +87,11 @@ impl Blocks {
     }
 
     /// A way to send requests to a node, for a user that is attached to it until the last of them has ended.
-    pub(crate) fn backend(&self, name: &str) -> Result<Backend, Error> {
+    /// `user` is its path.
+    pub(crate) fn backend(&self, name: &str, user: &UserPath) -> Result<Backend, Error> {
         let graph = self.0.lock();
         let io = Arc::clone(&graph.find(name)?.io);
-        Ok(Backend::new(io))
+        Ok(Backend::new(io, user))
     }
 
     /// The size of a node in bytes, if there is such a node.

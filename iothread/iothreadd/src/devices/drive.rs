@@ -88,7 +88,7 @@ impl Drive {
     ) -> Result<(), Error> {
         let blocks = server.blocks();
         blocks.attach(&self.node, self.node_user(), home)?;
-        let backend = match blocks.backend(&self.node) {
+        let backend = match blocks.backend(&self.node, &self.user) {
             Ok(backend) => Arc::new(backend),
             Err(error) => {
                 blocks.detach(&self.node, &self.user);

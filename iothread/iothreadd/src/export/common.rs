@@ -113,7 +113,8 @@ impl Common {
         let blocks = server.blocks();
         let node = &options.node_name;
         let contexts = hold(&threads, &options.id)?;
-        let backend = blocks.backend(node)?;
+        let path = user_path(&options.id);
+        let backend = blocks.backend(node, &path)?;
         let activated = match options.allow_inactive {
             Some(true) => Activated::default(),
             Some(false) | None => blocks.activate(node)?,
@@ -121,7 +122,7 @@ impl Common {
         let common = Arc::new(Self {
             id: options.id.clone(),
             node_name: node.clone(),
-            path: user_path(&options.id),
+            path,
             rights: rights_of(options),
             writethrough: options.writethrough.unwrap_or(false),
             backend,

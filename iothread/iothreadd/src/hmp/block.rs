@@ -94,6 +94,33 @@ pub(super) fn resize<'a>(
     })
 }
 
+/// `info blockstats`
+pub(super) fn info_statistics(server: &Arc<Server>, _: &Arguments) -> String {
+    let mut text = String::new();
+    for load in server.blocks().device_statistics() {
+        let stats = &load.stats;
+        let _ = write!(
+            text,
+            "{}: rd_bytes={} wr_bytes={} rd_operations={} wr_operations={} flush_operations={} \
+             wr_total_time_ns={} rd_total_time_ns={} flush_total_time_ns={} rd_merged={} wr_merged={} \
+             idle_time_ns={}{LINE_END}",
+            load.device.as_deref().unwrap_or_default(),
+            stats.rd_bytes,
+            stats.wr_bytes,
+            stats.rd_operations,
+            stats.wr_operations,
+            stats.flush_operations,
+            stats.wr_total_time_ns,
+            stats.rd_total_time_ns,
+            stats.flush_total_time_ns,
+            stats.rd_merged,
+            stats.wr_merged,
+            stats.idle_time_ns.unwrap_or(0),
+        );
+    }
+    text
+}
+
 /// `info block-exports`
 pub(super) fn info_exports(server: &Arc<Server>, _: &Arguments) -> String {
     let mut text = String::new();

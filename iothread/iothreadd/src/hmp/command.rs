@@ -222,7 +222,7 @@ static COMMANDS: [Command; 20] = [
 ];
 
 /// The topics of `info`.
-static TOPICS: [Command; 8] = [
+static TOPICS: [Command; 9] = [
     Command {
         name: "block",
         parameters: &[
@@ -240,6 +240,13 @@ static TOPICS: [Command; 8] = [
         usage: "",
         help: "show the block exports",
         run: Run::Text(block::info_exports),
+    },
+    Command {
+        name: "blockstats",
+        parameters: &[],
+        usage: "",
+        help: "show block device statistics",
+        run: Run::Text(block::info_statistics),
     },
     Command {
         name: "chardev",

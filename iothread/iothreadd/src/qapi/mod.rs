@@ -15,10 +15,11 @@ pub use self::commands::{
     BlockdevSetActive, ChardevAdd, ChardevChange, ChardevRemove, ChardevSendBreak, Closefd,
     DeviceAdd, DeviceDel, DeviceListProperties, Getfd, HumanMonitorCommand, NbdServerStart,
     NbdServerStop, ObjectAdd, ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties,
-    QomListTypes, QomSet, QueryBlock, QueryBlockExports, QueryChardev, QueryChardevBackends,
-    QueryCommands, QueryFdsets, QueryIothreads, QueryName, QueryNamedBlockNodes, QueryQmpSchema,
-    QueryStatus, QueryVersion, QueryYank, Quit, RemoveFd, RingbufRead, RingbufWrite,
-    XBlockdevSetIothread, XQueryBlockExportQueues, XQueryInternalIothreads, Yank,
+    QomListTypes, QomSet, QueryBlock, QueryBlockExports, QueryBlockstats, QueryChardev,
+    QueryChardevBackends, QueryCommands, QueryFdsets, QueryIothreads, QueryName,
+    QueryNamedBlockNodes, QueryQmpSchema, QueryStatus, QueryVersion, QueryYank, Quit, RemoveFd,
+    RingbufRead, RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues,
+    XQueryInternalIothreads, Yank,
 };
 
 #[expect(deprecated, reason = "handled like everything else")]

@@ -134,6 +134,12 @@ pub trait Commands: Send + Sync {
     /// Handles [`query-block-exports`](super::commands::QueryBlockExports).
     fn query_block_exports(&self) -> Result<Vec<BlockExportInfo>, Error>;
 
+    /// Handles [`query-blockstats`](super::commands::QueryBlockstats).
+    fn query_blockstats(
+        &self,
+        arguments: commands::QueryBlockstats,
+    ) -> Result<Vec<BlockStats>, Error>;
+
     /// Handles [`query-chardev`](super::commands::QueryChardev).
     fn query_chardev(&self) -> Result<Vec<ChardevInfo>, Error>;
 
@@ -533,6 +539,17 @@ impl<H: Commands + 'static> Dispatcher<H> {
             call: Handler::Sync(|handler, input, output| {
                 commands::QueryBlockExports::read(input)?;
                 let result = handler.query_block_exports();
+                output.returns(result)
+            }),
+        },
+        Command {
+            info: CommandInfo {
+                allow_preconfig: true,
+                ..CommandInfo::new("query-blockstats")
+            },
+            call: Handler::Sync(|handler, input, output| {
+                let arguments = Visit::read(input)?;
+                let result = handler.query_blockstats(arguments);
                 output.returns(result)
             }),
         },

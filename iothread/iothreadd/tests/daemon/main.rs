@@ -37,6 +37,7 @@ mod remote;
 mod resizing;
 mod sessions;
 mod sockets;
+mod statistics;
 mod stuck_disks;
 mod subsystems;
 mod terminal;

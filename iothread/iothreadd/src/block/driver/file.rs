@@ -65,8 +65,18 @@ pub(in crate::block) struct File {
     /// Held for reading by writes of whole blocks and changes without data, and for writing by writes that first read
     /// what is around them.
     pub(super) whole_blocks: RwLock<()>,
+    pub(super) n_discarded: [AtomicU64; 3],
     /// The set that it comes from, if it was open already.
     _set: Option<SetUse>,
+}
+
+/// What has become of requests to discard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::block) struct Discards {
+    pub(in crate::block) n_done: u64,
+    pub(in crate::block) n_failed: u64,
+    /// Of those that were carried out.
+    pub(in crate::block) bytes: u64,
 }
 
 /// What could be done without waiting.
@@ -203,8 +213,36 @@ impl File {
             nowait_reads: AtomicBool::new(!open_options.direct),
             nowait_writes: AtomicBool::new(!open_options.direct),
             whole_blocks: RwLock::new(()),
+            n_discarded: Default::default(),
             _set: set,
         })
+    }
+
+    pub(in crate::block) fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    /// What has become of requests to discard.
+    pub(in crate::block) fn discards(&self) -> Discards {
+        let [n_done, n_failed, bytes] = self
+            .n_discarded
+            .each_ref()
+            .map(|it| it.load(Ordering::Relaxed));
+        Discards {
+            n_done,
+            n_failed,
+            bytes,
+        }
+    }
+
+    pub(super) fn note_discard(&self, length: u64, is_done: bool) {
+        let [n_done, n_failed, bytes] = &self.n_discarded;
+        if is_done {
+            n_done.fetch_add(1, Ordering::Relaxed);
+            bytes.fetch_add(length, Ordering::Relaxed);
+        } else {
+            n_failed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The name of its driver.
@@ -347,6 +385,7 @@ impl File {
             nowait_reads: AtomicBool::new(false),
             nowait_writes: AtomicBool::new(false),
             whole_blocks: RwLock::new(()),
+            n_discarded: Default::default(),
             _set: None,
         }
     }

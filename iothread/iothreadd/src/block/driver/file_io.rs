@@ -154,7 +154,9 @@ impl File {
             return Ok(());
         }
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match self.allocate(hole, offset, length) {
+        let discarded = self.allocate(hole, offset, length);
+        self.note_discard(length, discarded.is_ok());
+        match discarded {
             // It was a hint.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => Ok(()),
             result => result,

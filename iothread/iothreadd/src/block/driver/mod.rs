@@ -11,7 +11,7 @@ mod resize;
 
 use qapi_runtime::Error;
 
-pub(super) use self::file::{File, FileAnswer, FileKind, OpenOptions};
+pub(super) use self::file::{Discards, File, FileAnswer, FileKind, OpenOptions};
 pub(super) use self::null::Null;
 pub(super) use self::raw::Raw;
 

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use iothread::{AioContext, ContextError, Dispatch};
 use rustix::io::Errno;
 
-use super::{IoBuffer, NodeIo, Outcome, Request, Step};
+use super::account::{Accounts, Begun};
+use super::{IoBuffer, NodeIo, Outcome, Request, Step, Totals};
+use crate::block::UserPath;
 use crate::finally::Finally;
 use crate::sync::Mutex;
 
@@ -29,11 +31,18 @@ pub(crate) enum Started {
 pub(crate) struct Pending {
     step: Step,
     token: Entered,
+    begun: Begun,
 }
 
 impl Backend {
-    pub(in crate::block) fn new(io: Arc<NodeIo>) -> Self {
-        let in_flight = Arc::default();
+    pub(in crate::block) fn new(io: Arc<NodeIo>, user: &UserPath) -> Self {
+        let in_flight = Arc::new(InFlight {
+            user: Arc::clone(user),
+            count: AtomicUsize::new(0),
+            idle: Mutex::default(),
+            accounts: Accounts::default(),
+            past: Arc::clone(&io.past),
+        });
         io.add_way(&in_flight);
         Self { io, in_flight }
     }
@@ -49,10 +58,14 @@ impl Backend {
     pub(crate) fn start(&self, request: Request) -> Started {
         // Before it is looked at whether the node is active, so that who deactivates it sees one or the other.
         let token = self.enter();
+        let begun = Begun::now(&request.operation);
         match NodeIo::start(&self.io, request) {
-            Step::Done(outcome) => Started::Done(outcome),
+            Step::Done(outcome) => {
+                self.in_flight.accounts.note(&begun, &outcome);
+                Started::Done(outcome)
+            }
             step @ (Step::Blocking { .. } | Step::Delayed { .. }) => {
-                Started::Waiting(Pending { step, token })
+                Started::Waiting(Pending { step, token, begun })
             }
         }
     }
@@ -108,7 +121,9 @@ impl Pending {
 
     /// Carries it out, blocking the caller.
     fn run(self) -> Outcome {
-        let Self { step, token, .. } = self;
+        let Self {
+            step, token, begun, ..
+        } = self;
         match step {
             Step::Blocking {
                 io,
@@ -116,6 +131,7 @@ impl Pending {
                 progress,
             } => {
                 let outcome = io.run_blocking(request, progress);
+                token.0.accounts.note(&begun, &outcome);
                 // The file may be closed from here on.
                 drop(io);
                 drop(token);
@@ -136,11 +152,11 @@ impl Pending {
         context: &AioContext,
         done: impl FnOnce(&mut Dispatch<'_>, Outcome) + Send + 'static,
     ) -> Result<(), ContextError> {
-        let Self { step, token } = self;
+        let Self { step, token, begun } = self;
         match step {
             Step::Done(outcome) => context.post(move |dispatch| done(dispatch, outcome)),
             step @ Step::Blocking { .. } => context.spawn_blocking(
-                move || Self { step, token }.run(),
+                move || Self { step, token, begun }.run(),
                 move |dispatch, outcome| {
                     // A panic has been reported; the request has failed then.
                     done(dispatch, outcome.unwrap_or_else(|_| failure()));
@@ -148,8 +164,12 @@ impl Pending {
             ),
             Step::Delayed { delay, outcome } => {
                 // Nothing below is in use, so nobody has to wait for it.
+                let in_flight = Arc::clone(&token.0);
                 drop(token);
-                context.post_after(delay, move |dispatch| done(dispatch, outcome))
+                context.post_after(delay, move |dispatch| {
+                    in_flight.accounts.note(&begun, &outcome);
+                    done(dispatch, outcome);
+                })
             }
         }
     }
@@ -160,18 +180,29 @@ fn failure() -> Outcome {
     Outcome::new(Err(Errno::IO), IoBuffer::default())
 }
 
-/// Counts the requests that workers have.
-#[derive(Default)]
+/// The requests of a user: how many workers have, and what has become of the others.
 pub(super) struct InFlight {
+    user: UserPath,
     count: AtomicUsize,
     /// What is to be done when there are none.
     idle: Mutex<Vec<Finally>>,
+    accounts: Accounts,
+    /// Where the node keeps what was counted for users that are gone.
+    past: Arc<Mutex<Totals>>,
 }
 
 /// One request, or somebody who is about to start some; it is over when the value is dropped.
 pub(crate) struct Entered(Arc<InFlight>);
 
 impl InFlight {
+    pub(super) fn is_of(&self, user: &str) -> bool {
+        *self.user == *user
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        self.accounts.totals()
+    }
+
     fn begin(in_flight: &Arc<Self>) -> Entered {
         in_flight.count.fetch_add(1, Ordering::AcqRel);
         Entered(Arc::clone(in_flight))
@@ -183,6 +214,12 @@ impl InFlight {
         if self.count.load(Ordering::Acquire) > 0 {
             kept.push(idle.clone());
         }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        *self.past.lock() += self.accounts.totals();
     }
 }
 

@@ -5,16 +5,18 @@
 //! blocks, and the completion runs on that context's thread. Nodes have no thread of their own here, so several users on
 //! several threads, or one user on many, share a node without a lock.
 
+mod account;
 mod backend;
 mod buffer;
 mod request;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustix::io::Errno;
 
+pub(super) use self::account::{Count, Kind, Totals};
 use self::backend::InFlight;
 pub(crate) use self::backend::{Backend, Entered, Pending, Started};
 pub(crate) use self::buffer::{IoBuffer, is_zero};
@@ -50,6 +52,10 @@ pub(super) struct NodeIo {
     active: AtomicBool,
     /// The requests of each user.
     ways: Mutex<Vec<Weak<InFlight>>>,
+    /// What users that are gone have asked for.
+    past: Arc<Mutex<Totals>>,
+    /// The end of the data furthest behind that were to be written.
+    highest_write: AtomicU64,
 }
 
 /// How far a request has come.
@@ -82,6 +88,8 @@ impl NodeIo {
             policy,
             active: AtomicBool::new(active),
             ways: Mutex::default(),
+            past: Arc::default(),
+            highest_write: AtomicU64::new(0),
         }
     }
 
@@ -97,6 +105,39 @@ impl NodeIo {
         let ways = self.ways.lock();
         for way in ways.iter().filter_map(Weak::upgrade) {
             way.keep_until_idle(idle);
+        }
+    }
+
+    /// What all users that it has and had have asked for.
+    pub(super) fn totals(&self) -> Totals {
+        let ways = self.ways.lock();
+        let mut totals = *self.past.lock();
+        for way in ways.iter().filter_map(Weak::upgrade) {
+            totals += way.totals();
+        }
+        totals
+    }
+
+    /// What one user has asked for so far.
+    pub(super) fn totals_of(&self, user: &str) -> Totals {
+        let ways = self.ways.lock();
+        let is_it = |way: &Arc<InFlight>| way.is_of(user);
+        let way = ways.iter().filter_map(Weak::upgrade).find(is_it);
+        way.map(|way| way.totals()).unwrap_or_default()
+    }
+
+    /// The end of the data furthest behind that were to be written.
+    pub(super) fn highest_write(&self) -> u64 {
+        self.highest_write.load(Ordering::Relaxed)
+    }
+
+    fn note_write(&self, request: &Request) {
+        let (Operation::Write { .. } | Operation::WriteZeroes { .. }) = &request.operation else {
+            return;
+        };
+        let end = request.offset + request.operation.length();
+        if end > self.highest_write() {
+            self.highest_write.fetch_max(end, Ordering::Relaxed);
         }
     }
 
@@ -144,6 +185,7 @@ impl NodeIo {
             if io.adapt(&mut request) == Passed::NoFurther {
                 return Step::Done(Outcome::of(request, Ok(())));
             }
+            io.note_write(&request);
             match (&io.driver, &io.child) {
                 (Driver::Raw(raw), Some(child)) => {
                     request.offset += raw.offset;

@@ -421,3 +421,48 @@ impl Request for QueryBlock {
 }
 
 qapi_runtime::impl_serde!(QueryBlock);
+
+/// Ask how much is asked of the devices that use block nodes, or of all
+/// block nodes, and how long that takes.
+///
+/// Returns: one entry per device or node
+///
+/// Since 0.1
+///
+/// **Example:**
+///
+/// ```text
+/// -> { "execute": "query-blockstats",
+///      "arguments": { "query-nodes": true } }
+/// <- { "return": [
+///         { "node-name": "disk0",
+///           "stats": { "rd_operations": 7, "rd_bytes": 28672,
+///                      "rd_total_time_ns": 91500,
+///                      ... more members ... } } ] }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct QueryBlockstats {
+    /// Whether to list nodes instead of devices
+    /// (default: false).
+    pub query_nodes: Option<bool>,
+}
+
+impl Members for QueryBlockstats {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            query_nodes: optional!(object, "query-nodes"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("query-nodes", &self.query_nodes);
+    }
+}
+
+impl Request for QueryBlockstats {
+    const COMMAND: &'static str = "query-blockstats";
+    const ALLOW_OOB: bool = false;
+    type Returns = Vec<BlockStats>;
+}
+
+qapi_runtime::impl_serde!(QueryBlockstats);

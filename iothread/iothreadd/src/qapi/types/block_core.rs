@@ -1290,3 +1290,356 @@ impl Members for BlockInfo {
 }
 
 qapi_runtime::impl_serde!(BlockInfo);
+
+/// What happened during an interval.  This server has no intervals; see
+/// `timed_stats` of [`BlockDeviceStats`].
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BlockDeviceTimedStats {
+    /// Length of the interval, in seconds.
+    pub interval_length: i64,
+}
+
+impl Members for BlockDeviceTimedStats {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            interval_length: required!(object, "interval_length"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("interval_length", &self.interval_length);
+    }
+}
+
+qapi_runtime::impl_serde!(BlockDeviceTimedStats);
+
+/// What a device or the users of a node asked for, and how long it
+/// took.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BlockDeviceStats {
+    /// How many bytes were read.
+    pub rd_bytes: i64,
+    /// How many bytes were written, zeroes included.
+    pub wr_bytes: i64,
+    /// Always 0, as there are no zones.
+    pub zone_append_bytes: i64,
+    /// How many bytes were discarded.
+    pub unmap_bytes: i64,
+    /// How many reads were carried out.
+    pub rd_operations: i64,
+    /// How many writes were carried out.
+    pub wr_operations: i64,
+    /// Always 0.
+    pub zone_append_operations: i64,
+    /// How many times data were brought to stable
+    /// storage.
+    pub flush_operations: i64,
+    /// How many discards were carried out.
+    pub unmap_operations: i64,
+    /// How long all reads took together, in nanoseconds.
+    /// Failed ones are part of it, here and below.
+    pub rd_total_time_ns: i64,
+    /// How long all writes took together, in
+    /// nanoseconds.
+    pub wr_total_time_ns: i64,
+    /// Always 0.
+    pub zone_append_total_time_ns: i64,
+    /// How long all flushes took together, in
+    /// nanoseconds.
+    pub flush_total_time_ns: i64,
+    /// How long all discards took together, in
+    /// nanoseconds.
+    pub unmap_total_time_ns: i64,
+    /// Where the data end that were written furthest
+    /// behind in the node.
+    pub wr_highest_offset: i64,
+    /// How many reads became part of others.  Always 0, as are
+    /// the next three: requests are not merged.
+    pub rd_merged: i64,
+    /// The same for writes.
+    pub wr_merged: i64,
+    /// The same for appends to zones.
+    pub zone_append_merged: i64,
+    /// The same for discards.
+    pub unmap_merged: i64,
+    /// How long ago the last request ended, in nanoseconds.
+    /// Absent if there was none.
+    pub idle_time_ns: Option<i64>,
+    /// How many reads failed.
+    pub failed_rd_operations: i64,
+    /// How many writes failed.
+    pub failed_wr_operations: i64,
+    /// Always 0.
+    pub failed_zone_append_operations: i64,
+    /// How many flushes failed.
+    pub failed_flush_operations: i64,
+    /// How many discards failed.
+    pub failed_unmap_operations: i64,
+    /// How many reads made no sense.  Always 0, as
+    /// are the next four: such requests do not get as far.
+    pub invalid_rd_operations: i64,
+    /// The same for writes.
+    pub invalid_wr_operations: i64,
+    /// The same for appends to zones.
+    pub invalid_zone_append_operations: i64,
+    /// The same for flushes.
+    pub invalid_flush_operations: i64,
+    /// The same for discards.
+    pub invalid_unmap_operations: i64,
+    /// Whether requests that make no sense count as
+    /// activity.
+    pub account_invalid: bool,
+    /// Whether failed requests count as activity.
+    pub account_failed: bool,
+    /// Always empty.
+    pub timed_stats: Vec<BlockDeviceTimedStats>,
+}
+
+impl Members for BlockDeviceStats {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            rd_bytes: required!(object, "rd_bytes"),
+            wr_bytes: required!(object, "wr_bytes"),
+            zone_append_bytes: required!(object, "zone_append_bytes"),
+            unmap_bytes: required!(object, "unmap_bytes"),
+            rd_operations: required!(object, "rd_operations"),
+            wr_operations: required!(object, "wr_operations"),
+            zone_append_operations: required!(object, "zone_append_operations"),
+            flush_operations: required!(object, "flush_operations"),
+            unmap_operations: required!(object, "unmap_operations"),
+            rd_total_time_ns: required!(object, "rd_total_time_ns"),
+            wr_total_time_ns: required!(object, "wr_total_time_ns"),
+            zone_append_total_time_ns: required!(object, "zone_append_total_time_ns"),
+            flush_total_time_ns: required!(object, "flush_total_time_ns"),
+            unmap_total_time_ns: required!(object, "unmap_total_time_ns"),
+            wr_highest_offset: required!(object, "wr_highest_offset"),
+            rd_merged: required!(object, "rd_merged"),
+            wr_merged: required!(object, "wr_merged"),
+            zone_append_merged: required!(object, "zone_append_merged"),
+            unmap_merged: required!(object, "unmap_merged"),
+            idle_time_ns: optional!(object, "idle_time_ns"),
+            failed_rd_operations: required!(object, "failed_rd_operations"),
+            failed_wr_operations: required!(object, "failed_wr_operations"),
+            failed_zone_append_operations: required!(object, "failed_zone_append_operations"),
+            failed_flush_operations: required!(object, "failed_flush_operations"),
+            failed_unmap_operations: required!(object, "failed_unmap_operations"),
+            invalid_rd_operations: required!(object, "invalid_rd_operations"),
+            invalid_wr_operations: required!(object, "invalid_wr_operations"),
+            invalid_zone_append_operations: required!(object, "invalid_zone_append_operations"),
+            invalid_flush_operations: required!(object, "invalid_flush_operations"),
+            invalid_unmap_operations: required!(object, "invalid_unmap_operations"),
+            account_invalid: required!(object, "account_invalid"),
+            account_failed: required!(object, "account_failed"),
+            timed_stats: required!(object, "timed_stats"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("rd_bytes", &self.rd_bytes);
+        object.required("wr_bytes", &self.wr_bytes);
+        object.required("zone_append_bytes", &self.zone_append_bytes);
+        object.required("unmap_bytes", &self.unmap_bytes);
+        object.required("rd_operations", &self.rd_operations);
+        object.required("wr_operations", &self.wr_operations);
+        object.required("zone_append_operations", &self.zone_append_operations);
+        object.required("flush_operations", &self.flush_operations);
+        object.required("unmap_operations", &self.unmap_operations);
+        object.required("rd_total_time_ns", &self.rd_total_time_ns);
+        object.required("wr_total_time_ns", &self.wr_total_time_ns);
+        object.required("zone_append_total_time_ns", &self.zone_append_total_time_ns);
+        object.required("flush_total_time_ns", &self.flush_total_time_ns);
+        object.required("unmap_total_time_ns", &self.unmap_total_time_ns);
+        object.required("wr_highest_offset", &self.wr_highest_offset);
+        object.required("rd_merged", &self.rd_merged);
+        object.required("wr_merged", &self.wr_merged);
+        object.required("zone_append_merged", &self.zone_append_merged);
+        object.required("unmap_merged", &self.unmap_merged);
+        object.optional("idle_time_ns", &self.idle_time_ns);
+        object.required("failed_rd_operations", &self.failed_rd_operations);
+        object.required("failed_wr_operations", &self.failed_wr_operations);
+        object.required(
+            "failed_zone_append_operations",
+            &self.failed_zone_append_operations,
+        );
+        object.required("failed_flush_operations", &self.failed_flush_operations);
+        object.required("failed_unmap_operations", &self.failed_unmap_operations);
+        object.required("invalid_rd_operations", &self.invalid_rd_operations);
+        object.required("invalid_wr_operations", &self.invalid_wr_operations);
+        object.required(
+            "invalid_zone_append_operations",
+            &self.invalid_zone_append_operations,
+        );
+        object.required("invalid_flush_operations", &self.invalid_flush_operations);
+        object.required("invalid_unmap_operations", &self.invalid_unmap_operations);
+        object.required("account_invalid", &self.account_invalid);
+        object.required("account_failed", &self.account_failed);
+        object.required("timed_stats", &self.timed_stats);
+    }
+}
+
+qapi_runtime::impl_serde!(BlockDeviceStats);
+
+/// What a file was asked for beyond what all nodes are.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BlockStatsSpecificFile {
+    /// How many discards the host carried out.
+    pub discard_nb_ok: u64,
+    /// How many it did not.
+    pub discard_nb_failed: u64,
+    /// How many bytes it discarded.
+    pub discard_bytes_ok: u64,
+}
+
+impl Members for BlockStatsSpecificFile {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            discard_nb_ok: required!(object, "discard-nb-ok"),
+            discard_nb_failed: required!(object, "discard-nb-failed"),
+            discard_bytes_ok: required!(object, "discard-bytes-ok"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("discard-nb-ok", &self.discard_nb_ok);
+        object.required("discard-nb-failed", &self.discard_nb_failed);
+        object.required("discard-bytes-ok", &self.discard_bytes_ok);
+    }
+}
+
+qapi_runtime::impl_serde!(BlockStatsSpecificFile);
+
+/// What one particular driver counts.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq)]
+pub enum BlockStatsSpecific {
+    /// Branch `file`.
+    File(BlockStatsSpecificFile),
+    /// Branch `host_device`.
+    HostDevice(BlockStatsSpecificFile),
+    /// Branch `null-co`.
+    NullCo,
+    /// Branch `raw`.
+    Raw,
+    /// A branch that this schema does not have, in what a peer sent.
+    Unknown(Box<str>),
+}
+
+impl BlockStatsSpecific {
+    /// The value of the discriminator `driver`.
+    pub fn tag(&self) -> BlockdevDriver {
+        match self {
+            Self::File(_) => BlockdevDriver::File,
+            Self::HostDevice(_) => BlockdevDriver::HostDevice,
+            Self::NullCo => BlockdevDriver::NullCo,
+            Self::Raw => BlockdevDriver::Raw,
+            Self::Unknown(name) => BlockdevDriver::Unknown(name.clone()),
+        }
+    }
+
+    fn read_branch(
+        tag: BlockdevDriver,
+        object: &mut ObjectInput<'_, '_>,
+    ) -> Result<Self, VisitError> {
+        Ok(match tag {
+            BlockdevDriver::File => Self::File(branch!(object)),
+            BlockdevDriver::HostDevice => Self::HostDevice(branch!(object)),
+            BlockdevDriver::NullCo => Self::NullCo,
+            BlockdevDriver::Raw => Self::Raw,
+            BlockdevDriver::Unknown(name) => Self::Unknown(name),
+        })
+    }
+
+    fn write_branch(&self, object: &mut ObjectOutput<'_>) {
+        match self {
+            Self::File(branch) => branch.write_members(object),
+            Self::HostDevice(branch) => branch.write_members(object),
+            Self::NullCo | Self::Raw | Self::Unknown(_) => {}
+        }
+    }
+}
+
+impl Members for BlockStatsSpecific {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        let tag = required!(object, "driver");
+        Self::read_branch(tag, object)
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("driver", &self.tag());
+        self.write_branch(object);
+    }
+}
+
+qapi_runtime::impl_serde!(BlockStatsSpecific);
+
+/// The load of a device or of a node.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockStats {
+    /// The name of a device's backend.  Empty for a device that
+    /// was given a node by name, and absent for a node.
+    pub device: Option<String>,
+    /// The device: its ID, or its path in the QOM tree.
+    pub qdev: Option<String>,
+    /// The node, if there is one.
+    pub node_name: Option<String>,
+    /// What was asked for: by the device, or, of a node, by all its
+    /// users, exports included.
+    pub stats: BlockDeviceStats,
+    /// What the driver of the node counts.
+    pub driver_specific: Option<BlockStatsSpecific>,
+    /// The load of the node that this one stands on.
+    pub parent: Option<Box<BlockStats>>,
+    /// The load of the image that this one is based on.  Always
+    /// absent.
+    pub backing: Option<Box<BlockStats>>,
+}
+
+impl BlockStats {
+    /// With the mandatory members; the others are absent.
+    pub fn new(stats: BlockDeviceStats) -> Self {
+        Self {
+            device: None,
+            qdev: None,
+            node_name: None,
+            stats,
+            driver_specific: None,
+            parent: None,
+            backing: None,
+        }
+    }
+}
+
+impl Members for BlockStats {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            device: optional!(object, "device"),
+            qdev: optional!(object, "qdev"),
+            node_name: optional!(object, "node-name"),
+            stats: required!(object, "stats"),
+            driver_specific: optional!(object, "driver-specific"),
+            parent: optional!(object, "parent"),
+            backing: optional!(object, "backing"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("device", &self.device);
+        object.optional("qdev", &self.qdev);
+        object.optional("node-name", &self.node_name);
+        object.required("stats", &self.stats);
+        object.optional("driver-specific", &self.driver_specific);
+        object.optional("parent", &self.parent);
+        object.optional("backing", &self.backing);
+    }
+}
+
+qapi_runtime::impl_serde!(BlockStats);
