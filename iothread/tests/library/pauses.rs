@@ -175,12 +175,16 @@ fn all_users_of_a_thread_are_paused_those_that_come_included() {
     first.schedule();
     second.schedule();
     let (go, wait) = channel::<()>();
+    let (tell, completed) = channel();
     context
-        .spawn_blocking(move || assert!(wait.recv().is_err()), |_, _| ())
+        .spawn_blocking(
+            move || assert!(wait.recv().is_err()),
+            move |_, result| tell.send(result).unwrap(),
+        )
         .unwrap();
     drop(go);
     pause.drain().unwrap();
-    assert_eq!(context.stats().work, 0);
+    assert_eq!(completed.try_recv(), Ok(Ok(())));
     assert!(calls.try_recv().is_err());
     // One user's own pause outlasts that of all.
     let own = late.pause().unwrap();
@@ -222,7 +226,14 @@ fn an_interest_that_is_changed_during_a_pause_holds_after_it() {
     let (sent, calls) = channel();
     let watch = context
         .watch(near)
-        .on_readable(move |near, _| sent.send(read_byte(near)).unwrap())
+        .on_readable(move |near, dispatch| {
+            let byte = read_byte(near);
+            sent.send(byte).unwrap();
+            if byte == b'b' {
+                // Then comes the end, of which there is nothing to read.
+                dispatch.remove();
+            }
+        })
         .register()
         .unwrap();
     let pause = context.pause().unwrap();
