@@ -142,6 +142,8 @@
     )
 )]
 
+#[cfg(not(loom))]
+mod builder;
 mod cell;
 #[cfg(not(loom))]
 mod context;
@@ -187,6 +189,7 @@ pub use self::signal::{Signal, SignalWatch};
 pub use self::wire::UnknownKind;
 #[cfg(not(loom))]
 pub use self::{
+    builder::{CreateError, IoThreadBuilder},
     context::{
         AioContext, BhDispatch, BhScheduler, BottomHalf, CallError, CallbackKind, Clock,
         ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, FdWatchBuilder, Interest,
@@ -201,7 +204,7 @@ pub use self::{
     main_loop::{MainContext, MainLoop, MainLoopBuilder},
     parameters::{Parameter, ParameterError, Parameters},
     registry::{Registry, query_internal_iothreads, query_iothreads},
-    thread::{CreateError, DeleteError, DeleteThenError, IoThread, IoThreadBuilder},
+    thread::{DeleteError, DeleteThenError, IoThread},
 };
 
 /// Has the program of the front page run as those of the documentation.

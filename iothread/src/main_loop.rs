@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::thread;
 
+use crate::builder::CreateError;
 use crate::context::{
     AioContext, Core, EventLoop, Hooks, LoopFailure, LoopStats, PanicReport, PauseAll, Target,
     ThreadStart, VirtualClock, Wait,
@@ -13,7 +14,6 @@ use crate::context::{
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::registry::Registry;
 use crate::sync::Arc;
-use crate::thread::CreateError;
 
 /// Describes a main loop to be created.
 #[must_use = "no loop exists before `build`"]

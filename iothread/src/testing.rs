@@ -27,10 +27,11 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::thread;
 
+use crate::builder::IoThreadBuilder;
 use crate::holder::Holder;
 use crate::main_loop::MainLoop;
 use crate::registry::Registry;
-use crate::thread::{IoThread, IoThreadBuilder};
+use crate::thread::IoThread;
 
 /// An IOThread in a registry of its own. At the end no holder may be left, and no callback may have panicked.
 pub struct TestThread {
