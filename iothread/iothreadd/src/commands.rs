@@ -27,7 +27,7 @@ use crate::qapi::{
     StrOrNull, VersionInfo, YankInstance,
 };
 use crate::qom::commands::{list_device_properties, list_properties, list_types};
-use crate::server::{self, Server};
+use crate::server::Server;
 
 /// Executes the commands of one session.
 struct Handler {
@@ -264,7 +264,7 @@ impl Commands for Handler {
     }
 
     fn query_version(&self) -> Result<VersionInfo, Error> {
-        Ok(server::version())
+        Ok(self.server.version().clone())
     }
 
     fn query_yank(&self) -> Result<Vec<YankInstance>, Error> {

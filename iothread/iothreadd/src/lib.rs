@@ -37,6 +37,7 @@ mod signals;
 mod sync;
 mod task;
 mod threads;
+mod version;
 mod vhost_user_blk;
 mod yank;
 

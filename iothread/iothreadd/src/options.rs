@@ -11,6 +11,8 @@ use crate::budgets::Limits;
 use crate::ident::is_identifier;
 use crate::keyval;
 use crate::net::reach::Reach;
+use crate::qapi::VersionInfo;
+use crate::version;
 
 /// A QMP server that knows who holds its IOThreads.
 #[derive(Debug, Parser)]
@@ -65,6 +67,13 @@ pub(crate) struct Options {
     /// The name that query-name reports.
     #[arg(long)]
     pub(crate) name: Option<String>,
+
+    /// The version of QEMU that the greeting and query-version report, for clients that ask for one:
+    /// MAJOR.MINOR.MICRO[,package=TEXT].
+    ///
+    /// Without it they report the version of this program.
+    #[arg(long, value_name = "VERSION", value_parser = version::parse)]
+    pub(crate) qemu_version: Option<VersionInfo>,
 
     /// What deprecated and unstable parts of QMP may do: a list of deprecated-input=accept|reject,
     /// deprecated-output=accept|hide, unstable-input=... and unstable-output=....

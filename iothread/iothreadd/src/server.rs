@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use iothread::{Clock, ContextError, LoopFailure, MainContext, MainLoop, Timer};
+use qapi_runtime::Error;
 use qapi_runtime::session::SessionConfig;
 use qapi_runtime::visit::Compat;
-use qapi_runtime::{Error, Value};
 use thiserror::Error as ThisError;
 
 use crate::block::Blocks;
@@ -26,14 +26,13 @@ use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
 use crate::net::reach::Reach;
 use crate::objects::{self, Objects};
 use crate::options::{Address, Options};
-use crate::qapi::{
-    ChardevInfo, RunState, Shutdown, ShutdownCause, StatusInfo, VersionInfo, VersionTriple,
-};
+use crate::qapi::{ChardevInfo, RunState, Shutdown, ShutdownCause, StatusInfo, VersionInfo};
 use crate::qom::Tree;
 use crate::report;
 use crate::signals;
 use crate::task;
 use crate::threads::end_in_any_case;
+use crate::version;
 use crate::yank::Yanks;
 
 /// How long the end waits for clients that do not read what they are owed.
@@ -80,6 +79,7 @@ fn explained(error: &Error) -> String {
 /// All parts of the server.
 pub(crate) struct Server {
     name: Option<String>,
+    version: VersionInfo,
     compat: Compat,
     reach: Reach,
     budgets: Budgets,
@@ -165,6 +165,7 @@ impl Server {
         let chardevs = Arc::new(Chardevs::new(main, &yanks, &monitors, &descriptor_sets));
         Ok(Arc::new(Self {
             name: options.name.clone(),
+            version: options.qemu_version.clone().unwrap_or_else(version::own),
             compat: options.compat(),
             reach: options.reach(),
             budgets: Budgets::new(&options.limits()),
@@ -270,10 +271,15 @@ impl Server {
     /// What holds for every session of a monitor.
     pub(crate) fn session_config(&self) -> SessionConfig {
         SessionConfig {
-            version: version_value(),
+            version: version::value(&self.version),
             compat: self.compat,
             ..SessionConfig::default()
         }
+    }
+
+    /// What clients are told that this is.
+    pub(crate) fn version(&self) -> &VersionInfo {
+        &self.version
     }
 
     /// From where monitors may be reached.
@@ -488,32 +494,4 @@ impl Server {
         self.objects.clear(self);
         self.chardevs.clear();
     }
-}
-
-/// `query-version`
-pub(crate) fn version() -> VersionInfo {
-    let number = |text: &str| text.parse().unwrap_or_default();
-    VersionInfo {
-        qemu: VersionTriple {
-            major: number(env!("CARGO_PKG_VERSION_MAJOR")),
-            minor: number(env!("CARGO_PKG_VERSION_MINOR")),
-            micro: number(env!("CARGO_PKG_VERSION_PATCH")),
-        },
-        package: String::new(),
-    }
-}
-
-/// The version as part of the greeting.
-fn version_value() -> Value {
-    let VersionInfo { qemu, package } = version();
-    let numbers = [
-        ("micro", qemu.micro),
-        ("minor", qemu.minor),
-        ("major", qemu.major),
-    ];
-    let numbers = numbers.map(|(name, number)| (name.to_owned(), Value::from(number)));
-    Value::from_iter([
-        ("qemu".to_owned(), Value::from_iter(numbers)),
-        ("package".to_owned(), Value::from(package)),
-    ])
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use tests::Qmp;
+
 use crate::harness::{Client, Server, eventually};
 
 fn people(client: &mut Client, line: &str) -> String {
@@ -422,4 +424,20 @@ fn abstract_names_are_filled_up() {
         client.execute("chardev-remove", json!({"id": "c"}));
         eventually(|| filename(&mut client, to).starts_with("disconnected"));
     }
+}
+
+/// Clients that ask for a version of QEMU are told the one that an option names.
+#[test]
+fn the_version_of_an_option_is_reported() {
+    let server = Server::start(&["--qemu-version", "10.2.1,package=Debian 1:10.2.1"]);
+    let mut client = server.client();
+    let version = json!({
+        "qemu": {"micro": 1, "minor": 2, "major": 10},
+        "package": "Debian 1:10.2.1",
+    });
+    assert_eq!(
+        Qmp::connect(&server.socket()).unwrap().greeting["QMP"]["version"],
+        version
+    );
+    assert_eq!(client.execute("query-version", json!({})), version);
 }
