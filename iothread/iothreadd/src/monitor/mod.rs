@@ -14,7 +14,7 @@ use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
 
 use self::client::Client;
-use self::object::OwnDevice;
+use self::object::{MonitorObject, OwnDevice, Settings};
 use crate::chardev::{Attachment, Connection};
 use crate::net::listener::{ListenError, Listener, WayIn};
 use crate::net::stream::{Endpoint, Stream, Watches};
@@ -75,18 +75,19 @@ impl Monitors {
                 format!("compat_monitor{number}")
             }
         };
+        let (chardev, pretty) = (name.clone(), option.pretty);
+        let settings = Arc::new(Settings::new(chardev, pretty, &MonitorCloseAction::None));
         let new = NewMonitor {
             name: name.clone(),
-            pretty: option.pretty,
+            settings: Arc::clone(&settings),
             ends_server: option.address == Address::Stdio,
-            deleted_with_client: None,
         };
         server
             .objects()
             .check_duplicate(&name)
             .map_err(MonitorError::Object)?;
         let monitor = self.create(server, new)?;
-        let object = object::new(name.clone(), option.pretty, MonitorCloseAction::None);
+        let object = Arc::new(MonitorObject(settings));
         server.objects().add_monitor(name, object);
         match way_in {
             WayIn::Listener(listener) => {
@@ -105,9 +106,8 @@ impl Monitors {
     fn create(&self, server: &Arc<Server>, new: NewMonitor) -> Result<Arc<Monitor>, MonitorError> {
         let NewMonitor {
             name,
-            pretty,
+            settings,
             ends_server,
-            deleted_with_client,
         } = new;
         let mut list = self.list.lock();
         if list.iter().any(|known| known.name == name) {
@@ -122,7 +122,6 @@ impl Monitors {
             server: Arc::downgrade(server),
             main: self.main.clone(),
             config: SessionConfig {
-                pretty,
                 budget: Some(server.budgets().qmp().clone()),
                 ..server.session_config()
             },
@@ -133,7 +132,7 @@ impl Monitors {
             clients: Mutex::default(),
             next_client: AtomicU64::new(0),
             ends_server,
-            deleted_with_client,
+            settings,
         });
         list.push(Arc::clone(&monitor));
         Ok(monitor)
@@ -205,9 +204,8 @@ impl Monitors {
 /// What there is to say about a new monitor.
 struct NewMonitor {
     name: String,
-    pretty: bool,
+    settings: Arc<Settings>,
     ends_server: bool,
-    deleted_with_client: Option<String>,
 }
 
 /// The internal IOThread of all monitors, made with the first of them.
@@ -240,8 +238,7 @@ pub(crate) struct Monitor {
     next_client: AtomicU64,
     /// Whether the server ends with the monitor's session.
     ends_server: bool,
-    /// The device with which it is deleted when its session ends, if it is.
-    deleted_with_client: Option<String>,
+    settings: Arc<Settings>,
 }
 
 impl Monitor {
@@ -249,6 +246,14 @@ impl Monitor {
     fn post(&self, run: impl FnOnce() + Send + 'static) {
         // Refused once the monitor is gone.
         let _ = self.context.post(move |_| run());
+    }
+
+    /// What holds for a session that begins now.
+    fn config(&self) -> SessionConfig {
+        SessionConfig {
+            pretty: self.settings.pretty(),
+            ..self.config.clone()
+        }
     }
 
     /// Whether it has a way in of its own, and so is there for good.
@@ -290,7 +295,7 @@ impl Monitor {
         let config = SessionConfig {
             // Only there a web page can have a browser connect.
             ends_foreign: stream.is_tcp(),
-            ..self.config.clone()
+            ..self.config()
         };
         let client = Client::new(self, &server, number, config);
         self.clients.lock().insert(number, Arc::clone(&client));

@@ -1,34 +1,53 @@
 //! Monitors in the QOM tree, and the devices that those of options have.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use qapi_runtime::{Error, Value};
 
 use super::Monitor;
 use crate::chardev;
+use crate::objects::value_of;
 use crate::qapi::MonitorCloseAction;
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
 
-/// A monitor as an object.
-struct MonitorObject {
-    chardev: String,
-    pretty: bool,
-    close_action: MonitorCloseAction,
+/// What of a monitor may be changed while it is there. Sessions that have begun keep what they began with.
+pub(super) struct Settings {
+    /// The device that it is on.
+    pub(super) chardev: String,
+    pretty: AtomicBool,
+    /// Whether monitor and device go with the client.
+    is_deleted_with_client: AtomicBool,
 }
 
-/// The object of a monitor.
-pub(super) fn new(
-    chardev: String,
-    pretty: bool,
-    close_action: MonitorCloseAction,
-) -> Arc<dyn Object> {
-    Arc::new(MonitorObject {
-        chardev,
-        pretty,
-        close_action,
-    })
+impl Settings {
+    pub(super) fn new(chardev: String, pretty: bool, close_action: &MonitorCloseAction) -> Self {
+        Self {
+            chardev,
+            pretty: AtomicBool::new(pretty),
+            is_deleted_with_client: AtomicBool::new(deletes(close_action)),
+        }
+    }
+
+    pub(super) fn pretty(&self) -> bool {
+        self.pretty.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_deleted_with_client(&self) -> bool {
+        self.is_deleted_with_client.load(Ordering::Relaxed)
+    }
 }
+
+fn deletes(close_action: &MonitorCloseAction) -> bool {
+    match close_action {
+        MonitorCloseAction::Delete => true,
+        MonitorCloseAction::None | MonitorCloseAction::Unknown(_) => false,
+    }
+}
+
+/// A monitor as an object.
+pub(super) struct MonitorObject(pub(super) Arc<Settings>);
 
 impl Object for MonitorObject {
     fn object_type(&self) -> &'static Type {
@@ -36,11 +55,28 @@ impl Object for MonitorObject {
     }
 
     fn get(&self, property: &str) -> Result<Value, Error> {
+        let settings = &self.0;
         Ok(match property {
-            "chardev" => Value::from(self.chardev.clone()),
-            "pretty" => Value::from(self.pretty),
-            _ => Value::from(self.close_action.as_str().to_owned()),
+            "chardev" => Value::from(settings.chardev.clone()),
+            "pretty" => Value::from(settings.pretty()),
+            _ if settings.is_deleted_with_client() => {
+                Value::from(MonitorCloseAction::Delete.as_str().to_owned())
+            }
+            _ => Value::from(MonitorCloseAction::None.as_str().to_owned()),
         })
+    }
+
+    fn set(&self, property: &str, value: &Value) -> Result<(), Error> {
+        let settings = &self.0;
+        if property == "pretty" {
+            let pretty = value_of(property, value)?;
+            settings.pretty.store(pretty, Ordering::Relaxed);
+        } else {
+            let action = value_of(property, value)?;
+            let is_deleted = &settings.is_deleted_with_client;
+            is_deleted.store(deletes(&action), Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 use qapi_runtime::Error;
 use qapi_runtime::session::{Session, SessionConfig};
 
-use super::{Monitor, MonitorError, Monitors, NewMonitor, object};
+use super::object::{MonitorObject, Settings};
+use super::{Monitor, MonitorError, Monitors, NewMonitor};
 use crate::chardev::{AttachError, Connection, FrontEnd, Usage};
 use crate::qapi::{MonitorCloseAction, MonitorQmpProperties};
 use crate::qom::Object;
@@ -14,8 +15,6 @@ use crate::server::Server;
 /// Passes peers of the device on to the monitor.
 struct Peers {
     monitor: Weak<Monitor>,
-    /// How a session begins that nobody will ever speak in.
-    greeting: SessionConfig,
 }
 
 impl FrontEnd for Peers {
@@ -27,9 +26,14 @@ impl FrontEnd for Peers {
         }
     }
 
+    /// How a session begins that nobody will ever speak in.
     fn first_words(&self) -> Option<Vec<u8>> {
-        let session = Session::new(self.greeting.clone());
-        Some(session.output().to_vec())
+        let config = SessionConfig {
+            // A device without peers has nobody who asks out of band.
+            oob: false,
+            ..self.monitor.upgrade()?.config()
+        };
+        Some(Session::new(config).output().to_vec())
     }
 }
 
@@ -48,14 +52,13 @@ impl Monitors {
             .close_action
             .clone()
             .unwrap_or(MonitorCloseAction::None);
+        let pretty = properties.pretty.unwrap_or(false);
+        let settings = Settings::new(properties.chardev.clone(), pretty, &close_action);
+        let settings = Arc::new(settings);
         let new = NewMonitor {
             name: id.to_owned(),
-            pretty: properties.pretty.unwrap_or(false),
+            settings: Arc::clone(&settings),
             ends_server: false,
-            deleted_with_client: match &close_action {
-                MonitorCloseAction::Delete => Some(properties.chardev.clone()),
-                MonitorCloseAction::None | MonitorCloseAction::Unknown(_) => None,
-            },
         };
         let monitor = self.create(server, new).map_err(|error| match error {
             MonitorError::Duplicate { name } => Error::generic(format!(
@@ -63,14 +66,8 @@ impl Monitors {
             )),
             error => Error::generic(error.to_string()),
         })?;
-        let greeting = SessionConfig {
-            // A device without peers has nobody who asks out of band.
-            oob: false,
-            ..monitor.config.clone()
-        };
         let peers = Arc::new(Peers {
             monitor: Arc::downgrade(&monitor),
-            greeting,
         });
         let chardevs = server.chardevs();
         match chardevs.attach(&properties.chardev, Usage::Read, peers) {
@@ -87,9 +84,7 @@ impl Monitors {
                 });
             }
         }
-        let chardev = properties.chardev.clone();
-        let pretty = properties.pretty.unwrap_or(false);
-        Ok(object::new(chardev, pretty, close_action))
+        Ok(Arc::new(MonitorObject(settings)))
     }
 
     /// `object-del` of a monitor: ends its session, and gives everything back. On the main loop.
@@ -121,10 +116,10 @@ impl Monitor {
             return;
         };
         connection.close();
-        if let Some(chardev) = self.deleted_with_client.clone()
+        if self.settings.is_deleted_with_client()
             && let Some(server) = self.server.upgrade()
         {
-            let name = self.name.clone();
+            let (name, chardev) = (self.name.clone(), self.settings.chardev.clone());
             // Without a main loop everything ends anyway.
             let _ = self.main.post(move |_| {
                 // Somebody may have been faster, with each of them.

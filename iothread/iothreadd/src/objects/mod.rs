@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use iothread::{IoThread, MainContext, Parameter, ParameterError, Parameters, Registry};
 use qapi_runtime::json::Document;
-use qapi_runtime::visit::{Input, Mode};
+use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{Error, Object as Members, Value};
 
 use self::colo::ColoCompare;
@@ -272,13 +272,12 @@ fn parameter_error(error: ParameterError) -> Error {
     error.to_answer()
 }
 
-/// The integer that a property is set to.
-fn int_of(property: &str, value: &Value) -> Result<i64, Error> {
+/// The value that a property is set to.
+pub(crate) fn value_of<T: Visit>(property: &str, value: &Value) -> Result<T, Error> {
     let members = Members::from_iter([(property.to_owned(), value.clone())]);
     let document = Document::from(&Value::Object(members));
     match document.root().get(property) {
-        Some(value) => Input::at(value, Mode::Strict, Default::default())
-            .int64()
+        Some(value) => T::read(&mut Input::at(value, Mode::Strict, Default::default()))
             .map_err(|error| error.in_member(property.to_owned()).into()),
         None => Err(Error::generic(format!("Parameter '{property}' is missing"))),
     }
@@ -301,7 +300,7 @@ impl Object for IoThreadObject {
 
     fn set(&self, property: &str, value: &Value) -> Result<(), Error> {
         let parameter = parameter_of(property)?;
-        let value = int_of(property, value)?;
+        let value = value_of(property, value)?;
         self.thread
             .set_parameter(parameter, value)
             .map_err(parameter_error)
@@ -325,7 +324,7 @@ impl Object for MainLoopObject {
 
     fn set(&self, property: &str, value: &Value) -> Result<(), Error> {
         let parameter = parameter_of(property)?;
-        let value = int_of(property, value)?;
+        let value = value_of(property, value)?;
         self.main
             .set_parameter(parameter, value)
             .map_err(parameter_error)

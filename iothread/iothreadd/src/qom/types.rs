@@ -288,8 +288,8 @@ pub(crate) static MONITOR_QMP: Type = Type {
     base: None,
     own: &[
         Property::fixed("chardev", "string"),
-        Property::fixed("pretty", "bool"),
-        Property::fixed("close-action", "MonitorQMPCloseAction"),
+        Property::new("pretty", "bool"),
+        Property::new("close-action", "MonitorQMPCloseAction"),
     ],
 };
 

@@ -1,6 +1,6 @@
 //! QMP monitors as objects, and the devices that they are on.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -229,6 +229,38 @@ fn a_monitor_goes_with_its_client() {
     eventually(|| children(&mut client, "/objects").len() == 1);
     eventually(|| children(&mut client, "/chardevs").len() == 1);
     assert!(UnixStream::connect(&path).is_err());
+}
+
+/// What is changed of a monitor in use holds for sessions that begin, and for clients that leave.
+#[test]
+fn a_monitor_in_use_can_be_changed() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let path = server.folder().join("mon");
+    add_chardev(&mut client, "c", socket(&path));
+    let mut object = monitor("m", "c");
+    object["pretty"] = json!(true);
+    client.execute("object-add", object);
+    let set = |property: &str, value: Value| json!({"path": "/objects/m", "property": property, "value": value});
+    client.execute("qom-set", set("pretty", json!(false)));
+    assert_eq!(get(&mut client, "/objects/m", "pretty"), false);
+    assert_eq!(
+        client.error("qom-set", set("pretty", json!("no"))),
+        "Invalid parameter type for 'pretty', expected: boolean"
+    );
+    assert_eq!(
+        client.error("qom-set", set("close-action", json!("no"))),
+        "Parameter 'close-action' does not accept value 'no'"
+    );
+    let mut other = BufReader::new(UnixStream::connect(&path).unwrap());
+    let mut greeting = String::new();
+    other.read_line(&mut greeting).unwrap();
+    assert!(greeting.starts_with("{\"QMP\""), "{greeting}");
+    client.execute("qom-set", set("close-action", json!("delete")));
+    assert_eq!(get(&mut client, "/objects/m", "close-action"), "delete");
+    drop(other);
+    eventually(|| children(&mut client, "/objects").len() == 1);
+    eventually(|| children(&mut client, "/chardevs").len() == 1);
 }
 
 /// A monitor says hello on a device that nobody answers from, without capabilities.
