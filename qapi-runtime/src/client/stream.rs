@@ -52,6 +52,11 @@ impl Stream {
         }
     }
 
+    /// Whether both are the same connection.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.kind, &other.kind)
+    }
+
     /// Takes a descriptor: a socket that is connected, or anything else that is read and written.
     pub(super) fn of_descriptor(opened: Opened) -> io::Result<Self> {
         let Opened {

@@ -50,6 +50,15 @@ pub(super) struct State {
     trouble: Option<String>,
 }
 
+impl State {
+    /// Whether this connection is the one that is in use: by the time that it turns out to be broken, the reader may have
+    /// made another one.
+    fn is_connected_by(&self, stream: &Stream) -> bool {
+        let current = self.stream.as_ref();
+        self.phase == Phase::Connected && current.is_some_and(|it| it.is_same_as(stream))
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Connected,
@@ -326,7 +335,7 @@ impl Inner {
         let mut state = lock(&self.state);
         // Somebody may have given up in the middle of it.
         let mut repeat = Instant::now();
-        while state.phase == Phase::Connected && !state.hub.core().is_ready() {
+        while state.is_connected_by(stream) && !state.hub.core().is_ready() {
             let output = state.hub.core().take_output();
             if !output.is_empty() {
                 let pause = state.hub.core().sync_pause().unwrap_or_default();
@@ -414,7 +423,7 @@ impl Inner {
             // has a request meanwhile waits for what becomes of the connection.
             stream.shut_down();
             let mut state = lock(&self.state);
-            if state.phase == Phase::Connected {
+            if state.is_connected_by(stream) {
                 self.set_phase(&mut state, Phase::Reconnecting);
             }
         }
