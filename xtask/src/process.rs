@@ -1,6 +1,5 @@
 //! Running other programs.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -26,26 +25,6 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
         bail!("{shown}: {status}");
     }
     Ok(())
-}
-
-/// Runs `command`, passes on what it prints line by line, errors too, and shows each line to `look`.
-/// Says whether it succeeded.
-pub(crate) fn run_looking(command: &mut Command, mut look: impl FnMut(&str)) -> Result<bool> {
-    let shown = show(command);
-    // One pipe for both, so that the order stays.
-    let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
-    command.stdout(writer.try_clone()?).stderr(writer);
-    let started = command.spawn();
-    // The command's own ends would keep the pipe open.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = started.with_context(|| format!("cannot start {shown}"))?;
-    for line in BufReader::new(reader).split(b'\n') {
-        let line = line.with_context(|| format!("cannot read what {shown} prints"))?;
-        let line = String::from_utf8_lossy(&line);
-        look(&line);
-        println!("{line}");
-    }
-    Ok(child.wait()?.success())
 }
 
 /// A program of the workspace.

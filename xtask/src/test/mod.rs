@@ -2,19 +2,19 @@
 
 mod long;
 mod output;
+mod programs;
 mod steps;
 mod tools;
 
 use std::num::NonZero;
 use std::process::Command;
-use std::thread;
-use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use self::output::Totals;
+use self::programs::Job;
 use self::steps::Steps;
-use crate::process::{cargo, run_looking, succeed};
+use crate::process::{cargo, succeed};
 use crate::{api, codegen};
 
 /// Arguments of `test`.
@@ -59,32 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         steps.step("public interfaces", api::check);
         steps.step("one build", is_one_build);
     }
-    let is_built = steps.step("build", || {
-        // Benches and examples are only looked at by the lints.
-        succeed(tests_of_workspace().args(["--no-run", "--quiet"]))
-    });
-    thread::scope(|scope| {
-        // Most tests wait, so the lints are no time on top of them. They begin when cargo has built the tests and lets go
-        // of the folder.
-        let mut linting = None;
-        let lint = || {
-            let start = Instant::now();
-            (lints(), start.elapsed())
-        };
-        let wants_lints = matches!(choice, Choice::Own | Choice::All);
-        if is_built {
-            run_tests(&mut steps, choice, || {
-                if wants_lints && linting.is_none() {
-                    linting = Some(scope.spawn(lint));
-                }
-            });
-        }
-        if wants_lints {
-            let linting = linting.unwrap_or_else(|| scope.spawn(lint));
-            let (result, duration) = linting.join().expect("it does not panic");
-            steps.record("lints", result, duration);
-        }
-    });
+    run_tests(&mut steps, choice);
     if args.full {
         long::run(&mut steps);
     }
@@ -102,62 +77,89 @@ fn tests_of_workspace() -> Command {
     tests
 }
 
-/// Calls `begun` for each program that begins.
-fn run_tests(steps: &mut Steps, choice: Choice, mut begun: impl FnMut()) {
-    let mut tests = tests_of_workspace();
+fn run_tests(steps: &mut Steps, choice: Choice) {
+    let mut programs = Vec::new();
+    let is_built = steps.step("build", || {
+        // Benches and examples are only looked at by the lints.
+        programs = programs::build(tests_of_workspace().args(["--no-run", "--quiet"]))?;
+        Ok(())
+    });
+    if !is_built {
+        return;
+    }
+    // What tests find in their environment.
+    let mut environment = Command::new("env");
     // The lines of tests that skip would be swallowed.
-    tests.env("RUST_TEST_NOCAPTURE", "1");
+    environment.env("RUST_TEST_NOCAPTURE", "1");
     // Most tests wait for processes and time-outs.
     let n_cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    tests.env("RUST_TEST_THREADS", (4 * n_cores).to_string());
-    match choice {
-        Choice::Own => {
-            tests.args(["--", "--skip", tests::LIVE]);
-        }
-        Choice::Live => {
-            tools::prepare(steps, &mut tests);
-            // Documentation has no live examples.
-            tests.args(["--tests", "--", tests::LIVE]);
-        }
-        Choice::All => {
-            tools::prepare(steps, &mut tests);
-            tests.env("QAPI_FULL", "1");
-        }
+    environment.env("RUST_TEST_THREADS", (4 * n_cores).to_string());
+    let arguments: &[&str] = match choice {
+        Choice::Own => &["--skip", tests::LIVE],
+        Choice::Live => &[tests::LIVE],
+        Choice::All => &[],
+    };
+    if matches!(choice, Choice::Live | Choice::All) {
+        tools::prepare(steps, &mut environment);
+    }
+    if matches!(choice, Choice::All) {
+        environment.env("QAPI_FULL", "1");
+    }
+    for Job { command, .. } in &mut programs {
+        command.args(arguments);
+    }
+    let mut jobs = programs;
+    if matches!(choice, Choice::Own | Choice::All) {
+        // The lints need cargo's folder of what is built, as the documentation does: at the two ends they do not wait for
+        // each other.
+        jobs.insert(0, lints());
+        jobs.push(doc_tests());
+    }
+    for Job { command, .. } in &mut jobs {
+        command.envs(
+            environment
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
     }
     let mut totals = Totals::default();
     steps.step("tests", || {
-        let has_passed = run_looking(&mut tests, |line| {
-            if line.trim_start().starts_with("Running ") {
-                begun();
+        let mut failed = Vec::new();
+        programs::run(jobs, n_cores, |done| {
+            totals.take(&done);
+            println!("== {}\n{}", done.title, done.text);
+            if !done.has_succeeded {
+                failed.push(done.title);
             }
-            totals.look(line);
         })?;
-        if has_passed && !totals.panics().is_empty() {
-            bail!(
-                "tests passed although something panicked that they did not announce:\n{}",
-                totals.panics().join("\n")
-            );
-        }
-        has_passed.then_some(()).context("some have not passed")
+        ensure!(failed.is_empty(), "failed:\n{}", failed.join("\n"));
+        ensure!(
+            totals.panics().is_empty(),
+            "tests passed although something panicked that they did not announce:\n{}",
+            totals.panics().join("\n")
+        );
+        Ok(())
     });
     steps.take(totals);
 }
 
-fn lints() -> Result<()> {
-    let mut clippy = cargo();
-    clippy.args([
-        "clippy",
-        "--quiet",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-    ]);
-    clippy.args(["--", "--deny", "warnings"]);
-    // Its lines would be among those of the tests.
-    let output = clippy.output().context("cargo does not start")?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}\n{text}", output.status);
-    Ok(())
+fn lints() -> Job {
+    let mut command = cargo();
+    command.args(["clippy", "--quiet", "--workspace", "--all-targets"]);
+    command.args(["--all-features", "--", "--deny", "warnings"]);
+    Job {
+        title: "lints".to_owned(),
+        command,
+    }
+}
+
+fn doc_tests() -> Job {
+    let mut command = tests_of_workspace();
+    command.args(["--doc", "--quiet"]);
+    Job {
+        title: "doc tests".to_owned(),
+        command,
+    }
 }
 
 /// Whether this program is built of what the tests are built of, with the same features: what is not is compiled twice.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::programs::Done;
+
 /// What was read so far.
 #[derive(Default)]
 pub(super) struct Totals {
@@ -12,8 +14,6 @@ pub(super) struct Totals {
     /// Tests that lack a tool: each was ignored, or ended at once and counts as passed, as there is no other way to end
     /// in Rust's own harness.
     skipped: Vec<String>,
-    /// The program that runs now.
-    program: String,
     durations: Vec<(String, Duration)>,
     panics: Vec<String>,
     /// Tests whose own panic is what they are about.
@@ -21,14 +21,17 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Takes what a line of cargo or of a test program says.
+    /// Takes what a test program has printed.
+    pub(super) fn take(&mut self, done: &Done) {
+        self.durations.push((name_of(&done.title), done.duration));
+        for line in done.text.lines() {
+            self.look(line);
+        }
+    }
+
     pub(super) fn look(&mut self, line: &str) {
         if let Some(what) = line.strip_prefix("skipped: ") {
             self.skipped.push(what.to_owned());
-        } else if let Some(program) = line.trim_start().strip_prefix("Running ") {
-            self.program = name_of(program);
-        } else if let Some(package) = line.trim_start().strip_prefix("Doc-tests ") {
-            self.program = format!("doc tests of {package}");
         } else if let Some(counts) = line.strip_prefix("test result: ") {
             self.take_result(counts);
         } else if ::tests::panics::is_told_by(line) {
@@ -45,13 +48,6 @@ impl Totals {
             .filter(|word| !word.is_empty())
             .collect();
         for pair in words.windows(2) {
-            if let Some(seconds) = pair[1].strip_suffix('s')
-                && pair[0] == "in"
-                && let Ok(seconds) = seconds.parse()
-                && let Ok(duration) = Duration::try_from_secs_f64(seconds)
-            {
-                self.durations.push((self.program.clone(), duration));
-            }
             let Ok(count) = pair[0].parse::<usize>() else {
                 continue;
             };
@@ -87,9 +83,11 @@ impl Totals {
     }
 }
 
-/// The program in `tests/cases/main.rs (target/debug/deps/cases-de7de77064d512ce)`, or of unit tests.
+/// The program in `tests/cases/main.rs (target/debug/deps/cases-de7de77064d512ce)`, or of unit tests; else what it says.
 fn name_of(program: &str) -> String {
-    let (source, path) = program.split_once(" (").unwrap_or((program, ""));
+    let Some((source, path)) = program.split_once(" (") else {
+        return program.to_owned();
+    };
     let file = path.rsplit('/').next().unwrap_or(path);
     let name = file.rsplit_once('-').map_or(file, |(name, _)| name);
     if source.starts_with("unittests ") {
@@ -103,22 +101,25 @@ fn name_of(program: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::Totals;
+    use super::{Done, Totals};
 
     #[test]
     fn counts_times_and_panics_are_read() {
-        let mut totals = Totals::default();
-        for line in [
-            "     Running tests/cases/main.rs (target/debug/deps/cases-de7de77064d512ce)",
+        let lines = [
             "skipped: a: QEMU is not here",
             "skipped: live::b: npm is not here",
             "test c - should panic ... ok",
             "thread 'c' (12) panicked at src/lib.rs:1:1:",
             "thread 'IO io0' (13) panicked at src/lib.rs:2:1:",
             "test result: ok. 7 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 1.50s",
-        ] {
-            totals.look(line);
-        }
+        ];
+        let mut totals = Totals::default();
+        totals.take(&Done {
+            title: "tests/cases/main.rs (target/debug/deps/cases-de7de77064d512ce)".to_owned(),
+            text: lines.join("\n"),
+            has_succeeded: false,
+            duration: Duration::from_millis(1500),
+        });
         assert_eq!(totals.counts(), (6, 2));
         assert_eq!(totals.skipped().len(), 2);
         let durations = [("tests 'cases'".to_owned(), Duration::from_millis(1500))];

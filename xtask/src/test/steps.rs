@@ -44,13 +44,6 @@ impl Steps {
         result.is_ok()
     }
 
-    /// Notes something that had to succeed and was done beside another step.
-    pub(super) fn record(&mut self, title: &str, result: Result<()>, duration: Duration) {
-        println!("== {title}");
-        self.durations.push((title.to_owned(), duration));
-        self.judge(title, &result);
-    }
-
     fn judge(&mut self, title: &str, result: &Result<()>) {
         if let Err(error) = result {
             eprintln!("xtask: {title}: {error:#}");
