@@ -379,13 +379,19 @@ fn the_server_listens_where_it_is_told() {
     ] {
         assert_eq!(it.client.error("nbd-server-start", address), text);
     }
-    // A port that is free now; whoever takes it in between makes the test fail with a clear message.
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
-    let port_text = port.to_string();
-    it.client
-        .execute("nbd-server-start", inet("127.0.0.1", &port_text));
+    // A port that is free now; somebody may take it in between.
+    let port = loop {
+        let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = probe.local_addr().unwrap().port();
+        drop(probe);
+        let address = inet("127.0.0.1", &port.to_string());
+        let reply = it.client.exchange("nbd-server-start", address);
+        if reply["return"] == json!({}) {
+            break port;
+        }
+        let text = &reply["error"]["desc"];
+        assert_eq!(text, "Failed to bind socket: Address already in use");
+    };
     it.export_ok("e", json!({}));
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     let mut greeting = [0; 18];
