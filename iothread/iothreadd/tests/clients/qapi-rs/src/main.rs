@@ -58,10 +58,10 @@ where
     W: tokio::io::AsyncWrite + Unpin,
 {
     by_name!(service, name, arguments:
-        add_fd block_export_add block_export_del blockdev_add blockdev_del chardev_add
+        add_fd block_export_add block_export_del block_resize blockdev_add blockdev_del chardev_add
         chardev_change chardev_remove chardev_send_break closefd device_add device_del device_list_properties
         getfd human_monitor_command nbd_server_add nbd_server_remove nbd_server_start nbd_server_stop object_add
-        object_del qmp_capabilities qom_get qom_list qom_list_properties qom_list_types qom_set query_block query_block_exports query_chardev query_chardev_backends
+        object_del qmp_capabilities qom_get qom_list qom_list_properties qom_list_types qom_set query_block query_block_exports query_blockstats query_chardev query_chardev_backends
         query_commands query_fdsets query_iothreads query_name query_named_block_nodes query_qmp_schema
         query_status query_version query_yank quit remove_fd ringbuf_read ringbuf_write
         x_blockdev_set_iothread yank
