@@ -25,7 +25,10 @@ fn serve(reader: impl Read, mut writer: impl Write) {
     say(r#"{"QMP": {"version": {}, "capabilities": []}}"#);
     // A terminal ends with an error.
     for line in BufReader::new(reader).lines().map_while(Result::ok) {
-        let request = Document::parse(line.as_bytes()).unwrap();
+        // What is cut off ends in the middle of a line.
+        let Ok(request) = Document::parse(line.as_bytes()) else {
+            return;
+        };
         let (name, id) = (request.root().get("execute"), request.root().get("id"));
         let (name, id) = (name.unwrap(), id.unwrap());
         say(&format!("{{\"return\": {name}, \"id\": {id}}}"));

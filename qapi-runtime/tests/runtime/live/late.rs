@@ -62,6 +62,8 @@ fn a_late_reply_goes_to_nobody_else() {
             assert!(version.unwrap().get("qemu").is_some());
         };
         play(&client, &|| signal(&qemu.child, Signal::STOP), &|| {
+            // The recording is to show the late reply after the next command.
+            eventually(|| transcript.to_text().contains("query-name"));
             signal(&qemu.child, Signal::CONT)
         });
         let greeting = client.greeting();
