@@ -94,6 +94,8 @@ fn run_tests(steps: &mut Steps, choice: Choice) {
     // Most tests wait for processes and time-outs.
     let n_cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     environment.env("RUST_TEST_THREADS", (4 * n_cores).to_string());
+    // The daemon's tests mostly wait, so one program more than there are cores keeps them at work.
+    let n_lanes = n_cores + 1;
     let arguments: &[&str] = match choice {
         Choice::Own => &["--skip", tests::LIVE],
         Choice::Live => &[tests::LIVE],
@@ -125,7 +127,7 @@ fn run_tests(steps: &mut Steps, choice: Choice) {
     let mut totals = Totals::default();
     steps.step("tests", || {
         let mut failed = Vec::new();
-        programs::run(jobs, n_cores, |done| {
+        programs::run(jobs, n_lanes, |done| {
             totals.take(&done);
             println!("== {}\n{}", done.title, done.text);
             if !done.has_succeeded {
