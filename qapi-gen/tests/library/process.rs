@@ -568,7 +568,7 @@ fn a_signal_leaves_nothing_behind() {
             let out = tempfile::tempdir().expect("a folder");
             // Whoever looks at it is to be faster, also when others want the processor.
             let mut command = Command::new("nice");
-            command.args(["-n", "10", QAPI_GEN, "generate", "schema.json", "--out-dir"]);
+            command.args(["-n", "19", QAPI_GEN, "generate", "schema.json", "--out-dir"]);
             command.arg(out.path()).current_dir(schema.path());
             let mut run = command.stderr(Stdio::null()).spawn().expect("a process");
             let is_over = loop {
@@ -578,7 +578,7 @@ fn a_signal_leaves_nothing_behind() {
                 if run.try_wait().expect("known").is_some() {
                     break true;
                 }
-                std::thread::yield_now();
+                std::hint::spin_loop();
             };
             if is_over {
                 continue;

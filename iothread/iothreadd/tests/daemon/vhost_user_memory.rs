@@ -97,7 +97,7 @@ fn what_waits_for_memory_is_not_taken() {
     assert_eq!(waiting.used(0), 0);
     // One that has left keeps nobody from waiting.
     next.disconnect();
-    it.delete("e2", "safe");
+    it.delete("e2", "hard");
     pass(&mut small);
 }
 
