@@ -175,9 +175,10 @@ impl IoThreadBuilder {
         self
     }
 
-    /// Is told at the start of each thread of the loop, on that thread and before it does anything else: the loop's own and its workers, the place for
-    /// affinity, scheduling, a signal mask or a seccomp filter. An error of it is that of [`spawn`](Self::spawn). A worker that it refuses is one that the host does not have, so the work
-    /// waits for others, or is done by the loop.
+    /// Is told at the start of each thread of the loop, the loop's own and its workers, on that thread and before it does
+    /// anything else. It is the place for affinity, scheduling, a signal mask or a seccomp filter. An error of it is that of
+    /// [`spawn`](Self::spawn). A worker that it refuses counts as one that the host refuses: the work waits for others, or
+    /// the loop does it.
     pub fn on_thread_start(
         mut self,
         hook: impl Fn(&ThreadStart<'_>) -> io::Result<()> + Send + Sync + 'static,

@@ -64,9 +64,9 @@ impl MainLoopBuilder {
         self
     }
 
-    /// Is told at the start of each worker thread of the loop, on that thread and before it does anything else: workers, as the loop's own is the caller's, the place for
-    /// affinity, scheduling, a signal mask or a seccomp filter. A worker that it refuses is one that the host does not have, so the work
-    /// waits for others, or is done by the loop.
+    /// Is told at the start of each worker thread, on that thread and before it does anything else; the loop's own thread is
+    /// the caller's. It is the place for affinity, scheduling, a signal mask or a seccomp filter. A worker that it refuses
+    /// counts as one that the host refuses: the work waits for others, or the loop does it.
     pub fn on_thread_start(
         mut self,
         hook: impl Fn(&ThreadStart<'_>) -> io::Result<()> + Send + Sync + 'static,
