@@ -552,7 +552,8 @@ fn requests_under_way_end_when_their_node_moves() {
         assert_eq!(ended, cookies.map(|it| (it, 0)), "round {round}");
     }
     it.delete("e", "hard");
-    assert_eq!(it.holders(), NOBODY);
+    // The node has left with the command; what ended its requests may still be on its way out of the thread.
+    eventually(|| it.holders() == NOBODY);
 }
 
 #[test]
