@@ -10,7 +10,7 @@ use rustix::thread::Pid;
 use thiserror::Error;
 
 use crate::context::{
-    Core, EventLoop, FailureHook, Hooks, LoopFailure, LoopStats, PanicReport, ThreadRole,
+    Core, EventLoop, FailureHook, Hooks, LoopFailure, LoopKind, LoopStats, PanicReport, ThreadRole,
     ThreadStart, VirtualClock, number_of, run_start_hook,
 };
 use crate::parameters::{Parameter, ParameterError, Parameters};
@@ -234,8 +234,14 @@ impl IoThreadBuilder {
             id: self.id.clone(),
             source,
         };
-        let core =
-            Core::new(self.id.clone(), &self.parameters, clock, self.hooks).map_err(host_error)?;
+        let core = Core::new(
+            LoopKind::IoThread,
+            self.id.clone(),
+            &self.parameters,
+            clock,
+            self.hooks,
+        )
+        .map_err(host_error)?;
         let (join, kernel_id) =
             start(&core, self.stack_size, self.failure_hook).map_err(host_error)?;
         let thread = IoThread::new(core, kernel_id, self.internal, &registry, join);

@@ -193,8 +193,8 @@ pub use self::{
     context::{
         AioContext, BhDispatch, BhScheduler, BottomHalf, CallError, CallbackKind, Clock,
         ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, FdWatchBuilder, Interest,
-        LoopFailure, LoopStats, PanicReport, Pause, PauseAll, Polling, SharedFdHandler, ThreadRole,
-        ThreadStart, Timer, TimerDispatch, VirtualClock, WorkPanicked, duplicate,
+        LoopFailure, LoopStats, OnMain, PanicReport, Pause, PauseAll, Polling, SharedFdHandler,
+        ThreadRole, ThreadStart, Timer, TimerDispatch, VirtualClock, WorkPanicked, duplicate,
         set_worker_budget, unreported_panics, worker_budget,
     },
     held::{HeldAioContext, SharedContext, WeakContext},

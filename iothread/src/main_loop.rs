@@ -8,8 +8,8 @@ use std::thread;
 
 use crate::builder::CreateError;
 use crate::context::{
-    AioContext, Core, EventLoop, Hooks, LoopFailure, LoopStats, PanicReport, PauseAll, Target,
-    ThreadStart, VirtualClock, Wait,
+    AioContext, ContextError, Core, EventLoop, Hooks, LoopFailure, LoopKind, LoopStats, OnMain,
+    PanicReport, PauseAll, Target, ThreadStart, VirtualClock, Wait,
 };
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::registry::Registry;
@@ -99,8 +99,14 @@ impl MainLoopBuilder {
             .virtual_clock
             .unwrap_or_else(|| Registry::global().virtual_clock().clone());
         let name = self.name.clone();
-        let core = Core::new(self.name, &self.parameters, clock, self.hooks)
-            .map_err(|source| CreateError::Host { id: name, source })?;
+        let core = Core::new(
+            LoopKind::Main,
+            self.name,
+            &self.parameters,
+            clock,
+            self.hooks,
+        )
+        .map_err(|source| CreateError::Host { id: name, source })?;
         core.apply_pool_limits();
         core.set_owner();
         let context = AioContext::without_holder(Arc::clone(&core));
@@ -151,6 +157,12 @@ impl MainLoop {
     /// The loop's context, for any thread. It needs no holder.
     pub fn context(&self) -> MainContext {
         self.context.clone()
+    }
+
+    /// What functions ask for that have to run on the main loop. The loop does not run meanwhile: this is for the time before its run,
+    /// and after.
+    pub fn on_main(&self) -> OnMain<'_> {
+        OnMain::new(&self.context)
     }
 
     /// Runs the loop on this thread until [`MainContext::quit`] is called; that may have happened before.
@@ -212,6 +224,21 @@ impl MainContext {
     /// Lets the loop's run return after the iteration that is under way.
     pub fn quit(&self) {
         self.core().request_stop();
+    }
+
+    /// As [`post`](AioContext::post), for a closure that is given what functions ask for that have to run on the main loop.
+    ///
+    /// # Errors
+    ///
+    /// [`ContextError::Ended`] once the loop is gone.
+    pub fn run(&self, task: impl FnOnce(OnMain<'_>) + Send + 'static) -> Result<(), ContextError> {
+        self.post(move |dispatch| task(OnMain::new(dispatch.context())))
+    }
+
+    /// As [`Dispatch::on_main`](crate::Dispatch::on_main) for code without a [`Dispatch`](crate::Dispatch), such as a future; `None` if
+    /// it is not the loop that runs it.
+    pub fn here(&self) -> Option<OnMain<'_>> {
+        self.is_current().then(|| OnMain::new(self))
     }
 
     /// Kernel's id of the thread that first ran the loop.

@@ -76,12 +76,13 @@ impl Alarm {
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
-    use crate::context::{Hooks, VirtualClock};
+    use crate::context::{Hooks, LoopKind, VirtualClock};
     use crate::parameters::Parameters;
 
     #[test]
     fn the_kernel_takes_the_alarm_and_takes_it_again() {
         let core = Core::new(
+            LoopKind::Main,
             "alarm".to_owned(),
             &Parameters::default(),
             VirtualClock::new(),

@@ -83,9 +83,18 @@ pub(super) enum Job {
     BottomHalf(Arc<Bh>, Urgency),
 }
 
+/// Whose thread runs a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoopKind {
+    IoThread,
+    /// The program's own, whenever it wants to.
+    Main,
+}
+
 /// An event loop without the part that only its own thread touches.
 pub(crate) struct Core {
     id: ContextId,
+    kind: LoopKind,
     name: String,
     pub(super) inbox: Inbox<Job>,
     pub(super) epoll: Epoll,
@@ -118,6 +127,7 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(
+        kind: LoopKind,
         name: String,
         parameters: &Parameters,
         virtual_clock: VirtualClock,
@@ -134,6 +144,7 @@ impl Core {
         )?;
         let core = Arc::new(Self {
             id: ContextId::new(),
+            kind,
             name,
             inbox,
             epoll: Epoll(epoll),
@@ -225,6 +236,10 @@ impl Core {
 
     pub(super) fn id(&self) -> ContextId {
         self.id
+    }
+
+    pub(crate) fn is_main(&self) -> bool {
+        self.kind == LoopKind::Main
     }
 
     pub(crate) fn is_current(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What a callback is given: never the loop, only what it may do.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub(super) type Task = Box<dyn FnOnce(&mut Dispatch<'_>) + Send>;
 pub struct Dispatch<'a> {
     context: &'a AioContext,
     remove: bool,
+    /// Keeps it from being sent, and from being lent to another thread, which could say then that it runs on the loop.
+    stays_here: PhantomData<*const ()>,
 }
 
 impl<'a> Dispatch<'a> {
@@ -23,6 +26,7 @@ impl<'a> Dispatch<'a> {
         Self {
             context,
             remove: false,
+            stays_here: PhantomData,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! - `core`: what a loop and everybody who reaches it share.
 //! - `event_loop`: one iteration, on the loop's own thread.
-//! - `dispatch`: what a callback is given.
+//! - `dispatch`, `on_main`: what a callback is given.
 //! - `fd`, `bottom_half`, `timer`, `call`, `pool`: what can be registered or handed over, one file each; `handler` and
 //!   `fd_builder` are the callbacks of file descriptors.
 //! - `activity`: what was accepted and is not over, and the release of a user.
@@ -29,6 +29,7 @@ mod future;
 mod handler;
 mod hooks;
 mod later;
+mod on_main;
 mod pause;
 mod poller;
 mod polling;
@@ -47,7 +48,7 @@ pub use self::budget::{set_worker_budget, worker_budget};
 pub use self::call::CallError;
 pub use self::clock::{Clock, VirtualClock};
 pub use self::contain::{CallbackKind, PanicReport, unreported_panics};
-pub(crate) use self::core::{Core, number_of};
+pub(crate) use self::core::{Core, LoopKind, number_of};
 pub use self::dispatch::{Dispatch, FdDispatch};
 pub(crate) use self::event_loop::EventLoop;
 pub use self::eventfd::duplicate;
@@ -60,6 +61,7 @@ pub use self::future::{Completion, TaskError};
 pub use self::handler::{FdHandler, Interest, Polling, SharedFdHandler};
 pub(crate) use self::hooks::{Hooks, IterationHook, StartHook, run_start_hook};
 pub use self::hooks::{ThreadRole, ThreadStart};
+pub use self::on_main::OnMain;
 pub use self::pause::{Pause, PauseAll};
 pub use self::pool::WorkPanicked;
 pub use self::stats::LoopStats;

@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
     use crate::context::{
-        AioContext, Clock, ContextError, EventLoop, FailureHook, Hooks, VirtualClock,
+        AioContext, Clock, ContextError, EventLoop, FailureHook, Hooks, LoopKind, VirtualClock,
     };
     use crate::holder;
     use crate::parameters::Parameters;
@@ -202,6 +202,7 @@ mod tests {
 
     fn event_loop() -> (EventLoop, AioContext) {
         let core = Core::new(
+            LoopKind::Main,
             "poller".to_owned(),
             &Parameters::of_main_loop(),
             VirtualClock::new(),

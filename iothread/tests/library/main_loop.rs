@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use iothread::{CallError, Clock, ContextError, MainLoop};
+use iothread::{CallError, Clock, ContextError, IoThread, MainLoop, OnMain, Registry, holder};
 
 use crate::fixture::{pair, read_byte, unannounced};
 
@@ -86,4 +86,60 @@ fn the_load_is_the_busy_part_of_the_time() {
     assert!(now.waited > start.waited);
     let load = now.load_since(&start);
     assert!(load > 0.0 && load < 1.0, "{load}");
+}
+
+/// What has to run on the main loop. Returns where that was.
+fn on_main(main: OnMain<'_>) -> String {
+    main.context().name().to_owned()
+}
+
+#[test]
+fn only_a_main_loop_says_that_code_runs_on_it() {
+    let mut main_loop = MainLoop::builder().on_panic(unannounced).build().unwrap();
+    let context = main_loop.context();
+    assert_eq!(on_main(main_loop.on_main()), "main-loop");
+    // It does not run, so nobody is called by it.
+    assert!(context.here().is_none());
+
+    let (sent, places) = channel();
+    let told = sent.clone();
+    let bh = context
+        .bottom_half(move |dispatch| told.send(dispatch.on_main().map(on_main)).unwrap())
+        .unwrap();
+    bh.schedule();
+    let (told, inside) = (sent.clone(), context.clone());
+    let user = context.share();
+    user.post(move |_| told.send(inside.here().map(on_main)).unwrap())
+        .unwrap();
+    let told = sent.clone();
+    context
+        .run(move |main| told.send(Some(on_main(main))).unwrap())
+        .unwrap();
+    main_loop.run_once(false).unwrap();
+    let main = Some("main-loop".to_owned());
+    assert_eq!(
+        places.try_iter().collect::<Vec<_>>(),
+        [main.clone(), main.clone(), main]
+    );
+
+    let io0 = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .on_panic(unannounced)
+        .spawn()
+        .unwrap();
+    let held = io0.get_aio_context(holder::monitor("m")).unwrap();
+    let elsewhere = context.clone();
+    let answers = held.call(move |dispatch| {
+        (
+            dispatch.on_main().map(on_main),
+            elsewhere.here().map(on_main),
+        )
+    });
+    assert_eq!(answers.unwrap(), (None, None));
+
+    drop(main_loop);
+    assert!(matches!(
+        context.run(|_| ()),
+        Err(ContextError::Ended { .. })
+    ));
 }
