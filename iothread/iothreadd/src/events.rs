@@ -9,7 +9,7 @@ use qapi_runtime::session::{EventLimiter, EventMessage};
 use qapi_runtime::visit::Compat;
 
 use crate::monitor::Monitors;
-use crate::report;
+use crate::report::report;
 use crate::sync::Mutex;
 
 /// Sends events, not more often than QEMU would.

@@ -7,10 +7,6 @@ use crate::devices;
 use crate::objects;
 use crate::options::Options;
 use crate::qapi::BlockdevDriver;
-use crate::qom::types::{Initial, Property};
-
-/// How wide the name of an option is, with its type, before what is said about it.
-const NAME_WIDTH: usize = 22;
 
 impl Options {
     /// The text that an option asks for, if one does.
@@ -78,43 +74,6 @@ fn blockdev_help(about: Option<&str>) -> Result<String, String> {
         let _ = writeln!(text, "  {}", driver.as_str());
     }
     Ok(text)
-}
-
-/// Lists properties by their names, with what is known of them.
-pub(crate) fn list_properties<'p>(
-    type_name: &str,
-    properties: impl Iterator<Item = &'p Property>,
-) -> String {
-    let mut properties: Vec<_> = properties.collect();
-    properties.sort_by_key(|property| property.name);
-    let mut text = format!("{type_name} options:\n");
-    for property in properties {
-        let name = format!("{}=<{}>", property.name, property.value_type);
-        let default = describe(property);
-        if property.description.is_empty() && default.is_none() {
-            let _ = writeln!(text, "  {name}");
-            continue;
-        }
-        let default = default.map(|it| format!(" (default: {it})"));
-        let _ = writeln!(
-            text,
-            "  {name:NAME_WIDTH$} - {}{}",
-            property.description,
-            default.unwrap_or_default()
-        );
-    }
-    text
-}
-
-/// The value that a property has unless it is given another, as options have it.
-fn describe(property: &Property) -> Option<String> {
-    match property.initial {
-        Initial::Unset | Initial::EmptyList => None,
-        Initial::Bool(true) => Some("on".to_owned()),
-        Initial::Bool(false) => Some("off".to_owned()),
-        Initial::Int(number) => Some(number.to_string()),
-        Initial::Text(text) => Some(text.to_owned()),
-    }
 }
 
 #[cfg(test)]

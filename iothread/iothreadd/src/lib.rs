@@ -32,6 +32,7 @@ mod options;
 pub mod qapi;
 mod qemu_text;
 mod qom;
+mod report;
 mod server;
 mod signals;
 mod sync;
@@ -47,6 +48,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 use self::options::Options;
+use self::report::report;
 
 /// The command line, for man pages and completions.
 #[must_use]
@@ -78,9 +80,4 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Writes a line to the standard error stream, which may be gone.
-fn report(text: &str) {
-    let _ = writeln!(std::io::stderr(), "iothreadd: {text}");
 }

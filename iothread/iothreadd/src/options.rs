@@ -1,8 +1,5 @@
 //! The command line.
 
-use std::os::fd::RawFd;
-use std::path::PathBuf;
-
 use clap::Parser;
 use qapi_runtime::address::{Address as QmpAddress, split_settings};
 use qapi_runtime::visit::{Compat, CompatInput, CompatOutput};
@@ -10,6 +7,7 @@ use qapi_runtime::visit::{Compat, CompatInput, CompatOutput};
 use crate::budgets::Limits;
 use crate::ident::is_identifier;
 use crate::keyval;
+use crate::net::address::Address;
 use crate::net::reach::Reach;
 use crate::qapi::VersionInfo;
 use crate::version;
@@ -88,24 +86,6 @@ pub(crate) struct QmpOption {
     pub(crate) pretty: bool,
     /// The monitor's name, if it has one of its own.
     pub(crate) id: Option<String>,
-}
-
-/// Where a monitor is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    Unix {
-        path: PathBuf,
-        mode: Option<u32>,
-    },
-    /// A unix socket without a place in the file system.
-    Abstract(String),
-    Tcp {
-        host: String,
-        port: u16,
-    },
-    /// A socket that the process was started with, by its number: one that listens, or one that is connected.
-    Inherited(RawFd),
-    Stdio,
 }
 
 /// The policy for special features.

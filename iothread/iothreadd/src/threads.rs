@@ -16,7 +16,7 @@ pub(crate) fn builder(server: &Arc<Server>, id: &str) -> IoThreadBuilder {
     IoThread::builder(id).on_failure(move |failure| match server.upgrade() {
         Some(server) => server.fail(failure),
         // It has ended.
-        None => crate::report(&failure.to_string()),
+        None => crate::report::report(&failure.to_string()),
     })
 }
 
@@ -24,12 +24,12 @@ pub(crate) fn builder(server: &Arc<Server>, id: &str) -> IoThreadBuilder {
 pub(crate) fn end_in_any_case() {
     let end = std::thread::Builder::new().spawn(|| {
         std::thread::sleep(END);
-        crate::report("the end takes too long");
+        crate::report::report("the end takes too long");
         std::process::exit(1);
     });
     if let Err(error) = end {
         // Without a thread nobody could see to it.
-        crate::report(&format!("cannot start a thread: {error}"));
+        crate::report::report(&format!("cannot start a thread: {error}"));
         std::process::exit(1);
     }
 }

@@ -3,11 +3,13 @@
 //! - `slots`, `bus`: where devices are.
 //! - `unheeded`: properties that are for guests.
 //! - `properties`, `placement`, `vq_mapping`: what they were told, and which event loops serve them.
+//! - `describe`: all of them, for people.
 //! - `backend`, `notify`: what virtio devices have in common; `drive`: their block nodes.
 //! - one file for each kind of device.
 
 mod backend;
 mod bus;
+mod describe;
 mod drive;
 mod notify;
 mod placement;
@@ -28,15 +30,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use qapi_runtime::{Error, Value};
 
 use self::bus::{Bus, BusType, PCI_BUS, ScsiBus, XEN_BUS};
+pub(crate) use self::describe::{BusInfo, DeviceInfo};
 pub(crate) use self::properties::{Given, parse, parse_options};
 use self::properties::{Properties, take};
 use self::slots::{Plugged, Position, Slots};
 use crate::finally::Finally;
-use crate::help::list_properties;
-use crate::hmp::{BusInfo, DeviceInfo};
 use crate::ident::is_identifier;
 use crate::qapi::{DeviceDeleted, ObjectPropertyInfo};
 use crate::qom::Object;
+use crate::qom::help::list_properties;
 use crate::qom::types::{DEVICE, Property, Type};
 use crate::server::Server;
 use crate::sync::Mutex;
@@ -477,51 +479,6 @@ impl Devices {
         }
         plugged.device.quiesce(&idle);
         idle.or_now();
-    }
-
-    /// All buses and what is plugged into them, for people.
-    pub(crate) fn describe(&self) -> Vec<BusInfo> {
-        [Bus::Pci, Bus::Xen]
-            .iter()
-            .map(|bus| self.describe_bus(bus))
-            .collect()
-    }
-
-    fn describe_bus(&self, bus: &Bus) -> BusInfo {
-        let path = bus.path();
-        let on_bus = |slots: &Slots| {
-            let devices = slots.0.lock().clone();
-            devices
-                .into_iter()
-                .filter(|it| it.bus_path == path)
-                .collect::<Vec<_>>()
-        };
-        let named = on_bus(&self.named)
-            .into_iter()
-            .map(|it| self.describe_device(&it, true));
-        let unnamed = on_bus(&self.unnamed)
-            .into_iter()
-            .map(|it| self.describe_device(&it, false));
-        BusInfo {
-            name: path.rsplit('/').next().unwrap_or_default().to_owned(),
-            type_name: bus.bus_type().name(),
-            devices: named.chain(unnamed).collect(),
-        }
-    }
-
-    fn describe_device(&self, plugged: &Plugged, is_named: bool) -> DeviceInfo {
-        let properties = plugged.device.properties();
-        let bus = plugged.device.scsi_bus().cloned().map(Bus::Scsi);
-        DeviceInfo {
-            driver: properties.object_type().name,
-            id: if is_named {
-                plugged.name.clone()
-            } else {
-                String::new()
-            },
-            properties: properties.all(),
-            buses: bus.iter().map(|bus| self.describe_bus(bus)).collect(),
-        }
     }
 
     /// Begins to remove all devices, at the end of the server; those on a bus were plugged after it.

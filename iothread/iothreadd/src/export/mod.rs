@@ -273,7 +273,7 @@ fn give_up_after(server: &Server, export: &Arc<dyn Export>, limit: Duration) {
     let given_up = Arc::downgrade(export);
     let timer = server.main().timer(Clock::Monotonic, move |_| {
         if let Some(export) = given_up.upgrade() {
-            crate::report(&format!(
+            crate::report::report(&format!(
                 "export '{}': requests did not end within {} s, and have failed",
                 export.common().id(),
                 limit.as_secs()

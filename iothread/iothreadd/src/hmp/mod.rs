@@ -18,10 +18,9 @@ use thiserror::Error;
 
 pub(crate) use self::command::execute;
 use self::session::HumanSession;
-pub(crate) use self::tree::{BusInfo, DeviceInfo};
+use crate::net::address::Address;
 use crate::net::listener::{ListenError, Listener, WayIn};
 use crate::net::stream::Stream;
-use crate::options::Address;
 use crate::server::Server;
 use crate::sync::Mutex;
 

@@ -11,7 +11,7 @@ use super::command::{complete, execute};
 use super::editor::{Editor, PROMPT};
 use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::net::terminal::RawTerminal;
-use crate::report;
+use crate::report::report;
 use crate::server::Server;
 use crate::sync::Mutex;
 use crate::task;

@@ -7,7 +7,7 @@ use qapi_runtime::{Error, Value};
 
 use super::arguments::Arguments;
 use super::command::{LINE_END, OptionsError};
-use crate::devices;
+use crate::devices::{self, BusInfo, DeviceInfo};
 use crate::ident::is_identifier;
 use crate::keyval::{self, ValueKind};
 use crate::server::Server;
@@ -79,21 +79,6 @@ pub(super) fn info_qtree(server: &Arc<Server>, given: &Arguments) -> String {
         print_bus(&bus, 0, is_brief, &mut text);
     }
     text
-}
-
-/// A bus and what is plugged into it.
-pub(crate) struct BusInfo {
-    pub(crate) name: String,
-    pub(crate) type_name: &'static str,
-    pub(crate) devices: Vec<DeviceInfo>,
-}
-
-/// A device, for people.
-pub(crate) struct DeviceInfo {
-    pub(crate) driver: &'static str,
-    pub(crate) id: String,
-    pub(crate) properties: Vec<(&'static str, Value)>,
-    pub(crate) buses: Vec<BusInfo>,
 }
 
 fn print_bus(bus: &BusInfo, depth: usize, is_brief: bool, text: &mut String) {

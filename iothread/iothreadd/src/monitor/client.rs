@@ -17,7 +17,7 @@ use super::Monitor;
 use super::call::{run_on_main_loop, runs_inline};
 use crate::commands::{self, SessionDescriptors};
 use crate::net::stream::{Endpoint, Stream, Watches};
-use crate::report;
+use crate::report::report;
 use crate::server::Server;
 use crate::sync::Mutex;
 

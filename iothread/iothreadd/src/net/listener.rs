@@ -15,9 +15,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, accept_with, sockopt};
 use thiserror::Error;
 
+use super::address::Address;
 use super::reach::{Reach, RemoteError, local_address, resolve};
 use super::stream::Stream;
-use crate::options::Address;
 use crate::sync::Mutex;
 
 /// How long no client is accepted after it has failed, for want of descriptors most likely.
@@ -105,7 +105,7 @@ impl Listener {
         };
         let (listener, address) = bind().map_err(failed)?;
         if port == 0 {
-            crate::report(&format!("listening on tcp:{address}"));
+            crate::report::report(&format!("listening on tcp:{address}"));
         }
         Ok(Self::new(listener.into(), Bound::Tcp(address.to_string())))
     }

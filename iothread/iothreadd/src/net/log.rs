@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::OFlags;
 
-use crate::report;
+use crate::report::report;
 
 /// A file that gets a copy.
 pub(crate) struct Log {

@@ -1,6 +1,7 @@
 //! What connects the server with others: listeners, streams of bytes, addresses of sockets, and the descriptors that
 //! come through them. It knows nothing of who speaks which protocol.
 
+pub(crate) mod address;
 pub(crate) mod descriptors;
 pub(crate) mod listener;
 pub(crate) mod log;

@@ -41,7 +41,7 @@ impl Reach {
         match self {
             Self::ThisHost => Err(RemoteError { address }),
             Self::AllHosts => {
-                crate::report(&format!(
+                crate::report::report(&format!(
                     "warning: other hosts can reach the monitor at {address}, and it has no password"
                 ));
                 Ok(())

@@ -328,7 +328,7 @@ fn listen_tcp(address: SocketAddr, keeps_alive: bool) -> io::Result<Listener> {
         .and_then(|bound| SocketAddr::try_from(bound).ok());
     let bound = bound.unwrap_or(address);
     if address.port() == 0 {
-        crate::report(&format!("listening on tcp:{bound}"));
+        crate::report::report(&format!("listening on tcp:{bound}"));
     }
     Ok(Listener::of(socket, describe_tcp(bound), false))
 }

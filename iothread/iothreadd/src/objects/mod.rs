@@ -111,7 +111,7 @@ impl Objects {
         self.delete(server, id).inspect_err(|error| {
             // The error says as much as QEMU's would.
             if let Some(holders) = held::holders(id) {
-                crate::report(&format!("{}: it is held by {holders}", error.desc));
+                crate::report::report(&format!("{}: it is held by {holders}", error.desc));
             }
         })
     }

@@ -4,10 +4,10 @@ use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{Error, Value};
 
-use crate::help::list_properties;
 use crate::ident;
 use crate::keyval::{self, Pairs, ValueKind};
 use crate::qapi::ObjectOptions;
+use crate::qom::help::list_properties;
 use crate::qom::types::{self, Type};
 
 /// The member that may be given without its name.

@@ -1,6 +1,7 @@
 //! The QOM tree: objects with typed properties, found by their paths.
 
 pub(crate) mod commands;
+pub(crate) mod help;
 pub(crate) mod types;
 
 use std::sync::Arc;

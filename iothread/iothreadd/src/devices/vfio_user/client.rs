@@ -149,7 +149,7 @@ impl Client {
             }
             Err(error) => {
                 // Without being watched the connection is over, which shows at the first request.
-                crate::report(&format!("vfio-user: cannot watch a server: {error}"));
+                crate::report::report(&format!("vfio-user: cannot watch a server: {error}"));
                 state.end();
             }
         }
@@ -235,7 +235,7 @@ impl Client {
         match state.take_messages() {
             Ok(()) => self.progress(&mut state),
             Err(error) => {
-                crate::report(&format!("vfio-user: server cut off: {error}"));
+                crate::report::report(&format!("vfio-user: server cut off: {error}"));
                 state.end();
             }
         }

@@ -13,7 +13,7 @@ use super::unsent::Unsent;
 use super::{ColoCompare, State};
 use crate::chardev::Connection;
 use crate::net::stream::{Endpoint, Watches};
-use crate::report;
+use crate::report::report;
 
 /// Bytes received at a time.
 const RECEIVE_SIZE: usize = 64 << 10;
