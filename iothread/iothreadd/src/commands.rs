@@ -3,68 +3,102 @@
 use std::sync::Arc;
 
 use iothread::qapi::IoThreadInfo;
-use qapi_runtime::dispatch::Service;
+use qapi_runtime::dispatch::Request;
 use qapi_runtime::{Error, Object, Value};
 
 use crate::chardev;
-use crate::export;
+use crate::devices;
 use crate::hmp;
-pub(crate) use crate::net::descriptors::SessionDescriptors;
+use crate::monitor::SessionCommands;
+use crate::net::descriptors::SessionDescriptors;
+use crate::parts::Parts;
 #[expect(deprecated, reason = "handled like everything else")]
 use crate::qapi::commands::NbdServerRemove;
 use crate::qapi::commands::{
     AddFd, BlockExportDel, BlockResize, BlockdevDel, BlockdevSetActive, ChardevAdd, ChardevChange,
     ChardevRemove, ChardevSendBreak, Closefd, DeviceDel, DeviceListProperties, Getfd,
     HumanMonitorCommand, ObjectDel, QmpCapabilities, QomGet, QomList, QomListProperties,
-    QomListTypes, QomSet, QueryBlock, QueryBlockstats, QueryNamedBlockNodes, RemoveFd, RingbufRead,
-    RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues, Yank,
+    QomListTypes, QomSet, QueryBlock, QueryBlockExports, QueryBlockstats, QueryChardev,
+    QueryChardevBackends, QueryCommands, QueryFdsets, QueryIothreads, QueryName,
+    QueryNamedBlockNodes, QueryQmpSchema, QueryStatus, QueryVersion, QueryYank, RemoveFd,
+    RingbufRead, RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues,
+    XQueryInternalIothreads, Yank,
 };
 use crate::qapi::{
     AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportQueueInfo,
-    BlockExportRemoveMode, BlockInfo, BlockStats, BlockdevOptions, ChardevBackendInfo, ChardevInfo,
-    ChardevReturn, CommandInfo, Commands, Dispatcher, FdsetInfo, NameInfo, NbdServerAddOptions,
+    BlockInfo, BlockStats, BlockdevOptions, ChardevBackendInfo, ChardevInfo, ChardevReturn,
+    CommandInfo, Commands, Dispatcher, FdsetInfo, NameInfo, NbdServerAddOptions,
     NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo, StatusInfo,
     StrOrNull, VersionInfo, YankInstance,
 };
-use crate::qom::commands::{list_device_properties, list_properties, list_types};
-use crate::server::Server;
 
 /// Executes the commands of one session.
 struct Handler {
-    server: Arc<Server>,
+    parts: Arc<Parts>,
     descriptors: Arc<SessionDescriptors>,
     /// Name of the session's monitor.
     monitor: String,
 }
 
+/// The commands that run where their session does, and not on the main loop: they only read memory, under locks that are held
+/// for moments, or belong to their session. None of them emits an event, which would come after the reply, nor asks the
+/// file system.
+const INLINE: [&str; 22] = [
+    // Descriptors belong to the session.
+    AddFd::COMMAND,
+    Closefd::COMMAND,
+    Getfd::COMMAND,
+    RemoveFd::COMMAND,
+    QomGet::COMMAND,
+    QomList::COMMAND,
+    QomListProperties::COMMAND,
+    QueryBlockExports::COMMAND,
+    QueryBlockstats::COMMAND,
+    QueryChardev::COMMAND,
+    QueryChardevBackends::COMMAND,
+    QueryCommands::COMMAND,
+    QueryFdsets::COMMAND,
+    QueryIothreads::COMMAND,
+    QueryName::COMMAND,
+    QueryQmpSchema::COMMAND,
+    QueryStatus::COMMAND,
+    QueryVersion::COMMAND,
+    QueryYank::COMMAND,
+    XQueryBlockExportQueues::COMMAND,
+    XQueryInternalIothreads::COMMAND,
+    // Out of band, so that it helps where nothing else does.
+    Yank::COMMAND,
+];
+
 /// The commands as one session of a monitor has them.
-pub(crate) fn service(
-    server: &Arc<Server>,
+pub(crate) fn of_session(
+    parts: &Arc<Parts>,
     descriptors: &Arc<SessionDescriptors>,
     monitor: &str,
-) -> Arc<dyn Service> {
-    Arc::new(Dispatcher::new(Arc::new(Handler {
-        server: Arc::clone(server),
-        descriptors: Arc::clone(descriptors),
-        monitor: monitor.to_owned(),
-    })))
+) -> SessionCommands {
+    SessionCommands {
+        service: Arc::new(Dispatcher::new(Arc::new(Handler {
+            parts: Arc::clone(parts),
+            descriptors: Arc::clone(descriptors),
+            monitor: monitor.to_owned(),
+        }))),
+        runs_inline: |command| INLINE.contains(&command.name),
+    }
 }
 
 impl Commands for Handler {
     fn add_fd(&self, arguments: AddFd) -> Result<AddfdInfo, Error> {
-        let sets = self.server.descriptor_sets();
+        let sets = &self.parts.descriptor_sets;
         sets.add(&self.descriptors, arguments.fdset_id, arguments.opaque)
     }
 
     fn block_export_add(&self, arguments: BlockExportOptions) -> Result<(), Error> {
-        let exports = self.server.exports();
-        exports.add(&self.server, &self.descriptors, arguments)
+        self.parts.add_export(&self.descriptors, &arguments)
     }
 
     fn block_export_del(&self, arguments: BlockExportDel) -> Result<(), Error> {
-        let mode = arguments.mode.unwrap_or(BlockExportRemoveMode::Safe);
-        let exports = self.server.exports();
-        exports.delete(&self.server, &arguments.id, &mode)
+        let BlockExportDel { id, mode } = arguments;
+        self.parts.delete_export(&id, mode.as_ref())
     }
 
     async fn block_resize(&self, arguments: BlockResize) -> Result<(), Error> {
@@ -74,44 +108,44 @@ impl Commands for Handler {
             size,
         } = arguments;
         let (device, node) = (device.unwrap_or_default(), node_name.unwrap_or_default());
-        self.server.resize(&device, &node, size).await
+        self.parts.resize(&device, &node, size).await
     }
 
     fn blockdev_add(&self, arguments: BlockdevOptions) -> Result<(), Error> {
-        let sets = self.server.descriptor_sets();
-        self.server.blocks().add(sets, arguments)
+        let sets = &self.parts.descriptor_sets;
+        self.parts.host.blocks.add(sets, arguments)
     }
 
     fn blockdev_del(&self, arguments: BlockdevDel) -> Result<(), Error> {
-        self.server.blocks().delete(&arguments.node_name)
+        self.parts.host.blocks.delete(&arguments.node_name)
     }
 
     async fn blockdev_set_active(&self, arguments: BlockdevSetActive) -> Result<(), Error> {
         let BlockdevSetActive { node_name, active } = arguments;
-        let blocks = self.server.blocks();
+        let blocks = &self.parts.host.blocks;
         blocks
-            .set_active(self.server.main(), node_name, active)
+            .set_active(&self.parts.host.main, node_name, active)
             .await
     }
 
     async fn chardev_add(&self, arguments: ChardevAdd) -> Result<ChardevReturn, Error> {
         let ChardevAdd { id, backend } = arguments;
-        let chardevs = self.server.chardevs();
+        let chardevs = &self.parts.host.chardevs;
         chardevs.add(id, backend, &self.descriptors).await
     }
 
     async fn chardev_change(&self, arguments: ChardevChange) -> Result<ChardevReturn, Error> {
         let ChardevChange { id, backend } = arguments;
-        let chardevs = self.server.chardevs();
+        let chardevs = &self.parts.host.chardevs;
         chardevs.change(id, backend, &self.descriptors).await
     }
 
     fn chardev_remove(&self, arguments: ChardevRemove) -> Result<(), Error> {
-        self.server.chardevs().remove(&arguments.id)
+        self.parts.host.chardevs.remove(&arguments.id)
     }
 
     fn chardev_send_break(&self, arguments: ChardevSendBreak) -> Result<(), Error> {
-        self.server.chardevs().send_break(&arguments.id)
+        self.parts.host.chardevs.send_break(&arguments.id)
     }
 
     fn closefd(&self, arguments: Closefd) -> Result<(), Error> {
@@ -119,20 +153,21 @@ impl Commands for Handler {
     }
 
     async fn device_add(&self, arguments: Object) -> Result<Value, Error> {
-        let devices = self.server.devices();
-        devices.add(&self.server, arguments).await?;
+        let devices = &self.parts.devices;
+        devices.add(&self.parts.host, arguments).await?;
         Ok(Value::Object(Object::new()))
     }
 
     fn device_del(&self, arguments: DeviceDel) -> Result<(), Error> {
-        self.server.devices().delete(&self.server, &arguments.id)
+        let Parts { devices, host, .. } = &*self.parts;
+        devices.delete(host, &arguments.id)
     }
 
     fn device_list_properties(
         &self,
         arguments: DeviceListProperties,
     ) -> Result<Vec<ObjectPropertyInfo>, Error> {
-        list_device_properties(&arguments.typename)
+        devices::list_properties(&self.parts.host.tree, &arguments.typename)
     }
 
     fn getfd(&self, arguments: Getfd) -> Result<(), Error> {
@@ -144,36 +179,37 @@ impl Commands for Handler {
             // There are none.
             return Err(Error::generic("Parameter 'cpu-index' expects a CPU number"));
         }
-        Ok(hmp::execute(&self.server, &arguments.command_line, Some(&self.monitor)).await)
+        Ok(hmp::execute(&self.parts, &arguments.command_line, Some(&self.monitor)).await)
     }
 
     fn nbd_server_add(&self, arguments: NbdServerAddOptions) -> Result<(), Error> {
-        export::add_over_nbd(&self.server, arguments)
+        self.parts.add_over_nbd(arguments)
     }
 
     #[expect(deprecated, reason = "handled like everything else")]
     fn nbd_server_remove(&self, arguments: NbdServerRemove) -> Result<(), Error> {
-        let mode = arguments.mode.unwrap_or(BlockExportRemoveMode::Safe);
-        export::remove_over_nbd(&self.server, &arguments.name, &mode)
+        let NbdServerRemove { name, mode } = arguments;
+        self.parts.remove_over_nbd(&name, mode.as_ref())
     }
 
     async fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {
-        let nbd = self.server.nbd();
-        nbd.find_and_start(&self.server, &self.descriptors, arguments)
+        let nbd = &self.parts.nbd;
+        nbd.find_and_start(&self.parts.host, &self.descriptors, arguments)
             .await
     }
 
     fn nbd_server_stop(&self) -> Result<(), Error> {
-        self.server.nbd().stop(&self.server)
+        self.parts.stop_nbd()
     }
 
     fn object_add(&self, arguments: ObjectOptions) -> Result<(), Error> {
-        self.server.objects().add(&self.server, arguments)
+        let Parts { objects, host, .. } = &*self.parts;
+        objects.add(host, arguments)
     }
 
     fn object_del(&self, arguments: ObjectDel) -> Result<(), Error> {
-        let objects = self.server.objects();
-        objects.delete_for(&self.server, &arguments.id, Some(&self.monitor))
+        let objects = &self.parts.objects;
+        objects.delete_for(&self.parts.host, &arguments.id, Some(&self.monitor))
     }
 
     /// Sessions execute it themselves.
@@ -182,40 +218,44 @@ impl Commands for Handler {
     }
 
     fn qom_get(&self, arguments: QomGet) -> Result<Value, Error> {
-        self.server.tree().get(&arguments.path, &arguments.property)
+        self.parts
+            .host
+            .tree
+            .get(&arguments.path, &arguments.property)
     }
 
     fn qom_list(&self, arguments: QomList) -> Result<Vec<ObjectPropertyInfo>, Error> {
-        self.server.tree().list(&arguments.path)
+        self.parts.host.tree.list(&arguments.path)
     }
 
     fn qom_list_properties(
         &self,
         arguments: QomListProperties,
     ) -> Result<Vec<ObjectPropertyInfo>, Error> {
-        list_properties(&arguments.typename)
+        self.parts.host.tree.list_properties(&arguments.typename)
     }
 
     fn qom_list_types(&self, arguments: QomListTypes) -> Result<Vec<ObjectTypeInfo>, Error> {
         let abstract_too = arguments.r#abstract.unwrap_or(false);
-        Ok(list_types(arguments.implements.as_deref(), abstract_too))
+        let tree = &self.parts.host.tree;
+        Ok(tree.list_types(arguments.implements.as_deref(), abstract_too))
     }
 
     fn qom_set(&self, arguments: QomSet) -> Result<(), Error> {
-        let tree = self.server.tree();
+        let tree = &self.parts.host.tree;
         tree.set(&arguments.path, &arguments.property, &arguments.value)
     }
 
     fn query_block(&self, _: QueryBlock) -> Result<Vec<BlockInfo>, Error> {
-        Ok(self.server.blocks().query_devices())
+        Ok(self.parts.host.blocks.query_devices())
     }
 
     fn query_block_exports(&self) -> Result<Vec<BlockExportInfo>, Error> {
-        Ok(self.server.exports().query())
+        Ok(self.parts.exports.query())
     }
 
     fn query_blockstats(&self, arguments: QueryBlockstats) -> Result<Vec<BlockStats>, Error> {
-        let blocks = self.server.blocks();
+        let blocks = &self.parts.host.blocks;
         Ok(match arguments.query_nodes {
             Some(true) => blocks.node_statistics(),
             Some(false) | None => blocks.device_statistics(),
@@ -223,7 +263,7 @@ impl Commands for Handler {
     }
 
     fn query_chardev(&self) -> Result<Vec<ChardevInfo>, Error> {
-        Ok(self.server.query_chardev())
+        Ok(self.parts.host.chardevs.query())
     }
 
     fn query_chardev_backends(&self) -> Result<Vec<ChardevBackendInfo>, Error> {
@@ -239,16 +279,16 @@ impl Commands for Handler {
     }
 
     fn query_fdsets(&self) -> Result<Vec<FdsetInfo>, Error> {
-        Ok(self.server.descriptor_sets().query())
+        Ok(self.parts.descriptor_sets.query())
     }
 
     fn query_iothreads(&self) -> Result<Vec<IoThreadInfo>, Error> {
-        described(&iothread::query_iothreads())
+        described(&self.parts.host.threads.registry().query_iothreads())
     }
 
     fn query_name(&self) -> Result<NameInfo, Error> {
         Ok(NameInfo {
-            name: self.server.name().map(str::to_owned),
+            name: self.parts.name.clone(),
         })
     }
 
@@ -256,28 +296,28 @@ impl Commands for Handler {
         &self,
         _: QueryNamedBlockNodes,
     ) -> Result<Vec<BlockDeviceInfo>, Error> {
-        Ok(self.server.blocks().query_nodes())
+        Ok(self.parts.host.blocks.query_nodes())
     }
 
     fn query_status(&self) -> Result<StatusInfo, Error> {
-        Ok(self.server.status())
+        Ok(self.parts.status())
     }
 
     fn query_version(&self) -> Result<VersionInfo, Error> {
-        Ok(self.server.version().clone())
+        Ok(self.parts.version.clone())
     }
 
     fn query_yank(&self) -> Result<Vec<YankInstance>, Error> {
-        Ok(self.server.yanks().query())
+        Ok(self.parts.host.yanks.query())
     }
 
     fn quit(&self) -> Result<(), Error> {
-        self.server.quit();
+        self.parts.quit();
         Ok(())
     }
 
     fn remove_fd(&self, arguments: RemoveFd) -> Result<(), Error> {
-        let sets = self.server.descriptor_sets();
+        let sets = &self.parts.descriptor_sets;
         sets.remove(arguments.fdset_id, arguments.fd)
     }
 
@@ -287,7 +327,7 @@ impl Commands for Handler {
             size,
             format,
         } = arguments;
-        let chardevs = self.server.chardevs();
+        let chardevs = &self.parts.host.chardevs;
         chardevs.with_ringbuf(&device, |ringbuf| ringbuf.read(size, format.as_ref()))
     }
 
@@ -297,18 +337,18 @@ impl Commands for Handler {
             data,
             format,
         } = arguments;
-        let chardevs = self.server.chardevs();
+        let chardevs = &self.parts.host.chardevs;
         chardevs.with_ringbuf(&device, |ringbuf| ringbuf.write(&data, format.as_ref()))
     }
 
     fn x_blockdev_set_iothread(&self, arguments: XBlockdevSetIothread) -> Result<(), Error> {
         let force = arguments.force.unwrap_or(false);
         // The node is looked at first, as in QEMU.
-        let blocks = self.server.blocks();
+        let blocks = &self.parts.host.blocks;
         blocks.check_movable(&arguments.node_name, force)?;
         let thread = match &arguments.iothread {
             StrOrNull::S(id) => {
-                let thread = self.server.objects().iothread(id);
+                let thread = self.parts.host.threads.find(id);
                 Some(thread.ok_or_else(|| Error::generic(format!("Cannot find iothread {id}")))?)
             }
             StrOrNull::N(_) => None,
@@ -320,15 +360,22 @@ impl Commands for Handler {
         &self,
         arguments: XQueryBlockExportQueues,
     ) -> Result<Vec<BlockExportQueueInfo>, Error> {
-        self.server.exports().queues(&arguments.id)
+        self.parts.exports.queues(&arguments.id)
     }
 
     fn x_query_internal_iothreads(&self) -> Result<Vec<IoThreadInfo>, Error> {
-        described(&iothread::query_internal_iothreads())
+        described(
+            &self
+                .parts
+                .host
+                .threads
+                .registry()
+                .query_internal_iothreads(),
+        )
     }
 
     fn yank(&self, arguments: Yank) -> Result<(), Error> {
-        self.server.yanks().yank(&arguments.instances)
+        self.parts.host.yanks.yank(&arguments.instances)
     }
 }
 

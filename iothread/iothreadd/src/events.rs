@@ -8,9 +8,14 @@ use qapi_runtime::dispatch::EventData;
 use qapi_runtime::session::{EventLimiter, EventMessage};
 use qapi_runtime::visit::Compat;
 
-use crate::monitor::Monitors;
 use crate::report::report;
 use crate::sync::Mutex;
+
+/// Takes events to those who listen.
+pub(crate) trait EventSink: Send + Sync {
+    /// Sends an event to every session.
+    fn send(&self, event: &EventMessage);
+}
 
 /// Sends events, not more often than QEMU would.
 pub(crate) struct Events {
@@ -22,18 +27,18 @@ pub(crate) struct Events {
 
 struct Limited {
     limiter: Mutex<EventLimiter>,
-    monitors: Arc<Monitors>,
+    sink: Arc<dyn EventSink>,
 }
 
 impl Events {
     pub(crate) fn new(
         main: &MainContext,
-        monitors: &Arc<Monitors>,
+        sink: Arc<dyn EventSink>,
         compat: Compat,
     ) -> Result<Self, ContextError> {
         let limited = Arc::new(Limited {
             limiter: Mutex::new(EventLimiter::default()),
-            monitors: Arc::clone(monitors),
+            sink,
         });
         let held_back = Arc::clone(&limited);
         let timer = main.timer(Clock::Monotonic, move |dispatch| {
@@ -43,7 +48,7 @@ impl Events {
                 (limiter.due(now), limiter.deadline())
             };
             for event in due {
-                held_back.monitors.send(&event);
+                held_back.sink.send(&event);
             }
             if let Some(deadline) = deadline {
                 dispatch.arm_after(deadline.saturating_duration_since(now));
@@ -78,7 +83,7 @@ impl Events {
                 .arm_after(deadline.saturating_duration_since(now));
         }
         if let Some(message) = message {
-            self.limited.monitors.send(&message);
+            self.limited.sink.send(&message);
         }
     }
 }

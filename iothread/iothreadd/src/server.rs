@@ -1,38 +1,40 @@
 //! The server: its parts, how they start and how they end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use iothread::{Clock, ContextError, LoopFailure, MainContext, MainLoop, Timer};
+use iothread::{Clock, ContextError, LoopFailure, MainContext, MainLoop, Registry, Timer};
 use qapi_runtime::Error;
 use qapi_runtime::session::SessionConfig;
-use qapi_runtime::visit::Compat;
 use thiserror::Error as ThisError;
 
 use crate::block::Blocks;
 use crate::blockdev;
 use crate::budgets::Budgets;
 use crate::chardev::{self, Chardevs};
+use crate::commands;
 use crate::devices::{self, Devices};
 use crate::events::Events;
-use crate::export::{END_LIMIT, Exports};
+use crate::export::END_LIMIT;
 use crate::hmp::{HumanMonitorError, HumanMonitors};
+use crate::host::Host;
 use crate::ident;
 use crate::keyval;
-use crate::monitor::{MonitorError, Monitors};
+use crate::life::Life;
+use crate::monitor::{MonitorError, Monitors, Owner, SessionCommands};
 use crate::nbd::NbdServer;
 use crate::net::address::Address;
 use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
-use crate::net::reach::Reach;
 use crate::objects::{self, Objects};
-use crate::options::Options;
-use crate::qapi::{ChardevInfo, RunState, Shutdown, ShutdownCause, StatusInfo, VersionInfo};
+use crate::options::{Options, QmpOption};
+use crate::parts::Parts;
+use crate::qapi::{Shutdown, ShutdownCause};
 use crate::qom::Tree;
 use crate::report::report;
-use crate::signals;
+use crate::signals::{self, Asked};
 use crate::task;
-use crate::threads::end_in_any_case;
+use crate::threads::{Threads, end_in_any_case};
 use crate::version;
 use crate::yank::Yanks;
 
@@ -77,33 +79,17 @@ fn explained(error: &Error) -> String {
         .unwrap_or_default()
 }
 
-/// All parts of the server.
-pub(crate) struct Server {
-    name: Option<String>,
-    version: VersionInfo,
-    compat: Compat,
-    reach: Reach,
-    budgets: Budgets,
-    main: MainContext,
+/// The parts of the server, the ways in, and how far it is on its way to the end.
+struct Server {
+    parts: Arc<Parts>,
     monitors: Arc<Monitors>,
-    human_monitors: HumanMonitors,
-    events: Events,
-    objects: Arc<Objects>,
-    devices: Arc<Devices>,
-    blocks: Blocks,
-    exports: Exports,
-    nbd: NbdServer,
-    descriptor_sets: DescriptorSets,
-    tree: Tree,
-    yanks: Yanks,
-    chardevs: Arc<Chardevs>,
-    ending: AtomicBool,
-    /// Of an IOThread, for which the server ends.
-    failure: OnceLock<LoopFailure>,
+    human_monitors: Arc<HumanMonitors>,
+    is_ending: AtomicBool,
     /// Whether the end waits for nobody any more.
     in_a_hurry: AtomicBool,
     /// Ends the main loop although clients do not read.
     deadline: OnceLock<Timer>,
+    this: Weak<Self>,
 }
 
 /// Every client and every queue of a device is a descriptor; the low limit that processes start with is meant for those
@@ -122,26 +108,30 @@ fn allow_many_descriptors() {
 }
 
 /// Serves until `quit`, a signal, or the end of the standard input.
+///
+/// The end has one order. Ways in go first, so that nobody asks for what is going; then what has requests under way, exports
+/// and devices, once these are answered; then what they used: nodes, objects, IOThreads with them, and character devices
+/// last, as objects have them.
 pub(crate) fn run(options: Options) -> Result<(), StartError> {
     allow_many_descriptors();
     signals::survive_full_files().map_err(StartError::Signal)?;
-    let mut main_loop = MainLoop::new()?;
+    let registry = Registry::new();
+    let builder = MainLoop::builder().virtual_clock(registry.virtual_clock());
+    let mut main_loop = builder.build()?;
     let main = main_loop.context();
-    let server = Server::new(&main, &options)?;
-    let _signals = signals::watch(&server)?;
+    let server = Server::new(&main, registry, &options)?;
+    let asked = Arc::clone(&server);
+    let _signals = signals::watch(&main, move |what| asked.end_by_signal(what))?;
     let started = server.start(&options);
     let served = started.and_then(|()| {
         main_loop.run().inspect_err(|_| end_in_any_case())?;
-        server
-            .failure
-            .get()
-            .cloned()
-            .map_or(Ok(()), |failure| Err(failure.into()))
+        let failure = server.parts.host.threads.failure().cloned();
+        failure.map_or(Ok(()), |failure| Err(failure.into()))
     });
     server.begin_tear_down();
     if let Err(stuck) = server.wait_for_end(&mut main_loop) {
         // Their sockets go at least.
-        server.chardevs.clear();
+        server.parts.host.chardevs.clear();
         leave_behind(&stuck);
     }
     server.tear_down();
@@ -157,41 +147,63 @@ fn leave_behind(stuck: &[String]) -> ! {
 }
 
 impl Server {
-    fn new(main: &MainContext, options: &Options) -> Result<Arc<Self>, StartError> {
-        let monitors = Arc::new(Monitors::new(main));
-        let objects = Arc::new(Objects::new(main));
-        let devices = Arc::new(Devices::default());
+    fn new(
+        main: &MainContext,
+        registry: Registry,
+        options: &Options,
+    ) -> Result<Arc<Self>, StartError> {
+        let (compat, reach) = (options.compat(), options.reach());
+        let version = options.qemu_version.clone().unwrap_or_else(version::own);
+        let budgets = Budgets::new(&options.limits());
+        let config = SessionConfig {
+            version: version::value(&version),
+            compat,
+            budget: Some(budgets.qmp().clone()),
+            ..SessionConfig::default()
+        };
+        let monitors = Arc::new(Monitors::new(main, config, reach));
+        let (sink, own_devices) = (Arc::clone(&monitors), Arc::clone(&monitors));
         let yanks = Yanks::default();
         let descriptor_sets = DescriptorSets::default();
-        let chardevs = Arc::new(Chardevs::new(main, &yanks, &monitors, &descriptor_sets));
-        Ok(Arc::new(Self {
-            name: options.name.clone(),
-            version: options.qemu_version.clone().unwrap_or_else(version::own),
-            compat: options.compat(),
-            reach: options.reach(),
-            budgets: Budgets::new(&options.limits()),
+        let host = Arc::new(Host {
             main: main.clone(),
-            events: Events::new(main, &monitors, options.compat())?,
-            monitors,
-            human_monitors: HumanMonitors::default(),
-            tree: Tree::new(&objects, &devices, &chardevs),
-            yanks,
-            chardevs,
-            objects,
-            devices,
+            threads: Threads::new(main, registry),
             blocks: Blocks::default(),
-            exports: Exports::default(),
-            nbd: NbdServer::default(),
-            descriptor_sets,
-            ending: AtomicBool::new(false),
-            failure: OnceLock::new(),
-            in_a_hurry: AtomicBool::new(false),
-            deadline: OnceLock::new(),
+            chardevs: Arc::new(Chardevs::new(main, &yanks, own_devices, &descriptor_sets)),
+            events: Events::new(main, sink, compat)?,
+            yanks,
+            budgets,
+            tree: Tree::default(),
+        });
+        let objects = Arc::new(Objects::new(main, &monitors));
+        Ok(Arc::new_cyclic(|this: &Weak<Self>| {
+            let parts = Arc::new(Parts {
+                devices: Arc::new(Devices::new(&objects)),
+                host,
+                objects,
+                exports: Arc::default(),
+                nbd: NbdServer::default(),
+                descriptor_sets,
+                name: options.name.clone(),
+                version,
+                life: this.clone(),
+            });
+            parts.assemble_tree();
+            monitors.belong_to(this.clone());
+            Self {
+                human_monitors: Arc::new(HumanMonitors::new(&parts, reach)),
+                parts,
+                monitors,
+                is_ending: AtomicBool::new(false),
+                in_a_hurry: AtomicBool::new(false),
+                deadline: OnceLock::new(),
+                this: this.clone(),
+            }
         }))
     }
 
     /// Makes what the command line asks for. The monitors come last, so that their clients find the rest.
-    fn start(self: &Arc<Self>, options: &Options) -> Result<(), StartError> {
+    fn start(&self, options: &Options) -> Result<(), StartError> {
         let on_stdio = options
             .qmp
             .iter()
@@ -203,16 +215,36 @@ impl Server {
         }
         self.create(options)?;
         for address in &options.monitor {
-            self.human_monitors.add(self, address)?;
+            self.human_monitors.add(address)?;
         }
         for option in &options.qmp {
-            self.monitors.add(self, option)?;
+            self.add_monitor(option)?;
         }
         Ok(())
     }
 
+    /// Serves a monitor, which is an object, too.
+    fn add_monitor(&self, option: &QmpOption) -> Result<(), MonitorError> {
+        let Parts { host, objects, .. } = &*self.parts;
+        let opened = self.monitors.open(option)?;
+        let name = opened.name().to_owned();
+        objects
+            .check_duplicate(&name)
+            .map_err(MonitorError::Object)?;
+        let (made, object) = self.monitors.make(host, opened)?;
+        objects.add_monitor(name, object);
+        made.serve(host)
+    }
+
     /// Makes what options describe: what others use comes first.
-    fn create(self: &Arc<Self>, options: &Options) -> Result<(), StartError> {
+    fn create(&self, options: &Options) -> Result<(), StartError> {
+        let Parts {
+            host,
+            objects,
+            devices,
+            descriptor_sets,
+            ..
+        } = &*self.parts;
         let wrong = |name, option: &String| {
             let option = option.clone();
             move |error| StartError::Option {
@@ -241,7 +273,7 @@ impl Server {
             if objects::uses_chardevs(&object) {
                 later.push(object);
             } else {
-                let added = self.objects.add(self, object);
+                let added = objects.add(host, object);
                 added.map_err(StartError::Object)?;
             }
         }
@@ -249,213 +281,78 @@ impl Server {
             let descriptors = SessionDescriptors::default();
             let added = chardev::parse(option)
                 .map_err(Error::from)
-                .and_then(|(id, backend)| self.chardevs.add_now(id, &backend, &descriptors));
+                .and_then(|(id, backend)| host.chardevs.add_now(id, &backend, &descriptors));
             added.map_err(wrong("chardev", option))?;
         }
         for option in &options.blockdev {
-            let added = blockdev::parse(option)
-                .and_then(|node| self.blocks.add(&self.descriptor_sets, node));
+            let added =
+                blockdev::parse(option).and_then(|node| host.blocks.add(descriptor_sets, node));
             added.map_err(wrong("blockdev", option))?;
         }
         for object in later {
-            let added = self.objects.add(self, object);
+            let added = objects.add(host, object);
             added.map_err(StartError::Object)?;
         }
         for option in &options.device {
-            let added = devices::parse(option)
-                .and_then(|device| task::wait(self.devices.add(self, device)));
+            let added =
+                devices::parse(option).and_then(|device| task::wait(devices.add(host, device)));
             added.map_err(wrong("device", option))?;
         }
         Ok(())
     }
 
-    /// What holds for every session of a monitor.
-    pub(crate) fn session_config(&self) -> SessionConfig {
-        SessionConfig {
-            version: version::value(&self.version),
-            compat: self.compat,
-            ..SessionConfig::default()
+    /// A signal ends the server. A user who has no patience waits neither for clients that do not read nor for disks.
+    fn end_by_signal(&self, asked: Asked) {
+        if !self.is_ending() {
+            self.end(ShutdownCause::HostSignal);
+        } else if asked == Asked::AgainIfRepeated {
+            self.in_a_hurry.store(true, Ordering::Release);
+            self.parts.host.main.quit();
+            self.parts.exports.give_up();
         }
     }
 
-    /// What clients are told that this is.
-    pub(crate) fn version(&self) -> &VersionInfo {
-        &self.version
-    }
-
-    /// From where monitors may be reached.
-    pub(crate) fn reach(&self) -> Reach {
-        self.reach
-    }
-
-    /// The memory that peers share.
-    pub(crate) fn budgets(&self) -> &Budgets {
-        &self.budgets
-    }
-
-    pub(crate) fn main(&self) -> &MainContext {
-        &self.main
-    }
-
-    pub(crate) fn monitors(&self) -> &Arc<Monitors> {
-        &self.monitors
-    }
-
-    pub(crate) fn human_monitors(&self) -> &HumanMonitors {
-        &self.human_monitors
-    }
-
-    pub(crate) fn events(&self) -> &Events {
-        &self.events
-    }
-
-    pub(crate) fn objects(&self) -> &Objects {
-        &self.objects
-    }
-
-    pub(crate) fn devices(&self) -> &Devices {
-        &self.devices
-    }
-
-    pub(crate) fn blocks(&self) -> &Blocks {
-        &self.blocks
-    }
-
-    pub(crate) fn exports(&self) -> &Exports {
-        &self.exports
-    }
-
-    pub(crate) fn nbd(&self) -> &NbdServer {
-        &self.nbd
-    }
-
-    pub(crate) fn descriptor_sets(&self) -> &DescriptorSets {
-        &self.descriptor_sets
-    }
-
-    pub(crate) fn chardevs(&self) -> &Chardevs {
-        &self.chardevs
-    }
-
-    /// `query-chardev`
-    pub(crate) fn query_chardev(&self) -> Vec<ChardevInfo> {
-        let mut list = self.monitors.chardevs();
-        list.extend(self.chardevs.query());
-        list
-    }
-
-    /// `block_resize`: gives a node another size, and tells those who use it. Devices have no names here.
-    pub(crate) async fn resize(&self, device: &str, node: &str, size: i64) -> Result<(), Error> {
-        if self.blocks.is_writable(node).is_none() {
-            return Err(Error::generic(format!(
-                "Cannot find device='{device}' nor node-name='{node}'"
-            )));
-        }
-        let resized = self.blocks.resize(&self.main, node, size).await;
-        // It may have been cut before the host refused.
-        self.exports.sizes_changed();
-        resized
-    }
-
-    pub(crate) fn yanks(&self) -> &Yanks {
-        &self.yanks
-    }
-
-    pub(crate) fn tree(&self) -> &Tree {
-        &self.tree
-    }
-
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// `query-status`
-    pub(crate) fn status(&self) -> StatusInfo {
-        let running = !self.is_ending();
-        StatusInfo {
-            running,
-            status: if running {
-                RunState::Running
-            } else {
-                RunState::Shutdown
-            },
-        }
-    }
-
-    /// Ends the server in an orderly way, after what the main loop has accepted so far.
-    pub(crate) fn quit(self: &Arc<Self>) {
-        let server = Arc::clone(self);
-        // A main loop that is gone has ended already.
-        let _ = self
-            .main
-            .post(move |_| server.end(ShutdownCause::HostQmpQuit));
-    }
-
-    /// A signal ends the server in an orderly way.
-    pub(crate) fn end_by_signal(self: &Arc<Self>) {
-        self.end(ShutdownCause::HostSignal);
-    }
-
-    /// A user who has no patience waits neither for clients that do not read nor for disks.
-    pub(crate) fn end_sooner(&self) {
-        self.in_a_hurry.store(true, Ordering::Release);
-        self.main.quit();
-        self.exports.give_up();
-    }
-
-    /// An event loop has failed: without it nobody is served properly. From any thread.
-    pub(crate) fn fail(&self, failure: &LoopFailure) {
-        if self.failure.set(failure.clone()).is_ok() {
-            end_in_any_case();
-            self.main.quit();
-        }
-    }
-
-    pub(crate) fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::Acquire)
-    }
-
-    fn end(self: &Arc<Self>, reason: ShutdownCause) {
-        if self.ending.swap(true, Ordering::AcqRel) {
+    fn end(&self, reason: ShutdownCause) {
+        if self.is_ending.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.events.emit(&Shutdown {
+        let host = &self.parts.host;
+        host.events.emit(&Shutdown {
             guest: false,
             reason,
         });
-        let main = self.main.clone();
-        match self.main.timer(Clock::Monotonic, move |_| main.quit()) {
+        let main = host.main.clone();
+        match host.main.timer(Clock::Monotonic, move |_| main.quit()) {
             Ok(timer) => {
                 timer.arm_after(LAST_WORDS);
                 // Only one caller comes here.
                 let _ = self.deadline.set(timer);
             }
             // Without a deadline there is no waiting.
-            Err(_) => self.main.quit(),
+            Err(_) => host.main.quit(),
         }
         self.monitors.close();
         self.human_monitors.close();
-        self.check_drained();
-    }
-
-    /// Ends the main loop if the server ends and no session of a monitor is left to wait for; on any thread.
-    pub(crate) fn check_drained(&self) {
-        if self.is_ending() && self.monitors.are_drained() && self.human_monitors.are_drained() {
-            self.main.quit();
-        }
+        self.session_is_over();
     }
 
     /// Ends what serves clients: monitors first, so that nobody asks for what is going. Exports go when the requests are
     /// answered that they have.
-    fn begin_tear_down(self: &Arc<Self>) {
+    fn begin_tear_down(&self) {
+        let Parts {
+            host,
+            exports,
+            devices,
+            ..
+        } = &*self.parts;
         self.monitors.clear();
         self.human_monitors.clear();
         // One that is not running has nothing to give back.
-        let _ = self.nbd.stop(self);
-        self.exports.end(self);
-        self.devices.end(self);
+        let _ = self.parts.stop_nbd();
+        exports.end(host);
+        devices.end(host);
         if self.in_a_hurry.load(Ordering::Acquire) {
-            self.exports.give_up();
+            exports.give_up();
         }
     }
 
@@ -467,18 +364,24 @@ impl Server {
     fn wait_for_end(&self, main_loop: &mut MainLoop) -> Result<(), Vec<String>> {
         let mut deadline = Instant::now() + END_LIMIT + LAST_MOMENT;
         let mut was_in_a_hurry = false;
+        let Parts {
+            host,
+            exports,
+            devices,
+            ..
+        } = &*self.parts;
         // Without a timer there is no waiting.
-        let Ok(alarm) = self.main.timer(Clock::Monotonic, |_| ()) else {
+        let Ok(alarm) = host.main.timer(Clock::Monotonic, |_| ()) else {
             return Ok(());
         };
-        while !self.exports.is_empty() || !self.devices.is_empty() {
+        while !exports.is_empty() || !devices.is_empty() {
             if self.in_a_hurry.load(Ordering::Acquire) && !was_in_a_hurry {
                 was_in_a_hurry = true;
                 deadline = deadline.min(Instant::now() + LAST_MOMENT);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err([self.exports.stuck(), self.devices.stuck()].concat());
+                return Err([exports.stuck(), devices.stuck()].concat());
             }
             alarm.arm_after(left);
             if main_loop.run_once(true).is_err() {
@@ -491,8 +394,42 @@ impl Server {
 
     /// Gives everything back.
     fn tear_down(&self) {
-        self.blocks.clear();
-        self.objects.clear(self);
-        self.chardevs.clear();
+        let Parts { host, objects, .. } = &*self.parts;
+        host.blocks.clear();
+        objects.clear(host);
+        host.chardevs.clear();
+    }
+}
+
+impl Life for Server {
+    fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
+    }
+
+    fn quit(&self) {
+        let Some(server) = self.this.upgrade() else {
+            return;
+        };
+        let main = &self.parts.host.main;
+        // A main loop that is gone has ended already.
+        let _ = main.post(move |_| server.end(ShutdownCause::HostQmpQuit));
+    }
+
+    fn session_is_over(&self) {
+        if self.is_ending() && self.monitors.are_drained() && self.human_monitors.are_drained() {
+            self.parts.host.main.quit();
+        }
+    }
+}
+
+impl Owner for Server {
+    fn commands(&self, descriptors: &Arc<SessionDescriptors>, monitor: &str) -> SessionCommands {
+        commands::of_session(&self.parts, descriptors, monitor)
+    }
+
+    fn delete(&self, monitor: &str, chardev: &str) {
+        // Somebody may have been faster, with each of them.
+        let _ = self.parts.objects.delete(&self.parts.host, monitor);
+        let _ = self.parts.host.chardevs.remove(chardev);
     }
 }

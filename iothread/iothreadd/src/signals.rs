@@ -3,10 +3,17 @@
 use std::io;
 use std::sync::Arc;
 
-use iothread::{ContextError, Signal, SignalWatch};
+use iothread::{ContextError, MainContext, Signal, SignalWatch};
 use signal_hook::consts::SIGXFSZ;
 
-use crate::server::Server;
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// That the server ends.
+    Once,
+    /// The same, and without patience if it is ending already.
+    AgainIfRepeated,
+}
 
 /// Lets the signals that ask a program to end do so. They are heard as long as the watches live.
 ///
@@ -16,18 +23,18 @@ use crate::server::Server;
 /// # Errors
 ///
 /// What the host says.
-pub(crate) fn watch(server: &Arc<Server>) -> Result<Vec<SignalWatch>, ContextError> {
-    let signals = [Signal::Terminate, Signal::Interrupt, Signal::Hangup];
-    let watch = |signal| {
-        let server = Arc::clone(server);
-        let main = server.main().clone();
-        main.on_signal(signal, move |_| {
-            if !server.is_ending() {
-                server.end_by_signal();
-            } else if signal != Signal::Hangup {
-                server.end_sooner();
-            }
-        })
+pub(crate) fn watch(
+    main: &MainContext,
+    asked: impl Fn(Asked) + Clone + Send + 'static,
+) -> Result<Vec<SignalWatch>, ContextError> {
+    let signals = [
+        (Signal::Terminate, Asked::AgainIfRepeated),
+        (Signal::Interrupt, Asked::AgainIfRepeated),
+        (Signal::Hangup, Asked::Once),
+    ];
+    let watch = |(signal, what)| {
+        let asked = asked.clone();
+        main.on_signal(signal, move |_| asked(what))
     };
     signals.into_iter().map(watch).collect()
 }

@@ -1,35 +1,102 @@
 //! Event loops of the server, and what becomes of it if one of them fails.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use iothread::{IoThread, IoThreadBuilder};
+use iothread::{CreateError, IoThread, IoThreadBuilder, LoopFailure, MainContext, Registry};
 
-use crate::server::Server;
+use crate::report::report;
 
 /// How long the server may take to end after a loop has failed: what was under way on it may never be over.
 const END: Duration = Duration::from_secs(10);
 
-/// Describes an IOThread to be made. The server ends if its loop fails.
-pub(crate) fn builder(server: &Arc<Server>, id: &str) -> IoThreadBuilder {
-    let server: Weak<Server> = Arc::downgrade(server);
-    IoThread::builder(id).on_failure(move |failure| match server.upgrade() {
-        Some(server) => server.fail(failure),
-        // It has ended.
-        None => crate::report::report(&failure.to_string()),
-    })
+/// The IOThreads of the server: those that users create, and its own.
+pub(crate) struct Threads {
+    registry: Registry,
+    failure: Arc<Failure>,
+}
+
+/// The first loop that has failed.
+struct Failure {
+    main: MainContext,
+    first: OnceLock<LoopFailure>,
+}
+
+impl Failure {
+    /// Without one of its event loops the server serves nobody properly, so it ends. From any thread.
+    fn note(&self, failure: &LoopFailure) {
+        if self.first.set(failure.clone()).is_ok() {
+            end_in_any_case();
+            self.main.quit();
+        }
+    }
+}
+
+impl Threads {
+    pub(crate) fn new(main: &MainContext, registry: Registry) -> Self {
+        Self {
+            registry,
+            failure: Arc::new(Failure {
+                main: main.clone(),
+                first: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// All of them, by their ids.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Describes an IOThread to be made. The server ends if its loop fails.
+    pub(crate) fn builder(&self, id: &str) -> IoThreadBuilder {
+        let noting = Arc::downgrade(&self.failure);
+        let builder = IoThread::builder(id).registry(&self.registry);
+        builder.on_failure(move |failure| match noting.upgrade() {
+            Some(noting) => noting.note(failure),
+            // The server has ended.
+            None => report(&failure.to_string()),
+        })
+    }
+
+    /// An IOThread of the server's own, made for the first who asks for it.
+    pub(crate) fn internal(&self, id: &str) -> Result<IoThread, CreateError> {
+        match self.registry.find_internal(id) {
+            Some(thread) => Ok(thread),
+            None => self.builder(id).internal().spawn(),
+        }
+    }
+
+    /// The IOThread that a link names: by an id, or by the path of the object.
+    pub(crate) fn find(&self, link: &str) -> Option<IoThread> {
+        let path = link.strip_prefix('/').unwrap_or(link);
+        let id = path.strip_prefix("objects/").unwrap_or(link);
+        self.registry.find(id)
+    }
+
+    /// Who holds an IOThread, for people. `None` if nobody does, or there is no such thread.
+    pub(crate) fn holders(&self, id: &str) -> Option<String> {
+        let holders = self.find(id)?.holders();
+        let holders: Vec<String> = holders.iter().map(ToString::to_string).collect();
+        (!holders.is_empty()).then(|| holders.join(", "))
+    }
+
+    /// Why the server ends, if it does because a loop has failed.
+    pub(crate) fn failure(&self) -> Option<&LoopFailure> {
+        self.failure.first.get()
+    }
 }
 
 /// Ends the process in a while, whatever keeps it.
 pub(crate) fn end_in_any_case() {
     let end = std::thread::Builder::new().spawn(|| {
         std::thread::sleep(END);
-        crate::report::report("the end takes too long");
+        report("the end takes too long");
         std::process::exit(1);
     });
     if let Err(error) = end {
         // Without a thread nobody could see to it.
-        crate::report::report(&format!("cannot start a thread: {error}"));
+        report(&format!("cannot start a thread: {error}"));
         std::process::exit(1);
     }
 }

@@ -29,7 +29,6 @@ use self::plain::Plain;
 use self::ringbuf::Ringbuf;
 pub(crate) use self::socket::Connection;
 use self::socket::SocketDevice;
-use crate::monitor::Monitors;
 use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
 use crate::net::log::Log;
 use crate::net::sockets::{look_up, modern};
@@ -37,6 +36,7 @@ use crate::qapi::{
     ChardevBackend, ChardevBackendInfo, ChardevBackendKind, ChardevInfo, ChardevReturn,
     ChardevSocket, YankInstance, YankInstanceChardev,
 };
+use crate::qom::Object;
 use crate::sync::Mutex;
 use crate::task;
 use crate::yank::Yanks;
@@ -51,6 +51,19 @@ pub(crate) trait FrontEnd: Send + Sync {
 
     /// What it sends first to a device that only takes what it is sent; `None` if it cannot do with such a device.
     fn first_words(&self) -> Option<Vec<u8>>;
+}
+
+/// Devices that belong to somebody for good: options give each monitor one. They come before all others, and nobody else
+/// may use, change or remove them.
+pub(crate) trait OwnDevices: Send + Sync {
+    /// Whether there is one of this name.
+    fn has(&self, id: &str) -> bool;
+
+    /// Their entries in `query-chardev`.
+    fn query(&self) -> Vec<ChardevInfo>;
+
+    /// The same as objects.
+    fn objects(&self) -> Vec<(String, Arc<dyn Object>)>;
 }
 
 /// Why a front end cannot use a device.
@@ -87,8 +100,8 @@ impl From<Error> for AttachError {
 pub(crate) struct Chardevs {
     main: MainContext,
     yanks: Yanks,
-    /// Those of options have devices that are not in the list.
-    monitors: Arc<Monitors>,
+    /// Those that are not in the list.
+    own: Arc<dyn OwnDevices>,
     sets: DescriptorSets,
     list: Mutex<Vec<Arc<Chardev>>>,
 }
@@ -135,13 +148,13 @@ impl Chardevs {
     pub(crate) fn new(
         main: &MainContext,
         yanks: &Yanks,
-        monitors: &Arc<Monitors>,
+        own: Arc<dyn OwnDevices>,
         sets: &DescriptorSets,
     ) -> Self {
         Self {
             main: main.clone(),
             yanks: yanks.clone(),
-            monitors: Arc::clone(monitors),
+            own,
             sets: sets.clone(),
             list: Mutex::default(),
         }
@@ -240,11 +253,11 @@ impl Chardevs {
     /// Whether an option has made a device of this name.
     pub(crate) fn is_of_option(&self, id: &str) -> bool {
         let is_of_option = self.find(id).is_some_and(|it| it.is_of_option);
-        is_of_option || self.monitors.has_own_chardev(id)
+        is_of_option || self.own.has(id)
     }
 
     fn is_taken(&self, id: &str) -> bool {
-        self.find(id).is_some() || self.monitors.has_own_chardev(id)
+        self.find(id).is_some() || self.own.has(id)
     }
 
     fn find(&self, id: &str) -> Option<Arc<Chardev>> {
@@ -345,7 +358,7 @@ impl Chardevs {
     ) -> Result<ChardevReturn, Error> {
         let missing = || Error::generic(format!("Chardev '{id}' does not exist"));
         let is_used = || Error::generic("Chardev user does not support chardev hotswap");
-        if self.monitors.has_own_chardev(&id) {
+        if self.own.has(&id) {
             return Err(is_used());
         }
         let old = self.find(&id).ok_or_else(missing)?;
@@ -385,7 +398,7 @@ impl Chardevs {
     pub(crate) fn remove(&self, id: &str) -> Result<(), Error> {
         let missing = || Error::generic(format!("Chardev '{id}' not found"));
         let is_busy = || Error::generic(format!("Chardev '{id}' is busy"));
-        if self.monitors.has_own_chardev(id) {
+        if self.own.has(id) {
             return Err(is_busy());
         }
         let chardev = self.find(id).ok_or_else(missing)?;
@@ -405,7 +418,7 @@ impl Chardevs {
 
     /// `chardev-send-break`: there is no device that has one.
     pub(crate) fn send_break(&self, id: &str) -> Result<(), Error> {
-        match self.find(id).is_some() || self.monitors.has_own_chardev(id) {
+        match self.find(id).is_some() || self.own.has(id) {
             true => Ok(()),
             false => Err(Error::generic(format!("Chardev '{id}' not found"))),
         }
@@ -413,8 +426,9 @@ impl Chardevs {
 
     /// The entries of all devices in `query-chardev`.
     pub(crate) fn query(&self) -> Vec<ChardevInfo> {
-        let list = self.list.lock();
-        list.iter().map(|chardev| chardev.info()).collect()
+        let mut entries = self.own.query();
+        entries.extend(self.list.lock().iter().map(|chardev| chardev.info()));
+        entries
     }
 
     /// Calls `use_it` with the ring buffer of a device.
@@ -425,7 +439,7 @@ impl Chardevs {
     ) -> Result<T, Error> {
         let missing = || Error::generic(format!("Device '{id}' not found"));
         let is_another = || Error::generic(format!("{id} is not a ringbuf device"));
-        if self.monitors.has_own_chardev(id) {
+        if self.own.has(id) {
             return Err(is_another());
         }
         let chardev = self.find(id).ok_or_else(missing)?;
@@ -446,7 +460,7 @@ impl Chardevs {
         usage: Usage,
         front_end: Arc<dyn FrontEnd>,
     ) -> Result<Attachment, AttachError> {
-        if self.monitors.has_own_chardev(id) {
+        if self.own.has(id) {
             return Err(AttachError::InUse);
         }
         let chardev = self.find(id).ok_or(AttachError::Missing)?;

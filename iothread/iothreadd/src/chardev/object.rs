@@ -72,7 +72,7 @@ impl Object for Chardevs {
         let child = |chardev: &Arc<Chardev>| -> (String, Arc<dyn Object>) {
             (chardev.id.clone(), Arc::<Chardev>::clone(chardev))
         };
-        let mut children = self.monitors.own_devices();
+        let mut children = self.own.objects();
         children.extend(self.list.lock().iter().map(child));
         children
     }

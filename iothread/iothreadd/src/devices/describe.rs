@@ -1,10 +1,42 @@
-//! All devices, for people.
+//! What devices there are, and what those of a type have.
 
-use qapi_runtime::Value;
+use qapi_runtime::{Error, Value};
 
-use super::Devices;
 use super::bus::Bus;
 use super::slots::{Plugged, Slots};
+use super::{Devices, backend_property};
+use crate::qapi::ObjectPropertyInfo;
+use crate::qom::Tree;
+use crate::qom::commands::{TYPE, describe_type};
+use crate::qom::types::{self, Type};
+
+/// `device-list-properties`
+pub(crate) fn list_properties(
+    tree: &Tree,
+    type_name: &str,
+) -> Result<Vec<ObjectPropertyInfo>, Error> {
+    let is_device =
+        |known: &'static Type| known.lineage().any(|it| std::ptr::eq(it, &types::DEVICE));
+    match tree.find_type(type_name) {
+        Some(known) if is_device(known) => {
+            // What is the same for all objects is left out, as in QEMU.
+            let of_all = [TYPE, "realized", "hotplugged", "hotpluggable", "parent_bus"];
+            let mut list = describe_type(known);
+            list.retain(|it| !of_all.contains(&it.name.as_str()));
+            list.extend(backend_property(known));
+            Ok(list)
+        }
+        Some(_) => Err(Error::generic(
+            "Parameter 'typename' expects a non-abstract device type",
+        )),
+        None if types::INTERFACES.contains(&type_name) => Err(Error::generic(
+            "Parameter 'typename' expects a non-abstract device type",
+        )),
+        None => Err(Error::device_not_found(format!(
+            "Device '{type_name}' not found"
+        ))),
+    }
+}
 
 /// A bus and what is plugged into it.
 pub(crate) struct BusInfo {

@@ -8,7 +8,7 @@ use qapi_runtime::Error;
 use super::properties::Properties;
 use crate::block::{Backend, Entered, Medium, NodeUser};
 use crate::finally::Finally;
-use crate::server::Server;
+use crate::host::Host;
 use crate::sync::Mutex;
 
 /// A block node that a disk uses.
@@ -41,13 +41,13 @@ impl Disks {
 ///
 /// In QEMU's words: there is no such node.
 pub(super) fn node_of(
-    server: &Server,
+    host: &Host,
     properties: &Properties,
     type_name: &str,
 ) -> Result<Option<String>, Error> {
     let node: Option<String> = properties.get("drive")?;
     match node.filter(|node| !node.is_empty()) {
-        Some(node) if server.blocks().is_writable(&node).is_none() => Err(Error::generic(format!(
+        Some(node) if host.blocks.is_writable(&node).is_none() => Err(Error::generic(format!(
             "Property '{type_name}.drive' can't find value '{node}'"
         ))),
         node => Ok(node),
@@ -57,7 +57,7 @@ pub(super) fn node_of(
 impl Drive {
     /// Checks that a disk could use a node beside those that do; `user` tells the disk apart.
     pub(super) fn new(
-        server: &Server,
+        host: &Host,
         node: String,
         user: &str,
         medium: Medium,
@@ -70,7 +70,7 @@ impl Drive {
             shares_writing: properties.get_or("share-rw", false)?,
             backend: OnceLock::new(),
         };
-        let blocks = server.blocks();
+        let blocks = &host.blocks;
         blocks.check_permission(&drive.node, &drive.node_user())?;
         Ok(drive)
     }
@@ -82,11 +82,11 @@ impl Drive {
     /// Takes the node to `home`, keeps it from others, and lets the queues with these disks send requests to it.
     pub(super) fn attach(
         &self,
-        server: &Server,
+        host: &Host,
         home: Option<&IoThread>,
         disks: &Disks,
     ) -> Result<(), Error> {
-        let blocks = server.blocks();
+        let blocks = &host.blocks;
         blocks.attach(&self.node, self.node_user(), home)?;
         let backend = match blocks.backend(&self.node, &self.user) {
             Ok(backend) => Arc::new(backend),
@@ -116,9 +116,9 @@ impl Drive {
     }
 
     /// Gives the node back, after the last request to it.
-    pub(super) fn detach(&self, server: &Server) {
+    pub(super) fn detach(&self, host: &Host) {
         if self.backend.get().is_some() {
-            server.blocks().detach(&self.node, &self.user);
+            host.blocks.detach(&self.node, &self.user);
         }
     }
 }

@@ -30,17 +30,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use qapi_runtime::{Error, Value};
 
 use self::bus::{Bus, BusType, PCI_BUS, ScsiBus, XEN_BUS};
-pub(crate) use self::describe::{BusInfo, DeviceInfo};
+pub(crate) use self::describe::{BusInfo, DeviceInfo, list_properties};
 pub(crate) use self::properties::{Given, parse, parse_options};
 use self::properties::{Properties, take};
 use self::slots::{Plugged, Position, Slots};
 use crate::finally::Finally;
+use crate::host::Host;
 use crate::ident::is_identifier;
+use crate::objects::Objects;
 use crate::qapi::{DeviceDeleted, ObjectPropertyInfo};
 use crate::qom::Object;
-use crate::qom::help::list_properties;
+use crate::qom::help;
 use crate::qom::types::{DEVICE, Property, Type};
-use crate::server::Server;
 use crate::sync::Mutex;
 use crate::task::Work;
 
@@ -77,12 +78,13 @@ trait Device: Send + Sync {
     }
 
     /// Gives back everything that the device has; called once, when it is idle.
-    fn unrealize(&self, server: &Server);
+    fn unrealize(&self, host: &Host);
 }
 
 /// What a new device is told beside its properties.
 struct Plug<'p> {
-    server: &'p Arc<Server>,
+    host: &'p Host,
+    devices: &'p Devices,
     position: &'p Position,
     bus: &'p Bus,
 }
@@ -203,7 +205,7 @@ pub(crate) fn help(about: Option<&str>) -> Result<String, String> {
         let of_all = |property: &&Property| DEVICE.property(property.name).is_none();
         let own = driver.object_type.properties();
         let own = own.filter(|it| !it.is_of_objects).filter(of_all);
-        return Ok(list_properties(driver.object_type.name, own));
+        return Ok(help::list_properties(driver.object_type.name, own));
     }
     let describe = |driver: &Driver| {
         let mut line = format!("name \"{}\"", driver.object_type.name);
@@ -242,8 +244,9 @@ fn find_driver(name: &str) -> Option<&'static Driver> {
 }
 
 /// All devices.
-#[derive(Default)]
 pub(crate) struct Devices {
+    /// For disks that make themselves an IOThread.
+    objects: Arc<Objects>,
     named: Arc<Slots>,
     unnamed: Arc<Slots>,
     /// IDs of devices that wait for a peer, in no order.
@@ -254,6 +257,18 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
+    pub(crate) fn new(objects: &Arc<Objects>) -> Self {
+        Self {
+            objects: Arc::clone(objects),
+            named: Arc::default(),
+            unnamed: Arc::default(),
+            coming: Mutex::default(),
+            n_unnamed: AtomicU64::new(0),
+            n_unnamed_buses: AtomicU64::new(0),
+            is_balloon_lost: AtomicBool::new(false),
+        }
+    }
+
     /// `/machine/peripheral`
     pub(crate) fn peripheral(&self) -> Arc<dyn Object> {
         Arc::<Slots>::clone(&self.named)
@@ -273,11 +288,7 @@ impl Devices {
     }
 
     /// `device_add`. A device that has to agree with a peer does not keep the main loop.
-    pub(crate) async fn add(
-        &self,
-        server: &Arc<Server>,
-        given: impl Into<Given>,
-    ) -> Result<(), Error> {
+    pub(crate) async fn add(&self, host: &Host, given: impl Into<Given>) -> Result<(), Error> {
         let mut given = given.into();
         let arguments = &mut given.members;
         let name: String = take(arguments, "driver")?
@@ -302,9 +313,10 @@ impl Devices {
             },
         };
         let properties = Properties::new(driver.object_type, given.typed(driver.object_type)?)?;
-        placement::check_link(server, &properties)?;
+        placement::check_link(host, &properties)?;
         let plug = Plug {
-            server,
+            host,
+            devices: self,
             position: &position,
             bus: &bus,
         };
@@ -410,18 +422,18 @@ impl Devices {
     }
 
     /// `device_del`: begins the removal, which is complete with the event.
-    pub(crate) fn delete(&self, server: &Arc<Server>, id: &str) -> Result<(), Error> {
-        let (position, plugged) = self.find(server, id)?;
+    pub(crate) fn delete(self: &Arc<Self>, host: &Arc<Host>, id: &str) -> Result<(), Error> {
+        let (position, plugged) = self.find(host, id)?;
         if plugged.is_leaving.swap(true, Ordering::AcqRel) {
             return Err(Error::generic(format!(
                 "Device {id} is already in the process of unplug"
             )));
         }
-        let remover = Arc::clone(server);
+        let (remover, removing) = (Arc::clone(self), Arc::clone(host));
         let leaving: Arc<AtomicBool> = Arc::clone(&plugged.is_leaving);
         // After the reply to the command.
-        let posted = server.main().post(move |_| {
-            remover.devices().remove(&remover, position, &plugged);
+        let posted = host.main.post(move |_| {
+            remover.remove(&removing, position, &plugged);
         });
         posted.map_err(|error| {
             leaving.store(false, Ordering::Release);
@@ -429,9 +441,9 @@ impl Devices {
         })
     }
 
-    fn find(&self, server: &Server, id: &str) -> Result<(Position, Plugged), Error> {
+    fn find(&self, host: &Host, id: &str) -> Result<(Position, Plugged), Error> {
         let position = if id.starts_with('/') {
-            let path = server.tree().canonical_path(id)?;
+            let path = host.tree.canonical_path(id)?;
             if path.ends_with(&format!("/{}", backend::NAME)) {
                 return Err(Error::generic(
                     "Bus 'virtio-bus' does not support hotplugging",
@@ -455,26 +467,27 @@ impl Devices {
     }
 
     /// Unplugs a device as soon as it is idle, those on its bus first. On the main loop.
-    fn remove(&self, server: &Arc<Server>, position: Position, plugged: &Plugged) {
+    fn remove(self: &Arc<Self>, host: &Arc<Host>, position: Position, plugged: &Plugged) {
         // It may go, or have gone, with its bus.
         if plugged.removal.begin() {
             return;
         }
-        let (remover, leaving) = (Arc::clone(server), plugged.clone());
+        let (remover, removing) = (Arc::clone(self), Arc::clone(host));
+        let leaving = plugged.clone();
         let unplug = move || {
-            let slots = remover.devices().slots(&position);
-            leaving.device.unrealize(&remover);
+            leaving.device.unrealize(&removing);
+            let slots = remover.slots(&position);
             slots.0.lock().retain(|known| !known.is(&leaving));
-            announce(&remover, &position, &*leaving.device);
+            announce(&removing, &position, &*leaving.device);
             leaving.removal.end();
         };
-        let idle = Finally::new(server.main(), unplug);
+        let idle = Finally::new(&host.main, unplug);
         let on_bus = plugged.device.scsi_bus().map(|bus| bus.positions());
         for position in on_bus.into_iter().flatten() {
             if let Some(unit) = self.slots(&position).find(&position.name) {
                 unit.is_leaving.store(true, Ordering::Release);
                 unit.removal.keep(idle.clone());
-                self.remove(server, position, &unit);
+                self.remove(host, position, &unit);
             }
         }
         plugged.device.quiesce(&idle);
@@ -482,12 +495,12 @@ impl Devices {
     }
 
     /// Begins to remove all devices, at the end of the server; those on a bus were plugged after it.
-    pub(crate) fn end(&self, server: &Arc<Server>) {
+    pub(crate) fn end(self: &Arc<Self>, host: &Arc<Host>) {
         for (slots, is_named) in [(&self.named, true), (&self.unnamed, false)] {
             for plugged in slots.newest_first() {
                 plugged.is_leaving.store(true, Ordering::Release);
                 let name = plugged.name.clone();
-                self.remove(server, Position { is_named, name }, &plugged);
+                self.remove(host, Position { is_named, name }, &plugged);
             }
         }
     }
@@ -536,19 +549,19 @@ impl Drop for Coming<'_> {
 }
 
 /// Announces that a device is gone: its backend, and itself.
-fn announce(server: &Server, position: &Position, device: &dyn Device) {
+fn announce(host: &Host, position: &Position, device: &dyn Device) {
     let path = position.path();
     let has_backend = device
         .children()
         .iter()
         .any(|(name, _)| name == backend::NAME);
     if has_backend {
-        server.events().emit(&DeviceDeleted {
+        host.events.emit(&DeviceDeleted {
             device: None,
             path: backend::path_below(&path),
         });
     }
-    server.events().emit(&DeviceDeleted {
+    host.events.emit(&DeviceDeleted {
         device: position.id().map(str::to_owned),
         path,
     });

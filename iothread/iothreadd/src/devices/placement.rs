@@ -5,10 +5,10 @@ use qapi_runtime::Error;
 
 use super::properties::Properties;
 use super::vq_mapping::{self, Assignment};
-use crate::objects::{find_iothread, linked_iothread};
+use crate::host::Host;
 use crate::qapi::IoThreadVirtQueueMapping;
 use crate::qemu_text::QemuText;
-use crate::server::Server;
+use crate::threads::Threads;
 
 /// The threads that serve a device, and which of its queues each of them does; none if the main loop serves it.
 #[derive(Debug, Default)]
@@ -20,8 +20,12 @@ impl Placement {
     /// # Errors
     ///
     /// In QEMU's words: both properties at once, threads without notification by eventfd, or a mapping that is wrong.
-    pub(super) fn resolve(properties: &Properties, n_queues: u16) -> Result<Self, Error> {
-        let thread = iothread_of(properties)?;
+    pub(super) fn resolve(
+        threads: &Threads,
+        properties: &Properties,
+        n_queues: u16,
+    ) -> Result<Self, Error> {
+        let thread = iothread_of(threads, properties)?;
         let mapping: Option<Vec<IoThreadVirtQueueMapping>> = properties.get(VQ_MAPPING)?;
         let mapping = mapping.filter(|mapping| !mapping.is_empty());
         let has_ioeventfd = properties.get_or("ioeventfd", true)?;
@@ -34,7 +38,7 @@ impl Placement {
                     "iothread and iothread-vq-mapping properties cannot be set at the same time",
                 ));
             }
-            (None, Some(mapping)) => vq_mapping::resolve(&mapping, n_queues)?,
+            (None, Some(mapping)) => vq_mapping::resolve(threads, &mapping, n_queues)?,
             (Some(thread), None) => vec![Assignment {
                 thread,
                 queues: (0..n_queues).collect(),
@@ -115,18 +119,21 @@ fn link_of(properties: &Properties) -> Result<Option<String>, Error> {
 }
 
 /// The thread that the property `iothread` links to.
-pub(super) fn iothread_of(properties: &Properties) -> Result<Option<IoThread>, Error> {
+pub(super) fn iothread_of(
+    threads: &Threads,
+    properties: &Properties,
+) -> Result<Option<IoThread>, Error> {
     let find = |link: String| {
         let missing = || Error::device_not_found(format!("Device '{link}' not found"));
-        find_iothread(&link).ok_or_else(missing)
+        threads.find(&link).ok_or_else(missing)
     };
     link_of(properties)?.map(find).transpose()
 }
 
 /// Checks the property `iothread` before all others.
-pub(super) fn check_link(server: &Server, properties: &Properties) -> Result<(), Error> {
+pub(super) fn check_link(host: &Host, properties: &Properties) -> Result<(), Error> {
     match link_of(properties)? {
-        Some(link) => linked_iothread(server, &link).map(|_| ()),
+        Some(link) => host.linked_iothread(&link).map(|_| ()),
         None => Ok(()),
     }
 }

@@ -1,13 +1,14 @@
 //! What a device was told at its creation, and what its properties say.
 
 use qapi_runtime::json::Document;
-use qapi_runtime::visit::{Input, Mode, Visit};
+use qapi_runtime::visit::Visit;
 use qapi_runtime::{Error, Object as Members, Value};
 
 use super::unheeded;
 use crate::ident;
 use crate::keyval::{self, ValueKind};
 use crate::qom::types::{DEVICE, Property, Type};
+use crate::qom::value::value_of;
 
 /// The values of a device's properties.
 pub(crate) struct Properties {
@@ -58,13 +59,8 @@ impl Properties {
     ///
     /// A value of another type.
     pub(super) fn get<T: Visit>(&self, name: &'static str) -> Result<Option<T>, Error> {
-        let Some(value) = self.values.get(name) else {
-            return Ok(None);
-        };
-        let alone = Members::from_iter([(name.to_owned(), value.clone())]);
-        let document = Document::from(&Value::Object(alone));
-        let mut input = Input::new(&document, Mode::Strict);
-        Ok(input.object()?.optional(name)?)
+        let value = self.values.get(name);
+        value.map(|value| value_of(name, value)).transpose()
     }
 
     /// As `get`, or else the initial value.
@@ -105,13 +101,8 @@ pub(super) fn take<T: Visit>(
     arguments: &mut Members,
     name: &'static str,
 ) -> Result<Option<T>, Error> {
-    let Some(value) = arguments.shift_remove(name) else {
-        return Ok(None);
-    };
-    let alone = Members::from_iter([(name.to_owned(), value)]);
-    let document = Document::from(&Value::Object(alone));
-    let mut input = Input::new(&document, Mode::Strict);
-    Ok(input.object()?.optional(name)?)
+    let value = arguments.shift_remove(name);
+    value.map(|value| value_of(name, &value)).transpose()
 }
 
 /// What is said about a new device.

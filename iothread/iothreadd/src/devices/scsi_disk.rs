@@ -11,8 +11,8 @@ use super::unheeded::{BLOCK, GEOMETRY, ONLY_SCSI_CD, ONLY_SCSI_HD, SCSI, join, s
 use super::{Device, Plug};
 use crate::block::Medium;
 use crate::finally::Finally;
+use crate::host::Host;
 use crate::qom::types::{DEVICE, Initial, Property, Type};
-use crate::server::Server;
 
 const DRIVE: Property = Property::fixed("drive", "str")
     .described("Node name or ID of a block device to use as a backend");
@@ -99,7 +99,7 @@ pub(super) fn realize(
         return Err(Error::generic("a SCSI disk needs a SCSI bus"));
     };
     let object_type = properties.object_type();
-    let node = drive::node_of(plug.server, &properties, object_type.name)?;
+    let node = drive::node_of(plug.host, &properties, object_type.name)?;
     if node.is_none() && std::ptr::eq(object_type, &SCSI_HD) {
         return Err(Error::generic("drive property not set"));
     }
@@ -115,9 +115,7 @@ pub(super) fn realize(
     if !properties.is_given("discard_granularity") {
         properties.set("discard_granularity", Value::from(DISCARD_GRANULARITY));
     }
-    if let Some(size) = node
-        .as_deref()
-        .and_then(|node| plug.server.blocks().size(node))
+    if let Some(size) = node.as_deref().and_then(|node| plug.host.blocks.size(node))
         && std::ptr::eq(object_type, &SCSI_HD)
     {
         show_geometry(&mut properties, size);
@@ -129,15 +127,15 @@ pub(super) fn realize(
         false => Medium::Disk,
     };
     let attach = |node| {
-        let drive = Drive::new(plug.server, node, user, medium, &properties)?;
-        drive.attach(plug.server, bus.home.as_ref(), &bus.disks)?;
+        let drive = Drive::new(plug.host, node, user, medium, &properties)?;
+        drive.attach(plug.host, bus.home.as_ref(), &bus.disks)?;
         Ok(drive)
     };
     let drive = node.map(attach).transpose();
     let content = match drive {
         Ok(Some(drive)) => Content::Drive(drive),
         Ok(None) => {
-            plug.server.blocks().add_empty_drive(user);
+            plug.host.blocks.add_empty_drive(user);
             Content::Nothing(user.to_owned())
         }
         Err(error) => {
@@ -172,10 +170,10 @@ impl Device for ScsiDisk {
         }
     }
 
-    fn unrealize(&self, server: &Server) {
+    fn unrealize(&self, host: &Host) {
         match &self.content {
-            Content::Drive(drive) => drive.detach(server),
-            Content::Nothing(path) => server.blocks().remove_empty_drive(path),
+            Content::Drive(drive) => drive.detach(host),
+            Content::Nothing(path) => host.blocks.remove_empty_drive(path),
         }
         self.bus.remove(self.address);
     }

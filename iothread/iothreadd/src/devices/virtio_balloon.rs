@@ -11,9 +11,9 @@ use super::placement::{Placement, iothread_of};
 use super::properties::Properties;
 use super::unheeded::{VIRTIO_BALLOON, VIRTIO_PCI, join, show_vectors};
 use super::{Device, Plug};
+use crate::host::Host;
 use crate::qom::Object;
 use crate::qom::types::{Initial, Property, Type};
-use crate::server::Server;
 
 /// Inflating, deflating and statistics, which stay on the main loop.
 const N_FIXED: u16 = 3;
@@ -84,8 +84,8 @@ pub(super) fn realize(
 ) -> Result<Arc<dyn Device>, Error> {
     properties.get::<bool>("deflate-on-oom")?;
     let has_hints = properties.get_or("free-page-hint", false)?;
-    let thread = iothread_of(&properties)?;
-    let devices = plug.server.devices();
+    let thread = iothread_of(&plug.host.threads, &properties)?;
+    let devices = plug.devices;
     if devices.has(&PCI_TYPE) || devices.is_balloon_lost() {
         return Err(Error::generic("Only one balloon device is supported"));
     }
@@ -106,7 +106,7 @@ pub(super) fn realize(
         &BACKEND_TYPE,
         &path,
         placement,
-        plug.server.main(),
+        &plug.host.main,
         n_queues,
         &Disks::default(),
     )?;
@@ -154,7 +154,7 @@ impl Device for VirtioBalloon {
         vec![self.backend.as_child()]
     }
 
-    fn unrealize(&self, _: &Server) {
+    fn unrealize(&self, _: &Host) {
         self.backend.queues.end();
     }
 }

@@ -12,9 +12,9 @@ use super::unheeded::{BLOCK, GEOMETRY, VIRTIO_BLK, VIRTIO_PCI, join, show_geomet
 use super::{Device, Plug};
 use crate::block::Medium;
 use crate::finally::Finally;
+use crate::host::Host;
 use crate::qom::Object;
 use crate::qom::types::{Initial, Property, Type};
-use crate::server::Server;
 
 /// The most queues of a PCI device.
 const MAX_QUEUES: u16 = 1024;
@@ -95,32 +95,32 @@ pub(super) fn realize(
     plug: &Plug<'_>,
     mut properties: Properties,
 ) -> Result<Arc<dyn Device>, Error> {
-    let server = plug.server;
+    let host = plug.host;
     let num_queues = match properties.get("num-queues")? {
         Some(number) if number != AS_MANY_AS_FIT => number,
         Some(_) | None => default_queues(&properties, MAX_QUEUES)?,
     };
     let queue_size = properties.get_or("queue-size", 256)?;
-    let node = drive::node_of(server, &properties, BACKEND_TYPE.name)?
+    let node = drive::node_of(host, &properties, BACKEND_TYPE.name)?
         .ok_or_else(|| Error::generic("drive property not set"))?;
     check(num_queues, queue_size)?;
     properties.set("num-queues", Value::from(num_queues));
     show_vectors(&mut properties, u32::from(num_queues) + 1);
-    show_geometry(&mut properties, server.blocks().size(&node).unwrap_or(0));
+    show_geometry(&mut properties, host.blocks.size(&node).unwrap_or(0));
     let path = backend::path_below(&plug.path());
-    let drive = Drive::new(server, node, &path, Medium::Disk, &properties)?;
-    let placement = Placement::resolve(&properties, num_queues)?;
+    let drive = Drive::new(host, node, &path, Medium::Disk, &properties)?;
+    let placement = Placement::resolve(&host.threads, &properties, num_queues)?;
     let home = placement.home().cloned();
     let disks = Disks::default();
     let queues = Queues::start(
         &BACKEND_TYPE,
         &path,
         placement,
-        server.main(),
+        &host.main,
         (0, num_queues),
         &disks,
     )?;
-    if let Err(error) = drive.attach(server, home.as_ref(), &disks) {
+    if let Err(error) = drive.attach(host, home.as_ref(), &disks) {
         queues.end();
         return Err(error);
     }
@@ -149,8 +149,8 @@ impl Device for VirtioBlk {
         self.drive.busy_node()
     }
 
-    fn unrealize(&self, server: &Server) {
+    fn unrealize(&self, host: &Host) {
         self.backend.queues.end();
-        self.drive.detach(server);
+        self.drive.detach(host);
     }
 }

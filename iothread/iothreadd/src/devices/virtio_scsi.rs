@@ -11,9 +11,9 @@ use super::placement::{Placement, default_queues};
 use super::properties::Properties;
 use super::unheeded::{VIRTIO_PCI, VIRTIO_SCSI, join, show_vectors};
 use super::{Device, Plug};
+use crate::host::Host;
 use crate::qom::Object;
 use crate::qom::types::{Initial, Property, Type};
-use crate::server::Server;
 
 /// The queues for control and for events, which stay on the main loop.
 const N_FIXED: u16 = 2;
@@ -98,15 +98,15 @@ pub(super) fn realize(
     show_vectors(&mut properties, num_queues + 3);
     let path = backend::path_below(&plug.path());
     // The indices of a mapping are those of the queues for commands.
-    let placement = Placement::resolve(&properties, n_commands)?;
+    let placement = Placement::resolve(&plug.host.threads, &properties, n_commands)?;
     let home = placement.home().cloned();
-    let main = plug.server.main();
+    let main = &plug.host.main;
     let disks = Disks::default();
     let n_queues = (N_FIXED, n_commands);
     let queues = Queues::start(&BACKEND_TYPE, &path, placement, main, n_queues, &disks)?;
     let bus_name = match plug.position.id() {
         Some(id) => format!("{id}.0"),
-        None => format!("scsi.{}", plug.server.devices().next_unnamed_bus()),
+        None => format!("scsi.{}", plug.devices.next_unnamed_bus()),
     };
     let bus = ScsiBus::new(bus_name, &path, home, disks);
     let bus_object: Arc<dyn Object> = Arc::<ScsiBus>::clone(&bus);
@@ -131,7 +131,7 @@ impl Device for VirtioScsi {
         Some(&self.bus)
     }
 
-    fn unrealize(&self, _: &Server) {
+    fn unrealize(&self, _: &Host) {
         self.backend.queues.end();
     }
 }

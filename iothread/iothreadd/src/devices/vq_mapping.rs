@@ -3,8 +3,8 @@
 use iothread::IoThread;
 use qapi_runtime::Error;
 
-use crate::objects::find_iothread;
 use crate::qapi::IoThreadVirtQueueMapping;
+use crate::threads::Threads;
 
 /// An IOThread and the queues that it serves.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(super) struct Assignment {
 /// In QEMU's words: a thread that does not exist or is named twice; entries with and without queues; a queue that does
 /// not exist, is assigned twice, or not at all.
 pub(super) fn resolve(
+    threads: &Threads,
     mapping: &[IoThreadVirtQueueMapping],
     num_queues: u16,
 ) -> Result<Vec<Assignment>, Error> {
@@ -32,7 +33,8 @@ pub(super) fn resolve(
     let mut is_assigned = vec![false; usize::from(num_queues)];
     for entry in mapping {
         let name = &entry.iothread;
-        let thread = find_iothread(name)
+        let thread = threads
+            .find(name)
             .ok_or_else(|| Error::generic(format!("IOThread \"{name}\" object does not exist")))?;
         if assignments
             .iter()

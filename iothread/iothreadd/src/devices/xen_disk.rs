@@ -11,9 +11,9 @@ use super::properties::Properties;
 use super::{Device, Plug};
 use crate::block::Medium;
 use crate::finally::Finally;
-use crate::qapi::{IothreadProperties, ObjectOptions, ObjectOptionsQomType};
+use crate::host::Host;
+use crate::objects::Objects;
 use crate::qom::types::{DEVICE, Initial, Property, Type};
-use crate::server::Server;
 use crate::sync::Mutex;
 
 /// The highest partition that a name of a disk can have.
@@ -41,6 +41,7 @@ struct XenDisk {
     properties: Properties,
     drive: Drive,
     ring: Queues,
+    objects: Arc<Objects>,
     /// The ID of the IOThread that was made for the disk.
     own_thread: Mutex<Option<String>>,
 }
@@ -49,31 +50,29 @@ pub(super) fn realize(
     plug: &Plug<'_>,
     mut properties: Properties,
 ) -> Result<Arc<dyn Device>, Error> {
-    let server = plug.server;
+    let (host, objects) = (plug.host, &plug.devices.objects);
     let vdev: Option<String> = properties.get("vdev")?;
     let vdev = vdev.map(|text| canonical_vdev(&text)).transpose()?;
     properties.get::<u32>("max-ring-page-order")?;
-    let node = drive::node_of(server, &properties, TYPE.name)?;
+    let node = drive::node_of(host, &properties, TYPE.name)?;
     let vdev = vdev.ok_or_else(|| Error::generic("vdev property not set"))?;
     let node = node.ok_or_else(|| Error::generic("drive property not set"))?;
     properties.set("vdev", Value::from(vdev.clone()));
-    let (thread, own_thread) = match iothread_of(&properties)? {
+    let (thread, own_thread) = match iothread_of(&host.threads, &properties)? {
         Some(thread) => (thread, None),
         None => {
-            server.objects().add(server, iothread_called(&vdev))?;
-            let thread = server.objects().iothread(&vdev);
-            let gone = || Error::generic(format!("object '{vdev}' not found"));
-            (thread.ok_or_else(gone)?, Some(vdev.clone()))
+            let thread = objects.add_iothread(host, &vdev)?;
+            (thread, Some(vdev.clone()))
         }
     };
     let path = plug.path();
     let user = plug.position.id().unwrap_or(&path);
     let start = || {
-        let drive = Drive::new(server, node, user, Medium::Disk, &properties)?;
+        let drive = Drive::new(host, node, user, Medium::Disk, &properties)?;
         let disks = Disks::default();
         let placement = Placement::on_thread(thread.clone(), 1);
-        let ring = Queues::start(&TYPE, &path, placement, server.main(), (0, 1), &disks)?;
-        match drive.attach(server, Some(&thread), &disks) {
+        let ring = Queues::start(&TYPE, &path, placement, &host.main, (0, 1), &disks)?;
+        match drive.attach(host, Some(&thread), &disks) {
             Ok(()) => Ok((ring, drive)),
             Err(error) => {
                 ring.end();
@@ -86,26 +85,20 @@ pub(super) fn realize(
             properties,
             drive,
             ring,
+            objects: Arc::clone(objects),
             own_thread: Mutex::new(own_thread),
         })),
         Err(error) => {
-            delete_thread(server, own_thread);
+            delete_thread(host, objects, own_thread);
             Err(error)
         }
     }
 }
 
-fn iothread_called(id: &str) -> ObjectOptions {
-    ObjectOptions {
-        qom_type: ObjectOptionsQomType::Iothread(IothreadProperties::default()),
-        id: id.to_owned(),
-    }
-}
-
-fn delete_thread(server: &Server, id: Option<String>) {
+fn delete_thread(host: &Host, objects: &Objects, id: Option<String>) {
     if let Some(id) = id {
         // Whoever else has taken hold of it keeps it: then it is an object like any other.
-        let _ = server.objects().delete(server, &id);
+        let _ = objects.delete(host, &id);
     }
 }
 
@@ -203,11 +196,11 @@ impl Device for XenDisk {
         self.drive.busy_node()
     }
 
-    fn unrealize(&self, server: &Server) {
+    fn unrealize(&self, host: &Host) {
         self.ring.end();
-        self.drive.detach(server);
+        self.drive.detach(host);
         let own_thread = self.own_thread.lock().take();
-        delete_thread(server, own_thread);
+        delete_thread(host, &self.objects, own_thread);
     }
 }
 

@@ -10,9 +10,9 @@ use super::Export;
 use crate::block::{
     Activated, Backend, Blocks, ExportRights, Follower, MoveError, NodeUser, UserPath,
 };
+use crate::host::Host;
 use crate::qapi::{BlockExportIothreads, BlockExportOptions, BlockExportOptionsType};
 use crate::qemu_text::QemuText;
-use crate::server::Server;
 use crate::sync::Mutex;
 
 /// The part of an export that does not depend on its kind.
@@ -47,8 +47,8 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(server: &Server, options: &'a BlockExportOptions) -> Result<Self, Error> {
-        let blocks = server.blocks();
+    pub(super) fn new(host: &Host, options: &'a BlockExportOptions) -> Result<Self, Error> {
+        let blocks = &host.blocks;
         let node = &options.node_name;
         let writable = options.writable.unwrap_or(false);
         match blocks.is_writable(node) {
@@ -70,7 +70,7 @@ impl<'a> Plan<'a> {
                 "Cannot use fixed-iothread for a multi-threaded export",
             ));
         }
-        let threads = find_threads(server, options.iothread.as_ref())?;
+        let threads = find_threads(host, options.iothread.as_ref())?;
         if let Some(home) = threads.first().filter(|_| is_fixed) {
             blocks.check_move(node, home)?;
         }
@@ -104,13 +104,13 @@ fn user_path(id: &str) -> UserPath {
 
 impl Common {
     /// Takes the IOThreads and the node that a plan names. After an error everything is as before.
-    pub(super) fn attach(server: &Server, plan: Plan<'_>) -> Result<Arc<Self>, Error> {
+    pub(super) fn attach(host: &Host, plan: Plan<'_>) -> Result<Arc<Self>, Error> {
         let Plan {
             options,
             threads,
             is_fixed,
         } = plan;
-        let blocks = server.blocks();
+        let blocks = &host.blocks;
         let node = &options.node_name;
         let contexts = hold(&threads, &options.id)?;
         let path = user_path(&options.id);
@@ -127,7 +127,7 @@ impl Common {
             writethrough: options.writethrough.unwrap_or(false),
             backend,
             activated,
-            main: server.main().clone(),
+            main: host.main.clone(),
             is_holder: !threads.is_empty(),
             contexts: Mutex::default(),
             next_context: AtomicUsize::new(0),
@@ -287,7 +287,7 @@ impl Follower for Common {
 }
 
 fn find_threads(
-    server: &Server,
+    host: &Host,
     wanted: Option<&BlockExportIothreads>,
 ) -> Result<Vec<IoThread>, Error> {
     let ids: &[String] = match wanted {
@@ -305,7 +305,7 @@ fn find_threads(
                 "Duplicate iothread \"{id}\" in the list of iothreads"
             )));
         }
-        let thread = server.objects().iothread(id);
+        let thread = host.threads.find(id);
         threads.push(thread.ok_or_else(|| Error::generic(format!("iothread \"{id}\" not found")))?);
     }
     Ok(threads)

@@ -5,7 +5,6 @@
 //! anything ([`Plan`](common::Plan)), because taking moves nodes, and a command that fails must leave no trace.
 
 mod common;
-mod legacy;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +14,15 @@ use qapi_runtime::Error;
 
 use self::common::Plan;
 pub(crate) use self::common::{Common, go_over};
-pub(crate) use self::legacy::{add_over_nbd, remove_over_nbd};
 use crate::finally::Finally;
-use crate::net::descriptors::SessionDescriptors;
+use crate::host::Host;
+use crate::ident::is_identifier;
 use crate::qapi::{
-    BlockExportDeleted, BlockExportInfo, BlockExportOptions, BlockExportOptionsType,
-    BlockExportQueueInfo, BlockExportRemoveMode, BlockExportType,
+    BlockExportDeleted, BlockExportInfo, BlockExportOptions, BlockExportQueueInfo,
+    BlockExportRemoveMode, BlockExportType,
 };
-use crate::server::Server;
+use crate::report::report;
 use crate::sync::Mutex;
-use crate::vhost_user_blk;
 
 /// What every kind of export can do. All of it is called on the main loop.
 pub(crate) trait Export: Send + Sync {
@@ -56,6 +54,12 @@ pub(crate) trait Export: Send + Sync {
     }
 }
 
+/// What a kind of export has checked and got ready, before the node is taken.
+pub(crate) trait Prepared {
+    /// Makes the export. After an error everything is as before.
+    fn make(self: Box<Self>, host: &Host, common: &Arc<Common>) -> Result<Arc<dyn Export>, Error>;
+}
+
 /// How long an export that is removed waits for its requests. They are given a long time: a disk that is slow is more
 /// likely than one that is stuck, and nobody waits for this but the guest.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
@@ -72,14 +76,14 @@ fn not_found(id: &str) -> Error {
 pub(crate) struct Exports(Mutex<Vec<Arc<dyn Export>>>);
 
 impl Exports {
-    /// `block-export-add`
-    pub(crate) fn add(
+    /// `block-export-add`: `prepare` does what only the kind of export can do, before anything is taken.
+    pub(crate) fn add<'o>(
         &self,
-        server: &Arc<Server>,
-        descriptors: &SessionDescriptors,
-        options: BlockExportOptions,
+        host: &Host,
+        options: &'o BlockExportOptions,
+        prepare: impl FnOnce(&'o BlockExportOptions) -> Result<Box<dyn Prepared>, Error>,
     ) -> Result<(), Error> {
-        if !crate::ident::is_identifier(&options.id) {
+        if !is_identifier(&options.id) {
             return Err(Error::generic("Invalid block export id"));
         }
         if self.find(&options.id).is_some() {
@@ -88,30 +92,11 @@ impl Exports {
                 options.id
             )));
         }
-        let plan = Plan::new(server, &options)?;
-        // What only the kind can tell is told before anything is taken.
-        match &options.r#type {
-            BlockExportOptionsType::Nbd(nbd) => {
-                let name = nbd.name.as_ref().unwrap_or(&options.node_name);
-                let offer = server.nbd().check_offer(name, nbd.description.as_deref())?;
-                let common = Common::attach(server, plan)?;
-                self.insert(&common, offer.take(&common));
-            }
-            BlockExportOptionsType::VhostUserBlk(device) => {
-                let device = vhost_user_blk::prepare(descriptors, device)?;
-                let common = Common::attach(server, plan)?;
-                let export = device.add_export(server, &common);
-                self.insert(
-                    &common,
-                    export.inspect_err(|_| common.undo(server.blocks()))?,
-                );
-            }
-            BlockExportOptionsType::Unknown(name) => {
-                return Err(Error::generic(format!(
-                    "Parameter 'type' does not accept value '{name}'"
-                )));
-            }
-        }
+        let plan = Plan::new(host, options)?;
+        let prepared = prepare(options)?;
+        let common = Common::attach(host, plan)?;
+        let export = prepared.make(host, &common);
+        self.insert(&common, export.inspect_err(|_| common.undo(&host.blocks))?);
         Ok(())
     }
 
@@ -127,8 +112,8 @@ impl Exports {
 
     /// `block-export-del`
     pub(crate) fn delete(
-        &self,
-        server: &Arc<Server>,
+        self: &Arc<Self>,
+        host: &Arc<Host>,
         id: &str,
         mode: &BlockExportRemoveMode,
     ) -> Result<(), Error> {
@@ -150,58 +135,68 @@ impl Exports {
                 )));
             }
         }
-        self.remove(server, &export, REMOVAL_LIMIT);
+        self.remove(host, &export, REMOVAL_LIMIT);
         Ok(())
     }
 
     /// Removes an export. Where it has requests under way that is over later, after `limit` at the latest.
-    fn remove(&self, server: &Arc<Server>, export: &Arc<dyn Export>, limit: Duration) {
+    fn remove(self: &Arc<Self>, host: &Arc<Host>, export: &Arc<dyn Export>, limit: Duration) {
         if export.common().begin_shutdown() {
             return;
         }
-        give_up_after(server, export, limit);
-        let (ending, closing) = (Arc::clone(server), Arc::clone(export));
-        let closed = Finally::new(server.main(), move || drain(&ending, &closing));
+        give_up_after(host, export, limit);
+        let (exports, ending, closing) = (Arc::clone(self), Arc::clone(host), Arc::clone(export));
+        let closed = Finally::new(&host.main, move || exports.drain(&ending, &closing));
         export.close(&closed);
         closed.or_now();
     }
 
-    /// An export is closed, and the node does nothing for it any more; when the event is sent, all that it had is given back.
-    fn finish(&self, server: &Server, export: &Arc<dyn Export>) {
+    /// Waits, without keeping the main loop from anything, until the node does nothing for an export that is closed.
+    fn drain(self: &Arc<Self>, host: &Arc<Host>, export: &Arc<dyn Export>) {
         let common = export.common();
-        common.detach(server.blocks());
+        common.end_patience();
+        let (exports, ending, closing) = (Arc::clone(self), Arc::clone(host), Arc::clone(export));
+        let idle = Finally::new(&host.main, move || exports.finish(&ending, &closing));
+        common.backend().keep_until_idle(&idle);
+        idle.or_now();
+    }
+
+    /// An export is closed, and the node does nothing for it any more; when the event is sent, all that it had is given back.
+    fn finish(&self, host: &Host, export: &Arc<dyn Export>) {
+        let common = export.common();
+        common.detach(&host.blocks);
         self.0.lock().retain(|it| !Arc::ptr_eq(it, export));
-        server.events().emit(&BlockExportDeleted {
+        host.events.emit(&BlockExportDeleted {
             id: common.id().to_owned(),
         });
     }
 
     /// Removes all exports of a kind, the newest first.
-    pub(crate) fn remove_all(&self, server: &Arc<Server>, kind: &BlockExportType) {
-        self.remove_those(server, REMOVAL_LIMIT, |it| it.export_type() == *kind);
+    pub(crate) fn remove_all(self: &Arc<Self>, host: &Arc<Host>, kind: &BlockExportType) {
+        self.remove_those(host, REMOVAL_LIMIT, |it| it.export_type() == *kind);
     }
 
     /// Removes all exports, because the server ends.
-    pub(crate) fn end(&self, server: &Arc<Server>) {
+    pub(crate) fn end(self: &Arc<Self>, host: &Arc<Host>) {
         let mut going = self.0.lock().clone();
         going.retain(|export| export.common().is_shutting_down());
         // The patience with those is shorter now.
         for export in &going {
-            give_up_after(server, export, END_LIMIT);
+            give_up_after(host, export, END_LIMIT);
         }
-        self.remove_those(server, END_LIMIT, |_| true);
+        self.remove_those(host, END_LIMIT, |_| true);
     }
 
     fn remove_those(
-        &self,
-        server: &Arc<Server>,
+        self: &Arc<Self>,
+        host: &Arc<Host>,
         limit: Duration,
         is_meant: impl Fn(&dyn Export) -> bool,
     ) {
         let mut exports: Vec<Arc<dyn Export>> = self.0.lock().clone();
         exports.retain(|export| is_meant(&**export));
         while let Some(export) = exports.pop() {
-            self.remove(server, &export, limit);
+            self.remove(host, &export, limit);
         }
     }
 
@@ -256,24 +251,12 @@ impl Exports {
     }
 }
 
-/// Waits, without keeping the main loop from anything, until the node does nothing for an export that is closed.
-fn drain(server: &Arc<Server>, export: &Arc<dyn Export>) {
-    let common = export.common();
-    common.end_patience();
-    let (ending, closing) = (Arc::clone(server), Arc::clone(export));
-    let idle = Finally::new(server.main(), move || {
-        ending.exports().finish(&ending, &closing);
-    });
-    common.backend().keep_until_idle(&idle);
-    idle.or_now();
-}
-
 /// Lets an export that is being closed wait no longer than this.
-fn give_up_after(server: &Server, export: &Arc<dyn Export>, limit: Duration) {
+fn give_up_after(host: &Host, export: &Arc<dyn Export>, limit: Duration) {
     let given_up = Arc::downgrade(export);
-    let timer = server.main().timer(Clock::Monotonic, move |_| {
+    let timer = host.main.timer(Clock::Monotonic, move |_| {
         if let Some(export) = given_up.upgrade() {
-            crate::report::report(&format!(
+            report(&format!(
                 "export '{}': requests did not end within {} s, and have failed",
                 export.common().id(),
                 limit.as_secs()

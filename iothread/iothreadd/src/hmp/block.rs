@@ -7,27 +7,26 @@ use qapi_runtime::Error;
 
 use super::arguments::Arguments;
 use super::command::LINE_END;
-use crate::export;
 use crate::net::descriptors::SessionDescriptors;
+use crate::parts::Parts;
 use crate::qapi::{
     BlockDeviceInfo, BlockExportRemoveMode, BlockInfo, InetSocketAddress, InetSocketAddressWrapper,
     NbdServerAddOptions, NbdServerOptionsLegacy, SocketAddressLegacy, UnixSocketAddress,
     UnixSocketAddressWrapper,
 };
-use crate::server::Server;
 use crate::task::Work;
 
 /// `nbd_server_start`
 pub(super) fn nbd_server_start<'a>(
-    server: &'a Arc<Server>,
+    parts: &'a Arc<Parts>,
     given: &'a Arguments,
 ) -> Work<'a, Result<(), Error>> {
     Box::pin(async move {
         let options = nbd_server_options(given)?;
         // Descriptors are passed with QMP only.
         let nobody = SessionDescriptors::default();
-        let nbd = server.nbd();
-        nbd.find_and_start(server, &nobody, options).await
+        let nbd = &parts.nbd;
+        nbd.find_and_start(&parts.host, &nobody, options).await
     })
 }
 
@@ -55,49 +54,49 @@ fn nbd_server_options(given: &Arguments) -> Result<NbdServerOptionsLegacy, Error
 }
 
 /// `nbd_server_stop`
-pub(super) fn nbd_server_stop(server: &Arc<Server>, _: &Arguments) -> Result<(), Error> {
-    server.nbd().stop(server)
+pub(super) fn nbd_server_stop(parts: &Arc<Parts>, _: &Arguments) -> Result<(), Error> {
+    parts.stop_nbd()
 }
 
 /// `nbd_server_add`
-pub(super) fn nbd_server_add(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+pub(super) fn nbd_server_add(parts: &Arc<Parts>, given: &Arguments) -> Result<(), Error> {
     let mut wanted = NbdServerAddOptions::new(given.text(1).to_owned());
     wanted.writable = Some(given.flag(0));
     wanted.name = given.optional(2).map(str::to_owned);
-    export::add_over_nbd(server, wanted)
+    parts.add_over_nbd(wanted)
 }
 
 /// `nbd_server_remove`
-pub(super) fn nbd_server_remove(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+pub(super) fn nbd_server_remove(parts: &Arc<Parts>, given: &Arguments) -> Result<(), Error> {
     let mode = if given.flag(0) {
         BlockExportRemoveMode::Hard
     } else {
         BlockExportRemoveMode::Safe
     };
-    export::remove_over_nbd(server, given.text(1), &mode)
+    parts.remove_over_nbd(given.text(1), Some(&mode))
 }
 
 /// `block_resize`
 ///
 /// Differs from QEMU: a node is named, as devices have no names here.
 pub(super) fn resize<'a>(
-    server: &'a Arc<Server>,
+    parts: &'a Arc<Parts>,
     given: &'a Arguments,
 ) -> Work<'a, Result<(), Error>> {
     Box::pin(async move {
         let name = given.text(0);
-        let node = match server.blocks().is_writable(name) {
+        let node = match parts.host.blocks.is_writable(name) {
             Some(_) => name,
             None => "",
         };
-        server.resize(name, node, given.integer(1)).await
+        parts.resize(name, node, given.integer(1)).await
     })
 }
 
 /// `info blockstats`
-pub(super) fn info_statistics(server: &Arc<Server>, _: &Arguments) -> String {
+pub(super) fn info_statistics(parts: &Arc<Parts>, _: &Arguments) -> String {
     let mut text = String::new();
-    for load in server.blocks().device_statistics() {
+    for load in parts.host.blocks.device_statistics() {
         let stats = &load.stats;
         let _ = write!(
             text,
@@ -122,9 +121,9 @@ pub(super) fn info_statistics(server: &Arc<Server>, _: &Arguments) -> String {
 }
 
 /// `info block-exports`
-pub(super) fn info_exports(server: &Arc<Server>, _: &Arguments) -> String {
+pub(super) fn info_exports(parts: &Arc<Parts>, _: &Arguments) -> String {
     let mut text = String::new();
-    for export in server.exports().query() {
+    for export in parts.exports.query() {
         // Writing to a string does not fail, here and below.
         let _ = write!(
             text,
@@ -136,9 +135,9 @@ pub(super) fn info_exports(server: &Arc<Server>, _: &Arguments) -> String {
 }
 
 /// `info block`
-pub(super) fn info_block(server: &Arc<Server>, given: &Arguments) -> String {
+pub(super) fn info_block(parts: &Arc<Parts>, given: &Arguments) -> String {
     let (nodes, verbose, wanted) = (given.flag(0), given.flag(1), given.text(2));
-    let blocks = server.blocks();
+    let blocks = &parts.host.blocks;
     let mut output = String::new();
     let is_wanted = |name: &str| wanted.is_empty() || wanted == name;
     // Devices have no names here by which one of them could be meant.

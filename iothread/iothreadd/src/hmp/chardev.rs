@@ -9,27 +9,27 @@ use super::command::{LINE_END, OptionsError};
 use crate::chardev;
 use crate::ident;
 use crate::net::descriptors::SessionDescriptors;
-use crate::server::Server;
+use crate::parts::Parts;
 use crate::task::Work;
 
 /// `chardev-add`
 pub(super) fn add<'a>(
-    server: &'a Arc<Server>,
+    parts: &'a Arc<Parts>,
     given: &'a Arguments,
 ) -> Work<'a, Result<(), OptionsError>> {
     Box::pin(async move {
         let (id, backend) = chardev::parse(given.text(0)).map_err(explain)?;
-        if server.chardevs().is_of_option(&id) {
+        if parts.host.chardevs.is_of_option(&id) {
             let error = chardev::duplicate(&id);
             return Err(explain(chardev::OptionError::Malformed(error)));
         }
-        Ok(server.chardevs().add_by_hand(id, backend).await?)
+        Ok(parts.host.chardevs.add_by_hand(id, backend).await?)
     })
 }
 
 /// `chardev-change`
 pub(super) fn change<'a>(
-    server: &'a Arc<Server>,
+    parts: &'a Arc<Parts>,
     given: &'a Arguments,
 ) -> Work<'a, Result<(), OptionsError>> {
     Box::pin(async move {
@@ -37,7 +37,7 @@ pub(super) fn change<'a>(
         // Descriptors are passed with QMP only.
         let descriptors = SessionDescriptors::default();
         let id = given.text(0).to_owned();
-        let changed = server.chardevs().change(id, backend, &descriptors).await;
+        let changed = parts.host.chardevs.change(id, backend, &descriptors).await;
         changed.map(drop).map_err(OptionsError::from)
     })
 }
@@ -57,24 +57,24 @@ fn explain(error: chardev::OptionError) -> OptionsError {
 }
 
 /// `info chardev`
-pub(super) fn info(server: &Arc<Server>, _: &Arguments) -> String {
+pub(super) fn info(parts: &Arc<Parts>, _: &Arguments) -> String {
     let line = |info: crate::qapi::ChardevInfo| {
         format!("{}: filename={}{LINE_END}", info.label, info.filename)
     };
-    server.query_chardev().into_iter().map(line).collect()
+    parts.host.chardevs.query().into_iter().map(line).collect()
 }
 
 /// `ringbuf_write`
-pub(super) fn ringbuf_write(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+pub(super) fn ringbuf_write(parts: &Arc<Parts>, given: &Arguments) -> Result<(), Error> {
     let (device, data) = (given.text(0), given.text(1));
-    let chardevs = server.chardevs();
+    let chardevs = &parts.host.chardevs;
     chardevs.with_ringbuf(device, |ringbuf| ringbuf.write(data, None))
 }
 
 /// `ringbuf_read`
-pub(super) fn ringbuf_read(server: &Arc<Server>, given: &Arguments) -> Result<String, Error> {
+pub(super) fn ringbuf_read(parts: &Arc<Parts>, given: &Arguments) -> Result<String, Error> {
     let (device, size) = (given.text(0), given.integer(1));
-    let chardevs = server.chardevs();
+    let chardevs = &parts.host.chardevs;
     let text = chardevs.with_ringbuf(device, |ringbuf| ringbuf.read(size, None))?;
     Ok(format!("{text}{LINE_END}"))
 }

@@ -10,7 +10,7 @@ use super::{block, chardev, iothreads, tree};
 use crate::ident;
 use crate::keyval;
 use crate::objects;
-use crate::server::Server;
+use crate::parts::Parts;
 use crate::task::Work;
 
 /// The end of a line, as a terminal wants it.
@@ -28,11 +28,11 @@ struct Command {
 
 enum Run {
     /// Prints a text.
-    Text(fn(&Arc<Server>, &Arguments) -> String),
+    Text(fn(&Arc<Parts>, &Arguments) -> String),
     /// Prints a text, or why there is none.
-    Query(fn(&Arc<Server>, &Arguments) -> Result<String, Error>),
+    Query(fn(&Arc<Parts>, &Arguments) -> Result<String, Error>),
     /// Does something, and prints only why it failed.
-    Action(fn(&Arc<Server>, &Arguments) -> Result<(), Error>),
+    Action(fn(&Arc<Parts>, &Arguments) -> Result<(), Error>),
     /// The same, and it may have to wait, also for a name server.
     InTime(ActInTime),
     /// The same with options, of which it is not told what is wrong with their form, as in QEMU. The number says which of the
@@ -58,10 +58,10 @@ impl From<Error> for OptionsError {
     }
 }
 
-type ActInTime = for<'a> fn(&'a Arc<Server>, &'a Arguments) -> Work<'a, Result<(), Error>>;
+type ActInTime = for<'a> fn(&'a Arc<Parts>, &'a Arguments) -> Work<'a, Result<(), Error>>;
 
 type ActWithOptions =
-    for<'a> fn(&'a Arc<Server>, &'a Arguments) -> Work<'a, Result<(), OptionsError>>;
+    for<'a> fn(&'a Arc<Parts>, &'a Arguments) -> Work<'a, Result<(), OptionsError>>;
 
 /// All commands but `info`.
 static COMMANDS: [Command; 20] = [
@@ -91,14 +91,14 @@ static COMMANDS: [Command; 20] = [
         parameters: &[Parameter::Word],
         usage: "id",
         help: "remove chardev",
-        run: Run::Action(|server, given| server.chardevs().remove(given.text(0))),
+        run: Run::Action(|parts, given| parts.host.chardevs.remove(given.text(0))),
     },
     Command {
         name: "chardev-send-break",
         parameters: &[Parameter::Word],
         usage: "id",
         help: "send a break on chardev",
-        run: Run::Action(|server, given| server.chardevs().send_break(given.text(0))),
+        run: Run::Action(|parts, given| parts.host.chardevs.send_break(given.text(0))),
     },
     Command {
         name: "device_add",
@@ -112,7 +112,7 @@ static COMMANDS: [Command; 20] = [
         parameters: &[Parameter::Word],
         usage: "device",
         help: "remove device",
-        run: Run::Action(|server, given| server.devices().delete(server, given.text(0))),
+        run: Run::Action(|parts, given| parts.devices.delete(&parts.host, given.text(0))),
     },
     Command {
         name: "help|?",
@@ -158,8 +158,9 @@ static COMMANDS: [Command; 20] = [
         parameters: &[Parameter::Rest],
         usage: "[qom-type=]type,id=str[,prop=value][,...]",
         help: "create QOM object",
-        run: Run::Action(|server, given| {
-            server.objects().add(server, objects::parse(given.text(0))?)
+        run: Run::Action(|parts, given| {
+            let object = objects::parse(given.text(0))?;
+            parts.objects.add(&parts.host, object)
         }),
     },
     Command {
@@ -200,8 +201,8 @@ static COMMANDS: [Command; 20] = [
         parameters: &[],
         usage: "",
         help: "quit the server",
-        run: Run::Action(|server, _| {
-            server.quit();
+        run: Run::Action(|parts, _| {
+            parts.quit();
             Ok(())
         }),
     },
@@ -267,9 +268,9 @@ static TOPICS: [Command; 9] = [
         parameters: &[],
         usage: "",
         help: "show the current server name",
-        run: Run::Text(|server, _| {
+        run: Run::Text(|parts, _| {
             let line = |name: &str| format!("{name}{LINE_END}");
-            server.name().map(line).unwrap_or_default()
+            parts.name.as_deref().map(line).unwrap_or_default()
         }),
     },
     Command {
@@ -284,7 +285,7 @@ static TOPICS: [Command; 9] = [
         parameters: &[],
         usage: "",
         help: "show the current server status",
-        run: Run::Text(|server, _| format!("VM status: {}{LINE_END}", server.status().status)),
+        run: Run::Text(|parts, _| format!("VM status: {}{LINE_END}", parts.status().status)),
     },
     Command {
         name: "version",
@@ -315,14 +316,14 @@ fn find<'a>(commands: &'a [Command], name: &str) -> Option<&'a Command> {
 /// Executes a line and returns what it prints. A line that cannot be understood is no error.
 ///
 /// The line may have come through a QMP monitor.
-pub(crate) async fn execute(server: &Arc<Server>, line: &str, monitor: Option<&str>) -> String {
+pub(crate) async fn execute(parts: &Arc<Parts>, line: &str, monitor: Option<&str>) -> String {
     if is_blank(line) {
         return String::new();
     }
     let (shown, name, arguments) = split_name(line);
     if name != "info" {
         return match find(&COMMANDS, name) {
-            Some(command) => run(server, command, "", name, arguments, monitor).await,
+            Some(command) => run(parts, command, "", name, arguments, monitor).await,
             None => unknown(shown),
         };
     }
@@ -331,7 +332,7 @@ pub(crate) async fn execute(server: &Arc<Server>, line: &str, monitor: Option<&s
     }
     let (shown_topic, topic, arguments) = split_name(arguments);
     match find(&TOPICS, topic) {
-        Some(command) => run(server, command, "info ", topic, arguments, monitor).await,
+        Some(command) => run(parts, command, "info ", topic, arguments, monitor).await,
         None => unknown(&format!("{shown}{shown_topic}")),
     }
 }
@@ -361,7 +362,7 @@ fn unknown(name: &str) -> String {
 
 /// Executes a command that was called by `name`.
 async fn run(
-    server: &Arc<Server>,
+    parts: &Arc<Parts>,
     command: &Command,
     prefix: &str,
     name: &str,
@@ -377,16 +378,16 @@ async fn run(
         Err(Mistake::OfExpression(text)) => return format!("{text}{LINE_END}{}", hint()),
     };
     match command.run {
-        Run::Text(print) => print(server, &arguments),
-        Run::Query(query) => match query(server, &arguments) {
+        Run::Text(print) => print(parts, &arguments),
+        Run::Query(query) => match query(parts, &arguments) {
             Ok(text) => text,
             Err(error) => describe(&error),
         },
-        Run::Action(act) => match act(server, &arguments) {
+        Run::Action(act) => match act(parts, &arguments) {
             Ok(()) => String::new(),
             Err(error) => describe(&error),
         },
-        Run::InTime(act) => match act(server, &arguments).await {
+        Run::InTime(act) => match act(parts, &arguments).await {
             Ok(()) => String::new(),
             Err(error) => describe(&error),
         },
@@ -395,7 +396,7 @@ async fn run(
                 .iter()
                 .map(|short| format!("{}{LINE_END}", short.to_string().replace('\n', LINE_END)))
                 .collect();
-            match act(server, &arguments).await {
+            match act(parts, &arguments).await {
                 Ok(()) => {}
                 Err(OptionsError::Malformed) => text.push_str(&hint()),
                 Err(OptionsError::Told { text: told, error }) => {
@@ -445,20 +446,22 @@ fn help(topic: &str) -> String {
 }
 
 /// `object_del`. Who is in the way is told below the error.
-fn object_del(server: &Arc<Server>, given: &Arguments) -> String {
+fn object_del(parts: &Arc<Parts>, given: &Arguments) -> String {
     let id = given.text(0);
-    let deleted = server.objects().delete_for(server, id, given.monitor());
+    let deleted = parts.objects.delete_for(&parts.host, id, given.monitor());
     let Err(error) = deleted else {
         return String::new();
     };
-    let holders = objects::holders(id).map(|holders| format!("It is held by {holders}{LINE_END}"));
+    let holders = parts.host.threads.holders(id);
+    let holders = holders.map(|holders| format!("It is held by {holders}{LINE_END}"));
     format!("{}{}", describe(&error), holders.unwrap_or_default())
 }
 
-fn info_iothreads(_: &Arc<Server>, given: &Arguments) -> String {
+fn info_iothreads(parts: &Arc<Parts>, given: &Arguments) -> String {
+    let registry = parts.host.threads.registry();
     if given.flag(0) {
-        iothreads::render(&iothread::query_internal_iothreads())
+        iothreads::render(&registry.query_internal_iothreads())
     } else {
-        iothreads::render(&iothread::query_iothreads())
+        iothreads::render(&registry.query_iothreads())
     }
 }

@@ -20,8 +20,9 @@ pub(crate) use self::command::execute;
 use self::session::HumanSession;
 use crate::net::address::Address;
 use crate::net::listener::{ListenError, Listener, WayIn};
+use crate::net::reach::Reach;
 use crate::net::stream::Stream;
-use crate::server::Server;
+use crate::parts::Parts;
 use crate::sync::Mutex;
 
 /// A human monitor that cannot be served.
@@ -34,27 +35,33 @@ pub(crate) enum HumanMonitorError {
 }
 
 /// All human monitors. They run on the main loop, as in QEMU, so their commands may do anything.
-#[derive(Default)]
 pub(crate) struct HumanMonitors {
+    parts: Arc<Parts>,
+    reach: Reach,
     listeners: Mutex<Vec<Listener>>,
-    sessions: Arc<Mutex<Vec<Arc<HumanSession>>>>,
+    sessions: Mutex<Vec<Arc<HumanSession>>>,
 }
 
 impl HumanMonitors {
+    pub(crate) fn new(parts: &Arc<Parts>, reach: Reach) -> Self {
+        Self {
+            parts: Arc::clone(parts),
+            reach,
+            listeners: Mutex::default(),
+            sessions: Mutex::default(),
+        }
+    }
+
     /// Serves human monitors at an address.
-    pub(crate) fn add(
-        &self,
-        server: &Arc<Server>,
-        address: &Address,
-    ) -> Result<(), HumanMonitorError> {
-        let main = server.main();
-        let owner = Arc::downgrade(server);
+    pub(crate) fn add(self: &Arc<Self>, address: &Address) -> Result<(), HumanMonitorError> {
+        let main = &self.parts.host.main;
+        let serving = Arc::downgrade(self);
         let serve = move |stream| {
-            if let Some(server) = owner.upgrade() {
-                server.human_monitors().serve(&server, stream);
+            if let Some(monitors) = serving.upgrade() {
+                monitors.serve(stream);
             }
         };
-        let listener = match WayIn::open(address, server.reach())? {
+        let listener = match WayIn::open(address, self.reach)? {
             WayIn::Listener(listener) => listener,
             WayIn::Stream(stream) => {
                 return main.post(move |_| serve(stream)).map_err(|source| {
@@ -71,8 +78,8 @@ impl HumanMonitors {
         watched.map_err(|source| HumanMonitorError::Watch { what, source })
     }
 
-    fn serve(&self, server: &Arc<Server>, stream: Stream) {
-        let session = HumanSession::new(server, stream);
+    fn serve(self: &Arc<Self>, stream: Stream) {
+        let session = HumanSession::new(self, stream);
         self.sessions.lock().push(Arc::clone(&session));
         session.start();
     }

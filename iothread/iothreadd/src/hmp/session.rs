@@ -7,12 +7,12 @@ use std::sync::{Arc, Weak};
 use iothread::Interest;
 use qapi_runtime::session::Opening;
 
+use super::HumanMonitors;
 use super::command::{complete, execute};
 use super::editor::{Editor, PROMPT};
 use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::net::terminal::RawTerminal;
 use crate::report::report;
-use crate::server::Server;
 use crate::sync::Mutex;
 use crate::task;
 
@@ -24,7 +24,7 @@ const MAX_UNSENT: usize = 1 << 20;
 
 /// A session on the main loop.
 pub(super) struct HumanSession {
-    server: Weak<Server>,
+    monitors: Weak<HumanMonitors>,
     stream: Stream,
     is_stdio: bool,
     state: Mutex<State>,
@@ -48,13 +48,13 @@ struct State {
 }
 
 impl HumanSession {
-    pub(super) fn new(server: &Arc<Server>, stream: Stream) -> Arc<Self> {
+    pub(super) fn new(monitors: &Arc<HumanMonitors>, stream: Stream) -> Arc<Self> {
         let version = env!("CARGO_PKG_VERSION");
         let banner =
             format!("iothreadd {version} monitor - type 'help' for more information\r\n{PROMPT}");
         let terminal = stream.raw_terminal();
         Arc::new(Self {
-            server: Arc::downgrade(server),
+            monitors: Arc::downgrade(monitors),
             is_stdio: stream.is_stdio(),
             state: Mutex::new(State {
                 watches: None,
@@ -73,10 +73,10 @@ impl HumanSession {
 
     /// Sends the first prompt and begins to receive. On the main loop.
     pub(super) fn start(self: &Arc<Self>) {
-        let Some(server) = self.server.upgrade() else {
+        let Some(monitors) = self.monitors.upgrade() else {
             return;
         };
-        match Watches::new(server.main(), &self.stream, self) {
+        match Watches::new(&monitors.parts.host.main, &self.stream, self) {
             Ok(watches) => {
                 let mut state = self.state.lock();
                 state.watches = Some(watches);
@@ -84,7 +84,7 @@ impl HumanSession {
             }
             Err(error) => {
                 report(&format!("cannot serve a client: {error}"));
-                server.human_monitors().remove(self);
+                monitors.remove(self);
             }
         }
     }
@@ -151,19 +151,18 @@ impl HumanSession {
 
     fn execute(self: &Arc<Self>, state: &mut State, line: &str) {
         let line = line.trim().to_owned();
-        if matches!(line.as_str(), "quit" | "q")
-            && let Some(server) = self.server.upgrade()
-        {
-            server.quit();
+        let Some(monitors) = self.monitors.upgrade() else {
+            return;
+        };
+        let parts = Arc::clone(&monitors.parts);
+        if matches!(line.as_str(), "quit" | "q") {
+            parts.quit();
             state.is_ending = true;
             state.input.clear();
             return;
         }
-        let Some(server) = self.server.upgrade() else {
-            return;
-        };
-        let main = server.main().clone();
-        let work = async move { execute(&server, &line, None).await };
+        let main = parts.host.main.clone();
+        let work = async move { execute(&parts, &line, None).await };
         let session = Arc::clone(self);
         let done = move |text: String| {
             let mut state = session.state.lock();
@@ -196,12 +195,14 @@ impl HumanSession {
         }
         state.terminal = None;
         self.stream.close();
-        if let Some(server) = self.server.upgrade() {
-            server.human_monitors().remove(self);
+        if let Some(monitors) = self.monitors.upgrade() {
+            monitors.remove(self);
             if self.is_stdio {
-                server.quit();
+                monitors.parts.quit();
             }
-            server.check_drained();
+            if let Some(life) = monitors.parts.life.upgrade() {
+                life.session_is_over();
+            }
         }
     }
 }

@@ -10,15 +10,15 @@ use super::command::{LINE_END, OptionsError};
 use crate::devices::{self, BusInfo, DeviceInfo};
 use crate::ident::is_identifier;
 use crate::keyval::{self, ValueKind};
-use crate::server::Server;
+use crate::parts::Parts;
 use crate::task::Work;
 
 /// `qom-list`
-pub(super) fn qom_list(server: &Arc<Server>, given: &Arguments) -> Result<String, Error> {
+pub(super) fn qom_list(parts: &Arc<Parts>, given: &Arguments) -> Result<String, Error> {
     let Some(path) = given.optional(0) else {
         return Ok(format!("/{LINE_END}"));
     };
-    let properties = server.tree().list(path)?;
+    let properties = parts.host.tree.list(path)?;
     Ok(properties
         .iter()
         .map(|it| format!("{} ({}){LINE_END}", it.name, it.r#type))
@@ -26,8 +26,8 @@ pub(super) fn qom_list(server: &Arc<Server>, given: &Arguments) -> Result<String
 }
 
 /// `qom-get`
-pub(super) fn qom_get(server: &Arc<Server>, given: &Arguments) -> Result<String, Error> {
-    let value = server.tree().get(given.text(0), given.text(1))?;
+pub(super) fn qom_get(parts: &Arc<Parts>, given: &Arguments) -> Result<String, Error> {
+    let value = parts.host.tree.get(given.text(0), given.text(1))?;
     let mut writer = Writer::new();
     writer.set_pretty(true);
     writer.value(&value);
@@ -36,7 +36,7 @@ pub(super) fn qom_get(server: &Arc<Server>, given: &Arguments) -> Result<String,
 }
 
 /// `qom-set`: the value is JSON, or a text that the property's type reads.
-pub(super) fn qom_set(server: &Arc<Server>, given: &Arguments) -> Result<(), Error> {
+pub(super) fn qom_set(parts: &Arc<Parts>, given: &Arguments) -> Result<(), Error> {
     let (path, property, text) = (given.text(1), given.text(2), given.text(3));
     let value = if given.flag(0) {
         let document = Document::parse(text.as_bytes());
@@ -45,7 +45,7 @@ pub(super) fn qom_set(server: &Arc<Server>, given: &Arguments) -> Result<(), Err
             .root()
             .to_value()
     } else {
-        let kind = match server.tree().get(path, property)? {
+        let kind = match parts.host.tree.get(path, property)? {
             Value::Bool(_) => ValueKind::Bool,
             number if number.as_i64().is_some() => ValueKind::Int,
             _ => ValueKind::String,
@@ -54,12 +54,12 @@ pub(super) fn qom_set(server: &Arc<Server>, given: &Arguments) -> Result<(), Err
         let typed = keyval::typed(vec![pair], keyval::INTEGER_OF_OBJECT, |_| Some(kind))?;
         typed.get(property).cloned().unwrap_or(Value::Null)
     };
-    server.tree().set(path, property, &value)
+    parts.host.tree.set(path, property, &value)
 }
 
 /// `device_add`
 pub(super) fn device_add<'a>(
-    server: &'a Arc<Server>,
+    parts: &'a Arc<Parts>,
     given: &'a Arguments,
 ) -> Work<'a, Result<(), OptionsError>> {
     Box::pin(async move {
@@ -67,15 +67,15 @@ pub(super) fn device_add<'a>(
         if device.id().is_some_and(|id| !is_identifier(id)) {
             return Err(OptionsError::Malformed);
         }
-        Ok(server.devices().add(server, device).await?)
+        Ok(parts.devices.add(&parts.host, device).await?)
     })
 }
 
 /// `info qtree`
-pub(super) fn info_qtree(server: &Arc<Server>, given: &Arguments) -> String {
+pub(super) fn info_qtree(parts: &Arc<Parts>, given: &Arguments) -> String {
     let is_brief = given.flag(0);
     let mut text = String::new();
-    for bus in server.devices().describe() {
+    for bus in parts.devices.describe() {
         print_bus(&bus, 0, is_brief, &mut text);
     }
     text

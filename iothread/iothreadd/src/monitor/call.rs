@@ -9,17 +9,11 @@ use qapi_runtime::session::{Call, Started};
 
 use crate::task;
 
-/// Whether a command only reads memory, under locks that are held for moments. None of them emits an event, which would come
-/// after the reply.
-pub(super) fn runs_inline(info: &CommandInfo) -> bool {
-    match info.name {
-        // These ask the file system.
-        "query-block" | "query-named-block-nodes" => false,
-        // Descriptors belong to the session.
-        "getfd" | "closefd" | "add-fd" | "remove-fd" => true,
-        "qom-get" | "qom-list" | "qom-list-properties" | "yank" => true,
-        name => name.starts_with("query-") || name.starts_with("x-query-"),
-    }
+/// The commands as one session has them.
+pub(crate) struct SessionCommands {
+    pub(crate) service: Arc<dyn Service>,
+    /// Whether a command runs where its session does. All others run on the main loop.
+    pub(crate) runs_inline: fn(&CommandInfo) -> bool,
 }
 
 type Done = Box<dyn FnOnce(Result<Reply, Error>) + Send>;

@@ -8,17 +8,16 @@ use std::time::Duration;
 
 use iothread::{Interest, MainContext, Timer};
 use qapi_runtime::Error;
-use qapi_runtime::dispatch::{Reply, Service};
+use qapi_runtime::dispatch::Reply;
 use qapi_runtime::session::{
     Call, CallId, EventMessage, MEMORY_PATIENCE, Session, SessionConfig, SessionControl,
 };
 
-use super::Monitor;
-use super::call::{run_on_main_loop, runs_inline};
-use crate::commands::{self, SessionDescriptors};
+use super::call::{SessionCommands, run_on_main_loop};
+use super::{Monitor, Owner};
+use crate::net::descriptors::SessionDescriptors;
 use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::report::report;
-use crate::server::Server;
 use crate::sync::Mutex;
 
 /// Is woken when there is memory for a session.
@@ -46,7 +45,7 @@ pub(super) struct Client {
     number: u64,
     monitor: Weak<Monitor>,
     main: MainContext,
-    service: Arc<dyn Service>,
+    commands: SessionCommands,
     descriptors: Arc<SessionDescriptors>,
     control: SessionControl,
     state: Mutex<State>,
@@ -70,7 +69,7 @@ struct State {
 impl Client {
     pub(super) fn new(
         monitor: &Arc<Monitor>,
-        server: &Arc<Server>,
+        owner: &dyn Owner,
         number: u64,
         config: SessionConfig,
     ) -> Arc<Self> {
@@ -80,7 +79,7 @@ impl Client {
             number,
             monitor: Arc::downgrade(monitor),
             main: monitor.main.clone(),
-            service: commands::service(server, &descriptors, monitor.name()),
+            commands: owner.commands(&descriptors, monitor.name()),
             descriptors,
             control: control.clone(),
             state: Mutex::new(State {
@@ -265,8 +264,10 @@ impl Client {
             pending,
             ..
         } = state;
+        let commands = &self.commands;
         let mut input = &buffer[pending.clone()];
-        while let Some(call) = session.advance(&mut input, &*self.service, runs_inline) {
+        while let Some(call) = session.advance(&mut input, &*commands.service, commands.runs_inline)
+        {
             let id = call.id();
             if self.run(call).is_err() {
                 session.complete(id, Err(Error::generic("the server is shutting down")));
@@ -284,7 +285,8 @@ impl Client {
             };
             monitor.post(move || client.complete(id, result));
         };
-        run_on_main_loop(&self.main, Arc::clone(&self.service), call, Box::new(done))
+        let service = Arc::clone(&self.commands.service);
+        run_on_main_loop(&self.main, service, call, Box::new(done))
     }
 
     /// Sees to it that what came now does not wait for ever.

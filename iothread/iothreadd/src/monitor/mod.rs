@@ -9,22 +9,26 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use iothread::{Clock, ContextError, IoThread, MainContext, SharedContext, Timer, holder};
+use iothread::{Clock, ContextError, MainContext, SharedContext, Timer, holder};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
 
+pub(crate) use self::call::SessionCommands;
 use self::client::Client;
-use self::object::{MonitorObject, OwnDevice, Settings};
+use self::object::{MonitorObject, Settings};
 use crate::chardev::{Attachment, Connection};
+use crate::events::EventSink;
+use crate::host::Host;
+use crate::life::Life;
 use crate::net::address::Address;
+use crate::net::descriptors::SessionDescriptors;
 use crate::net::listener::{ListenError, Listener, WayIn};
+use crate::net::reach::Reach;
 use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::options::QmpOption;
-use crate::qapi::{ChardevInfo, MonitorCloseAction, YankInstance, YankInstanceChardev};
+use crate::qapi::{MonitorCloseAction, YankInstance, YankInstanceChardev};
 use crate::qom::Object;
-use crate::server::Server;
 use crate::sync::Mutex;
-use crate::threads;
 use crate::yank::YankGuard;
 
 /// Id of the IOThread that monitors run on; QEMU calls it so too.
@@ -50,25 +54,71 @@ pub(crate) enum MonitorError {
     },
 }
 
+/// What monitors ask of the server that has them.
+pub(crate) trait Owner: Life {
+    /// The commands, for a session of the monitor of that name.
+    fn commands(&self, descriptors: &Arc<SessionDescriptors>, monitor: &str) -> SessionCommands;
+
+    /// The client is gone with which the monitor and its device are to go. On the main loop.
+    fn delete(&self, monitor: &str, chardev: &str);
+}
+
 /// All QMP monitors.
 pub(crate) struct Monitors {
     main: MainContext,
+    /// What holds for every session.
+    config: SessionConfig,
+    reach: Reach,
+    owner: OnceLock<Weak<dyn Owner>>,
     list: Mutex<Vec<Arc<Monitor>>>,
     n_unnamed: AtomicU64,
 }
 
+/// A monitor of an option that is not listed yet, nor served.
+pub(crate) struct Opened {
+    way_in: WayIn,
+    name: String,
+    pretty: bool,
+    ends_server: bool,
+}
+
+impl Opened {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// One that is listed, and not served yet.
+pub(crate) struct Made {
+    way_in: WayIn,
+    monitor: Arc<Monitor>,
+}
+
 impl Monitors {
-    pub(crate) fn new(main: &MainContext) -> Self {
+    pub(crate) fn new(main: &MainContext, config: SessionConfig, reach: Reach) -> Self {
         Self {
             main: main.clone(),
+            config,
+            reach,
+            owner: OnceLock::new(),
             list: Mutex::default(),
             n_unnamed: AtomicU64::new(0),
         }
     }
 
-    /// Serves a monitor as an option says.
-    pub(crate) fn add(&self, server: &Arc<Server>, option: &QmpOption) -> Result<(), MonitorError> {
-        let way_in = WayIn::open(&option.address, server.reach())?;
+    /// Says whose they are, before there is any.
+    pub(crate) fn belong_to(&self, owner: Weak<dyn Owner>) {
+        // Said once.
+        let _ = self.owner.set(owner);
+    }
+
+    fn owner(&self) -> Option<Weak<dyn Owner>> {
+        self.owner.get().cloned()
+    }
+
+    /// Opens the way into a monitor, as an option says.
+    pub(crate) fn open(&self, option: &QmpOption) -> Result<Opened, MonitorError> {
+        let way_in = WayIn::open(&option.address, self.reach)?;
         let name = match &option.id {
             Some(id) => id.clone(),
             None => {
@@ -76,35 +126,39 @@ impl Monitors {
                 format!("compat_monitor{number}")
             }
         };
-        let (chardev, pretty) = (name.clone(), option.pretty);
-        let settings = Arc::new(Settings::new(chardev, pretty, &MonitorCloseAction::None));
-        let new = NewMonitor {
-            name: name.clone(),
-            settings: Arc::clone(&settings),
+        Ok(Opened {
+            way_in,
+            name,
+            pretty: option.pretty,
             ends_server: option.address == Address::Stdio,
+        })
+    }
+
+    /// Makes the monitor, and what it is as an object.
+    pub(crate) fn make(
+        &self,
+        host: &Host,
+        opened: Opened,
+    ) -> Result<(Made, Arc<dyn Object>), MonitorError> {
+        let Opened {
+            way_in,
+            name,
+            pretty,
+            ends_server,
+        } = opened;
+        let settings = Settings::new(name.clone(), pretty, &MonitorCloseAction::None);
+        let settings = Arc::new(settings);
+        let new = NewMonitor {
+            name,
+            settings: Arc::clone(&settings),
+            ends_server,
         };
-        server
-            .objects()
-            .check_duplicate(&name)
-            .map_err(MonitorError::Object)?;
-        let monitor = self.create(server, new)?;
-        let object = Arc::new(MonitorObject(settings));
-        server.objects().add_monitor(name, object);
-        match way_in {
-            WayIn::Listener(listener) => {
-                monitor.register(server);
-                monitor.listen(listener)
-            }
-            WayIn::Stream(stream) => {
-                let starting = Arc::clone(&monitor);
-                monitor.post(move || starting.serve(stream));
-                Ok(())
-            }
-        }
+        let monitor = self.create(host, new)?;
+        Ok((Made { way_in, monitor }, Arc::new(MonitorObject(settings))))
     }
 
     /// Makes a monitor that holds the monitors' IOThread and has no way in yet.
-    fn create(&self, server: &Arc<Server>, new: NewMonitor) -> Result<Arc<Monitor>, MonitorError> {
+    fn create(&self, host: &Host, new: NewMonitor) -> Result<Arc<Monitor>, MonitorError> {
         let NewMonitor {
             name,
             settings,
@@ -114,18 +168,14 @@ impl Monitors {
         if list.iter().any(|known| known.name == name) {
             return Err(MonitorError::Duplicate { name });
         }
-        let context = monitor_iothread(server)?
-            .get_aio_context(holder::monitor(&name))?
-            .share();
+        let thread = host.threads.internal(MONITOR_IOTHREAD)?;
+        let context = thread.get_aio_context(holder::monitor(&name))?.share();
         let monitor = Arc::new(Monitor {
             name,
             context,
-            server: Arc::downgrade(server),
+            owner: self.owner(),
             main: self.main.clone(),
-            config: SessionConfig {
-                budget: Some(server.budgets().qmp().clone()),
-                ..server.session_config()
-            },
+            config: self.config.clone(),
             listener: OnceLock::new(),
             yank: Mutex::default(),
             attachment: Mutex::default(),
@@ -137,43 +187,6 @@ impl Monitors {
         });
         list.push(Arc::clone(&monitor));
         Ok(monitor)
-    }
-
-    /// Whether an option has made a monitor of this name, and so a device.
-    pub(crate) fn has_own_chardev(&self, name: &str) -> bool {
-        let list = self.list.lock();
-        list.iter().any(|it| it.name == name && it.is_of_option())
-    }
-
-    /// The entries of monitors in `query-chardev`. Options give each a device of its own, as in QEMU.
-    pub(crate) fn chardevs(&self) -> Vec<ChardevInfo> {
-        let list = self.list.lock();
-        let own = list.iter().filter(|it| it.is_of_option());
-        let info = |monitor: &Arc<Monitor>| ChardevInfo {
-            label: monitor.name.clone(),
-            filename: monitor.filename(),
-            frontend_open: true,
-        };
-        own.map(info).collect()
-    }
-
-    /// The same as objects.
-    pub(crate) fn own_devices(&self) -> Vec<(String, Arc<dyn Object>)> {
-        let list = self.list.lock();
-        let own = list.iter().filter(|it| it.is_of_option());
-        let device = |monitor: &Arc<Monitor>| -> (String, Arc<dyn Object>) {
-            let device = OwnDevice(Arc::downgrade(monitor));
-            (monitor.name.clone(), Arc::new(device))
-        };
-        own.map(device).collect()
-    }
-
-    /// Sends an event to every session.
-    pub(crate) fn send(&self, event: &EventMessage) {
-        for monitor in self.list.lock().iter() {
-            let (event, receiver) = (event.clone(), Arc::clone(monitor));
-            monitor.post(move || receiver.send(&event));
-        }
     }
 
     /// Lets every session send what it owes and end, then the main loop.
@@ -202,6 +215,33 @@ impl Monitors {
     }
 }
 
+impl Made {
+    /// Lets clients in.
+    pub(crate) fn serve(self, host: &Host) -> Result<(), MonitorError> {
+        let Self { way_in, monitor } = self;
+        match way_in {
+            WayIn::Listener(listener) => {
+                monitor.register(host);
+                monitor.listen(listener)
+            }
+            WayIn::Stream(stream) => {
+                let starting = Arc::clone(&monitor);
+                monitor.post(move || starting.serve(stream));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl EventSink for Monitors {
+    fn send(&self, event: &EventMessage) {
+        for monitor in self.list.lock().iter() {
+            let (event, receiver) = (event.clone(), Arc::clone(monitor));
+            monitor.post(move || receiver.send(&event));
+        }
+    }
+}
+
 /// What there is to say about a new monitor.
 struct NewMonitor {
     name: String,
@@ -209,23 +249,12 @@ struct NewMonitor {
     ends_server: bool,
 }
 
-/// The internal IOThread of all monitors, made with the first of them.
-fn monitor_iothread(server: &Arc<Server>) -> Result<IoThread, iothread::CreateError> {
-    match iothread::Registry::global().find_internal(MONITOR_IOTHREAD) {
-        Some(thread) => Ok(thread),
-        None => threads::builder(server, MONITOR_IOTHREAD)
-            .internal()
-            .spawn(),
-    }
-}
-
 /// One QMP monitor: one holder, however many sessions.
 pub(crate) struct Monitor {
     name: String,
     /// Released when the monitor is removed.
     context: SharedContext,
-    /// Owns the monitors.
-    server: Weak<Server>,
+    owner: Option<Weak<dyn Owner>>,
     main: MainContext,
     config: SessionConfig,
     /// Unset for the standard streams, which are there from the start.
@@ -262,6 +291,11 @@ impl Monitor {
         self.ends_server || self.listener.get().is_some()
     }
 
+    /// Who has the monitors; `None` at the end of the server.
+    fn owner(&self) -> Option<Arc<dyn Owner>> {
+        self.owner.as_ref().and_then(Weak::upgrade)
+    }
+
     /// The name, for its sessions.
     fn name(&self) -> &str {
         &self.name
@@ -290,7 +324,7 @@ impl Monitor {
     }
 
     fn serve_as(self: &Arc<Self>, number: u64, stream: Stream) {
-        let Some(server) = self.server.upgrade() else {
+        let Some(owner) = self.owner() else {
             return;
         };
         let config = SessionConfig {
@@ -298,7 +332,7 @@ impl Monitor {
             ends_foreign: stream.is_tcp(),
             ..self.config()
         };
-        let client = Client::new(self, &server, number, config);
+        let client = Client::new(self, &*owner, number, config);
         self.clients.lock().insert(number, Arc::clone(&client));
         client.start(stream);
     }
@@ -329,11 +363,11 @@ impl Monitor {
     }
 
     /// Lets the sessions be ended by name.
-    fn register(self: &Arc<Self>, server: &Server) {
+    fn register(self: &Arc<Self>, host: &Host) {
         let monitor = Arc::downgrade(self);
         let id = self.name.clone();
         let instance = YankInstance::Chardev(YankInstanceChardev { id });
-        let guard = server.yanks().register(instance, move || {
+        let guard = host.yanks.register(instance, move || {
             if let Some(monitor) = monitor.upgrade() {
                 let ending = Arc::clone(&monitor);
                 // One of the sessions may be the one that asks for it.
@@ -384,15 +418,15 @@ impl Monitor {
         self.connection_is_over(number);
         self.check_drained();
         if self.ends_server
-            && let Some(server) = self.server.upgrade()
+            && let Some(owner) = self.owner()
         {
-            server.quit();
+            owner.quit();
         }
     }
 
     fn check_drained(&self) {
-        if let Some(server) = self.server.upgrade() {
-            server.check_drained();
+        if let Some(owner) = self.owner() {
+            owner.session_is_over();
         }
     }
 }

@@ -5,12 +5,12 @@ use std::sync::{Arc, Weak};
 
 use qapi_runtime::{Error, Value};
 
-use super::Monitor;
-use crate::chardev;
-use crate::objects::value_of;
-use crate::qapi::MonitorCloseAction;
+use super::{Monitor, Monitors};
+use crate::chardev::{self, OwnDevices};
+use crate::qapi::{ChardevInfo, MonitorCloseAction};
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
+use crate::qom::value::value_of;
 
 /// What of a monitor may be changed while it is there. Sessions that have begun keep what they began with.
 pub(super) struct Settings {
@@ -80,8 +80,36 @@ impl Object for MonitorObject {
     }
 }
 
+impl OwnDevices for Monitors {
+    fn has(&self, id: &str) -> bool {
+        let list = self.list.lock();
+        list.iter().any(|it| it.name == id && it.is_of_option())
+    }
+
+    fn query(&self) -> Vec<ChardevInfo> {
+        let list = self.list.lock();
+        let own = list.iter().filter(|it| it.is_of_option());
+        let info = |monitor: &Arc<Monitor>| ChardevInfo {
+            label: monitor.name.clone(),
+            filename: monitor.filename(),
+            frontend_open: true,
+        };
+        own.map(info).collect()
+    }
+
+    fn objects(&self) -> Vec<(String, Arc<dyn Object>)> {
+        let list = self.list.lock();
+        let own = list.iter().filter(|it| it.is_of_option());
+        let device = |monitor: &Arc<Monitor>| -> (String, Arc<dyn Object>) {
+            let device = OwnDevice(Arc::downgrade(monitor));
+            (monitor.name.clone(), Arc::new(device))
+        };
+        own.map(device).collect()
+    }
+}
+
 /// The device that a monitor of an option has for itself.
-pub(super) struct OwnDevice(pub(super) Weak<Monitor>);
+struct OwnDevice(Weak<Monitor>);
 
 impl Object for OwnDevice {
     fn object_type(&self) -> &'static Type {

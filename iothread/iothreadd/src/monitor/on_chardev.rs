@@ -8,9 +8,9 @@ use qapi_runtime::session::{Session, SessionConfig};
 use super::object::{MonitorObject, Settings};
 use super::{Monitor, MonitorError, Monitors, NewMonitor};
 use crate::chardev::{AttachError, Connection, FrontEnd, Usage};
+use crate::host::Host;
 use crate::qapi::{MonitorCloseAction, MonitorQmpProperties};
 use crate::qom::Object;
-use crate::server::Server;
 
 /// Passes peers of the device on to the monitor.
 struct Peers {
@@ -41,12 +41,12 @@ impl Monitors {
     /// `object-add` of a monitor: takes the device and the monitors' IOThread.
     pub(crate) fn add_on_chardev(
         &self,
-        server: &Arc<Server>,
+        host: &Host,
         id: &str,
         properties: &MonitorQmpProperties,
     ) -> Result<Arc<dyn Object>, Error> {
-        let addresses = server.chardevs().inet_addresses(&properties.chardev);
-        let checked = server.reach().check(&addresses);
+        let addresses = host.chardevs.inet_addresses(&properties.chardev);
+        let checked = self.reach.check(&addresses);
         checked.map_err(|error| Error::generic(error.to_string()))?;
         let close_action = properties
             .close_action
@@ -60,7 +60,7 @@ impl Monitors {
             settings: Arc::clone(&settings),
             ends_server: false,
         };
-        let monitor = self.create(server, new).map_err(|error| match error {
+        let monitor = self.create(host, new).map_err(|error| match error {
             MonitorError::Duplicate { name } => Error::generic(format!(
                 "attempt to add duplicate property '{name}' to object (type 'container')"
             )),
@@ -69,8 +69,10 @@ impl Monitors {
         let peers = Arc::new(Peers {
             monitor: Arc::downgrade(&monitor),
         });
-        let chardevs = server.chardevs();
-        match chardevs.attach(&properties.chardev, Usage::Read, peers) {
+        match host
+            .chardevs
+            .attach(&properties.chardev, Usage::Read, peers)
+        {
             Ok(attachment) => *monitor.attachment.lock() = Some(attachment),
             Err(error) => {
                 self.remove(id);
@@ -117,15 +119,11 @@ impl Monitor {
         };
         connection.close();
         if self.settings.is_deleted_with_client()
-            && let Some(server) = self.server.upgrade()
+            && let Some(owner) = self.owner()
         {
             let (name, chardev) = (self.name.clone(), self.settings.chardev.clone());
             // Without a main loop everything ends anyway.
-            let _ = self.main.post(move |_| {
-                // Somebody may have been faster, with each of them.
-                let _ = server.objects().delete(&server, &name);
-                let _ = server.chardevs().remove(&chardev);
-            });
+            let _ = self.main.post(move |_| owner.delete(&name, &chardev));
         }
     }
 

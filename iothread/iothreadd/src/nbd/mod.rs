@@ -26,11 +26,11 @@ use self::clients::Clients;
 use self::export::NbdExport;
 use self::handshake::Offer;
 use self::protocol::MAX_STRING;
-use crate::export::{Common, Export};
+use crate::export::{Common, Export, Prepared};
+use crate::host::Host;
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::sockets::{listen_at, look_up, modern};
-use crate::qapi::{BlockExportType, NbdServerOptionsLegacy};
-use crate::server::Server;
+use crate::qapi::NbdServerOptionsLegacy;
 use crate::sync::Mutex;
 
 /// How many seconds the haggling may take unless told otherwise.
@@ -75,7 +75,7 @@ impl NbdServer {
     /// The last part of `nbd-server-start`; the addresses of the host have been found.
     fn start(
         &self,
-        server: &Server,
+        host: &Host,
         descriptors: &SessionDescriptors,
         options: NbdServerOptionsLegacy,
         found: Option<Vec<SocketAddr>>,
@@ -89,9 +89,9 @@ impl NbdServer {
         });
         let seconds = options.handshake_max_seconds.unwrap_or(HANDSHAKE_SECONDS);
         let limit = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-        let budget = server.budgets().nbd();
+        let budget = host.budgets.nbd();
         let clients = Clients::new(
-            server.main(),
+            &host.main,
             listeners,
             &offers,
             budget,
@@ -116,13 +116,13 @@ impl NbdServer {
     /// `nbd-server-start`, also that of people, while the main loop goes on.
     pub(crate) async fn find_and_start(
         &self,
-        server: &Server,
+        host: &Host,
         descriptors: &SessionDescriptors,
         options: NbdServerOptionsLegacy,
     ) -> Result<(), Error> {
         self.check_stopped()?;
-        let found = look_up(&modern(options.addr.clone()), server.main()).await?;
-        self.start(server, descriptors, options, found)
+        let found = look_up(&modern(options.addr.clone()), &host.main).await?;
+        self.start(host, descriptors, options, found)
     }
 
     /// Whether it has been started.
@@ -130,23 +130,22 @@ impl NbdServer {
         self.0.lock().is_some()
     }
 
-    /// `nbd-server-stop`
-    pub(crate) fn stop(&self, server: &Arc<Server>) -> Result<(), Error> {
+    /// `nbd-server-stop`, but for the exports.
+    pub(crate) fn stop(&self) -> Result<(), Error> {
         let stopped = self.0.lock().take();
         let Some(Running { clients, .. }) = stopped else {
             return Err(Error::generic("NBD server not running"));
         };
         clients.stop();
-        server.exports().remove_all(server, &BlockExportType::Nbd);
         Ok(())
     }
 
     /// Checks that an export could be offered under a name.
-    pub(crate) fn check_offer(
+    pub(crate) fn prepare(
         &self,
         name: &str,
         description: Option<&str>,
-    ) -> Result<NewOffer, Error> {
+    ) -> Result<Box<dyn Prepared>, Error> {
         let running = self.0.lock();
         let Some(Running { offers, .. }) = &*running else {
             return Err(Error::generic("NBD server not running"));
@@ -164,32 +163,31 @@ impl NbdServer {
                 "NBD server already has export named '{name}'"
             )));
         }
-        Ok(NewOffer {
+        Ok(Box::new(NewOffer {
             offers: Arc::clone(offers),
             name: name.to_owned(),
             description: description.map(str::to_owned),
-        })
+        }))
     }
 }
 
 /// An export that can be offered. Only the main loop makes offers, so it stays possible until it returns.
-pub(crate) struct NewOffer {
+struct NewOffer {
     offers: Arc<Offers>,
     name: String,
     description: Option<String>,
 }
 
-impl NewOffer {
-    /// Offers it.
-    pub(crate) fn take(self, common: &Arc<Common>) -> Arc<dyn Export> {
+impl Prepared for NewOffer {
+    fn make(self: Box<Self>, _: &Host, common: &Arc<Common>) -> Result<Arc<dyn Export>, Error> {
         let Self {
             offers,
             name,
             description,
-        } = self;
+        } = *self;
         let export = NbdExport::new(Arc::clone(common), name, description, &offers);
         let export = Arc::new(export);
         offers.exports.lock().push(Arc::clone(&export));
-        export
+        Ok(export)
     }
 }

@@ -1,31 +1,30 @@
 //! Objects that users create, below `/objects`.
 
 mod colo;
-mod held;
 mod option;
 
 use std::sync::Arc;
 
-use iothread::{IoThread, MainContext, Parameter, ParameterError, Parameters, Registry};
-use qapi_runtime::json::Document;
-use qapi_runtime::visit::{Input, Mode, Visit};
-use qapi_runtime::{Error, Object as Members, Value};
+use iothread::{IoThread, MainContext, Parameter, ParameterError, Parameters};
+use qapi_runtime::{Error, Value};
 
 use self::colo::ColoCompare;
-pub(crate) use self::held::holders;
 pub(crate) use self::option::{help, parse, parse_option};
+use crate::host::Host;
 use crate::ident::{self, is_identifier};
+use crate::monitor::Monitors;
 use crate::qapi::{IothreadProperties, MainLoopProperties, ObjectOptions, ObjectOptionsQomType};
 use crate::qemu_text::{self, QemuText};
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
-use crate::server::Server;
+use crate::qom::value::value_of;
+use crate::report::report;
 use crate::sync::Mutex;
-use crate::threads;
 
 /// All objects below `/objects`, in the order of their creation.
 pub(crate) struct Objects {
     main: MainContext,
+    monitors: Arc<Monitors>,
     list: Mutex<Vec<Entry>>,
 }
 
@@ -49,36 +48,38 @@ enum Kind {
 }
 
 impl Objects {
-    pub(crate) fn new(main: &MainContext) -> Self {
+    pub(crate) fn new(main: &MainContext, monitors: &Arc<Monitors>) -> Self {
         Self {
             main: main.clone(),
+            monitors: Arc::clone(monitors),
             list: Mutex::default(),
         }
     }
 
     /// `object-add`
-    pub(crate) fn add(&self, server: &Arc<Server>, options: ObjectOptions) -> Result<(), Error> {
+    pub(crate) fn add(&self, host: &Host, options: ObjectOptions) -> Result<(), Error> {
         let ObjectOptions { qom_type, id } = options;
         if !is_identifier(&id) {
             return Err(ident::expected());
         }
         let (kind, object) = match qom_type {
             ObjectOptionsQomType::Iothread(properties) => {
-                (Kind::IoThread, self.new_iothread(server, &id, &properties)?)
+                let thread = self.new_iothread(host, &id, &properties)?;
+                (Kind::IoThread, iothread_object(thread))
             }
             ObjectOptionsQomType::MainLoop(properties) => {
                 (Kind::MainLoop, self.new_main_loop(&id, &properties)?)
             }
             ObjectOptionsQomType::ColoCompare(properties) => {
                 self.check_duplicate(&id)?;
-                let colo = ColoCompare::create(server, &id, &properties)?;
+                let colo = ColoCompare::create(host, &id, &properties)?;
                 let object: Arc<dyn Object> = Arc::<ColoCompare>::clone(&colo);
                 (Kind::ColoCompare(colo), object)
             }
             ObjectOptionsQomType::MonitorQmp(properties) => {
                 self.check_duplicate(&id)?;
-                let monitors = server.monitors();
-                let object = monitors.add_on_chardev(server, &id, &properties)?;
+                let monitors = &self.monitors;
+                let object = monitors.add_on_chardev(host, &id, &properties)?;
                 (Kind::Monitor, object)
             }
             ObjectOptionsQomType::Unknown(name) => {
@@ -91,6 +92,17 @@ impl Objects {
         Ok(())
     }
 
+    /// Adds an IOThread for somebody, as an object like those of users.
+    pub(crate) fn add_iothread(&self, host: &Host, id: &str) -> Result<IoThread, Error> {
+        let thread = self.new_iothread(host, id, &IothreadProperties::default())?;
+        self.list.lock().push(Entry {
+            id: id.to_owned(),
+            kind: Kind::IoThread,
+            object: iothread_object(thread.clone()),
+        });
+        Ok(thread)
+    }
+
     /// Lists the monitor of an option.
     pub(crate) fn add_monitor(&self, id: String, object: Arc<dyn Object>) {
         let kind = Kind::OwnMonitor;
@@ -100,7 +112,7 @@ impl Objects {
     /// `object-del` by a client of the monitor `monitor`. On the main loop.
     pub(crate) fn delete_for(
         &self,
-        server: &Server,
+        host: &Host,
         id: &str,
         monitor: Option<&str>,
     ) -> Result<(), Error> {
@@ -108,30 +120,31 @@ impl Objects {
         if monitor == Some(id) && self.find(id).is_some_and(is_monitor) {
             return Err(Error::generic("Cannot delete the current QMP monitor"));
         }
-        self.delete(server, id).inspect_err(|error| {
+        self.delete(host, id).inspect_err(|error| {
             // The error says as much as QEMU's would.
-            if let Some(holders) = held::holders(id) {
-                crate::report::report(&format!("{}: it is held by {holders}", error.desc));
+            if let Some(holders) = host.threads.holders(id) {
+                report(&format!("{}: it is held by {holders}", error.desc));
             }
         })
     }
 
     /// `object-del`. On the main loop.
-    pub(crate) fn delete(&self, server: &Server, id: &str) -> Result<(), Error> {
+    pub(crate) fn delete(&self, host: &Host, id: &str) -> Result<(), Error> {
         let entry = self.find(id);
         let entry = entry.ok_or_else(|| Error::generic(format!("object '{id}' not found")))?;
         match entry.kind {
             // Refused while anybody holds it, also a device or an export that is gone but for its last requests.
-            Kind::IoThread => Registry::global()
-                .try_delete(id)
-                .map_err(|error| error.to_answer())?,
+            Kind::IoThread => {
+                let deleted = host.threads.registry().try_delete(id);
+                deleted.map_err(|error| error.to_answer())?;
+            }
             // The main loop uses it for good.
             Kind::MainLoop => {
                 return Err(Error::generic(format!(
                     "Deleting main loop '{id}' is not supported"
                 )));
             }
-            Kind::Monitor | Kind::OwnMonitor => server.monitors().remove(id),
+            Kind::Monitor | Kind::OwnMonitor => self.monitors.remove(id),
             Kind::ColoCompare(colo) => colo.end(),
         }
         self.list.lock().retain(|known| known.id != id);
@@ -143,18 +156,13 @@ impl Objects {
         list.iter().find(|entry| entry.id == id).cloned()
     }
 
-    /// Finds the IOThread that an argument names.
-    pub(crate) fn iothread(&self, link: &str) -> Option<IoThread> {
-        find_iothread(link)
-    }
-
     /// Deletes everything, at the end of the server.
-    pub(crate) fn clear(&self, server: &Server) {
+    pub(crate) fn clear(&self, host: &Host) {
         // What was created last may use what was there.
         let last = || self.list.lock().last().map(|entry| entry.id.clone());
         while let Some(id) = last() {
             // Whoever still holds a thread keeps it until the process ends.
-            let _ = self.delete(server, &id);
+            let _ = self.delete(host, &id);
             self.list.lock().retain(|entry| entry.id != id);
         }
     }
@@ -169,11 +177,11 @@ impl Objects {
 
     fn new_iothread(
         &self,
-        server: &Arc<Server>,
+        host: &Host,
         id: &str,
         properties: &IothreadProperties,
-    ) -> Result<Arc<dyn Object>, Error> {
-        let mut builder = threads::builder(server, id);
+    ) -> Result<IoThread, Error> {
+        let mut builder = host.threads.builder(id);
         let mut parameters = Parameters::default();
         for (parameter, value) in iothread_parameters(properties) {
             if let Some(value) = value {
@@ -186,8 +194,7 @@ impl Objects {
             return Err(parameter_error(error));
         }
         self.check_duplicate(id)?;
-        let thread = builder.spawn().map_err(|error| error.to_answer())?;
-        Ok(Arc::new(IoThreadObject { thread }))
+        builder.spawn().map_err(|error| error.to_answer())
     }
 
     fn new_main_loop(
@@ -238,26 +245,6 @@ fn iothread_parameters(properties: &IothreadProperties) -> [(Parameter, Option<i
     ]
 }
 
-/// The IOThread that a link names: by an id, or by the path of the object.
-pub(crate) fn find_iothread(link: &str) -> Option<IoThread> {
-    let path = link.strip_prefix('/').unwrap_or(link);
-    let id = path.strip_prefix("objects/").unwrap_or(link);
-    Registry::global().find(id)
-}
-
-/// As `find_iothread`.
-///
-/// # Errors
-///
-/// In QEMU's words; an object of another type is told apart from one that does not exist.
-pub(crate) fn linked_iothread(server: &Server, link: &str) -> Result<IoThread, Error> {
-    let thread = find_iothread(link);
-    thread.ok_or_else(|| match server.tree().canonical_path(link) {
-        Ok(_) => Error::generic("Invalid parameter type for 'iothread', expected: iothread"),
-        Err(_) => Error::device_not_found(format!("Device '{link}' not found")),
-    })
-}
-
 /// Whether an object needs character devices to be there.
 pub(crate) fn uses_chardevs(options: &ObjectOptions) -> bool {
     match options.qom_type {
@@ -272,15 +259,8 @@ fn parameter_error(error: ParameterError) -> Error {
     error.to_answer()
 }
 
-/// The value that a property is set to.
-pub(crate) fn value_of<T: Visit>(property: &str, value: &Value) -> Result<T, Error> {
-    let members = Members::from_iter([(property.to_owned(), value.clone())]);
-    let document = Document::from(&Value::Object(members));
-    match document.root().get(property) {
-        Some(value) => T::read(&mut Input::at(value, Mode::Strict, Default::default()))
-            .map_err(|error| error.in_member(property.to_owned()).into()),
-        None => Err(Error::generic(format!("Parameter '{property}' is missing"))),
-    }
+fn iothread_object(thread: IoThread) -> Arc<dyn Object> {
+    Arc::new(IoThreadObject { thread })
 }
 
 /// An IOThread as an object.

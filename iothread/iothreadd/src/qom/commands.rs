@@ -4,11 +4,10 @@ use qapi_runtime::{Error, Value};
 
 use super::types::{self, Initial, Property, Type};
 use super::{Object, Tree};
-use crate::devices;
 use crate::qapi::{ObjectPropertyInfo, ObjectTypeInfo};
 
 /// The property that tells the type, which every object has.
-const TYPE: &str = "type";
+pub(crate) const TYPE: &str = "type";
 
 impl Tree {
     /// `qom-list`
@@ -58,18 +57,40 @@ impl Tree {
             None => Err(no_property(&*object, property)),
         }
     }
-}
 
-/// `qom-list-properties`
-pub(crate) fn list_properties(type_name: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
-    match types::find(type_name) {
-        Some(known) => Ok(properties_of(known, Whose::Type)),
-        None if types::INTERFACES.contains(&type_name) => {
-            Err(Error::generic("Parameter 'typename' expects a QOM type"))
+    /// `qom-list-properties`
+    pub(crate) fn list_properties(
+        &self,
+        type_name: &str,
+    ) -> Result<Vec<ObjectPropertyInfo>, Error> {
+        match self.find_type(type_name) {
+            Some(known) => Ok(describe_type(known)),
+            None if types::INTERFACES.contains(&type_name) => {
+                Err(Error::generic("Parameter 'typename' expects a QOM type"))
+            }
+            None => Err(Error::device_not_found(format!(
+                "Class '{type_name}' not found"
+            ))),
         }
-        None => Err(Error::device_not_found(format!(
-            "Class '{type_name}' not found"
-        ))),
+    }
+
+    /// `qom-list-types`
+    pub(crate) fn list_types(
+        &self,
+        implements: Option<&str>,
+        abstract_too: bool,
+    ) -> Vec<ObjectTypeInfo> {
+        let is_wanted = |known: &&&Type| implements.is_none_or(|name| known.implements(name));
+        let is_listed = |known: &&&Type| abstract_too || !known.is_abstract();
+        let types = self.types().iter().filter(is_wanted).filter(is_listed);
+        types
+            .map(|known| {
+                let mut info = ObjectTypeInfo::new(known.name.to_owned());
+                info.r#abstract = known.is_abstract().then_some(true);
+                info.parent = known.ancestors().first().map(|it| (*it).to_owned());
+                info
+            })
+            .collect()
     }
 }
 
@@ -81,45 +102,9 @@ enum Whose {
     Object,
 }
 
-/// `device-list-properties`
-pub(crate) fn list_device_properties(type_name: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
-    let is_device =
-        |known: &'static Type| known.lineage().any(|it| std::ptr::eq(it, &types::DEVICE));
-    match types::find(type_name) {
-        Some(known) if is_device(known) => {
-            // What is the same for all objects is left out, as in QEMU.
-            let of_all = [TYPE, "realized", "hotplugged", "hotpluggable", "parent_bus"];
-            let mut list = properties_of(known, Whose::Type);
-            list.retain(|it| !of_all.contains(&it.name.as_str()));
-            list.extend(devices::backend_property(known));
-            Ok(list)
-        }
-        Some(_) => Err(Error::generic(
-            "Parameter 'typename' expects a non-abstract device type",
-        )),
-        None if types::INTERFACES.contains(&type_name) => Err(Error::generic(
-            "Parameter 'typename' expects a non-abstract device type",
-        )),
-        None => Err(Error::device_not_found(format!(
-            "Device '{type_name}' not found"
-        ))),
-    }
-}
-
-/// `qom-list-types`
-pub(crate) fn list_types(implements: Option<&str>, abstract_too: bool) -> Vec<ObjectTypeInfo> {
-    let is_wanted = |known: &&Type| implements.is_none_or(|name| known.implements(name));
-    let is_listed = |known: &&Type| abstract_too || !known.is_abstract();
-    types::all()
-        .filter(is_wanted)
-        .filter(is_listed)
-        .map(|known| {
-            let mut info = ObjectTypeInfo::new(known.name.to_owned());
-            info.r#abstract = known.is_abstract().then_some(true);
-            info.parent = known.ancestors().first().map(|it| (*it).to_owned());
-            info
-        })
-        .collect()
+/// Describes the properties of a type.
+pub(crate) fn describe_type(known: &Type) -> Vec<ObjectPropertyInfo> {
+    properties_of(known, Whose::Type)
 }
 
 fn properties_of(known: &Type, whose: Whose) -> Vec<ObjectPropertyInfo> {

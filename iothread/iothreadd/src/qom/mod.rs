@@ -3,15 +3,13 @@
 pub(crate) mod commands;
 pub(crate) mod help;
 pub(crate) mod types;
+pub(crate) mod value;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use qapi_runtime::{Error, Value};
 
 use self::types::Type;
-use crate::chardev::Chardevs;
-use crate::devices::{self, Devices};
-use crate::objects::Objects;
 
 /// Something with a place in the tree.
 pub(crate) trait Object: Send + Sync {
@@ -60,6 +58,17 @@ struct Container {
     children: Vec<(&'static str, Arc<dyn Object>)>,
 }
 
+/// An object with these below it.
+pub(crate) fn container(
+    object_type: &'static Type,
+    children: Vec<(&'static str, Arc<dyn Object>)>,
+) -> Arc<dyn Object> {
+    Arc::new(Container {
+        object_type,
+        children,
+    })
+}
+
 impl Object for Container {
     fn object_type(&self) -> &'static Type {
         self.object_type
@@ -79,9 +88,13 @@ impl Object for Container {
     }
 }
 
-/// The whole tree.
-pub(crate) struct Tree {
+/// The whole tree, and the types of its objects.
+#[derive(Default)]
+pub(crate) struct Tree(OnceLock<Assembled>);
+
+struct Assembled {
     root: Arc<dyn Object>,
+    types: Vec<&'static Type>,
 }
 
 /// An object and where it was found.
@@ -91,45 +104,43 @@ struct Found {
 }
 
 impl Tree {
-    pub(crate) fn new(
-        objects: &Arc<Objects>,
-        devices: &Arc<Devices>,
-        chardevs: &Arc<Chardevs>,
-    ) -> Self {
-        let mut children = vec![
-            ("peripheral", devices.peripheral()),
-            ("peripheral-anon", devices.peripheral_anon()),
-        ];
-        for (name, object_type) in devices::machine_buses() {
-            let bus: Arc<dyn Object> = Arc::new(Container {
-                object_type,
-                children: Vec::new(),
-            });
-            children.push((name, bus));
+    /// Sets what is below the root, and the types that objects may have beside those that every tree has. The parts of the
+    /// server are in the tree and look for things there, so it is empty until they are all made.
+    pub(crate) fn assemble(
+        &self,
+        below_root: Vec<(&'static str, Arc<dyn Object>)>,
+        types: impl IntoIterator<Item = &'static Type>,
+    ) {
+        let assembled = Assembled {
+            root: container(&types::CONTAINER, below_root),
+            types: types::general().chain(types).collect(),
+        };
+        // Done once.
+        let _ = self.0.set(assembled);
+    }
+
+    fn root(&self) -> Found {
+        let empty = || container(&types::CONTAINER, Vec::new());
+        Found {
+            object: match self.0.get() {
+                Some(assembled) => Arc::clone(&assembled.root),
+                None => empty(),
+            },
+            path: String::new(),
         }
-        let machine = Container {
-            object_type: &types::MACHINE,
-            children,
-        };
-        let objects: Arc<dyn Object> = Arc::<Objects>::clone(objects);
-        let chardevs: Arc<dyn Object> = Arc::<Chardevs>::clone(chardevs);
-        let backends = Container {
-            object_type: &types::CONTAINER,
-            children: Vec::new(),
-        };
-        let root = Container {
-            object_type: &types::CONTAINER,
-            children: vec![
-                // For QEMU's graphical consoles, of which there are none here.
-                ("backend", Arc::new(backends)),
-                ("machine", Arc::new(machine)),
-                ("chardevs", chardevs),
-                ("objects", objects),
-            ],
-        };
-        Self {
-            root: Arc::new(root),
-        }
+    }
+
+    /// All types that have a description.
+    fn types(&self) -> &[&'static Type] {
+        self.0.get().map_or(&[], |assembled| &assembled.types)
+    }
+
+    /// Finds a type by its name.
+    pub(crate) fn find_type(&self, name: &str) -> Option<&'static Type> {
+        self.types()
+            .iter()
+            .copied()
+            .find(|known| known.name == name)
     }
 
     /// Finds an object by an absolute path, or by one that is unique below whatever object.
@@ -137,10 +148,7 @@ impl Tree {
         let components = || path.split('/').filter(|component| !component.is_empty());
         let not_found = || Error::device_not_found(format!("Device '{path}' not found"));
         if path.starts_with('/') {
-            let mut found = Found {
-                object: Arc::clone(&self.root),
-                path: String::new(),
-            };
+            let mut found = self.root();
             for component in components() {
                 found = found.below(component).ok_or_else(not_found)?;
             }
@@ -148,11 +156,7 @@ impl Tree {
         }
         let components: Vec<&str> = components().collect();
         let mut matches = Vec::new();
-        let root = Found {
-            object: Arc::clone(&self.root),
-            path: String::new(),
-        };
-        find_below(root, &components, &mut matches);
+        find_below(self.root(), &components, &mut matches);
         match matches.len() {
             0 => Err(not_found()),
             1 => matches.pop().ok_or_else(not_found),

@@ -305,16 +305,9 @@ pub(crate) static DEVICE: Type = Type {
     ],
 };
 
-/// All types that have a description.
-pub(crate) fn all() -> impl Iterator<Item = &'static Type> {
+/// The types that every tree has.
+pub(super) fn general() -> impl Iterator<Item = &'static Type> {
     [&OBJECT, &CONTAINER, &MACHINE, &EVENT_LOOP_BASE]
         .into_iter()
         .chain(USER_CREATABLE)
-        .chain(crate::devices::types())
-        .chain(crate::chardev::types())
-}
-
-/// Finds one by its name.
-pub(crate) fn find(name: &str) -> Option<&'static Type> {
-    all().find(|known| known.name == name)
 }

@@ -12,8 +12,9 @@ use super::config::Geometry;
 use super::counters::Counters;
 use super::device::Device;
 use super::session::Session;
-use crate::export::{Common, Export};
+use crate::export::{Common, Export, Prepared};
 use crate::finally::Finally;
+use crate::host::Host;
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::listener::Listener;
 use crate::net::sockets::listen_at;
@@ -21,7 +22,6 @@ use crate::net::stream::Stream;
 use crate::qapi::{
     BlockExportOptionsVhostUserBlk, BlockExportQueueInfo, BlockExportType, SocketAddress,
 };
-use crate::server::Server;
 use crate::sync::Mutex;
 
 /// The sizes that a block may have, as in QEMU.
@@ -63,7 +63,7 @@ struct State {
 }
 
 /// A device without a disk.
-pub(crate) struct Prepared {
+struct NewDevice {
     block_size: u32,
     num_queues: u16,
     listeners: Vec<Listener>,
@@ -73,7 +73,7 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(
     descriptors: &SessionDescriptors,
     options: &BlockExportOptionsVhostUserBlk,
-) -> Result<Prepared, Error> {
+) -> Result<Box<dyn Prepared>, Error> {
     let block_size = match options.logical_block_size {
         // 0 leaves the choice to the server, as in QEMU.
         None | Some(0) => u64::from(MIN_BLOCK_SIZE),
@@ -110,20 +110,16 @@ pub(crate) fn prepare(
     if !listeners.iter().all(Listener::is_unix) {
         return Err(Error::generic("Only UNIX domain sockets are supported"));
     }
-    Ok(Prepared {
+    Ok(Box::new(NewDevice {
         block_size,
         num_queues,
         listeners,
-    })
+    }))
 }
 
-impl Prepared {
-    /// `block-export-add` of this type: accepts clients from now on, on the main loop.
-    pub(crate) fn add_export(
-        self,
-        server: &Server,
-        common: &Arc<Common>,
-    ) -> Result<Arc<dyn Export>, Error> {
+impl Prepared for NewDevice {
+    /// Accepts clients from now on, on the main loop.
+    fn make(self: Box<Self>, host: &Host, common: &Arc<Common>) -> Result<Arc<dyn Export>, Error> {
         let export = Arc::new_cyclic(|this| VhostUserBlkExport {
             told_size: AtomicU64::new(common.backend().size()),
             geometry: Geometry {
@@ -133,7 +129,7 @@ impl Prepared {
                 is_writable: common.is_writable(),
             },
             common: Arc::clone(common),
-            budget: server.budgets().vhost_user_blk().clone(),
+            budget: host.budgets.vhost_user_blk().clone(),
             counters: (0..self.num_queues).map(|_| Arc::default()).collect(),
             listeners: self.listeners,
             silence: OnceLock::new(),
@@ -142,7 +138,7 @@ impl Prepared {
         });
         let unusable = |error| Error::generic(format!("Failed to listen on socket: {error}"));
         let silent = Weak::clone(&export.this);
-        let timer = server.main().timer(Clock::Monotonic, move |_| {
+        let timer = host.main.timer(Clock::Monotonic, move |_| {
             if let Some(export) = silent.upgrade() {
                 export.look_for_silence();
             }
@@ -156,7 +152,7 @@ impl Prepared {
                     export.accept(&stream);
                 }
             };
-            listener.watch(server.main(), accept).map_err(unusable)?;
+            listener.watch(&host.main, accept).map_err(unusable)?;
         }
         Ok(export)
     }

@@ -13,12 +13,12 @@ use rustix::thread::gettid;
 
 use super::protocol::{Command, HEADER, Header, MAX_MESSAGE, ProtocolError, request};
 use crate::errno::message_of;
+use crate::host::Host;
 use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::oneshot;
 use crate::qemu_text::QemuText;
-use crate::server::Server;
+use crate::report::report;
 use crate::sync::Mutex;
-use crate::threads;
 
 /// Id of the IOThread, which is there while there is a connection.
 const IOTHREAD: &str = "vfio-user";
@@ -35,6 +35,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A connection. Messages are sent and received on the IOThread; requests come from the main loop, one at a time.
 pub(super) struct Client {
     stream: Stream,
+    /// Has the IOThread.
+    registry: Registry,
     /// Taken at the end.
     context: SharedContext,
     next_id: AtomicU16,
@@ -88,27 +90,24 @@ impl Endpoint for Ready {
 impl Client {
     /// Takes the IOThread for a connection of the device at `path`, and makes it if this is the first.
     pub(super) fn start(
-        server: &Arc<Server>,
+        host: &Host,
         stream: Stream,
         path: &str,
         timeout: Duration,
     ) -> Result<Arc<Self>, Error> {
-        let thread = match Registry::global().find_internal(IOTHREAD) {
-            Some(thread) => thread,
-            None => threads::builder(server, IOTHREAD)
-                .internal()
-                .spawn()
-                .map_err(|error| error.to_answer())?,
-        };
+        let threads = &host.threads;
+        let thread = threads.internal(IOTHREAD);
+        let thread = thread.map_err(|error| error.to_answer())?;
         let context = match thread.get_aio_context(holder::qom_object(path)) {
             Ok(context) => context.share(),
             Err(error) => {
-                delete_unused_thread();
+                delete_unused_thread(threads.registry());
                 return Err(error.to_answer());
             }
         };
         let client = Arc::new(Self {
             stream,
+            registry: threads.registry().clone(),
             context,
             next_id: AtomicU16::new(0),
             timeout,
@@ -149,7 +148,7 @@ impl Client {
             }
             Err(error) => {
                 // Without being watched the connection is over, which shows at the first request.
-                crate::report::report(&format!("vfio-user: cannot watch a server: {error}"));
+                report(&format!("vfio-user: cannot watch a server: {error}"));
                 state.end();
             }
         }
@@ -235,7 +234,7 @@ impl Client {
         match state.take_messages() {
             Ok(()) => self.progress(&mut state),
             Err(error) => {
-                crate::report::report(&format!("vfio-user: server cut off: {error}"));
+                report(&format!("vfio-user: server cut off: {error}"));
                 state.end();
             }
         }
@@ -253,14 +252,14 @@ impl Client {
         self.stream.close();
         if !self.context.is_released() {
             self.context.release();
-            delete_unused_thread();
+            delete_unused_thread(&self.registry);
         }
     }
 }
 
 /// Ends the shared IOThread unless somebody holds it.
-fn delete_unused_thread() {
-    if let Some(thread) = Registry::global().find_internal(IOTHREAD) {
+fn delete_unused_thread(registry: &Registry) {
+    if let Some(thread) = registry.find_internal(IOTHREAD) {
         // Refused while there are other connections.
         let _ = thread.delete();
     }

@@ -15,9 +15,9 @@ use self::protocol::{Command, ProtocolError, RegionInfo};
 use super::properties::Properties;
 use super::{Device, Plug, Realized};
 use crate::chardev::connect_unix;
+use crate::host::Host;
 use crate::qapi::SocketAddress;
 use crate::qom::types::{DEVICE, Initial, Property, Type};
-use crate::server::Server;
 use crate::task::Work;
 
 /// How long the server may take for an answer, unless told otherwise, in milliseconds.
@@ -77,7 +77,7 @@ async fn connect(plug: &Plug<'_>, mut properties: Properties) -> Realized {
     };
     let stream = connect_unix(&unix)?.stream;
     let timeout = Duration::from_millis(timeout.into());
-    let client = Client::start(plug.server, stream, &plug.path(), timeout)?;
+    let client = Client::start(plug.host, stream, &plug.path(), timeout)?;
     // Gives the connection up if this ends early.
     let connecting = Connecting(Some(client));
     let info = negotiate(connecting.client()).await?;
@@ -184,7 +184,7 @@ impl Device for VfioUser {
         ]))
     }
 
-    fn unrealize(&self, _: &Server) {
+    fn unrealize(&self, _: &Host) {
         self.client.end();
     }
 }

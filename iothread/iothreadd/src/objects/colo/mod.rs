@@ -18,13 +18,12 @@ use qapi_runtime::{Error, Value};
 
 use self::compare::Comparison;
 use self::port::{Ports, Role};
-use super::linked_iothread;
 use crate::chardev::{AttachError, Attachment, Connection, FrontEnd, Usage};
+use crate::host::Host;
 use crate::qapi::ColoCompareProperties;
 use crate::qemu_text::QemuText;
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
-use crate::server::Server;
 use crate::sync::Mutex;
 
 const TIMEOUT_MS: u64 = 3000;
@@ -81,11 +80,11 @@ impl FrontEnd for Peers {
 impl ColoCompare {
     /// `object-add`: takes the IOThread, then the devices. After an error everything is as before.
     pub(super) fn create(
-        server: &Server,
+        host: &Host,
         id: &str,
         properties: &ColoCompareProperties,
     ) -> Result<Arc<Self>, Error> {
-        let thread = linked_iothread(server, &properties.iothread)?;
+        let thread = host.linked_iothread(&properties.iothread)?;
         let settings = Settings {
             timeout_ms: positive("compare_timeout", properties.compare_timeout, TIMEOUT_MS)?,
             scan_cycle_ms: positive(
@@ -95,7 +94,7 @@ impl ColoCompare {
             )?,
             queue_size: positive("max_queue_size", properties.max_queue_size, QUEUE_SIZE)?,
         };
-        let ports = check_ports(server, properties)?;
+        let ports = check_ports(host, properties)?;
         let path = format!("/objects/{id}");
         let context = thread
             .get_aio_context(holder::qom_object(path))
@@ -111,12 +110,12 @@ impl ColoCompare {
             state: Mutex::new(State {
                 comparison: Comparison::default(),
                 ports: Ports::new(has_headers),
-                member: server.budgets().colo().join(),
+                member: host.budgets.colo().join(),
             }),
         });
         let attached = colo.start_scans().and_then(|()| {
             for (role, chardev) in ports {
-                colo.attach(server, role, chardev)?;
+                colo.attach(host, role, chardev)?;
             }
             Ok(())
         });
@@ -129,7 +128,7 @@ impl ColoCompare {
         }
     }
 
-    fn attach(self: &Arc<Self>, server: &Server, role: Role, chardev: &str) -> Result<(), Error> {
+    fn attach(self: &Arc<Self>, host: &Host, role: Role, chardev: &str) -> Result<(), Error> {
         let usage = match role {
             Role::PrimaryIn | Role::SecondaryIn | Role::Notify => Usage::Read,
             Role::Out => Usage::Write,
@@ -138,7 +137,7 @@ impl ColoCompare {
             colo: Arc::downgrade(self),
             role,
         });
-        let attached = server.chardevs().attach(chardev, usage, peers);
+        let attached = host.chardevs.attach(chardev, usage, peers);
         let attachment = attached.map_err(|error| error.about(chardev))?;
         self.attachments.lock().push(attachment);
         Ok(())
@@ -209,7 +208,7 @@ impl ColoCompare {
 
 /// Checks the devices before anything is taken.
 fn check_ports<'p>(
-    server: &Server,
+    host: &Host,
     properties: &'p ColoCompareProperties,
 ) -> Result<Vec<(Role, &'p str)>, Error> {
     let mut ports = vec![
@@ -227,7 +226,7 @@ fn check_ports<'p>(
         ports.push((Role::Notify, notify));
     }
     for (_, chardev) in &ports {
-        let is_socket = server.chardevs().is_socket(chardev);
+        let is_socket = host.chardevs.is_socket(chardev);
         if !is_socket.ok_or_else(|| AttachError::Missing.about(chardev))? {
             return Err(Error::generic(format!(
                 "chardev \"{chardev}\" is not reconnectable"
