@@ -84,9 +84,9 @@ impl Queues {
 
     /// Reads [`QUEUES`].
     pub(super) fn get(&self, property: &str) -> Result<Value, Error> {
-        match property {
-            "x-queues" => Ok(Value::from_iter(self.queues.iter().map(Queue::describe))),
-            _ => Err(Error::generic(format!(
+        match property == QUEUES.name {
+            true => Ok(Value::from_iter(self.queues.iter().map(Queue::describe))),
+            false => Err(Error::generic(format!(
                 "Property '{}.{property}' is not readable",
                 self.object_type.name
             ))),

@@ -6,7 +6,7 @@ use iothread::IoThread;
 use qapi_runtime::Error;
 
 use super::drive::Disks;
-use super::slots::Position;
+use super::position::Position;
 use crate::qom::types::Type;
 use crate::qom::{Link, Object};
 use crate::sync::Mutex;

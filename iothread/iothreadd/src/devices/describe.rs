@@ -2,9 +2,10 @@
 
 use qapi_runtime::{Error, Value};
 
+use super::Devices;
 use super::bus::Bus;
+use super::drivers::backend_property;
 use super::slots::{Plugged, Slots};
-use super::{Devices, backend_property};
 use crate::qapi::ObjectPropertyInfo;
 use crate::qom::Tree;
 use crate::qom::commands::{TYPE, describe_type};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use qapi_runtime::{Error, Value};
 
 use super::bus::{Address, Bus, ScsiBus, WantedAddress};
+use super::device::Device;
 use super::drive::{self, Drive};
+use super::plug::Plug;
 use super::properties::Properties;
 use super::unheeded::{BLOCK, GEOMETRY, ONLY_SCSI_CD, ONLY_SCSI_HD, SCSI, join, show_geometry};
-use super::{Device, Plug};
 use crate::block::Medium;
 use crate::finally::Finally;
 use crate::host::Host;

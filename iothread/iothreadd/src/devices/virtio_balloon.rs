@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use qapi_runtime::{Error, Value};
 
 use super::backend::{self, Backend, QUEUE_PROPERTIES, Queues};
+use super::device::Device;
 use super::drive::Disks;
 use super::placement::{Placement, iothread_of};
+use super::plug::Plug;
 use super::properties::Properties;
 use super::unheeded::{VIRTIO_BALLOON, VIRTIO_PCI, join, show_vectors};
-use super::{Device, Plug};
 use crate::host::Host;
 use crate::qom::Object;
 use crate::qom::types::{Initial, Property, Type};

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use qapi_runtime::{Error, Value};
 
 use super::backend::{self, Backend, QUEUE_PROPERTIES, Queues};
+use super::device::Device;
 use super::drive::{self, Disks, Drive};
 use super::placement::{Placement, default_queues};
+use super::plug::Plug;
 use super::properties::Properties;
 use super::unheeded::{BLOCK, GEOMETRY, VIRTIO_BLK, VIRTIO_PCI, join, show_geometry, show_vectors};
-use super::{Device, Plug};
 use crate::block::Medium;
 use crate::finally::Finally;
 use crate::host::Host;

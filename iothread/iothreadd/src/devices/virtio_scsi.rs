@@ -6,11 +6,12 @@ use qapi_runtime::{Error, Value};
 
 use super::backend::{self, Backend, QUEUE_PROPERTIES, Queues};
 use super::bus::ScsiBus;
+use super::device::Device;
 use super::drive::Disks;
 use super::placement::{Placement, default_queues};
+use super::plug::Plug;
 use super::properties::Properties;
 use super::unheeded::{VIRTIO_PCI, VIRTIO_SCSI, join, show_vectors};
-use super::{Device, Plug};
 use crate::host::Host;
 use crate::qom::Object;
 use crate::qom::types::{Initial, Property, Type};

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use qapi_runtime::{Error, Value};
 
-use super::backend::{NOTIFY, QUEUES, Queues};
+use super::backend::{NOTIFY, QUEUE_PROPERTIES, QUEUES, Queues};
+use super::device::Device;
 use super::drive::{self, Disks, Drive};
 use super::placement::{Placement, iothread_of};
+use super::plug::Plug;
 use super::properties::Properties;
-use super::{Device, Plug};
 use crate::block::Medium;
 use crate::finally::Finally;
 use crate::host::Host;
@@ -177,9 +178,9 @@ impl Device for XenDisk {
     }
 
     fn get(&self, property: &str) -> Result<Value, Error> {
-        match property {
-            "x-queues" | "x-notify" => self.ring.get(property),
-            _ => Ok(self.properties.value(property)),
+        match QUEUE_PROPERTIES.iter().any(|it| it.name == property) {
+            true => self.ring.get(property),
+            false => Ok(self.properties.value(property)),
         }
     }
 

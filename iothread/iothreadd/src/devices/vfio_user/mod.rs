@@ -12,8 +12,9 @@ use qapi_runtime::{Error, Value};
 
 use self::client::Client;
 use self::protocol::{Command, ProtocolError, RegionInfo};
+use super::device::Device;
+use super::plug::{Plug, Realized};
 use super::properties::Properties;
-use super::{Device, Plug, Realized};
 use crate::chardev::connect_unix;
 use crate::host::Host;
 use crate::qapi::SocketAddress;
