@@ -2,6 +2,7 @@
 //!
 //! - `socket`, `connect`, `peer`: stream sockets; `plain`: files and FIFOs; `ringbuf`: memory.
 //! - `option`: devices as the command line describes them.
+//! - `front_end`: who uses a device.
 //! - `common`: what every kind of device can be told.
 //!
 //! A device has at most one front end. It lends its stream to that front end, which watches it on an event loop of its
@@ -9,6 +10,7 @@
 
 mod common;
 mod connect;
+mod front_end;
 mod object;
 mod option;
 mod peer;
@@ -23,11 +25,11 @@ use iothread::MainContext;
 use qapi_runtime::Error;
 
 pub(crate) use self::connect::connect_unix;
+pub(crate) use self::front_end::{AttachError, Connection, FrontEnd, Usage};
 pub(crate) use self::object::{socket_type, stdio_type, types};
 pub(crate) use self::option::{OptionError, duplicate, options, parse, parse_backend};
 use self::plain::Plain;
 use self::ringbuf::Ringbuf;
-pub(crate) use self::socket::Connection;
 use self::socket::SocketDevice;
 use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
 use crate::net::log::Log;
@@ -44,15 +46,6 @@ use crate::yank::Yanks;
 /// Size of a ring buffer unless told otherwise.
 const RINGBUF_SIZE: i64 = 65536;
 
-/// Who uses a character device.
-pub(crate) trait FrontEnd: Send + Sync {
-    /// A peer is there. On the main loop; the connection may be used on any thread.
-    fn connected(&self, connection: Connection);
-
-    /// What it sends first to a device that only takes what it is sent; `None` if it cannot do with such a device.
-    fn first_words(&self) -> Option<Vec<u8>>;
-}
-
 /// Devices that belong to somebody for good: options give each monitor one. They come before all others, and nobody else
 /// may use, change or remove them.
 pub(crate) trait OwnDevices: Send + Sync {
@@ -64,36 +57,6 @@ pub(crate) trait OwnDevices: Send + Sync {
 
     /// The same as objects.
     fn objects(&self) -> Vec<(String, Arc<dyn Object>)>;
-}
-
-/// Why a front end cannot use a device.
-#[derive(Debug)]
-pub(crate) enum AttachError {
-    /// There is no such device.
-    Missing,
-    /// It has a front end.
-    InUse,
-    /// It only takes what it is sent.
-    Mute,
-    Failed(Error),
-}
-
-impl AttachError {
-    /// In the words that QEMU has for most front ends.
-    pub(crate) fn about(self, id: &str) -> Error {
-        match self {
-            Self::Missing => Error::device_not_found(format!("Device '{id}' not found")),
-            Self::InUse => Error::generic(format!("chardev '{id}' is already in use")),
-            Self::Mute => Error::generic(format!("chardev '{id}' has no stream")),
-            Self::Failed(error) => error,
-        }
-    }
-}
-
-impl From<Error> for AttachError {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
 }
 
 /// All character devices.
@@ -109,6 +72,8 @@ pub(crate) struct Chardevs {
 /// One character device.
 pub(crate) struct Chardev {
     id: String,
+    /// What it was asked to be.
+    backend: ChardevBackendKind,
     kind: Kind,
     /// Whether an option has made it.
     is_of_option: bool,
@@ -133,15 +98,6 @@ struct User {
 /// The use of a device by a front end, which ends with this value.
 pub(crate) struct Attachment {
     chardev: Arc<Chardev>,
-}
-
-/// What a front end does with a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Usage {
-    /// It takes what comes.
-    Read,
-    /// It only sends.
-    Write,
 }
 
 impl Chardevs {
@@ -206,7 +162,7 @@ impl Chardevs {
         descriptors: &SessionDescriptors,
     ) -> Result<Arc<Chardev>, Error> {
         let kind = self.open(id, backend, descriptors).await?;
-        self.insert(Chardev::new(id.to_owned(), kind, false))
+        self.insert(Chardev::new(id.to_owned(), backend.tag(), kind, false))
     }
 
     /// Lists a device that is open.
@@ -247,7 +203,8 @@ impl Chardevs {
             };
             self.open_with(&id, backend, descriptors, ready)
         })?;
-        self.insert(Chardev::new(id, kind, true)).map(drop)
+        let chardev = Chardev::new(id, backend.tag(), kind, true);
+        self.insert(chardev).map(drop)
     }
 
     /// Whether an option has made a device of this name.
@@ -326,11 +283,7 @@ impl Chardevs {
             }
             ChardevBackend::Ringbuf(ringbuf) | ChardevBackend::Memory(ringbuf) => {
                 let size = ringbuf.data.size.unwrap_or(RINGBUF_SIZE);
-                let name = match backend {
-                    ChardevBackend::Memory(_) => "memory",
-                    _ => "ringbuf",
-                };
-                Kind::Ringbuf(Ringbuf::new(name, size, ready.log)?)
+                Kind::Ringbuf(Ringbuf::new(size, ready.log)?)
             }
             ChardevBackend::Socket(socket) => {
                 let device = SocketDevice::open(&self.main, &socket.data, descriptors, ready)?;
@@ -375,7 +328,7 @@ impl Chardevs {
                 return Err(in_context(&id, error));
             }
         };
-        let new = Chardev::new(id.clone(), kind, old.is_of_option);
+        let new = Chardev::new(id.clone(), backend.tag(), kind, old.is_of_option);
         let mut list = self.list.lock();
         // It may have been removed, or got a user, while the new one was connecting.
         let is_unused = !old.user.lock().is_there;
@@ -526,9 +479,10 @@ fn in_context(id: &str, error: Error) -> Error {
 }
 
 impl Chardev {
-    fn new(id: String, kind: Kind, is_of_option: bool) -> Arc<Self> {
+    fn new(id: String, backend: ChardevBackendKind, kind: Kind, is_of_option: bool) -> Arc<Self> {
         Arc::new(Self {
             id,
+            backend,
             kind,
             is_of_option,
             user: Mutex::default(),
@@ -537,9 +491,7 @@ impl Chardev {
 
     fn info(&self) -> ChardevInfo {
         let filename = match &self.kind {
-            Kind::Null(_) => "null".to_owned(),
-            Kind::Plain(plain) => plain.name().to_owned(),
-            Kind::Ringbuf(ringbuf) => ringbuf.name().to_owned(),
+            Kind::Null(_) | Kind::Plain(_) | Kind::Ringbuf(_) => self.backend.as_str().to_owned(),
             Kind::Socket(device) => device.to_string(),
         };
         ChardevInfo {

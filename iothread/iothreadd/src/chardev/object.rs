@@ -5,6 +5,7 @@ use std::sync::Arc;
 use qapi_runtime::{Error, Value};
 
 use super::{Chardev, Chardevs, Kind};
+use crate::qapi::ChardevBackendKind;
 use crate::qom::Object;
 use crate::qom::types::{CONTAINER, Property, Type};
 
@@ -44,14 +45,16 @@ pub(crate) fn stdio_type() -> &'static Type {
 }
 
 impl Object for Chardev {
+    #[expect(deprecated, reason = "handled like everything else")]
     fn object_type(&self) -> &'static Type {
-        match &self.kind {
-            Kind::Null(_) => &NULL,
-            Kind::Plain(plain) if plain.name() == "pipe" => &PIPE,
-            Kind::Plain(_) => &FILE,
-            Kind::Ringbuf(ringbuf) if ringbuf.name() == "memory" => &MEMORY,
-            Kind::Ringbuf(_) => &RINGBUF,
-            Kind::Socket(_) => &SOCKET,
+        match &self.backend {
+            ChardevBackendKind::File => &FILE,
+            ChardevBackendKind::Pipe => &PIPE,
+            ChardevBackendKind::Socket => &SOCKET,
+            ChardevBackendKind::Ringbuf => &RINGBUF,
+            ChardevBackendKind::Memory => &MEMORY,
+            // What is not known is refused.
+            ChardevBackendKind::Null | ChardevBackendKind::Unknown(_) => &NULL,
         }
     }
 

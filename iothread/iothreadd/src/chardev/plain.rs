@@ -21,7 +21,6 @@ const NOWHERE: &str = "/dev/null";
 
 /// Two descriptors: one to read from and one to write to.
 pub(super) struct Plain {
-    name: &'static str,
     input: OwnedFd,
     output: OwnedFd,
     /// The sets that they come from.
@@ -62,7 +61,6 @@ impl Plain {
             None => silence()?,
         };
         Ok(Self {
-            name: "file",
             input,
             output,
             _sets: opener.used,
@@ -91,7 +89,6 @@ impl Plain {
             }
         };
         Ok(Self {
-            name: "pipe",
             input,
             output,
             _sets: opener.used,
@@ -101,16 +98,11 @@ impl Plain {
 
     pub(super) fn null(log: Option<Arc<Log>>) -> Result<Self, Error> {
         Ok(Self {
-            name: "null",
             input: silence()?,
             output: Opener::new(&DescriptorSets::default()).open(NOWHERE, Opening::Append)?,
             _sets: Vec::new(),
             log,
         })
-    }
-
-    pub(super) fn name(&self) -> &'static str {
-        self.name
     }
 
     /// The two directions, for a front end.

@@ -17,14 +17,13 @@ const MAX_SIZE: usize = 1 << 30;
 
 /// The bytes that were written last.
 pub(crate) struct Ringbuf {
-    name: &'static str,
     size: usize,
     bytes: Mutex<VecDeque<u8>>,
     log: Option<Arc<Log>>,
 }
 
 impl Ringbuf {
-    pub(super) fn new(name: &'static str, size: i64, log: Option<Arc<Log>>) -> Result<Self, Error> {
+    pub(super) fn new(size: i64, log: Option<Arc<Log>>) -> Result<Self, Error> {
         let size = usize::try_from(size)
             .ok()
             .filter(|size| size.is_power_of_two())
@@ -35,16 +34,10 @@ impl Ringbuf {
             )));
         }
         Ok(Self {
-            name,
             size,
             bytes: Mutex::default(),
             log,
         })
-    }
-
-    /// The name of its backend, of which there are two.
-    pub(super) fn name(&self) -> &'static str {
-        self.name
     }
 
     /// `ringbuf-write`
@@ -131,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_oldest_bytes_make_room() {
-        let ringbuf = Ringbuf::new("ringbuf", 8, None).unwrap();
+        let ringbuf = Ringbuf::new(8, None).unwrap();
         ringbuf.write("abcdefgh", None).unwrap();
         ringbuf.write("aWo=", Some(&DataFormat::Base64)).unwrap();
         assert_eq!(ringbuf.read(3, None).unwrap(), "cde");
@@ -140,8 +133,8 @@ mod tests {
         assert_eq!(ringbuf.read(1, None).unwrap(), "");
         assert!(ringbuf.read(0, None).is_err());
         assert!(ringbuf.write("?", Some(&DataFormat::Base64)).is_err());
-        assert!(Ringbuf::new("ringbuf", 1000, None).is_err());
-        assert!(Ringbuf::new("ringbuf", -8, None).is_err());
-        assert!(Ringbuf::new("ringbuf", 1 << 40, None).is_err());
+        assert!(Ringbuf::new(1000, None).is_err());
+        assert!(Ringbuf::new(-8, None).is_err());
+        assert!(Ringbuf::new(1 << 40, None).is_err());
     }
 }

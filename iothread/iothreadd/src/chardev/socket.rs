@@ -10,8 +10,8 @@ use iothread::{Clock, FdDispatch, FdWatch, Interest, MainContext, Timer};
 use qapi_runtime::Error;
 use rustix::net::{Shutdown, getpeername, shutdown, sockopt};
 
-use super::FrontEnd;
 use super::connect::{Connected, Plan, Ready, adopt};
+use super::front_end::{Connection, FrontEnd, Lender, Reason};
 use super::peer::{Peer, hang_up_of, is_over, is_over_behind_rest};
 use crate::errno::reason;
 use crate::net::descriptors::SessionDescriptors;
@@ -63,54 +63,13 @@ struct State {
     retry: Option<Timer>,
 }
 
-/// A connection that a front end has from a device, and gives back by dropping it.
-pub(crate) struct Connection {
-    stream: Stream,
-    /// Absent for devices that have the same stream for good.
-    lender: Option<(Weak<SocketDevice>, u64)>,
-}
-
-impl Connection {
-    pub(super) fn without_lender(stream: Stream) -> Self {
-        Self {
-            stream,
-            lender: None,
-        }
-    }
-
-    pub(crate) fn stream(&self) -> &Stream {
-        &self.stream
-    }
-
-    /// Ends the connection: the peer has hung up, or is to be cut off. From any thread.
-    pub(crate) fn close(mut self) {
-        if let Some((device, generation)) = self.lender.take()
-            && let Some(device) = device.upgrade()
-        {
-            self.stream.close();
-            device.post(move |device| device.hung_up(generation));
-        }
-    }
-
-    /// Tells the peer that nothing more comes, and leaves the connection to the device until the peer hangs up or
-    /// another front end is there. From any thread.
-    pub(crate) fn dismiss(mut self) {
-        if let Some((device, generation)) = self.lender.take()
-            && let Some(device) = device.upgrade()
-        {
-            self.stream.close();
-            device.post(move |device| device.dismissed(generation));
-        }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Some((device, generation)) = self.lender.take()
-            && let Some(device) = device.upgrade()
-        {
-            device.post(move |device| device.returned(generation));
-        }
+impl Lender for SocketDevice {
+    fn take_back(self: Arc<Self>, number: u64, reason: Reason) {
+        self.post(move |device| match reason {
+            Reason::HungUp => device.hung_up(number),
+            Reason::Dismissed => device.dismissed(number),
+            Reason::Unused => device.returned(number),
+        });
     }
 }
 
@@ -304,10 +263,8 @@ impl SocketDevice {
         };
         state.peer = Peer::Lent(stream.clone());
         drop(state);
-        front_end.connected(Connection {
-            stream,
-            lender: Some((Arc::downgrade(self), generation)),
-        });
+        let lender: Weak<dyn Lender> = Arc::<Self>::downgrade(self);
+        front_end.connected(Connection::lent_by(lender, generation, stream));
     }
 
     /// Waits for the peer to hang up, and receives nothing, since that has to wait for a front end.
