@@ -6,7 +6,7 @@ use std::sync::Arc;
 use qapi_runtime::Error;
 
 use super::arguments::Arguments;
-use super::command::LINE_END;
+use super::line::LINE_END;
 use crate::net::descriptors::SessionDescriptors;
 use crate::parts::Parts;
 use crate::qapi::{

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use qapi_runtime::Error;
 
 use super::arguments::Arguments;
-use super::command::{LINE_END, OptionsError};
+use super::command::OptionsError;
+use super::line::LINE_END;
 use crate::chardev;
 use crate::ident;
 use crate::net::descriptors::SessionDescriptors;

@@ -1,4 +1,21 @@
-//! How a line of the human monitor is cut into words.
+//! Lines of the human monitor: how they are cut into words, and how those end that it prints.
+
+use qapi_runtime::Error;
+
+use crate::ident;
+
+/// The end of a line, as a terminal wants it.
+pub(super) const LINE_END: &str = "\r\n";
+
+/// An error as it is printed.
+pub(super) fn describe(error: &Error) -> String {
+    let mut text = format!("Error: {}{LINE_END}", error.desc.replace('\n', LINE_END));
+    if let Some(hint) = ident::hint(error) {
+        text.push_str(hint);
+        text.push_str(LINE_END);
+    }
+    text
+}
 
 /// As C's `isspace`.
 fn is_space(ch: char) -> bool {

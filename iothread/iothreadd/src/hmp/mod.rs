@@ -4,6 +4,7 @@ mod arguments;
 mod block;
 mod chardev;
 mod command;
+mod commands;
 mod editor;
 mod expression;
 mod iothreads;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use iothread::ContextError;
 use thiserror::Error;
 
-pub(crate) use self::command::execute;
+pub(crate) use self::commands::execute;
 use self::session::HumanSession;
 use crate::net::address::Address;
 use crate::net::listener::{ListenError, Listener, WayIn};
@@ -79,7 +80,13 @@ impl HumanMonitors {
     }
 
     fn serve(self: &Arc<Self>, stream: Stream) {
-        let session = HumanSession::new(self, stream);
+        let ending = Arc::downgrade(self);
+        let over = move |session: &Arc<HumanSession>| {
+            if let Some(monitors) = ending.upgrade() {
+                monitors.remove(session);
+            }
+        };
+        let session = HumanSession::new(&self.parts, stream, Box::new(over));
         self.sessions.lock().push(Arc::clone(&session));
         session.start();
     }

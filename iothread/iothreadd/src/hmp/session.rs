@@ -7,11 +7,11 @@ use std::sync::{Arc, Weak};
 use iothread::Interest;
 use qapi_runtime::session::Opening;
 
-use super::HumanMonitors;
-use super::command::{complete, execute};
+use super::commands::{complete, execute};
 use super::editor::{Editor, PROMPT};
 use crate::net::stream::{Endpoint, Stream, Watches};
 use crate::net::terminal::RawTerminal;
+use crate::parts::Parts;
 use crate::report::report;
 use crate::sync::Mutex;
 use crate::task;
@@ -24,7 +24,8 @@ const MAX_UNSENT: usize = 1 << 20;
 
 /// A session on the main loop.
 pub(super) struct HumanSession {
-    monitors: Weak<HumanMonitors>,
+    parts: Weak<Parts>,
+    over: Box<Over>,
     stream: Stream,
     is_stdio: bool,
     state: Mutex<State>,
@@ -47,14 +48,18 @@ struct State {
     opening: Opening,
 }
 
+/// Is told when a session is over. On the main loop.
+type Over = dyn Fn(&Arc<HumanSession>) + Send + Sync;
+
 impl HumanSession {
-    pub(super) fn new(monitors: &Arc<HumanMonitors>, stream: Stream) -> Arc<Self> {
+    pub(super) fn new(parts: &Arc<Parts>, stream: Stream, over: Box<Over>) -> Arc<Self> {
         let version = env!("CARGO_PKG_VERSION");
         let banner =
             format!("iothreadd {version} monitor - type 'help' for more information\r\n{PROMPT}");
         let terminal = stream.raw_terminal();
         Arc::new(Self {
-            monitors: Arc::downgrade(monitors),
+            parts: Arc::downgrade(parts),
+            over,
             is_stdio: stream.is_stdio(),
             state: Mutex::new(State {
                 watches: None,
@@ -73,10 +78,10 @@ impl HumanSession {
 
     /// Sends the first prompt and begins to receive. On the main loop.
     pub(super) fn start(self: &Arc<Self>) {
-        let Some(monitors) = self.monitors.upgrade() else {
+        let Some(parts) = self.parts.upgrade() else {
             return;
         };
-        match Watches::new(&monitors.parts.host.main, &self.stream, self) {
+        match Watches::new(&parts.host.main, &self.stream, self) {
             Ok(watches) => {
                 let mut state = self.state.lock();
                 state.watches = Some(watches);
@@ -84,7 +89,7 @@ impl HumanSession {
             }
             Err(error) => {
                 report(&format!("cannot serve a client: {error}"));
-                monitors.remove(self);
+                (self.over)(self);
             }
         }
     }
@@ -151,10 +156,9 @@ impl HumanSession {
 
     fn execute(self: &Arc<Self>, state: &mut State, line: &str) {
         let line = line.trim().to_owned();
-        let Some(monitors) = self.monitors.upgrade() else {
+        let Some(parts) = self.parts.upgrade() else {
             return;
         };
-        let parts = Arc::clone(&monitors.parts);
         if matches!(line.as_str(), "quit" | "q") {
             parts.quit();
             state.is_ending = true;
@@ -195,12 +199,12 @@ impl HumanSession {
         }
         state.terminal = None;
         self.stream.close();
-        if let Some(monitors) = self.monitors.upgrade() {
-            monitors.remove(self);
+        (self.over)(self);
+        if let Some(parts) = self.parts.upgrade() {
             if self.is_stdio {
-                monitors.parts.quit();
+                parts.quit();
             }
-            if let Some(life) = monitors.parts.life.upgrade() {
+            if let Some(life) = parts.life.upgrade() {
                 life.session_is_over();
             }
         }

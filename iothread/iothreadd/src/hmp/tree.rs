@@ -6,7 +6,8 @@ use qapi_runtime::json::{Document, Writer};
 use qapi_runtime::{Error, Value};
 
 use super::arguments::Arguments;
-use super::command::{LINE_END, OptionsError};
+use super::command::OptionsError;
+use super::line::LINE_END;
 use crate::devices::{self, BusInfo, DeviceInfo};
 use crate::ident::is_identifier;
 use crate::keyval::{self, ValueKind};
