@@ -1,7 +1,7 @@
 //! Listening at the addresses that QMP's commands name.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -24,8 +24,8 @@ use crate::task;
 /// The bytes of the longest abstract name.
 const LONGEST_NAME: usize = 107;
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 128;
+/// Connections that wait to be accepted, as for monitors: many clients may come at once. The kernel has a limit of its own.
+const BACKLOG: i32 = 4096;
 
 /// The form of an address that newer commands use.
 pub(crate) fn modern(address: SocketAddressLegacy) -> SocketAddress {
@@ -307,19 +307,19 @@ fn listen_in(first: SocketAddr, last: u16, keeps_alive: bool) -> io::Result<List
 }
 
 fn listen_tcp(address: SocketAddr, keeps_alive: bool) -> io::Result<Listener> {
-    let socket: OwnedFd = match address {
-        SocketAddr::V4(_) => TcpListener::bind(address)?.into(),
-        SocketAddr::V6(_) => {
-            let flags = SocketFlags::CLOEXEC;
-            let socket = socket_with(AddressFamily::INET6, SocketType::STREAM, flags, None)?;
-            sockopt::set_socket_reuseaddr(&socket, true)?;
-            // Its IPv4 twin has a socket of its own.
-            sockopt::set_ipv6_v6only(&socket, true)?;
-            bind(&socket, &address)?;
-            listen(&socket, BACKLOG)?;
-            socket
-        }
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
     };
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if family == AddressFamily::INET6 {
+        // Its IPv4 twin has a socket of its own.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
     // Connections that are accepted have it from here.
     sockopt::set_socket_keepalive(&socket, keeps_alive)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
