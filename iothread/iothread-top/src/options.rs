@@ -2,41 +2,146 @@
 
 use std::time::Duration;
 
-use clap::Parser;
-use qapi_runtime::address::Address;
+use clap::{Args, Parser};
 
-/// Shows who holds the IOThreads of a QMP server, and how busy they are.
+use crate::output::{Format, Show};
+use crate::sample::Settings;
+use crate::target::Targets;
+use crate::view::{Condition, Field, FieldList, Filter, Grouping, Order};
+
+/// Shows who holds the IOThreads of QEMU and iothreadd, and how busy they are.
 ///
-/// The server may be iothreadd or QEMU, which does not tell holders. Busy times come from this machine's kernel, so they are
-/// shown only for a server behind a unix socket that has made it itself, in this namespace of processes.
+/// Holders are what the server tells; of a QEMU that does not, what follows from the properties of its devices. Times come
+/// from this machine's kernel, so they are shown only for a server behind a unix socket that has made it itself, in this
+/// namespace of processes. A time on a processor is one of work or of polling: the kernel cannot tell them apart.
+///
+/// A monitor of QEMU serves one client at a time. So for each look the connection is made anew, unless --hold is given.
 #[derive(Debug, Parser)]
 #[command(name = "iothread-top", version)]
 pub(crate) struct Options {
-    /// The server's QMP monitor: unix:PATH, a path, tcp:HOST:PORT, vsock:CID:PORT, fd:NUMBER, or exec:COMMAND.
-    #[arg(value_name = "ADDRESS")]
-    pub(crate) address: Address,
+    #[command(flatten)]
+    pub(crate) looking: Looking,
+
+    #[command(flatten)]
+    pub(crate) showing: Showing,
+}
+
+/// What is looked at, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Looking {
+    /// QMP monitors: unix:PATH, a path, tcp:HOST:PORT, vsock:CID:PORT, fd:NUMBER, or exec:COMMAND. A path with *, ? or [ is
+    /// all sockets that match.
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub(crate) targets: Vec<Targets>,
 
     /// Seconds between two looks.
     #[arg(long, short = 'd', value_name = "SECONDS", default_value = "1", value_parser = parse_seconds)]
     pub(crate) interval: f64,
 
+    /// Seconds that a server has for greeting and for each answer.
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
+    pub(crate) deadline: f64,
+
+    /// Keep connections from look to look. A monitor of QEMU serves nobody else meanwhile.
+    #[arg(long)]
+    pub(crate) hold: bool,
+}
+
+/// What is shown, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Showing {
     /// Print tables one after the other, without a screen; so it is where the output is no terminal.
     #[arg(long, short = 'b')]
     pub(crate) batch: bool,
+
+    /// Print one table. The exit status is 1 if a guest does not answer.
+    #[arg(long, conflicts_with = "count")]
+    pub(crate) once: bool,
 
     /// Print so many tables, then end; for ever unless given. Not for a screen.
     #[arg(long, short = 'n', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 
+    /// Print an object of JSON for each look, on a line.
+    #[arg(long, conflicts_with_all = ["csv", "group", "fields", "sort"])]
+    pub(crate) json: bool,
+
+    /// Print lines of values with commas between.
+    #[arg(long, conflicts_with = "group")]
+    pub(crate) csv: bool,
+
     /// Show the threads that the server keeps for itself, too.
     #[arg(long, short = 'i')]
     pub(crate) internal: bool,
+
+    /// The columns: names with commas between; +NAMES adds to the usual ones, and all is all of them.
+    #[arg(long, short = 'o', value_name = "FIELDS", long_help = fields_help())]
+    pub(crate) fields: Option<FieldList>,
+
+    /// Sort by a field, numbers from the largest; -FIELD the other way round. Without it the servers' order is kept.
+    #[arg(long, short = 's', value_name = "FIELD", allow_hyphen_values = true)]
+    pub(crate) sort: Option<Order>,
+
+    /// Show only rows for which it holds: FIELD=PATTERN, FIELD!=PATTERN, FIELD>NUMBER, FIELD<NUMBER, or a part of a name.
+    /// May be given several times.
+    #[arg(long, short = 'f', value_name = "CONDITION")]
+    pub(crate) filter: Vec<Condition>,
+
+    /// Put rows together.
+    #[arg(long, short = 'g', value_enum)]
+    pub(crate) group: Option<Grouping>,
 }
 
-impl Options {
-    pub(crate) fn interval(&self) -> Duration {
-        Duration::from_secs_f64(self.interval)
+impl Looking {
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            interval: Duration::from_secs_f64(self.interval),
+            deadline: Duration::from_secs_f64(self.deadline),
+            hold: self.hold,
+        }
     }
+}
+
+impl Showing {
+    /// What is to be printed.
+    pub(crate) fn show(&self) -> Show {
+        let all = || FieldList(Field::ALL.to_vec());
+        let fields = self.fields.clone();
+        Show {
+            format: match (self.json, self.csv) {
+                (true, _) => Format::Json,
+                (false, true) => Format::Csv,
+                (false, false) => Format::Text,
+            },
+            fields: match self.csv {
+                true => fields.unwrap_or_else(all),
+                false => fields.unwrap_or_default(),
+            },
+            filter: Filter(self.filter.clone()),
+            order: self.sort.unwrap_or_default(),
+            grouping: self.group.unwrap_or_default(),
+            shows_internal: self.internal,
+        }
+    }
+
+    /// Whether something is asked for that a screen does not do.
+    pub(crate) fn wants_text(&self) -> bool {
+        self.batch || self.once || self.count.is_some() || self.json || self.csv
+    }
+
+    pub(crate) fn count(&self) -> Option<u64> {
+        if self.once { Some(1) } else { self.count }
+    }
+}
+
+fn fields_help() -> String {
+    let mut help = "The columns: names with commas between; +NAMES adds to the usual ones, and all is all of them. \
+                    The fields are:\n"
+        .to_owned();
+    for field in Field::ALL {
+        help.push_str(&format!("\n- {}:{}", field.name(), field.about()));
+    }
+    help
 }
 
 /// From a tenth of a second, so that looking is not what keeps the server busy, to a day.
@@ -45,5 +150,41 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(seconds),
         Ok(_) => Err("expected 0.1 to 86400 seconds".to_owned()),
         Err(_) => Err("expected a number of seconds".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Options::command().debug_assert();
+        let parse = |words: &[&str]| Options::try_parse_from([&["iothread-top"], words].concat());
+        let options = parse(&["-b", "-n", "3", "a", "b*"]).unwrap();
+        assert_eq!(options.looking.targets.len(), 2);
+        assert_eq!(options.showing.count(), Some(3));
+        assert_eq!(parse(&["--once", "a"]).unwrap().showing.count(), Some(1));
+        let order = parse(&["-s", "-cpu", "a"]).unwrap().showing.sort.unwrap();
+        assert!(order.is_reversed);
+        for wrong in [
+            &[][..],
+            &["tcp:nowhere"],
+            &["-d", "0", "x"],
+            &["-n", "0", "x"],
+            &["--once", "-n", "2", "x"],
+            &["--json", "--csv", "x"],
+            &["-o", "nothing", "x"],
+            &["-f", "cpu>much", "x"],
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+        let help = Options::command().render_long_help().to_string();
+        assert!(
+            help.contains("- delay: time of waiting for a processor"),
+            "{help}"
+        );
     }
 }

@@ -1,0 +1,8 @@
+//! Where facts come from, a module each: what servers tell about IOThreads, what follows from the properties of their devices,
+//! and what the kernel counts.
+
+pub(crate) mod devices;
+pub(crate) mod kernel;
+pub(crate) mod monitor;
+pub(crate) mod peer;
+pub(crate) mod socket;

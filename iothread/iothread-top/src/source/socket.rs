@@ -1,0 +1,87 @@
+//! What the kernel tells about the socket of a server that does not greet.
+
+use std::fs;
+use std::path::Path;
+
+use super::kernel::Process;
+
+/// Why a server does not greet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Its process is stopped.
+    Stopped,
+    /// It has accepted somebody else and does not accept us: it serves one client at a time.
+    ServesAnother,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// Asks the kernel about the server that listens on a path, while a connection to it is open or waits to be accepted.
+pub(crate) fn silence(path: &Path, process: Option<u32>) -> Silence {
+    if process.is_some_and(|it| Process(it).is_stopped()) {
+        return Silence::Stopped;
+    }
+    // The list has all sockets of this machine, of which there may be many: it is read in trouble only.
+    let list = fs::read("/proc/net/unix").unwrap_or_default();
+    let name = path.as_os_str().as_encoded_bytes();
+    let has = |state: &[u8]| {
+        let mut lines = list.split(|it| *it == b'\n');
+        lines.any(|line| state_of(line, name) == Some(state))
+    };
+    match has(ACCEPTED) && has(WAITING) {
+        true => Silence::ServesAnother,
+        false => Silence::Unknown,
+    }
+}
+
+/// The state of a connection whose server has it, and of one that the server has not accepted yet.
+const ACCEPTED: &[u8] = b"03";
+const WAITING: &[u8] = b"02";
+
+/// The state of a line's socket, if it is of that name.
+fn state_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    // Number, users, protocol, flags, type, state, inode, and the name, which may have blanks.
+    let before = line.strip_suffix(name)?.strip_suffix(b" ")?;
+    let fields = before.split(|byte| *byte == b' ');
+    let fields: Vec<_> = fields.filter(|it| !it.is_empty()).collect();
+    match fields[..] {
+        [_, _, _, _, _, state, _] => Some(state),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_tells_who_has_been_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a socket");
+        assert_eq!(silence(&path, None), Silence::Unknown);
+        let listener = UnixListener::bind(&path).unwrap();
+        let first = UnixStream::connect(&path).unwrap();
+        assert_eq!(silence(&path, None), Silence::Unknown);
+        let accepted = listener.accept().unwrap();
+        // Whoever is accepted and hears nothing has not been kept waiting by others.
+        assert_eq!(silence(&path, None), Silence::Unknown);
+        let second = UnixStream::connect(&path).unwrap();
+        assert_eq!(silence(&path, None), Silence::ServesAnother);
+        drop((first, accepted, second));
+    }
+
+    #[test]
+    fn lines_are_read_by_their_fields() {
+        let line = |state: &str, name: &str| {
+            format!("0000000000000000: 00000003 00000000 00000000 0001 {state} 12345 {name}")
+        };
+        let state = |line: String| state_of(line.as_bytes(), b"/run/a b").map(<[u8]>::to_vec);
+        assert_eq!(state(line("03", "/run/a b")).as_deref(), Some(ACCEPTED));
+        assert_eq!(state(line("02", "/run/a b")).as_deref(), Some(WAITING));
+        assert_eq!(state(line("03", "/run/a b c")), None);
+        assert_eq!(state(line("03", "x /run/a b")), None);
+        assert_eq!(state(String::new()), None);
+    }
+}

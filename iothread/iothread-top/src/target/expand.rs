@@ -1,0 +1,71 @@
+//! Which servers there are now.
+
+use std::collections::HashSet;
+use std::os::unix::fs::FileTypeExt as _;
+
+use qapi_runtime::address::Address;
+
+use super::{Target, Targets};
+
+/// The most servers that are looked at; more are not, and that is said.
+pub(crate) const MAX_TARGETS: usize = 2_000;
+
+/// The servers that are named, and those whose sockets are there, each once; and how many were left out.
+///
+/// Reads folders, which may take as long as the file system likes.
+pub(crate) fn expand(all: &[Targets]) -> (Vec<Target>, usize) {
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    let mut add = |target: Target| {
+        if seen.insert(target.clone()) {
+            found.push(target);
+        }
+    };
+    for targets in all {
+        match targets {
+            Targets::One(target) => add(target.clone()),
+            Targets::Matching(pattern) => {
+                // A folder that cannot be read has no sockets for us.
+                let paths = glob::glob(pattern.as_str()).into_iter().flatten().flatten();
+                let sockets = paths.filter(|path| {
+                    std::fs::metadata(path).is_ok_and(|it| it.file_type().is_socket())
+                });
+                for path in sockets {
+                    add(Target {
+                        address: Address::unix(path),
+                    });
+                }
+            }
+        }
+    }
+    let n_left_out = found.len().saturating_sub(MAX_TARGETS);
+    found.truncate(MAX_TARGETS);
+    (found, n_left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_the_sockets_that_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let all: Vec<Targets> = [path("b.qmp"), path("*.qmp")]
+            .iter()
+            .map(|path| path.to_str().unwrap().parse().unwrap())
+            .collect();
+        let named = Target {
+            address: Address::unix(path("b.qmp")),
+        };
+        assert_eq!(expand(&all), (vec![named.clone()], 0));
+        let _sockets = ["a.qmp", "b.qmp", "c"].map(|name| UnixListener::bind(path(name)).unwrap());
+        std::fs::write(path("file.qmp"), "").unwrap();
+        let other = Target {
+            address: Address::unix(path("a.qmp")),
+        };
+        assert_eq!(expand(&all), (vec![named, other], 0));
+    }
+}
