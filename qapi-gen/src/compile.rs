@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use crate::check::{self, Options};
 use crate::diagnostic::{Code, Diagnostic, LintLevels, Report, render_short};
+use crate::introspection::{Peeked, compile_told};
 use crate::ir::Schema;
 use crate::loader::Loader;
 use crate::source::SourceMap;
 
-/// Reads and checks the schema at `path`, with all files that it includes.
+/// Reads and checks the schema at `path`, with all files that it includes. What a server answered to `query-qmp-schema`,
+/// saved as JSON, is a schema too: [`introspection`](crate::introspection) says what follows from it.
 ///
 /// Messages print `path` as it is given, and paths of included files relative to it. Lint levels alone are options, too.
 ///
@@ -34,7 +36,10 @@ pub fn compile(
     loader: &dyn Loader,
     options: impl Into<Options>,
 ) -> Result<Compiled, Rejected> {
-    check::check(path, loader, options.into())
+    match Peeked::read(path, loader) {
+        Ok(loader) => check::check(path, &loader, options.into()),
+        Err(told) => compile_told(path, &told, options.into()),
+    }
 }
 
 /// A schema that may be used, and what was noticed about it.

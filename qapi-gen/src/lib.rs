@@ -18,6 +18,7 @@ mod components;
 pub mod diagnostic;
 #[cfg(feature = "diff")]
 pub mod diff;
+pub mod introspection;
 pub mod ir;
 mod lint;
 pub mod loader;

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::ir::{
     Alternate, Branch, Builtin, Command, Condition, Configuration, Entity, Enum, Event, Feature,
-    Member, Object, Schema, Type, TypeId, TypeKind, Variants,
+    Member, Object, Schema, ToldNames, Type, TypeId, TypeKind, Variants,
 };
 use crate::source::Span;
 use crate::steps::step;
@@ -166,13 +166,47 @@ impl<'a> Introspector<'a> {
                 Entity::Type(_) | Entity::Include(_) => {}
             }
         }
+        let (end, n_starts) = (self.out.len(), self.starts.len());
         // Writing a type may use others.
         let mut next = 0;
         while let Some(id) = self.used.get(next).copied() {
             self.write_type(id)?;
             next += 1;
         }
+        if let Some(told) = self.told() {
+            // Now that all are known, they come in the order in which the server told of them.
+            self.out.truncate(end);
+            self.starts.truncate(n_starts);
+            self.write_types_as_told(told)?;
+        }
         self.out.push(']');
+        Ok(())
+    }
+
+    /// What the types were called where the schema comes from, unless names of the schema's own are shown.
+    fn told(&self) -> Option<&'a ToldNames> {
+        self.schema.told.as_ref().filter(|_| !self.options.unmask)
+    }
+
+    fn write_types_as_told(&mut self, told: &'a ToldNames) -> Result<()> {
+        let position = |id: &TypeId| told.types[id.index()].as_ref().map(|name| name.position);
+        let used = self.used.iter().map(|id| (position(id), Ok(*id)));
+        let unreached = told.unreached.iter();
+        let unreached = unreached.map(|(position, element)| (Some(*position), Err(element)));
+        let mut elements: Vec<_> = used.chain(unreached).collect();
+        elements.sort_by_key(|(position, _)| position.unwrap_or(usize::MAX));
+        for (_, element) in elements {
+            match element {
+                Ok(id) => self.write_type(id)?,
+                Err(element) => {
+                    self.starts.push(self.out.len());
+                    if self.out.len() > 1 {
+                        self.out.push_str(", ");
+                    }
+                    self.out.push_str(element);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -248,6 +282,9 @@ impl<'a> Introspector<'a> {
     fn name(&mut self, id: TypeId, ty: &Type) -> String {
         if self.options.unmask {
             return ty.name().to_owned();
+        }
+        if let Some(told) = self.told().and_then(|told| told.types[id.index()].as_ref()) {
+            return told.name.clone();
         }
         let next = self.names.len();
         self.names.entry(id).or_insert(next).to_string()
@@ -401,7 +438,7 @@ impl<'a> Introspector<'a> {
             this.write_member(member, ty.span())
         })?;
         match object.variants() {
-            Some(variants) => self.write_variants(variants, ty.span()),
+            Some(variants) => self.write_variants(id, variants, ty.span()),
             None => Ok(()),
         }
     }
@@ -420,11 +457,19 @@ impl<'a> Introspector<'a> {
         Ok(member.condition())
     }
 
-    fn write_variants(&mut self, variants: &'a Variants, span: Option<Span>) -> Result<()> {
+    fn write_variants(
+        &mut self,
+        id: TypeId,
+        variants: &'a Variants,
+        span: Option<Span>,
+    ) -> Result<()> {
         self.string_member("tag", variants.tag());
+        let told = self.told().and_then(|told| told.types[id.index()].as_ref());
+        let missing = told.map_or(&[][..], |told| &told.missing_branches);
+        let branches = variants.branches().iter();
         self.write_list(
             "variants",
-            variants.branches().iter(),
+            branches.filter(|branch| !missing.iter().any(|name| name == branch.name())),
             span,
             |this, branch: &'a Branch| {
                 let type_name = this.use_type(branch.type_id());

@@ -206,6 +206,7 @@ impl<'a> Finisher<'a> {
             entities,
             names,
             empty,
+            told: None,
         })
     }
 

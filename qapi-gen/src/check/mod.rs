@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::compile::{Compiled, Rejected};
 use crate::diagnostic::{Level, Lint, LintLevels, Report};
+use crate::introspection::{Peeked, compile_told};
 use crate::ir::Pragmas;
 use crate::lint;
 use crate::loader::Loader;
@@ -116,28 +117,32 @@ pub struct Diagnosis {
 pub fn diagnose(path: &str, loader: &dyn Loader, options: impl Into<Options>) -> Diagnosis {
     let options = options.into();
     // Lints look at a schema.
-    if lint::is_enabled(&options.levels) {
-        return match check(path, loader, options) {
-            Ok(Compiled { schema, report }) => Diagnosis {
-                sources: Arc::clone(schema.sources()),
+    let compiled = match Peeked::read(path, loader) {
+        Ok(loader) if lint::is_enabled(&options.levels) => check(path, &loader, options),
+        Ok(loader) => {
+            let analysis = analyse(path, &loader, options);
+            return Diagnosis {
+                sources: Arc::new(analysis.sources),
+                report: analysis.report,
+                _rest: Box::new((analysis.graph, analysis.resolved)),
+            };
+        }
+        Err(told) => compile_told(path, &told, options),
+    };
+    match compiled {
+        Ok(Compiled { schema, report }) => Diagnosis {
+            sources: Arc::clone(schema.sources()),
+            report,
+            _rest: Box::new(schema),
+        },
+        Err(rejected) => {
+            let (report, sources) = rejected.into_parts();
+            Diagnosis {
+                sources,
                 report,
-                _rest: Box::new(schema),
-            },
-            Err(rejected) => {
-                let (report, sources) = rejected.into_parts();
-                Diagnosis {
-                    sources,
-                    report,
-                    _rest: Box::new(()),
-                }
+                _rest: Box::new(()),
             }
-        };
-    }
-    let analysis = analyse(path, loader, options);
-    Diagnosis {
-        sources: Arc::new(analysis.sources),
-        report: analysis.report,
-        _rest: Box::new((analysis.graph, analysis.resolved)),
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn is_reserved_member(name: &str) -> bool {
 }
 
 /// CamelCase: a capital first, a small letter somewhere behind it, no separators.
-pub(super) fn is_camel(stem: &str) -> bool {
+pub(crate) fn is_camel(stem: &str) -> bool {
     let mut bytes = stem.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_uppercase())
         && bytes.clone().all(|byte| byte.is_ascii_alphanumeric())

@@ -229,6 +229,8 @@ codes! {
     Internal = "Q0711",
     /// `Maximum of N schema features is permitted`
     TooManyFeatures = "Q0712",
+    /// `X: element N of the array ...`
+    IntrospectionForm = "Q0713",
     /// `X and Y both become 'Z' in Rust`
     RustNameCollision = "Q0801",
     /// `option 'X' names 'Y', which the schema does not have`

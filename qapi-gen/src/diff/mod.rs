@@ -20,7 +20,6 @@ mod way;
 
 pub use compare::{Change, Side, compare};
 pub use interface::Interface;
-pub use introspection::IntrospectionError;
 pub use reach::Reached;
 
 /// Whose trouble is looked for.

@@ -10,6 +10,7 @@ mod definition;
 mod doc;
 mod pragma;
 mod subset;
+mod told;
 mod types;
 mod walk;
 
@@ -19,6 +20,7 @@ pub use definition::{Definition, Part, PartRole};
 pub use doc::{Doc, DocSection, DocSectionKind};
 pub use pragma::{Exception, ExceptionKind, Pragmas};
 pub use subset::UndefinedNames;
+pub(crate) use told::{ToldName, ToldNames};
 pub use types::{
     Alternate, Branch, Builtin, Enum, EnumValue, Member, Object, ObjectKind, Type, TypeKind,
     Variants,
@@ -265,6 +267,8 @@ pub struct Schema {
     pub(crate) entities: Vec<Entity>,
     pub(crate) names: HashMap<String, Entity>,
     pub(crate) empty: TypeId,
+    /// Of a schema that was made of introspection.
+    pub(crate) told: Option<ToldNames>,
 }
 
 impl Schema {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     Branch, CommandId, Doc, DocId, Entity, EventId, Header, Module, ModuleId, Object, Schema,
-    TypeId, TypeKind,
+    ToldNames, TypeId, TypeKind,
 };
 
 /// Names that [`Schema::only`] was given and the schema does not define.
@@ -174,6 +174,10 @@ impl Kept {
         let names = names.filter_map(|(name, entity)| Some((name, ids.entity(entity)?)));
         let mut empty = schema.empty;
         ids.ty(&mut empty);
+        let told = schema.told.map(|told| ToldNames {
+            types: retain(told.types, &self.types),
+            unreached: Vec::new(),
+        });
         Schema {
             sources: schema.sources,
             entities: ids.entities(&schema.entities),
@@ -185,6 +189,7 @@ impl Kept {
             docs,
             pragmas: schema.pragmas,
             empty,
+            told,
         }
     }
 }

@@ -179,7 +179,7 @@ fn condition_value(condition: &Condition) -> String {
 }
 
 /// Items one below the other.
-fn list(items: impl Iterator<Item = String>, open: char, close: char) -> String {
+pub(crate) fn list(items: impl Iterator<Item = String>, open: char, close: char) -> String {
     let items: Vec<_> = items.map(|item| format!("\n    {item}")).collect();
     if items.is_empty() {
         format!("{open}{close}")

@@ -7,6 +7,8 @@
 mod definition;
 mod documentation;
 
+pub(crate) use definition::list;
+
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod answers;
+mod introspection;
 mod limits;
 mod manual;
 mod print;
@@ -9,6 +10,8 @@ mod print;
 mod process;
 mod random;
 mod rare_input;
+#[cfg(all(target_os = "linux", feature = "live"))]
+mod running;
 mod rust;
 mod subset;
 mod usage;

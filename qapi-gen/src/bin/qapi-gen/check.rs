@@ -8,7 +8,7 @@ use super::schema::{LintArgs, LoadArgs, MessageFormat, diagnose, print_report};
 /// Arguments of `check`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The main files of the schemas.
+    /// The main files of the schemas, what query-qmp-schema returned, or addresses of servers, such as unix:PATH.
     #[arg(required = true, value_name = "SCHEMA")]
     schemas: Vec<String>,
     /// How diagnostics are printed.

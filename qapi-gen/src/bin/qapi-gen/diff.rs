@@ -12,13 +12,14 @@ use qapi_gen::ir::Configuration;
 use qapi_gen::loader::read_input;
 use qapi_gen::source::SourceMap;
 
-use super::console;
 use super::schema::{ConfigArgs, LintArgs, LoadArgs, MessageFormat, read_for_output};
+use super::{console, server};
 
 /// Arguments of `diff`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The interface as it was: the main file of a schema, or what query-qmp-schema returned.
+    /// The interface as it was: the main file of a schema, what query-qmp-schema returned, or the address of a server, such
+    /// as unix:PATH.
     #[arg(value_name = "OLD")]
     old: String,
     /// The interface as it is now, in either form.
@@ -106,8 +107,12 @@ fn read<'a>(
     files: &LoadArgs,
 ) -> io::Result<Option<Input<'a>>> {
     let in_file = |error: String| io::Error::other(format!("{path}: {error}"));
-    let bytes = read_input(Path::new(path)).map_err(|error| in_file(error.to_string()))?;
-    if is_json(&bytes) {
+    let is_server = server::is_address(path);
+    let bytes = match is_server {
+        true => server::ask_at(path)?,
+        false => read_input(Path::new(path)).map_err(|error| in_file(error.to_string()))?,
+    };
+    if is_server || is_json(&bytes) {
         let interface = Interface::of_introspection(&bytes);
         return Ok(Some(Input {
             path,

@@ -13,7 +13,7 @@ use super::schema::{LintArgs, LoadArgs, MessageFormat, read_for_manual};
 /// Arguments of `doc`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The main file of the schema.
+    /// The main file of the schema, what query-qmp-schema returned, or the address of a server, such as unix:PATH.
     #[arg(value_name = "SCHEMA")]
     schema: String,
     /// What the manual is made of.

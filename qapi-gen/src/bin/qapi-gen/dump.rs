@@ -10,7 +10,7 @@ use super::schema::{LintArgs, LoadArgs, print, print_first, read};
 /// Arguments of `dump`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The main file of the schema.
+    /// The main file of the schema, what query-qmp-schema returned, or the address of a server, such as unix:PATH.
     #[arg(value_name = "SCHEMA")]
     schema: String,
     #[command(flatten)]

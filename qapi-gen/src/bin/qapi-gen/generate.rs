@@ -14,7 +14,7 @@ use super::schema::{ConfigArgs, LintArgs, LoadArgs, read_for_output, refuse, tak
 /// Arguments of `generate`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The main file of the schema.
+    /// The main file of the schema, what query-qmp-schema returned, or the address of a server, such as unix:PATH.
     #[arg(value_name = "SCHEMA")]
     schema: String,
     /// The folder that gets the code; its root is DIR/mod.rs. A file in the place of a generated one that was not

@@ -12,7 +12,7 @@ use super::schema::{
 /// Arguments of `introspect`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The main file of the schema.
+    /// The main file of the schema, what query-qmp-schema returned, or the address of a server, such as unix:PATH.
     #[arg(value_name = "SCHEMA")]
     schema: String,
     /// Show the names of types, and types that nothing uses.

@@ -29,6 +29,7 @@ mod interrupt {
 }
 mod introspect;
 mod schema;
+mod server;
 mod validate;
 
 use std::io;

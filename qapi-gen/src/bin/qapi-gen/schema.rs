@@ -15,7 +15,7 @@ use qapi_gen::loader::{FileLoader, Loader, RootedLoader, read_text};
 use qapi_gen::source::SourceMap;
 use qapi_gen::{Compiled, Diagnosis, Rejected, compile};
 
-use super::{config, console};
+use super::{config, console, server};
 
 /// Which files are read.
 #[derive(Args, Default)]
@@ -140,9 +140,26 @@ pub(crate) enum MessageFormat {
 
 /// The mistakes in the schema at `path`.
 pub(crate) fn diagnose(path: &str, files: &LoadArgs, lints: &LintArgs) -> io::Result<Diagnosis> {
+    if let Some(told) = server::ask(path)? {
+        let options = files.options(lints.levels(LintLevels::default()));
+        return Ok(check::diagnose(path, &told, options));
+    }
     let levels = lints.levels(config::levels_beside(path)?);
     let options = files.options(levels);
     Ok(check::diagnose(path, &*files.loader()?, options))
+}
+
+/// The schema at `path`, which may be the address of a server.
+fn compile_at(
+    path: &str,
+    files: &LoadArgs,
+    levels: LintLevels,
+) -> io::Result<Result<Compiled, Rejected>> {
+    let options = files.options(levels);
+    Ok(match server::ask(path)? {
+        Some(told) => compile(path, &told, options),
+        None => compile(path, &*files.loader()?, options),
+    })
 }
 
 /// Reads and checks the schema at `path`.
@@ -151,8 +168,11 @@ pub(crate) fn read(
     files: &LoadArgs,
     lints: &LintArgs,
 ) -> io::Result<Result<Compiled, Rejected>> {
-    let levels = lints.levels(config::levels_beside(path)?);
-    Ok(compile(path, &*files.loader()?, files.options(levels)))
+    let levels = match server::is_address(path) {
+        true => LintLevels::default(),
+        false => config::levels_beside(path)?,
+    };
+    compile_at(path, files, lints.levels(levels))
 }
 
 /// Reads the schema at `path` to make something of it. Rules of style are for `check`: here they
@@ -186,7 +206,7 @@ fn read_and_print(
     levels: LintLevels,
     format: MessageFormat,
 ) -> io::Result<Option<Schema>> {
-    match compile(path, &*files.loader()?, files.options(levels)) {
+    match compile_at(path, files, levels)? {
         Ok(compiled) => {
             print_report(compiled.report(), compiled.schema().sources(), format)?;
             Ok(Some(compiled.into_schema()))

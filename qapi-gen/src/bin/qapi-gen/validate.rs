@@ -16,7 +16,7 @@ const MAX_COMMAND: usize = 64 << 20;
 /// Arguments of `validate`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The main file of the schema.
+    /// The main file of the schema, what query-qmp-schema returned, or the address of a server, such as unix:PATH.
     #[arg(value_name = "SCHEMA")]
     schema: String,
     /// The commands: any number of JSON objects a line, each whole on its line. Standard input if it is `-` or absent.
