@@ -34,6 +34,20 @@ fn main() {
         [Tool::Program("qemu-system-x86_64"), Tool::Shared],
         |[_, shared]| qemu_client::replay(shared),
     );
+    for (name, tool) in [
+        (
+            "client-of-what-qemu-tells-drives-it",
+            Tool::Program("qemu-system-x86_64"),
+        ),
+        ("client-of-what-qemu-10-tells-drives-it", Tool::QemuTen),
+    ] {
+        suite = suite.with(name, tool, |qemu| qemu_client::drive_by_own(qemu));
+    }
+    suite = suite.with(
+        "clients-of-what-servers-told-read-their-answers",
+        Tool::Shared,
+        |shared| qemu_client::replay_by_own(shared, false),
+    );
     for schema in qemu_client::SCHEMAS.into_iter().take(n_clients) {
         suite = suite.with_all(
             &format!("client-of-{schema}-drives-qemu"),
@@ -42,6 +56,11 @@ fn main() {
         );
     }
     if is_full {
+        suite = suite.with(
+            "whole-clients-of-what-servers-told-read-their-answers",
+            Tool::Shared,
+            |shared| qemu_client::replay_by_own(shared, true),
+        );
         for release in ["11.1.3", "10.0.13"] {
             suite = suite.with(
                 &format!("round-trips-of-qemu-{release}"),

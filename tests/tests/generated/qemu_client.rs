@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use libtest_mimic::Failed;
 use qapi_gen::backend::rust::{Options, Part};
 use qapi_gen::ir::{Configuration, Schema, TypeId};
+use qapi_runtime::address::Address;
 use serde_json::Value;
 use tests::generated::{Crate, Module};
 
@@ -23,11 +24,30 @@ const NEWEST: &str = SCHEMAS[0];
 /// this QEMU does not have yet.
 pub(crate) fn drive(version: &str, [qemu, shared]: [&Path; 2]) -> Result<(), Failed> {
     let (client, n_queries) = build(version, shared)?;
+    query_all(version, qemu, &client, n_queries)
+}
+
+/// The same with a client that is made of what this QEMU tells of itself: each reply is what it told.
+pub(crate) fn drive_by_own(qemu: &Path) -> Result<(), Failed> {
+    let told = Qemu::start(qemu, "none")?.tell()?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("told.json");
+    std::fs::write(&file, told)?;
+    let options = Options::new().omit(Part::Server).omit(Part::Introspection);
+    let module = Module::generate("qapi", &file, options)?;
+    let name = qemu.display().to_string();
+    let package: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let (client, n_queries) = build_of(&format!("told-by-{package}"), module, &BTreeSet::new())?;
+    query_all(&name, qemu, &client, n_queries)
+}
+
+/// Runs every query of a client on machines of two kinds.
+fn query_all(name: &str, qemu: &Path, client: &Path, n_queries: usize) -> Result<(), Failed> {
     for machine in ["none", "pc"] {
         let qemu = Qemu::start(qemu, machine)?;
-        let output = run(Command::new(&client).arg(qemu.socket()))?;
+        let output = run(Command::new(client).arg(qemu.socket()))?;
         let outcomes = Outcomes::read(&output, machine)?;
-        println!("{version} on -machine {machine}: {outcomes:?}");
+        println!("{name} on -machine {machine}: {outcomes:?}");
         if outcomes.n_read + outcomes.n_refused != n_queries {
             return Err(format!("{machine}: there are {n_queries} queries").into());
         }
@@ -59,6 +79,62 @@ pub(crate) fn replay(shared: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
+/// What servers of other versions have answered is read by clients that are made of what these servers told of themselves:
+/// each its own recording, all of it. `is_whole` makes clients of all that they have, which takes a while; else they have
+/// what was recorded.
+pub(crate) fn replay_by_own(shared: &Path, is_whole: bool) -> Result<(), Failed> {
+    let mut recordings: Vec<PathBuf> = std::fs::read_dir(shared.join("recordings"))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    recordings.sort();
+    let commands = recorded_commands(shared)?;
+    let only: Vec<&str> = commands.iter().map(String::as_str).collect();
+    for path in recordings {
+        let version = path.file_stem().context("no name")?.to_string_lossy();
+        let told = told_by(&path)?;
+        // Options of clients for one server: it has what it told.
+        let options = Options::new().omit(Part::Server).omit(Part::Introspection);
+        let has = |name: &&str| told.contains(&format!("\"name\":\"{name}\""));
+        let only: Vec<&str> = only.iter().copied().filter(has).collect();
+        let only = if is_whole { &[][..] } else { &only };
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("told.json");
+        std::fs::write(&file, &told)?;
+        let name = match is_whole {
+            true => format!("told-whole-{version}"),
+            false => format!("told-{version}"),
+        };
+        if is_whole {
+            let library = Crate {
+                name: &format!("{name}-library").replace('.', "-"),
+                modules: vec![Module::generate("qapi", &file, Options::new())?],
+                ..Crate::default()
+            };
+            library.write()?.succeed("check", &[])?;
+        }
+        let module = Module::generate_only("qapi", &file, only, options)?;
+        let (client, _) = build_of(&name, module, &commands)?;
+        let output = run(Command::new(&client).arg("replay").arg(&path))?;
+        let outcomes = Outcomes::read(&output, &version)?;
+        println!("{version}: {outcomes:?}");
+        if outcomes.n_read < 20 || outcomes.n_unknown > 0 {
+            return Err(format!("{version}: {outcomes:?}").into());
+        }
+    }
+    Ok(())
+}
+
+/// What the server of a recording answered to query-qmp-schema.
+fn told_by(recording: &Path) -> Result<String> {
+    for line in std::fs::read_to_string(recording)?.lines() {
+        let call: Value = serde_json::from_str(line)?;
+        if call["c"] == "query-qmp-schema" {
+            return Ok(call["r"].to_string());
+        }
+    }
+    bail!("{}: no introspection", recording.display())
+}
+
 /// Builds the client of a version; gives its path, and the number of queries in its table.
 fn build(version: &str, shared: &Path) -> Result<(PathBuf, usize)> {
     // Two tests have the same client.
@@ -73,9 +149,18 @@ fn build(version: &str, shared: &Path) -> Result<(PathBuf, usize)> {
         .omit(Part::Introspection)
         .tolerate("*");
     let module = Module::generate("qapi", &schema, options)?;
-    let (table, n_queries) = table(&module, &recorded_commands(shared)?)?;
+    build_of(
+        &format!("client-{version}"),
+        module,
+        &recorded_commands(shared)?,
+    )
+}
+
+/// The same of a module that was generated.
+fn build_of(name: &str, module: Module, recorded: &BTreeSet<String>) -> Result<(PathBuf, usize)> {
+    let (table, n_queries) = table(&module, recorded)?;
     let client = Crate {
-        name: &format!("client-{}", version.replace('.', "-")),
+        name: &name.replace('.', "-"),
         modules: vec![module],
         files: vec![
             (
@@ -189,6 +274,18 @@ impl Qemu {
             std::thread::yield_now();
         }
         Ok(qemu)
+    }
+
+    /// What it tells of itself.
+    fn tell(&self) -> Result<Vec<u8>> {
+        let address = Address::unix(self.socket());
+        // The socket is there a moment before QEMU listens.
+        let mut told = None;
+        tests::eventually(|| {
+            told = qapi_gen::introspection::ask(&address).ok();
+            told.is_some()
+        });
+        told.context("no answer")
     }
 
     fn socket(&self) -> std::path::PathBuf {
