@@ -11,7 +11,7 @@ use qapi_runtime::dispatch::{CommandInfo, Outcome, Service};
 use qapi_runtime::json::{ParseError, Parsed, Parser, ValueRef};
 use qapi_runtime::session::{Session, SessionConfig};
 use qapi_runtime::visit::{
-    Input, Kind, ObjectInput, Output, Policy, Visit, VisitError, VisitErrorKind,
+    Input, Kind, ObjectInput, Output, SpecialFeatures, Visit, VisitError, VisitErrorKind,
 };
 use qapi_runtime::{Error, ErrorClass};
 
@@ -84,7 +84,7 @@ impl<'s> Validator<'s> {
             let mut info = CommandInfo::new(kept(command.name()));
             info.allow_oob = command.allows_oob();
             info.allow_preconfig = command.allows_preconfig();
-            info.policy = policy(command.features());
+            info.special_features = special_features(command.features());
             let arguments = command.arguments().unwrap_or(schema.empty_object());
             validator
                 .by_name
@@ -287,12 +287,8 @@ impl<'s> Validator<'s> {
 }
 
 impl Service for Validator<'_> {
-    fn n_commands(&self) -> usize {
-        self.commands.len()
-    }
-
-    fn info(&self, index: usize) -> Option<&CommandInfo> {
-        self.commands.get(index)
+    fn commands(&self) -> &[CommandInfo] {
+        &self.commands
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -331,13 +327,13 @@ fn check_builtin(builtin: Builtin, input: &mut Input<'_>) -> Result<(), VisitErr
     }
 }
 
-fn policy(features: &[Feature]) -> Policy {
+fn special_features(features: &[Feature]) -> SpecialFeatures {
     features
         .iter()
-        .fold(Policy::NONE, |policy, feature| match feature.name() {
-            "deprecated" => policy.union(Policy::DEPRECATED),
-            "unstable" => policy.union(Policy::UNSTABLE),
-            _ => policy,
+        .fold(SpecialFeatures::NONE, |set, feature| match feature.name() {
+            "deprecated" => set.union(SpecialFeatures::DEPRECATED),
+            "unstable" => set.union(SpecialFeatures::UNSTABLE),
+            _ => set,
         })
 }
 

@@ -14,7 +14,7 @@ use crate::json::{Document, DocumentBuilder, Kind, Node, TooLarge, ValueRef};
 use crate::value::Value;
 use crate::visit::{Input, Mode, Output, Visit};
 
-/// Serializes a QAPI type; the body of what [`impl_serde!`](crate::impl_serde) makes.
+/// Serializes a QAPI type; the body of what `impl_serde!` makes.
 ///
 /// # Errors
 ///
@@ -26,8 +26,7 @@ pub fn serialize<T: Visit, S: Serializer>(value: &T, serializer: S) -> Result<S:
     document.root().serialize(serializer)
 }
 
-/// Deserializes a QAPI type, as a client reads it; the body of what
-/// [`impl_serde!`](crate::impl_serde) makes.
+/// Deserializes a QAPI type, as a client reads it; the body of what `impl_serde!` makes.
 ///
 /// # Errors
 ///
@@ -36,53 +35,6 @@ pub fn serialize<T: Visit, S: Serializer>(value: &T, serializer: S) -> Result<S:
 pub fn deserialize<'de, T: Visit, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let document = Document::deserialize(deserializer)?;
     T::read(&mut Input::new(&document, Mode::Lenient)).map_err(D::Error::custom)
-}
-
-/// Implements `serde::Serialize` and `serde::Deserialize` for types that are
-/// [`Visit`](crate::visit::Visit).
-///
-/// Reading is lenient: members that the type does not have are ignored. A member that an object has twice is an error.
-#[macro_export]
-macro_rules! impl_serde {
-    ($($type:ty),* $(,)?) => {$(
-        impl $crate::serde::Serialize for $type {
-            fn serialize<S: $crate::serde::Serializer>(
-                &self,
-                serializer: S,
-            ) -> ::core::result::Result<S::Ok, S::Error> {
-                $crate::interop::serialize(self, serializer)
-            }
-        }
-
-        impl<'de> $crate::serde::Deserialize<'de> for $type {
-            fn deserialize<D: $crate::serde::Deserializer<'de>>(
-                deserializer: D,
-            ) -> ::core::result::Result<Self, D::Error> {
-                $crate::interop::deserialize(deserializer)
-            }
-        }
-    )*};
-}
-
-/// Implements `FromStr` and `Display` for enums that are
-/// [`Enumeration`](crate::visit::Enumeration).
-#[macro_export]
-macro_rules! impl_enum {
-    ($($type:ty),* $(,)?) => {$(
-        impl ::core::str::FromStr for $type {
-            type Err = $crate::UnknownName;
-
-            fn from_str(name: &str) -> ::core::result::Result<Self, $crate::UnknownName> {
-                $crate::visit::parse_name(name)
-            }
-        }
-
-        impl ::core::fmt::Display for $type {
-            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                f.pad($crate::visit::Enumeration::as_str(self))
-            }
-        }
-    )*};
 }
 
 impl Serialize for ValueRef<'_> {

@@ -7,8 +7,6 @@
 //! | [`address`] | where peers are, as a type and as text | |
 //! | [`json`] | the wire's JSON dialect: tape, incremental parser, writer | |
 //! | [`visit`] | between JSON values and Rust types, with QEMU's checks and texts | |
-//! | [`read`] | the members of an object, one by one, in generated code | |
-//! | [`interop`] | the same types in any other format, by serde | |
 //! | [`dispatch`] | from the name of a command to its handler | |
 //! | [`budget`] | memory that sessions and connections share | |
 //! | [`session`] | the server's side of one connection as a state machine without I/O | |
@@ -40,13 +38,14 @@ pub mod address;
 pub mod budget;
 #[cfg(feature = "client")]
 pub mod client;
+#[doc(hidden)]
+pub mod codegen;
 #[cfg(feature = "descriptor")]
 pub mod descriptor;
 pub mod dispatch;
 mod error;
-pub mod interop;
+mod interop;
 pub mod json;
-pub mod read;
 #[cfg(feature = "tokio")]
 pub mod server;
 pub mod session;
@@ -60,6 +59,3 @@ pub mod visit;
 pub use self::error::{Error, ErrorClass, UnknownName};
 pub use self::value::{Object, Value};
 pub use self::visit::{Null, QType};
-
-#[doc(hidden)]
-pub use serde;

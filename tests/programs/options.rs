@@ -67,7 +67,7 @@ fn main() {
     is_eq(&Event::from(Drawn { id: own::Uuid(1) }).eq(&Event::from(Drawn { id: own::Uuid(2) })));
     // What is served.
     let dispatcher = Dispatcher::new(Arc::new(Canvas));
-    assert_eq!(dispatcher.n_commands(), 2);
+    assert_eq!(dispatcher.commands().len(), 2);
     assert!(dispatcher.find("draw").is_some() && dispatcher.find("erase").is_some());
     assert!(dispatcher.find("zoom").is_none());
     // Introspection tells of these commands, and of no type of another.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use qapi_runtime::dispatch::Service;
 use qapi_runtime::session::{Session, SessionConfig, Started};
-use qapi_runtime::visit::{Compat, CompatInput, CompatOutput};
+use qapi_runtime::visit::{CompatPolicy, CompatInput, CompatOutput};
 
 struct Handlers;
 
@@ -30,8 +30,8 @@ fn main() -> io::Result<()> {
     out.flush()
 }
 
-fn compat() -> Result<Compat, String> {
-    let mut compat = Compat::ACCEPT;
+fn compat() -> Result<CompatPolicy, String> {
+    let mut compat = CompatPolicy::ACCEPT;
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "deprecated-input=reject" => compat.deprecated_input = CompatInput::Reject,
@@ -45,7 +45,7 @@ fn compat() -> Result<Compat, String> {
 }
 
 /// The reply to the command in `line`, without its line end.
-fn reply(service: &dyn Service, line: &[u8], compat: Compat) -> Vec<u8> {
+fn reply(service: &dyn Service, line: &[u8], compat: CompatPolicy) -> Vec<u8> {
     let mut session = Session::new(SessionConfig {
         compat,
         ..SessionConfig::default()

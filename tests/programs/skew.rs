@@ -8,7 +8,7 @@ pub mod tolerant;
 use qapi_runtime::dispatch::Event as _;
 use qapi_runtime::json::Document;
 use qapi_runtime::session::EventMessage;
-use qapi_runtime::visit::{Compat, CompatOutput, Input, Mode, Output, Visit};
+use qapi_runtime::visit::{CompatPolicy, CompatOutput, Input, Mode, Output, Visit};
 
 const NEW_STATUS: &str = r#"{"label": "box", "devices": [
     {"size": 5, "sectors": 6, "name": "sda", "type": "disk"},
@@ -111,10 +111,10 @@ fn what_a_policy_hides_is_not_sent() {
         trial: Some(2),
         stays: 3,
     };
-    let hide = |deprecated, unstable| Compat {
+    let hide = |deprecated, unstable| CompatPolicy {
         deprecated_output: deprecated,
         unstable_output: unstable,
-        ..Compat::ACCEPT
+        ..CompatPolicy::ACCEPT
     };
     let (shown, hidden) = (CompatOutput::Accept, CompatOutput::Hide);
     for (compat, text) in [

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use iothread::{Clock, ContextError, MainContext, Timer};
 use qapi_runtime::dispatch::EventData;
 use qapi_runtime::session::{EventLimiter, EventMessage};
-use qapi_runtime::visit::Compat;
+use qapi_runtime::visit::CompatPolicy;
 
 use crate::report::report;
 use crate::sync::Mutex;
@@ -19,7 +19,7 @@ pub(crate) trait EventSink: Send + Sync {
 
 /// Sends events, not more often than QEMU would.
 pub(crate) struct Events {
-    compat: Compat,
+    compat: CompatPolicy,
     limited: Arc<Limited>,
     /// Sends what was held back.
     timer: Timer,
@@ -34,7 +34,7 @@ impl Events {
     pub(crate) fn new(
         main: &MainContext,
         sink: Arc<dyn EventSink>,
-        compat: Compat,
+        compat: CompatPolicy,
     ) -> Result<Self, ContextError> {
         let limited = Arc::new(Limited {
             limiter: Mutex::new(EventLimiter::default()),

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use qapi_runtime::address::{Address as QmpAddress, split_settings};
-use qapi_runtime::visit::{Compat, CompatInput, CompatOutput};
+use qapi_runtime::visit::{CompatInput, CompatOutput, CompatPolicy};
 
 use crate::budgets::Limits;
 use crate::ident::is_identifier;
@@ -90,7 +90,7 @@ pub(crate) struct QmpOption {
 
 /// The policy for special features.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CompatOption(pub(crate) Compat);
+pub(crate) struct CompatOption(pub(crate) CompatPolicy);
 
 /// Limits for peers of some kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,8 +110,8 @@ const LEAST_LIMIT: u64 = 1 << 20;
 
 impl Options {
     /// The policy for special features; everything is accepted unless told otherwise.
-    pub(crate) fn compat(&self) -> Compat {
-        self.compat.map_or(Compat::ACCEPT, |option| option.0)
+    pub(crate) fn compat(&self) -> CompatPolicy {
+        self.compat.map_or(CompatPolicy::ACCEPT, |option| option.0)
     }
 
     /// From where monitors may be reached.
@@ -231,7 +231,7 @@ fn parse_mode(digits: &str) -> Result<u32, String> {
 }
 
 fn parse_compat(text: &str) -> Result<CompatOption, String> {
-    let mut compat = Compat::ACCEPT;
+    let mut compat = CompatPolicy::ACCEPT;
     for setting in text.split(',').filter(|setting| !setting.is_empty()) {
         let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
         let input = match value {

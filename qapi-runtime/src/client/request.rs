@@ -7,7 +7,7 @@ use super::error::{ClientError, ClientErrorKind};
 use crate::dispatch::no_arguments;
 use crate::error::{Error, ErrorClass};
 use crate::json::{Document, ValueRef};
-use crate::visit::{Compat, Input, Mode, Output, Visit};
+use crate::visit::{CompatPolicy, Input, Mode, Output, Visit};
 
 /// A request on its way.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ impl Answer {
                 .error(ClientErrorKind::Server(error))
                 .with_received(self.message));
         }
-        let mut input = Input::at(self.return_value(), Mode::Lenient, Compat::ACCEPT);
+        let mut input = Input::at(self.return_value(), Mode::Lenient, CompatPolicy::ACCEPT);
         match T::read(&mut input) {
             Ok(value) => Ok(value),
             Err(error) => Err(request

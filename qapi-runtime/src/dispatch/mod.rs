@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use self::names::NameIndex;
 use crate::error::Error;
 use crate::json::{Document, ValueRef};
-use crate::visit::{Compat, Input, Members, Output, Policy, Visit, VisitError};
+use crate::visit::{CompatPolicy, Input, Members, Output, SpecialFeatures, Visit, VisitError};
 
 /// Name, options and features of one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub struct CommandInfo {
     pub allow_preconfig: bool,
     /// Not 'success-response': whether success is answered at all.
     pub success_response: bool,
-    /// Special features.
-    pub policy: Policy,
+    /// 'deprecated' and 'unstable', where it is that.
+    pub special_features: SpecialFeatures,
 }
 
 impl CommandInfo {
@@ -37,7 +37,7 @@ impl CommandInfo {
             allow_oob: false,
             allow_preconfig: false,
             success_response: true,
-            policy: Policy::NONE,
+            special_features: SpecialFeatures::NONE,
         }
     }
 }
@@ -77,7 +77,7 @@ impl Reply {
     /// # Errors
     ///
     /// A value that no peer can be sent.
-    pub fn new<T: Visit>(value: &T, compat: Compat) -> Result<Self, VisitError> {
+    pub fn new<T: Visit>(value: &T, compat: CompatPolicy) -> Result<Self, VisitError> {
         let mut output = Output::with_buffer(Vec::new(), compat, false);
         value.write(&mut output)?;
         Ok(Self(output.into_bytes()))
@@ -118,28 +118,17 @@ impl fmt::Debug for Outcome {
 
 /// A set of commands that can be called by name.
 pub trait Service: Send + Sync {
-    /// The commands, sorted by name.
-    fn n_commands(&self) -> usize;
+    /// The commands, in any order that stays the same.
+    fn commands(&self) -> &[CommandInfo];
 
-    /// Name, options and features of the command at `index`.
-    fn info(&self, index: usize) -> Option<&CommandInfo>;
-
-    /// The index of the command `name`.
+    /// The index of the command `name` in [`Service::commands`]. Unless a service knows better, all are looked at.
     fn find(&self, name: &str) -> Option<usize> {
-        let mut low = 0;
-        let mut high = self.n_commands();
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.info(middle)?.name.cmp(name) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some(middle),
-            }
-        }
-        None
+        self.commands()
+            .iter()
+            .position(|command| command.name == name)
     }
 
-    /// Calls the command at `index`. The input is on the arguments, an object.
+    /// Calls the command at `index` of [`Service::commands`]. The input is on the arguments, an object.
     ///
     /// # Errors
     ///
@@ -156,6 +145,7 @@ pub trait Service: Send + Sync {
 #[derive(Debug)]
 pub struct Table<H: ?Sized + 'static> {
     commands: &'static [Command<H>],
+    infos: Arc<[CommandInfo]>,
     names: NameIndex,
     handler: Arc<H>,
 }
@@ -164,6 +154,7 @@ impl<H: ?Sized> Clone for Table<H> {
     fn clone(&self) -> Self {
         Self {
             commands: self.commands,
+            infos: Arc::clone(&self.infos),
             names: self.names.clone(),
             handler: Arc::clone(&self.handler),
         }
@@ -171,11 +162,11 @@ impl<H: ?Sized> Clone for Table<H> {
 }
 
 impl<H: ?Sized> Table<H> {
-    /// A service; `commands` is sorted by name.
+    /// A service of commands with distinct names.
     pub fn new(commands: &'static [Command<H>], handler: Arc<H>) -> Self {
-        debug_assert!(commands.is_sorted_by(|a, b| a.info.name < b.info.name));
         Self {
             commands,
+            infos: commands.iter().map(|command| command.info).collect(),
             names: NameIndex::new(commands.iter().map(|command| command.info.name)),
             handler,
         }
@@ -188,12 +179,8 @@ impl<H: ?Sized> Table<H> {
 }
 
 impl<H: ?Sized + Send + Sync> Service for Table<H> {
-    fn n_commands(&self) -> usize {
-        self.commands.len()
-    }
-
-    fn info(&self, index: usize) -> Option<&CommandInfo> {
-        self.commands.get(index).map(|command| &command.info)
+    fn commands(&self) -> &[CommandInfo] {
+        &self.infos
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -218,12 +205,8 @@ impl<H: ?Sized + Send + Sync> Service for Table<H> {
 }
 
 impl<S: Service + ?Sized> Service for Arc<S> {
-    fn n_commands(&self) -> usize {
-        (**self).n_commands()
-    }
-
-    fn info(&self, index: usize) -> Option<&CommandInfo> {
-        (**self).info(index)
+    fn commands(&self) -> &[CommandInfo] {
+        (**self).commands()
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -257,7 +240,7 @@ pub trait EventData: Members {
     /// The name.
     const NAME: &'static str;
     /// Special features of the event.
-    const POLICY: Policy = Policy::NONE;
+    const SPECIAL_FEATURES: SpecialFeatures = SpecialFeatures::NONE;
     /// Whether the event has members at all; if not, it is sent without `data`.
     const HAS_DATA: bool = true;
 }
@@ -297,9 +280,10 @@ pub fn call_guarded(
     let call = AssertUnwindSafe(|| service.call(index, input, output));
     match std::panic::catch_unwind(call) {
         Ok(outcome) => outcome,
-        Err(_) => Err(panicked(
-            service.info(index).map_or("unknown", |info| info.name),
-        )),
+        Err(_) => {
+            let command = service.commands().get(index);
+            Err(panicked(command.map_or("unknown", |info| info.name)))
+        }
     }
 }
 

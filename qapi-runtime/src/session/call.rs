@@ -7,7 +7,7 @@ use crate::dispatch::{
 };
 use crate::error::Error;
 use crate::json::{Document, ValueRef};
-use crate::visit::{Compat, Input, Mode, Output};
+use crate::visit::{CompatPolicy, Input, Mode, Output};
 
 /// Names a call inside its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +30,7 @@ enum Work {
         document: Document,
         /// The entry of the arguments.
         arguments: Option<usize>,
-        compat: Compat,
+        compat: CompatPolicy,
     },
     Future(BoxFuture),
 }
@@ -50,7 +50,7 @@ impl Call {
         info: CommandInfo,
         document: Document,
         arguments: Option<usize>,
-        compat: Compat,
+        compat: CompatPolicy,
     ) -> Self {
         Self {
             id,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::budget::Budget;
 use crate::json::Limits;
 use crate::value::Value;
-use crate::visit::Compat;
+use crate::visit::CompatPolicy;
 
 /// What a session is made with.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct SessionConfig {
     /// Whether output is laid out over several lines.
     pub pretty: bool,
     /// What deprecated and unstable parts of the interface may do.
-    pub compat: Compat,
+    pub compat: CompatPolicy,
     /// What the parser takes.
     pub limits: Limits,
     /// Whether only commands with 'allow-preconfig' may run at first.
@@ -48,7 +48,7 @@ impl Default for SessionConfig {
             ]),
             oob: true,
             pretty: false,
-            compat: Compat::ACCEPT,
+            compat: CompatPolicy::ACCEPT,
             limits: Limits::QMP,
             preconfig: false,
             max_unsent_events: 16 << 20,

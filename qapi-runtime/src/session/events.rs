@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::dispatch::EventData;
 use crate::json::{Document, ValueRef, Writer};
-use crate::visit::{Compat, Output, VisitError};
+use crate::visit::{CompatPolicy, Output, VisitError};
 
 /// One event, ready to be sent to any number of sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,9 +63,9 @@ impl EventMessage {
     pub fn of<E: EventData>(
         event: &E,
         time: SystemTime,
-        compat: Compat,
+        compat: CompatPolicy,
     ) -> Result<Option<Self>, VisitError> {
-        if compat.hides(E::POLICY) {
+        if compat.hides(E::SPECIAL_FEATURES) {
             return Ok(None);
         }
         if !E::HAS_DATA {

@@ -547,14 +547,16 @@ impl Session {
             Phase::Negotiation => None,
             Phase::Command { .. } => service
                 .find(name)
-                .and_then(|index| Some((index, service.info(index)?))),
+                .and_then(|index| Some((index, service.commands().get(index)?))),
         };
         let Some((index, info)) = found else {
             return Err(Error::command_not_found(format!(
                 "The command {name} has not been found"
             )));
         };
-        self.config.compat.check_command(name, info.policy)?;
+        self.config
+            .compat
+            .check_command(name, info.special_features)?;
         if envelope.out_of_band && !info.allow_oob {
             return Err(no_oob(name));
         }

@@ -3,7 +3,8 @@
 use super::{Phase, Session};
 use crate::error::Error;
 use crate::json::ValueRef;
-use crate::visit::{Enumeration, Input, Mode, Output, Visit, VisitError, read_enum};
+use crate::visit::enumeration::read_enum;
+use crate::visit::{Enumeration, Input, Mode, Output, Visit, VisitError};
 
 impl Session {
     /// Executes `qmp_capabilities`.

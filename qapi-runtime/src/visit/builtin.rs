@@ -1,10 +1,11 @@
 //! The built-in types.
 
+use super::enumeration::{read_enum, write_enum};
 use super::error::{VisitError, VisitErrorKind};
 use super::input::Input;
 use super::object::ObjectInput;
 use super::output::{ObjectOutput, Output};
-use super::{Enumeration, Members, Visit, read_enum, write_enum};
+use super::{Enumeration, Members, Visit};
 use crate::value::{Object, Value};
 
 /// QAPI's 'null'.
@@ -248,6 +249,3 @@ impl Visit for QType {
         write_enum(self, output)
     }
 }
-
-crate::impl_enum!(QType);
-crate::impl_serde!(Null, QType);

@@ -3,7 +3,7 @@
 use super::error::VisitError;
 use super::input::Input;
 use super::output::Output;
-use super::policy::Policy;
+use super::policy::SpecialFeatures;
 use crate::error::UnknownName;
 
 /// A QAPI enum.
@@ -29,8 +29,8 @@ pub trait Enumeration: Sized + Clone + 'static {
     fn is_unknown(&self) -> bool;
 
     /// The special features of the value.
-    fn policy(&self) -> Policy {
-        Policy::NONE
+    fn special_features(&self) -> SpecialFeatures {
+        SpecialFeatures::NONE
     }
 }
 
@@ -43,7 +43,7 @@ pub fn read_enum<T: Enumeration>(input: &mut Input<'_>) -> Result<T, VisitError>
     let name = input.string()?;
     match T::from_name(name) {
         Some(value) => {
-            input.check_value(name, value.policy())?;
+            input.check_value(name, value.special_features())?;
             Ok(value)
         }
         None => input.unknown_name(name).map(T::unknown),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::error::{VisitError, VisitErrorKind};
 use super::object::ObjectInput;
-use super::policy::{Compat, Policy, PolicyKind};
+use super::policy::{CompatPolicy, PolicyKind, SpecialFeatures};
 use crate::json::{ArrayIter, Document, Kind, Node, ValueRef};
 
 /// What the reader does with members and names that its schema does not have.
@@ -22,17 +22,17 @@ pub enum Mode {
 pub struct Input<'a> {
     value: ValueRef<'a>,
     mode: Mode,
-    compat: Compat,
+    compat: CompatPolicy,
 }
 
 impl<'a> Input<'a> {
     /// A cursor on the value of a document.
     pub fn new(document: &'a Document, mode: Mode) -> Self {
-        Self::at(document.root(), mode, Compat::ACCEPT)
+        Self::at(document.root(), mode, CompatPolicy::ACCEPT)
     }
 
     /// A cursor on a part of a document, with the policy of a server.
-    pub fn at(value: ValueRef<'a>, mode: Mode, compat: Compat) -> Self {
+    pub fn at(value: ValueRef<'a>, mode: Mode, compat: CompatPolicy) -> Self {
         Self {
             value,
             mode,
@@ -55,7 +55,7 @@ impl<'a> Input<'a> {
     }
 
     /// The policy for deprecated and unstable input.
-    pub fn compat(&self) -> Compat {
+    pub fn compat(&self) -> CompatPolicy {
         self.compat
     }
 
@@ -211,11 +211,11 @@ impl<'a> Input<'a> {
     ///
     /// [`VisitErrorKind::Policy`].
     #[inline]
-    pub fn check_value(&self, name: &str, policy: Policy) -> Result<(), VisitError> {
-        if policy.is_none() {
+    pub fn check_value(&self, name: &str, features: SpecialFeatures) -> Result<(), VisitError> {
+        if features.is_none() {
             return Ok(());
         }
-        self.compat.check(PolicyKind::Value, name, policy)
+        self.compat.check(PolicyKind::Value, name, features)
     }
 }
 

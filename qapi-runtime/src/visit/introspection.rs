@@ -70,11 +70,11 @@ fn is_shown(described: ValueRef<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::visit::{Compat, CompatOutput, Output};
+    use crate::visit::{CompatOutput, CompatPolicy, Output};
 
     const SCHEMA: &str = r#"[{"name": "old", "meta-type": "command", "features": ["deprecated"]}, {"name": "new", "meta-type": "command", "features": ["unstable"]}, {"name": "0", "meta-type": "object", "members": [{"name": "a", "type": "int"}, {"name": "b", "type": "int", "features": ["deprecated"]}]}, {"name": "1", "meta-type": "enum", "members": [{"name": "x"}], "values": ["x"]}]"#;
 
-    fn shown(compat: Compat) -> String {
+    fn shown(compat: CompatPolicy) -> String {
         let mut output = Output::with_buffer(Vec::new(), compat, false);
         output.introspection(SCHEMA);
         String::from_utf8(output.into_bytes()).unwrap()
@@ -96,15 +96,15 @@ mod tests {
 
     #[test]
     fn deprecated_parts_are_hidden_where_asked_for() {
-        assert_eq!(shown(Compat::ACCEPT), SCHEMA);
-        let unstable = Compat {
+        assert_eq!(shown(CompatPolicy::ACCEPT), SCHEMA);
+        let unstable = CompatPolicy {
             unstable_output: CompatOutput::Hide,
-            ..Compat::ACCEPT
+            ..CompatPolicy::ACCEPT
         };
         assert_eq!(shown(unstable), SCHEMA);
-        let deprecated = Compat {
+        let deprecated = CompatPolicy {
             deprecated_output: CompatOutput::Hide,
-            ..Compat::ACCEPT
+            ..CompatPolicy::ACCEPT
         };
         assert_eq!(
             shown(deprecated),

@@ -1,15 +1,14 @@
 //! Visitors: between JSON values and Rust types, with the reference's checks, order and texts.
 //!
 //! Not generic over the format: [`Input`] is a cursor on a parsed [`Document`], [`Output`] writes
-//! the wire form. Other formats go through serde, see [`impl_serde!`](crate::impl_serde).
+//! the wire form. Other formats go through serde, which generated types and [`Value`](crate::Value) implement.
 //!
 //! [`Document`]: crate::json::Document
 //!
-//! A struct, as the generator writes it:
+//! A struct, much as the generator writes it:
 //!
 //! ```
 //! use qapi_runtime::json::Document;
-//! use qapi_runtime::read::{optional, required};
 //! use qapi_runtime::visit::{Input, Members, Mode, ObjectInput, ObjectOutput, Visit, VisitError};
 //!
 //! struct Image {
@@ -20,8 +19,8 @@
 //! impl Members for Image {
 //!     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
 //!         Ok(Self {
-//!             filename: required!(object, "filename"),
-//!             size: optional!(object, "size"),
+//!             filename: object.required("filename")?,
+//!             size: object.optional("size")?,
 //!         })
 //!     }
 //!
@@ -41,24 +40,23 @@
 //! ```
 
 mod builtin;
-mod enumeration;
+pub(crate) mod enumeration;
 mod error;
 mod input;
-mod introspection;
+pub(crate) mod introspection;
 mod object;
 mod order;
 mod output;
 mod policy;
 
 pub use self::builtin::{Null, QType};
-pub use self::enumeration::{Enumeration, parse_name, read_enum, write_enum};
+pub use self::enumeration::Enumeration;
 pub use self::error::{Segment, VisitError, VisitErrorKind};
 pub use self::input::{ArrayInput, Input, Mode};
-pub use self::introspection::join_introspection;
 pub use self::object::ObjectInput;
 pub(crate) use self::order::dictionary_order;
 pub use self::output::{ArrayOutput, ObjectOutput, Output};
-pub use self::policy::{Compat, CompatInput, CompatOutput, Policy};
+pub use self::policy::{CompatInput, CompatOutput, CompatPolicy, SpecialFeatures};
 pub use crate::json::Kind;
 
 /// Any QAPI type: built-ins, `Vec<T>`, enums, alternates, and everything that is [`Members`].

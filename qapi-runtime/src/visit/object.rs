@@ -5,7 +5,7 @@ use super::enumeration::Enumeration;
 use super::error::{VisitError, VisitErrorKind};
 use super::input::{Input, Mode};
 use super::order::first_unexpected;
-use super::policy::{Policy, PolicyKind};
+use super::policy::{PolicyKind, SpecialFeatures};
 use crate::json::{Node, ValueRef, key_bit};
 use crate::value::Object;
 
@@ -166,9 +166,9 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     pub fn required_with<T: Visit>(
         &mut self,
         name: &'static str,
-        policy: Policy,
+        features: SpecialFeatures,
     ) -> Result<T, VisitError> {
-        self.check_member(name, policy)?;
+        self.check_member(name, features)?;
         self.required(name)
     }
 
@@ -180,10 +180,10 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     pub fn optional_with<T: Visit>(
         &mut self,
         name: &'static str,
-        policy: Policy,
+        features: SpecialFeatures,
     ) -> Result<Option<T>, VisitError> {
         if self.contains(name) {
-            self.check_member(name, policy)?;
+            self.check_member(name, features)?;
         }
         self.optional(name)
     }
@@ -197,11 +197,11 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     pub fn tolerant<T: Visit>(
         &mut self,
         name: &'static str,
-        policy: Policy,
+        features: SpecialFeatures,
     ) -> Result<Option<T>, VisitError> {
         match self.mode() {
-            Mode::Strict => self.required_with(name, policy).map(Some),
-            Mode::Lenient => self.optional_with(name, policy),
+            Mode::Strict => self.required_with(name, features).map(Some),
+            Mode::Lenient => self.optional_with(name, features),
         }
     }
 
@@ -214,16 +214,16 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     pub fn tolerant_tag<T: Visit + Enumeration>(
         &mut self,
         name: &'static str,
-        policy: Policy,
+        features: SpecialFeatures,
     ) -> Result<T, VisitError> {
-        let tag = self.tolerant(name, policy)?;
+        let tag = self.tolerant(name, features)?;
         Ok(tag.unwrap_or_else(|| T::unknown(Box::default())))
     }
 
-    fn check_member(&self, name: &str, policy: Policy) -> Result<(), VisitError> {
+    fn check_member(&self, name: &str, features: SpecialFeatures) -> Result<(), VisitError> {
         self.input
             .compat()
-            .check(PolicyKind::Parameter, name, policy)
+            .check(PolicyKind::Parameter, name, features)
     }
 
     /// Whether the object has a member of this name.
@@ -258,8 +258,8 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     /// # Errors
     ///
     /// [`VisitErrorKind::Policy`].
-    pub fn check_value(&self, tag: &str, policy: Policy) -> Result<(), VisitError> {
-        self.input.check_value(tag, policy)
+    pub fn check_value(&self, tag: &str, features: SpecialFeatures) -> Result<(), VisitError> {
+        self.input.check_value(tag, features)
     }
 
     /// The member `name`, which counts as taken; for visitors that learn names only when they run.

@@ -2,7 +2,7 @@
 
 use super::Visit;
 use super::error::{VisitError, VisitErrorKind};
-use super::policy::{Compat, Policy};
+use super::policy::{CompatPolicy, SpecialFeatures};
 use crate::error::Error;
 use crate::json::{ValueRef, Writer};
 use crate::value::Value;
@@ -11,7 +11,7 @@ use crate::value::Value;
 #[derive(Clone, Debug, Default)]
 pub struct Output {
     writer: Writer,
-    compat: Compat,
+    compat: CompatPolicy,
 }
 
 impl Output {
@@ -21,14 +21,14 @@ impl Output {
     }
 
     /// An output that appends to `buffer`.
-    pub fn with_buffer(buffer: Vec<u8>, compat: Compat, pretty: bool) -> Self {
+    pub fn with_buffer(buffer: Vec<u8>, compat: CompatPolicy, pretty: bool) -> Self {
         let mut writer = Writer::with_buffer(buffer);
         writer.set_pretty(pretty);
         Self { writer, compat }
     }
 
     /// The policy for deprecated and unstable output.
-    pub fn compat(&self) -> Compat {
+    pub fn compat(&self) -> CompatPolicy {
         self.compat
     }
 
@@ -155,8 +155,13 @@ impl ObjectOutput<'_> {
     }
 
     /// A mandatory member with special features; left out if the policy hides them.
-    pub fn required_with<T: Visit>(&mut self, name: &'static str, policy: Policy, value: &T) {
-        if !self.output.compat.hides(policy) {
+    pub fn required_with<T: Visit>(
+        &mut self,
+        name: &'static str,
+        features: SpecialFeatures,
+        value: &T,
+    ) {
+        if !self.output.compat.hides(features) {
             self.required(name, value);
         }
     }
@@ -165,11 +170,11 @@ impl ObjectOutput<'_> {
     pub fn optional_with<T: Visit>(
         &mut self,
         name: &'static str,
-        policy: Policy,
+        features: SpecialFeatures,
         value: &Option<T>,
     ) {
         if let Some(value) = value {
-            self.required_with(name, policy, value);
+            self.required_with(name, features, value);
         }
     }
 

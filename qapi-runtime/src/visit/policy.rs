@@ -5,15 +5,18 @@ use crate::error::{Error, ErrorClass};
 
 /// The special features of a command, member or enum value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Policy(u8);
+pub struct SpecialFeatures(u8);
 
-impl Policy {
+impl SpecialFeatures {
     /// Neither feature.
     pub const NONE: Self = Self(0);
     /// Feature 'deprecated'.
     pub const DEPRECATED: Self = Self(1);
     /// Feature 'unstable'.
     pub const UNSTABLE: Self = Self(2);
+
+    /// Both of them.
+    pub const BOTH: Self = Self(1 | 2);
 
     /// Both sets together; usable in constants.
     pub const fn union(self, other: Self) -> Self {
@@ -28,14 +31,6 @@ impl Policy {
     /// Whether the set is empty.
     pub const fn is_none(self) -> bool {
         self.0 == 0
-    }
-}
-
-impl std::ops::BitOr for Policy {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        self.union(other)
     }
 }
 
@@ -63,7 +58,7 @@ pub enum CompatOutput {
 
 /// The policy of one peer: QEMU's option `-compat`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Compat {
+pub struct CompatPolicy {
     /// `deprecated-input`
     pub deprecated_input: CompatInput,
     /// `deprecated-output`
@@ -82,7 +77,7 @@ pub(crate) enum PolicyKind {
     Value,
 }
 
-impl Compat {
+impl CompatPolicy {
     /// Everything is taken and sent.
     pub const ACCEPT: Self = Self {
         deprecated_input: CompatInput::Accept,
@@ -92,10 +87,14 @@ impl Compat {
     };
 
     /// The adjective of the feature for which input is refused.
-    fn refused(self, policy: Policy) -> Option<&'static str> {
-        if policy.contains(Policy::DEPRECATED) && self.deprecated_input == CompatInput::Reject {
+    fn refused(self, features: SpecialFeatures) -> Option<&'static str> {
+        if features.contains(SpecialFeatures::DEPRECATED)
+            && self.deprecated_input == CompatInput::Reject
+        {
             Some("Deprecated")
-        } else if policy.contains(Policy::UNSTABLE) && self.unstable_input == CompatInput::Reject {
+        } else if features.contains(SpecialFeatures::UNSTABLE)
+            && self.unstable_input == CompatInput::Reject
+        {
             Some("Unstable")
         } else {
             None
@@ -103,9 +102,11 @@ impl Compat {
     }
 
     /// Whether output with these features is left out.
-    pub fn hides(self, policy: Policy) -> bool {
-        (policy.contains(Policy::DEPRECATED) && self.deprecated_output == CompatOutput::Hide)
-            || (policy.contains(Policy::UNSTABLE) && self.unstable_output == CompatOutput::Hide)
+    pub fn hides(self, features: SpecialFeatures) -> bool {
+        (features.contains(SpecialFeatures::DEPRECATED)
+            && self.deprecated_output == CompatOutput::Hide)
+            || (features.contains(SpecialFeatures::UNSTABLE)
+                && self.unstable_output == CompatOutput::Hide)
     }
 
     /// Checks a command that is about to run.
@@ -113,8 +114,8 @@ impl Compat {
     /// # Errors
     ///
     /// Class `CommandNotFound` if the policy refuses it.
-    pub fn check_command(self, name: &str, policy: Policy) -> Result<(), Error> {
-        match self.refused(policy) {
+    pub fn check_command(self, name: &str, features: SpecialFeatures) -> Result<(), Error> {
+        match self.refused(features) {
             None => Ok(()),
             Some(adjective) => Err(Error::new(
                 ErrorClass::CommandNotFound,
@@ -127,9 +128,9 @@ impl Compat {
         self,
         kind: PolicyKind,
         name: &str,
-        policy: Policy,
+        features: SpecialFeatures,
     ) -> Result<(), VisitError> {
-        match self.refused(policy) {
+        match self.refused(features) {
             None => Ok(()),
             Some(adjective) => Err(VisitError::policy(message(adjective, kind, name))),
         }

@@ -9,7 +9,9 @@ use qapi_runtime::session::{
     Call, EVENT_QUEUE_LENGTH, EventMessage, EventQueue, OUTPUT_HIGH_WATER, QUEUE_LENGTH, Session,
     SessionConfig, SessionControl, Started,
 };
-use qapi_runtime::visit::{Compat, CompatInput, CompatOutput, Input, Output, Policy, Visit};
+use qapi_runtime::visit::{
+    CompatInput, CompatOutput, CompatPolicy, Input, Output, SpecialFeatures, Visit,
+};
 
 /// A session and what is said in it.
 pub(crate) struct Dialogue {
@@ -302,7 +304,7 @@ static COMMANDS: [Command<Handlers>; 7] = [
     },
     Command {
         info: CommandInfo {
-            policy: Policy::DEPRECATED,
+            special_features: SpecialFeatures::DEPRECATED,
             ..CommandInfo::new("old")
         },
         call: Handler::Sync(silent),
@@ -327,7 +329,7 @@ static COMMANDS: [Command<Handlers>; 7] = [
     },
     Command {
         info: CommandInfo {
-            policy: Policy::UNSTABLE,
+            special_features: SpecialFeatures::UNSTABLE,
             ..CommandInfo::new("x-new")
         },
         call: Handler::Sync(silent),
@@ -411,7 +413,7 @@ fn success_is_not_answered_where_the_schema_says_so() {
 #[test]
 fn policies_and_preconfig_are_checked() {
     let config = SessionConfig {
-        compat: Compat {
+        compat: CompatPolicy {
             deprecated_input: CompatInput::Reject,
             unstable_input: CompatInput::Reject,
             deprecated_output: CompatOutput::Hide,

@@ -1,9 +1,10 @@
 //! Types as generated code has them, against the texts of the reference.
 
+use qapi_runtime::codegen::{impl_enum, impl_serde, read_enum, write_enum};
 use qapi_runtime::json::Document;
 use qapi_runtime::visit::{
-    Compat, CompatInput, CompatOutput, Enumeration, Input, Kind, Members, Mode, ObjectInput,
-    ObjectOutput, Output, Policy, Visit, VisitError, VisitErrorKind, read_enum, write_enum,
+    CompatInput, CompatOutput, CompatPolicy, Enumeration, Input, Kind, Members, Mode, ObjectInput,
+    ObjectOutput, Output, SpecialFeatures, Visit, VisitError, VisitErrorKind,
 };
 use qapi_runtime::{Null, Object, QType, Value};
 
@@ -42,10 +43,10 @@ impl Enumeration for Color {
         matches!(self, Self::Unknown(_))
     }
 
-    fn policy(&self) -> Policy {
+    fn special_features(&self) -> SpecialFeatures {
         match self {
-            Self::Green => Policy::DEPRECATED,
-            Self::Red | Self::Unknown(_) => Policy::NONE,
+            Self::Green => SpecialFeatures::DEPRECATED,
+            Self::Red | Self::Unknown(_) => SpecialFeatures::NONE,
         }
     }
 }
@@ -128,7 +129,7 @@ impl Members for Group {
             color: object.optional("color")?,
             scale: object.optional("scale")?,
             extra: object.optional("extra")?,
-            old: object.optional_with("old", Policy::UNSTABLE)?,
+            old: object.optional_with("old", SpecialFeatures::UNSTABLE)?,
         })
     }
 
@@ -137,7 +138,7 @@ impl Members for Group {
         object.optional("color", &self.color);
         object.optional("scale", &self.scale);
         object.optional("extra", &self.extra);
-        object.optional_with("old", Policy::UNSTABLE, &self.old);
+        object.optional_with("old", SpecialFeatures::UNSTABLE, &self.old);
     }
 }
 
@@ -160,15 +161,15 @@ impl Visit for ShapeRef {
     }
 }
 
-qapi_runtime::impl_enum!(Color);
-qapi_runtime::impl_serde!(Color, Shape, ShapeRef);
+impl_enum!(Color);
+impl_serde!(Color, Shape, ShapeRef);
 
-fn read<T: Visit>(json: &str, mode: Mode, compat: Compat) -> Result<T, VisitError> {
+fn read<T: Visit>(json: &str, mode: Mode, compat: CompatPolicy) -> Result<T, VisitError> {
     let document = Document::parse(json.as_bytes()).unwrap();
     T::read(&mut Input::at(document.root(), mode, compat))
 }
 
-fn written<T: Visit>(value: &T, compat: Compat) -> Result<String, VisitError> {
+fn written<T: Visit>(value: &T, compat: CompatPolicy) -> Result<String, VisitError> {
     let mut output = Output::with_buffer(Vec::new(), compat, false);
     value.write(&mut output)?;
     Ok(String::from_utf8(output.into_bytes()).unwrap())
@@ -178,11 +179,11 @@ const GROUP: &str = r#"{"kind": "group", "name": "g", "parts": [{"kind": "point"
 
 #[test]
 fn members_come_in_any_order() {
-    let shape: Shape = read(GROUP, Mode::Strict, Compat::ACCEPT).unwrap();
-    assert_eq!(written(&shape, Compat::ACCEPT).unwrap(), GROUP);
+    let shape: Shape = read(GROUP, Mode::Strict, CompatPolicy::ACCEPT).unwrap();
+    assert_eq!(written(&shape, CompatPolicy::ACCEPT).unwrap(), GROUP);
     let mixed = r#"{"extra": {"any": [1]}, "old": -1, "parts": [{"name": "p", "kind": "point"}, "r", null], "scale": 1.5, "name": "g", "color": "green", "kind": "group"}"#;
     assert_eq!(
-        read::<Shape>(mixed, Mode::Strict, Compat::ACCEPT).unwrap(),
+        read::<Shape>(mixed, Mode::Strict, CompatPolicy::ACCEPT).unwrap(),
         shape
     );
 }
@@ -241,7 +242,7 @@ fn strict_readers_word_mistakes_as_the_reference() {
             "Invalid parameter type for 'scale', expected: number",
         ),
     ] {
-        let error = read::<Shape>(json, Mode::Strict, Compat::ACCEPT).unwrap_err();
+        let error = read::<Shape>(json, Mode::Strict, CompatPolicy::ACCEPT).unwrap_err();
         assert_eq!(error.to_string(), text, "{json}");
     }
 }
@@ -249,33 +250,33 @@ fn strict_readers_word_mistakes_as_the_reference() {
 #[test]
 fn lenient_readers_survive_newer_peers() {
     let json = "{'kind': 'cube', 'name': 'x', 'edge': 1}";
-    let shape: Shape = read(json, Mode::Lenient, Compat::ACCEPT).unwrap();
+    let shape: Shape = read(json, Mode::Lenient, CompatPolicy::ACCEPT).unwrap();
     assert_eq!(shape.kind, ShapeKind::Unknown("cube".into()));
-    let error = written(&shape, Compat::ACCEPT).unwrap_err();
+    let error = written(&shape, CompatPolicy::ACCEPT).unwrap_err();
     assert_eq!(
         *error.kind(),
         VisitErrorKind::Unsendable("ShapeKind", "cube".into())
     );
 
     let json = "{'kind': 'group', 'name': 'x', 'parts': [], 'color': 'blue', 'new': 1}";
-    let shape: Shape = read(json, Mode::Lenient, Compat::ACCEPT).unwrap();
+    let shape: Shape = read(json, Mode::Lenient, CompatPolicy::ACCEPT).unwrap();
     let ShapeKind::Group(group) = &shape.kind else {
         panic!("a group");
     };
     assert_eq!(group.color, Some(Color::Unknown("blue".into())));
-    let error = written(&shape, Compat::ACCEPT).unwrap_err();
+    let error = written(&shape, CompatPolicy::ACCEPT).unwrap_err();
     assert_eq!(
         error.to_string(),
         "'blue' at color is no value of Color and cannot be sent"
     );
 
-    let error = read::<Vec<Shape>>("[{'kind': 'point'}]", Mode::Lenient, Compat::ACCEPT);
+    let error = read::<Vec<Shape>>("[{'kind': 'point'}]", Mode::Lenient, CompatPolicy::ACCEPT);
     assert_eq!(error.unwrap_err().detail(), "[0].name is missing");
 }
 
 #[test]
 fn policies_refuse_input_and_hide_output() {
-    let reject = Compat {
+    let reject = CompatPolicy {
         deprecated_input: CompatInput::Reject,
         unstable_input: CompatInput::Reject,
         deprecated_output: CompatOutput::Accept,
@@ -309,7 +310,7 @@ fn policies_refuse_input_and_hide_output() {
     };
     assert_eq!(
         written(&old, reject).unwrap(),
-        written(&shape, Compat::ACCEPT).unwrap()
+        written(&shape, CompatPolicy::ACCEPT).unwrap()
     );
 }
 
@@ -319,15 +320,15 @@ fn many_members_are_all_accounted_for() {
         .map(|index| format!("'m{index}': {index}"))
         .collect();
     let json = format!("{{'kind': 'point', 'name': 'x', {}}}", json.join(", "));
-    assert!(read::<Shape>(&json, Mode::Strict, Compat::ACCEPT).is_err());
-    assert!(read::<Shape>(&json, Mode::Lenient, Compat::ACCEPT).is_ok());
-    let all: Object = read(&json, Mode::Strict, Compat::ACCEPT).unwrap();
+    assert!(read::<Shape>(&json, Mode::Strict, CompatPolicy::ACCEPT).is_err());
+    assert!(read::<Shape>(&json, Mode::Lenient, CompatPolicy::ACCEPT).is_ok());
+    let all: Object = read(&json, Mode::Strict, CompatPolicy::ACCEPT).unwrap();
     assert_eq!(all.len(), 202);
 }
 
 #[test]
 fn numbers_that_are_not_finite_are_not_sent() {
-    let error = written(&f64::NAN, Compat::ACCEPT).unwrap_err();
+    let error = written(&f64::NAN, CompatPolicy::ACCEPT).unwrap_err();
     assert_eq!(*error.kind(), VisitErrorKind::NotFinite);
 }
 

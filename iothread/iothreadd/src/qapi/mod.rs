@@ -3,6 +3,8 @@
 
 //! The schema `qapi-schema.json`: types, commands and events.
 
+qapi_runtime::codegen::generated_for!(1);
+
 pub mod commands;
 pub mod events;
 pub mod introspection;

@@ -5,9 +5,10 @@
 
 use std::future::Future;
 
-use qapi_runtime::dispatch::{Command, CommandInfo, Handler, Outcome, Reply, Service, Table};
-use qapi_runtime::visit::{Input, Output, Policy, Visit};
-use qapi_runtime::{Error, Object, Value};
+use qapi_runtime::codegen::{
+    Command, CommandInfo, Error, Handler, Input, Object, Outcome, Output, Reply, Service,
+    SpecialFeatures, Table, Value, Visit,
+};
 
 use super::types::*;
 use super::{commands, introspection};
@@ -386,7 +387,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
         Command {
             info: CommandInfo {
                 allow_preconfig: true,
-                policy: Policy::DEPRECATED,
+                special_features: SpecialFeatures::DEPRECATED,
                 ..CommandInfo::new("nbd-server-add")
             },
             call: Handler::Sync(|handler, input, output| {
@@ -398,7 +399,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
         Command {
             info: CommandInfo {
                 allow_preconfig: true,
-                policy: Policy::DEPRECATED,
+                special_features: SpecialFeatures::DEPRECATED,
                 ..CommandInfo::new("nbd-server-remove")
             },
             call: Handler::Sync(|handler, input, output| {
@@ -706,7 +707,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
         Command {
             info: CommandInfo {
                 allow_preconfig: true,
-                policy: Policy::UNSTABLE,
+                special_features: SpecialFeatures::UNSTABLE,
                 ..CommandInfo::new("x-blockdev-set-iothread")
             },
             call: Handler::Sync(|handler, input, output| {
@@ -718,7 +719,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
         Command {
             info: CommandInfo {
                 allow_preconfig: true,
-                policy: Policy::UNSTABLE,
+                special_features: SpecialFeatures::UNSTABLE,
                 ..CommandInfo::new("x-query-block-export-queues")
             },
             call: Handler::Sync(|handler, input, output| {
@@ -730,7 +731,7 @@ impl<H: Commands + 'static> Dispatcher<H> {
         Command {
             info: CommandInfo {
                 allow_preconfig: true,
-                policy: Policy::UNSTABLE,
+                special_features: SpecialFeatures::UNSTABLE,
                 ..CommandInfo::new("x-query-internal-iothreads")
             },
             call: Handler::Sync(|handler, input, output| {
@@ -764,12 +765,8 @@ impl<H: Commands + 'static> Dispatcher<H> {
 }
 
 impl<H: Commands + 'static> Service for Dispatcher<H> {
-    fn n_commands(&self) -> usize {
-        self.0.n_commands()
-    }
-
-    fn info(&self, index: usize) -> Option<&CommandInfo> {
-        self.0.info(index)
+    fn commands(&self) -> &[CommandInfo] {
+        self.0.commands()
     }
 
     fn find(&self, name: &str) -> Option<usize> {

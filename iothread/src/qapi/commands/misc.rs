@@ -3,8 +3,7 @@
 
 //! Commands of `misc.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, Request, VisitError};
 
 use super::super::types::*;
 
@@ -116,7 +115,7 @@ impl Request for QueryIothreads {
     type Returns = Vec<IoThreadInfo>;
 }
 
-qapi_runtime::impl_serde!(QueryIothreads);
+qapi_runtime::codegen::impl_serde!(QueryIothreads);
 
 /// List the IOThreads that the server keeps for its own use, such as
 /// the one its monitors run on.  They have no object in the QOM tree,
@@ -164,4 +163,4 @@ impl Request for XQueryInternalIothreads {
     type Returns = Vec<IoThreadInfo>;
 }
 
-qapi_runtime::impl_serde!(XQueryInternalIothreads);
+qapi_runtime::codegen::impl_serde!(XQueryInternalIothreads);

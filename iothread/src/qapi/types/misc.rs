@@ -3,8 +3,8 @@
 
 //! Types of `misc.json`.
 
-use qapi_runtime::read::{branch, required};
-use qapi_runtime::visit::{
+use qapi_runtime::codegen::read::{branch, required};
+use qapi_runtime::codegen::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
 
@@ -75,17 +75,17 @@ impl Enumeration for IoThreadHolderKind {
 
 impl Visit for IoThreadHolderKind {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(IoThreadHolderKind);
+qapi_runtime::codegen::impl_enum!(IoThreadHolderKind);
 
-qapi_runtime::impl_serde!(IoThreadHolderKind);
+qapi_runtime::codegen::impl_serde!(IoThreadHolderKind);
 
 /// A holder that is an object in the QOM tree.
 ///
@@ -110,7 +110,7 @@ impl Members for IoThreadHolderQomObject {
     }
 }
 
-qapi_runtime::impl_serde!(IoThreadHolderQomObject);
+qapi_runtime::codegen::impl_serde!(IoThreadHolderQomObject);
 
 /// A holder that is a block node.
 ///
@@ -134,7 +134,7 @@ impl Members for IoThreadHolderBlockNode {
     }
 }
 
-qapi_runtime::impl_serde!(IoThreadHolderBlockNode);
+qapi_runtime::codegen::impl_serde!(IoThreadHolderBlockNode);
 
 /// A holder that is a block export.
 ///
@@ -157,7 +157,7 @@ impl Members for IoThreadHolderBlockExport {
     }
 }
 
-qapi_runtime::impl_serde!(IoThreadHolderBlockExport);
+qapi_runtime::codegen::impl_serde!(IoThreadHolderBlockExport);
 
 /// A holder that is a monitor.
 ///
@@ -181,7 +181,7 @@ impl Members for IoThreadHolderMonitor {
     }
 }
 
-qapi_runtime::impl_serde!(IoThreadHolderMonitor);
+qapi_runtime::codegen::impl_serde!(IoThreadHolderMonitor);
 
 /// One entry in the account of an IOThread.
 ///
@@ -272,7 +272,7 @@ impl From<IoThreadHolderMonitor> for IoThreadHolder {
     }
 }
 
-qapi_runtime::impl_serde!(IoThreadHolder);
+qapi_runtime::codegen::impl_serde!(IoThreadHolder);
 
 /// One IOThread: who holds it, and how its event loop is tuned.
 ///
@@ -334,4 +334,4 @@ impl Members for IoThreadInfo {
     }
 }
 
-qapi_runtime::impl_serde!(IoThreadInfo);
+qapi_runtime::codegen::impl_serde!(IoThreadInfo);

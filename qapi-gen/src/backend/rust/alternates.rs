@@ -49,7 +49,7 @@ impl ModuleWriter<'_, '_> {
         self.line(8, &["match input.kind() {"]);
         for variant in variants {
             self.attribute(12, &variant.gate);
-            let kind = self.runtime_under("visit", "Kind", &variant.gate);
+            let kind = self.runtime_under("", "Kind", &variant.gate);
             let kind = format!("{kind}::{}", self.kind_of(variant.branch.type_id()));
             let body = format!("{visit}::read(input).map(Self::{})", variant.ident);
             layout::arm(&mut self.out, 12, &kind, &body);

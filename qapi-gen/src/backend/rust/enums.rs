@@ -143,7 +143,7 @@ impl ModuleWriter<'_, '_> {
         self.blank();
     }
 
-    /// `policy`, if any value has special features.
+    /// `special_features`, if any value has special features.
     fn emit_value_policy(&mut self, values: &[Value<'_>]) {
         let mut arms = Vec::new();
         for value in values {
@@ -156,9 +156,9 @@ impl ModuleWriter<'_, '_> {
         if arms.is_empty() {
             return;
         }
-        let policy = self.visit("Policy");
+        let policy = self.visit("SpecialFeatures");
         self.blank();
-        self.line(4, &["fn policy(&self) -> ", &policy, " {"]);
+        self.line(4, &["fn special_features(&self) -> ", &policy, " {"]);
         if arms.iter().all(|(gate, ..)| !gate.is_always()) {
             for (gate, ident, constant) in &arms {
                 self.attribute(8, gate);
@@ -182,12 +182,12 @@ impl ModuleWriter<'_, '_> {
     fn emit_enum_visit(&mut self, name: &str) {
         self.begin_visit(name);
         // Functions are not imported: the editions of rustfmt sort them in different ways.
-        let runtime = self.plan.options.runtime.as_str();
-        self.line(8, &[runtime, "::visit::read_enum(input)"]);
+        let door = self.plan.options.door.as_str();
+        self.line(8, &[door, "::read_enum(input)"]);
         self.line(4, &["}"]);
         self.blank();
         self.begin_visit_write();
-        self.line(8, &[runtime, "::visit::write_enum(self, output)"]);
+        self.line(8, &[door, "::write_enum(self, output)"]);
         self.line(4, &["}"]);
         self.line(0, &["}"]);
         self.blank();

@@ -19,9 +19,12 @@ impl ModuleWriter<'_, '_> {
         layout::constant(&mut self.out, 4, "NAME", &name);
         for case in super::plan::header_policies(self.plan, event.features()) {
             if let Some(constant) = self.policy(&case, &case.gate) {
-                let policy = self.runtime_under("visit", "Policy", &case.gate);
+                let policy = self.runtime_under("", "SpecialFeatures", &case.gate);
                 self.attribute(4, &case.gate);
-                self.line(4, &["const POLICY: ", &policy, " = ", &constant, ";"]);
+                self.line(
+                    4,
+                    &["const SPECIAL_FEATURES: ", &policy, " = ", &constant, ";"],
+                );
             }
         }
         if event.arguments().is_none() {
@@ -88,8 +91,8 @@ impl ModuleWriter<'_, '_> {
     ) {
         let visit = self.visit("Visit");
         let value = self.runtime("", "Value");
-        let runtime = self.plan.options.runtime.as_str();
-        self.line(0, &["impl ", runtime, "::dispatch::Event for ", name, " {"]);
+        let door = self.plan.options.door.as_str();
+        self.line(0, &["impl ", door, "::Event for ", name, " {"]);
         let data = format!("data: &mut {}<'_>", self.visit("Input"));
         let result = format!(
             " -> {}<Self, {}>",

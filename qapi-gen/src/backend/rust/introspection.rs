@@ -80,8 +80,8 @@ impl Data {
         text.push_str("\nuse std::sync::LazyLock;\n\n");
         text.push_str(DOC);
         let head = "pub static SCHEMA: LazyLock<String> =";
-        let runtime = plan.options.runtime.as_str();
-        let join = format!("LazyLock::new(|| {runtime}::visit::join_introspection(PARTS));");
+        let door = plan.options.door.as_str();
+        let join = format!("LazyLock::new(|| {door}::join_introspection(PARTS));");
         if head.len() + 1 + join.len() <= layout::MAX_WIDTH {
             layout::line(&mut text, 0, &[head, " ", &join]);
         } else {

@@ -18,6 +18,8 @@ pub struct Options {
     pub(super) command: String,
     pub(super) licence: Option<String>,
     pub(super) runtime: String,
+    /// The module of it that is for generated code.
+    pub(super) door: String,
     pub(super) visibility: String,
     pub(super) docs: bool,
     pub(super) attributes: BTreeMap<String, Vec<String>>,
@@ -77,6 +79,11 @@ pub struct OptionError {
     pub reason: String,
 }
 
+/// Where the runtime at this path has what generated code needs: nothing else of it is used.
+fn door(runtime: &str) -> String {
+    format!("{runtime}::codegen")
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -85,6 +92,7 @@ impl Default for Options {
             command: "qapi-gen generate".to_owned(),
             licence: None,
             runtime: "qapi_runtime".to_owned(),
+            door: door("qapi_runtime"),
             visibility: "pub".to_owned(),
             docs: true,
             attributes: BTreeMap::new(),
@@ -197,6 +205,7 @@ impl Options {
     pub fn runtime(mut self, path: &str) -> Result<Self, OptionError> {
         let parsed: syn::Path = parse_with("runtime", path, "a path", syn::Path::parse_mod_style)?;
         self.runtime = tokens(&parsed);
+        self.door = door(&self.runtime);
         Ok(self)
     }
 

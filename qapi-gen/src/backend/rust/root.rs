@@ -15,6 +15,9 @@ use super::server;
 use super::structs::Struct;
 use super::writer::{ModuleWriter, Place};
 
+/// The version of the runtime's module for generated code that the code is for.
+const DOOR_VERSION: &str = "1";
+
 /// A module of one of the three folders.
 struct FolderModule<'p> {
     name: &'p str,
@@ -308,6 +311,13 @@ fn root(plan: &Plan<'_>, server_deprecated: Option<&Gate>) -> String {
         None => "A schema: types, commands and events.".to_owned(),
     };
     let mut text = header(plan, &title);
+    text.push('\n');
+    let door = plan.options.door.as_str();
+    layout::line(
+        &mut text,
+        0,
+        &[door, "::generated_for!(", DOOR_VERSION, ");"],
+    );
     text.push('\n');
     let parts = [
         (Part::Commands, None),

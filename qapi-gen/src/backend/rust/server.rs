@@ -379,11 +379,11 @@ impl ModuleWriter<'_, '_> {
         for case in cases {
             if let Some(constant) = self.policy(&case, &case.gate) {
                 let attribute = self.attribute_text(16, &case.gate);
-                settings.push((attribute, format!("policy: {constant}")));
+                settings.push((attribute, format!("special_features: {constant}")));
             } else if is_open {
                 let attribute = self.attribute_text(16, &case.gate);
-                let policy = self.visit("Policy");
-                settings.push((attribute, format!("policy: {policy}::NONE")));
+                let policy = self.visit("SpecialFeatures");
+                settings.push((attribute, format!("special_features: {policy}::NONE")));
             }
         }
         if settings.is_empty() {
@@ -414,21 +414,8 @@ impl ModuleWriter<'_, '_> {
                 " for Dispatcher<H> {",
             ],
         );
-        self.line(4, &["fn n_commands(&self) -> usize {"]);
-        self.line(8, &["self.0.n_commands()"]);
-        self.line(4, &["}"]);
-        self.blank();
-        self.line(
-            4,
-            &[
-                "fn info(&self, index: usize) -> ",
-                &option,
-                "<&",
-                &info,
-                "> {",
-            ],
-        );
-        self.line(8, &["self.0.info(index)"]);
+        self.line(4, &["fn commands(&self) -> &[", &info, "] {"]);
+        self.line(8, &["self.0.commands()"]);
         self.line(4, &["}"]);
         self.blank();
         self.line(4, &["fn find(&self, name: &str) -> ", &option, "<usize> {"]);

@@ -337,7 +337,7 @@ impl ModuleWriter<'_, '_> {
         if !case.deprecated && !case.unstable {
             return None;
         }
-        let policy = self.runtime_under("visit", "Policy", gate);
+        let policy = self.runtime_under("", "SpecialFeatures", gate);
         case.constant(&policy)
     }
 
@@ -348,8 +348,8 @@ impl ModuleWriter<'_, '_> {
 
     pub(super) fn emit_macro(&mut self, macro_name: &str, name: &str) {
         self.item_attribute();
-        let runtime = self.plan.options.runtime.as_str();
-        self.line(0, &[runtime, "::", macro_name, "!(", name, ");"]);
+        let door = self.plan.options.door.as_str();
+        self.line(0, &[door, "::", macro_name, "!(", name, ");"]);
         self.blank();
     }
 }

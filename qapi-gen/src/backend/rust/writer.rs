@@ -89,7 +89,7 @@ const IMPORTED: &[&str] = &[
     "ObjectInput",
     "ObjectOutput",
     "Output",
-    "Policy",
+    "SpecialFeatures",
     "Visit",
     "VisitError",
     "Error",
@@ -248,11 +248,11 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
     }
 
     pub(super) fn visit(&mut self, name: &'static str) -> Cow<'static, str> {
-        self.runtime("visit", name)
+        self.runtime("", name)
     }
 
     pub(super) fn dispatch(&mut self, name: &'static str) -> Cow<'static, str> {
-        self.runtime("dispatch", name)
+        self.runtime("", name)
     }
 
     /// A name of the prelude; imported where the schema has the same name elsewhere, with its path
@@ -399,8 +399,8 @@ impl ModuleWriter<'_, '_> {
                 }
                 let path = match (origin, path) {
                     (Origin::Std | Origin::Own, path) => path.to_owned(),
-                    (Origin::Runtime, "") => self.plan.options.runtime.clone(),
-                    (Origin::Runtime, path) => format!("{}::{path}", self.plan.options.runtime),
+                    (Origin::Runtime, "") => self.plan.options.door.clone(),
+                    (Origin::Runtime, path) => format!("{}::{path}", self.plan.options.door),
                 };
                 self.plan.options.mapping.attribute(file, 0, &gate);
                 layout::use_list(file, "use ", &path, &names);

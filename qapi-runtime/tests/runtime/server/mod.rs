@@ -20,7 +20,7 @@ use qapi_runtime::descriptor;
 use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Service, Table};
 use qapi_runtime::server::{Connection, ListenAddress, Notice, Server, inherited};
 use qapi_runtime::session::{EventMessage, SessionConfig};
-use qapi_runtime::visit::{Compat, Input, Output, Visit};
+use qapi_runtime::visit::{CompatPolicy, Input, Output, Visit};
 use qapi_runtime::{Error, Object, Value};
 use tokio::io::AsyncWrite;
 use tokio::sync::Semaphore;
@@ -59,7 +59,7 @@ fn wait(state: Arc<State>, _: &mut Input<'_>) -> Result<BoxFuture, Error> {
         permit
             .map_err(|error| Error::generic(error.to_string()))?
             .forget();
-        Ok(Reply::new(&"waited".to_owned(), Compat::ACCEPT)?)
+        Ok(Reply::new(&"waited".to_owned(), CompatPolicy::ACCEPT)?)
     }))
 }
 
@@ -112,7 +112,7 @@ fn until_cancelled(state: Arc<State>, _: &mut Input<'_>) -> Result<BoxFuture, Er
     Ok(Box::pin(async move {
         state.connection.cancelled().await;
         state.gate.add_permits(1);
-        Ok(Reply::new(&"cancelled".to_owned(), Compat::ACCEPT)?)
+        Ok(Reply::new(&"cancelled".to_owned(), CompatPolicy::ACCEPT)?)
     }))
 }
 

@@ -3,9 +3,8 @@
 
 //! Commands of `block-core.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::read::{optional, required};
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::{optional, required};
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, Request, VisitError};
 
 use super::super::types::*;
 
@@ -65,7 +64,7 @@ impl Request for BlockdevAdd {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(BlockdevAdd);
+qapi_runtime::codegen::impl_serde!(BlockdevAdd);
 
 /// Delete a block node that [`blockdev-add`](super::super::commands::BlockdevAdd) created.
 ///
@@ -107,7 +106,7 @@ impl Request for BlockdevDel {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(BlockdevDel);
+qapi_runtime::codegen::impl_serde!(BlockdevDel);
 
 /// Activate or deactivate a node.  An inactive node carries out no
 /// requests and leaves its file to other processes, such as one that
@@ -173,7 +172,7 @@ impl Request for BlockdevSetActive {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(BlockdevSetActive);
+qapi_runtime::codegen::impl_serde!(BlockdevSetActive);
 
 /// Give a node another size, and with it the file that it stands on.
 /// What is behind the new end is lost.
@@ -244,7 +243,7 @@ impl Request for BlockResize {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(BlockResize);
+qapi_runtime::codegen::impl_serde!(BlockResize);
 
 /// Move a block node, and those below it, to another event loop.
 ///
@@ -322,7 +321,7 @@ impl Request for XBlockdevSetIothread {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(XBlockdevSetIothread);
+qapi_runtime::codegen::impl_serde!(XBlockdevSetIothread);
 
 /// List the block nodes.
 ///
@@ -375,7 +374,7 @@ impl Request for QueryNamedBlockNodes {
     type Returns = Vec<BlockDeviceInfo>;
 }
 
-qapi_runtime::impl_serde!(QueryNamedBlockNodes);
+qapi_runtime::codegen::impl_serde!(QueryNamedBlockNodes);
 
 /// List the devices that use block nodes.
 ///
@@ -420,7 +419,7 @@ impl Request for QueryBlock {
     type Returns = Vec<BlockInfo>;
 }
 
-qapi_runtime::impl_serde!(QueryBlock);
+qapi_runtime::codegen::impl_serde!(QueryBlock);
 
 /// Ask how much is asked of the devices that use block nodes, or of all
 /// block nodes, and how long that takes.
@@ -465,4 +464,4 @@ impl Request for QueryBlockstats {
     type Returns = Vec<BlockStats>;
 }
 
-qapi_runtime::impl_serde!(QueryBlockstats);
+qapi_runtime::codegen::impl_serde!(QueryBlockstats);

@@ -3,9 +3,8 @@
 
 //! Commands of `block-export.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::read::{optional, required};
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::{optional, required};
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, Request, VisitError};
 
 use super::super::types::*;
 
@@ -53,7 +52,7 @@ impl Request for NbdServerStart {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(NbdServerStart);
+qapi_runtime::codegen::impl_serde!(NbdServerStart);
 
 /// Stop the NBD server.  Its clients are disconnected and all exports
 /// of type "nbd" are removed.
@@ -87,7 +86,7 @@ impl Request for NbdServerStop {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(NbdServerStop);
+qapi_runtime::codegen::impl_serde!(NbdServerStop);
 
 /// Export a block node.  With `iothread` the export is a holder of
 /// the IOThread from the success of this command until
@@ -151,7 +150,7 @@ impl Request for BlockExportAdd {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(BlockExportAdd);
+qapi_runtime::codegen::impl_serde!(BlockExportAdd);
 
 /// Remove an export.  A success means that the removal has begun; it is
 /// complete when [`BLOCK_EXPORT_DELETED`](super::super::events::BlockExportDeleted) arrives.
@@ -206,7 +205,7 @@ impl Request for BlockExportDel {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(BlockExportDel);
+qapi_runtime::codegen::impl_serde!(BlockExportDel);
 
 /// Export a node over NBD.  The name of the export is its ID, too.
 ///
@@ -256,7 +255,7 @@ impl Request for NbdServerAdd {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(NbdServerAdd);
+qapi_runtime::codegen::impl_serde!(NbdServerAdd);
 
 /// Remove an export over NBD.
 ///
@@ -315,7 +314,7 @@ impl Request for NbdServerRemove {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(NbdServerRemove);
+qapi_runtime::codegen::impl_serde!(NbdServerRemove);
 
 /// List the exports.
 ///
@@ -348,7 +347,7 @@ impl Request for QueryBlockExports {
     type Returns = Vec<BlockExportInfo>;
 }
 
-qapi_runtime::impl_serde!(QueryBlockExports);
+qapi_runtime::codegen::impl_serde!(QueryBlockExports);
 
 /// Tell which threads serve the request queues of an export, and what
 /// they have done.
@@ -401,4 +400,4 @@ impl Request for XQueryBlockExportQueues {
     type Returns = Vec<BlockExportQueueInfo>;
 }
 
-qapi_runtime::impl_serde!(XQueryBlockExportQueues);
+qapi_runtime::codegen::impl_serde!(XQueryBlockExportQueues);

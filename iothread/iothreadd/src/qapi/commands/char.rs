@@ -3,9 +3,8 @@
 
 //! Commands of `char.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::read::{optional, required};
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::{optional, required};
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, Request, VisitError};
 
 use super::super::types::*;
 
@@ -41,7 +40,7 @@ impl Request for QueryChardev {
     type Returns = Vec<ChardevInfo>;
 }
 
-qapi_runtime::impl_serde!(QueryChardev);
+qapi_runtime::codegen::impl_serde!(QueryChardev);
 
 /// List the kinds of backend that there are.
 ///
@@ -72,7 +71,7 @@ impl Request for QueryChardevBackends {
     type Returns = Vec<ChardevBackendInfo>;
 }
 
-qapi_runtime::impl_serde!(QueryChardevBackends);
+qapi_runtime::codegen::impl_serde!(QueryChardevBackends);
 
 /// Write to a ring buffer, as its user in the server would.  When it is
 /// full, the oldest bytes make room.
@@ -134,7 +133,7 @@ impl Request for RingbufWrite {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(RingbufWrite);
+qapi_runtime::codegen::impl_serde!(RingbufWrite);
 
 /// Take bytes out of a ring buffer, the oldest first.
 ///
@@ -199,7 +198,7 @@ impl Request for RingbufRead {
     type Returns = String;
 }
 
-qapi_runtime::impl_serde!(RingbufRead);
+qapi_runtime::codegen::impl_serde!(RingbufRead);
 
 /// Create a character device.
 ///
@@ -270,7 +269,7 @@ impl Request for ChardevAdd {
     type Returns = ChardevReturn;
 }
 
-qapi_runtime::impl_serde!(ChardevAdd);
+qapi_runtime::codegen::impl_serde!(ChardevAdd);
 
 /// Give a character device another backend.
 ///
@@ -322,7 +321,7 @@ impl Request for ChardevChange {
     type Returns = ChardevReturn;
 }
 
-qapi_runtime::impl_serde!(ChardevChange);
+qapi_runtime::codegen::impl_serde!(ChardevChange);
 
 /// Delete a character device.
 ///
@@ -362,7 +361,7 @@ impl Request for ChardevRemove {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(ChardevRemove);
+qapi_runtime::codegen::impl_serde!(ChardevRemove);
 
 /// Send a break, as a serial line has it.  No backend here knows one,
 /// so nothing happens.
@@ -404,4 +403,4 @@ impl Request for ChardevSendBreak {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(ChardevSendBreak);
+qapi_runtime::codegen::impl_serde!(ChardevSendBreak);

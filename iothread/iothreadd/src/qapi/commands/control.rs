@@ -3,9 +3,8 @@
 
 //! Commands of `control.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::read::optional;
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::optional;
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, Request, VisitError};
 
 use super::super::types::*;
 
@@ -61,7 +60,7 @@ impl Request for QmpCapabilities {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(QmpCapabilities);
+qapi_runtime::codegen::impl_serde!(QmpCapabilities);
 
 /// Ask for the version of the server.
 ///
@@ -93,7 +92,7 @@ impl Request for QueryVersion {
     type Returns = VersionInfo;
 }
 
-qapi_runtime::impl_serde!(QueryVersion);
+qapi_runtime::codegen::impl_serde!(QueryVersion);
 
 /// List the names of all commands.  [`query-qmp-schema`](super::super::commands::QueryQmpSchema) tells the same
 /// and more: their arguments, their results, and which of them can be
@@ -128,7 +127,7 @@ impl Request for QueryCommands {
     type Returns = Vec<super::super::types::CommandInfo>;
 }
 
-qapi_runtime::impl_serde!(QueryCommands);
+qapi_runtime::codegen::impl_serde!(QueryCommands);
 
 /// End the server process.  The reply is delivered first, and every
 /// session receives [`SHUTDOWN`](super::super::events::Shutdown) with the reason "host-qmp-quit".
@@ -158,4 +157,4 @@ impl Request for Quit {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(Quit);
+qapi_runtime::codegen::impl_serde!(Quit);

@@ -3,8 +3,7 @@
 
 //! Commands of `introspect.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, Request, VisitError};
 
 use super::super::types::*;
 
@@ -55,4 +54,4 @@ impl Request for QueryQmpSchema {
     type Returns = Vec<SchemaInfo>;
 }
 
-qapi_runtime::impl_serde!(QueryQmpSchema);
+qapi_runtime::codegen::impl_serde!(QueryQmpSchema);

@@ -3,9 +3,8 @@
 
 //! Commands of `misc.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::read::{optional, required};
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::{optional, required};
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, Request, VisitError};
 
 use super::super::types::*;
 
@@ -117,7 +116,7 @@ impl Request for QueryIothreads {
     type Returns = Vec<iothread::qapi::IoThreadInfo>;
 }
 
-qapi_runtime::impl_serde!(QueryIothreads);
+qapi_runtime::codegen::impl_serde!(QueryIothreads);
 
 /// List the IOThreads that the server keeps for its own use, such as
 /// the one its monitors run on.  They have no object in the QOM tree,
@@ -165,7 +164,7 @@ impl Request for XQueryInternalIothreads {
     type Returns = Vec<iothread::qapi::IoThreadInfo>;
 }
 
-qapi_runtime::impl_serde!(XQueryInternalIothreads);
+qapi_runtime::codegen::impl_serde!(XQueryInternalIothreads);
 
 /// Ask for the name of the server, which tells several of them apart.
 ///
@@ -196,7 +195,7 @@ impl Request for QueryName {
     type Returns = NameInfo;
 }
 
-qapi_runtime::impl_serde!(QueryName);
+qapi_runtime::codegen::impl_serde!(QueryName);
 
 /// Run a line of the human monitor and return what it would have
 /// printed.  The text is made for reading; programs should use the QMP
@@ -254,7 +253,7 @@ impl Request for HumanMonitorCommand {
     type Returns = String;
 }
 
-qapi_runtime::impl_serde!(HumanMonitorCommand);
+qapi_runtime::codegen::impl_serde!(HumanMonitorCommand);
 
 /// Keep the descriptor that came with this command under a name.  A
 /// descriptor already kept under that name is closed.
@@ -296,7 +295,7 @@ impl Request for Getfd {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(Getfd);
+qapi_runtime::codegen::impl_serde!(Getfd);
 
 /// Close a descriptor that [`getfd`](super::super::commands::Getfd) kept.
 ///
@@ -337,7 +336,7 @@ impl Request for Closefd {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(Closefd);
+qapi_runtime::codegen::impl_serde!(Closefd);
 
 /// Put the descriptor that came with this command into a set.  Where
 /// the name of a file is expected, `/dev/fdset/N` stands for one of
@@ -388,7 +387,7 @@ impl Request for AddFd {
     type Returns = AddfdInfo;
 }
 
-qapi_runtime::impl_serde!(AddFd);
+qapi_runtime::codegen::impl_serde!(AddFd);
 
 /// Take descriptors out of a set and close them.  What was opened out
 /// of the set is not affected.
@@ -443,7 +442,7 @@ impl Request for RemoveFd {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(RemoveFd);
+qapi_runtime::codegen::impl_serde!(RemoveFd);
 
 /// List the sets of descriptors.
 ///
@@ -476,4 +475,4 @@ impl Request for QueryFdsets {
     type Returns = Vec<FdsetInfo>;
 }
 
-qapi_runtime::impl_serde!(QueryFdsets);
+qapi_runtime::codegen::impl_serde!(QueryFdsets);

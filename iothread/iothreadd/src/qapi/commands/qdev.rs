@@ -3,11 +3,8 @@
 
 //! Commands of `qdev.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::read::required;
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
-
-use qapi_runtime::Object;
+use qapi_runtime::codegen::read::required;
+use qapi_runtime::codegen::{Members, Object, ObjectInput, ObjectOutput, Request, VisitError};
 
 use super::super::types::*;
 
@@ -54,7 +51,7 @@ impl Request for DeviceListProperties {
     type Returns = Vec<ObjectPropertyInfo>;
 }
 
-qapi_runtime::impl_serde!(DeviceListProperties);
+qapi_runtime::codegen::impl_serde!(DeviceListProperties);
 
 /// Plug in a device.  Apart from the arguments below, the command takes
 /// the properties of the chosen driver.
@@ -122,7 +119,7 @@ impl Request for DeviceAdd {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(DeviceAdd);
+qapi_runtime::codegen::impl_serde!(DeviceAdd);
 
 /// Unplug a device.  A success means that the removal has begun; it is
 /// complete, and the ID free again, when [`DEVICE_DELETED`](super::super::events::DeviceDeleted) arrives.
@@ -164,4 +161,4 @@ impl Request for DeviceDel {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(DeviceDel);
+qapi_runtime::codegen::impl_serde!(DeviceDel);

@@ -3,11 +3,8 @@
 
 //! Commands of `qom.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::read::{optional, required};
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
-
-use qapi_runtime::Value;
+use qapi_runtime::codegen::read::{optional, required};
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, Request, Value, VisitError};
 
 use super::super::types::*;
 
@@ -57,7 +54,7 @@ impl Request for QomList {
     type Returns = Vec<ObjectPropertyInfo>;
 }
 
-qapi_runtime::impl_serde!(QomList);
+qapi_runtime::codegen::impl_serde!(QomList);
 
 /// Read a property of an object.
 ///
@@ -108,7 +105,7 @@ impl Request for QomGet {
     type Returns = Value;
 }
 
-qapi_runtime::impl_serde!(QomGet);
+qapi_runtime::codegen::impl_serde!(QomGet);
 
 /// Write a property of an object.  The polling parameters of an
 /// IOThread can be changed this way while it is running.
@@ -162,7 +159,7 @@ impl Request for QomSet {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(QomSet);
+qapi_runtime::codegen::impl_serde!(QomSet);
 
 /// List types of objects.
 ///
@@ -208,7 +205,7 @@ impl Request for QomListTypes {
     type Returns = Vec<ObjectTypeInfo>;
 }
 
-qapi_runtime::impl_serde!(QomListTypes);
+qapi_runtime::codegen::impl_serde!(QomListTypes);
 
 /// List the properties that objects of a type have.  Properties that an
 /// object gains later, such as its children, are not among them.
@@ -253,7 +250,7 @@ impl Request for QomListProperties {
     type Returns = Vec<ObjectPropertyInfo>;
 }
 
-qapi_runtime::impl_serde!(QomListProperties);
+qapi_runtime::codegen::impl_serde!(QomListProperties);
 
 /// Create an object under `/objects`.
 ///
@@ -316,7 +313,7 @@ impl Request for ObjectAdd {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(ObjectAdd);
+qapi_runtime::codegen::impl_serde!(ObjectAdd);
 
 /// Delete an object that [`object-add`](super::super::commands::ObjectAdd) or the `--object` option
 /// created, or a monitor.  A monitor that an option made takes its
@@ -368,4 +365,4 @@ impl Request for ObjectDel {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(ObjectDel);
+qapi_runtime::codegen::impl_serde!(ObjectDel);

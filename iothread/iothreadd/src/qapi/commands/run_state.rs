@@ -3,8 +3,7 @@
 
 //! Commands of `run-state.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, Request, VisitError};
 
 use super::super::types::*;
 
@@ -37,4 +36,4 @@ impl Request for QueryStatus {
     type Returns = StatusInfo;
 }
 
-qapi_runtime::impl_serde!(QueryStatus);
+qapi_runtime::codegen::impl_serde!(QueryStatus);

@@ -3,9 +3,8 @@
 
 //! Commands of `yank.json`.
 
-use qapi_runtime::dispatch::Request;
-use qapi_runtime::read::required;
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::required;
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, Request, VisitError};
 
 use super::super::types::*;
 
@@ -50,7 +49,7 @@ impl Request for Yank {
     type Returns = ();
 }
 
-qapi_runtime::impl_serde!(Yank);
+qapi_runtime::codegen::impl_serde!(Yank);
 
 /// List the owners of connections that [`yank`](super::super::commands::Yank) could shut down now.
 ///
@@ -81,4 +80,4 @@ impl Request for QueryYank {
     type Returns = Vec<YankInstance>;
 }
 
-qapi_runtime::impl_serde!(QueryYank);
+qapi_runtime::codegen::impl_serde!(QueryYank);

@@ -3,9 +3,8 @@
 
 //! Events of `block-export.json`.
 
-use qapi_runtime::dispatch::EventData;
-use qapi_runtime::read::required;
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::required;
+use qapi_runtime::codegen::{EventData, Members, ObjectInput, ObjectOutput, VisitError};
 
 /// An export is gone.  Its ID is free again, and so are the node and
 /// the IOThreads that it held.
@@ -42,4 +41,4 @@ impl EventData for BlockExportDeleted {
     const NAME: &'static str = "BLOCK_EXPORT_DELETED";
 }
 
-qapi_runtime::impl_serde!(BlockExportDeleted);
+qapi_runtime::codegen::impl_serde!(BlockExportDeleted);

@@ -11,9 +11,7 @@ pub use self::block_export::*;
 pub use self::qdev::*;
 pub use self::run_state::*;
 
-use qapi_runtime::visit::{Input, Visit, VisitError};
-
-use qapi_runtime::Value;
+use qapi_runtime::codegen::{Input, Value, Visit, VisitError};
 
 /// An event as a client receives it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +31,7 @@ pub enum Event {
     },
 }
 
-impl qapi_runtime::dispatch::Event for Event {
+impl qapi_runtime::codegen::Event for Event {
     fn read_event(name: &str, data: &mut Input<'_>) -> Result<Self, VisitError> {
         Ok(match name {
             "SHUTDOWN" => Self::Shutdown(Visit::read(data)?),

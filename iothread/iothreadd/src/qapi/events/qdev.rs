@@ -3,9 +3,8 @@
 
 //! Events of `qdev.json`.
 
-use qapi_runtime::dispatch::EventData;
-use qapi_runtime::read::{optional, required};
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::{optional, required};
+use qapi_runtime::codegen::{EventData, Members, ObjectInput, ObjectOutput, VisitError};
 
 /// A device is gone, and whatever it held with it.  A virtio device
 /// sends this twice: for its backend, which has no ID, and for itself.
@@ -59,4 +58,4 @@ impl EventData for DeviceDeleted {
     const NAME: &'static str = "DEVICE_DELETED";
 }
 
-qapi_runtime::impl_serde!(DeviceDeleted);
+qapi_runtime::codegen::impl_serde!(DeviceDeleted);

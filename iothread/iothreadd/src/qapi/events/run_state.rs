@@ -3,9 +3,8 @@
 
 //! Events of `run-state.json`.
 
-use qapi_runtime::dispatch::EventData;
-use qapi_runtime::read::required;
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::required;
+use qapi_runtime::codegen::{EventData, Members, ObjectInput, ObjectOutput, VisitError};
 
 use super::super::types::*;
 
@@ -48,4 +47,4 @@ impl EventData for Shutdown {
     const NAME: &'static str = "SHUTDOWN";
 }
 
-qapi_runtime::impl_serde!(Shutdown);
+qapi_runtime::codegen::impl_serde!(Shutdown);

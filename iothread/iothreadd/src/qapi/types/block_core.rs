@@ -3,8 +3,8 @@
 
 //! Types of `block-core.json`.
 
-use qapi_runtime::read::{branch, optional, required};
-use qapi_runtime::visit::{
+use qapi_runtime::codegen::read::{branch, optional, required};
+use qapi_runtime::codegen::{
     Enumeration, Input, Kind, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
 
@@ -73,17 +73,17 @@ impl Enumeration for BlockdevDriver {
 
 impl Visit for BlockdevDriver {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(BlockdevDriver);
+qapi_runtime::codegen::impl_enum!(BlockdevDriver);
 
-qapi_runtime::impl_serde!(BlockdevDriver);
+qapi_runtime::codegen::impl_serde!(BlockdevDriver);
 
 /// What happens to requests to discard blocks.
 ///
@@ -139,17 +139,17 @@ impl Enumeration for BlockdevDiscardOptions {
 
 impl Visit for BlockdevDiscardOptions {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(BlockdevDiscardOptions);
+qapi_runtime::codegen::impl_enum!(BlockdevDiscardOptions);
 
-qapi_runtime::impl_serde!(BlockdevDiscardOptions);
+qapi_runtime::codegen::impl_serde!(BlockdevDiscardOptions);
 
 /// What happens to data that consist of zeroes only.
 ///
@@ -210,17 +210,17 @@ impl Enumeration for BlockdevDetectZeroesOptions {
 
 impl Visit for BlockdevDetectZeroesOptions {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(BlockdevDetectZeroesOptions);
+qapi_runtime::codegen::impl_enum!(BlockdevDetectZeroesOptions);
 
-qapi_runtime::impl_serde!(BlockdevDetectZeroesOptions);
+qapi_runtime::codegen::impl_serde!(BlockdevDetectZeroesOptions);
 
 /// How a node uses the caches of the host.
 ///
@@ -249,7 +249,7 @@ impl Members for BlockdevCacheOptions {
     }
 }
 
-qapi_runtime::impl_serde!(BlockdevCacheOptions);
+qapi_runtime::codegen::impl_serde!(BlockdevCacheOptions);
 
 /// How requests to a file are to be carried out without blocking the
 /// event loop.  It is a hint: this server calls the kernel from worker
@@ -312,17 +312,17 @@ impl Enumeration for BlockdevAioOptions {
 
 impl Visit for BlockdevAioOptions {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(BlockdevAioOptions);
+qapi_runtime::codegen::impl_enum!(BlockdevAioOptions);
 
-qapi_runtime::impl_serde!(BlockdevAioOptions);
+qapi_runtime::codegen::impl_serde!(BlockdevAioOptions);
 
 /// Options of the drivers "file" and "host_device".
 ///
@@ -377,7 +377,7 @@ impl Members for BlockdevOptionsFile {
     }
 }
 
-qapi_runtime::impl_serde!(BlockdevOptionsFile);
+qapi_runtime::codegen::impl_serde!(BlockdevOptionsFile);
 
 /// Options of the driver "null-co".
 ///
@@ -410,7 +410,7 @@ impl Members for BlockdevOptionsNull {
     }
 }
 
-qapi_runtime::impl_serde!(BlockdevOptionsNull);
+qapi_runtime::codegen::impl_serde!(BlockdevOptionsNull);
 
 /// Options of every driver that stands on one other node.
 ///
@@ -433,7 +433,7 @@ impl Members for BlockdevOptionsGenericFormat {
     }
 }
 
-qapi_runtime::impl_serde!(BlockdevOptionsGenericFormat);
+qapi_runtime::codegen::impl_serde!(BlockdevOptionsGenericFormat);
 
 /// Options of the driver "raw".
 ///
@@ -477,7 +477,7 @@ impl Members for BlockdevOptionsRaw {
     }
 }
 
-qapi_runtime::impl_serde!(BlockdevOptionsRaw);
+qapi_runtime::codegen::impl_serde!(BlockdevOptionsRaw);
 
 /// All there is to say about a new node.
 ///
@@ -560,7 +560,7 @@ impl Members for BlockdevOptions {
     }
 }
 
-qapi_runtime::impl_serde!(BlockdevOptions);
+qapi_runtime::codegen::impl_serde!(BlockdevOptions);
 
 /// What [`BlockdevOptions`] has beside its base, selected by `driver`.
 #[derive(Debug, Clone, PartialEq)]
@@ -666,7 +666,7 @@ impl From<String> for BlockdevRef {
     }
 }
 
-qapi_runtime::impl_serde!(BlockdevRef);
+qapi_runtime::codegen::impl_serde!(BlockdevRef);
 
 /// A node that another stands on.
 ///
@@ -693,7 +693,7 @@ impl Members for BlockdevChild {
     }
 }
 
-qapi_runtime::impl_serde!(BlockdevChild);
+qapi_runtime::codegen::impl_serde!(BlockdevChild);
 
 /// The caches that stand between a node and stable storage.
 ///
@@ -725,7 +725,7 @@ impl Members for BlockdevCacheInfo {
     }
 }
 
-qapi_runtime::impl_serde!(BlockdevCacheInfo);
+qapi_runtime::codegen::impl_serde!(BlockdevCacheInfo);
 
 /// Drivers that have more to say about an image.
 ///
@@ -777,17 +777,17 @@ impl Enumeration for ImageInfoSpecificKind {
 
 impl Visit for ImageInfoSpecificKind {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(ImageInfoSpecificKind);
+qapi_runtime::codegen::impl_enum!(ImageInfoSpecificKind);
 
-qapi_runtime::impl_serde!(ImageInfoSpecificKind);
+qapi_runtime::codegen::impl_serde!(ImageInfoSpecificKind);
 
 /// What the driver "file" has to say.
 ///
@@ -811,7 +811,7 @@ impl Members for ImageInfoSpecificFile {
     }
 }
 
-qapi_runtime::impl_serde!(ImageInfoSpecificFile);
+qapi_runtime::codegen::impl_serde!(ImageInfoSpecificFile);
 
 /// The "file" case of [`ImageInfoSpecific`].
 ///
@@ -834,7 +834,7 @@ impl Members for ImageInfoSpecificFileWrapper {
     }
 }
 
-qapi_runtime::impl_serde!(ImageInfoSpecificFileWrapper);
+qapi_runtime::codegen::impl_serde!(ImageInfoSpecificFileWrapper);
 
 /// What one particular driver has to say about an image.
 ///
@@ -892,7 +892,7 @@ impl From<ImageInfoSpecificFileWrapper> for ImageInfoSpecific {
     }
 }
 
-qapi_runtime::impl_serde!(ImageInfoSpecific);
+qapi_runtime::codegen::impl_serde!(ImageInfoSpecific);
 
 /// What a driver asks of requests.
 ///
@@ -991,7 +991,7 @@ impl Members for BlockLimitsInfo {
     }
 }
 
-qapi_runtime::impl_serde!(BlockLimitsInfo);
+qapi_runtime::codegen::impl_serde!(BlockLimitsInfo);
 
 /// What is behind a node.
 ///
@@ -1055,7 +1055,7 @@ impl Members for ImageInfo {
     }
 }
 
-qapi_runtime::impl_serde!(ImageInfo);
+qapi_runtime::codegen::impl_serde!(ImageInfo);
 
 /// One block node.
 ///
@@ -1150,7 +1150,7 @@ impl Members for BlockDeviceInfo {
     }
 }
 
-qapi_runtime::impl_serde!(BlockDeviceInfo);
+qapi_runtime::codegen::impl_serde!(BlockDeviceInfo);
 
 /// How the latest requests of a device went.
 ///
@@ -1210,17 +1210,17 @@ impl Enumeration for BlockDeviceIoStatus {
 
 impl Visit for BlockDeviceIoStatus {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(BlockDeviceIoStatus);
+qapi_runtime::codegen::impl_enum!(BlockDeviceIoStatus);
 
-qapi_runtime::impl_serde!(BlockDeviceIoStatus);
+qapi_runtime::codegen::impl_serde!(BlockDeviceIoStatus);
 
 /// One device that uses a block node.
 ///
@@ -1289,7 +1289,7 @@ impl Members for BlockInfo {
     }
 }
 
-qapi_runtime::impl_serde!(BlockInfo);
+qapi_runtime::codegen::impl_serde!(BlockInfo);
 
 /// What happened during an interval.  This server has no intervals; see
 /// `timed_stats` of [`BlockDeviceStats`].
@@ -1313,7 +1313,7 @@ impl Members for BlockDeviceTimedStats {
     }
 }
 
-qapi_runtime::impl_serde!(BlockDeviceTimedStats);
+qapi_runtime::codegen::impl_serde!(BlockDeviceTimedStats);
 
 /// What a device or the users of a node asked for, and how long it
 /// took.
@@ -1481,7 +1481,7 @@ impl Members for BlockDeviceStats {
     }
 }
 
-qapi_runtime::impl_serde!(BlockDeviceStats);
+qapi_runtime::codegen::impl_serde!(BlockDeviceStats);
 
 /// What a file was asked for beyond what all nodes are.
 ///
@@ -1512,7 +1512,7 @@ impl Members for BlockStatsSpecificFile {
     }
 }
 
-qapi_runtime::impl_serde!(BlockStatsSpecificFile);
+qapi_runtime::codegen::impl_serde!(BlockStatsSpecificFile);
 
 /// What one particular driver counts.
 ///
@@ -1577,7 +1577,7 @@ impl Members for BlockStatsSpecific {
     }
 }
 
-qapi_runtime::impl_serde!(BlockStatsSpecific);
+qapi_runtime::codegen::impl_serde!(BlockStatsSpecific);
 
 /// The load of a device or of a node.
 ///
@@ -1642,4 +1642,4 @@ impl Members for BlockStats {
     }
 }
 
-qapi_runtime::impl_serde!(BlockStats);
+qapi_runtime::codegen::impl_serde!(BlockStats);

@@ -3,8 +3,8 @@
 
 //! Types of `block-export.json`.
 
-use qapi_runtime::read::{branch, optional, required};
-use qapi_runtime::visit::{
+use qapi_runtime::codegen::read::{branch, optional, required};
+use qapi_runtime::codegen::{
     Enumeration, Input, Kind, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
 
@@ -39,7 +39,7 @@ impl Members for NbdServerOptionsBase {
     }
 }
 
-qapi_runtime::impl_serde!(NbdServerOptionsBase);
+qapi_runtime::codegen::impl_serde!(NbdServerOptionsBase);
 
 /// The arguments of [`nbd-server-start`](super::super::commands::NbdServerStart).
 ///
@@ -85,7 +85,7 @@ impl Members for NbdServerOptionsLegacy {
     }
 }
 
-qapi_runtime::impl_serde!(NbdServerOptionsLegacy);
+qapi_runtime::codegen::impl_serde!(NbdServerOptionsLegacy);
 
 /// What clients over NBD are told of an export.
 ///
@@ -114,7 +114,7 @@ impl Members for BlockExportOptionsNbdBase {
     }
 }
 
-qapi_runtime::impl_serde!(BlockExportOptionsNbdBase);
+qapi_runtime::codegen::impl_serde!(BlockExportOptionsNbdBase);
 
 /// What is particular to an export over NBD.
 ///
@@ -143,7 +143,7 @@ impl Members for BlockExportOptionsNbd {
     }
 }
 
-qapi_runtime::impl_serde!(BlockExportOptionsNbd);
+qapi_runtime::codegen::impl_serde!(BlockExportOptionsNbd);
 
 /// What is particular to an export as a vhost-user-blk device, which a
 /// virtual machine uses like a disk of its own.
@@ -188,7 +188,7 @@ impl Members for BlockExportOptionsVhostUserBlk {
     }
 }
 
-qapi_runtime::impl_serde!(BlockExportOptionsVhostUserBlk);
+qapi_runtime::codegen::impl_serde!(BlockExportOptionsVhostUserBlk);
 
 /// The ways to export a node.
 ///
@@ -244,17 +244,17 @@ impl Enumeration for BlockExportType {
 
 impl Visit for BlockExportType {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(BlockExportType);
+qapi_runtime::codegen::impl_enum!(BlockExportType);
 
-qapi_runtime::impl_serde!(BlockExportType);
+qapi_runtime::codegen::impl_serde!(BlockExportType);
 
 /// The IOThreads that an export runs on.
 ///
@@ -298,7 +298,7 @@ impl From<Vec<String>> for BlockExportIothreads {
     }
 }
 
-qapi_runtime::impl_serde!(BlockExportIothreads);
+qapi_runtime::codegen::impl_serde!(BlockExportIothreads);
 
 /// All there is to say about a new export.
 ///
@@ -375,7 +375,7 @@ impl Members for BlockExportOptions {
     }
 }
 
-qapi_runtime::impl_serde!(BlockExportOptions);
+qapi_runtime::codegen::impl_serde!(BlockExportOptions);
 
 /// What [`BlockExportOptions`] has beside its base, selected by `type`.
 #[derive(Debug, Clone, PartialEq)]
@@ -484,17 +484,17 @@ impl Enumeration for BlockExportRemoveMode {
 
 impl Visit for BlockExportRemoveMode {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(BlockExportRemoveMode);
+qapi_runtime::codegen::impl_enum!(BlockExportRemoveMode);
 
-qapi_runtime::impl_serde!(BlockExportRemoveMode);
+qapi_runtime::codegen::impl_serde!(BlockExportRemoveMode);
 
 /// The arguments of [`nbd-server-add`](super::super::commands::NbdServerAdd).
 ///
@@ -544,7 +544,7 @@ impl Members for NbdServerAddOptions {
     }
 }
 
-qapi_runtime::impl_serde!(NbdServerAddOptions);
+qapi_runtime::codegen::impl_serde!(NbdServerAddOptions);
 
 /// One export.
 ///
@@ -579,7 +579,7 @@ impl Members for BlockExportInfo {
     }
 }
 
-qapi_runtime::impl_serde!(BlockExportInfo);
+qapi_runtime::codegen::impl_serde!(BlockExportInfo);
 
 /// What one request queue of an export has done so far.
 ///
@@ -644,4 +644,4 @@ impl Members for BlockExportQueueInfo {
     }
 }
 
-qapi_runtime::impl_serde!(BlockExportQueueInfo);
+qapi_runtime::codegen::impl_serde!(BlockExportQueueInfo);

@@ -3,9 +3,10 @@
 
 //! Types of `char.json`.
 
-use qapi_runtime::read::{branch, optional, required};
-use qapi_runtime::visit::{
-    Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Policy, Visit, VisitError,
+use qapi_runtime::codegen::read::{branch, optional, required};
+use qapi_runtime::codegen::{
+    Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, SpecialFeatures, Visit,
+    VisitError,
 };
 
 use super::*;
@@ -39,7 +40,7 @@ impl Members for ChardevInfo {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevInfo);
+qapi_runtime::codegen::impl_serde!(ChardevInfo);
 
 /// One kind of backend.
 ///
@@ -62,7 +63,7 @@ impl Members for ChardevBackendInfo {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevBackendInfo);
+qapi_runtime::codegen::impl_serde!(ChardevBackendInfo);
 
 /// How bytes are written as a string.
 ///
@@ -118,17 +119,17 @@ impl Enumeration for DataFormat {
 
 impl Visit for DataFormat {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(DataFormat);
+qapi_runtime::codegen::impl_enum!(DataFormat);
 
-qapi_runtime::impl_serde!(DataFormat);
+qapi_runtime::codegen::impl_serde!(DataFormat);
 
 /// What every backend can be told.
 ///
@@ -159,7 +160,7 @@ impl Members for ChardevCommon {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevCommon);
+qapi_runtime::codegen::impl_serde!(ChardevCommon);
 
 /// A character device that writes to a file.
 ///
@@ -216,7 +217,7 @@ impl Members for ChardevFile {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevFile);
+qapi_runtime::codegen::impl_serde!(ChardevFile);
 
 /// A character device on something that the host has a path for.
 ///
@@ -265,7 +266,7 @@ impl Members for ChardevHostdev {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevHostdev);
+qapi_runtime::codegen::impl_serde!(ChardevHostdev);
 
 /// A character device on a stream socket.  It has one peer at a time.
 ///
@@ -335,7 +336,7 @@ impl Members for ChardevSocket {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevSocket);
+qapi_runtime::codegen::impl_serde!(ChardevSocket);
 
 /// A character device that keeps what is written to it in memory, as
 /// far as there is room.
@@ -372,7 +373,7 @@ impl Members for ChardevRingbuf {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevRingbuf);
+qapi_runtime::codegen::impl_serde!(ChardevRingbuf);
 
 /// The "file" case of [`ChardevBackend`].
 ///
@@ -395,7 +396,7 @@ impl Members for ChardevFileWrapper {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevFileWrapper);
+qapi_runtime::codegen::impl_serde!(ChardevFileWrapper);
 
 /// The "pipe" case of [`ChardevBackend`].
 ///
@@ -418,7 +419,7 @@ impl Members for ChardevHostdevWrapper {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevHostdevWrapper);
+qapi_runtime::codegen::impl_serde!(ChardevHostdevWrapper);
 
 /// The "socket" case of [`ChardevBackend`].
 ///
@@ -441,7 +442,7 @@ impl Members for ChardevSocketWrapper {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevSocketWrapper);
+qapi_runtime::codegen::impl_serde!(ChardevSocketWrapper);
 
 /// The "null" case of [`ChardevBackend`].
 ///
@@ -464,7 +465,7 @@ impl Members for ChardevCommonWrapper {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevCommonWrapper);
+qapi_runtime::codegen::impl_serde!(ChardevCommonWrapper);
 
 /// The "ringbuf" and "memory" cases of [`ChardevBackend`].
 ///
@@ -487,7 +488,7 @@ impl Members for ChardevRingbufWrapper {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevRingbufWrapper);
+qapi_runtime::codegen::impl_serde!(ChardevRingbufWrapper);
 
 /// What can be behind a character device.
 ///
@@ -568,27 +569,27 @@ impl Enumeration for ChardevBackendKind {
         matches!(self, Self::Unknown(_))
     }
 
-    fn policy(&self) -> Policy {
+    fn special_features(&self) -> SpecialFeatures {
         match self {
-            Self::Memory => Policy::DEPRECATED,
-            _ => Policy::NONE,
+            Self::Memory => SpecialFeatures::DEPRECATED,
+            _ => SpecialFeatures::NONE,
         }
     }
 }
 
 impl Visit for ChardevBackendKind {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(ChardevBackendKind);
+qapi_runtime::codegen::impl_enum!(ChardevBackendKind);
 
-qapi_runtime::impl_serde!(ChardevBackendKind);
+qapi_runtime::codegen::impl_serde!(ChardevBackendKind);
 
 /// What is behind a character device.
 ///
@@ -689,7 +690,7 @@ impl From<ChardevCommonWrapper> for ChardevBackend {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevBackend);
+qapi_runtime::codegen::impl_serde!(ChardevBackend);
 
 /// What there is to know about a new character device.
 ///
@@ -713,4 +714,4 @@ impl Members for ChardevReturn {
     }
 }
 
-qapi_runtime::impl_serde!(ChardevReturn);
+qapi_runtime::codegen::impl_serde!(ChardevReturn);

@@ -3,9 +3,7 @@
 
 //! Types of `common.json`.
 
-use qapi_runtime::visit::{Enumeration, Input, Kind, Output, Visit, VisitError};
-
-use qapi_runtime::Null;
+use qapi_runtime::codegen::{Enumeration, Input, Kind, Null, Output, Visit, VisitError};
 
 /// A switch with a middle position.
 ///
@@ -65,17 +63,17 @@ impl Enumeration for OnOffAuto {
 
 impl Visit for OnOffAuto {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(OnOffAuto);
+qapi_runtime::codegen::impl_enum!(OnOffAuto);
 
-qapi_runtime::impl_serde!(OnOffAuto);
+qapi_runtime::codegen::impl_serde!(OnOffAuto);
 
 /// A name, or explicitly none.  This differs from an optional string,
 /// which can only be left out.
@@ -118,4 +116,4 @@ impl From<Null> for StrOrNull {
     }
 }
 
-qapi_runtime::impl_serde!(StrOrNull);
+qapi_runtime::codegen::impl_serde!(StrOrNull);

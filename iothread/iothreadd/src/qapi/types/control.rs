@@ -3,8 +3,8 @@
 
 //! Types of `control.json`.
 
-use qapi_runtime::read::required;
-use qapi_runtime::visit::{
+use qapi_runtime::codegen::read::required;
+use qapi_runtime::codegen::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
 
@@ -62,17 +62,17 @@ impl Enumeration for QmpCapability {
 
 impl Visit for QmpCapability {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(QmpCapability);
+qapi_runtime::codegen::impl_enum!(QmpCapability);
 
-qapi_runtime::impl_serde!(QmpCapability);
+qapi_runtime::codegen::impl_serde!(QmpCapability);
 
 /// A version number, split at its dots.
 ///
@@ -103,7 +103,7 @@ impl Members for VersionTriple {
     }
 }
 
-qapi_runtime::impl_serde!(VersionTriple);
+qapi_runtime::codegen::impl_serde!(VersionTriple);
 
 /// Which server, in which version, is at the other end.  The same value
 /// is part of the greeting.
@@ -134,7 +134,7 @@ impl Members for VersionInfo {
     }
 }
 
-qapi_runtime::impl_serde!(VersionInfo);
+qapi_runtime::codegen::impl_serde!(VersionInfo);
 
 /// One command that the server executes.
 ///
@@ -157,4 +157,4 @@ impl Members for CommandInfo {
     }
 }
 
-qapi_runtime::impl_serde!(CommandInfo);
+qapi_runtime::codegen::impl_serde!(CommandInfo);

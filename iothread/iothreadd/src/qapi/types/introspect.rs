@@ -3,12 +3,11 @@
 
 //! Types of `introspect.json`.
 
-use qapi_runtime::read::{branch, optional, tolerant, tolerant_tag};
-use qapi_runtime::visit::{
-    Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Policy, Visit, VisitError,
+use qapi_runtime::codegen::read::{branch, optional, tolerant, tolerant_tag};
+use qapi_runtime::codegen::{
+    Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, SpecialFeatures, Value, Visit,
+    VisitError,
 };
-
-use qapi_runtime::Value;
 
 /// What kind of thing an entry describes.
 ///
@@ -94,17 +93,17 @@ impl Enumeration for SchemaMetaType {
 
 impl Visit for SchemaMetaType {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(SchemaMetaType);
+qapi_runtime::codegen::impl_enum!(SchemaMetaType);
 
-qapi_runtime::impl_serde!(SchemaMetaType);
+qapi_runtime::codegen::impl_serde!(SchemaMetaType);
 
 /// One entry of the description.
 ///
@@ -156,7 +155,7 @@ impl Members for SchemaInfo {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfo);
+qapi_runtime::codegen::impl_serde!(SchemaInfo);
 
 /// What [`SchemaInfo`] has beside its base, selected by `meta-type`.
 #[derive(Debug, Clone, PartialEq)]
@@ -289,7 +288,7 @@ impl Members for SchemaInfoBuiltin {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoBuiltin);
+qapi_runtime::codegen::impl_serde!(SchemaInfoBuiltin);
 
 /// The types of JSON, with integers set apart.
 ///
@@ -378,17 +377,17 @@ impl Enumeration for JsonType {
 
 impl Visit for JsonType {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(JsonType);
+qapi_runtime::codegen::impl_enum!(JsonType);
 
-qapi_runtime::impl_serde!(JsonType);
+qapi_runtime::codegen::impl_serde!(JsonType);
 
 /// What an entry says about an enumeration.
 ///
@@ -415,17 +414,17 @@ impl Members for SchemaInfoEnum {
     fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
         Ok(Self {
             members: tolerant!(object, "members"),
-            values: tolerant!(object, "values", Policy::DEPRECATED),
+            values: tolerant!(object, "values", SpecialFeatures::DEPRECATED),
         })
     }
 
     fn write_members(&self, object: &mut ObjectOutput<'_>) {
         object.optional("members", &self.members);
-        object.optional_with("values", Policy::DEPRECATED, &self.values);
+        object.optional_with("values", SpecialFeatures::DEPRECATED, &self.values);
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoEnum);
+qapi_runtime::codegen::impl_serde!(SchemaInfoEnum);
 
 /// One value of an enumeration.
 ///
@@ -464,7 +463,7 @@ impl Members for SchemaInfoEnumMember {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoEnumMember);
+qapi_runtime::codegen::impl_serde!(SchemaInfoEnumMember);
 
 /// What an entry says about an array type.
 ///
@@ -489,7 +488,7 @@ impl Members for SchemaInfoArray {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoArray);
+qapi_runtime::codegen::impl_serde!(SchemaInfoArray);
 
 /// What an entry says about an object type.  A plain struct has only
 /// `members`, a union has all three.
@@ -537,7 +536,7 @@ impl Members for SchemaInfoObject {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoObject);
+qapi_runtime::codegen::impl_serde!(SchemaInfoObject);
 
 /// One member of an object type.
 ///
@@ -589,7 +588,7 @@ impl Members for SchemaInfoObjectMember {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoObjectMember);
+qapi_runtime::codegen::impl_serde!(SchemaInfoObjectMember);
 
 /// The members that a union adds for one value of its tag.
 ///
@@ -621,7 +620,7 @@ impl Members for SchemaInfoObjectVariant {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoObjectVariant);
+qapi_runtime::codegen::impl_serde!(SchemaInfoObjectVariant);
 
 /// What an entry says about an alternate type.
 ///
@@ -646,7 +645,7 @@ impl Members for SchemaInfoAlternate {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoAlternate);
+qapi_runtime::codegen::impl_serde!(SchemaInfoAlternate);
 
 /// One type that an alternate offers.
 ///
@@ -671,7 +670,7 @@ impl Members for SchemaInfoAlternateMember {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoAlternateMember);
+qapi_runtime::codegen::impl_serde!(SchemaInfoAlternateMember);
 
 /// What an entry says about a command.
 ///
@@ -719,7 +718,7 @@ impl Members for SchemaInfoCommand {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoCommand);
+qapi_runtime::codegen::impl_serde!(SchemaInfoCommand);
 
 /// What an entry says about an event.
 ///
@@ -744,4 +743,4 @@ impl Members for SchemaInfoEvent {
     }
 }
 
-qapi_runtime::impl_serde!(SchemaInfoEvent);
+qapi_runtime::codegen::impl_serde!(SchemaInfoEvent);

@@ -3,8 +3,8 @@
 
 //! Types of `misc.json`.
 
-use qapi_runtime::read::{optional, required};
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::{optional, required};
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, VisitError};
 
 /// What the server is called.
 ///
@@ -27,7 +27,7 @@ impl Members for NameInfo {
     }
 }
 
-qapi_runtime::impl_serde!(NameInfo);
+qapi_runtime::codegen::impl_serde!(NameInfo);
 
 /// Where [`add-fd`](super::super::commands::AddFd) put a descriptor.
 ///
@@ -54,7 +54,7 @@ impl Members for AddfdInfo {
     }
 }
 
-qapi_runtime::impl_serde!(AddfdInfo);
+qapi_runtime::codegen::impl_serde!(AddfdInfo);
 
 /// One descriptor of a set.
 ///
@@ -88,7 +88,7 @@ impl Members for FdsetFdInfo {
     }
 }
 
-qapi_runtime::impl_serde!(FdsetFdInfo);
+qapi_runtime::codegen::impl_serde!(FdsetFdInfo);
 
 /// One set of descriptors.
 ///
@@ -115,4 +115,4 @@ impl Members for FdsetInfo {
     }
 }
 
-qapi_runtime::impl_serde!(FdsetInfo);
+qapi_runtime::codegen::impl_serde!(FdsetInfo);

@@ -3,12 +3,10 @@
 
 //! Types of `qom.json`.
 
-use qapi_runtime::read::{branch, optional, required};
-use qapi_runtime::visit::{
-    Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
+use qapi_runtime::codegen::read::{branch, optional, required};
+use qapi_runtime::codegen::{
+    Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Value, Visit, VisitError,
 };
-
-use qapi_runtime::Value;
 
 /// One property of an object, or of all objects of a type.
 ///
@@ -58,7 +56,7 @@ impl Members for ObjectPropertyInfo {
     }
 }
 
-qapi_runtime::impl_serde!(ObjectPropertyInfo);
+qapi_runtime::codegen::impl_serde!(ObjectPropertyInfo);
 
 /// One type of objects.
 ///
@@ -101,7 +99,7 @@ impl Members for ObjectTypeInfo {
     }
 }
 
-qapi_runtime::impl_serde!(ObjectTypeInfo);
+qapi_runtime::codegen::impl_serde!(ObjectTypeInfo);
 
 /// Properties that every event loop has.
 ///
@@ -135,7 +133,7 @@ impl Members for EventLoopBaseProperties {
     }
 }
 
-qapi_runtime::impl_serde!(EventLoopBaseProperties);
+qapi_runtime::codegen::impl_serde!(EventLoopBaseProperties);
 
 /// Properties of an IOThread.  `IOThreadInfo` says what the polling
 /// parameters do.
@@ -188,7 +186,7 @@ impl Members for IothreadProperties {
     }
 }
 
-qapi_runtime::impl_serde!(IothreadProperties);
+qapi_runtime::codegen::impl_serde!(IothreadProperties);
 
 /// Properties of the main loop.  There is one main loop, which exists
 /// in any case; an object of this type tunes it.
@@ -223,7 +221,7 @@ impl Members for MainLoopProperties {
     }
 }
 
-qapi_runtime::impl_serde!(MainLoopProperties);
+qapi_runtime::codegen::impl_serde!(MainLoopProperties);
 
 /// Properties of a packet comparison.  Two copies of a guest send what
 /// should be the same packets.  A packet of the first is let through
@@ -305,7 +303,7 @@ impl Members for ColoCompareProperties {
     }
 }
 
-qapi_runtime::impl_serde!(ColoCompareProperties);
+qapi_runtime::codegen::impl_serde!(ColoCompareProperties);
 
 /// What becomes of a monitor when its client hangs up.
 ///
@@ -362,17 +360,17 @@ impl Enumeration for MonitorCloseAction {
 
 impl Visit for MonitorCloseAction {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(MonitorCloseAction);
+qapi_runtime::codegen::impl_enum!(MonitorCloseAction);
 
-qapi_runtime::impl_serde!(MonitorCloseAction);
+qapi_runtime::codegen::impl_serde!(MonitorCloseAction);
 
 /// Properties of a QMP monitor that is added at run time.  The ID of
 /// the object is the name of the monitor.
@@ -418,7 +416,7 @@ impl Members for MonitorQmpProperties {
     }
 }
 
-qapi_runtime::impl_serde!(MonitorQmpProperties);
+qapi_runtime::codegen::impl_serde!(MonitorQmpProperties);
 
 /// The types of objects that a user can create.
 ///
@@ -487,17 +485,17 @@ impl Enumeration for ObjectType {
 
 impl Visit for ObjectType {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(ObjectType);
+qapi_runtime::codegen::impl_enum!(ObjectType);
 
-qapi_runtime::impl_serde!(ObjectType);
+qapi_runtime::codegen::impl_serde!(ObjectType);
 
 /// All there is to say about a new object.
 ///
@@ -527,7 +525,7 @@ impl Members for ObjectOptions {
     }
 }
 
-qapi_runtime::impl_serde!(ObjectOptions);
+qapi_runtime::codegen::impl_serde!(ObjectOptions);
 
 /// What [`ObjectOptions`] has beside its base, selected by `qom-type`.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,8 +3,8 @@
 
 //! Types of `run-state.json`.
 
-use qapi_runtime::read::required;
-use qapi_runtime::visit::{
+use qapi_runtime::codegen::read::required;
+use qapi_runtime::codegen::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
 
@@ -66,17 +66,17 @@ impl Enumeration for RunState {
 
 impl Visit for RunState {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(RunState);
+qapi_runtime::codegen::impl_enum!(RunState);
 
-qapi_runtime::impl_serde!(RunState);
+qapi_runtime::codegen::impl_serde!(RunState);
 
 /// What the server is doing right now.
 ///
@@ -103,7 +103,7 @@ impl Members for StatusInfo {
     }
 }
 
-qapi_runtime::impl_serde!(StatusInfo);
+qapi_runtime::codegen::impl_serde!(StatusInfo);
 
 /// Why the server ends.
 ///
@@ -159,14 +159,14 @@ impl Enumeration for ShutdownCause {
 
 impl Visit for ShutdownCause {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(ShutdownCause);
+qapi_runtime::codegen::impl_enum!(ShutdownCause);
 
-qapi_runtime::impl_serde!(ShutdownCause);
+qapi_runtime::codegen::impl_serde!(ShutdownCause);

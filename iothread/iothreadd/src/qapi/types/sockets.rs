@@ -3,8 +3,8 @@
 
 //! Types of `sockets.json`.
 
-use qapi_runtime::read::{branch, optional, required};
-use qapi_runtime::visit::{
+use qapi_runtime::codegen::read::{branch, optional, required};
+use qapi_runtime::codegen::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
 
@@ -35,7 +35,7 @@ impl Members for InetSocketAddressBase {
     }
 }
 
-qapi_runtime::impl_serde!(InetSocketAddressBase);
+qapi_runtime::codegen::impl_serde!(InetSocketAddressBase);
 
 /// A TCP address.
 ///
@@ -103,7 +103,7 @@ impl Members for InetSocketAddress {
     }
 }
 
-qapi_runtime::impl_serde!(InetSocketAddress);
+qapi_runtime::codegen::impl_serde!(InetSocketAddress);
 
 /// The address of a socket on this machine.
 ///
@@ -147,7 +147,7 @@ impl Members for UnixSocketAddress {
     }
 }
 
-qapi_runtime::impl_serde!(UnixSocketAddress);
+qapi_runtime::codegen::impl_serde!(UnixSocketAddress);
 
 /// A socket that is open already.
 ///
@@ -171,7 +171,7 @@ impl Members for FdSocketAddress {
     }
 }
 
-qapi_runtime::impl_serde!(FdSocketAddress);
+qapi_runtime::codegen::impl_serde!(FdSocketAddress);
 
 /// The kinds of address.
 ///
@@ -231,17 +231,17 @@ impl Enumeration for SocketAddressType {
 
 impl Visit for SocketAddressType {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(SocketAddressType);
+qapi_runtime::codegen::impl_enum!(SocketAddressType);
 
-qapi_runtime::impl_serde!(SocketAddressType);
+qapi_runtime::codegen::impl_serde!(SocketAddressType);
 
 /// An address of any kind.
 ///
@@ -321,7 +321,7 @@ impl From<FdSocketAddress> for SocketAddress {
     }
 }
 
-qapi_runtime::impl_serde!(SocketAddress);
+qapi_runtime::codegen::impl_serde!(SocketAddress);
 
 /// The "inet" case of [`SocketAddressLegacy`].
 ///
@@ -344,7 +344,7 @@ impl Members for InetSocketAddressWrapper {
     }
 }
 
-qapi_runtime::impl_serde!(InetSocketAddressWrapper);
+qapi_runtime::codegen::impl_serde!(InetSocketAddressWrapper);
 
 /// The "unix" case of [`SocketAddressLegacy`].
 ///
@@ -367,7 +367,7 @@ impl Members for UnixSocketAddressWrapper {
     }
 }
 
-qapi_runtime::impl_serde!(UnixSocketAddressWrapper);
+qapi_runtime::codegen::impl_serde!(UnixSocketAddressWrapper);
 
 /// The "fd" case of [`SocketAddressLegacy`].
 ///
@@ -390,7 +390,7 @@ impl Members for FdSocketAddressWrapper {
     }
 }
 
-qapi_runtime::impl_serde!(FdSocketAddressWrapper);
+qapi_runtime::codegen::impl_serde!(FdSocketAddressWrapper);
 
 /// An address of any kind, with one more level of nesting than
 /// [`SocketAddress`].  Older commands keep this form; new ones use the
@@ -472,4 +472,4 @@ impl From<FdSocketAddressWrapper> for SocketAddressLegacy {
     }
 }
 
-qapi_runtime::impl_serde!(SocketAddressLegacy);
+qapi_runtime::codegen::impl_serde!(SocketAddressLegacy);

@@ -3,8 +3,8 @@
 
 //! Types of `virtio.json`.
 
-use qapi_runtime::read::{optional, required};
-use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::read::{optional, required};
+use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, VisitError};
 
 /// One IOThread and the queues of a device that it serves.  A list of
 /// these is the value of the property `iothread-vq-mapping` of
@@ -47,4 +47,4 @@ impl Members for IoThreadVirtQueueMapping {
     }
 }
 
-qapi_runtime::impl_serde!(IoThreadVirtQueueMapping);
+qapi_runtime::codegen::impl_serde!(IoThreadVirtQueueMapping);

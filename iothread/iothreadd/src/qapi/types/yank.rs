@@ -3,8 +3,8 @@
 
 //! Types of `yank.json`.
 
-use qapi_runtime::read::{branch, required};
-use qapi_runtime::visit::{
+use qapi_runtime::codegen::read::{branch, required};
+use qapi_runtime::codegen::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
 
@@ -66,17 +66,17 @@ impl Enumeration for YankInstanceType {
 
 impl Visit for YankInstanceType {
     fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
-        qapi_runtime::visit::read_enum(input)
+        qapi_runtime::codegen::read_enum(input)
     }
 
     fn write(&self, output: &mut Output) -> Result<(), VisitError> {
-        qapi_runtime::visit::write_enum(self, output)
+        qapi_runtime::codegen::write_enum(self, output)
     }
 }
 
-qapi_runtime::impl_enum!(YankInstanceType);
+qapi_runtime::codegen::impl_enum!(YankInstanceType);
 
-qapi_runtime::impl_serde!(YankInstanceType);
+qapi_runtime::codegen::impl_serde!(YankInstanceType);
 
 /// Names a block node.
 ///
@@ -99,7 +99,7 @@ impl Members for YankInstanceBlockNode {
     }
 }
 
-qapi_runtime::impl_serde!(YankInstanceBlockNode);
+qapi_runtime::codegen::impl_serde!(YankInstanceBlockNode);
 
 /// Names a character device.
 ///
@@ -122,7 +122,7 @@ impl Members for YankInstanceChardev {
     }
 }
 
-qapi_runtime::impl_serde!(YankInstanceChardev);
+qapi_runtime::codegen::impl_serde!(YankInstanceChardev);
 
 /// The owner of one or more connections.
 ///
@@ -195,4 +195,4 @@ impl From<YankInstanceChardev> for YankInstance {
     }
 }
 
-qapi_runtime::impl_serde!(YankInstance);
+qapi_runtime::codegen::impl_serde!(YankInstance);

@@ -21,7 +21,7 @@ impl Policies {
             (false, false) => None,
             (true, false) => Some(format!("{policy}::DEPRECATED")),
             (false, true) => Some(format!("{policy}::UNSTABLE")),
-            (true, true) => Some(format!("{policy}::DEPRECATED.union({policy}::UNSTABLE)")),
+            (true, true) => Some(format!("{policy}::BOTH")),
         }
     }
 }

@@ -1,17 +1,6 @@
-//! How generated code takes the members of an object: [`required!`], [`optional!`], [`tolerant!`], [`tolerant_tag!`] and
-//! [`branch!`].
-//!
-//! They do what `?` behind the call would do, by a plain `match`, which costs the compiler less: 50 MiB less of 680 for the
-//! 2,600 members of QEMU's schema.
-//!
-//! See [`visit`](crate::visit) for an example.
+//! The macros with which generated code takes the members of an object, see [`read`](super::read).
 
-pub use crate::{
-    __branch as branch, __optional as optional, __required as required, __tolerant as tolerant,
-    __tolerant_tag as tolerant_tag,
-};
-
-/// Takes a mandatory member, with the [`Policy`](crate::visit::Policy) of its special features if it has any. Returns from
+/// Takes a mandatory member, with its [`SpecialFeatures`](crate::visit::SpecialFeatures) if it has any. Returns from
 /// the function around it with the error of [`ObjectInput::required`](crate::visit::ObjectInput::required).
 #[doc(hidden)]
 #[macro_export]
@@ -22,15 +11,15 @@ macro_rules! __required {
             Err(error) => return Err(error),
         }
     };
-    ($object:ident, $name:literal, $policy:expr) => {
-        match $object.required_with($name, $policy) {
+    ($object:ident, $name:literal, $features:expr) => {
+        match $object.required_with($name, $features) {
             Ok(value) => value,
             Err(error) => return Err(error),
         }
     };
 }
 
-/// Takes an optional member, with the [`Policy`](crate::visit::Policy) of its special features if it has any. Returns from
+/// Takes an optional member, with its [`SpecialFeatures`](crate::visit::SpecialFeatures) if it has any. Returns from
 /// the function around it with the error of [`ObjectInput::optional`](crate::visit::ObjectInput::optional).
 #[doc(hidden)]
 #[macro_export]
@@ -41,24 +30,24 @@ macro_rules! __optional {
             Err(error) => return Err(error),
         }
     };
-    ($object:ident, $name:literal, $policy:expr) => {
-        match $object.optional_with($name, $policy) {
+    ($object:ident, $name:literal, $features:expr) => {
+        match $object.optional_with($name, $features) {
             Ok(value) => value,
             Err(error) => return Err(error),
         }
     };
 }
 
-/// Takes a member that only a server demands, with the [`Policy`](crate::visit::Policy) of its special features if it has
+/// Takes a member that only a server demands, with its [`SpecialFeatures`](crate::visit::SpecialFeatures) if it has
 /// any. Returns from the function around it with the error of [`ObjectInput::tolerant`](crate::visit::ObjectInput::tolerant).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __tolerant {
     ($object:ident, $name:literal) => {
-        $crate::__tolerant!($object, $name, $crate::visit::Policy::NONE)
+        $crate::__tolerant!($object, $name, $crate::codegen::SpecialFeatures::NONE)
     };
-    ($object:ident, $name:literal, $policy:expr) => {
-        match $object.tolerant($name, $policy) {
+    ($object:ident, $name:literal, $features:expr) => {
+        match $object.tolerant($name, $features) {
             Ok(value) => value,
             Err(error) => return Err(error),
         }
@@ -71,10 +60,10 @@ macro_rules! __tolerant {
 #[macro_export]
 macro_rules! __tolerant_tag {
     ($object:ident, $name:literal) => {
-        $crate::__tolerant_tag!($object, $name, $crate::visit::Policy::NONE)
+        $crate::__tolerant_tag!($object, $name, $crate::codegen::SpecialFeatures::NONE)
     };
-    ($object:ident, $name:literal, $policy:expr) => {
-        match $object.tolerant_tag($name, $policy) {
+    ($object:ident, $name:literal, $features:expr) => {
+        match $object.tolerant_tag($name, $features) {
             Ok(value) => value,
             Err(error) => return Err(error),
         }
@@ -87,7 +76,7 @@ macro_rules! __tolerant_tag {
 #[macro_export]
 macro_rules! __branch {
     ($object:ident) => {
-        match $crate::visit::Members::read_members($object) {
+        match $crate::codegen::Members::read_members($object) {
             Ok(value) => value,
             Err(error) => return Err(error),
         }
