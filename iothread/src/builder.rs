@@ -1,4 +1,4 @@
-//! How an IOThread is described and created.
+//! How loops are described and created.
 
 use std::fmt;
 use std::io;
@@ -10,27 +10,40 @@ use rustix::thread::Pid;
 use thiserror::Error;
 
 use crate::context::{
-    Core, EventLoop, FailureHook, Hooks, LoopFailure, LoopKind, LoopStats, PanicReport, ThreadRole,
-    ThreadStart, VirtualClock, number_of, run_start_hook,
+    Core, EventLoop, LoopFailure, LoopKind, LoopStats, PanicReport, Setup, ThreadRole, ThreadStart,
+    VirtualClock, number_of,
 };
+use crate::main_loop::MainLoop;
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::registry::Registry;
 use crate::sync::Arc;
 use crate::thread::IoThread;
 use crate::trace;
 
+/// Describes a loop to be created: an IOThread ([`IoThreadBuilder`]) or a main loop ([`MainLoopBuilder`]).
+#[must_use = "no loop exists before `spawn` or `build`"]
+pub struct LoopBuilder<L> {
+    setup: Setup,
+    of_kind: L,
+}
+
 /// Describes an IOThread to be created.
-#[must_use = "no thread exists before `spawn`"]
-pub struct IoThreadBuilder {
-    id: String,
-    parameters: Parameters,
+pub type IoThreadBuilder = LoopBuilder<OfIoThread>;
+
+/// Describes a main loop to be created. It does not poll unless it is told to.
+pub type MainLoopBuilder = LoopBuilder<OfMainLoop>;
+
+/// What only IOThreads are described by.
+#[derive(Debug, Default)]
+pub struct OfIoThread {
     registry: Option<Registry>,
-    virtual_clock: Option<VirtualClock>,
-    hooks: Hooks,
     stack_size: Option<usize>,
-    failure_hook: Option<FailureHook>,
     internal: bool,
 }
+
+/// What only main loops are described by: nothing.
+#[derive(Debug, Default)]
+pub struct OfMainLoop(());
 
 /// Why an event loop could not be created.
 #[derive(Debug, Error)]
@@ -71,99 +84,117 @@ impl From<CreateError> for io::Error {
     }
 }
 
-impl fmt::Debug for IoThreadBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IoThreadBuilder")
-            .field("id", &self.id)
-            .field("parameters", &self.parameters)
-            .field("internal", &self.internal)
-            .finish_non_exhaustive()
-    }
-}
-
-impl IoThreadBuilder {
-    pub(crate) fn new(id: String) -> Self {
-        Self {
-            id,
-            parameters: Parameters::default(),
-            registry: None,
-            virtual_clock: None,
-            hooks: Hooks::default(),
-            stack_size: None,
-            failure_hook: None,
-            internal: false,
-        }
-    }
-
-    /// Sets one parameter in the terms of its property; [`spawn`](Self::spawn) checks them all.
+impl<L> LoopBuilder<L> {
+    /// Sets one parameter in the terms of its property; all are checked when the loop is created.
     pub fn parameter(mut self, parameter: Parameter, value: i64) -> Self {
-        self.parameters.set(parameter, value);
+        self.setup.parameters.set(parameter, value);
         self
     }
 
     /// Sets all parameters.
     pub fn parameters(mut self, parameters: Parameters) -> Self {
-        self.parameters = parameters;
+        self.setup.parameters = parameters;
         self
     }
 
-    /// Longest polling time (default 32,768 ns); zero switches polling off.
+    /// Longest polling time (default 32,768 ns, and zero on a main loop); zero switches polling off.
     pub fn poll_max(mut self, time: Duration) -> Self {
-        self.parameters.set_poll_max(time);
+        self.setup.parameters.set_poll_max(time);
         self
     }
 
     /// Factor by which the polling time grows; 0 stands for the default, 2.
-    pub fn poll_grow(mut self, factor: u32) -> Self {
-        self.parameters.set_poll_grow(factor);
-        self
+    pub fn poll_grow(self, factor: u32) -> Self {
+        self.parameter(Parameter::PollGrow, factor.into())
     }
 
     /// Divisor by which the polling time shrinks; 0 stands for the default, 2.
-    pub fn poll_shrink(mut self, divisor: u32) -> Self {
-        self.parameters.set_poll_shrink(divisor);
-        self
+    pub fn poll_shrink(self, divisor: u32) -> Self {
+        self.parameter(Parameter::PollShrink, divisor.into())
     }
 
     /// Weight of a new event interval, as a shift by at most 63; 0 stands for the default, 3.
-    pub fn poll_weight(mut self, shift: u8) -> Self {
-        self.parameters.set_poll_weight(shift);
-        self
+    pub fn poll_weight(self, shift: u8) -> Self {
+        self.parameter(Parameter::PollWeight, shift.into())
     }
 
-    /// Largest batch of the AIO engine (default 0, the engine's own); see [`AioContext::aio_max_batch`].
-    pub fn aio_max_batch(mut self, n_requests: u32) -> Self {
-        self.parameters.set_aio_max_batch(n_requests);
-        self
+    /// Largest batch of the AIO engine (default 0, the engine's own); see [`AioContext::aio_max_batch`](crate::AioContext::aio_max_batch).
+    pub fn aio_max_batch(self, n_requests: u32) -> Self {
+        self.parameter(Parameter::AioMaxBatch, n_requests.into())
     }
 
     /// Number of worker threads that stay although there is no work (default 0).
-    pub fn thread_pool_min(mut self, n_workers: u32) -> Self {
-        self.parameters.set_thread_pool_min(n_workers);
-        self
+    pub fn thread_pool_min(self, n_workers: u32) -> Self {
+        self.parameter(Parameter::ThreadPoolMin, n_workers.into())
     }
 
     /// Largest number of worker threads (default 64); not 0.
-    pub fn thread_pool_max(mut self, n_workers: u32) -> Self {
-        self.parameters.set_thread_pool_max(n_workers);
-        self
-    }
-
-    /// Lists the thread in `registry` instead of the process's own.
-    pub fn registry(mut self, registry: &Registry) -> Self {
-        self.registry = Some(registry.clone());
-        self
+    pub fn thread_pool_max(self, n_workers: u32) -> Self {
+        self.parameter(Parameter::ThreadPoolMax, n_workers.into())
     }
 
     /// Gives the context a virtual clock instead of the registry's.
     pub fn virtual_clock(mut self, clock: &VirtualClock) -> Self {
-        self.virtual_clock = Some(clock.clone());
+        self.setup.virtual_clock = Some(clock.clone());
         self
     }
 
     /// Receives the reports of callbacks that panic, on the thread that panicked.
     pub fn on_panic(mut self, hook: impl Fn(&PanicReport) + Send + Sync + 'static) -> Self {
-        self.hooks.panic = Some(Arc::new(hook));
+        self.setup.hooks.panic = Some(Arc::new(hook));
+        self
+    }
+
+    /// Is told at the start of each worker thread and of an IOThread itself, on that thread and before it does anything else. It is the
+    /// place for affinity, scheduling, a signal mask or a seccomp filter. If it refuses an IOThread, that is the error of
+    /// [`spawn`](LoopBuilder::spawn). A worker that it refuses counts as one that the host refuses: the work waits for others, or
+    /// the loop does it.
+    pub fn on_thread_start(
+        mut self,
+        hook: impl Fn(&ThreadStart<'_>) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.setup.hooks.start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Is told after each iteration what the loop has done so far, on its thread. It runs often, so it should be quick.
+    pub fn on_iteration(mut self, hook: impl Fn(&LoopStats) + Send + Sync + 'static) -> Self {
+        self.setup.hooks.iteration = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets the size of the stacks of worker threads in bytes; otherwise it is that of the standard library, 2 MiB.
+    pub fn worker_stack_size(mut self, n_bytes: usize) -> Self {
+        self.setup.hooks.worker_stack_size = Some(n_bytes);
+        self
+    }
+}
+
+impl LoopBuilder<OfMainLoop> {
+    /// Names the context; `main-loop` otherwise.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.setup.name = name.into();
+        self
+    }
+
+    /// Makes the loop, which belongs to this thread.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateError::Parameter`], or [`CreateError::Host`]: EMFILE or ENFILE, if there are no two file descriptors left, or
+    /// ENOMEM.
+    pub fn build(self) -> Result<MainLoop, CreateError> {
+        let core = create(self.setup, Registry::global())?;
+        core.apply_pool_limits();
+        core.set_owner();
+        Ok(MainLoop::of(core))
+    }
+}
+
+impl LoopBuilder<OfIoThread> {
+    /// Lists the thread in `registry` instead of the process's own.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.of_kind.registry = Some(registry.clone());
         self
     }
 
@@ -171,43 +202,19 @@ impl IoThreadBuilder {
     /// nothing new, and is there until it is deleted; most programs can only end. Without a hook the failure is printed on the
     /// standard error. [`IoThread::failure`] has it, too.
     pub fn on_failure(mut self, hook: impl Fn(&LoopFailure) + Send + Sync + 'static) -> Self {
-        self.failure_hook = Some(Arc::new(hook));
-        self
-    }
-
-    /// Is told at the start of each thread of the loop, the loop's own and its workers, on that thread and before it does
-    /// anything else. It is the place for affinity, scheduling, a signal mask or a seccomp filter. An error of it is that of
-    /// [`spawn`](Self::spawn). A worker that it refuses counts as one that the host refuses: the work waits for others, or
-    /// the loop does it.
-    pub fn on_thread_start(
-        mut self,
-        hook: impl Fn(&ThreadStart<'_>) -> io::Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        self.hooks.start = Some(Arc::new(hook));
-        self
-    }
-
-    /// Is told after each iteration what the loop has done so far, on its thread. It runs often, so it should be quick.
-    pub fn on_iteration(mut self, hook: impl Fn(&LoopStats) + Send + Sync + 'static) -> Self {
-        self.hooks.iteration = Some(Arc::new(hook));
-        self
-    }
-
-    /// Sets the size of the stacks of worker threads in bytes; otherwise it is that of the standard library, 2 MiB.
-    pub fn worker_stack_size(mut self, n_bytes: usize) -> Self {
-        self.hooks.worker_stack_size = Some(n_bytes);
+        self.setup.hooks.failure = Some(Arc::new(hook));
         self
     }
 
     /// Sets the size of the stack of the loop's thread in bytes; otherwise it is that of the standard library, 2 MiB.
     pub fn stack_size(mut self, n_bytes: usize) -> Self {
-        self.stack_size = Some(n_bytes);
+        self.of_kind.stack_size = Some(n_bytes);
         self
     }
 
     /// Makes a thread for the program's own ends: not listed under `/objects`, with ids of its own.
     pub fn internal(mut self) -> Self {
-        self.internal = true;
+        self.of_kind.internal = true;
         self
     }
 
@@ -219,43 +226,77 @@ impl IoThreadBuilder {
     /// An id that is no identifier or in use, or a bad parameter. [`CreateError::Host`] with EAGAIN if the host or the limits of
     /// the process allow no further thread, EMFILE or ENFILE if there are no two file descriptors left, or ENOMEM.
     pub fn spawn(self) -> Result<IoThread, CreateError> {
-        if !is_identifier(&self.id) {
-            return Err(CreateError::BadId { id: self.id });
+        let Self { setup, of_kind } = self;
+        let id = setup.name.clone();
+        if !is_identifier(&id) {
+            return Err(CreateError::BadId { id });
         }
-        self.parameters.validate()?;
-        let registry = self.registry.unwrap_or_else(|| Registry::global().clone());
-        let Some(reservation) = registry.reserve(&self.id, self.internal) else {
-            return Err(CreateError::Duplicate { id: self.id });
+        setup.parameters.validate()?;
+        let registry = of_kind
+            .registry
+            .unwrap_or_else(|| Registry::global().clone());
+        let Some(reservation) = registry.reserve(&id, of_kind.internal) else {
+            return Err(CreateError::Duplicate { id });
         };
-        let clock = self
-            .virtual_clock
-            .unwrap_or_else(|| registry.virtual_clock().clone());
-        let host_error = |source| CreateError::Host {
-            id: self.id.clone(),
-            source,
-        };
-        let core = Core::new(
-            LoopKind::IoThread,
-            self.id.clone(),
-            &self.parameters,
-            clock,
-            self.hooks,
-        )
-        .map_err(host_error)?;
+        let core = create(setup, &registry)?;
         let (join, kernel_id) =
-            start(&core, self.stack_size, self.failure_hook).map_err(host_error)?;
-        let thread = IoThread::new(core, kernel_id, self.internal, &registry, join);
+            start(&core, of_kind.stack_size).map_err(|source| CreateError::Host { id, source })?;
+        let thread = IoThread::new(core, kernel_id, of_kind.internal, &registry, join);
         reservation.fill(&thread);
         Ok(thread)
     }
 }
 
+impl MainLoop {
+    /// Describes a loop.
+    pub fn builder() -> MainLoopBuilder {
+        let name = "main-loop".to_owned();
+        let setup = Setup::new(LoopKind::Main, name, Parameters::of_main_loop());
+        LoopBuilder {
+            setup,
+            of_kind: OfMainLoop(()),
+        }
+    }
+
+    /// Makes a loop with the parameters of a main loop.
+    ///
+    /// # Errors
+    ///
+    /// As for [`MainLoopBuilder::build`].
+    pub fn new() -> Result<Self, CreateError> {
+        Self::builder().build()
+    }
+}
+
+impl IoThread {
+    /// Describes a thread of that id.
+    pub fn builder(id: impl Into<String>) -> IoThreadBuilder {
+        let setup = Setup::new(LoopKind::IoThread, id.into(), Parameters::default());
+        LoopBuilder {
+            setup,
+            of_kind: OfIoThread::default(),
+        }
+    }
+}
+
+impl<L> fmt::Debug for LoopBuilder<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoopBuilder")
+            .field("name", &self.setup.name)
+            .field("parameters", &self.setup.parameters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a loop that nobody runs yet.
+fn create(setup: Setup, registry: &Registry) -> Result<Arc<Core>, CreateError> {
+    setup.parameters.validate()?;
+    let id = setup.name.clone();
+    Core::new(setup, registry.virtual_clock()).map_err(|source| CreateError::Host { id, source })
+}
+
 /// Starts the thread, and waits until it knows its id.
-fn start(
-    core: &Arc<Core>,
-    stack_size: Option<usize>,
-    failure_hook: Option<FailureHook>,
-) -> io::Result<(JoinHandle<()>, Pid)> {
+fn start(core: &Arc<Core>, stack_size: Option<usize>) -> io::Result<(JoinHandle<()>, Pid)> {
     let (started, ready) = mpsc::channel();
     let thread_core = Arc::clone(core);
     // The standard library cuts the name.
@@ -264,12 +305,8 @@ fn start(
         builder = builder.stack_size(size);
     }
     let join = builder.spawn(move || {
-        let outcome = run_start_hook(
-            thread_core.start_hook(),
-            thread_core.name(),
-            ThreadRole::Loop,
-        );
-        if let Err(error) = outcome {
+        let hooks = thread_core.hooks();
+        if let Err(error) = hooks.start_thread(thread_core.name(), ThreadRole::Loop) {
             let _ = started.send(Err(error));
             return;
         }
@@ -279,7 +316,7 @@ fn start(
         // The creator waits for this, or has died of a panic.
         let _ = started.send(Ok(kernel_id));
         trace::started(thread_core.name(), number_of(kernel_id));
-        EventLoop::new(Arc::clone(&thread_core)).run_to_end(failure_hook.as_ref());
+        EventLoop::new(Arc::clone(&thread_core)).run_to_end();
         trace::ended(thread_core.name());
         thread_core.ended().finish();
     })?;

@@ -1,11 +1,9 @@
 //! Contexts as their users have them: for one owner, shared by clones, and weak.
 
-use std::fmt;
 use std::ops::Deref;
 
 use crate::context::{AioContext, ContextError, Dispatch};
 use crate::holders::Registration;
-use crate::main_loop::MainContext;
 use crate::slab::Key;
 use crate::sync::Arc;
 
@@ -15,6 +13,7 @@ use crate::sync::Arc;
 /// no blocking work, no completion of it. Dropping the value ends what was registered through it, whether or not
 /// the handles of these are dropped, forbids more, and waits for nothing: the record goes at once if the holder has nothing left,
 /// else with the last of it. [`release`](Self::release) waits for that, and [`release_then`](Self::release_then) tells a loop.
+#[derive(Debug)]
 #[must_use = "dropping the context releases it"]
 pub struct HeldAioContext {
     context: AioContext,
@@ -88,7 +87,6 @@ impl HeldAioContext {
             inner: Arc::new(Inner {
                 context: self,
                 guest: None,
-                is_main: false,
             }),
         }
     }
@@ -108,18 +106,9 @@ impl Drop for HeldAioContext {
     }
 }
 
-impl fmt::Debug for HeldAioContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeldAioContext")
-            .field("context", &self.name())
-            .field("holder", &self.holder())
-            .finish_non_exhaustive()
-    }
-}
-
 /// Where somebody runs: an IOThread that is held, or the main loop. Clones are the same user of it.
 ///
-/// It is [made](HeldAioContext::share) of the context of an IOThread, or [of a main loop](MainContext::share), where the user has no
+/// It is [made](HeldAioContext::share) of the context of an IOThread, or [of a main loop](crate::MainContext::share), where the user has no
 /// record but is told apart from others all the same. So code that runs on either has one type to keep, and one way to end.
 ///
 /// Dropping the last clone releases it, as dropping a [`HeldAioContext`] does. [`release`](Self::release) and its like end all clones
@@ -143,17 +132,17 @@ impl fmt::Debug for HeldAioContext {
 /// assert_eq!(place.iothread(), None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 #[must_use = "dropping the last clone releases the context"]
 pub struct SharedContext {
     inner: Arc<Inner>,
 }
 
+#[derive(Debug)]
 struct Inner {
     context: HeldAioContext,
     /// A user of a main loop is one of its registrations, so that it ends with the loop.
     guest: Option<(AioContext, Key)>,
-    is_main: bool,
 }
 
 impl Drop for Inner {
@@ -175,9 +164,25 @@ impl Registration for Guest {
 }
 
 impl SharedContext {
+    /// A new user of a main loop.
+    pub(crate) fn on_main(main: &AioContext) -> Self {
+        let user = AioContext::without_holder(Arc::clone(main.core()));
+        let key = main.attachment().register(Arc::new(Guest(user.share())));
+        if key.is_none() {
+            // The loop is gone.
+            user.release();
+        }
+        Self {
+            inner: Arc::new(Inner {
+                context: HeldAioContext::new(user),
+                guest: key.map(|key| (main.share(), key)),
+            }),
+        }
+    }
+
     /// The id of the IOThread; `None` on a main loop.
     pub fn iothread(&self) -> Option<&str> {
-        (!self.inner.is_main).then(|| self.name())
+        (!self.core().is_main()).then(|| self.name())
     }
 
     /// Ends what is registered through any clone, and waits until nothing of the user is left, as [`HeldAioContext::release`] does and
@@ -227,38 +232,9 @@ impl From<HeldAioContext> for SharedContext {
     }
 }
 
-impl fmt::Debug for SharedContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedContext")
-            .field("context", &self.name())
-            .field("holder", &self.holder())
-            .finish_non_exhaustive()
-    }
-}
-
-impl MainContext {
-    /// Makes a user of the main loop, told apart from all others: what is registered or handed over through the returned value ends
-    /// with it, and with the loop.
-    pub fn share(&self) -> SharedContext {
-        let user = AioContext::without_holder(Arc::clone(self.core()));
-        let guest = Arc::new(Guest(user.share()));
-        let key = self.attachment().register(guest);
-        if key.is_none() {
-            // The loop is gone.
-            user.release();
-        }
-        SharedContext {
-            inner: Arc::new(Inner {
-                context: HeldAioContext::new(user),
-                guest: key.map(|key| (AioContext::share(self), key)),
-                is_main: true,
-            }),
-        }
-    }
-}
-
 /// A view of a context that does not keep it: it does all that the context does as long as that is held, and then answers
 /// [`ContextError::Released`]. For threads, futures and other callbacks that are to reach it and not to prolong its life.
+#[derive(Debug)]
 pub struct WeakContext(AioContext);
 
 impl AioContext {
@@ -279,11 +255,5 @@ impl Deref for WeakContext {
 
     fn deref(&self) -> &AioContext {
         &self.0
-    }
-}
-
-impl fmt::Debug for WeakContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WeakContext").field(&self.0).finish()
     }
 }

@@ -1,6 +1,5 @@
 //! UNIX signals as callbacks of a main loop.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
@@ -48,10 +47,11 @@ impl Signal {
 /// A callback for a signal; dropping the value removes it.
 ///
 /// The signal's default action does not come back with that: a signal that nobody watches any more is ignored.
+#[derive(Debug)]
 #[must_use = "dropping the value removes the callback"]
 pub struct SignalWatch {
     id: SigId,
-    watch: FdWatch,
+    _watch: FdWatch,
 }
 
 impl MainContext {
@@ -76,7 +76,7 @@ impl MainContext {
             })
             .register();
         match watched {
-            Ok(watch) => Ok(SignalWatch { id, watch }),
+            Ok(_watch) => Ok(SignalWatch { id, _watch }),
             Err(error) => {
                 unregister(id);
                 Err(error)
@@ -112,13 +112,5 @@ fn drain(mut near: &UnixStream) {
 impl Drop for SignalWatch {
     fn drop(&mut self) {
         unregister(self.id);
-    }
-}
-
-impl fmt::Debug for SignalWatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignalWatch")
-            .field("watch", &self.watch)
-            .finish_non_exhaustive()
     }
 }

@@ -1,65 +1,42 @@
-//! The one place that synchronisation primitives come from, so that loom can swap them.
+//! The one place that synchronisation primitives come from, so that the models in `tests/models` can put loom's in their place.
 //!
 //! Poisoning is not part of the interface: no code of this crate runs foreign code under a lock, and
 //! callbacks that panic are contained before they could unwind through one.
 
-#[cfg(loom)]
-use loom::sync as imp;
-#[cfg(not(loom))]
-use std::sync as imp;
-
-use std::ops::{Deref, DerefMut};
-use std::sync::PoisonError;
-
-pub(crate) use imp::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering,
+};
 pub(crate) use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{MutexGuard, PoisonError};
 
 /// A mutual exclusion lock whose guard is always handed out.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(imp::Mutex<T>);
-
-/// Access to what a [`Mutex`] protects.
-pub(crate) struct MutexGuard<'a, T>(imp::MutexGuard<'a, T>);
+pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(imp::Mutex::new(value))
+        Self(std::sync::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl<T> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-impl<T> DerefMut for MutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.0
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A condition variable for [`Mutex`].
 #[derive(Debug, Default)]
-pub(crate) struct Condvar(imp::Condvar);
+pub(crate) struct Condvar(std::sync::Condvar);
 
 impl Condvar {
     pub(crate) fn new() -> Self {
-        Self(imp::Condvar::new())
+        Self(std::sync::Condvar::new())
     }
 
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        MutexGuard(self.0.wait(guard.0).unwrap_or_else(PoisonError::into_inner))
+        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a notification, at most for `timeout`. Returns whether the time ran out.
-    #[cfg(not(loom))]
     pub(crate) fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -67,9 +44,9 @@ impl Condvar {
     ) -> (MutexGuard<'a, T>, bool) {
         let (guard, result) = self
             .0
-            .wait_timeout(guard.0, timeout)
+            .wait_timeout(guard, timeout)
             .unwrap_or_else(PoisonError::into_inner);
-        (MutexGuard(guard), result.timed_out())
+        (guard, result.timed_out())
     }
 
     pub(crate) fn notify_one(&self) {

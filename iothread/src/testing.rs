@@ -23,7 +23,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::thread;
 
@@ -34,6 +33,7 @@ use crate::registry::Registry;
 use crate::thread::IoThread;
 
 /// An IOThread in a registry of its own. At the end no holder may be left, and no callback may have panicked.
+#[derive(Debug)]
 pub struct TestThread {
     thread: IoThread,
     registry: Registry,
@@ -98,12 +98,6 @@ impl Drop for TestThread {
         check_panics(self.id(), self.thread.stats().panics, self.last_panic());
         // One that a test has deleted is gone.
         let _ = self.thread.delete();
-    }
-}
-
-impl fmt::Debug for TestThread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TestThread").field(&self.thread).finish()
     }
 }
 

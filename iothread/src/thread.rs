@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use thiserror::Error;
 
-use crate::builder::IoThreadBuilder;
 use crate::context::{
     AioContext, ContextError, Core, Dispatch, LoopFailure, LoopStats, PanicReport, PauseAll,
     Target, Wait, number_of,
@@ -88,11 +87,6 @@ impl IoThread {
                 thread: Mutex::new(Some(thread)),
             }),
         }
-    }
-
-    /// Describes a thread of that id.
-    pub fn builder(id: impl Into<String>) -> IoThreadBuilder {
-        IoThreadBuilder::new(id.into())
     }
 
     /// The id.

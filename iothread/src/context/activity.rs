@@ -1,11 +1,14 @@
 //! What a context has accepted of a user, and the end of that.
 
-use super::call::Reply;
+use std::cell::Cell;
+
+use super::aio_context::AioContext;
+use super::contain::CallbackKind;
 use super::core::Job;
-use super::dispatch::Task;
+use super::dispatch::{Dispatch, Task};
+use super::failure::ContextError;
+use super::reply::Reply;
 use super::wait::{Target, Wait};
-use super::{AioContext, CallbackKind, ContextError, Dispatch};
-use crate::holders::Attachment;
 use crate::slab::Key;
 use crate::sync::Arc;
 
@@ -23,16 +26,31 @@ impl Activity {
     pub(super) fn run<R>(self, task: impl FnOnce(&mut Dispatch<'_>) -> R) -> Result<R, String> {
         let core = self.0.core();
         core.stats.posted.add(1);
+        let remove = Cell::new(false);
         core.run(CallbackKind::Posted, self.0.attachment(), || {
-            task(&mut Dispatch::new(&self.0))
+            task(&mut Dispatch::new(&self.0, &remove))
         })
+    }
+
+    /// Runs a closure on the loop's thread, whose outcome nobody waits for.
+    pub(super) fn into_job(self, task: impl FnOnce(&mut Dispatch<'_>) + Send + 'static) -> Job {
+        Job::Run(Box::new(move || {
+            // A panic has been reported.
+            let _ = self.run(task);
+        }))
     }
 }
 
 impl Drop for Activity {
     fn drop(&mut self) {
-        if self.0.attachment().end() {
-            self.0.core().finish(&self.0);
+        let (core, user) = (self.0.core(), self.0.attachment());
+        if user.end() {
+            core.users.remove(user);
+            if let Some(holder) = user.holder() {
+                crate::trace::released(core.name(), holder);
+            }
+            core.strike_out(self.0.record());
+            user.over().finish();
         }
     }
 }
@@ -54,10 +72,7 @@ impl Delivery {
         } = self;
         let core = Arc::clone(activity.context().core());
         core.deliveries.remove(key);
-        core.deliver(Job::Run(Box::new(move || {
-            // The outcome has been reported; nobody waits for it.
-            let _ = activity.run(task);
-        })));
+        core.deliver(activity.into_job(task));
     }
 }
 
@@ -79,7 +94,7 @@ impl AioContext {
     ) -> Result<Delivery, ContextError> {
         let activity = self.begin()?;
         let core = self.core();
-        core.inbox.expect_delivery().map_err(|_| self.ended())?;
+        core.expect_delivery()?;
         let key = core.deliveries.insert(self.attachment().id(), from());
         Ok(Delivery {
             activity,
@@ -91,24 +106,27 @@ impl AioContext {
     /// Ends what the user has registered, and forbids more. The record goes now, if nothing of the user runs or is still
     /// to run, else with the last of that.
     pub(crate) fn release(&self) {
+        let core = self.core();
         let Some(attachment) = self.used() else {
             // Nothing was ever done with the context.
-            self.core().strike_out(self.record());
+            core.strike_out(self.record());
             return;
         };
         let Some(leaving) = attachment.release() else {
             return;
         };
-        let may_run = self.core().running.may_be_of(attachment);
+        let may_run = core.running.may_be_of(attachment);
         let is_over = leaving.idle && !may_run;
         if let Some(record) = self.record()
             && !is_over
         {
-            self.core().holders().leave_guard(record);
+            core.holders().leave_guard(record);
         }
         let own = Activity(self.share());
         if may_run {
-            self.flush(own);
+            // Kept up until the loop's thread is out of all callbacks. A loop that will not look any more is, and drops it at once.
+            let flushed = core.inbox.push_last(Job::Flush(Box::new(own)));
+            core.count_wakeup(flushed == Ok(true));
         }
     }
 
@@ -140,19 +158,5 @@ impl AioContext {
         let delivery = context.expect(from, callback)?;
         attachment.over().then(move || delivery.deliver());
         Ok(())
-    }
-
-    /// Keeps the activity up until the loop's thread is out of all callbacks.
-    fn flush(&self, activity: Activity) {
-        let core = self.core();
-        // A loop that will not look any more is out of all callbacks, and the activity is dropped.
-        if let Ok(signalled) = core.inbox.push_last(Job::Flush(activity)) {
-            core.count_wakeup(signalled);
-        }
-    }
-
-    /// What the user has on the context, if it has ever done something there.
-    pub(crate) fn used(&self) -> Option<&Arc<Attachment>> {
-        self.attachment.get()
     }
 }

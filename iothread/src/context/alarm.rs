@@ -9,7 +9,7 @@ use rustix::time::{
     timerfd_settime,
 };
 
-use super::Core;
+use super::core::Core;
 
 /// A time that no clock of a host shows: the 23rd century. The kernel counts nanoseconds in 63 bits.
 const NEVER: Timespec = Timespec {
@@ -76,19 +76,13 @@ impl Alarm {
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
-    use crate::context::{Hooks, LoopKind, VirtualClock};
+    use crate::context::{LoopKind, Setup, VirtualClock};
     use crate::parameters::Parameters;
 
     #[test]
     fn the_kernel_takes_the_alarm_and_takes_it_again() {
-        let core = Core::new(
-            LoopKind::Main,
-            "alarm".to_owned(),
-            &Parameters::default(),
-            VirtualClock::new(),
-            Hooks::default(),
-        )
-        .unwrap();
+        let setup = Setup::new(LoopKind::Main, "alarm".to_owned(), Parameters::default());
+        let core = Core::new(setup, &VirtualClock::new()).unwrap();
         let mut alarm = Alarm::default();
         alarm.arm(&core);
         assert!(alarm.armed);

@@ -1,35 +1,32 @@
 //! Bottom halves: callbacks that run soon, scheduled from anywhere at the price of an atomic operation.
 
-use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use super::core::Job;
-use super::{AioContext, CallbackKind, ContextError, Dispatch};
-use crate::cell::CallbackCell;
-use crate::gate::Gate;
+use super::aio_context::AioContext;
+use super::callback::Callback;
+use super::contain::CallbackKind;
+use super::core::{Job, Scheduled};
+use super::dispatch::Dispatch;
+use super::failure::ContextError;
+use super::schedule::{Schedule, Urgency};
 use crate::holders::Registration;
-use crate::schedule::{Schedule, Urgency};
-use crate::slab::Key;
-use crate::sync::{Arc, OnceLock};
-
-type Callback = dyn FnMut(&mut BhDispatch<'_>) + Send;
+use crate::sync::Arc;
 
 /// A callback that runs on the context's thread after it has been scheduled, once however often it was.
 ///
 /// It may schedule itself; it then runs in the next iteration, after file descriptors had their turn.
 /// Dropping the value removes the callback.
+#[derive(Debug)]
 #[must_use = "dropping the value removes the callback"]
 pub struct BottomHalf {
     bh: Arc<Bh>,
 }
 
 /// What the loop has of a [`BottomHalf`].
+#[derive(Debug)]
 pub(super) struct Bh {
-    context: AioContext,
-    callback: CallbackCell<Callback>,
+    callback: Callback<dyn FnMut(&mut BhDispatch<'_>) + Send>,
     schedule: Schedule,
-    gate: Gate,
-    key: OnceLock<Key>,
 }
 
 impl AioContext {
@@ -52,18 +49,10 @@ impl AioContext {
         callback: impl FnMut(&mut BhDispatch<'_>) + Send + 'static,
     ) -> Result<Arc<Bh>, ContextError> {
         let bh = Arc::new(Bh {
-            context: self.share(),
-            callback: CallbackCell::new(Box::new(callback)),
+            callback: Callback::new(self, CallbackKind::BottomHalf, Box::new(callback)),
             schedule: Schedule::new(),
-            gate: Gate::new(),
-            key: OnceLock::new(),
         });
-        let key = self
-            .attachment()
-            .register(Arc::<Bh>::clone(&bh))
-            .ok_or_else(|| self.released())?;
-        // The cell is fresh.
-        let _ = bh.key.set(key);
+        bh.callback.register(Arc::<Bh>::clone(&bh))?;
         Ok(bh)
     }
 }
@@ -82,7 +71,7 @@ impl BottomHalf {
     /// Takes the scheduling back. A callback that is running is not interrupted.
     pub fn cancel(&self) {
         self.bh.schedule.cancel();
-        self.bh.gate.forget();
+        self.bh.callback.gate.forget();
     }
 
     /// Whether a run is due.
@@ -100,21 +89,12 @@ impl BottomHalf {
 
 impl Drop for BottomHalf {
     fn drop(&mut self) {
-        self.bh.end();
-    }
-}
-
-impl fmt::Debug for BottomHalf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BottomHalf")
-            .field("context", &self.bh.context)
-            .field("scheduled", &self.is_scheduled())
-            .finish()
+        self.bh.callback.end(&*self.bh);
     }
 }
 
 /// Schedules a [`BottomHalf`] that somebody else owns; does nothing once that is gone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct BhScheduler {
     bh: Arc<Bh>,
 }
@@ -131,26 +111,11 @@ impl BhScheduler {
     }
 }
 
-impl fmt::Debug for BhScheduler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BhScheduler")
-            .field("context", &self.bh.context)
-            .finish_non_exhaustive()
-    }
-}
-
 /// What the callback of a bottom half may do beside.
+#[derive(Debug)]
 pub struct BhDispatch<'a> {
     dispatch: Dispatch<'a>,
     bh: &'a Arc<Bh>,
-}
-
-impl fmt::Debug for BhDispatch<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BhDispatch")
-            .field("dispatch", &self.dispatch)
-            .finish_non_exhaustive()
-    }
 }
 
 impl BhDispatch<'_> {
@@ -201,75 +166,42 @@ impl BhDispatch<'_> {
 
 impl Bh {
     pub(super) fn schedule(self: &Arc<Self>, urgency: Urgency) {
-        if self.context.attachment().is_released() || !self.schedule.schedule(urgency) {
+        let context = self.callback.context();
+        if context.attachment().is_released() || !self.schedule.schedule(urgency) {
             return;
         }
         // A loop that has ended runs nothing more, and its users' callbacks are gone.
-        let _ = self
-            .context
+        let _ = context
             .core()
-            .push(Job::BottomHalf(Arc::clone(self), urgency));
+            .push(Job::BottomHalf(Arc::<Self>::clone(self), urgency));
     }
+}
 
-    /// Runs the callback if that is still wanted. Only the loop's thread calls this, for each entry once.
-    pub(super) fn dispatch(self: &Arc<Self>, urgency: Urgency) {
-        if self.schedule.begin(urgency) && self.gate.pass() {
-            self.run();
+impl Scheduled for Bh {
+    fn dispatch(self: Arc<Self>, urgency: Urgency) {
+        if self.schedule.begin(urgency) && self.callback.gate.pass() {
+            self.callback.run(&*self, |callback, dispatch| {
+                dispatch.context().core().stats.bottom_halves.add(1);
+                callback(&mut BhDispatch {
+                    dispatch,
+                    bh: &self,
+                });
+            });
         }
-    }
-
-    fn run(self: &Arc<Self>) {
-        let core = self.context.core();
-        let _running = core.running.enter(self.context.attachment());
-        let Some(mut callback) = self.callback.take() else {
-            return;
-        };
-        core.stats.bottom_halves.add(1);
-        let mut dispatch = BhDispatch {
-            dispatch: Dispatch::new(&self.context),
-            bh: self,
-        };
-        let outcome = core.run(CallbackKind::BottomHalf, self.context.attachment(), || {
-            callback(&mut dispatch);
-        });
-        let keep = outcome.is_ok() && !dispatch.wants_removal();
-        let rejected = self.callback.put_back(callback);
-        self.drop_callback(rejected);
-        if !keep {
-            self.end();
-        }
-    }
-
-    /// Removes the callback for good.
-    fn end(&self) {
-        self.cancel();
-        if let Some(key) = self.key.get() {
-            self.context.attachment().unregister(*key);
-        }
-    }
-
-    fn drop_callback(&self, callback: Option<Box<Callback>>) {
-        // What the callback owns may panic when it is dropped.
-        let _ = self.context.core().run(
-            CallbackKind::BottomHalf,
-            self.context.attachment(),
-            move || drop(callback),
-        );
     }
 }
 
 impl Registration for Bh {
     fn cancel(&self) {
-        let removed = self.callback.remove();
-        self.drop_callback(removed);
+        self.callback.remove();
     }
 
     fn pause(&self) {
-        self.gate.close();
+        self.callback.gate.close();
     }
 
     fn resume(self: Arc<Self>) {
-        if self.gate.open() {
+        if self.callback.gate.open() {
             self.schedule(Urgency::Soon);
         }
     }

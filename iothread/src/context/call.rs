@@ -2,11 +2,13 @@
 
 use thiserror::Error;
 
-use super::contain::contain;
+use super::aio_context::AioContext;
 use super::core::Job;
+use super::dispatch::Dispatch;
+use super::failure::ContextError;
+use super::reply::Reply;
 use super::wait::{Target, Wait};
-use super::{AioContext, ContextError, Dispatch};
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::Arc;
 
 /// Why [`AioContext::call`] has no result.
 #[derive(Debug, Error)]
@@ -47,10 +49,7 @@ impl AioContext {
         task: impl FnOnce(&mut Dispatch<'_>) + Send + 'static,
     ) -> Result<(), ContextError> {
         let activity = self.begin()?;
-        self.core().push(Job::Run(Box::new(move || {
-            // The outcome has been reported; nobody waits for it.
-            let _ = activity.run(task);
-        })))
+        self.core().push(activity.into_job(task))
     }
 
     /// Runs a closure on the context's thread and waits for its result.
@@ -93,44 +92,6 @@ impl AioContext {
     /// [`CallError::WouldDeadlock`], as for [`call`](Self::call).
     pub fn synchronize(&self) -> Result<(), CallError> {
         self.call(|_| ())
-    }
-}
-
-/// The place where a caller waits for the outcome.
-pub(crate) struct Reply<R> {
-    outcome: Mutex<Option<Result<R, String>>>,
-    arrived: Condvar,
-}
-
-impl<R> Reply<R> {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            outcome: Mutex::new(None),
-            arrived: Condvar::new(),
-        })
-    }
-
-    /// Sets the outcome unless there is one.
-    pub(crate) fn set(&self, outcome: Result<R, String>) {
-        let mut slot = self.outcome.lock();
-        if slot.is_none() {
-            *slot = Some(outcome);
-            self.arrived.notify_one();
-        } else {
-            drop(slot);
-            // A value that is not wanted may panic when it is dropped.
-            let _ = contain(move || drop(outcome));
-        }
-    }
-
-    pub(crate) fn wait(&self) -> Result<R, String> {
-        let mut slot = self.outcome.lock();
-        loop {
-            match slot.take() {
-                Some(outcome) => return outcome,
-                None => slot = self.arrived.wait(slot),
-            }
-        }
     }
 }
 

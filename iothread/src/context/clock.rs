@@ -1,10 +1,10 @@
 //! The clocks that timers run on.
 
+use std::fmt;
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-use super::Core;
 use crate::sync::{Arc, Mutex, Weak};
 
 /// A clock of a context.
@@ -45,20 +45,38 @@ pub(super) fn duration_ns(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// A point of a clock as what it has counted.
+pub(super) fn duration(ns: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(ns).unwrap_or(0))
+}
+
+/// What has timers on a clock that can be stopped.
+pub(super) trait Clocked: Send + Sync {
+    /// Makes it look at them, since time passes again.
+    fn look_at_timers(&self);
+}
+
 /// A clock that can be stopped, like that of a guest. Clones are the same clock.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct VirtualClock {
     state: Arc<Mutex<VirtualState>>,
 }
 
-#[derive(Debug)]
 struct VirtualState {
     /// Virtual time when the clock was last started or stopped.
     base_ns: i64,
     /// Monotonic time when the clock was last started; `None` while it stands.
     started_ns: Option<i64>,
     /// The contexts that must look at their timers when the clock starts.
-    contexts: Vec<Weak<Core>>,
+    contexts: Vec<Weak<dyn Clocked>>,
+}
+
+impl fmt::Debug for VirtualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualClock")
+            .field("now", &self.now())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for VirtualClock {
@@ -81,7 +99,7 @@ impl VirtualClock {
 
     /// The time that has passed on this clock.
     pub fn now(&self) -> Duration {
-        Duration::from_nanos(u64::try_from(self.now_ns()).unwrap_or(0))
+        duration(self.now_ns())
     }
 
     pub(super) fn now_ns(&self) -> i64 {
@@ -105,7 +123,7 @@ impl VirtualClock {
             state.contexts.clone()
         };
         for context in contexts.iter().filter_map(Weak::upgrade) {
-            context.notify();
+            context.look_at_timers();
         }
     }
 
@@ -116,7 +134,7 @@ impl VirtualClock {
         state.started_ns = None;
     }
 
-    pub(super) fn add_context(&self, context: &Arc<Core>) {
+    pub(super) fn add_context(&self, context: &Arc<dyn Clocked>) {
         let mut state = self.state.lock();
         state.contexts.retain(|context| context.strong_count() > 0);
         state.contexts.push(Arc::downgrade(context));

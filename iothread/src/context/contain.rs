@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::holder::Holder;
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU64, Ordering};
 
 /// What kind of callback panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,35 +77,18 @@ pub fn unreported_panics() -> u64 {
 /// Receives the reports of a context, on the thread that panicked.
 pub(crate) type PanicHook = Arc<dyn Fn(&PanicReport) + Send + Sync>;
 
-/// Where the reports of one context go.
-#[derive(Default)]
-pub(crate) struct PanicSink {
-    hook: Option<PanicHook>,
-    last: Mutex<Option<PanicReport>>,
-}
-
-impl PanicSink {
-    pub(crate) fn new(hook: Option<PanicHook>) -> Self {
-        Self {
-            hook,
-            last: Mutex::new(None),
-        }
-    }
-
-    pub(crate) fn report(&self, report: PanicReport) {
-        crate::trace::panicked(&report);
-        let is_reported = match &self.hook {
-            Some(hook) => contain(|| hook(&report)).is_ok(),
-            None => false,
-        };
-        if !is_reported {
-            UNREPORTED.fetch_add(1, Ordering::AcqRel);
-        }
-        *self.last.lock() = Some(report);
-    }
-
-    pub(crate) fn last(&self) -> Option<PanicReport> {
-        self.last.lock().clone()
+/// Tells `hook` of a panic, or counts it for the process.
+pub(super) fn report(hook: Option<&PanicHook>, report: &PanicReport) {
+    let PanicReport {
+        context,
+        callback,
+        holder,
+        message,
+    } = report;
+    crate::trace::panicked(context, callback, holder.as_ref(), message);
+    let is_reported = hook.is_some_and(|hook| contain(|| hook(report)).is_ok());
+    if !is_reported {
+        UNREPORTED.fetch_add(1, Ordering::AcqRel);
     }
 }
 

@@ -2,32 +2,29 @@
 
 use std::cell::Cell;
 use std::io;
-use std::thread::ThreadId;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 use nix::sys::epoll::Epoll;
 use rustix::event::epoll;
 use rustix::thread::Pid;
 
-use super::activity::Activity;
-use super::bottom_half::Bh;
-use super::clock::{monotonic_ns, real_ns};
-use super::contain::{PanicSink, contain};
-use super::fd::FdTable;
-use super::pause::Users;
+use super::clock::{Clock, Clocked, VirtualClock, duration, monotonic_ns, real_ns};
+use super::contain::{CallbackKind, PanicReport, contain, report};
+use super::failure::{ContextError, LoopFailure};
+use super::fd_table::FdTable;
+use super::inbox::{Closed, Inbox};
 use super::pool::Pool;
-use super::stats::StatCells;
-use super::timer::Timers;
+use super::schedule::Urgency;
+use super::setup::{Hooks, LoopKind, Setup};
+use super::stats::{LoopStats, StatCells};
+use super::timers::Timers;
+use super::users::Users;
 use super::wait::{Deliveries, await_this_thread};
-use super::{
-    AioContext, CallbackKind, Clock, ContextError, Hooks, IterationHook, LoopFailure, LoopStats,
-    PanicReport, StartHook, VirtualClock,
-};
 use crate::ending::Ending;
+use crate::holder::Holder;
 use crate::holders::{Attachment, Holders, Released, Running};
-use crate::inbox::Inbox;
 use crate::parameters::{Parameter, ParameterCells, ParameterError, Parameters};
-use crate::schedule::Urgency;
 use crate::slab::Key;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, OnceLock, Ordering};
 
@@ -78,17 +75,15 @@ impl Drop for CurrentGuard {
 /// Work that reaches the loop through its inbox.
 pub(super) enum Job {
     Run(Box<dyn FnOnce() + Send>),
-    /// Of a user who was released while a callback of it may have been running.
-    Flush(Activity),
-    BottomHalf(Arc<Bh>, Urgency),
+    /// To be dropped by a loop that is out of all callbacks: what keeps a user who was released while one of it may have been running.
+    Flush(Box<dyn Send>),
+    BottomHalf(Arc<dyn Scheduled>, Urgency),
 }
 
-/// Whose thread runs a loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LoopKind {
-    IoThread,
-    /// The program's own, whenever it wants to.
-    Main,
+/// A bottom half as the loop has it.
+pub(super) trait Scheduled: Send + Sync {
+    /// Runs the callback if that is still wanted. Only the loop's thread calls this, for each entry once.
+    fn dispatch(self: Arc<Self>, urgency: Urgency);
 }
 
 /// An event loop without the part that only its own thread touches.
@@ -101,6 +96,7 @@ pub(crate) struct Core {
     pub(super) fds: FdTable,
     pub(super) timers: Timers,
     pub(super) pool: Pool,
+    pub(super) workers: Mutex<Vec<JoinHandle<()>>>,
     pub(super) deliveries: Deliveries,
     pub(super) running: Running,
     pub(super) users: Users,
@@ -108,10 +104,8 @@ pub(crate) struct Core {
     /// Held while a parameter is changed.
     parameter_change: Mutex<()>,
     pub(super) stats: StatCells,
-    panics: PanicSink,
-    start_hook: Option<StartHook>,
-    iteration_hook: Option<IterationHook>,
-    pub(super) worker_stack_size: Option<usize>,
+    last_panic: Mutex<Option<PanicReport>>,
+    hooks: Hooks,
     virtual_clock: VirtualClock,
     holders: Holders,
     stop: AtomicBool,
@@ -126,13 +120,8 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(
-        kind: LoopKind,
-        name: String,
-        parameters: &Parameters,
-        virtual_clock: VirtualClock,
-        hooks: Hooks,
-    ) -> io::Result<Arc<Self>> {
+    /// `virtual_clock` is for a loop that was not given another one.
+    pub(crate) fn new(setup: Setup, virtual_clock: &VirtualClock) -> io::Result<Arc<Self>> {
         let inbox = Inbox::new()?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         // Edge-triggered, the one exception: each signal is an edge, so that nobody needs to read the counter.
@@ -144,24 +133,23 @@ impl Core {
         )?;
         let core = Arc::new(Self {
             id: ContextId::new(),
-            kind,
-            name,
+            kind: setup.kind,
+            name: setup.name,
             inbox,
             epoll: Epoll(epoll),
             fds: FdTable::default(),
             timers: Timers::default(),
-            pool: Pool::new(),
+            pool: Pool::default(),
+            workers: Mutex::default(),
             deliveries: Deliveries::default(),
             running: Running::new(),
             users: Users::default(),
-            parameters: ParameterCells::new(parameters),
+            parameters: ParameterCells::new(&setup.parameters),
             parameter_change: Mutex::new(()),
             stats: StatCells::default(),
-            panics: PanicSink::new(hooks.panic),
-            start_hook: hooks.start,
-            iteration_hook: hooks.iteration,
-            worker_stack_size: hooks.worker_stack_size,
-            virtual_clock,
+            last_panic: Mutex::default(),
+            hooks: setup.hooks,
+            virtual_clock: setup.virtual_clock.unwrap_or_else(|| virtual_clock.clone()),
             holders: Holders::new(),
             stop: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
@@ -170,7 +158,8 @@ impl Core {
             ended: Ending::new(),
             failure: OnceLock::new(),
         });
-        core.virtual_clock.add_context(&core);
+        let clocked: Arc<dyn Clocked> = Arc::<Self>::clone(&core);
+        core.virtual_clock.add_context(&clocked);
         Ok(core)
     }
 
@@ -226,14 +215,6 @@ impl Core {
         }
     }
 
-    /// Says that nothing is left of a user who has been released.
-    pub(super) fn finish(&self, user: &AioContext) {
-        self.users.remove(user.attachment());
-        crate::trace::released(&self.name, user.holder());
-        self.strike_out(user.record());
-        user.attachment().over().finish();
-    }
-
     pub(super) fn id(&self) -> ContextId {
         self.id
     }
@@ -263,7 +244,7 @@ impl Core {
 
     /// Changes one parameter, if the whole is good then.
     pub(crate) fn set_parameter(
-        self: &Arc<Self>,
+        &self,
         parameter: Parameter,
         value: i64,
     ) -> Result<(), ParameterError> {
@@ -294,11 +275,11 @@ impl Core {
     }
 
     pub(crate) fn last_panic(&self) -> Option<PanicReport> {
-        self.panics.last()
+        self.last_panic.lock().clone()
     }
 
     pub(crate) fn now(&self, clock: Clock) -> Duration {
-        Duration::from_nanos(u64::try_from(self.now_ns(clock)).unwrap_or(0))
+        duration(self.now_ns(clock))
     }
 
     pub(super) fn now_ns(&self, clock: Clock) -> i64 {
@@ -309,12 +290,13 @@ impl Core {
         }
     }
 
-    /// Whether time passes on a clock.
-    pub(super) fn is_running(&self, clock: Clock) -> bool {
-        match clock {
+    /// The time on a clock that runs.
+    pub(super) fn running_ns(&self, clock: Clock) -> Option<i64> {
+        let is_running = match clock {
             Clock::Monotonic | Clock::Real => true,
             Clock::Virtual => self.virtual_clock.is_running(),
-        }
+        };
+        is_running.then(|| self.now_ns(clock))
     }
 
     /// Makes the loop look around.
@@ -329,14 +311,21 @@ impl Core {
     }
 
     pub(super) fn push(&self, job: Job) -> Result<(), ContextError> {
-        match self.inbox.push(job) {
-            Ok(signalled) => {
-                self.count_wakeup(signalled);
-                Ok(())
-            }
-            Err(_closed) => Err(ContextError::Ended {
-                context: self.name.clone(),
-            }),
+        let signalled = self.inbox.push(job).map_err(|Closed| self.has_ended())?;
+        self.count_wakeup(signalled);
+        Ok(())
+    }
+
+    /// Announces a job that is delivered later.
+    pub(super) fn expect_delivery(&self) -> Result<(), ContextError> {
+        self.inbox
+            .expect_delivery()
+            .map_err(|Closed| self.has_ended())
+    }
+
+    pub(super) fn has_ended(&self) -> ContextError {
+        ContextError::Ended {
+            context: self.name.clone(),
         }
     }
 
@@ -369,24 +358,16 @@ impl Core {
         self.stop.swap(false, Ordering::AcqRel)
     }
 
-    /// What threads of the loop run first.
-    pub(crate) fn start_hook(&self) -> Option<&StartHook> {
-        self.start_hook.as_ref()
+    /// What is done on the threads of the loop.
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// Tells the hook of an iteration, if there is one.
     pub(super) fn after_iteration(&self) {
-        let Some(hook) = &self.iteration_hook else {
-            return;
-        };
-        if let Err(message) = contain(|| hook(&self.stats())) {
-            self.stats.panics.add_shared(1);
-            self.panics.report(PanicReport {
-                context: self.name.clone(),
-                callback: CallbackKind::Hook,
-                holder: None,
-                message,
-            });
+        if let Some(hook) = &self.hooks.iteration {
+            // A panic has been reported.
+            let _ = self.contain(CallbackKind::Hook, None, || hook(&self.stats()));
         }
     }
 
@@ -397,15 +378,32 @@ impl Core {
         attachment: &Attachment,
         callback: impl FnOnce() -> R,
     ) -> Result<R, String> {
-        contain(callback).inspect_err(|message| {
+        self.contain(kind, attachment.holder(), callback)
+    }
+
+    fn contain<R>(
+        &self,
+        callback: CallbackKind,
+        holder: Option<&Holder>,
+        code: impl FnOnce() -> R,
+    ) -> Result<R, String> {
+        contain(code).inspect_err(|message| {
             // Workers report here, too.
             self.stats.panics.add_shared(1);
-            self.panics.report(PanicReport {
+            let panic = PanicReport {
                 context: self.name.clone(),
-                callback: kind,
-                holder: attachment.holder().cloned(),
+                callback,
+                holder: holder.cloned(),
                 message: message.clone(),
-            });
+            };
+            report(self.hooks.panic.as_ref(), &panic);
+            *self.last_panic.lock() = Some(panic);
         })
+    }
+}
+
+impl Clocked for Core {
+    fn look_at_timers(&self) {
+        self.notify();
     }
 }

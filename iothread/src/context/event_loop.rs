@@ -1,19 +1,19 @@
 //! One iteration of a loop: wait, then dispatch file descriptors, then what was handed over, then timers.
 
 use std::io::{self, Write};
+use std::ptr;
 
 use rustix::event::epoll::EventFlags;
 
 use super::alarm::Alarm;
-use super::bottom_half::Bh;
 use super::clock::monotonic_ns;
 use super::contain::contain;
-use super::core::{Core, CurrentGuard, Job};
-use super::failure::{FailureHook, LoopFailure};
-use super::fd::{FdInner, Readiness};
+use super::core::{Core, CurrentGuard, Job, Scheduled};
+use super::failure::LoopFailure;
+use super::fd_table::{Readiness, Watched};
 use super::poller::Poller;
 use super::polling::{EventInterval, PollParameters, PollTime};
-use crate::schedule::Urgency;
+use super::schedule::Urgency;
 use crate::sync::Arc;
 
 /// After how many iterations that polling has ended, at the latest, the kernel is asked for what cannot be polled; and after
@@ -28,13 +28,13 @@ pub(crate) struct EventLoop {
     pub(super) poller: Poller,
     /// Iterations since the kernel was last asked.
     unlooked: u32,
-    ready: Vec<(Arc<FdInner>, Readiness)>,
+    ready: Vec<(Arc<dyn Watched>, Readiness)>,
     jobs: Vec<Job>,
-    idle: Vec<Arc<Bh>>,
+    idle: Vec<Arc<dyn Scheduled>>,
     /// When the idle bottom halves run at the latest.
     idle_due_ns: Option<i64>,
     /// The handlers that can be polled, and the version of the table that they were taken from.
-    pollable: Vec<Arc<FdInner>>,
+    pollable: Vec<Arc<dyn Watched>>,
     pollable_version: u64,
     /// Whether the handlers are in polling mode, without notifications.
     polling: bool,
@@ -75,8 +75,8 @@ impl EventLoop {
 
     /// Runs until the loop is told to stop and nothing that it has accepted is left; then it accepts nothing more.
     ///
-    /// A loop that cannot wait any more is told to `hook` and stays until it is told to stop, for what it has accepted.
-    pub(crate) fn run_to_end(&mut self, hook: Option<&FailureHook>) {
+    /// A loop that cannot wait any more tells its hook, and stays until it is told to stop, for what it has accepted.
+    pub(crate) fn run_to_end(&mut self) {
         let _current = CurrentGuard::enter(self.core.id());
         self.awake_ns = monotonic_ns();
         loop {
@@ -87,7 +87,7 @@ impl EventLoop {
             if self.core.failure().is_some() {
                 self.run_accepted();
             } else if let Err(error) = self.iterate(true) {
-                self.fail(error, hook);
+                self.fail(error);
             }
         }
         self.core.end_workers();
@@ -106,10 +106,10 @@ impl EventLoop {
     }
 
     /// Says that the loop cannot wait, to its users and to whoever wants to know.
-    fn fail(&mut self, error: io::Error, hook: Option<&FailureHook>) {
+    fn fail(&mut self, error: io::Error) {
         let failure = self.core.fail(error);
-        crate::trace::failed(failure);
-        match hook {
+        crate::trace::failed(&failure.context, &failure.source);
+        match &self.core.hooks().failure {
             // A hook that panics has already reported more than it should.
             Some(hook) => drop(contain(|| hook(failure))),
             None => report(failure),
@@ -160,7 +160,10 @@ impl EventLoop {
         self.core.start_workers();
         let mut progress = self.dispatch_fds();
         progress |= self.dispatch_jobs(notified);
-        progress |= self.core.timers.run_due(&self.core);
+        progress |= self
+            .core
+            .timers
+            .run_due(|clock| self.core.running_ns(clock));
         self.core.after_iteration();
         Ok(progress)
     }
@@ -170,7 +173,8 @@ impl EventLoop {
         if self.core.inbox.notifier().is_notified() {
             return Some(0);
         }
-        let timers_ns = self.core.timers.timeout_ns(&self.core);
+        let now = |clock| self.core.running_ns(clock);
+        let timers_ns = self.core.timers.timeout_ns(now);
         let idle_ns = self
             .idle_due_ns
             .map(|due_ns| due_ns.saturating_sub(monotonic_ns()).max(0));
@@ -187,7 +191,7 @@ impl EventLoop {
         self.refresh_pollable();
 
         let mut found = !self.ready.is_empty();
-        if self.core.fds.n_unpollable() > 0 {
+        if self.core.fds.any_unpollable() {
             found |= self.stop_polling();
         } else if !found && timeout_ns == Some(0) {
             // There is no time to poll, but the kernel does not know of handlers in polling mode.
@@ -355,18 +359,21 @@ impl EventLoop {
         if n_polled == 0 {
             return;
         }
-        let events = self.ready.split_off(n_polled);
-        for (inner, readiness) in events {
+        const NEWS: EventFlags = EventFlags::OUT
+            .union(EventFlags::PRI)
+            .union(EventFlags::RDHUP);
+        for (handler, readiness) in self.ready.split_off(n_polled) {
+            let is_same =
+                |other: &Arc<dyn Watched>| ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(&handler));
             let mut polled = self.ready[..n_polled].iter();
             match readiness {
-                Readiness::Events(flags) if polled.any(|(other, _)| Arc::ptr_eq(other, &inner)) => {
-                    let news = EventFlags::OUT | EventFlags::PRI | EventFlags::RDHUP;
-                    if flags.intersects(news) {
-                        let readiness = Readiness::Events(flags.intersection(news));
-                        self.ready.push((inner, readiness));
+                Readiness::Events(flags) if polled.any(|(other, _)| is_same(other)) => {
+                    if flags.intersects(NEWS) {
+                        let news = Readiness::Events(flags.intersection(NEWS));
+                        self.ready.push((handler, news));
                     }
                 }
-                Readiness::Events(_) | Readiness::Polled => self.ready.push((inner, readiness)),
+                Readiness::Events(_) | Readiness::Polled => self.ready.push((handler, readiness)),
             }
         }
     }
@@ -397,7 +404,7 @@ impl EventLoop {
                     run();
                     progress = true;
                 }
-                Job::Flush(activity) => drop(activity),
+                Job::Flush(last) => drop(last),
                 Job::BottomHalf(bh, Urgency::Soon) => {
                     bh.dispatch(Urgency::Soon);
                     progress = true;

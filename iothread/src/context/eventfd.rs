@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-use super::{AioContext, ContextError, FdDispatch, FdWatch};
+use super::aio_context::AioContext;
+use super::failure::ContextError;
+use super::fd::{FdDispatch, FdWatch};
 
 impl AioContext {
     /// Watches an eventfd: `callback` is given what has been counted since it was last called, which the read has taken.

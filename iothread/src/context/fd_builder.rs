@@ -1,9 +1,14 @@
 //! Handlers of file descriptors put together from closures.
 
 use std::fmt;
+use std::ops::BitOr;
 use std::os::fd::AsFd;
 
-use super::{AioContext, ContextError, FdDispatch, FdHandler, FdWatch, Interest, Polling};
+use super::aio_context::AioContext;
+use super::failure::ContextError;
+use super::fd::{FdDispatch, FdWatch};
+use super::handler::FdHandler;
+use super::interest::{Interest, Polling};
 use crate::sync::Arc;
 
 type Callback<S> = Box<dyn FnMut(&S, &mut FdDispatch<'_>) + Send>;
@@ -27,10 +32,8 @@ impl<S> fmt::Debug for FdWatchBuilder<'_, S> {
 
 struct ClosureHandler<S> {
     source: Arc<S>,
-    readable: Option<Callback<S>>,
-    writable: Option<Callback<S>>,
-    priority: Option<Callback<S>>,
-    peer_closed: Option<Callback<S>>,
+    /// One for each kind of event at the most.
+    callbacks: Vec<(Interest, Callback<S>)>,
     poll: Option<PollCallback<S>>,
     /// How it hears of work without a poll callback.
     unpolled: Polling,
@@ -49,10 +52,7 @@ impl AioContext {
             context: self,
             handler: ClosureHandler {
                 source: Arc::clone(&source),
-                readable: None,
-                writable: None,
-                priority: None,
-                peer_closed: None,
+                callbacks: Vec::new(),
                 poll: None,
                 unpolled: Polling::Never,
             },
@@ -62,40 +62,42 @@ impl AioContext {
 }
 
 impl<S: AsFd + Send + Sync + 'static> FdWatchBuilder<'_, S> {
+    fn on(mut self, interest: Interest, callback: Callback<S>) -> Self {
+        self.handler.callbacks.retain(|(of, _)| *of != interest);
+        self.handler.callbacks.push((interest, callback));
+        self
+    }
+
     /// Sets the callback for readability.
     pub fn on_readable(
-        mut self,
+        self,
         callback: impl FnMut(&S, &mut FdDispatch<'_>) + Send + 'static,
     ) -> Self {
-        self.handler.readable = Some(Box::new(callback));
-        self
+        self.on(Interest::READ, Box::new(callback))
     }
 
     /// Sets the callback for writability.
     pub fn on_writable(
-        mut self,
+        self,
         callback: impl FnMut(&S, &mut FdDispatch<'_>) + Send + 'static,
     ) -> Self {
-        self.handler.writable = Some(Box::new(callback));
-        self
+        self.on(Interest::WRITE, Box::new(callback))
     }
 
     /// Sets the callback for something urgent: [`Interest::PRIORITY`].
     pub fn on_priority(
-        mut self,
+        self,
         callback: impl FnMut(&S, &mut FdDispatch<'_>) + Send + 'static,
     ) -> Self {
-        self.handler.priority = Some(Box::new(callback));
-        self
+        self.on(Interest::PRIORITY, Box::new(callback))
     }
 
     /// Sets the callback for a peer that will send nothing more: [`Interest::PEER_CLOSED`].
     pub fn on_peer_closed(
-        mut self,
+        self,
         callback: impl FnMut(&S, &mut FdDispatch<'_>) + Send + 'static,
     ) -> Self {
-        self.handler.peer_closed = Some(Box::new(callback));
-        self
+        self.on(Interest::PEER_CLOSED, Box::new(callback))
     }
 
     /// Sets the callback that tells without a system call whether the one for readability has work.
@@ -120,38 +122,36 @@ impl<S: AsFd + Send + Sync + 'static> FdWatchBuilder<'_, S> {
     ///
     /// As for [`AioContext::add_fd`].
     pub fn register(self) -> Result<FdWatch, ContextError> {
-        let handler = &self.handler;
-        let interest = Interest::READ.when(handler.readable.is_some())
-            | Interest::WRITE.when(handler.writable.is_some())
-            | Interest::PRIORITY.when(handler.priority.is_some())
-            | Interest::PEER_CLOSED.when(handler.peer_closed.is_some());
+        let kinds = self.handler.callbacks.iter().map(|(interest, _)| *interest);
+        let interest = kinds.fold(Interest::NONE, Interest::bitor);
         self.context.add_fd(self.source, interest, self.handler)
+    }
+}
+
+impl<S> ClosureHandler<S> {
+    fn call(&mut self, interest: Interest, dispatch: &mut FdDispatch<'_>) {
+        let callback = self.callbacks.iter_mut().find(|(of, _)| *of == interest);
+        if let Some((_, callback)) = callback {
+            callback(&self.source, dispatch);
+        }
     }
 }
 
 impl<S: Send + Sync + 'static> FdHandler for ClosureHandler<S> {
     fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {
-        if let Some(callback) = &mut self.readable {
-            callback(&self.source, dispatch);
-        }
+        self.call(Interest::READ, dispatch);
     }
 
     fn writable(&mut self, dispatch: &mut FdDispatch<'_>) {
-        if let Some(callback) = &mut self.writable {
-            callback(&self.source, dispatch);
-        }
+        self.call(Interest::WRITE, dispatch);
     }
 
     fn priority(&mut self, dispatch: &mut FdDispatch<'_>) {
-        if let Some(callback) = &mut self.priority {
-            callback(&self.source, dispatch);
-        }
+        self.call(Interest::PRIORITY, dispatch);
     }
 
     fn peer_closed(&mut self, dispatch: &mut FdDispatch<'_>) {
-        if let Some(callback) = &mut self.peer_closed {
-            callback(&self.source, dispatch);
-        }
+        self.call(Interest::PEER_CLOSED, dispatch);
     }
 
     fn polling(&self) -> Polling {

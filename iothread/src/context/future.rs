@@ -10,7 +10,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{AioContext, Clock, ContextError, FdDispatch, FdHandler, FdWatch, Interest, Timer};
+use super::aio_context::AioContext;
+use super::clock::Clock;
+use super::failure::ContextError;
+use super::fd::{FdDispatch, FdWatch};
+use super::handler::FdHandler;
+use super::interest::Interest;
+use super::schedule::Urgency;
+use super::timer::Timer;
 use crate::sync::{Arc, Mutex};
 
 /// Why something that was awaited on a context has no outcome.
@@ -183,7 +190,7 @@ impl AioContext {
                 Poll::Pending => {}
             }
         })?;
-        bh.schedule(crate::schedule::Urgency::Soon);
+        bh.schedule(Urgency::Soon);
         Ok(Completion::of(slot))
     }
 

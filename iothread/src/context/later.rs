@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::activity::Activity;
-use super::core::Job;
-use super::dispatch::Task;
-use super::{AioContext, Clock, ContextError, Dispatch};
+use super::aio_context::AioContext;
+use super::clock::Clock;
+use super::dispatch::{Dispatch, Task};
+use super::failure::ContextError;
+use crate::sync::Arc;
 
 /// A closure that was accepted. It is handed to the loop when the value is dropped: by the timer when it fires, or by whoever ends
 /// that before.
@@ -14,11 +16,8 @@ struct Late(Option<(Activity, Task)>);
 impl Drop for Late {
     fn drop(&mut self) {
         if let Some((activity, task)) = self.0.take() {
-            let core = std::sync::Arc::clone(activity.context().core());
-            core.deliver(Job::Run(Box::new(move || {
-                // The outcome has been reported; nobody waits for it.
-                let _ = activity.run(task);
-            })));
+            let core = Arc::clone(activity.context().core());
+            core.deliver(activity.into_job(task));
         }
     }
 }
@@ -40,8 +39,7 @@ impl AioContext {
         task: impl FnOnce(&mut Dispatch<'_>) + Send + 'static,
     ) -> Result<(), ContextError> {
         let activity = self.begin()?;
-        let core = self.core();
-        core.inbox.expect_delivery().map_err(|_| self.ended())?;
+        self.core().expect_delivery()?;
         let late = Late(Some((activity, Box::new(task))));
         let timer = self.register_timer(Clock::Monotonic, false, move |dispatch| {
             let _ = &late;

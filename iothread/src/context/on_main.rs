@@ -2,11 +2,11 @@
 
 use std::marker::PhantomData;
 
-use super::{AioContext, Dispatch};
+use super::aio_context::AioContext;
 
 /// Says that the code runs on the thread of a [`MainLoop`](crate::MainLoop), where the loop can run nothing else meanwhile.
 ///
-/// Only the loop gives it: to its callbacks ([`Dispatch::on_main`]), to closures ([`MainContext::run`](crate::MainContext::run)), and
+/// Only the loop gives it: to its callbacks ([`Dispatch::on_main`](crate::Dispatch::on_main)), to closures ([`MainContext::run`](crate::MainContext::run)), and
 /// to the thread that made it before and after its run ([`MainLoop::on_main`](crate::MainLoop::on_main)). It cannot be sent or kept, so
 /// a function that takes one cannot be called from anywhere else:
 ///
@@ -54,13 +54,5 @@ impl<'a> OnMain<'a> {
     /// The context of the loop, as the user of the code sees it.
     pub fn context(self) -> &'a AioContext {
         self.context
-    }
-}
-
-impl Dispatch<'_> {
-    /// What functions ask for that have to run on a main loop; `None` on an IOThread.
-    pub fn on_main(&self) -> Option<OnMain<'_>> {
-        let context = self.context();
-        context.core().is_main().then(|| OnMain::new(context))
     }
 }

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use super::call::Reply;
+use super::aio_context::AioContext;
+use super::call::CallError;
+use super::core::Core;
+use super::failure::ContextError;
+use super::reply::Reply;
 use super::wait::{Target, Wait};
-use super::{AioContext, CallError, ContextError, Core};
 use crate::holders::Attachment;
-use crate::slab::Slab;
-use crate::sync::{Arc, Mutex, Weak};
+use crate::sync::Arc;
 
 /// A section in which no callback starts that a user has registered: of file descriptors, timers and bottom halves, futures among
 /// these. What would have run does so when the section is over. What was posted, blocking work and its completions go on, so that
@@ -137,62 +139,4 @@ fn drain(core: &Arc<Core>, attachment: &Arc<Attachment>) -> Result<(), CallError
     // Always `Ok`: there is no closure that could panic.
     let _ = reply.wait();
     Ok(())
-}
-
-/// Who has done something with a context.
-#[derive(Default)]
-pub(super) struct Users(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    users: Slab<Weak<Attachment>>,
-    /// How many pauses of all are under way.
-    n_pauses: usize,
-}
-
-impl Users {
-    pub(super) fn add(&self, user: &Arc<Attachment>) {
-        let mut state = self.0.lock();
-        for _ in 0..state.n_pauses {
-            user.pause();
-        }
-        let key = state.users.insert(Arc::downgrade(user));
-        // It is new.
-        let _ = user.place().set(key);
-    }
-
-    pub(super) fn remove(&self, user: &Attachment) {
-        if let Some(key) = user.place().get() {
-            let removed = self.0.lock().users.remove(*key);
-            drop(removed);
-        }
-    }
-
-    fn all(&self) -> Vec<Arc<Attachment>> {
-        let state = self.0.lock();
-        state.users.iter().filter_map(Weak::upgrade).collect()
-    }
-
-    fn pause(&self) {
-        let mut state = self.0.lock();
-        state.n_pauses += 1;
-        let users: Vec<_> = state.users.iter().filter_map(Weak::upgrade).collect();
-        for user in &users {
-            user.pause();
-        }
-        // The last reference to one may drop what it has.
-        drop(state);
-        drop(users);
-    }
-
-    fn resume(&self) {
-        let mut state = self.0.lock();
-        state.n_pauses -= 1;
-        let users: Vec<_> = state.users.iter().filter_map(Weak::upgrade).collect();
-        for user in &users {
-            user.resume();
-        }
-        drop(state);
-        drop(users);
-    }
 }

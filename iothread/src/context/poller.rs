@@ -14,7 +14,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
-use super::Core;
+use super::core::Core;
 
 /// How many events one system call can return; more come with the next iteration.
 const N_EVENTS: usize = 256;
@@ -193,24 +193,27 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
-    use crate::context::{
-        AioContext, Clock, ContextError, EventLoop, FailureHook, Hooks, LoopKind, VirtualClock,
-    };
+    use crate::context::setup::{Hooks, LoopKind, Setup};
+    use crate::context::{AioContext, Clock, ContextError, EventLoop, LoopFailure, VirtualClock};
     use crate::holder;
     use crate::parameters::Parameters;
     use crate::sync::Arc;
 
-    fn event_loop() -> (EventLoop, AioContext) {
-        let core = Core::new(
+    fn core(hooks: Hooks) -> Arc<Core> {
+        let mut setup = Setup::new(
             LoopKind::Main,
             "poller".to_owned(),
-            &Parameters::of_main_loop(),
-            VirtualClock::new(),
-            Hooks::default(),
-        )
-        .expect("the host has room for a loop");
+            Parameters::of_main_loop(),
+        );
+        setup.hooks = hooks;
+        let core = Core::new(setup, &VirtualClock::new()).expect("the host has room for a loop");
         core.set_owner();
         core.apply_pool_limits();
+        core
+    }
+
+    fn event_loop() -> (EventLoop, AioContext) {
+        let core = core(Hooks::default());
         let context = AioContext::without_holder(Arc::clone(&core));
         (EventLoop::new(core), context)
     }
@@ -350,14 +353,20 @@ mod tests {
             assert!(matches!(refused, Err(ContextError::Ended { .. })));
             // Its end is as any other.
             event_loop.core().request_stop();
-            event_loop.run_to_end(None);
+            event_loop.run_to_end();
             assert!(ran.recv().is_err());
         }
     }
 
     #[test]
     fn a_thread_that_cannot_wait_says_so_and_does_what_it_has_accepted() {
-        let core = Arc::clone(event_loop().0.core());
+        let (told, failures) = channel();
+        let core = core(Hooks {
+            failure: Some(Arc::new(move |failure: &LoopFailure| {
+                told.send(failure.to_string()).unwrap();
+            })),
+            ..Hooks::default()
+        });
         let key = core
             .holders()
             .record_guard(holder::block_export("e0"))
@@ -378,15 +387,11 @@ mod tests {
                 },
             )
             .unwrap();
-        let (told, failures) = channel();
-        let hook: FailureHook = Arc::new(move |failure: &crate::LoopFailure| {
-            told.send(failure.to_string()).unwrap();
-        });
         let running_core = Arc::clone(&core);
         let running = std::thread::spawn(move || {
             let mut event_loop = EventLoop::new(running_core);
             event_loop.poller.fault = Some(Errno::BADF);
-            event_loop.run_to_end(Some(&hook));
+            event_loop.run_to_end();
         });
         assert_eq!(
             failures.recv().unwrap(),

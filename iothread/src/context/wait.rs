@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::thread::{self, ThreadId};
 
-use super::Core;
+use super::core::Core;
 use crate::holders::Attachment;
 use crate::slab::{Key, Slab};
 use crate::sync::{Arc, Mutex, OnceLock};

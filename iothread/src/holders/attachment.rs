@@ -1,7 +1,5 @@
 //! What one user of a context has there: registrations, and what is accepted and not over; and whether it still may.
 
-use std::fmt;
-
 use crate::ending::Ending;
 use crate::holder::Holder;
 use crate::slab::{Key, Slab};
@@ -196,20 +194,12 @@ impl Attachment {
             let before = self.activity.fetch_add(RELEASED + 1, Ordering::AcqRel);
             (before, registered.entries.take())
         };
-        for registration in registrations.into_iter().flat_map(|mut slab| slab.drain()) {
+        for registration in registrations.into_iter().flat_map(Slab::into_values) {
             registration.cancel();
         }
         Some(Leaving {
             idle: before & !WAITED == 0,
         })
-    }
-}
-
-impl fmt::Debug for Attachment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attachment")
-            .field("holder", &self.holder)
-            .finish_non_exhaustive()
     }
 }
 

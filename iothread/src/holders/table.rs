@@ -21,9 +21,9 @@ pub(super) enum Origin {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     entries: Slab<Entry>,
-    newest: Option<u32>,
+    newest: Option<Key>,
     /// The most recent entry of each named holder; the less recent equal ones are chained behind it.
-    named: HashTable<u32>,
+    named: HashTable<Key>,
     hasher: DefaultHashBuilder,
     counts: HolderCounts,
     /// How many entries wait for the end of what their holders have left.
@@ -35,10 +35,10 @@ struct Entry {
     holder: Holder,
     origin: Origin,
     is_leaving: bool,
-    newer: Option<u32>,
-    older: Option<u32>,
+    newer: Option<Key>,
+    older: Option<Key>,
     /// The next most recent named entry of an equal holder.
-    older_equal: Option<u32>,
+    older_equal: Option<Key>,
 }
 
 /// Equal holders have equal hashes; the kind may be left to the comparison, since names rarely meet across kinds.
@@ -66,40 +66,40 @@ impl Table {
             older,
             older_equal: None,
         });
-        if let Some(older) = older.and_then(|index| self.entries.at_mut(index)) {
-            older.newer = Some(key.index());
+        if let Some(older) = older.and_then(|key| self.entries.get_mut(key)) {
+            older.newer = Some(key);
         }
-        self.newest = Some(key.index());
+        self.newest = Some(key);
         match origin {
             Origin::Guard => {}
-            Origin::Named => self.index_named(key.index()),
+            Origin::Named => self.index_named(key),
         }
         key
     }
 
     /// Puts a new named entry in front of its equals.
-    fn index_named(&mut self, index: u32) {
+    fn index_named(&mut self, key: Key) {
         let Self {
             entries,
             named,
             hasher,
             ..
         } = self;
-        let holder_at = |index: u32| entries.at(index).map(|entry| &entry.holder);
-        let holder = holder_at(index);
+        let holder_at = |key: Key| entries.get(key).map(|entry| &entry.holder);
+        let holder = holder_at(key);
         let entry = named.entry(
             hash(hasher, holder),
             |other| holder_at(*other) == holder,
             |other| hash(hasher, holder_at(*other)),
         );
         let older_equal = match entry {
-            hash_table::Entry::Occupied(mut head) => Some(std::mem::replace(head.get_mut(), index)),
+            hash_table::Entry::Occupied(mut head) => Some(std::mem::replace(head.get_mut(), key)),
             hash_table::Entry::Vacant(place) => {
-                place.insert(index);
+                place.insert(key);
                 None
             }
         };
-        if let Some(entry) = entries.at_mut(index) {
+        if let Some(entry) = entries.get_mut(key) {
             entry.older_equal = older_equal;
         }
     }
@@ -135,18 +135,17 @@ impl Table {
     pub(super) fn remove_named(&mut self, holder: &Holder) -> Option<Holder> {
         let hash = hash(&self.hasher, Some(holder));
         let entries = &self.entries;
-        let found = self.named.find_entry(hash, |index| {
-            entries.at(*index).map(|entry| &entry.holder) == Some(holder)
+        let found = self.named.find_entry(hash, |key| {
+            entries.get(*key).map(|entry| &entry.holder) == Some(holder)
         });
         let mut head = found.ok()?;
-        let index = *head.get();
-        match entries.at(index)?.older_equal {
+        let key = *head.get();
+        match entries.get(key)?.older_equal {
             Some(older) => *head.get_mut() = older,
             None => {
                 head.remove();
             }
         }
-        let key = self.entries.key_at(index)?;
         let entry = self.entries.remove(key)?;
         self.unlink(&entry);
         Some(entry.holder)
@@ -154,11 +153,11 @@ impl Table {
 
     /// Closes the gap that `entry`, already removed, leaves in the list.
     fn unlink(&mut self, entry: &Entry) {
-        match entry.newer.and_then(|index| self.entries.at_mut(index)) {
+        match entry.newer.and_then(|key| self.entries.get_mut(key)) {
             Some(newer) => newer.older = entry.older,
             None => self.newest = entry.older,
         }
-        if let Some(older) = entry.older.and_then(|index| self.entries.at_mut(index)) {
+        if let Some(older) = entry.older.and_then(|key| self.entries.get_mut(key)) {
             older.newer = entry.newer;
         }
         self.counts.subtract(entry.holder.kind());
@@ -170,7 +169,7 @@ impl Table {
     }
 
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &Holder> {
-        let entry_at = |index: Option<u32>| index.and_then(|index| self.entries.at(index));
+        let entry_at = |key: Option<Key>| key.and_then(|key| self.entries.get(key));
         successors(entry_at(self.newest), move |entry| entry_at(entry.older))
             .map(|entry| &entry.holder)
     }

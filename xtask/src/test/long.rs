@@ -72,8 +72,8 @@ fn models() -> Result<()> {
     models
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_TARGET_DIR", workspace().join("target/loom"));
-    models.args(["test", "--package", "iothread", "--lib", "--release"]);
-    succeed(models.arg("models"))
+    models.args(["test", "--package", "models", "--release"]);
+    succeed(&mut models)
 }
 
 /// Devices plugged and unplugged by many threads.

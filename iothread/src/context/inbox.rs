@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::event::Event;
+use super::event::Event;
 use crate::sync::{AtomicU8, Mutex, Ordering};
 
 /// The loop is awake and will look at its inbox before it sleeps.

@@ -2,7 +2,7 @@
 
 use loom::thread;
 
-use crate::gate::Gate;
+use crate::context::gate::Gate;
 use crate::holders::Attachment;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
 

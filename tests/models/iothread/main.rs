@@ -1,22 +1,41 @@
-//! Models of what several threads do at once, for loom to try in every interleaving.
+//! What several threads do at once to the parts of `iothread`, for loom to try in every interleaving.
 //!
-//! Three threads each, the model's own included. Run with `RUSTFLAGS="--cfg loom" cargo test -p iothread --lib --release models`;
+//! The parts are the library's own files, built once more with loom's primitives for `crate::sync`. What is here are those that
+//! synchronise and stand alone. The loop, its timers, file descriptors and the search for circles are not; their tests run on real
+//! threads.
+//!
+//! Three threads each, the model's own included. `cargo xtask test --full` runs them, with `RUSTFLAGS="--cfg loom"`;
 //! `LOOM_MAX_PREEMPTIONS` bounds the preemptions, without it there is no bound.
-//!
-//! What is built here are the parts that synchronise and stand alone. The loop, its workers, timers, file descriptors and the search
-//! for circles are not; their tests run on real threads. `Arc`, `Weak` and `OnceLock` are the standard library's.
+#![cfg(loom)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "the parts have more than the models use"
+)]
 
+mod context;
+#[path = "../../../iothread/src/ending.rs"]
+mod ending;
+mod event;
+#[path = "../../../iothread/src/holder.rs"]
+mod holder;
+#[path = "../../../iothread/src/holders/mod.rs"]
+mod holders;
 mod sharing;
+#[path = "../../../iothread/src/slab.rs"]
+mod slab;
+#[path = "../sync.rs"]
+mod sync;
 
 use loom::thread;
 
-use crate::cell::CallbackCell;
-use crate::holder;
+use crate::context::cell::CallbackCell;
+use crate::context::inbox::{Closed, Inbox};
+use crate::context::schedule::{Schedule, Urgency};
 use crate::holders::{
     Allowed, Attachment, CloseError, Holders, NotRecorded, Registration, Released, Running,
 };
-use crate::inbox::{Closed, Inbox};
-use crate::schedule::{Schedule, Urgency};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
 
 #[test]

@@ -1,0 +1,47 @@
+//! What a sleeping loop is woken with.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// An eventfd, to be watched edge-triggered: each signal is one edge, and nobody needs to read it.
+#[derive(Debug)]
+pub(crate) struct Event {
+    fd: OwnedFd,
+}
+
+impl Event {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            fd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        })
+    }
+
+    pub(crate) fn signal(&self) {
+        loop {
+            match rustix::io::write(&self.fd, &1_u64.to_ne_bytes()) {
+                // The counter is full after 2^64 - 2 signals; emptying it makes room for an edge.
+                Err(rustix::io::Errno::AGAIN) => {
+                    // Somebody else may empty it first, which is as good.
+                    let _ = rustix::io::read(&self.fd, &mut [0; 8]);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                // No other error exists for a valid eventfd.
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Takes all signals, for a wait that is level-triggered.
+    pub(crate) fn reset(&self) {
+        // An error means that there is none.
+        let _ = rustix::io::read(&self.fd, &mut [0; 8]);
+    }
+}
+
+impl AsFd for Event {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
