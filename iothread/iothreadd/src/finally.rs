@@ -1,10 +1,8 @@
 //! What is done when the last of several things is over.
 
-use std::sync::Arc;
+use iothread::MainContext;
 
-use iothread::{Dispatch, MainContext};
-
-use crate::sync::Mutex;
+use crate::sync::{Arc, Mutex};
 
 type Task = Box<dyn FnOnce() + Send>;
 
@@ -42,12 +40,12 @@ impl Drop for Last {
     fn drop(&mut self) {
         if let Some(task) = self.task.lock().take() {
             // A main loop that has ended has nobody left to tell.
-            let _ = self.main.post(move |_: &mut Dispatch<'_>| task());
+            let _ = self.main.post(move |_| task());
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -9,6 +9,7 @@ use qapi_runtime::budget::Budget;
 
 use super::Offers;
 use super::negotiation::Negotiation;
+use super::places::Places;
 use crate::net::listener::Listener;
 use crate::net::stream::Stream;
 use crate::sync::Mutex;
@@ -20,8 +21,8 @@ pub(super) struct Clients {
     offers: Arc<Offers>,
     /// What all clients share, those of a server that was stopped too.
     budget: Budget,
-    /// The most clients at a time; 0 for any number.
-    max: u32,
+    /// Those of all clients, past the haggling too.
+    places: Places,
     /// How long the haggling may take.
     limit: Option<Duration>,
     state: Mutex<State>,
@@ -29,8 +30,6 @@ pub(super) struct Clients {
 
 #[derive(Default)]
 struct State {
-    /// All clients, those past the haggling too.
-    count: u32,
     negotiations: HashMap<u64, Arc<Negotiation>>,
     n_numbers: u64,
     stopped: bool,
@@ -53,7 +52,7 @@ impl Clients {
             listeners,
             offers: Arc::clone(offers),
             budget: budget.clone(),
-            max,
+            places: Places::new(max),
             limit,
             state: Mutex::default(),
         })
@@ -76,36 +75,30 @@ impl Clients {
         let Some(socket) = stream.socket() else {
             return;
         };
+        if !self.places.take(|opens| self.set_accepting(opens)) {
+            // It came in while the door was being closed.
+            return;
+        }
+        let ticket = Ticket(Arc::downgrade(self));
         let number = {
             let mut state = self.state.lock();
-            if state.stopped || self.is_full(&state) {
-                // It came in while the door was being closed.
-                return;
-            }
-            state.count += 1;
             state.n_numbers += 1;
-            if self.is_full(&state) {
-                self.set_accepting(&state);
-            }
             state.n_numbers
         };
-        let ticket = Ticket(Arc::downgrade(self));
         let negotiation = Negotiation::new(self, number, Arc::clone(socket), ticket);
-        self.state
-            .lock()
-            .negotiations
-            .insert(number, Arc::clone(&negotiation));
+        {
+            let mut state = self.state.lock();
+            if state.stopped {
+                // As above, for good. The place is given back without the lock.
+                drop(state);
+                return;
+            }
+            state.negotiations.insert(number, Arc::clone(&negotiation));
+        }
         negotiation.start(&self.main, self.limit);
     }
 
-    fn is_full(&self, state: &State) -> bool {
-        self.max > 0 && state.count >= self.max
-    }
-
-    /// Accepts clients if there is room. The lock is held, because one that leaves on another thread must not open the door
-    /// just before one that comes closes it.
-    fn set_accepting(&self, state: &State) {
-        let accepts = !self.is_full(state);
+    fn set_accepting(&self, accepts: bool) {
         for listener in &self.listeners {
             listener.set_accepting(accepts);
         }
@@ -144,11 +137,8 @@ impl Drop for Ticket {
         let Some(clients) = self.0.upgrade() else {
             return;
         };
-        let mut state = clients.state.lock();
-        let was_full = clients.is_full(&state);
-        state.count -= 1;
-        if was_full {
-            clients.set_accepting(&state);
-        }
+        clients
+            .places
+            .give_back(|opens| clients.set_accepting(opens));
     }
 }

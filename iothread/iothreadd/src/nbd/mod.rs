@@ -10,6 +10,7 @@ mod clients;
 mod export;
 mod handshake;
 mod negotiation;
+mod places;
 mod protocol;
 mod receiving;
 mod reply;

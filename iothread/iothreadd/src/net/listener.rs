@@ -16,6 +16,7 @@ use rustix::net::{AddressFamily, SocketFlags, accept_with, sockopt};
 use thiserror::Error;
 
 use super::address::Address;
+use super::door::Door;
 use super::reach::{Reach, RemoteError, local_address, resolve};
 use super::stream::Stream;
 use crate::sync::Mutex;
@@ -47,8 +48,9 @@ pub(crate) struct Listener {
 
 struct Accepting {
     watch: Arc<FdWatch>,
+    door: Arc<Door>,
     /// Ends a pause.
-    resume: Arc<Timer>,
+    _resume: Arc<Timer>,
 }
 
 enum Bound {
@@ -146,22 +148,24 @@ impl Listener {
     ) -> Result<(), ContextError> {
         let is_unix = self.is_unix();
         let watched: Arc<OnceLock<Weak<FdWatch>>> = Arc::default();
-        let paused = Arc::clone(&watched);
+        let door = Arc::new(Door::new());
+        let (paused, opening) = (Arc::clone(&watched), Arc::clone(&door));
         let resume = Arc::new(context.timer(Clock::Monotonic, move |_| {
             if let Some(watch) = paused.get().and_then(Weak::upgrade) {
-                // Can only fail when everything ends.
-                let _ = watch.set_interest(Interest::READ);
+                opening.set_paused(false, |lets_in| let_in(&watch, lets_in));
             }
         })?);
-        let pause = Arc::clone(&resume);
+        let (closing, pause) = (Arc::clone(&door), Arc::clone(&resume));
         let watch = context
             .watch(Arc::clone(&self.socket))
             .on_readable(move |socket, dispatch| match accept_one(socket, is_unix) {
                 Ok(stream) => accept(stream),
                 Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}
                 Err(_) => {
-                    // As above.
-                    let _ = dispatch.set_interest(Interest::NONE);
+                    closing.set_paused(true, |_| {
+                        // As in `let_in`.
+                        let _ = dispatch.set_interest(Interest::NONE);
+                    });
                     pause.arm_after(ACCEPT_PAUSE);
                 }
             })
@@ -169,22 +173,18 @@ impl Listener {
         let watch = Arc::new(watch);
         // The cell is fresh.
         let _ = watched.set(Arc::downgrade(&watch));
-        *self.accepting.lock() = Some(Accepting { watch, resume });
+        *self.accepting.lock() = Some(Accepting {
+            watch,
+            door,
+            _resume: resume,
+        });
         Ok(())
     }
 
     /// Lets clients wait, or accepts them again.
     pub(crate) fn set_accepting(&self, accepts: bool) {
-        let interest = if accepts {
-            Interest::READ
-        } else {
-            Interest::NONE
-        };
-        if let Some(accepting) = &*self.accepting.lock() {
-            // The end of a pause must not let in who is to wait.
-            accepting.resume.disarm();
-            // Can only fail when everything ends.
-            let _ = accepting.watch.set_interest(interest);
+        if let Some(Accepting { watch, door, .. }) = &*self.accepting.lock() {
+            door.set_wanted(accepts, |lets_in| let_in(watch, lets_in));
         }
     }
 
@@ -221,6 +221,12 @@ impl fmt::Display for Listener {
             Bound::Other { description, .. } => f.write_str(description),
         }
     }
+}
+
+/// Watches for clients, or not.
+fn let_in(watch: &FdWatch, lets_in: bool) {
+    // Can only fail when everything ends.
+    let _ = watch.set_interest(Interest::READ.when(lets_in));
 }
 
 fn accept_one(socket: &OwnedFd, is_unix: bool) -> Result<Stream, Errno> {

@@ -3,6 +3,7 @@
 
 pub(crate) mod address;
 pub(crate) mod descriptors;
+mod door;
 pub(crate) mod listener;
 pub(crate) mod log;
 pub(crate) mod reach;

@@ -1,12 +1,12 @@
 //! A user's way to a node: its requests, counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use iothread::{AioContext, ContextError, Dispatch};
 use rustix::io::Errno;
 
 use super::account::{Accounts, Begun};
+use super::under_way::UnderWay;
 use super::{IoBuffer, NodeIo, Outcome, Request, Step, Totals};
 use crate::block::UserPath;
 use crate::finally::Finally;
@@ -38,8 +38,7 @@ impl Backend {
     pub(in crate::block) fn new(io: Arc<NodeIo>, user: &UserPath) -> Self {
         let in_flight = Arc::new(InFlight {
             user: Arc::clone(user),
-            count: AtomicUsize::new(0),
-            idle: Mutex::default(),
+            requests: UnderWay::default(),
             accounts: Accounts::default(),
             past: Arc::clone(&io.past),
         });
@@ -79,7 +78,7 @@ impl Backend {
 
     /// Whether the node does nothing on behalf of this user.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.count.load(Ordering::Acquire) == 0
+        self.in_flight.requests.is_idle()
     }
 
     /// Announces requests: until the value is dropped the user is not idle.
@@ -183,9 +182,7 @@ fn failure() -> Outcome {
 /// The requests of a user: how many workers have, and what has become of the others.
 pub(super) struct InFlight {
     user: UserPath,
-    count: AtomicUsize,
-    /// What is to be done when there are none.
-    idle: Mutex<Vec<Finally>>,
+    requests: UnderWay,
     accounts: Accounts,
     /// Where the node keeps what was counted for users that are gone.
     past: Arc<Mutex<Totals>>,
@@ -204,16 +201,12 @@ impl InFlight {
     }
 
     fn begin(in_flight: &Arc<Self>) -> Entered {
-        in_flight.count.fetch_add(1, Ordering::AcqRel);
+        in_flight.requests.begin();
         Entered(Arc::clone(in_flight))
     }
 
     pub(super) fn keep_until_idle(&self, idle: &Finally) {
-        let mut kept = self.idle.lock();
-        // The last one that ends takes this lock afterwards.
-        if self.count.load(Ordering::Acquire) > 0 {
-            kept.push(idle.clone());
-        }
+        self.requests.keep_until_idle(idle);
     }
 }
 
@@ -225,9 +218,6 @@ impl Drop for InFlight {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let kept = std::mem::take(&mut *self.0.idle.lock());
-            drop(kept);
-        }
+        self.0.requests.end();
     }
 }

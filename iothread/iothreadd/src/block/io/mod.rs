@@ -9,6 +9,7 @@ mod account;
 mod backend;
 mod buffer;
 mod request;
+mod under_way;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};

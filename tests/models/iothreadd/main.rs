@@ -1,0 +1,175 @@
+//! What several threads do at once to the parts of `iothreadd`, for loom to try in every interleaving: as for the library beside it.
+#![cfg(loom)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "the parts have more than the models use"
+)]
+
+// The parts know the main loop by this name.
+extern crate self as iothread;
+
+#[path = "../../../iothread/iothreadd/src/net/door.rs"]
+mod door;
+#[path = "../../../iothread/iothreadd/src/finally.rs"]
+mod finally;
+#[path = "../../../iothread/iothreadd/src/nbd/places.rs"]
+mod places;
+#[path = "../sync.rs"]
+mod sync;
+#[path = "../../../iothread/iothreadd/src/block/io/under_way.rs"]
+mod under_way;
+
+use loom::thread;
+
+use self::door::Door;
+use self::finally::Finally;
+use self::places::Places;
+use self::sync::{Arc, AtomicUsize, Mutex, Ordering};
+use self::under_way::UnderWay;
+
+/// What a closure is given by the stand-in for a main loop.
+pub(crate) struct Dispatch;
+
+type Posted = Box<dyn FnOnce(&mut Dispatch) + Send>;
+
+/// A stand-in for the context of a main loop, which keeps what is posted until the model runs it.
+#[derive(Clone, Default)]
+pub(crate) struct MainContext(Arc<Mutex<Vec<Posted>>>);
+
+impl MainContext {
+    pub(crate) fn post(&self, task: impl FnOnce(&mut Dispatch) + Send + 'static) -> Result<(), ()> {
+        self.0.lock().push(Box::new(task));
+        Ok(())
+    }
+
+    fn run(&self) {
+        let posted = std::mem::take(&mut *self.0.lock());
+        posted.into_iter().for_each(|task| task(&mut Dispatch));
+    }
+}
+
+/// Something that is done in the end, and how often it has been.
+fn finally(main: &MainContext) -> (Finally, Arc<AtomicUsize>) {
+    let n_done = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&n_done);
+    let finally = Finally::new(main, move || {
+        counting.fetch_add(1, Ordering::AcqRel);
+    });
+    (finally, n_done)
+}
+
+#[test]
+fn what_the_last_request_ends_is_done_once_and_after_all_of_them() {
+    loom::model(|| {
+        let main = MainContext::default();
+        let requests = Arc::new(UnderWay::default());
+        let (idle, n_done) = finally(&main);
+        let workers = [(); 2].map(|()| {
+            requests.begin();
+            let (requests, n_done) = (Arc::clone(&requests), Arc::clone(&n_done));
+            thread::spawn(move || {
+                assert_eq!(n_done.load(Ordering::Acquire), 0);
+                requests.end();
+            })
+        });
+        requests.keep_until_idle(&idle);
+        idle.or_now();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        assert!(requests.is_idle());
+        main.run();
+        assert_eq!(n_done.load(Ordering::Acquire), 1);
+    });
+}
+
+#[test]
+fn a_request_that_begins_while_another_ends_is_waited_for_or_comes_after() {
+    loom::model(|| {
+        let main = MainContext::default();
+        let requests = Arc::new(UnderWay::default());
+        requests.begin();
+        let ending = Arc::clone(&requests);
+        let first = thread::spawn(move || ending.end());
+        let beginning = Arc::clone(&requests);
+        let second = thread::spawn(move || {
+            beginning.begin();
+            beginning.end();
+        });
+        let (idle, n_done) = finally(&main);
+        requests.keep_until_idle(&idle);
+        idle.or_now();
+        first.join().unwrap();
+        second.join().unwrap();
+        main.run();
+        // Nothing is left behind for a request that never comes.
+        assert_eq!(n_done.load(Ordering::Acquire), 1);
+    });
+}
+
+/// Whether a socket is watched, as its door says.
+#[derive(Default)]
+struct Watched(Mutex<Option<bool>>);
+
+impl Watched {
+    fn set(&self, lets_in: bool) {
+        *self.0.lock() = Some(lets_in);
+    }
+
+    fn get(&self) -> Option<bool> {
+        *self.0.lock()
+    }
+}
+
+#[test]
+fn no_more_clients_come_in_than_there_are_places_and_the_door_is_open_while_there_is_one() {
+    loom::model(|| {
+        let (places, door) = (Arc::new(Places::new(1)), Arc::new(Door::new()));
+        let watched = Arc::new(Watched::default());
+        let n_inside = Arc::new(AtomicUsize::new(0));
+        let clients = [(); 2].map(|()| {
+            let (places, door) = (Arc::clone(&places), Arc::clone(&door));
+            let (watched, n_inside) = (Arc::clone(&watched), Arc::clone(&n_inside));
+            thread::spawn(move || {
+                let open = |opens| door.set_wanted(opens, |lets_in| watched.set(lets_in));
+                if places.take(open) {
+                    assert_eq!(n_inside.fetch_add(1, Ordering::AcqRel), 0);
+                    n_inside.fetch_sub(1, Ordering::AcqRel);
+                    places.give_back(open);
+                }
+            })
+        });
+        for client in clients {
+            client.join().unwrap();
+        }
+        // At least one came in, and the last that left has opened the door.
+        assert_eq!(watched.get(), Some(true));
+    });
+}
+
+#[test]
+fn the_end_of_a_pause_lets_nobody_in_who_is_to_wait() {
+    loom::model(|| {
+        let door = Arc::new(Door::new());
+        let watched = Arc::new(Watched::default());
+        let (owned, owner_watched) = (Arc::clone(&door), Arc::clone(&watched));
+        let owner = thread::spawn(move || {
+            owned.set_wanted(false, |lets_in| owner_watched.set(lets_in));
+        });
+        let (paused, pause_watched) = (Arc::clone(&door), Arc::clone(&watched));
+        let pause = thread::spawn(move || {
+            paused.set_paused(true, |lets_in| {
+                assert!(!lets_in);
+                pause_watched.set(lets_in);
+            });
+            paused.set_paused(false, |lets_in| pause_watched.set(lets_in));
+        });
+        owner.join().unwrap();
+        pause.join().unwrap();
+        assert_eq!(watched.get(), Some(false));
+        door.set_wanted(true, |lets_in| watched.set(lets_in));
+        assert_eq!(watched.get(), Some(true));
+    });
+}
