@@ -4,8 +4,9 @@
 //!
 //! [`target`] says which servers there are, [`source`] asks one of them and the kernel, and [`facts`] is what comes of it.
 //! [`sample`] does that again and again for all of them, each on its own. [`view`] makes rows of what was found, [`output`]
-//! prints them, and [`screen`] shows them on a terminal.
+//! prints them, and [`screen`] shows them on a terminal. [`doctor`] judges it.
 
+mod doctor;
 mod facts;
 mod options;
 mod output;
@@ -20,7 +21,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use self::options::Options;
+use self::doctor::{Host, Report, Verdict};
+use self::options::{Command, DoctorOptions, Looking, Options, ShowingOptions};
 use self::sample::Watch;
 use self::screen::Showing;
 
@@ -46,7 +48,22 @@ pub fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> io::Result<ExitCode> {
-    let Options { looking, showing } = options;
+    let Options {
+        command,
+        looking,
+        showing,
+    } = options;
+    match command {
+        None => show(looking, &showing),
+        Some(Command::Doctor(options)) => examine(options),
+        Some(Command::Explain { code }) => {
+            print(&doctor::explain(code))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn show(looking: Looking, showing: &ShowingOptions) -> io::Result<ExitCode> {
     let (settings, show) = (looking.settings(), showing.show());
     let watch = Watch::start(looking.targets, settings)?;
     if showing.wants_text() || !io::stdout().is_terminal() {
@@ -66,4 +83,31 @@ fn run(options: Options) -> io::Result<ExitCode> {
     };
     screen::run(&watch, showing)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn examine(options: DoctorOptions) -> io::Result<ExitCode> {
+    let settings = options.looking.settings();
+    let watch = Watch::start(options.looking.targets, settings)?;
+    watch.board().wait_until_settled(&settings);
+    let looks = watch.board().looks();
+    let mut findings = doctor::judge(&looks, &Host::this());
+    findings.retain(|it| !options.allow.contains(&it.code));
+    let report = Report::new(findings, &looks);
+    print(&match options.json {
+        true => report.json(),
+        false => report.text(),
+    })?;
+    Ok(match report.verdict() {
+        Verdict::Well => ExitCode::SUCCESS,
+        Verdict::Ill => ExitCode::FAILURE,
+        Verdict::Unknown => ExitCode::from(3),
+    })
+}
+
+/// Prints a text; nobody may be left to read it.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

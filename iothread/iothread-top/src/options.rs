@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 
+use crate::doctor::Code;
 use crate::output::{Format, Show};
 use crate::sample::Settings;
 use crate::target::Targets;
@@ -17,13 +18,52 @@ use crate::view::{Condition, Field, FieldList, Filter, Grouping, Order};
 ///
 /// A monitor of QEMU serves one client at a time. So for each look the connection is made anew, unless --hold is given.
 #[derive(Debug, Parser)]
-#[command(name = "iothread-top", version)]
+#[command(
+    name = "iothread-top",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     #[command(flatten)]
     pub(crate) looking: Looking,
 
     #[command(flatten)]
-    pub(crate) showing: Showing,
+    pub(crate) showing: ShowingOptions,
+}
+
+/// What else it does than show.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say what is wrong with how guests use their IOThreads, and what would help.
+    ///
+    /// Looks twice, and ends with status 0 if nothing is wrong, 1 if something is, and 3 if nothing is and some guests did not
+    /// answer.
+    Doctor(DoctorOptions),
+
+    /// Say what a code of the doctor means.
+    Explain {
+        /// The code, such as IO02; without it they are listed.
+        code: Option<Code>,
+    },
+}
+
+/// What the doctor does.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorOptions {
+    #[command(flatten)]
+    pub(crate) looking: Looking,
+
+    /// Print an object of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Leave out what these codes find. May be given several times.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) allow: Vec<Code>,
 }
 
 /// What is looked at, and how.
@@ -49,7 +89,7 @@ pub(crate) struct Looking {
 
 /// What is shown, and how.
 #[derive(Debug, Args)]
-pub(crate) struct Showing {
+pub(crate) struct ShowingOptions {
     /// Print tables one after the other, without a screen; so it is where the output is no terminal.
     #[arg(long, short = 'b')]
     pub(crate) batch: bool,
@@ -102,7 +142,7 @@ impl Looking {
     }
 }
 
-impl Showing {
+impl ShowingOptions {
     /// What is to be printed.
     pub(crate) fn show(&self) -> Show {
         let all = || FieldList(Field::ALL.to_vec());
@@ -169,8 +209,17 @@ mod tests {
         assert_eq!(parse(&["--once", "a"]).unwrap().showing.count(), Some(1));
         let order = parse(&["-s", "-cpu", "a"]).unwrap().showing.sort.unwrap();
         assert!(order.is_reversed);
+        assert!(
+            parse(&["doctor", "--allow", "io02", "a"])
+                .unwrap()
+                .command
+                .is_some()
+        );
+        assert!(parse(&["explain"]).is_ok());
         for wrong in [
             &[][..],
+            &["doctor"],
+            &["explain", "IO99"],
             &["tcp:nowhere"],
             &["-d", "0", "x"],
             &["-n", "0", "x"],

@@ -5,7 +5,7 @@ mod json;
 mod text;
 
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::sample::{Settings, Watch};
 use crate::view::{FieldList, Filter, Grouping, Order};
@@ -33,9 +33,6 @@ pub(crate) enum Format {
     Csv,
 }
 
-/// How long it may take to find out which guests there are, beside the looks themselves.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Prints until the count is reached or the reader goes away. Returns whether all guests answered the last time.
 pub(crate) fn run(
     watch: &Watch,
@@ -46,7 +43,7 @@ pub(crate) fn run(
     let board = watch.board();
     let mut n_left = count;
     let mut is_first = true;
-    board.wait_until_settled(PATIENCE + settings.interval + settings.deadline * 3);
+    board.wait_until_settled(settings);
     loop {
         let looks = board.looks();
         let mut text = match show.format {

@@ -15,6 +15,9 @@ use crate::target::{Target, Targets, expand};
 /// How long a server whose socket has vanished from a pattern's matches is still shown as gone.
 const FAREWELL: Duration = Duration::from_secs(60);
 
+/// How long it may take to find out which servers there are, beside the looks themselves.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What is known of all servers now.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
@@ -51,9 +54,10 @@ impl Board {
         looks.flatten().collect()
     }
 
-    /// Waits until each was looked at twice, which usage takes, or once in vain; but no longer than `patience`, which is for
-    /// folders that take their time: a look ends by itself.
-    pub(crate) fn wait_until_settled(&self, patience: Duration) {
+    /// Waits until each was looked at twice, which usage takes, or once in vain. A look ends by itself; folders may take longer
+    /// than anybody waits.
+    pub(crate) fn wait_until_settled(&self, settings: &Settings) {
+        let patience = PATIENCE + settings.interval + settings.deadline * 3;
         let is_open = |inner: &mut Inner| {
             let settled = |look: &Arc<Look>| match look.state.is_fresh() {
                 true => look.n_looks > 1,

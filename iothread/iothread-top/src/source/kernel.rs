@@ -42,7 +42,12 @@ impl Process {
             thread.kernel = thread.thread_id.and_then(|id| self.counts(id));
             seen.is_here |= thread.kernel.is_some();
         }
-        if !seen.is_here && (threads.iter().any(|it| it.thread_id.is_some()) || known.is_empty()) {
+        // Where no number is told, the process itself has to be of this namespace.
+        let has_numbers = threads.iter().any(|it| it.thread_id.is_some());
+        if !has_numbers {
+            seen.is_here = self.counts(i64::from(self.0)).is_some();
+        }
+        if !seen.is_here {
             // Its threads are not those of this process, or have other numbers here.
             return seen;
         }

@@ -13,5 +13,5 @@ pub(crate) use self::filter::{Condition, Filter};
 pub(crate) use self::group::{Grouping, group};
 pub(crate) use self::order::Order;
 pub(crate) use self::printable::{cut, padded, printable};
-pub(crate) use self::row::{Row, rows, seconds, summary};
+pub(crate) use self::row::{Row, counted, rows, seconds, summary};
 pub(crate) use self::table::{Layout, Room};

@@ -5,7 +5,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tests::{Server, eventually};
+use serde_json::json;
+use tests::{Qmp, Server, eventually};
 
 use super::{IOTHREADD, Program};
 
@@ -47,4 +48,55 @@ pub(crate) fn named_iothreadd(folder: &Path) -> std::io::Result<String> {
     let path = folder.join(IOTHREADD);
     std::os::unix::fs::symlink(std::env::current_exe()?, &path)?;
     Ok(path.display().to_string())
+}
+
+/// `iothreadd` that serves two exports, `e0` and `e1`, on these IOThreads of two.
+pub(crate) struct Disks {
+    pub(crate) server: Server,
+    exports: String,
+}
+
+impl Disks {
+    pub(crate) fn start(threads: [&str; 2]) -> Self {
+        let objects = ["--object", "iothread,id=io0", "--object", "iothread,id=io1"];
+        let server = start_iothreadd(&objects).unwrap();
+        let exports = server.folder().join("nbd").display().to_string();
+        let mut client = Qmp::open(server.socket()).unwrap();
+        let at = json!({"addr": {"type": "unix", "data": {"path": exports}}});
+        client.execute("nbd-server-start", at).unwrap();
+        for (number, iothread) in threads.into_iter().enumerate() {
+            let node = format!("n{number}");
+            let add = json!({"driver": "null-co", "node-name": node, "read-zeroes": true});
+            client.execute("blockdev-add", add).unwrap();
+            let export = json!({
+                "type": "nbd", "id": format!("e{number}"), "name": format!("e{number}"),
+                "node-name": node, "iothread": iothread
+            });
+            client.execute("block-export-add", export).unwrap();
+        }
+        Self { server, exports }
+    }
+
+    /// Keeps an export busy.
+    pub(crate) fn load(&self, qemu_img: &Path, export: &str) -> Program {
+        let url = format!("nbd+unix:///{export}?socket={}", self.exports);
+        let child = Command::new(qemu_img)
+            .args([
+                "bench",
+                "-c",
+                "2000000000",
+                "-d",
+                "64",
+                "-s",
+                "512",
+                "-f",
+                "raw",
+                "-t",
+                "none",
+            ])
+            .arg(url)
+            .stdout(Stdio::null())
+            .spawn();
+        Program(child.unwrap())
+    }
 }

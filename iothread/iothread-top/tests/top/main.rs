@@ -1,6 +1,7 @@
 //! `iothread-top` with servers and terminals.
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
+mod doctor;
 mod guests;
 mod lifeline;
 mod many;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         return iothreadd::main();
     }
     let suite = Suite::new();
+    let suite = doctor::add(suite);
     let suite = tables::add(suite);
     let suite = lifeline::add(suite);
     let suite = many::add(suite);

@@ -1,0 +1,63 @@
+//! Who is how busy.
+
+use super::{BUSY, Code, Finding, Guest, SATURATED, load, percent};
+use crate::facts::Thread;
+
+pub(super) fn saturated(guest: &Guest<'_>) -> Vec<Finding> {
+    let loads: Vec<(&Thread, f64)> = guest
+        .threads
+        .iter()
+        .filter_map(|it| Some((*it, load(it)?)))
+        .collect();
+    let idlest = loads
+        .iter()
+        .min_by(|(_, a), (_, b)| a.total_cmp(b))
+        .filter(|(_, load)| *load < BUSY);
+    let Some((idlest, least)) = idlest else {
+        return Vec::new();
+    };
+    let full = loads.iter().filter(|(_, load)| *load >= SATURATED);
+    let finding = |(thread, most): &(&Thread, f64)| {
+        let evidence = format!(
+            "{} was busy for {} of the time, {} for {}",
+            thread.id,
+            percent(*most),
+            idlest.id,
+            percent(*least)
+        );
+        let finding = guest.finding(Code::SaturatedThread, vec![thread.id.clone()]);
+        finding
+            .because(evidence)
+            .remedy(remedy(thread, *most, &idlest.id, *least))
+    };
+    full.map(finding).collect()
+}
+
+/// What moving one holder, or half of the queues, would give.
+fn remedy(thread: &Thread, most: f64, idlest: &str, least: f64) -> String {
+    let holders = thread.holders.as_deref().unwrap_or_default();
+    let after = |n_parts: f64| {
+        let part = most / n_parts;
+        format!(
+            "{} would be busy for {} and {idlest} for {}",
+            thread.id,
+            percent(most - part),
+            percent(least + part)
+        )
+    };
+    match holders {
+        [] => format!("move work of {} to {idlest}", thread.id),
+        [one] => format!(
+            "spread the queues of {} over {} and {idlest} with iothread-vq-mapping: {}",
+            one.name,
+            thread.id,
+            after(2.0)
+        ),
+        [first, ..] => format!(
+            "move one of {} holders, such as {}, to {idlest}: {}",
+            holders.len(),
+            first.name,
+            after(holders.len() as f64)
+        ),
+    }
+}
