@@ -4,9 +4,11 @@
 //!
 //! [`target`] says which servers there are, [`source`] asks one of them and the kernel, and [`facts`] is what comes of it.
 //! [`sample`] does that again and again for all of them, each on its own. [`view`] makes rows of what was found, [`output`]
-//! prints them, and [`screen`] shows them on a terminal. [`doctor`] judges it.
+//! prints them, and [`screen`] shows them on a terminal. [`doctor`] judges it,
+//! and [`exporter`] serves it over HTTP.
 
 mod doctor;
+mod exporter;
 mod facts;
 mod options;
 mod output;
@@ -56,6 +58,10 @@ fn run(options: Options) -> io::Result<ExitCode> {
     match command {
         None => show(looking, &showing),
         Some(Command::Doctor(options)) => examine(options),
+        Some(Command::Exporter(options)) => {
+            exporter::run(options)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Explain { code }) => {
             print(&doctor::explain(code))?;
             Ok(ExitCode::SUCCESS)

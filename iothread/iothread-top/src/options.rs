@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::doctor::Code;
+use crate::exporter::Listen;
 use crate::output::{Format, Show};
 use crate::sample::Settings;
 use crate::target::Targets;
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// answer.
     Doctor(DoctorOptions),
 
+    /// Serve metrics of all guests over HTTP, for Prometheus and others that read OpenMetrics.
+    Exporter(ExporterOptions),
+
     /// Say what a code of the doctor means.
     Explain {
         /// The code, such as IO02; without it they are listed.
@@ -64,6 +68,21 @@ pub(crate) struct DoctorOptions {
     /// Leave out what these codes find. May be given several times.
     #[arg(long, value_name = "CODE")]
     pub(crate) allow: Vec<Code>,
+}
+
+/// What the exporter does.
+#[derive(Debug, Args)]
+pub(crate) struct ExporterOptions {
+    #[command(flatten)]
+    pub(crate) looking: Looking,
+
+    /// Where to listen: HOST:PORT, :PORT on this host alone, or fd:NUMBER for a socket that listens already.
+    #[arg(long, value_name = "ADDRESS", default_value = ":9793")]
+    pub(crate) listen: Listen,
+
+    /// Name so many holders at most, of all guests together. All are counted.
+    #[arg(long, value_name = "COUNT", default_value = "2000")]
+    pub(crate) max_holders: usize,
 }
 
 /// What is looked at, and how.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use self::look::Looker;
 pub(crate) use self::memory::GoneHolder;
-pub(crate) use self::watch::Watch;
+pub(crate) use self::watch::{Board, Watch};
 use crate::facts::Facts;
 use crate::target::Target;
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 mod doctor;
+mod exporter;
 mod guests;
 mod lifeline;
 mod many;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     }
     let suite = Suite::new();
     let suite = doctor::add(suite);
+    let suite = exporter::add(suite);
     let suite = tables::add(suite);
     let suite = lifeline::add(suite);
     let suite = many::add(suite);
