@@ -18,6 +18,10 @@ use crate::qapi::{
 /// The longest name of a node.
 const MAX_NODE_NAME: usize = 31;
 
+/// The most nodes that one may stand on: requests go down from node to node, on the stack, and whether users fit together is
+/// looked at for each node with all that are above it. QEMU has no limit.
+const MAX_BELOW: usize = 50;
+
 impl Blocks {
     /// `blockdev-add`
     pub(crate) fn add(&self, sets: &DescriptorSets, options: BlockdevOptions) -> Result<(), Error> {
@@ -94,6 +98,12 @@ impl Blocks {
             ));
         }
         let name = self.new_name(options.node_name.clone(), new)?;
+        let below = std::iter::successors(child.as_ref().map(|(_, io)| &**io), |io| io.child());
+        if below.count() > MAX_BELOW {
+            return Err(Error::generic(format!(
+                "node '{name}' would stand on more than {MAX_BELOW} others"
+            )));
+        }
         if let Some((below, io)) = &child
             && active
             && !io.is_active()

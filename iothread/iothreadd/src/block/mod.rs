@@ -5,10 +5,11 @@
 //! - `driver`: where nodes have their blocks from.
 //! - `io`: requests, how they go down from node to node and where they run.
 //! - `place`: on which event loop a node is.
-//! - `users`, `permission`: who uses a node, and whether that fits together.
+//! - `users`, `access`, `permission`: who uses a node, what for, and whether that fits together.
 //! - `resize`: new sizes.
 //! - `query`, `filename`: what clients are shown; `statistics`: what users have asked for.
 
+mod access;
 mod active;
 mod add;
 mod driver;
@@ -29,16 +30,13 @@ pub(crate) use self::active::Activated;
 use self::io::NodeIo;
 pub(crate) use self::io::{
     Backend, Entered, Extent, IoBuffer, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome, Pending,
-    Request, Started, is_zero,
+    Request, Started, UserPath, is_zero,
 };
 use self::place::Place;
 pub(crate) use self::place::{ExportRights, Follower, Medium, MoveError, NodeUser};
 use self::users::Attached;
 use crate::qapi::{BlockdevCacheOptions, BlockdevDetectZeroesOptions};
 use crate::sync::Mutex;
-
-/// Tells nodes' users apart.
-pub(crate) type UserPath = Arc<str>;
 
 /// All block nodes.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use iothread::{IoThread, SharedContext, holder};
 use qapi_runtime::Error;
 
-use super::permission::Access;
+use super::access::Access;
 use super::{Blocks, Graph, Node, UserPath};
 use crate::qemu_text::QemuText;
 

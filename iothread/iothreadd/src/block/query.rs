@@ -1,6 +1,6 @@
 //! What the graph looks like to clients.
 
-use super::driver::{Driver, RequestLimits, SECTOR};
+use super::driver::{Driver, RequestLimits};
 use super::filename::filename;
 use super::io::NodeIo;
 use super::{Blocks, Graph, Node};
@@ -120,18 +120,5 @@ fn limits(io: &NodeIo) -> BlockLimitsInfo {
 }
 
 fn request_limits(io: &NodeIo) -> RequestLimits {
-    match io.driver() {
-        Driver::Null(_) => RequestLimits {
-            alignment: 1,
-            memory_alignment: SECTOR,
-        },
-        Driver::File(file) => file.limits(),
-        // A window takes any request, and leaves the memory to the node below.
-        Driver::Raw(_) => RequestLimits {
-            alignment: 1,
-            memory_alignment: io
-                .child()
-                .map_or(1, |below| request_limits(below).memory_alignment),
-        },
-    }
+    io.driver().limits(|| io.child().map(request_limits))
 }

@@ -22,11 +22,8 @@ impl Graph {
     ///
     /// Differs from QEMU: exports over NBD do not. Their clients are told the size when they ask next.
     fn forbids_resize(&self, node: &Node) -> bool {
-        let is_bounded = match node.io.driver() {
-            Driver::Raw(raw) => raw.is_bounded(),
-            Driver::Null(_) | Driver::File(_) => false,
-        };
-        is_bounded || self.parents(&node.name).any(|it| self.forbids_resize(it))
+        let fixes_size = node.io.driver().fixes_size_below();
+        fixes_size || self.parents(&node.name).any(|it| self.forbids_resize(it))
     }
 
     fn parents<'g>(&'g self, name: &'g str) -> impl Iterator<Item = &'g Node> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use qapi_runtime::Error;
 
+use super::access::Access;
 use super::io::Backend;
-use super::permission::Access;
 use super::place::NodeUser;
 use super::{Blocks, Graph, UserPath};
 

@@ -82,6 +82,31 @@ fn a_device_is_reported_with_its_node() {
     assert_eq!(client.execute("query-block", json!({})), json!([]));
 }
 
+/// What goes down from node to node takes some of the stack for each of them.
+#[test]
+fn nodes_stand_on_each_other_to_a_limit() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let bottom = json!({"driver": "null-co", "node-name": "n0", "read-zeroes": true});
+    client.execute("blockdev-add", bottom);
+    let above = |number: usize| {
+        let (name, below) = (format!("n{number}"), format!("n{}", number - 1));
+        json!({"driver": "raw", "node-name": name, "file": below})
+    };
+    for number in 1..=50 {
+        client.execute("blockdev-add", above(number));
+    }
+    assert_eq!(
+        client.error("blockdev-add", above(51)),
+        "node 'n51' would stand on more than 50 others"
+    );
+    // The highest can be used.
+    let device = json!({"driver": "virtio-blk-pci", "drive": "n50"});
+    client.execute("device_add", device);
+    let nodes = client.execute("query-named-block-nodes", json!({}));
+    assert_eq!(nodes.as_array().unwrap().len(), 51);
+}
+
 #[test]
 fn descriptors_are_kept() {
     let server = Server::start(&[]);

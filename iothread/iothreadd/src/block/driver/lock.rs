@@ -11,7 +11,7 @@ use nix::libc;
 use qapi_runtime::Error;
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::block::permission::{Access, Permission};
+use crate::block::access::{Access, Permission};
 use crate::sync::Mutex;
 
 /// First of the bytes that are locked by users.

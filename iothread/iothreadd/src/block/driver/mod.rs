@@ -14,6 +14,7 @@ use qapi_runtime::Error;
 pub(super) use self::file::{Discards, File, FileAnswer, FileKind, OpenOptions};
 pub(super) use self::null::Null;
 pub(super) use self::raw::Raw;
+use super::access::Access;
 
 /// The unit in which sizes are counted.
 pub(in crate::block) const SECTOR: u64 = 512;
@@ -56,6 +57,41 @@ impl Driver {
             Self::Null(_) => Some(0),
             Self::File(file) => file.allocated(),
             Self::Raw(_) => None,
+        }
+    }
+}
+
+/// What drivers say about the nodes around theirs.
+impl Driver {
+    /// Whether the node below has to keep its size.
+    pub(super) fn fixes_size_below(&self) -> bool {
+        match self {
+            Self::Raw(raw) => raw.is_bounded(),
+            Self::Null(_) | Self::File(_) => false,
+        }
+    }
+
+    /// Tells other processes what is done with the image.
+    pub(super) fn lock(&self, access: Access) -> Result<(), Error> {
+        match self {
+            Self::File(file) => file.lock(access),
+            Self::Null(_) | Self::Raw(_) => Ok(()),
+        }
+    }
+
+    /// What it asks of requests, above a node that asks for what `below` says.
+    pub(super) fn limits(&self, below: impl FnOnce() -> Option<RequestLimits>) -> RequestLimits {
+        match self {
+            Self::Null(_) => RequestLimits {
+                alignment: 1,
+                memory_alignment: SECTOR,
+            },
+            Self::File(file) => file.limits(),
+            // A window takes any request, and leaves the memory to the node below.
+            Self::Raw(_) => RequestLimits {
+                alignment: 1,
+                memory_alignment: below().map_or(1, |below| below.memory_alignment),
+            },
         }
     }
 }

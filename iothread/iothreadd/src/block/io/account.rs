@@ -5,11 +5,14 @@
 
 use std::cell::Cell;
 use std::ops::AddAssign;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::{Operation, Outcome};
+
+/// Tells nodes' users apart.
+pub(crate) type UserPath = Arc<str>;
 
 /// Kinds of requests that are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use iothread::{AioContext, ContextError, Dispatch};
 use rustix::io::Errno;
 
-use super::account::{Accounts, Begun};
+use super::account::{Accounts, Begun, UserPath};
 use super::under_way::UnderWay;
 use super::{IoBuffer, NodeIo, Outcome, Request, Step, Totals};
-use crate::block::UserPath;
 use crate::finally::Finally;
 use crate::sync::Mutex;
 
