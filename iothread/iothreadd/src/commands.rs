@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use iothread::qapi::IoThreadInfo;
 use qapi_runtime::dispatch::Request;
 use qapi_runtime::{Error, Object, Value};
@@ -86,6 +87,13 @@ pub(crate) fn of_session(
     }
 }
 
+impl Handler {
+    /// What those parts ask for that only the main loop may change; not for commands among [`INLINE`].
+    fn on_main(&self) -> Result<OnMain<'_>, Error> {
+        self.parts.host.on_main()
+    }
+}
+
 impl Commands for Handler {
     fn add_fd(&self, arguments: AddFd) -> Result<AddfdInfo, Error> {
         let sets = &self.parts.descriptor_sets;
@@ -93,12 +101,14 @@ impl Commands for Handler {
     }
 
     fn block_export_add(&self, arguments: BlockExportOptions) -> Result<(), Error> {
-        self.parts.add_export(&self.descriptors, &arguments)
+        self.parts
+            .add_export(self.on_main()?, &self.descriptors, &arguments)
     }
 
     fn block_export_del(&self, arguments: BlockExportDel) -> Result<(), Error> {
         let BlockExportDel { id, mode } = arguments;
-        self.parts.delete_export(&id, mode.as_ref())
+        self.parts
+            .delete_export(self.on_main()?, &id, mode.as_ref())
     }
 
     async fn block_resize(&self, arguments: BlockResize) -> Result<(), Error> {
@@ -113,11 +123,15 @@ impl Commands for Handler {
 
     fn blockdev_add(&self, arguments: BlockdevOptions) -> Result<(), Error> {
         let sets = &self.parts.descriptor_sets;
-        self.parts.host.blocks.add(sets, arguments)
+        let main = self.on_main()?;
+        self.parts.host.blocks.add(main, sets, arguments)
     }
 
     fn blockdev_del(&self, arguments: BlockdevDel) -> Result<(), Error> {
-        self.parts.host.blocks.delete(&arguments.node_name)
+        self.parts
+            .host
+            .blocks
+            .delete(self.on_main()?, &arguments.node_name)
     }
 
     async fn blockdev_set_active(&self, arguments: BlockdevSetActive) -> Result<(), Error> {
@@ -141,7 +155,10 @@ impl Commands for Handler {
     }
 
     fn chardev_remove(&self, arguments: ChardevRemove) -> Result<(), Error> {
-        self.parts.host.chardevs.remove(&arguments.id)
+        self.parts
+            .host
+            .chardevs
+            .remove(self.on_main()?, &arguments.id)
     }
 
     fn chardev_send_break(&self, arguments: ChardevSendBreak) -> Result<(), Error> {
@@ -183,13 +200,14 @@ impl Commands for Handler {
     }
 
     fn nbd_server_add(&self, arguments: NbdServerAddOptions) -> Result<(), Error> {
-        self.parts.add_over_nbd(arguments)
+        self.parts.add_over_nbd(self.on_main()?, arguments)
     }
 
     #[expect(deprecated, reason = "handled like everything else")]
     fn nbd_server_remove(&self, arguments: NbdServerRemove) -> Result<(), Error> {
         let NbdServerRemove { name, mode } = arguments;
-        self.parts.remove_over_nbd(&name, mode.as_ref())
+        self.parts
+            .remove_over_nbd(self.on_main()?, &name, mode.as_ref())
     }
 
     async fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {
@@ -199,17 +217,22 @@ impl Commands for Handler {
     }
 
     fn nbd_server_stop(&self) -> Result<(), Error> {
-        self.parts.stop_nbd()
+        self.parts.stop_nbd(self.on_main()?)
     }
 
     fn object_add(&self, arguments: ObjectOptions) -> Result<(), Error> {
         let Parts { objects, host, .. } = &*self.parts;
-        objects.add(host, arguments)
+        objects.add(self.on_main()?, host, arguments)
     }
 
     fn object_del(&self, arguments: ObjectDel) -> Result<(), Error> {
         let objects = &self.parts.objects;
-        objects.delete_for(&self.parts.host, &arguments.id, Some(&self.monitor))
+        objects.delete_for(
+            self.on_main()?,
+            &self.parts.host,
+            &arguments.id,
+            Some(&self.monitor),
+        )
     }
 
     /// Sessions execute it themselves.
@@ -353,7 +376,12 @@ impl Commands for Handler {
             }
             StrOrNull::N(_) => None,
         };
-        blocks.set_iothread(&arguments.node_name, thread.as_ref(), force)
+        blocks.set_iothread(
+            self.on_main()?,
+            &arguments.node_name,
+            thread.as_ref(),
+            force,
+        )
     }
 
     fn x_query_block_export_queues(

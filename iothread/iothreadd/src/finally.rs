@@ -1,10 +1,10 @@
 //! What is done when the last of several things is over.
 
-use iothread::MainContext;
+use iothread::{MainContext, OnMain};
 
 use crate::sync::{Arc, Mutex};
 
-type Task = Box<dyn FnOnce() + Send>;
+type Task = Box<dyn FnOnce(OnMain<'_>) + Send>;
 
 /// Something that the main loop does once nobody keeps it from that any more: whoever has a clone does. So the main loop
 /// itself never waits, and nothing that ends in whatever way, by a panic too, can leave it undone.
@@ -17,20 +17,20 @@ struct Last {
 }
 
 impl Finally {
-    pub(crate) fn new(main: &MainContext, task: impl FnOnce() + Send + 'static) -> Self {
+    pub(crate) fn new(main: &MainContext, task: impl FnOnce(OnMain<'_>) + Send + 'static) -> Self {
         Self(Arc::new(Last {
             main: main.clone(),
             task: Mutex::new(Some(Box::new(task))),
         }))
     }
 
-    /// Does it now if nobody else has a clone; otherwise it is done later. On the main loop.
-    pub(crate) fn or_now(self) {
+    /// Does it now if nobody else has a clone; otherwise it is done later.
+    pub(crate) fn or_now(self, main: OnMain<'_>) {
         // If others drop theirs at this moment, it is posted.
         if let Some(last) = Arc::into_inner(self.0) {
             let task = last.task.lock().take();
             if let Some(task) = task {
-                task();
+                task(main);
             }
         }
     }
@@ -40,7 +40,7 @@ impl Drop for Last {
     fn drop(&mut self) {
         if let Some(task) = self.task.lock().take() {
             // A main loop that has ended has nobody left to tell.
-            let _ = self.main.post(move |_| task());
+            let _ = self.main.run(task);
         }
     }
 }
@@ -60,18 +60,18 @@ mod tests {
         let n_done = Arc::new(AtomicUsize::new(0));
         let counting = || {
             let n_done = Arc::clone(&n_done);
-            move || {
+            move |_: OnMain<'_>| {
                 n_done.fetch_add(1, Ordering::SeqCst);
             }
         };
         let done = || n_done.load(Ordering::SeqCst);
         // Nobody else.
-        Finally::new(&main, counting()).or_now();
+        Finally::new(&main, counting()).or_now(main_loop.on_main());
         assert_eq!(done(), 1);
         // Somebody on another thread.
         let finally = Finally::new(&main, counting());
         let (first, second) = (finally.clone(), finally.clone());
-        finally.or_now();
+        finally.or_now(main_loop.on_main());
         drop(first);
         assert_eq!(done(), 1);
         std::thread::spawn(move || drop(second)).join().unwrap();
@@ -81,7 +81,7 @@ mod tests {
         // Somebody who panics.
         let finally = Finally::new(&main, counting());
         let other = finally.clone();
-        finally.or_now();
+        finally.or_now(main_loop.on_main());
         let panics = std::thread::spawn(move || {
             let _other = other;
             std::panic::resume_unwind(Box::new(()));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iothread::{IoThread, MainContext};
+use iothread::{IoThread, MainContext, OnMain};
 use qapi_runtime::Error;
 
 use crate::block::Blocks;
@@ -27,6 +27,17 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// For commands, which may have to wait and then go on: the main loop is where they run, unless they are among those that
+    /// run with their session.
+    ///
+    /// # Errors
+    ///
+    /// This is another thread.
+    pub(crate) fn on_main(&self) -> Result<OnMain<'_>, Error> {
+        let elsewhere = || Error::generic("this is done on the main loop alone");
+        self.main.here().ok_or_else(elsewhere)
+    }
+
     /// The IOThread that a property links to.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
 //! The server: its parts, how they start and how they end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, TryRecvError};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use iothread::{Clock, ContextError, LoopFailure, MainContext, MainLoop, Registry, Timer};
+use iothread::{Clock, ContextError, LoopFailure, MainContext, MainLoop, OnMain, Registry, Timer};
 use qapi_runtime::Error;
 use qapi_runtime::session::SessionConfig;
 use thiserror::Error as ThisError;
@@ -68,6 +69,8 @@ pub(crate) enum StartError {
     Qmp(#[from] MonitorError),
     #[error("--monitor: {0}")]
     Monitor(#[from] HumanMonitorError),
+    #[error("the start was broken off")]
+    BrokenOff,
     #[error("only one monitor can be on the standard streams")]
     StdioTwice,
 }
@@ -122,20 +125,41 @@ pub(crate) fn run(options: Options) -> Result<(), StartError> {
     let server = Server::new(&main, registry, &options)?;
     let asked = Arc::clone(&server);
     let _signals = signals::watch(&main, move |what| asked.end_by_signal(what))?;
-    let started = server.start(&options);
+    let started = start(&mut main_loop, &server, options);
     let served = started.and_then(|()| {
         main_loop.run().inspect_err(|_| end_in_any_case())?;
         let failure = server.parts.host.threads.failure().cloned();
         failure.map_or(Ok(()), |failure| Err(failure.into()))
     });
-    server.begin_tear_down();
+    server.begin_tear_down(main_loop.on_main());
     if let Err(stuck) = server.wait_for_end(&mut main_loop) {
         // Their sockets go at least.
-        server.parts.host.chardevs.clear();
+        server.parts.host.chardevs.clear(main_loop.on_main());
         leave_behind(&stuck);
     }
-    server.tear_down();
+    server.tear_down(main_loop.on_main());
     served
+}
+
+/// Makes what the command line asks for, on the main loop like everything that is made later.
+fn start(
+    main_loop: &mut MainLoop,
+    server: &Arc<Server>,
+    options: Options,
+) -> Result<(), StartError> {
+    let (sender, started) = mpsc::channel();
+    let starting = Arc::clone(server);
+    main_loop.context().run(move |main| {
+        // The other end waits for it.
+        let _ = sender.send(starting.start(main, &options));
+    })?;
+    loop {
+        match started.try_recv() {
+            Ok(result) => return result,
+            Err(TryRecvError::Disconnected) => return Err(StartError::BrokenOff),
+            Err(TryRecvError::Empty) => main_loop.run_once(true)?,
+        };
+    }
 }
 
 /// Ends the process although its threads wait for a disk, as nothing else can end them.
@@ -203,7 +227,7 @@ impl Server {
     }
 
     /// Makes what the command line asks for. The monitors come last, so that their clients find the rest.
-    fn start(&self, options: &Options) -> Result<(), StartError> {
+    fn start(&self, main: OnMain<'_>, options: &Options) -> Result<(), StartError> {
         let on_stdio = options
             .qmp
             .iter()
@@ -213,7 +237,7 @@ impl Server {
         if on_stdio.count() > 1 {
             return Err(StartError::StdioTwice);
         }
-        self.create(options)?;
+        self.create(main, options)?;
         for address in &options.monitor {
             self.human_monitors.add(address)?;
         }
@@ -237,7 +261,7 @@ impl Server {
     }
 
     /// Makes what options describe: what others use comes first.
-    fn create(&self, options: &Options) -> Result<(), StartError> {
+    fn create(&self, main: OnMain<'_>, options: &Options) -> Result<(), StartError> {
         let Parts {
             host,
             objects,
@@ -273,7 +297,7 @@ impl Server {
             if objects::uses_chardevs(&object) {
                 later.push(object);
             } else {
-                let added = objects.add(host, object);
+                let added = objects.add(main, host, object);
                 added.map_err(StartError::Object)?;
             }
         }
@@ -281,16 +305,16 @@ impl Server {
             let descriptors = SessionDescriptors::default();
             let added = chardev::parse(option)
                 .map_err(Error::from)
-                .and_then(|(id, backend)| host.chardevs.add_now(id, &backend, &descriptors));
+                .and_then(|(id, backend)| host.chardevs.add_now(main, id, &backend, &descriptors));
             added.map_err(wrong("chardev", option))?;
         }
         for option in &options.blockdev {
-            let added =
-                blockdev::parse(option).and_then(|node| host.blocks.add(descriptor_sets, node));
+            let added = blockdev::parse(option)
+                .and_then(|node| host.blocks.add(main, descriptor_sets, node));
             added.map_err(wrong("blockdev", option))?;
         }
         for object in later {
-            let added = objects.add(host, object);
+            let added = objects.add(main, host, object);
             added.map_err(StartError::Object)?;
         }
         for option in &options.device {
@@ -338,7 +362,7 @@ impl Server {
 
     /// Ends what serves clients: monitors first, so that nobody asks for what is going. Exports go when the requests are
     /// answered that they have.
-    fn begin_tear_down(&self) {
+    fn begin_tear_down(&self, main: OnMain<'_>) {
         let Parts {
             host,
             exports,
@@ -348,9 +372,9 @@ impl Server {
         self.monitors.clear();
         self.human_monitors.clear();
         // One that is not running has nothing to give back.
-        let _ = self.parts.stop_nbd();
-        exports.end(host);
-        devices.end(host);
+        let _ = self.parts.stop_nbd(main);
+        exports.end(main, host);
+        devices.end(main, host);
         if self.in_a_hurry.load(Ordering::Acquire) {
             exports.give_up();
         }
@@ -393,11 +417,11 @@ impl Server {
     }
 
     /// Gives everything back.
-    fn tear_down(&self) {
+    fn tear_down(&self, main: OnMain<'_>) {
         let Parts { host, objects, .. } = &*self.parts;
-        host.blocks.clear();
-        objects.clear(host);
-        host.chardevs.clear();
+        host.blocks.clear(main);
+        objects.clear(main, host);
+        host.chardevs.clear(main);
     }
 }
 
@@ -427,9 +451,9 @@ impl Owner for Server {
         commands::of_session(&self.parts, descriptors, monitor)
     }
 
-    fn delete(&self, monitor: &str, chardev: &str) {
+    fn delete(&self, main: OnMain<'_>, monitor: &str, chardev: &str) {
         // Somebody may have been faster, with each of them.
-        let _ = self.parts.objects.delete(&self.parts.host, monitor);
-        let _ = self.parts.host.chardevs.remove(chardev);
+        let _ = self.parts.objects.delete(main, &self.parts.host, monitor);
+        let _ = self.parts.host.chardevs.remove(main, chardev);
     }
 }

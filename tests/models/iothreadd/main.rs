@@ -21,6 +21,8 @@ mod sync;
 #[path = "../../../iothread/iothreadd/src/block/io/under_way.rs"]
 mod under_way;
 
+use std::marker::PhantomData;
+
 use loom::thread;
 
 use self::door::Door;
@@ -30,23 +32,28 @@ use self::sync::{Arc, AtomicUsize, Mutex, Ordering};
 use self::under_way::UnderWay;
 
 /// What a closure is given by the stand-in for a main loop.
-pub(crate) struct Dispatch;
+#[derive(Clone, Copy)]
+pub(crate) struct OnMain<'a>(PhantomData<&'a MainContext>);
 
-type Posted = Box<dyn FnOnce(&mut Dispatch) + Send>;
+type Posted = Box<dyn FnOnce(OnMain<'_>) + Send>;
 
-/// A stand-in for the context of a main loop, which keeps what is posted until the model runs it.
+/// A stand-in for the context of a main loop, which keeps what is to run until the model runs it.
 #[derive(Clone, Default)]
 pub(crate) struct MainContext(Arc<Mutex<Vec<Posted>>>);
 
 impl MainContext {
-    pub(crate) fn post(&self, task: impl FnOnce(&mut Dispatch) + Send + 'static) -> Result<(), ()> {
+    pub(crate) fn run(&self, task: impl FnOnce(OnMain<'_>) + Send + 'static) -> Result<(), ()> {
         self.0.lock().push(Box::new(task));
         Ok(())
     }
 
-    fn run(&self) {
+    fn on_main(&self) -> OnMain<'_> {
+        OnMain(PhantomData)
+    }
+
+    fn run_all(&self) {
         let posted = std::mem::take(&mut *self.0.lock());
-        posted.into_iter().for_each(|task| task(&mut Dispatch));
+        posted.into_iter().for_each(|task| task(self.on_main()));
     }
 }
 
@@ -54,7 +61,7 @@ impl MainContext {
 fn finally(main: &MainContext) -> (Finally, Arc<AtomicUsize>) {
     let n_done = Arc::new(AtomicUsize::new(0));
     let counting = Arc::clone(&n_done);
-    let finally = Finally::new(main, move || {
+    let finally = Finally::new(main, move |_| {
         counting.fetch_add(1, Ordering::AcqRel);
     });
     (finally, n_done)
@@ -75,12 +82,12 @@ fn what_the_last_request_ends_is_done_once_and_after_all_of_them() {
             })
         });
         requests.keep_until_idle(&idle);
-        idle.or_now();
+        idle.or_now(main.on_main());
         for worker in workers {
             worker.join().unwrap();
         }
         assert!(requests.is_idle());
-        main.run();
+        main.run_all();
         assert_eq!(n_done.load(Ordering::Acquire), 1);
     });
 }
@@ -100,10 +107,10 @@ fn a_request_that_begins_while_another_ends_is_waited_for_or_comes_after() {
         });
         let (idle, n_done) = finally(&main);
         requests.keep_until_idle(&idle);
-        idle.or_now();
+        idle.or_now(main.on_main());
         first.join().unwrap();
         second.join().unwrap();
-        main.run();
+        main.run_all();
         // Nothing is left behind for a request that never comes.
         assert_eq!(n_done.load(Ordering::Acquire), 1);
     });

@@ -160,11 +160,14 @@ impl Blocks {
     /// Waits until the requests have ended that are under way now.
     pub(super) async fn requests_have_ended(&self, main: &MainContext) {
         let (sender, receiver) = oneshot::channel();
-        let idle = Finally::new(main, move || sender.send(()));
+        let idle = Finally::new(main, move |_| sender.send(()));
         for node in &self.0.lock().nodes {
             node.io.keep_until_idle(&idle);
         }
-        idle.or_now();
+        match main.here() {
+            Some(main) => idle.or_now(main),
+            None => drop(idle),
+        }
         // Without a main loop nobody waits.
         let _ = receiver.await;
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 use super::driver::{Driver, File, FileKind, Null, OpenOptions, Raw};
@@ -24,7 +25,12 @@ const MAX_BELOW: usize = 50;
 
 impl Blocks {
     /// `blockdev-add`
-    pub(crate) fn add(&self, sets: &DescriptorSets, options: BlockdevOptions) -> Result<(), Error> {
+    pub(crate) fn add(
+        &self,
+        _: OnMain<'_>,
+        sets: &DescriptorSets,
+        options: BlockdevOptions,
+    ) -> Result<(), Error> {
         if options.node_name.is_none() {
             return Err(Error::generic(
                 "'node-name' must be specified for the root node",

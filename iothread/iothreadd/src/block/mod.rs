@@ -24,6 +24,7 @@ mod users;
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 pub(crate) use self::active::Activated;
@@ -143,7 +144,7 @@ fn no_node(name: &str) -> Error {
 
 impl Blocks {
     /// `blockdev-del`
-    pub(crate) fn delete(&self, name: &str) -> Result<(), Error> {
+    pub(crate) fn delete(&self, _: OnMain<'_>, name: &str) -> Result<(), Error> {
         let mut graph = self.0.lock();
         let node = graph.find(name)?;
         if !node.users.is_empty() {
@@ -166,7 +167,7 @@ impl Blocks {
     }
 
     /// Deletes all nodes, at the end of the server.
-    pub(crate) fn clear(&self) {
+    pub(crate) fn clear(&self, _: OnMain<'_>) {
         let nodes = std::mem::take(&mut self.0.lock().nodes);
         for node in nodes {
             node.place.give_up();

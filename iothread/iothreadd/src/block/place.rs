@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use iothread::{IoThread, SharedContext, holder};
+use iothread::{IoThread, OnMain, SharedContext, holder};
 use qapi_runtime::Error;
 
 use super::access::Access;
@@ -29,9 +29,9 @@ struct Lent {
 
 /// A user that is wherever its node is.
 pub(crate) trait Follower: Send + Sync {
-    /// The node has moved to an IOThread that it or another export holds; `None` is the main loop. Called there; afterwards the user's
+    /// The node has moved to an IOThread that it or another export holds; `None` is the main loop. Afterwards the user's
     /// former place is given up, so what it still wants to do there is refused.
-    fn follow(&self, home: Option<SharedContext>);
+    fn follow(&self, main: OnMain<'_>, home: Option<SharedContext>);
 }
 
 /// A device or an export that uses a node.
@@ -188,9 +188,9 @@ struct Moved {
 }
 
 impl Moved {
-    fn finish(self) {
+    fn finish(self, main: OnMain<'_>) {
         for follower in self.followers {
-            follower.follow(self.home.clone());
+            follower.follow(main, self.home.clone());
         }
         self.released.into_iter().for_each(give_up);
     }
@@ -354,6 +354,7 @@ impl Blocks {
     /// `x-blockdev-set-iothread`: moves a node, and makes it a holder of the IOThread.
     pub(crate) fn set_iothread(
         &self,
+        main: OnMain<'_>,
         name: &str,
         thread: Option<&IoThread>,
         force: bool,
@@ -375,7 +376,7 @@ impl Blocks {
         }
         moved.home = graph.home(name);
         drop(graph);
-        moved.finish();
+        moved.finish(main);
         Ok(())
     }
 
@@ -386,16 +387,18 @@ impl Blocks {
     /// The node cannot be used in this way, or not be moved; everything is as before then.
     pub(crate) fn attach(
         &self,
+        main: OnMain<'_>,
         name: &str,
         user: NodeUser,
         thread: Option<&IoThread>,
     ) -> Result<(), MoveError> {
-        self.attach_lending(name, user, thread, None)
+        self.attach_lending(main, name, user, thread, None)
     }
 
     /// As [`attach`](Self::attach), for an export that lends its context to those who are wherever the node is.
     pub(crate) fn attach_lending(
         &self,
+        main: OnMain<'_>,
         name: &str,
         user: NodeUser,
         thread: Option<&IoThread>,
@@ -423,7 +426,7 @@ impl Blocks {
         };
         moved.home = graph.home(name);
         drop(graph);
-        moved.finish();
+        moved.finish(main);
         Ok(())
     }
 
@@ -434,6 +437,7 @@ impl Blocks {
     /// The node cannot be used in this way.
     pub(crate) fn attach_in_place(
         &self,
+        _: OnMain<'_>,
         name: &str,
         user: NodeUser,
     ) -> Result<Option<SharedContext>, Error> {
@@ -443,7 +447,7 @@ impl Blocks {
     }
 
     /// A device or an export does not use a node any more, which goes back to the main loop unless others insist.
-    pub(crate) fn detach(&self, name: &str, path: &str) {
+    pub(crate) fn detach(&self, main: OnMain<'_>, name: &str, path: &str) {
         let mut graph = self.0.lock();
         graph.remove_user(name, path);
         let mut moved = match graph.relocate(name, None, None, None) {
@@ -456,7 +460,7 @@ impl Blocks {
             false => Vec::new(),
         };
         drop(graph);
-        moved.finish();
+        moved.finish(main);
         for node in gone {
             node.place.give_up();
         }

@@ -21,7 +21,7 @@ mod socket;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use iothread::MainContext;
+use iothread::{MainContext, OnMain};
 use qapi_runtime::Error;
 
 pub(crate) use self::connect::connect_unix;
@@ -182,6 +182,7 @@ impl Chardevs {
     /// As `add`, for options: what has to be waited for keeps the caller.
     pub(crate) fn add_now(
         &self,
+        _: OnMain<'_>,
         id: String,
         backend: &ChardevBackend,
         descriptors: &SessionDescriptors,
@@ -348,7 +349,7 @@ impl Chardevs {
     }
 
     /// `chardev-remove`
-    pub(crate) fn remove(&self, id: &str) -> Result<(), Error> {
+    pub(crate) fn remove(&self, _: OnMain<'_>, id: &str) -> Result<(), Error> {
         let missing = || Error::generic(format!("Chardev '{id}' not found"));
         let is_busy = || Error::generic(format!("Chardev '{id}' is busy"));
         if self.own.has(id) {
@@ -409,6 +410,7 @@ impl Chardevs {
     /// There is no such device, it has a front end, or it has no peers and the front end needs some.
     pub(crate) fn attach(
         &self,
+        _: OnMain<'_>,
         id: &str,
         usage: Usage,
         front_end: Arc<dyn FrontEnd>,
@@ -429,7 +431,6 @@ impl Chardevs {
                 None
             }
         };
-        // Only the main loop attaches.
         *chardev.user.lock() = User {
             is_there: true,
             reads: usage == Usage::Read,
@@ -457,7 +458,7 @@ impl Chardevs {
     }
 
     /// Removes all devices, at the end of the server.
-    pub(crate) fn clear(&self) {
+    pub(crate) fn clear(&self, _: OnMain<'_>) {
         let list = std::mem::take(&mut *self.list.lock());
         list.iter().for_each(|chardev| chardev.close());
     }

@@ -51,7 +51,7 @@ impl Devices {
             bus: &bus,
         };
         let device = match driver.realize {
-            Realize::AtOnce(realize) => realize(&plug, properties)?,
+            Realize::AtOnce(realize) => realize(host.on_main()?, &plug, properties)?,
             Realize::InTime(realize) => {
                 let _coming = position.id().map(|id| Coming::new(&self.coming, id));
                 realize(&plug, properties).await?

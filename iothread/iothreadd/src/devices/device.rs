@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
 use super::bus::ScsiBus;
@@ -34,8 +35,8 @@ pub(super) trait Device: Send + Sync {
         None
     }
 
-    /// Takes nothing in any more, and keeps `idle` until what is under way is over. Called once, on the main loop.
-    fn quiesce(&self, _idle: &Finally) {}
+    /// Takes nothing in any more, and keeps `idle` until what is under way is over. Called once.
+    fn quiesce(&self, _: OnMain<'_>, _idle: &Finally) {}
 
     /// The node that has requests of the device, if one has any.
     fn busy_node(&self) -> Option<&str> {
@@ -43,5 +44,5 @@ pub(super) trait Device: Send + Sync {
     }
 
     /// Gives back everything that the device has; called once, when it is idle.
-    fn unrealize(&self, host: &Host);
+    fn unrealize(&self, main: OnMain<'_>, host: &Host);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use iothread::IoThread;
+use iothread::{IoThread, OnMain};
 use qapi_runtime::Error;
 
 use super::properties::Properties;
@@ -82,16 +82,17 @@ impl Drive {
     /// Takes the node to `home`, keeps it from others, and lets the queues with these disks send requests to it.
     pub(super) fn attach(
         &self,
+        main: OnMain<'_>,
         host: &Host,
         home: Option<&IoThread>,
         disks: &Disks,
     ) -> Result<(), Error> {
         let blocks = &host.blocks;
-        blocks.attach(&self.node, self.node_user(), home)?;
+        blocks.attach(main, &self.node, self.node_user(), home)?;
         let backend = match blocks.backend(&self.node, &self.user) {
             Ok(backend) => Arc::new(backend),
             Err(error) => {
-                blocks.detach(&self.node, &self.user);
+                blocks.detach(main, &self.node, &self.user);
                 return Err(error);
             }
         };
@@ -101,8 +102,8 @@ impl Drive {
         Ok(())
     }
 
-    /// Lets nobody send requests any more, and keeps `idle` until the last one has ended. On the main loop.
-    pub(super) fn quiesce(&self, idle: &Finally) {
+    /// Lets nobody send requests any more, and keeps `idle` until the last one has ended.
+    pub(super) fn quiesce(&self, _: OnMain<'_>, idle: &Finally) {
         if let Some((backend, disks)) = self.backend.get() {
             disks.0.lock().retain(|known| !Arc::ptr_eq(known, backend));
             backend.keep_until_idle(idle);
@@ -116,9 +117,9 @@ impl Drive {
     }
 
     /// Gives the node back, after the last request to it.
-    pub(super) fn detach(&self, host: &Host) {
+    pub(super) fn detach(&self, main: OnMain<'_>, host: &Host) {
         if self.backend.get().is_some() {
-            host.blocks.detach(&self.node, &self.user);
+            host.blocks.detach(main, &self.node, &self.user);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 use super::Devices;
@@ -30,7 +31,7 @@ impl Plug<'_> {
 /// Makes a device. After an error everything is as before.
 #[derive(Clone, Copy)]
 pub(super) enum Realize {
-    AtOnce(fn(&Plug<'_>, Properties) -> Realized),
+    AtOnce(fn(OnMain<'_>, &Plug<'_>, Properties) -> Realized),
     /// It waits for a peer, and the main loop goes on meanwhile.
     InTime(RealizeInTime),
 }

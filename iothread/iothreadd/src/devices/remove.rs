@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 use super::device::Device;
@@ -25,8 +26,8 @@ impl Devices {
         let (remover, removing) = (Arc::clone(self), Arc::clone(host));
         let leaving: Arc<AtomicBool> = Arc::clone(&plugged.is_leaving);
         // After the reply to the command.
-        let posted = host.main.post(move |_| {
-            remover.remove(&removing, position, &plugged);
+        let posted = host.main.run(move |main| {
+            remover.remove(main, &removing, position, &plugged);
         });
         posted.map_err(|error| {
             leaving.store(false, Ordering::Release);
@@ -59,16 +60,22 @@ impl Devices {
         }
     }
 
-    /// Unplugs a device as soon as it is idle, those on its bus first. On the main loop.
-    fn remove(self: &Arc<Self>, host: &Arc<Host>, position: Position, plugged: &Plugged) {
+    /// Unplugs a device as soon as it is idle, those on its bus first.
+    fn remove(
+        self: &Arc<Self>,
+        main: OnMain<'_>,
+        host: &Arc<Host>,
+        position: Position,
+        plugged: &Plugged,
+    ) {
         // It may go, or have gone, with its bus.
         if plugged.removal.begin() {
             return;
         }
         let (remover, removing) = (Arc::clone(self), Arc::clone(host));
         let leaving = plugged.clone();
-        let unplug = move || {
-            leaving.device.unrealize(&removing);
+        let unplug = move |main: OnMain<'_>| {
+            leaving.device.unrealize(main, &removing);
             let slots = remover.slots(&position);
             slots.0.lock().retain(|known| !known.is(&leaving));
             announce(&removing, &position, &*leaving.device);
@@ -80,20 +87,20 @@ impl Devices {
             if let Some(unit) = self.slots(&position).find(&position.name) {
                 unit.is_leaving.store(true, Ordering::Release);
                 unit.removal.keep(idle.clone());
-                self.remove(host, position, &unit);
+                self.remove(main, host, position, &unit);
             }
         }
-        plugged.device.quiesce(&idle);
-        idle.or_now();
+        plugged.device.quiesce(main, &idle);
+        idle.or_now(main);
     }
 
     /// Begins to remove all devices, at the end of the server; those on a bus were plugged after it.
-    pub(crate) fn end(self: &Arc<Self>, host: &Arc<Host>) {
+    pub(crate) fn end(self: &Arc<Self>, main: OnMain<'_>, host: &Arc<Host>) {
         for (slots, is_named) in [(&self.named, true), (&self.unnamed, false)] {
             for plugged in slots.newest_first() {
                 plugged.is_leaving.store(true, Ordering::Release);
                 let name = plugged.name.clone();
-                self.remove(host, Position { is_named, name }, &plugged);
+                self.remove(main, host, Position { is_named, name }, &plugged);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
 use super::bus::{Address, Bus, ScsiBus, WantedAddress};
@@ -93,6 +94,7 @@ enum Content {
 }
 
 pub(super) fn realize(
+    main: OnMain<'_>,
     plug: &Plug<'_>,
     mut properties: Properties,
 ) -> Result<Arc<dyn Device>, Error> {
@@ -129,7 +131,7 @@ pub(super) fn realize(
     };
     let attach = |node| {
         let drive = Drive::new(plug.host, node, user, medium, &properties)?;
-        drive.attach(plug.host, bus.home.as_ref(), &bus.disks)?;
+        drive.attach(main, plug.host, bus.home.as_ref(), &bus.disks)?;
         Ok(drive)
     };
     let drive = node.map(attach).transpose();
@@ -157,9 +159,9 @@ impl Device for ScsiDisk {
         &self.properties
     }
 
-    fn quiesce(&self, idle: &Finally) {
+    fn quiesce(&self, main: OnMain<'_>, idle: &Finally) {
         match &self.content {
-            Content::Drive(drive) => drive.quiesce(idle),
+            Content::Drive(drive) => drive.quiesce(main, idle),
             Content::Nothing(_) => {}
         }
     }
@@ -171,9 +173,9 @@ impl Device for ScsiDisk {
         }
     }
 
-    fn unrealize(&self, host: &Host) {
+    fn unrealize(&self, main: OnMain<'_>, host: &Host) {
         match &self.content {
-            Content::Drive(drive) => drive.detach(host),
+            Content::Drive(drive) => drive.detach(main, host),
             Content::Nothing(path) => host.blocks.remove_empty_drive(path),
         }
         self.bus.remove(self.address);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
 use super::backend::{self, Backend, QUEUE_PROPERTIES, Queues};
@@ -80,6 +81,7 @@ struct VirtioBalloon {
 }
 
 pub(super) fn realize(
+    _: OnMain<'_>,
     plug: &Plug<'_>,
     mut properties: Properties,
 ) -> Result<Arc<dyn Device>, Error> {
@@ -155,7 +157,7 @@ impl Device for VirtioBalloon {
         vec![self.backend.as_child()]
     }
 
-    fn unrealize(&self, _: &Host) {
+    fn unrealize(&self, _: OnMain<'_>, _: &Host) {
         self.backend.queues.end();
     }
 }

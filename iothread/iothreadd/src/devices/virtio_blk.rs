@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
 use super::backend::{self, Backend, QUEUE_PROPERTIES, Queues};
@@ -93,6 +94,7 @@ fn check(num_queues: u16, queue_size: u16) -> Result<(), Error> {
 }
 
 pub(super) fn realize(
+    main: OnMain<'_>,
     plug: &Plug<'_>,
     mut properties: Properties,
 ) -> Result<Arc<dyn Device>, Error> {
@@ -121,7 +123,7 @@ pub(super) fn realize(
         (0, num_queues),
         &disks,
     )?;
-    if let Err(error) = drive.attach(host, home.as_ref(), &disks) {
+    if let Err(error) = drive.attach(main, host, home.as_ref(), &disks) {
         queues.end();
         return Err(error);
     }
@@ -141,17 +143,17 @@ impl Device for VirtioBlk {
         vec![self.backend.as_child()]
     }
 
-    fn quiesce(&self, idle: &Finally) {
+    fn quiesce(&self, main: OnMain<'_>, idle: &Finally) {
         self.backend.queues.stop();
-        self.drive.quiesce(idle);
+        self.drive.quiesce(main, idle);
     }
 
     fn busy_node(&self) -> Option<&str> {
         self.drive.busy_node()
     }
 
-    fn unrealize(&self, host: &Host) {
+    fn unrealize(&self, main: OnMain<'_>, host: &Host) {
         self.backend.queues.end();
-        self.drive.detach(host);
+        self.drive.detach(main, host);
     }
 }

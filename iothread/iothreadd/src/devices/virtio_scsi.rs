@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
 use super::backend::{self, Backend, QUEUE_PROPERTIES, Queues};
@@ -65,6 +66,7 @@ struct VirtioScsi {
 }
 
 pub(super) fn realize(
+    _: OnMain<'_>,
     plug: &Plug<'_>,
     mut properties: Properties,
 ) -> Result<Arc<dyn Device>, Error> {
@@ -132,7 +134,7 @@ impl Device for VirtioScsi {
         Some(&self.bus)
     }
 
-    fn unrealize(&self, _: &Host) {
+    fn unrealize(&self, _: OnMain<'_>, _: &Host) {
         self.backend.queues.end();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
 use super::backend::{NOTIFY, QUEUE_PROPERTIES, QUEUES, Queues};
@@ -48,6 +49,7 @@ struct XenDisk {
 }
 
 pub(super) fn realize(
+    main: OnMain<'_>,
     plug: &Plug<'_>,
     mut properties: Properties,
 ) -> Result<Arc<dyn Device>, Error> {
@@ -62,7 +64,7 @@ pub(super) fn realize(
     let (thread, own_thread) = match iothread_of(&host.threads, &properties)? {
         Some(thread) => (thread, None),
         None => {
-            let thread = objects.add_iothread(host, &vdev)?;
+            let thread = objects.add_iothread(main, host, &vdev)?;
             (thread, Some(vdev.clone()))
         }
     };
@@ -73,7 +75,7 @@ pub(super) fn realize(
         let disks = Disks::default();
         let placement = Placement::on_thread(thread.clone(), 1);
         let ring = Queues::start(&TYPE, &path, placement, &host.main, (0, 1), &disks)?;
-        match drive.attach(host, Some(&thread), &disks) {
+        match drive.attach(main, host, Some(&thread), &disks) {
             Ok(()) => Ok((ring, drive)),
             Err(error) => {
                 ring.end();
@@ -90,16 +92,16 @@ pub(super) fn realize(
             own_thread: Mutex::new(own_thread),
         })),
         Err(error) => {
-            delete_thread(host, objects, own_thread);
+            delete_thread(main, host, objects, own_thread);
             Err(error)
         }
     }
 }
 
-fn delete_thread(host: &Host, objects: &Objects, id: Option<String>) {
+fn delete_thread(main: OnMain<'_>, host: &Host, objects: &Objects, id: Option<String>) {
     if let Some(id) = id {
         // Whoever else has taken hold of it keeps it: then it is an object like any other.
-        let _ = objects.delete(host, &id);
+        let _ = objects.delete(main, host, &id);
     }
 }
 
@@ -188,20 +190,20 @@ impl Device for XenDisk {
         self.ring.set(property, value)
     }
 
-    fn quiesce(&self, idle: &Finally) {
+    fn quiesce(&self, main: OnMain<'_>, idle: &Finally) {
         self.ring.stop();
-        self.drive.quiesce(idle);
+        self.drive.quiesce(main, idle);
     }
 
     fn busy_node(&self) -> Option<&str> {
         self.drive.busy_node()
     }
 
-    fn unrealize(&self, host: &Host) {
+    fn unrealize(&self, main: OnMain<'_>, host: &Host) {
         self.ring.end();
-        self.drive.detach(host);
+        self.drive.detach(main, host);
         let own_thread = self.own_thread.lock().take();
-        delete_thread(host, &self.objects, own_thread);
+        delete_thread(main, host, &self.objects, own_thread);
     }
 }
 

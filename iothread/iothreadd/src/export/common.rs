@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use iothread::{IoThread, MainContext, SharedContext, Timer, holder};
+use iothread::{IoThread, MainContext, OnMain, SharedContext, Timer, holder};
 use qapi_runtime::Error;
 
 use super::Export;
@@ -104,7 +104,11 @@ fn user_path(id: &str) -> UserPath {
 
 impl Common {
     /// Takes the IOThreads and the node that a plan names. After an error everything is as before.
-    pub(super) fn attach(host: &Host, plan: Plan<'_>) -> Result<Arc<Self>, Error> {
+    pub(super) fn attach(
+        main: OnMain<'_>,
+        host: &Host,
+        plan: Plan<'_>,
+    ) -> Result<Arc<Self>, Error> {
         let Plan {
             options,
             threads,
@@ -136,8 +140,8 @@ impl Common {
             export: OnceLock::new(),
         });
         let attached = match threads.first() {
-            None => common.join(blocks, is_fixed),
-            Some(home) => common.place(blocks, home, is_fixed, contexts.first()),
+            None => common.join(main, blocks, is_fixed),
+            Some(home) => common.place(main, blocks, home, is_fixed, contexts.first()),
         };
         if let Err(error) = attached {
             blocks.deactivate(node, &common.activated);
@@ -150,18 +154,23 @@ impl Common {
     }
 
     /// Takes [`attach`](Self::attach) back, for an export that cannot be made after all.
-    pub(super) fn undo(&self, blocks: &Blocks) {
-        self.detach(blocks);
+    pub(super) fn undo(&self, main: OnMain<'_>, blocks: &Blocks) {
+        self.detach(main, blocks);
         blocks.deactivate(&self.node_name, &self.activated);
     }
 
     /// Becomes a user of the node wherever that is.
-    fn join(self: &Arc<Self>, blocks: &Blocks, is_fixed: bool) -> Result<(), Error> {
+    fn join(
+        self: &Arc<Self>,
+        main: OnMain<'_>,
+        blocks: &Blocks,
+        is_fixed: bool,
+    ) -> Result<(), Error> {
         let as_follower: Arc<dyn Follower> = Arc::<Self>::clone(self);
         let follower = Some(Arc::downgrade(&as_follower));
         let path = Arc::clone(&self.path);
         let user = NodeUser::export(path, self.rights, !is_fixed, follower);
-        let home = blocks.attach_in_place(&self.node_name, user)?;
+        let home = blocks.attach_in_place(main, &self.node_name, user)?;
         *self.contexts.lock() = vec![self.context_at(home)];
         Ok(())
     }
@@ -169,6 +178,7 @@ impl Common {
     /// Becomes a user of the node, and moves it to the export's own thread.
     fn place(
         &self,
+        main: OnMain<'_>,
         blocks: &Blocks,
         home: &IoThread,
         is_fixed: bool,
@@ -176,10 +186,10 @@ impl Common {
     ) -> Result<(), Error> {
         let node = &self.node_name;
         let user = NodeUser::export(Arc::clone(&self.path), self.rights, !is_fixed, None);
-        match blocks.attach_lending(node, user.clone(), Some(home), lent) {
+        match blocks.attach_lending(main, node, user.clone(), Some(home), lent) {
             // It runs on its thread nevertheless; nodes can be used from any.
             Err(MoveError::Refused) if !is_fixed => {
-                blocks.attach_in_place(node, user)?;
+                blocks.attach_in_place(main, node, user)?;
                 Ok(())
             }
             result => Ok(result?),
@@ -209,8 +219,8 @@ impl Common {
 
     /// Gives everything back, once nothing of it starts requests any more and the last one has ended. So this does not wait
     /// for the node.
-    pub(super) fn detach(&self, blocks: &Blocks) {
-        blocks.detach(&self.node_name, &self.path);
+    pub(super) fn detach(&self, main: OnMain<'_>, blocks: &Blocks) {
+        blocks.detach(main, &self.node_name, &self.path);
         let contexts = std::mem::take(&mut *self.contexts.lock());
         if self.is_holder {
             // After what still runs there; the export is idle, so that does not take long.
@@ -275,11 +285,11 @@ impl Common {
 }
 
 impl Follower for Common {
-    fn follow(&self, home: Option<SharedContext>) {
+    fn follow(&self, main: OnMain<'_>, home: Option<SharedContext>) {
         let contexts = vec![self.context_at(home)];
         let before = std::mem::replace(&mut *self.contexts.lock(), contexts);
         if let Some(export) = self.export.get().and_then(Weak::upgrade) {
-            export.follow();
+            export.follow(main);
         }
         // Those of others, which are not to be released.
         drop(before);
@@ -320,9 +330,13 @@ fn hold(threads: &[IoThread], id: &str) -> Result<Vec<SharedContext>, Error> {
     threads.iter().map(hold).collect()
 }
 
-/// Has something go over to another context; on the main loop. `leave` sees to it that nothing of it begins on the former one any more,
+/// Has something go over to another context. `leave` sees to it that nothing of it begins on the former one any more,
 /// and returns that unless it is over. What has begun there ends, and then `enter` lets it go on where it is now.
-pub(crate) fn go_over(leave: impl FnOnce() -> Option<SharedContext>, enter: impl FnOnce()) {
+pub(crate) fn go_over(
+    _: OnMain<'_>,
+    leave: impl FnOnce() -> Option<SharedContext>,
+    enter: impl FnOnce(),
+) {
     let Some(former) = leave() else {
         return;
     };

@@ -9,7 +9,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iothread::Clock;
+use iothread::{Clock, OnMain};
 use qapi_runtime::Error;
 
 use self::common::Plan;
@@ -24,7 +24,7 @@ use crate::qapi::{
 use crate::report::report;
 use crate::sync::Mutex;
 
-/// What every kind of export can do. All of it is called on the main loop.
+/// What every kind of export can do.
 pub(crate) trait Export: Send + Sync {
     /// What it has in common with others.
     fn common(&self) -> &Arc<Common>;
@@ -37,13 +37,13 @@ pub(crate) trait Export: Send + Sync {
 
     /// Begins to disconnect whoever uses it, for good: no request is taken any more, and those under way are answered
     /// first. Keeps `closed` until it starts no requests any more and has no contexts.
-    fn close(&self, closed: &Finally);
+    fn close(&self, main: OnMain<'_>, closed: &Finally);
 
     /// Waits for nothing of what is under way in an export that is being closed: that has failed.
     fn give_up(&self);
 
     /// Goes on at the contexts that [`Common::next_context`] gives from now on; it must not keep any other.
-    fn follow(&self);
+    fn follow(&self, main: OnMain<'_>);
 
     /// Nodes have been given other sizes, perhaps that of the export, too.
     fn size_changed(&self) {}
@@ -57,7 +57,12 @@ pub(crate) trait Export: Send + Sync {
 /// What a kind of export has checked and got ready, before the node is taken.
 pub(crate) trait Prepared {
     /// Makes the export. After an error everything is as before.
-    fn make(self: Box<Self>, host: &Host, common: &Arc<Common>) -> Result<Arc<dyn Export>, Error>;
+    fn make(
+        self: Box<Self>,
+        main: OnMain<'_>,
+        host: &Host,
+        common: &Arc<Common>,
+    ) -> Result<Arc<dyn Export>, Error>;
 }
 
 /// How long an export that is removed waits for its requests. They are given a long time: a disk that is slow is more
@@ -79,6 +84,7 @@ impl Exports {
     /// `block-export-add`: `prepare` does what only the kind of export can do, before anything is taken.
     pub(crate) fn add<'o>(
         &self,
+        main: OnMain<'_>,
         host: &Host,
         options: &'o BlockExportOptions,
         prepare: impl FnOnce(&'o BlockExportOptions) -> Result<Box<dyn Prepared>, Error>,
@@ -94,9 +100,12 @@ impl Exports {
         }
         let plan = Plan::new(host, options)?;
         let prepared = prepare(options)?;
-        let common = Common::attach(host, plan)?;
-        let export = prepared.make(host, &common);
-        self.insert(&common, export.inspect_err(|_| common.undo(&host.blocks))?);
+        let common = Common::attach(main, host, plan)?;
+        let export = prepared.make(main, host, &common);
+        self.insert(
+            &common,
+            export.inspect_err(|_| common.undo(main, &host.blocks))?,
+        );
         Ok(())
     }
 
@@ -113,6 +122,7 @@ impl Exports {
     /// `block-export-del`
     pub(crate) fn delete(
         self: &Arc<Self>,
+        main: OnMain<'_>,
         host: &Arc<Host>,
         id: &str,
         mode: &BlockExportRemoveMode,
@@ -135,36 +145,46 @@ impl Exports {
                 )));
             }
         }
-        self.remove(host, &export, REMOVAL_LIMIT);
+        self.remove(main, host, &export, REMOVAL_LIMIT);
         Ok(())
     }
 
     /// Removes an export. Where it has requests under way that is over later, after `limit` at the latest.
-    fn remove(self: &Arc<Self>, host: &Arc<Host>, export: &Arc<dyn Export>, limit: Duration) {
+    fn remove(
+        self: &Arc<Self>,
+        main: OnMain<'_>,
+        host: &Arc<Host>,
+        export: &Arc<dyn Export>,
+        limit: Duration,
+    ) {
         if export.common().begin_shutdown() {
             return;
         }
         give_up_after(host, export, limit);
         let (exports, ending, closing) = (Arc::clone(self), Arc::clone(host), Arc::clone(export));
-        let closed = Finally::new(&host.main, move || exports.drain(&ending, &closing));
-        export.close(&closed);
-        closed.or_now();
+        let closed = Finally::new(&host.main, move |main| {
+            exports.drain(main, &ending, &closing)
+        });
+        export.close(main, &closed);
+        closed.or_now(main);
     }
 
     /// Waits, without keeping the main loop from anything, until the node does nothing for an export that is closed.
-    fn drain(self: &Arc<Self>, host: &Arc<Host>, export: &Arc<dyn Export>) {
+    fn drain(self: &Arc<Self>, main: OnMain<'_>, host: &Arc<Host>, export: &Arc<dyn Export>) {
         let common = export.common();
         common.end_patience();
         let (exports, ending, closing) = (Arc::clone(self), Arc::clone(host), Arc::clone(export));
-        let idle = Finally::new(&host.main, move || exports.finish(&ending, &closing));
+        let idle = Finally::new(&host.main, move |main| {
+            exports.finish(main, &ending, &closing)
+        });
         common.backend().keep_until_idle(&idle);
-        idle.or_now();
+        idle.or_now(main);
     }
 
     /// An export is closed, and the node does nothing for it any more; when the event is sent, all that it had is given back.
-    fn finish(&self, host: &Host, export: &Arc<dyn Export>) {
+    fn finish(&self, main: OnMain<'_>, host: &Host, export: &Arc<dyn Export>) {
         let common = export.common();
-        common.detach(&host.blocks);
+        common.detach(main, &host.blocks);
         self.0.lock().retain(|it| !Arc::ptr_eq(it, export));
         host.events.emit(&BlockExportDeleted {
             id: common.id().to_owned(),
@@ -172,23 +192,29 @@ impl Exports {
     }
 
     /// Removes all exports of a kind, the newest first.
-    pub(crate) fn remove_all(self: &Arc<Self>, host: &Arc<Host>, kind: &BlockExportType) {
-        self.remove_those(host, REMOVAL_LIMIT, |it| it.export_type() == *kind);
+    pub(crate) fn remove_all(
+        self: &Arc<Self>,
+        main: OnMain<'_>,
+        host: &Arc<Host>,
+        kind: &BlockExportType,
+    ) {
+        self.remove_those(main, host, REMOVAL_LIMIT, |it| it.export_type() == *kind);
     }
 
     /// Removes all exports, because the server ends.
-    pub(crate) fn end(self: &Arc<Self>, host: &Arc<Host>) {
+    pub(crate) fn end(self: &Arc<Self>, main: OnMain<'_>, host: &Arc<Host>) {
         let mut going = self.0.lock().clone();
         going.retain(|export| export.common().is_shutting_down());
         // The patience with those is shorter now.
         for export in &going {
             give_up_after(host, export, END_LIMIT);
         }
-        self.remove_those(host, END_LIMIT, |_| true);
+        self.remove_those(main, host, END_LIMIT, |_| true);
     }
 
     fn remove_those(
         self: &Arc<Self>,
+        main: OnMain<'_>,
         host: &Arc<Host>,
         limit: Duration,
         is_meant: impl Fn(&dyn Export) -> bool,
@@ -196,7 +222,7 @@ impl Exports {
         let mut exports: Vec<Arc<dyn Export>> = self.0.lock().clone();
         exports.retain(|export| is_meant(&**export));
         while let Some(export) = exports.pop() {
-            self.remove(host, &export, limit);
+            self.remove(main, host, &export, limit);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 use super::arguments::Arguments;
@@ -54,26 +55,38 @@ fn nbd_server_options(given: &Arguments) -> Result<NbdServerOptionsLegacy, Error
 }
 
 /// `nbd_server_stop`
-pub(super) fn nbd_server_stop(parts: &Arc<Parts>, _: &Arguments) -> Result<(), Error> {
-    parts.stop_nbd()
+pub(super) fn nbd_server_stop(
+    main: OnMain<'_>,
+    parts: &Arc<Parts>,
+    _: &Arguments,
+) -> Result<(), Error> {
+    parts.stop_nbd(main)
 }
 
 /// `nbd_server_add`
-pub(super) fn nbd_server_add(parts: &Arc<Parts>, given: &Arguments) -> Result<(), Error> {
+pub(super) fn nbd_server_add(
+    main: OnMain<'_>,
+    parts: &Arc<Parts>,
+    given: &Arguments,
+) -> Result<(), Error> {
     let mut wanted = NbdServerAddOptions::new(given.text(1).to_owned());
     wanted.writable = Some(given.flag(0));
     wanted.name = given.optional(2).map(str::to_owned);
-    parts.add_over_nbd(wanted)
+    parts.add_over_nbd(main, wanted)
 }
 
 /// `nbd_server_remove`
-pub(super) fn nbd_server_remove(parts: &Arc<Parts>, given: &Arguments) -> Result<(), Error> {
+pub(super) fn nbd_server_remove(
+    main: OnMain<'_>,
+    parts: &Arc<Parts>,
+    given: &Arguments,
+) -> Result<(), Error> {
     let mode = if given.flag(0) {
         BlockExportRemoveMode::Hard
     } else {
         BlockExportRemoveMode::Safe
     };
-    parts.remove_over_nbd(given.text(1), Some(&mode))
+    parts.remove_over_nbd(main, given.text(1), Some(&mode))
 }
 
 /// `block_resize`

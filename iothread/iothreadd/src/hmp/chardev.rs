@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 use super::arguments::Arguments;
@@ -66,7 +67,11 @@ pub(super) fn info(parts: &Arc<Parts>, _: &Arguments) -> String {
 }
 
 /// `ringbuf_write`
-pub(super) fn ringbuf_write(parts: &Arc<Parts>, given: &Arguments) -> Result<(), Error> {
+pub(super) fn ringbuf_write(
+    _: OnMain<'_>,
+    parts: &Arc<Parts>,
+    given: &Arguments,
+) -> Result<(), Error> {
     let (device, data) = (given.text(0), given.text(1));
     let chardevs = &parts.host.chardevs;
     chardevs.with_ringbuf(device, |ringbuf| ringbuf.write(data, None))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 use super::arguments::{Arguments, Parameter};
@@ -24,8 +25,10 @@ pub(super) enum Run {
     Text(fn(&Arc<Parts>, &Arguments) -> String),
     /// Prints a text, or why there is none.
     Query(fn(&Arc<Parts>, &Arguments) -> Result<String, Error>),
+    /// The same of what only the main loop may change.
+    Change(fn(OnMain<'_>, &Arc<Parts>, &Arguments) -> String),
     /// Does something, and prints only why it failed.
-    Action(fn(&Arc<Parts>, &Arguments) -> Result<(), Error>),
+    Action(fn(OnMain<'_>, &Arc<Parts>, &Arguments) -> Result<(), Error>),
     /// The same, and it may have to wait, also for a name server.
     InTime(ActInTime),
     /// The same with options, of which it is not told what is wrong with their form, as in QEMU. The number says which of the

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
+
 use super::arguments::{Arguments, Mistake, Parameter};
 use super::command::{Command, OptionsError, Run};
 use super::line::{LINE_END, describe, is_blank, split_name};
@@ -38,14 +40,14 @@ static COMMANDS: [Command; 20] = [
         parameters: &[Parameter::Word],
         usage: "id",
         help: "remove chardev",
-        run: Run::Action(|parts, given| parts.host.chardevs.remove(given.text(0))),
+        run: Run::Action(|main, parts, given| parts.host.chardevs.remove(main, given.text(0))),
     },
     Command {
         name: "chardev-send-break",
         parameters: &[Parameter::Word],
         usage: "id",
         help: "send a break on chardev",
-        run: Run::Action(|parts, given| parts.host.chardevs.send_break(given.text(0))),
+        run: Run::Action(|_, parts, given| parts.host.chardevs.send_break(given.text(0))),
     },
     Command {
         name: "device_add",
@@ -59,7 +61,7 @@ static COMMANDS: [Command; 20] = [
         parameters: &[Parameter::Word],
         usage: "device",
         help: "remove device",
-        run: Run::Action(|parts, given| parts.devices.delete(&parts.host, given.text(0))),
+        run: Run::Action(|_, parts, given| parts.devices.delete(&parts.host, given.text(0))),
     },
     Command {
         name: "help|?",
@@ -105,9 +107,9 @@ static COMMANDS: [Command; 20] = [
         parameters: &[Parameter::Rest],
         usage: "[qom-type=]type,id=str[,prop=value][,...]",
         help: "create QOM object",
-        run: Run::Action(|parts, given| {
+        run: Run::Action(|main, parts, given| {
             let object = objects::parse(given.text(0))?;
-            parts.objects.add(&parts.host, object)
+            parts.objects.add(main, &parts.host, object)
         }),
     },
     Command {
@@ -115,7 +117,7 @@ static COMMANDS: [Command; 20] = [
         parameters: &[Parameter::Word],
         usage: "id",
         help: "destroy QOM object",
-        run: Run::Text(object_del),
+        run: Run::Change(object_del),
     },
     Command {
         name: "qom-get",
@@ -148,7 +150,7 @@ static COMMANDS: [Command; 20] = [
         parameters: &[],
         usage: "",
         help: "quit the server",
-        run: Run::Action(|parts, _| {
+        run: Run::Action(|_, parts, _| {
             parts.quit();
             Ok(())
         }),
@@ -317,10 +319,17 @@ async fn run(
             Ok(text) => text,
             Err(error) => describe(&error),
         },
-        Run::Action(act) => match act(parts, &arguments) {
-            Ok(()) => String::new(),
+        Run::Change(print) => match parts.host.on_main() {
+            Ok(main) => print(main, parts, &arguments),
             Err(error) => describe(&error),
         },
+        Run::Action(act) => {
+            let acted = parts.host.on_main();
+            match acted.and_then(|main| act(main, parts, &arguments)) {
+                Ok(()) => String::new(),
+                Err(error) => describe(&error),
+            }
+        }
         Run::InTime(act) => match act(parts, &arguments).await {
             Ok(()) => String::new(),
             Err(error) => describe(&error),
@@ -371,9 +380,11 @@ fn help(topic: &str) -> String {
 }
 
 /// `object_del`. Who is in the way is told below the error.
-fn object_del(parts: &Arc<Parts>, given: &Arguments) -> String {
+fn object_del(main: OnMain<'_>, parts: &Arc<Parts>, given: &Arguments) -> String {
     let id = given.text(0);
-    let deleted = parts.objects.delete_for(&parts.host, id, given.monitor());
+    let deleted = parts
+        .objects
+        .delete_for(main, &parts.host, id, given.monitor());
     let Err(error) = deleted else {
         return String::new();
     };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iothread::OnMain;
 use qapi_runtime::json::{Document, Writer};
 use qapi_runtime::{Error, Value};
 
@@ -37,7 +38,7 @@ pub(super) fn qom_get(parts: &Arc<Parts>, given: &Arguments) -> Result<String, E
 }
 
 /// `qom-set`: the value is JSON, or a text that the property's type reads.
-pub(super) fn qom_set(parts: &Arc<Parts>, given: &Arguments) -> Result<(), Error> {
+pub(super) fn qom_set(_: OnMain<'_>, parts: &Arc<Parts>, given: &Arguments) -> Result<(), Error> {
     let (path, property, text) = (given.text(1), given.text(2), given.text(3));
     let value = if given.flag(0) {
         let document = Document::parse(text.as_bytes());

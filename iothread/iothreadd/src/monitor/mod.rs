@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use iothread::{Clock, ContextError, MainContext, SharedContext, Timer, holder};
+use iothread::{Clock, ContextError, MainContext, OnMain, SharedContext, Timer, holder};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
 
@@ -59,8 +59,8 @@ pub(crate) trait Owner: Life {
     /// The commands, for a session of the monitor of that name.
     fn commands(&self, descriptors: &Arc<SessionDescriptors>, monitor: &str) -> SessionCommands;
 
-    /// The client is gone with which the monitor and its device are to go. On the main loop.
-    fn delete(&self, monitor: &str, chardev: &str);
+    /// The client is gone with which the monitor and its device are to go.
+    fn delete(&self, main: OnMain<'_>, monitor: &str, chardev: &str);
 }
 
 /// All QMP monitors.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 use qapi_runtime::session::{Session, SessionConfig};
 
@@ -41,6 +42,7 @@ impl Monitors {
     /// `object-add` of a monitor: takes the device and the monitors' IOThread.
     pub(crate) fn add_on_chardev(
         &self,
+        main: OnMain<'_>,
         host: &Host,
         id: &str,
         properties: &MonitorQmpProperties,
@@ -71,11 +73,11 @@ impl Monitors {
         });
         match host
             .chardevs
-            .attach(&properties.chardev, Usage::Read, peers)
+            .attach(main, &properties.chardev, Usage::Read, peers)
         {
             Ok(attachment) => *monitor.attachment.lock() = Some(attachment),
             Err(error) => {
-                self.remove(id);
+                self.remove(main, id);
                 return Err(match error {
                     AttachError::Missing => {
                         Error::generic(format!("chardev \"{}\" not found", properties.chardev))
@@ -89,8 +91,8 @@ impl Monitors {
         Ok(Arc::new(MonitorObject(settings)))
     }
 
-    /// `object-del` of a monitor: ends its session, and gives everything back. On the main loop.
-    pub(crate) fn remove(&self, name: &str) {
+    /// `object-del` of a monitor: ends its session, and gives everything back.
+    pub(crate) fn remove(&self, _: OnMain<'_>, name: &str) {
         let removed = {
             let mut list = self.list.lock();
             let index = list.iter().position(|monitor| monitor.name == name);
@@ -123,7 +125,9 @@ impl Monitor {
         {
             let (name, chardev) = (self.name.clone(), self.settings.chardev.clone());
             // Without a main loop everything ends anyway.
-            let _ = self.main.post(move |_| owner.delete(&name, &chardev));
+            let _ = self
+                .main
+                .run(move |main| owner.delete(main, &name, &chardev));
         }
     }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use iothread::OnMain;
+
 use super::Offers;
 use super::transmission::Connection;
 use crate::export::{Common, Export};
@@ -90,7 +92,7 @@ impl Export for NbdExport {
         !self.connections.lock().is_empty()
     }
 
-    fn close(&self, closed: &Finally) {
+    fn close(&self, _: OnMain<'_>, closed: &Finally) {
         if let Some(offers) = self.offers.upgrade() {
             offers.remove(self);
         }
@@ -106,9 +108,9 @@ impl Export for NbdExport {
         }
     }
 
-    fn follow(&self) {
+    fn follow(&self, main: OnMain<'_>) {
         for connection in self.all() {
-            connection.follow();
+            connection.follow(main);
         }
     }
 }

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 use self::clients::Clients;
@@ -132,7 +133,7 @@ impl NbdServer {
     }
 
     /// `nbd-server-stop`, but for the exports.
-    pub(crate) fn stop(&self) -> Result<(), Error> {
+    pub(crate) fn stop(&self, _: OnMain<'_>) -> Result<(), Error> {
         let stopped = self.0.lock().take();
         let Some(Running { clients, .. }) = stopped else {
             return Err(Error::generic("NBD server not running"));
@@ -144,6 +145,7 @@ impl NbdServer {
     /// Checks that an export could be offered under a name.
     pub(crate) fn prepare(
         &self,
+        _: OnMain<'_>,
         name: &str,
         description: Option<&str>,
     ) -> Result<Box<dyn Prepared>, Error> {
@@ -180,7 +182,12 @@ struct NewOffer {
 }
 
 impl Prepared for NewOffer {
-    fn make(self: Box<Self>, _: &Host, common: &Arc<Common>) -> Result<Arc<dyn Export>, Error> {
+    fn make(
+        self: Box<Self>,
+        _: OnMain<'_>,
+        _: &Host,
+        common: &Arc<Common>,
+    ) -> Result<Arc<dyn Export>, Error> {
         let Self {
             offers,
             name,

@@ -9,7 +9,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use iothread::{
-    Clock, ContextError, Dispatch, FdDispatch, FdWatch, Interest, SharedContext, SharedFdHandler,
+    Clock, ContextError, Dispatch, FdDispatch, FdWatch, Interest, OnMain, SharedContext,
+    SharedFdHandler,
 };
 use qapi_runtime::budget::Member;
 use rustix::io::{Errno, ioctl_fionread};
@@ -156,8 +157,8 @@ impl Connection {
         context.post(move |_| entered.progress(false))
     }
 
-    /// Goes where the export is now; on the main loop.
-    pub(super) fn follow(self: &Arc<Self>) {
+    /// Goes where the export is now.
+    pub(super) fn follow(self: &Arc<Self>, main: OnMain<'_>) {
         let Some(context) = self.choice.export.common().next_context() else {
             return;
         };
@@ -169,7 +170,7 @@ impl Connection {
             self.room.leave();
             Some(std::mem::replace(&mut place.context, context.clone()))
         };
-        go_over(leave, || {
+        go_over(main, leave, || {
             if self.enter(&context).is_err() {
                 self.end();
             }

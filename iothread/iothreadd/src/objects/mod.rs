@@ -5,7 +5,7 @@ mod option;
 
 use std::sync::Arc;
 
-use iothread::{IoThread, MainContext, Parameter, ParameterError, Parameters};
+use iothread::{IoThread, MainContext, OnMain, Parameter, ParameterError, Parameters};
 use qapi_runtime::{Error, Value};
 
 use self::colo::ColoCompare;
@@ -57,7 +57,12 @@ impl Objects {
     }
 
     /// `object-add`
-    pub(crate) fn add(&self, host: &Host, options: ObjectOptions) -> Result<(), Error> {
+    pub(crate) fn add(
+        &self,
+        main: OnMain<'_>,
+        host: &Host,
+        options: ObjectOptions,
+    ) -> Result<(), Error> {
         let ObjectOptions { qom_type, id } = options;
         if !is_identifier(&id) {
             return Err(ident::expected());
@@ -72,14 +77,14 @@ impl Objects {
             }
             ObjectOptionsQomType::ColoCompare(properties) => {
                 self.check_duplicate(&id)?;
-                let colo = ColoCompare::create(host, &id, &properties)?;
+                let colo = ColoCompare::create(main, host, &id, &properties)?;
                 let object: Arc<dyn Object> = Arc::<ColoCompare>::clone(&colo);
                 (Kind::ColoCompare(colo), object)
             }
             ObjectOptionsQomType::MonitorQmp(properties) => {
                 self.check_duplicate(&id)?;
                 let monitors = &self.monitors;
-                let object = monitors.add_on_chardev(host, &id, &properties)?;
+                let object = monitors.add_on_chardev(main, host, &id, &properties)?;
                 (Kind::Monitor, object)
             }
             ObjectOptionsQomType::Unknown(name) => {
@@ -93,7 +98,12 @@ impl Objects {
     }
 
     /// Adds an IOThread for somebody, as an object like those of users.
-    pub(crate) fn add_iothread(&self, host: &Host, id: &str) -> Result<IoThread, Error> {
+    pub(crate) fn add_iothread(
+        &self,
+        _: OnMain<'_>,
+        host: &Host,
+        id: &str,
+    ) -> Result<IoThread, Error> {
         let thread = self.new_iothread(host, id, &IothreadProperties::default())?;
         self.list.lock().push(Entry {
             id: id.to_owned(),
@@ -109,9 +119,10 @@ impl Objects {
         self.list.lock().push(Entry { id, kind, object });
     }
 
-    /// `object-del` by a client of the monitor `monitor`. On the main loop.
+    /// `object-del` by a client of the monitor `monitor`.
     pub(crate) fn delete_for(
         &self,
+        main: OnMain<'_>,
         host: &Host,
         id: &str,
         monitor: Option<&str>,
@@ -120,7 +131,7 @@ impl Objects {
         if monitor == Some(id) && self.find(id).is_some_and(is_monitor) {
             return Err(Error::generic("Cannot delete the current QMP monitor"));
         }
-        self.delete(host, id).inspect_err(|error| {
+        self.delete(main, host, id).inspect_err(|error| {
             // The error says as much as QEMU's would.
             if let Some(holders) = host.threads.holders(id) {
                 report(&format!("{}: it is held by {holders}", error.desc));
@@ -128,8 +139,8 @@ impl Objects {
         })
     }
 
-    /// `object-del`. On the main loop.
-    pub(crate) fn delete(&self, host: &Host, id: &str) -> Result<(), Error> {
+    /// `object-del`
+    pub(crate) fn delete(&self, main: OnMain<'_>, host: &Host, id: &str) -> Result<(), Error> {
         let entry = self.find(id);
         let entry = entry.ok_or_else(|| Error::generic(format!("object '{id}' not found")))?;
         match entry.kind {
@@ -144,8 +155,8 @@ impl Objects {
                     "Deleting main loop '{id}' is not supported"
                 )));
             }
-            Kind::Monitor | Kind::OwnMonitor => self.monitors.remove(id),
-            Kind::ColoCompare(colo) => colo.end(),
+            Kind::Monitor | Kind::OwnMonitor => self.monitors.remove(main, id),
+            Kind::ColoCompare(colo) => colo.end(main),
         }
         self.list.lock().retain(|known| known.id != id);
         Ok(())
@@ -157,12 +168,12 @@ impl Objects {
     }
 
     /// Deletes everything, at the end of the server.
-    pub(crate) fn clear(&self, host: &Host) {
+    pub(crate) fn clear(&self, main: OnMain<'_>, host: &Host) {
         // What was created last may use what was there.
         let last = || self.list.lock().last().map(|entry| entry.id.clone());
         while let Some(id) = last() {
             // Whoever still holds a thread keeps it until the process ends.
-            let _ = self.delete(host, &id);
+            let _ = self.delete(main, host, &id);
             self.list.lock().retain(|entry| entry.id != id);
         }
     }

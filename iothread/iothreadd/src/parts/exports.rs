@@ -1,5 +1,6 @@
 //! Exports of all kinds, and the commands about those over NBD that came before exports of all kinds had their own.
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 use super::Parts;
@@ -15,23 +16,25 @@ impl Parts {
     /// `block-export-add`
     pub(crate) fn add_export(
         &self,
+        main: OnMain<'_>,
         descriptors: &SessionDescriptors,
         options: &BlockExportOptions,
     ) -> Result<(), Error> {
-        let prepare = |options| self.prepare_export(descriptors, options);
-        self.exports.add(&self.host, options, prepare)
+        let prepare = |options| self.prepare_export(main, descriptors, options);
+        self.exports.add(main, &self.host, options, prepare)
     }
 
     /// All kinds of exports.
     fn prepare_export(
         &self,
+        main: OnMain<'_>,
         descriptors: &SessionDescriptors,
         options: &BlockExportOptions,
     ) -> Result<Box<dyn Prepared>, Error> {
         match &options.r#type {
             BlockExportOptionsType::Nbd(nbd) => {
                 let name = nbd.name.as_ref().unwrap_or(&options.node_name);
-                self.nbd.prepare(name, nbd.description.as_deref())
+                self.nbd.prepare(main, name, nbd.description.as_deref())
             }
             BlockExportOptionsType::VhostUserBlk(device) => {
                 vhost_user_blk::prepare(descriptors, device)
@@ -45,22 +48,28 @@ impl Parts {
     /// `block-export-del`
     pub(crate) fn delete_export(
         &self,
+        main: OnMain<'_>,
         id: &str,
         mode: Option<&BlockExportRemoveMode>,
     ) -> Result<(), Error> {
         let mode = mode.unwrap_or(&BlockExportRemoveMode::Safe);
-        self.exports.delete(&self.host, id, mode)
+        self.exports.delete(main, &self.host, id, mode)
     }
 
     /// `nbd-server-stop`
-    pub(crate) fn stop_nbd(&self) -> Result<(), Error> {
-        self.nbd.stop()?;
-        self.exports.remove_all(&self.host, &BlockExportType::Nbd);
+    pub(crate) fn stop_nbd(&self, main: OnMain<'_>) -> Result<(), Error> {
+        self.nbd.stop(main)?;
+        self.exports
+            .remove_all(main, &self.host, &BlockExportType::Nbd);
         Ok(())
     }
 
     /// `nbd-server-add`
-    pub(crate) fn add_over_nbd(&self, wanted: NbdServerAddOptions) -> Result<(), Error> {
+    pub(crate) fn add_over_nbd(
+        &self,
+        main: OnMain<'_>,
+        wanted: NbdServerAddOptions,
+    ) -> Result<(), Error> {
         let NbdServerAddOptions {
             name,
             description,
@@ -81,12 +90,13 @@ impl Parts {
         // What cannot be written is exported read-only, whatever was asked for.
         options.writable = Some(writable.unwrap_or(false) && is_writable);
         // Over NBD exports take no descriptors.
-        self.add_export(&SessionDescriptors::default(), &options)
+        self.add_export(main, &SessionDescriptors::default(), &options)
     }
 
     /// `nbd-server-remove`
     pub(crate) fn remove_over_nbd(
         &self,
+        main: OnMain<'_>,
         name: &str,
         mode: Option<&BlockExportRemoveMode>,
     ) -> Result<(), Error> {
@@ -100,6 +110,6 @@ impl Parts {
                 "Block export '{name}' is not an NBD export"
             )));
         }
-        self.delete_export(name, mode)
+        self.delete_export(main, name, mode)
     }
 }

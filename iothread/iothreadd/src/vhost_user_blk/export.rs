@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use iothread::{Clock, Timer};
+use iothread::{Clock, OnMain, Timer};
 use qapi_runtime::Error;
 use qapi_runtime::budget::Budget;
 
@@ -118,8 +118,13 @@ pub(crate) fn prepare(
 }
 
 impl Prepared for NewDevice {
-    /// Accepts clients from now on, on the main loop.
-    fn make(self: Box<Self>, host: &Host, common: &Arc<Common>) -> Result<Arc<dyn Export>, Error> {
+    /// Accepts clients from now on.
+    fn make(
+        self: Box<Self>,
+        _: OnMain<'_>,
+        host: &Host,
+        common: &Arc<Common>,
+    ) -> Result<Arc<dyn Export>, Error> {
         let export = Arc::new_cyclic(|this| VhostUserBlkExport {
             told_size: AtomicU64::new(common.backend().size()),
             geometry: Geometry {
@@ -248,7 +253,7 @@ impl Export for VhostUserBlkExport {
         self.session().is_some()
     }
 
-    fn close(&self, closed: &Finally) {
+    fn close(&self, _: OnMain<'_>, closed: &Finally) {
         self.listeners.iter().for_each(Listener::stop);
         let session = {
             let mut state = self.state.lock();
@@ -268,10 +273,10 @@ impl Export for VhostUserBlkExport {
         }
     }
 
-    fn follow(&self) {
+    fn follow(&self, main: OnMain<'_>) {
         let contexts = self.common.contexts();
         if let (Some(session), Some(context)) = (self.session(), contexts.first()) {
-            session.follow(context);
+            session.follow(main, context);
         }
     }
 

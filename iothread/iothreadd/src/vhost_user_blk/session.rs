@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use iothread::{
-    ContextError, FdDispatch, FdWatch, Interest, Polling, SharedContext, SharedFdHandler,
+    ContextError, FdDispatch, FdWatch, Interest, OnMain, Polling, SharedContext, SharedFdHandler,
 };
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
@@ -122,8 +122,8 @@ impl Session {
         link.context.post(move |_| entered.progress())
     }
 
-    /// Goes where the export is now; on the main loop. Requests under way are answered from there.
-    pub(super) fn follow(self: &Arc<Self>, context: &SharedContext) {
+    /// Goes where the export is now. Requests under way are answered from there.
+    pub(super) fn follow(self: &Arc<Self>, main: OnMain<'_>, context: &SharedContext) {
         let leave = || {
             let former = {
                 let mut link = self.link.lock();
@@ -136,7 +136,7 @@ impl Session {
             }
             Some(former)
         };
-        go_over(leave, || {
+        go_over(main, leave, || {
             self.enter();
             for queue in self.device.queues() {
                 queue.enter();

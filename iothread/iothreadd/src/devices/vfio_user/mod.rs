@@ -8,6 +8,7 @@ mod protocol;
 use std::sync::Arc;
 use std::time::Duration;
 
+use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
 use self::client::Client;
@@ -185,7 +186,7 @@ impl Device for VfioUser {
         ]))
     }
 
-    fn unrealize(&self, _: &Host) {
+    fn unrealize(&self, _: OnMain<'_>, _: &Host) {
         self.client.end();
     }
 }

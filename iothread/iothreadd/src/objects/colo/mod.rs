@@ -12,7 +12,7 @@ mod unsent;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iothread::{Clock, SharedContext, Timer, holder};
+use iothread::{Clock, OnMain, SharedContext, Timer, holder};
 use qapi_runtime::budget::Member;
 use qapi_runtime::{Error, Value};
 
@@ -80,6 +80,7 @@ impl FrontEnd for Peers {
 impl ColoCompare {
     /// `object-add`: takes the IOThread, then the devices. After an error everything is as before.
     pub(super) fn create(
+        main: OnMain<'_>,
         host: &Host,
         id: &str,
         properties: &ColoCompareProperties,
@@ -115,20 +116,26 @@ impl ColoCompare {
         });
         let attached = colo.start_scans().and_then(|()| {
             for (role, chardev) in ports {
-                colo.attach(host, role, chardev)?;
+                colo.attach(main, host, role, chardev)?;
             }
             Ok(())
         });
         match attached {
             Ok(()) => Ok(colo),
             Err(error) => {
-                colo.end();
+                colo.end(main);
                 Err(error)
             }
         }
     }
 
-    fn attach(self: &Arc<Self>, host: &Host, role: Role, chardev: &str) -> Result<(), Error> {
+    fn attach(
+        self: &Arc<Self>,
+        main: OnMain<'_>,
+        host: &Host,
+        role: Role,
+        chardev: &str,
+    ) -> Result<(), Error> {
         let usage = match role {
             Role::PrimaryIn | Role::SecondaryIn | Role::Notify => Usage::Read,
             Role::Out => Usage::Write,
@@ -137,7 +144,7 @@ impl ColoCompare {
             colo: Arc::downgrade(self),
             role,
         });
-        let attached = host.chardevs.attach(chardev, usage, peers);
+        let attached = host.chardevs.attach(main, chardev, usage, peers);
         let attachment = attached.map_err(|error| error.about(chardev))?;
         self.attachments.lock().push(attachment);
         Ok(())
@@ -179,8 +186,8 @@ impl ColoCompare {
         let _ = self.context.post(move |_| run());
     }
 
-    /// `object-del`: lets what waits through, and gives everything back. On the main loop.
-    pub(super) fn end(self: &Arc<Self>) {
+    /// `object-del`: lets what waits through, and gives everything back.
+    pub(super) fn end(self: &Arc<Self>, _: OnMain<'_>) {
         // No new peers.
         let attachments = std::mem::take(&mut *self.attachments.lock());
         drop(attachments);
