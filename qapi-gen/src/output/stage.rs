@@ -1,0 +1,213 @@
+//! Files on their way into a folder.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::lock::FolderLock;
+use super::temporary::Temporary;
+use super::{EmittedFile, MARKER, OutputError, Summary, WARNING, at};
+use crate::loader::open_regular;
+
+/// What happens to files that differ.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Compare,
+    Write,
+}
+
+/// Files on their way into a folder.
+pub(super) struct Stage<'f> {
+    folder: &'f Path,
+    purpose: Purpose,
+    summary: Summary,
+    /// All files, their kinds, and the folders that they are in.
+    made: HashSet<PathBuf>,
+    kinds: HashSet<OsString>,
+    folders: BTreeSet<PathBuf>,
+    /// Complete files, and the places that they are for.
+    ready: Vec<(Temporary, PathBuf)>,
+    /// Folders that were not there before.
+    new_folders: Vec<PathBuf>,
+    /// Keeps other runs waiting that write to the folder.
+    lock: Option<FolderLock>,
+}
+
+impl<'f> Stage<'f> {
+    pub(super) fn new(
+        folder: &'f Path,
+        others: &[&str],
+        purpose: Purpose,
+    ) -> Result<Self, OutputError> {
+        let mut stage = Self {
+            folder,
+            purpose,
+            summary: Summary::default(),
+            made: HashSet::new(),
+            kinds: HashSet::new(),
+            folders: others.iter().map(|name| folder.join(name)).collect(),
+            ready: Vec::new(),
+            new_folders: Vec::new(),
+            lock: None,
+        };
+        // What is there is compared, replaced and removed: two runs in turns would leave a bit of each.
+        while purpose == Purpose::Write && !stage.lock.as_ref().is_some_and(FolderLock::holds) {
+            stage.create_folders(folder)?;
+            stage.lock = Some(FolderLock::wait_for(folder));
+        }
+        Ok(stage)
+    }
+
+    /// Compares a file with the one in its place; if they differ and it is to be written, it waits beside its place.
+    pub(super) fn add(&mut self, file: &EmittedFile) -> Result<(), OutputError> {
+        let path = self.folder.join(&file.path);
+        let contents = file.contents.as_bytes();
+        let found = Found::at(&path, contents)?;
+        self.kinds.extend(path.extension().map(OsStr::to_owned));
+        self.folders.extend(path.parent().map(Path::to_owned));
+        self.made.insert(path.clone());
+        match found {
+            Found::Same => {
+                self.summary.n_unchanged += 1;
+                return Ok(());
+            }
+            Found::Foreign if self.purpose == Purpose::Write => {
+                let reason = io::Error::other("it is there already and not generated");
+                return Err(at(&path, "write")(reason));
+            }
+            Found::Foreign | Found::Nothing | Found::Ours => {}
+        }
+        if self.purpose == Purpose::Write {
+            self.create_folders(path.parent().unwrap_or(Path::new("")))?;
+            let temporary = Temporary::new(&path, contents).map_err(at(&path, "write"))?;
+            self.ready.push((temporary, path.clone()));
+        }
+        self.summary.changed.push(path);
+        Ok(())
+    }
+
+    fn create_folders(&mut self, folder: &Path) -> Result<(), OutputError> {
+        let missing = folder.ancestors().filter(|it| !it.as_os_str().is_empty());
+        let missing: Vec<&Path> = missing.take_while(|folder| !folder.exists()).collect();
+        for folder in missing.into_iter().rev() {
+            match fs::create_dir(folder) {
+                Ok(()) => self.new_folders.push(folder.to_owned()),
+                // Somebody else made it at the same time, or will say why nobody can.
+                Err(_) if folder.is_dir() => {}
+                Err(error) => return Err(at(folder, "create")(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts all files in their places and removes those that are no longer made.
+    pub(super) fn finish(mut self) -> Result<Summary, OutputError> {
+        self.summary.stale = self.stale_files()?;
+        if self.purpose == Purpose::Write {
+            self.new_folders.clear();
+            for (temporary, path) in self.ready.drain(..) {
+                temporary.persist(&path).map_err(at(&path, "write"))?;
+            }
+            for path in &self.summary.stale {
+                match fs::remove_file(path) {
+                    Ok(()) => {}
+                    // Another run removed it.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(at(path, "remove")(error)),
+                }
+            }
+        }
+        Ok(std::mem::take(&mut self.summary))
+    }
+
+    /// Generated files of the kinds that were made, which were not.
+    fn stale_files(&self) -> Result<Vec<PathBuf>, OutputError> {
+        let mut stale = Vec::new();
+        for folder in &self.folders {
+            let entries = match fs::read_dir(folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(at(folder, "list")(error)),
+            };
+            for entry in entries {
+                let path = entry.map_err(at(folder, "list"))?.path();
+                let is_candidate = path.extension().is_some_and(|it| self.kinds.contains(it))
+                    && !self.made.contains(&path)
+                    && path.is_file();
+                // No file is equal to nothing but an empty one, which is nobody's.
+                if is_candidate && Found::at(&path, b"")? == Found::Ours {
+                    stale.push(path);
+                }
+            }
+        }
+        stale.sort();
+        Ok(stale)
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        // Nothing came of it: what was to be in these folders is gone.
+        self.ready.clear();
+        for folder in self.new_folders.drain(..).rev() {
+            // Somebody may have put something there, who needs the folder then.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// How much of a file is looked at to tell whose it is.
+const HEAD: u64 = 4096;
+
+/// What is in the place of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Same,
+    /// An older one, or one that is empty.
+    Ours,
+    Foreign,
+}
+
+impl Found {
+    fn at(path: &Path, contents: &[u8]) -> Result<Self, OutputError> {
+        let failed = || at(path, "read");
+        let file = match open_regular(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nothing),
+            Err(error) => return Err(failed()(error)),
+        };
+        let size = file.metadata().map_err(failed())?.len();
+        let is_comparable = size == contents.len() as u64;
+        let n_bytes = if is_comparable { size.max(HEAD) } else { HEAD };
+        let mut found = Vec::new();
+        file.take(n_bytes)
+            .read_to_end(&mut found)
+            .map_err(failed())?;
+        Ok(if is_comparable && found == contents {
+            Self::Same
+        } else if found.is_empty() || is_ours(&found) {
+            Self::Ours
+        } else {
+            Self::Foreign
+        })
+    }
+}
+
+fn is_ours(contents: &[u8]) -> bool {
+    // The type of a document stands before everything else.
+    let contents = contents
+        .strip_prefix(b"<!DOCTYPE html>\n")
+        .unwrap_or(contents);
+    let first = contents
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    ["// ", "<!-- ", "/* ", ".\\\" "].iter().any(|comment| {
+        let text = first.strip_prefix(comment).unwrap_or_default();
+        text.starts_with(MARKER) && text.contains(WARNING)
+    })
+}
