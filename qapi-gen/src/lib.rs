@@ -23,6 +23,7 @@ pub mod ir;
 mod lint;
 pub mod loader;
 pub mod markup;
+mod name;
 pub mod output;
 pub mod print;
 pub mod references;

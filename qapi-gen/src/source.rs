@@ -1,11 +1,13 @@
 //! One map over all source files of a schema, and positions in it.
 
 use std::fmt;
+use std::num::NonZeroU32;
 #[cfg(feature = "render")]
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::name::Name;
 use crate::steps::{step, steps};
 
 /// A file of a [`SourceMap`].
@@ -16,14 +18,17 @@ pub struct FileId(u32);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     start: u32,
-    end: u32,
+    /// One more than the end, so that an `Option` of a span is as small as the span.
+    after_end: NonZeroU32,
 }
 
 impl Span {
     /// The span of the bytes `start..end`.
     pub(crate) fn new(start: u32, end: u32) -> Self {
         debug_assert!(start <= end);
-        Self { start, end }
+        // A map holds less than 4 GiB.
+        let after_end = NonZeroU32::MIN.saturating_add(end);
+        Self { start, after_end }
     }
 
     /// The first byte, as an offset into the map.
@@ -35,7 +40,7 @@ impl Span {
     /// One past the last byte, as an offset into the map.
     #[must_use]
     pub fn end(self) -> u32 {
-        self.end
+        self.after_end.get() - 1
     }
 
     /// The empty span at the start of this one.
@@ -47,13 +52,13 @@ impl Span {
     /// The smallest span that holds both.
     #[must_use]
     pub fn to(self, other: Self) -> Self {
-        Self::new(self.start.min(other.start), self.end.max(other.end))
+        Self::new(self.start.min(other.start), self.end().max(other.end()))
     }
 }
 
 impl fmt::Debug for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}..{}", self.start, self.end)
+        write!(f, "{}..{}", self.start, self.end())
     }
 }
 
@@ -321,8 +326,15 @@ impl SourceMap {
         step();
         let file = self.file(self.file_of(span));
         let start = (span.start - file.start) as usize;
-        let end = (span.end - file.start) as usize;
+        let end = (span.end() - file.start) as usize;
         &file.text[start..end.min(file.text.len())]
+    }
+
+    /// The text of `span` as a name.
+    pub(crate) fn name(&self, span: Span) -> Name {
+        let file = self.file(self.file_of(span));
+        let (start, end) = (span.start - file.start, span.end() - file.start);
+        Name::within(Arc::clone(&file.text), start, end)
     }
 
     /// Line and column of the start of `span`.
@@ -341,7 +353,7 @@ impl SourceMap {
     /// Line and column of the end of `span`.
     #[must_use]
     pub fn end_position(&self, span: Span) -> LineColumn {
-        self.position_at(self.file_of(span), span.end)
+        self.position_at(self.file_of(span), span.end())
     }
 
     fn position_at(&self, file: FileId, at: u32) -> LineColumn {

@@ -10,7 +10,7 @@ use crate::steps::{step, steps};
 
 /// The positions of a list by the names that stand there, where it is long.
 #[derive(Debug, Default)]
-pub(crate) struct ByName(OnceLock<(HashTable<usize>, DefaultHashBuilder)>);
+pub(crate) struct ByName(OnceLock<Box<(HashTable<u32>, DefaultHashBuilder)>>);
 
 impl ByName {
     /// Not made yet.
@@ -35,21 +35,26 @@ impl ByName {
         if n <= FEW {
             return (0..n).find(|index| has(*index, name));
         }
-        let (table, hasher) = self.0.get_or_init(|| {
+        let (table, hasher) = &**self.0.get_or_init(|| {
             let hasher = DefaultHashBuilder::default();
             let mut table = HashTable::with_capacity(n);
             for index in 0..n {
                 let Some(name) = name_of(index) else { continue };
-                let hash = |index: &usize| hasher.hash_one(name_of(*index).unwrap_or_default());
-                // The first one of a name stays.
+                let hash =
+                    |index: &u32| hasher.hash_one(name_of(*index as usize).unwrap_or_default());
+                // The first one of a name stays. A schema has fewer names than bytes, which fit 32 bits.
                 table
-                    .entry(hasher.hash_one(name), |other| has(*other, name), hash)
-                    .or_insert(index);
+                    .entry(
+                        hasher.hash_one(name),
+                        |other| has(*other as usize, name),
+                        hash,
+                    )
+                    .or_insert(index as u32);
             }
-            (table, hasher)
+            Box::new((table, hasher))
         });
-        let found = table.find(hasher.hash_one(name), |index| has(*index, name));
-        found.copied()
+        let found = table.find(hasher.hash_one(name), |index| has(*index as usize, name));
+        found.map(|index| *index as usize)
     }
 }
 

@@ -1,43 +1,58 @@
 //! Definitions whose form was checked: names and references are still text.
 
 use crate::diagnostic::Definition;
-use crate::ir::Condition;
+use crate::ir::{Attributes, DefinitionKind, EnumValue};
+use crate::name::Name;
 use crate::source::Span;
 use crate::syntax::ast;
 
 /// One definition.
 pub(super) struct Draft {
-    pub(super) name: String,
+    pub(super) name: Name,
     pub(super) name_span: Span,
     /// The whole expression.
     pub(super) span: Span,
-    /// What messages call it.
-    pub(super) context: Definition,
-    pub(super) condition: Condition,
-    pub(super) features: Vec<DraftFeature>,
+    pub(super) kind: DefinitionKind,
+    pub(super) attributes: Attributes,
     pub(super) doc: Option<Box<ast::Doc>>,
     pub(super) body: Body,
     /// A mistake inside was reported: members may be missing that the author wrote.
     pub(super) is_broken: bool,
 }
 
+/// A definition as messages call it.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) kind: DefinitionKind,
+    pub(super) name: Name,
+}
+
+impl Context {
+    pub(super) fn definition(&self) -> Definition {
+        Definition {
+            kind: self.kind.as_str(),
+            name: self.name.to_string(),
+        }
+    }
+}
+
 /// What a definition defines.
 pub(super) enum Body {
     Enum {
-        values: Vec<DraftValue>,
-        prefix: Option<String>,
+        values: Box<[EnumValue]>,
+        prefix: Option<Name>,
     },
     Struct {
         base: Option<Named>,
-        members: Vec<DraftMember>,
+        members: Box<[DraftMember]>,
     },
     Union {
         base: Option<Members>,
         discriminator: Option<Named>,
-        branches: Vec<DraftBranch>,
+        branches: Box<[DraftBranch]>,
     },
     Alternate {
-        branches: Vec<DraftBranch>,
+        branches: Box<[DraftBranch]>,
     },
     Command {
         arguments: Option<Members>,
@@ -53,51 +68,37 @@ pub(super) enum Body {
 /// A name and where it stands.
 #[derive(Clone)]
 pub(super) struct Named {
-    pub(super) name: String,
+    pub(super) name: Name,
     pub(super) span: Span,
 }
 
 /// Members written in place, or the name of a type that has them.
 pub(super) enum Members {
     Type(Named),
-    Inline(Vec<DraftMember>),
+    Inline(Box<[DraftMember]>),
 }
 
 /// A reference to a type or to the array of it.
 #[derive(Clone)]
 pub(super) struct TypeRef {
-    pub(super) name: String,
+    pub(super) name: Name,
     pub(super) is_array: bool,
     pub(super) span: Span,
 }
 
 pub(super) struct DraftMember {
-    pub(super) name: String,
+    pub(super) name: Name,
     pub(super) span: Span,
     pub(super) optional: bool,
     pub(super) type_ref: TypeRef,
-    pub(super) condition: Condition,
-    pub(super) features: Vec<DraftFeature>,
+    pub(super) attributes: Attributes,
 }
 
 pub(super) struct DraftBranch {
-    pub(super) name: String,
+    pub(super) name: Name,
     pub(super) span: Span,
     pub(super) type_ref: TypeRef,
-    pub(super) condition: Condition,
-}
-
-pub(super) struct DraftValue {
-    pub(super) name: String,
-    pub(super) span: Span,
-    pub(super) condition: Condition,
-    pub(super) features: Vec<DraftFeature>,
-}
-
-pub(super) struct DraftFeature {
-    pub(super) name: String,
-    pub(super) span: Span,
-    pub(super) condition: Condition,
+    pub(super) attributes: Attributes,
 }
 
 /// The flags of a command, at their defaults where the schema is silent.

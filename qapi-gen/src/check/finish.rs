@@ -4,16 +4,17 @@ use hashbrown::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::draft::{DraftBranch, DraftFeature, DraftMember, DraftValue};
+use super::draft::{DraftBranch, DraftMember};
 use super::graph::{DocSlot, Graph, Node, NodeId, NodeKind};
 use super::resolve::Resolved;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::ir::{
-    Alternate, Branch, Command, CommandId, Condition, Doc, DocId, DocSection, DocSectionKind,
-    Entity, Enum, EnumValue, Event, EventId, Feature, Header, Member, Module, ModuleId, Object,
-    Pragmas, Schema, Type, TypeId, TypeKind, Variants,
+    Alternate, Attributes, Branch, Command, CommandId, Doc, DocId, DocSection, DocSectionKind,
+    Entity, Enum, Event, EventId, Header, Member, Module, ModuleId, Names, Object, Pragmas, Schema,
+    Type, TypeId, TypeKind, Variants,
 };
 use crate::loader::Loader;
+use crate::name::Name;
 use crate::source::{FileId, SourceMap, Span};
 use crate::steps::step;
 use crate::syntax::ast::{self, SectionKind};
@@ -147,8 +148,14 @@ impl<'a> Finisher<'a> {
         for slot in &self.graph.free_docs {
             self.add_doc(slot);
         }
-        let (mut types, mut commands, mut events) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut entities, mut names) = (Vec::new(), HashMap::new());
+        let count = |is_one: fn(&Entity) -> bool| {
+            let entities = self.entities.iter().flatten();
+            entities.filter(|entity| is_one(entity)).count()
+        };
+        let mut types = Vec::with_capacity(count(|it| matches!(it, Entity::Type(_))));
+        let mut commands = Vec::with_capacity(count(|it| matches!(it, Entity::Command(_))));
+        let mut events = Vec::with_capacity(count(|it| matches!(it, Entity::Event(_))));
+        let mut entities = Vec::with_capacity(self.graph.nodes.len());
         for (id, node) in self.graph.nodes.iter().enumerate() {
             let module = self.module_of_node(node);
             let unresolved = || Unresolved(node.span);
@@ -161,8 +168,8 @@ impl<'a> Finisher<'a> {
                 NodeKind::Include(_) => {}
                 NodeKind::Command { flags, .. } => commands.push(Command {
                     header,
-                    arguments: self.type_of(self.resolved.bases[id]),
-                    returns: self.type_of(self.resolved.returns[id]),
+                    arguments: self.type_of(self.resolved.bases.get(id)),
+                    returns: self.type_of(self.resolved.returns.get(id)),
                     boxed: flags.boxed,
                     gen_: flags.gen_,
                     success_response: flags.success_response,
@@ -171,7 +178,7 @@ impl<'a> Finisher<'a> {
                     coroutine: flags.coroutine,
                 }),
                 NodeKind::Event { boxed, .. } => {
-                    let arguments = self.type_of(self.resolved.bases[id]);
+                    let arguments = self.type_of(self.resolved.bases.get(id));
                     events.push(Event {
                         header,
                         arguments,
@@ -188,13 +195,18 @@ impl<'a> Finisher<'a> {
                 }
             }
             self.modules[module.index()].entities.push(entity);
-            if !matches!(entity, Entity::Include(_)) {
-                names.insert(node.name.clone(), entity);
-            }
             entities.push(entity);
         }
         let empty = self.type_of(Some(self.graph.empty));
         let empty = empty.ok_or(Unresolved(None))?;
+        let names = Names::of(&entities, |entity| match entity {
+            Entity::Include(_) => None,
+            Entity::Type(id) => types.get(id.index()).map(|ty: &Type| &*ty.header.name),
+            Entity::Command(id) => commands
+                .get(id.index())
+                .map(|it: &Command| &*it.header.name),
+            Entity::Event(id) => events.get(id.index()).map(|it: &Event| &*it.header.name),
+        });
         Ok(Schema {
             sources: Arc::clone(&self.files.sources),
             modules: self.modules,
@@ -241,9 +253,8 @@ impl<'a> Finisher<'a> {
             // An array lives with its element.
             NodeKind::Array(element) => self
                 .graph
-                .names
-                .get(&element.name)
-                .and_then(|id| self.graph.nodes[*id].span),
+                .find(&element.name)
+                .and_then(|id| self.graph.nodes[id].span),
             _ => node.span,
         };
         match origin {
@@ -269,40 +280,32 @@ impl<'a> Finisher<'a> {
             span: node.span,
             name_span: node.name_span,
             module,
-            condition: self.condition(node),
-            features: features(&node.features),
+            attributes: self.attributes(node),
             doc: self.doc_ids.get(&id).copied(),
         }
     }
 
     /// An array is there when its element is.
-    fn condition(&self, node: &Node) -> Condition {
-        let owner = match &node.kind {
-            NodeKind::Array(element) => self.graph.names.get(&element.name),
+    fn attributes(&self, node: &Node) -> Attributes {
+        let element = match &node.kind {
+            NodeKind::Array(element) => self.graph.find(&element.name),
             _ => None,
         };
-        owner
-            .map_or(&node.condition, |id| &self.graph.nodes[*id].condition)
-            .clone()
+        match element {
+            Some(id) => self.graph.nodes[id].attributes.without_features(),
+            None => node.attributes.clone(),
+        }
     }
 
     fn type_kind(&self, id: NodeId, node: &Node) -> Option<TypeKind> {
-        let types = &self.resolved.types[id];
-        let type_at = |index: usize| self.type_of(types.get(index).copied().flatten());
+        let type_at = |index: usize| self.type_of(self.resolved.part(id, index));
         Some(match &node.kind {
             NodeKind::Builtin(builtin) => TypeKind::Builtin(*builtin),
-            NodeKind::Enum { values, prefix } => {
-                let is_builtin = node.span.is_none();
-                let values = values
-                    .iter()
-                    .map(|value| enum_value(value, is_builtin))
-                    .collect();
-                TypeKind::Enum(Enum {
-                    values,
-                    prefix: prefix.clone(),
-                    by_name: ByName::default(),
-                })
-            }
+            NodeKind::Enum { values, prefix } => TypeKind::Enum(Enum {
+                values: values.clone(),
+                prefix: prefix.clone(),
+                by_name: ByName::default(),
+            }),
             NodeKind::Array(_) => TypeKind::Array(type_at(0)?),
             NodeKind::Object {
                 kind,
@@ -317,11 +320,11 @@ impl<'a> Finisher<'a> {
                 let variants = match variants {
                     Some(variants) => {
                         let tag = variants.discriminator.as_ref()?.name.clone();
-                        Some(self.variants(id, tag, &variants.branches)?)
+                        Some(Box::new(self.variants(id, tag, &variants.branches)?))
                     }
                     None => None,
                 };
-                let base = self.type_of(self.resolved.bases[id]);
+                let base = self.type_of(self.resolved.bases.get(id));
                 TypeKind::Object(Object {
                     kind: *kind,
                     base,
@@ -343,22 +346,23 @@ impl<'a> Finisher<'a> {
     }
 
     /// Branches that the schema lists, then an empty one for every other value.
-    fn variants(&self, id: NodeId, tag: String, drafts: &[DraftBranch]) -> Option<Variants> {
-        let tag_node = self.resolved.tags[id]?;
+    fn variants(&self, id: NodeId, tag: Name, drafts: &[DraftBranch]) -> Option<Variants> {
+        let tag_node = self.resolved.tags.get(id)?;
         let mut branches = Vec::new();
-        for (draft, type_id) in drafts.iter().zip(&self.resolved.types[id]) {
-            branches.push(listed_branch(draft, self.type_of(*type_id)?));
+        for (index, draft) in drafts.iter().enumerate() {
+            let type_id = self.resolved.part(id, index);
+            branches.push(listed_branch(draft, self.type_of(type_id)?));
         }
         if let NodeKind::Enum { values, .. } = &self.graph.nodes[tag_node].kind {
             let empty = self.type_of(Some(self.graph.empty))?;
             let listed: HashSet<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
             for value in values {
                 step();
-                if !listed.contains(&*value.name) {
+                if !listed.contains(value.name.as_str()) {
                     branches.push(Branch {
                         name: value.name.clone(),
                         type_id: empty,
-                        condition: value.condition.clone(),
+                        attributes: value.attributes.without_features(),
                         span: None,
                     });
                 }
@@ -367,14 +371,14 @@ impl<'a> Finisher<'a> {
         Some(Variants {
             tag,
             tag_type: self.type_of(Some(tag_node))?,
-            branches,
+            branches: branches.into(),
             by_name: ByName::default(),
         })
     }
 
     fn add_doc(&mut self, slot: &DocSlot) {
         let (doc, node_id) = match slot {
-            DocSlot::Free(doc) => (doc, None),
+            DocSlot::Free(doc) => (&**doc, None),
             DocSlot::Of(id) => match self.graph.nodes[*id].doc.as_deref() {
                 Some(doc) => (doc, Some(*id)),
                 None => return,
@@ -389,74 +393,54 @@ impl<'a> Finisher<'a> {
             self.add_undocumented(id, &mut sections);
             self.doc_ids.insert(id, DocId::new(self.docs.len()));
         }
-        let symbol = doc
-            .symbol
-            .map(|symbol| self.sources.text(symbol).to_owned());
-        self.docs.push(Doc::new(symbol, doc.span, sections));
+        let symbol = doc.symbol.map(|symbol| self.sources.name(symbol));
+        self.docs.push(Doc::new(symbol, doc.span, sections.into()));
     }
 
     /// A member without a description gets an empty section.
     fn add_undocumented(&self, id: NodeId, sections: &mut Vec<DocSection>) {
         let members = self.member_names(id);
-        let described: HashSet<String> = sections
+        let described: HashSet<Name> = sections
             .iter()
             .filter(|section| section.kind == DocSectionKind::Member)
             .filter_map(|section| section.name.clone())
             .collect();
         for name in members {
             step();
-            if !described.contains(name) {
-                let name = Some(name.to_owned());
+            if !described.contains(name.as_str()) {
+                let name = Some(name.clone());
                 let kind = DocSectionKind::Member;
                 sections.push(DocSection {
                     kind,
                     name,
                     span: None,
-                    lines: Vec::new(),
+                    lines: Box::default(),
                     is_below_name: false,
                 });
             }
         }
     }
 
-    fn member_names(&self, id: NodeId) -> Vec<&'a str> {
+    fn member_names(&self, id: NodeId) -> Vec<&'a Name> {
         let implicit = |id: Option<NodeId>| match id {
             Some(id) if self.graph.nodes[id].name.starts_with("q_obj_") => self.member_names(id),
             Some(_) | None => Vec::new(),
         };
         match &self.graph.nodes[id].kind {
-            NodeKind::Enum { values, .. } => {
-                values.iter().map(|value| value.name.as_str()).collect()
-            }
+            NodeKind::Enum { values, .. } => values.iter().map(|value| &value.name).collect(),
             NodeKind::Object { members, .. } => {
-                let mut names = implicit(self.resolved.bases[id]);
-                names.extend(members.iter().map(|member| member.name.as_str()));
+                let mut names = implicit(self.resolved.bases.get(id));
+                names.extend(members.iter().map(|member| &member.name));
                 names
             }
             NodeKind::Alternate { branches } => {
-                branches.iter().map(|branch| branch.name.as_str()).collect()
+                branches.iter().map(|branch| &branch.name).collect()
             }
-            NodeKind::Command { .. } | NodeKind::Event { .. } => implicit(self.resolved.bases[id]),
+            NodeKind::Command { .. } | NodeKind::Event { .. } => {
+                implicit(self.resolved.bases.get(id))
+            }
             NodeKind::Include(_) | NodeKind::Builtin(_) | NodeKind::Array(_) => Vec::new(),
         }
-    }
-}
-
-fn features(drafts: &[DraftFeature]) -> Vec<Feature> {
-    let feature = |draft: &DraftFeature| Feature {
-        name: draft.name.clone(),
-        condition: draft.condition.clone(),
-        span: draft.span,
-    };
-    drafts.iter().map(feature).collect()
-}
-
-fn enum_value(draft: &DraftValue, is_builtin: bool) -> EnumValue {
-    EnumValue {
-        name: draft.name.clone(),
-        condition: draft.condition.clone(),
-        features: features(&draft.features),
-        span: (!is_builtin).then_some(draft.span),
     }
 }
 
@@ -465,18 +449,16 @@ fn object_member(draft: &DraftMember, type_id: TypeId) -> Member {
         name: draft.name.clone(),
         type_id,
         optional: draft.optional,
-        condition: draft.condition.clone(),
-        features: features(&draft.features),
+        attributes: draft.attributes.clone(),
         span: draft.span,
     }
 }
 
 fn listed_branch(draft: &DraftBranch, type_id: TypeId) -> Branch {
-    let condition: Condition = draft.condition.clone();
     Branch {
         name: draft.name.clone(),
         type_id,
-        condition,
+        attributes: draft.attributes.clone(),
         span: Some(draft.span),
     }
 }
@@ -493,9 +475,9 @@ fn doc_section(doc: &ast::Doc, section: &ast::Section, sources: &SourceMap) -> D
     };
     DocSection {
         kind,
-        name: name.map(|name| sources.text(name).to_owned()),
+        name: name.map(|name| sources.name(name)),
         span: Some(section.span),
-        lines: doc.lines(section).to_vec(),
+        lines: doc.lines(section).into(),
         is_below_name: doc.symbol.is_some()
             && doc
                 .sections

@@ -3,14 +3,17 @@
 //! The order of the nodes is that of the reference's entities: an array or implicit type stands
 //! where it is first mentioned. That order decides which of several mistakes comes first.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::draft::{
-    Body, Draft, DraftBranch, DraftFeature, DraftMember, DraftValue, Flags, Members, Named, TypeRef,
+    Body, Context, Draft, DraftBranch, DraftMember, Flags, Members, Named, TypeRef,
 };
 use super::error::SchemaError;
 use crate::diagnostic::{Definition, Diagnostic, Related, Report};
-use crate::ir::{Builtin, Condition, ObjectKind};
+use crate::ir::{Attributes, Builtin, DefinitionKind, EnumValue, Feature, ObjectKind};
+use crate::name::Name;
 use crate::source::Span;
 use crate::syntax::ast;
 
@@ -19,14 +22,14 @@ pub(super) type NodeId = usize;
 
 /// An entity.
 pub(super) struct Node {
-    pub(super) name: String,
-    /// What messages call the definition it stems from; `None` for what is built in.
-    pub(super) context: Option<Definition>,
+    pub(super) name: Name,
+    /// The definition it stems from, if that is another one: arrays and implicit types have one, and definitions that
+    /// share a line.
+    pub(super) stems_from: Option<Box<Context>>,
     /// The expression it stems from; `None` for what is built in.
     pub(super) span: Option<Span>,
     pub(super) name_span: Option<Span>,
-    pub(super) condition: Condition,
-    pub(super) features: Vec<DraftFeature>,
+    pub(super) attributes: Attributes,
     pub(super) doc: Option<Box<ast::Doc>>,
     pub(super) kind: NodeKind,
     /// A mistake was reported that may have cost it members.
@@ -36,22 +39,22 @@ pub(super) struct Node {
 /// What an entity is.
 pub(super) enum NodeKind {
     /// The `include` of the file at this path.
-    Include(String),
+    Include(Box<str>),
     Builtin(Builtin),
     Enum {
-        values: Vec<DraftValue>,
-        prefix: Option<String>,
+        values: Box<[EnumValue]>,
+        prefix: Option<Name>,
     },
     /// The array of the named type.
     Array(Named),
     Object {
         kind: ObjectKind,
         base: Option<Named>,
-        members: Vec<DraftMember>,
-        variants: Option<DraftVariants>,
+        members: Box<[DraftMember]>,
+        variants: Option<Box<DraftVariants>>,
     },
     Alternate {
-        branches: Vec<DraftBranch>,
+        branches: Box<[DraftBranch]>,
     },
     Command {
         arguments: Option<Named>,
@@ -67,20 +70,22 @@ pub(super) enum NodeKind {
 /// The variant part of a union.
 pub(super) struct DraftVariants {
     pub(super) discriminator: Option<Named>,
-    pub(super) branches: Vec<DraftBranch>,
+    pub(super) branches: Box<[DraftBranch]>,
 }
 
 /// The arena.
 pub(super) struct Graph {
     pub(super) nodes: Vec<Node>,
-    pub(super) names: HashMap<String, NodeId>,
+    /// The nodes by their names.
+    by_name: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     pub(super) free_docs: Vec<DocSlot>,
     pub(super) empty: NodeId,
 }
 
 /// A documentation comment in source order: its own, or that of a node.
 pub(super) enum DocSlot {
-    Free(ast::Doc),
+    Free(Box<ast::Doc>),
     Of(NodeId),
 }
 
@@ -96,50 +101,52 @@ impl Graph {
         let room = n_definitions + n_definitions / 2 + 64;
         let mut graph = Self {
             nodes: Vec::with_capacity(room),
-            names: HashMap::with_capacity(room),
+            by_name: HashTable::with_capacity(room),
+            hasher: DefaultHashBuilder::default(),
             free_docs: Vec::new(),
             empty: 0,
         };
         for builtin in Builtin::ALL {
-            graph.add_builtin(builtin.as_str().to_owned(), NodeKind::Builtin(builtin));
+            graph.add_builtin(builtin.as_str().into(), NodeKind::Builtin(builtin));
             let element = Named {
-                name: builtin.as_str().to_owned(),
+                name: builtin.as_str().into(),
                 span: Span::new(0, 0),
             };
-            graph.add_builtin(array_name(builtin.as_str()), NodeKind::Array(element));
+            graph.add_builtin(
+                array_name(builtin.as_str()).into(),
+                NodeKind::Array(element),
+            );
         }
         let empty = NodeKind::Object {
             kind: ObjectKind::Empty,
             base: None,
-            members: Vec::new(),
+            members: Box::default(),
             variants: None,
         };
-        graph.empty = graph.add_builtin("q_empty".to_owned(), empty);
+        graph.empty = graph.add_builtin("q_empty".into(), empty);
         let kinds = [
             "none", "qnull", "qnum", "qstring", "qdict", "qlist", "qbool",
         ];
-        let values = kinds.map(|name| DraftValue {
-            name: name.to_owned(),
-            span: Span::new(0, 0),
-            condition: Condition::Always,
-            features: Vec::new(),
+        let values = kinds.map(|name| EnumValue {
+            name: name.into(),
+            span: None,
+            attributes: Attributes::default(),
         });
         let qtype = NodeKind::Enum {
             values: values.into(),
-            prefix: Some("QTYPE".to_owned()),
+            prefix: Some("QTYPE".into()),
         };
-        graph.add_builtin("QType".to_owned(), qtype);
+        graph.add_builtin("QType".into(), qtype);
         graph
     }
 
-    fn add_builtin(&mut self, name: String, kind: NodeKind) -> NodeId {
+    fn add_builtin(&mut self, name: Name, kind: NodeKind) -> NodeId {
         self.push(Node {
             name,
-            context: None,
+            stems_from: None,
             span: None,
             name_span: None,
-            condition: Condition::Always,
-            features: Vec::new(),
+            attributes: Attributes::default(),
             doc: None,
             kind,
             is_broken: false,
@@ -149,33 +156,45 @@ impl Graph {
     fn push(&mut self, node: Node) -> NodeId {
         let id = self.nodes.len();
         if !matches!(node.kind, NodeKind::Include(_)) {
-            self.names.insert(node.name.clone(), id);
+            let Self { nodes, hasher, .. } = self;
+            let rehash = |id: &u32| hasher.hash_one(nodes[*id as usize].name.as_str());
+            let hash = hasher.hash_one(node.name.as_str());
+            // A schema has fewer nodes than bytes, which fit 32 bits.
+            self.by_name.insert_unique(hash, id as u32, rehash);
         }
         self.nodes.push(node);
         id
     }
 
+    /// The node called `name`.
+    pub(super) fn find(&self, name: &str) -> Option<NodeId> {
+        let has_name = |id: &u32| self.nodes[*id as usize].name == name;
+        let found = self.by_name.find(self.hasher.hash_one(name), has_name);
+        found.map(|id| *id as usize)
+    }
+
     /// Adds the `include` of the file at `path`.
     pub(super) fn add_include(&mut self, span: Span, path: String) {
         self.push(Node {
-            name: String::new(),
-            context: None,
+            name: "".into(),
+            stems_from: None,
             span: Some(span),
             name_span: None,
-            condition: Condition::Always,
-            features: Vec::new(),
+            attributes: Attributes::default(),
             doc: None,
-            kind: NodeKind::Include(path),
+            kind: NodeKind::Include(path.into()),
             is_broken: false,
         });
     }
 
-    /// Adds a definition, and before it the array and implicit types that it mentions first.
-    pub(super) fn add(&mut self, draft: Draft, report: &mut Report) {
+    /// Adds a definition, and before it the array and implicit types that it mentions first. Messages say that a mistake
+    /// is in `context`, which is the definition itself, or another one on its line.
+    pub(super) fn add(&mut self, draft: Draft, context: Context, report: &mut Report) {
+        let is_own = context.name == draft.name && context.kind == draft.kind;
         let origin = Origin {
-            context: draft.context,
+            context,
             span: draft.span,
-            condition: draft.condition.clone(),
+            attributes: &draft.attributes,
         };
         let mut is_broken = draft.is_broken;
         let kind = match draft.body {
@@ -199,15 +218,15 @@ impl Graph {
                     self.members_type(base, &draft.name, ObjectKind::Base, is_broken, &origin)
                 });
                 is_broken |= discriminator.is_none();
-                let variants = Some(DraftVariants {
+                let variants = Some(Box::new(DraftVariants {
                     discriminator,
                     branches,
-                });
+                }));
                 let kind = ObjectKind::Union;
                 NodeKind::Object {
                     kind,
                     base,
-                    members: Vec::new(),
+                    members: Box::default(),
                     variants,
                 }
             }
@@ -241,13 +260,13 @@ impl Graph {
                 NodeKind::Event { arguments, boxed }
             }
         };
+        let stems_from = (!is_own).then(|| Box::new(origin.context));
         let node = Node {
             name: draft.name,
-            context: Some(origin.context),
+            stems_from,
             span: Some(draft.span),
             name_span: Some(draft.name_span),
-            condition: draft.condition,
-            features: draft.features,
+            attributes: draft.attributes,
             doc: draft.doc,
             kind,
             is_broken,
@@ -256,18 +275,18 @@ impl Graph {
     }
 
     fn define(&mut self, node: Node, report: &mut Report) {
-        if let Some(&other) = self.names.get(&node.name) {
+        if let Some(other) = self.find(&node.name) {
             let other = &self.nodes[other];
             let error = match other.span {
-                Some(_) => SchemaError::Redefinition(node.name.clone()),
+                Some(_) => SchemaError::Redefinition(node.name.to_string()),
                 None => SchemaError::RedefinitionOfBuiltin(other.describe()),
             };
             let span = node.name_span.unwrap_or(Span::new(0, 0));
             let mut diagnostic = Diagnostic::new(error.code(), error.to_string(), span)
                 .at_line(node.span.unwrap_or(span))
-                .in_definition(node.context.clone());
+                .in_definition(node.definition());
             if let Some(first) = other.name_span.or(other.span) {
-                let definition = other.context.clone();
+                let definition = other.definition();
                 let message = "previous definition".to_owned();
                 diagnostic = diagnostic.with_related(Related {
                     span: first,
@@ -293,7 +312,7 @@ impl Graph {
         owner: &str,
         kind: ObjectKind,
         is_broken: bool,
-        origin: &Origin,
+        origin: &Origin<'_>,
     ) -> Option<Named> {
         let members = match members {
             Members::Type(named) => return Some(named),
@@ -309,7 +328,8 @@ impl Graph {
             "arg"
         };
         let name = format!("q_obj_{owner}-{role}");
-        if !self.names.contains_key(&name) {
+        let name = Name::from(name);
+        if self.find(&name).is_none() {
             let kind = NodeKind::Object {
                 kind,
                 base: None,
@@ -324,24 +344,24 @@ impl Graph {
         })
     }
 
-    fn add_arrays(&mut self, members: &[DraftMember], origin: &Origin) {
+    fn add_arrays(&mut self, members: &[DraftMember], origin: &Origin<'_>) {
         for member in members.iter().filter(|member| member.type_ref.is_array) {
             self.add_array(&member.type_ref, origin);
         }
     }
 
-    fn add_array(&mut self, element: &TypeRef, origin: &Origin) {
+    fn add_array(&mut self, element: &TypeRef, origin: &Origin<'_>) {
         let name = array_name(&element.name);
-        if !self.names.contains_key(&name) {
+        if self.find(&name).is_none() {
             let element = Named {
                 name: element.name.clone(),
                 span: element.span,
             };
-            self.push(origin.node(name, NodeKind::Array(element), false));
+            self.push(origin.node(name.into(), NodeKind::Array(element), false));
         }
     }
 
-    fn type_name(&mut self, type_ref: &TypeRef, origin: &Origin) -> Named {
+    fn type_name(&mut self, type_ref: &TypeRef, origin: &Origin<'_>) -> Named {
         if type_ref.is_array {
             self.add_array(type_ref, origin);
         }
@@ -354,9 +374,9 @@ impl Graph {
 
 impl TypeRef {
     /// The name that the type has in the graph.
-    pub(super) fn full_name(&self) -> String {
+    pub(super) fn full_name(&self) -> Name {
         if self.is_array {
-            array_name(&self.name)
+            array_name(&self.name).into()
         } else {
             self.name.clone()
         }
@@ -364,25 +384,24 @@ impl TypeRef {
 }
 
 /// The definition that an array or implicit type stems from.
-struct Origin {
-    context: Definition,
+struct Origin<'d> {
+    context: Context,
     span: Span,
-    condition: Condition,
+    attributes: &'d Attributes,
 }
 
-impl Origin {
-    fn node(&self, name: String, kind: NodeKind, is_broken: bool) -> Node {
-        let condition = match kind {
-            NodeKind::Array(_) => Condition::Always,
-            _ => self.condition.clone(),
+impl Origin<'_> {
+    fn node(&self, name: Name, kind: NodeKind, is_broken: bool) -> Node {
+        let attributes = match kind {
+            NodeKind::Array(_) => Attributes::default(),
+            _ => self.attributes.without_features(),
         };
         Node {
             name,
-            context: Some(self.context.clone()),
+            stems_from: Some(Box::new(self.context.clone())),
             span: Some(self.span),
             name_span: None,
-            condition,
-            features: Vec::new(),
+            attributes,
             doc: None,
             kind,
             is_broken,
@@ -391,6 +410,39 @@ impl Origin {
 }
 
 impl Node {
+    pub(super) fn features(&self) -> &[Feature] {
+        self.attributes.features()
+    }
+
+    /// Kind and name of the definition that it stems from; `None` for what is built in.
+    pub(super) fn context(&self) -> Option<(DefinitionKind, &Name)> {
+        if let Some(other) = &self.stems_from {
+            return Some((other.kind, &other.name));
+        }
+        self.span?;
+        let kind = match &self.kind {
+            NodeKind::Enum { .. } => DefinitionKind::Enum,
+            NodeKind::Object { variants: None, .. } => DefinitionKind::Struct,
+            NodeKind::Object {
+                variants: Some(_), ..
+            } => DefinitionKind::Union,
+            NodeKind::Alternate { .. } => DefinitionKind::Alternate,
+            NodeKind::Command { .. } => DefinitionKind::Command,
+            NodeKind::Event { .. } => DefinitionKind::Event,
+            NodeKind::Include(_) | NodeKind::Builtin(_) | NodeKind::Array(_) => return None,
+        };
+        Some((kind, &self.name))
+    }
+
+    /// The same as messages call it.
+    pub(super) fn definition(&self) -> Option<Definition> {
+        let (kind, name) = self.context()?;
+        Some(Definition {
+            kind: kind.as_str(),
+            name: name.to_string(),
+        })
+    }
+
     /// The entity in the reference's words, such as `struct type 'X'`.
     pub(super) fn describe(&self) -> String {
         let name = &self.name;

@@ -21,6 +21,7 @@ use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::Item;
 use crate::syntax::{Comments, read_schema};
 
+use draft::Context;
 pub use expression::MAX_NAME;
 pub(crate) use finish::relative;
 use graph::{DocSlot, Graph};
@@ -168,14 +169,14 @@ fn analyse(path: &str, loader: &dyn Loader, options: Options) -> Analysis {
     }
 
     // Then the form of every expression by itself, so that what follows deals with names only.
-    let mut graph = Graph::new(ast.items.len());
-    let mut drafts = Vec::with_capacity(ast.items.len());
+    // Every name is known before the first one is looked up: forward references are fine.
+    let mut drafts = Drafts::new(ast.items.len());
     let mut lost_names = ast.lost_names;
     let mut before = None;
     for item in ast.items {
         match item {
-            Item::Include(include) => drafts.push(Step::Include(include)),
-            Item::FreeForm(doc) => drafts.push(Step::Doc(doc)),
+            Item::Include(include) => drafts.steps.push(Step::Include(include)),
+            Item::FreeForm(doc) => drafts.steps.push(Step::Doc(doc)),
             Item::Definition(definition) => {
                 match expression::check_expression(
                     definition,
@@ -184,27 +185,13 @@ fn analyse(path: &str, loader: &dyn Loader, options: Options) -> Analysis {
                     &mut report,
                     &mut before,
                 ) {
-                    Ok(draft) => drafts.push(Step::Definition(Box::new(draft))),
+                    Ok(draft) => drafts.add(draft, &sources),
                     Err(names) => lost_names.extend(names),
                 }
             }
         }
     }
-
-    let definitions = drafts.iter_mut().filter_map(|step| match step {
-        Step::Definition(draft) => Some(&mut **draft),
-        Step::Include(_) | Step::Doc(_) => None,
-    });
-    expression::share_contexts(&mut definitions.collect::<Vec<_>>(), &sources);
-
-    // Every name is known before the first one is looked up: forward references are fine.
-    for step in drafts {
-        match step {
-            Step::Include(include) => graph.add_include(include.span, include.path),
-            Step::Doc(doc) => graph.free_docs.push(DocSlot::Free(doc)),
-            Step::Definition(draft) => graph.add(*draft, &mut report),
-        }
-    }
+    let graph = drafts.finish(&mut report);
 
     // What definitions say about each other, in order of definition; types that contain others
     // first ask those. Documentation is compared last, when all members are known.
@@ -226,9 +213,67 @@ fn analyse(path: &str, loader: &dyn Loader, options: Options) -> Analysis {
 
 /// An item whose form was checked.
 enum Step {
-    Include(crate::syntax::ast::Include),
-    Doc(crate::syntax::ast::Doc),
+    Include(Box<crate::syntax::ast::Include>),
+    Doc(Box<crate::syntax::ast::Doc>),
     Definition(Box<draft::Draft>),
+}
+
+/// Definitions on their way into the graph.
+struct Drafts {
+    graph: Graph,
+    /// What follows the last line that has a definition: in messages of later stages, all definitions that start on one
+    /// line have the name of the last.
+    steps: Vec<Step>,
+    /// The last definition, and where it is.
+    last: Option<(Context, Span)>,
+    /// Names that are defined twice: mistakes of the form come first.
+    redefinitions: Report,
+}
+
+impl Drafts {
+    fn new(n_items: usize) -> Self {
+        Self {
+            graph: Graph::new(n_items),
+            steps: Vec::new(),
+            last: None,
+            redefinitions: Report::default(),
+        }
+    }
+
+    fn add(&mut self, draft: draft::Draft, sources: &SourceMap) {
+        let last = self.last.as_ref();
+        if last.is_some_and(|(_, last)| !same_line(sources, *last, draft.span)) {
+            self.flush();
+        }
+        let context = Context {
+            kind: draft.kind,
+            name: draft.name.clone(),
+        };
+        self.last = Some((context, draft.span));
+        self.steps.push(Step::Definition(Box::new(draft)));
+    }
+
+    fn flush(&mut self) {
+        let last = self.last.take();
+        for step in self.steps.drain(..) {
+            match (step, &last) {
+                (Step::Include(include), _) => self.graph.add_include(include.span, include.path),
+                (Step::Doc(doc), _) => self.graph.free_docs.push(DocSlot::Free(doc)),
+                (Step::Definition(draft), Some((context, _))) => {
+                    let report = &mut self.redefinitions;
+                    self.graph.add(*draft, context.clone(), report);
+                }
+                // Whoever adds a definition notes that it is the last.
+                (Step::Definition(_), None) => {}
+            }
+        }
+    }
+
+    fn finish(mut self, report: &mut Report) -> Graph {
+        self.flush();
+        report.append(self.redefinitions);
+        self.graph
+    }
 }
 
 /// Whether `later` starts on the line on which `earlier` starts.

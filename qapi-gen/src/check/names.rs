@@ -1,5 +1,7 @@
 //! Names (QAPI: section 'Naming rules and reserved names').
 
+use std::borrow::Cow;
+
 /// The stem of a valid name: what follows a downstream prefix `__RFQDN_` and a prefix `x-`.
 /// `None` when the name is invalid.
 pub(crate) fn stem(name: &str) -> Option<&str> {
@@ -51,8 +53,12 @@ pub(crate) fn is_camel(stem: &str) -> bool {
 }
 
 /// What names are compared by: those that differ only in `-`, `_` and `.` collide.
-pub(crate) fn collision_key(name: &str) -> String {
-    name.replace(['-', '.'], "_")
+pub(crate) fn collision_key(name: &str) -> Cow<'_, str> {
+    if name.contains(['-', '.']) {
+        Cow::Owned(name.replace(['-', '.'], "_"))
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 /// Whether two names have the same [`collision_key`].

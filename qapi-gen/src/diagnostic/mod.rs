@@ -226,6 +226,16 @@ impl Report {
         }
     }
 
+    /// Adds all diagnostics of another report.
+    pub(crate) fn append(&mut self, other: Self) {
+        let n_errors = self.n_errors + other.n_errors;
+        for diagnostic in other.diagnostics {
+            self.push(diagnostic);
+        }
+        self.n_errors = n_errors;
+        self.n_suppressed += other.n_suppressed;
+    }
+
     /// Whether further diagnostics are only counted.
     pub(crate) fn is_full(&self) -> bool {
         self.diagnostics.len() >= MAX_DIAGNOSTICS

@@ -1,5 +1,6 @@
 //! Documentation comments of a checked schema.
 
+use crate::name::Name;
 use crate::source::{SourceMap, Span};
 use crate::steps::step;
 use crate::text::ByName;
@@ -7,15 +8,15 @@ use crate::text::ByName;
 /// A documentation comment.
 #[derive(Debug)]
 pub struct Doc {
-    pub(crate) symbol: Option<String>,
+    pub(crate) symbol: Option<Name>,
     pub(crate) span: Span,
-    pub(crate) sections: Vec<DocSection>,
+    pub(crate) sections: Box<[DocSection]>,
     members_by_name: ByName,
     features_by_name: ByName,
 }
 
 impl Doc {
-    pub(crate) fn new(symbol: Option<String>, span: Span, sections: Vec<DocSection>) -> Self {
+    pub(crate) fn new(symbol: Option<Name>, span: Span, sections: Box<[DocSection]>) -> Self {
         Self {
             symbol,
             span,
@@ -90,9 +91,9 @@ pub enum DocSectionKind {
 #[derive(Debug)]
 pub struct DocSection {
     pub(crate) kind: DocSectionKind,
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<Name>,
     pub(crate) span: Option<Span>,
-    pub(crate) lines: Vec<Span>,
+    pub(crate) lines: Box<[Span]>,
     /// It is the overview of a definition, whose name stands in the line above.
     pub(crate) is_below_name: bool,
 }

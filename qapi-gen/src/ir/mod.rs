@@ -4,6 +4,7 @@
 //! may rely on every rule of the language. Entities live in arenas and refer to each other by
 //! typed ids; every list is in the order of definition, so that output depends on the input alone.
 
+mod attributes;
 mod command;
 mod condition;
 mod definition;
@@ -14,6 +15,7 @@ mod told;
 mod types;
 mod walk;
 
+pub(crate) use attributes::Attributes;
 pub use command::{Command, Event};
 pub use condition::{Condition, Configuration, ConfigurationError};
 pub use definition::{Definition, Part, PartRole};
@@ -27,9 +29,13 @@ pub use types::{
 };
 pub use walk::TypeSet;
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher as _;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::name::Name;
 use crate::source::{SourceMap, Span};
 use crate::steps::step;
 
@@ -80,18 +86,19 @@ macro_rules! ids {
         $(
             $(#[$attr])*
             #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-            pub struct $name(u32);
+            pub struct $name(NonZeroU32);
 
             impl $name {
                 pub(crate) fn new(index: usize) -> Self {
-                    // A schema has fewer entities than bytes, and those fit 32 bits.
-                    Self(index as u32)
+                    // A schema has fewer entities than bytes, and those fit 32 bits. It is one more, so that an
+                    // `Option` of it takes no more room.
+                    Self(NonZeroU32::MIN.saturating_add(index as u32))
                 }
 
                 /// The position in the arena, from 0.
                 #[must_use]
                 pub fn index(self) -> usize {
-                    self.0 as usize
+                    self.0.get() as usize - 1
                 }
             }
         )*
@@ -157,8 +164,8 @@ impl Module {
 /// A feature of a definition, member or value.
 #[derive(Debug, Clone)]
 pub struct Feature {
-    pub(crate) name: String,
-    pub(crate) condition: Condition,
+    pub(crate) name: Name,
+    pub(crate) attributes: Attributes,
     pub(crate) span: Span,
 }
 
@@ -173,7 +180,7 @@ impl Feature {
     /// When it is there.
     #[must_use]
     pub fn condition(&self) -> &Condition {
-        &self.condition
+        self.attributes.condition()
     }
 
     /// Where its name stands.
@@ -186,12 +193,11 @@ impl Feature {
 /// What every definition has.
 #[derive(Debug)]
 pub struct Header {
-    pub(crate) name: String,
+    pub(crate) name: Name,
     pub(crate) span: Option<Span>,
     pub(crate) name_span: Option<Span>,
     pub(crate) module: ModuleId,
-    pub(crate) condition: Condition,
-    pub(crate) features: Vec<Feature>,
+    pub(crate) attributes: Attributes,
     pub(crate) doc: Option<DocId>,
 }
 
@@ -224,13 +230,13 @@ impl Header {
     /// When it is there.
     #[must_use]
     pub fn condition(&self) -> &Condition {
-        &self.condition
+        self.attributes.condition()
     }
 
     /// Its features.
     #[must_use]
     pub fn features(&self) -> &[Feature] {
-        &self.features
+        self.attributes.features()
     }
 
     /// Its documentation comment.
@@ -254,6 +260,38 @@ macro_rules! has_header {
 
 has_header!(Type, Command, Event);
 
+/// Entities by their names, which stand with the entities.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    table: HashTable<Entity>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Names {
+    fn hash(&self, name: &str) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    /// Of all `entities` but includes, each of which has its name from `name_of`. No two have the same.
+    pub(crate) fn of<'n>(entities: &[Entity], name_of: impl Fn(Entity) -> Option<&'n str>) -> Self {
+        let mut names = Self {
+            table: HashTable::with_capacity(entities.len()),
+            hasher: DefaultHashBuilder::default(),
+        };
+        for entity in entities {
+            let Some(name) = name_of(*entity) else {
+                continue;
+            };
+            let hasher = &names.hasher;
+            let rehash = |entity: &Entity| hasher.hash_one(name_of(*entity).unwrap_or_default());
+            names
+                .table
+                .insert_unique(hasher.hash_one(name), *entity, rehash);
+        }
+        names
+    }
+}
+
 /// A checked schema.
 #[derive(Debug)]
 pub struct Schema {
@@ -265,7 +303,7 @@ pub struct Schema {
     pub(crate) docs: Vec<Doc>,
     pub(crate) pragmas: Pragmas,
     pub(crate) entities: Vec<Entity>,
-    pub(crate) names: HashMap<String, Entity>,
+    pub(crate) names: Names,
     pub(crate) empty: TypeId,
     /// Of a schema that was made of introspection.
     pub(crate) told: Option<ToldNames>,
@@ -330,7 +368,11 @@ impl Schema {
     /// The entity of this name.
     #[must_use]
     pub fn entity(&self, name: &str) -> Option<Entity> {
-        self.names.get(name).copied()
+        let found = self.names.table.find(self.names.hash(name), |entity| {
+            self.header(*entity)
+                .is_some_and(|header| &*header.name == name)
+        });
+        found.copied()
     }
 
     /// A type.

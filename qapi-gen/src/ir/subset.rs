@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::{
-    Branch, CommandId, Doc, DocId, Entity, EventId, Header, Module, ModuleId, Object, Schema,
-    ToldNames, TypeId, TypeKind,
+    Branch, CommandId, Doc, DocId, Entity, EventId, Header, Module, ModuleId, Names, Object,
+    Schema, ToldNames, TypeId, TypeKind,
 };
 
 /// Names that [`Schema::only`] was given and the schema does not define.
@@ -170,8 +170,13 @@ impl Kept {
             module.entities = ids.entities(&module.entities);
         }
         let docs: Vec<Doc> = retain(schema.docs, &self.docs);
-        let names = schema.names.into_iter();
-        let names = names.filter_map(|(name, entity)| Some((name, ids.entity(entity)?)));
+        let entities = ids.entities(&schema.entities);
+        let names = Names::of(&entities, |entity| match entity {
+            Entity::Include(_) => None,
+            Entity::Type(id) => Some(types[id.index()].name.as_str()),
+            Entity::Command(id) => Some(commands[id.index()].name.as_str()),
+            Entity::Event(id) => Some(events[id.index()].name.as_str()),
+        });
         let mut empty = schema.empty;
         ids.ty(&mut empty);
         let told = schema.told.map(|told| ToldNames {
@@ -180,8 +185,8 @@ impl Kept {
         });
         Schema {
             sources: schema.sources,
-            entities: ids.entities(&schema.entities),
-            names: names.collect(),
+            entities,
+            names,
             modules,
             types,
             commands,

@@ -1,6 +1,7 @@
 //! Types.
 
-use super::{Condition, Feature, Header, TypeId};
+use super::{Attributes, Condition, Feature, Header, TypeId};
+use crate::name::Name;
 use crate::source::Span;
 use crate::steps::step;
 use crate::text::ByName;
@@ -154,8 +155,8 @@ impl Builtin {
 /// An enumeration.
 #[derive(Debug)]
 pub struct Enum {
-    pub(crate) values: Vec<EnumValue>,
-    pub(crate) prefix: Option<String>,
+    pub(crate) values: Box<[EnumValue]>,
+    pub(crate) prefix: Option<Name>,
     pub(crate) by_name: ByName,
 }
 
@@ -182,11 +183,10 @@ impl Enum {
 }
 
 /// A value of an enumeration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EnumValue {
-    pub(crate) name: String,
-    pub(crate) condition: Condition,
-    pub(crate) features: Vec<Feature>,
+    pub(crate) name: Name,
+    pub(crate) attributes: Attributes,
     pub(crate) span: Option<Span>,
 }
 
@@ -201,13 +201,13 @@ impl EnumValue {
     /// When it is there.
     #[must_use]
     pub fn condition(&self) -> &Condition {
-        &self.condition
+        self.attributes.condition()
     }
 
     /// Its features.
     #[must_use]
     pub fn features(&self) -> &[Feature] {
-        &self.features
+        self.attributes.features()
     }
 
     /// Where its name stands; `None` for the values of `QType`.
@@ -237,8 +237,8 @@ pub enum ObjectKind {
 pub struct Object {
     pub(crate) kind: ObjectKind,
     pub(crate) base: Option<TypeId>,
-    pub(crate) members: Vec<Member>,
-    pub(crate) variants: Option<Variants>,
+    pub(crate) members: Box<[Member]>,
+    pub(crate) variants: Option<Box<Variants>>,
 }
 
 impl Object {
@@ -263,7 +263,7 @@ impl Object {
     /// Tag and branches, if it is a union.
     #[must_use]
     pub fn variants(&self) -> Option<&Variants> {
-        self.variants.as_ref()
+        self.variants.as_deref()
     }
 
     /// Its branches, if it is a union; none otherwise.
@@ -278,11 +278,10 @@ impl Object {
 /// A member of an object.
 #[derive(Debug)]
 pub struct Member {
-    pub(crate) name: String,
+    pub(crate) name: Name,
     pub(crate) type_id: TypeId,
     pub(crate) optional: bool,
-    pub(crate) condition: Condition,
-    pub(crate) features: Vec<Feature>,
+    pub(crate) attributes: Attributes,
     pub(crate) span: Span,
 }
 
@@ -309,13 +308,13 @@ impl Member {
     /// When it is there.
     #[must_use]
     pub fn condition(&self) -> &Condition {
-        &self.condition
+        self.attributes.condition()
     }
 
     /// Its features.
     #[must_use]
     pub fn features(&self) -> &[Feature] {
-        &self.features
+        self.attributes.features()
     }
 
     /// Where its name stands.
@@ -328,9 +327,9 @@ impl Member {
 /// The variant part of a union.
 #[derive(Debug)]
 pub struct Variants {
-    pub(crate) tag: String,
+    pub(crate) tag: Name,
     pub(crate) tag_type: TypeId,
-    pub(crate) branches: Vec<Branch>,
+    pub(crate) branches: Box<[Branch]>,
     pub(crate) by_name: ByName,
 }
 
@@ -366,9 +365,9 @@ impl Variants {
 /// A branch of a union or of an alternate.
 #[derive(Debug)]
 pub struct Branch {
-    pub(crate) name: String,
+    pub(crate) name: Name,
     pub(crate) type_id: TypeId,
-    pub(crate) condition: Condition,
+    pub(crate) attributes: Attributes,
     pub(crate) span: Option<Span>,
 }
 
@@ -389,7 +388,7 @@ impl Branch {
     /// When it is there.
     #[must_use]
     pub fn condition(&self) -> &Condition {
-        &self.condition
+        self.attributes.condition()
     }
 
     /// Where its name stands; `None` for a branch that the schema does not list.
@@ -402,7 +401,7 @@ impl Branch {
 /// An alternate.
 #[derive(Debug)]
 pub struct Alternate {
-    pub(crate) branches: Vec<Branch>,
+    pub(crate) branches: Box<[Branch]>,
 }
 
 impl Alternate {

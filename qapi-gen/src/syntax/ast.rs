@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::ir::Pragmas;
+use crate::name::Name;
 use crate::source::{FileId, SourceMap, Span};
 
 /// A value of the schema language's JSON dialect.
@@ -46,7 +47,7 @@ impl Node {
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) span: Span,
-    pub(crate) members: Vec<(Text, Node)>,
+    pub(crate) members: Box<[(Text, Node)]>,
 }
 
 impl Object {
@@ -68,7 +69,7 @@ impl Object {
 #[derive(Debug, Clone)]
 pub(crate) struct Array {
     pub(crate) span: Span,
-    pub(crate) values: Vec<Node>,
+    pub(crate) values: Box<[Node]>,
 }
 
 /// A string; the span includes its quotes.
@@ -94,15 +95,23 @@ impl Text {
             Cow::Borrowed(raw)
         }
     }
+
+    /// The same as a name.
+    pub(crate) fn name(&self, sources: &SourceMap) -> Name {
+        if self.escaped {
+            return self.value(sources).into_owned().into();
+        }
+        sources.name(self.inner())
+    }
 }
 
 /// What stands at the top level of a file, in the order in which the reference meets it: the
 /// items of an included file come right after its `include`.
 #[derive(Debug)]
 pub(crate) enum Item {
-    Include(Include),
+    Include(Box<Include>),
     Definition(Definition),
-    FreeForm(Doc),
+    FreeForm(Box<Doc>),
 }
 
 /// An `include` directive, the first one of its file or a later one.

@@ -1,8 +1,10 @@
 //! Expressions: a recursive descent over the tokens of one file.
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
+
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::ast::{Array, Node, Object, Text};
 use super::error::SyntaxError;
@@ -245,6 +247,7 @@ impl<'r> Parser<'r> {
         if self.token().kind == TokenKind::CloseBrace {
             let span = open.to(self.token().span);
             self.advance();
+            let members = members.into();
             return Ok(Object { span, members });
         }
         if self.token().kind != TokenKind::String {
@@ -283,7 +286,7 @@ impl<'r> Parser<'r> {
                     let span = open.to(self.token().span);
                     self.advance();
                     // All of them are kept until the last file is read.
-                    members.shrink_to_fit();
+                    let members = members.into();
                     return Ok(Object { span, members });
                 }
                 TokenKind::Comma => self.advance(),
@@ -303,6 +306,7 @@ impl<'r> Parser<'r> {
             TokenKind::CloseBracket => {
                 let span = open.to(self.token().span);
                 self.advance();
+                let values = values.into();
                 return Ok(Array { span, values });
             }
             TokenKind::OpenBrace
@@ -318,7 +322,7 @@ impl<'r> Parser<'r> {
                 TokenKind::CloseBracket => {
                     let span = open.to(self.token().span);
                     self.advance();
-                    values.shrink_to_fit();
+                    let values = values.into();
                     return Ok(Array { span, values });
                 }
                 TokenKind::Comma => self.advance(),
@@ -401,7 +405,8 @@ impl<'r> Parser<'r> {
 /// The keys of an object that is being parsed: a scan while they are few, then a table.
 #[derive(Default)]
 struct Keys {
-    table: Option<HashMap<String, Span>>,
+    table: HashTable<Span>,
+    hasher: DefaultHashBuilder,
 }
 
 impl Keys {
@@ -413,14 +418,16 @@ impl Keys {
             let mut keys = members.iter().map(|(key, _)| key.span);
             return keys.find(|key| parser.text(*key) == name);
         }
-        let collect = || {
-            let keys = members.iter().map(|(key, _)| key.span);
-            keys.map(|key| (parser.text(key).to_owned(), key)).collect()
-        };
-        let table = self.table.get_or_insert_with(collect);
-        match table.entry_ref(name) {
-            EntryRef::Occupied(first) => Some(*first.get()),
-            EntryRef::Vacant(free) => {
+        let Self { table, hasher } = self;
+        let hash = |key: &Span| hasher.hash_one(parser.text(*key));
+        if table.is_empty() {
+            for (key, _) in members {
+                table.insert_unique(hash(&key.span), key.span, hash);
+            }
+        }
+        match table.entry(hash(&key), |other| parser.text(*other) == name, hash) {
+            Entry::Occupied(first) => Some(*first.get()),
+            Entry::Vacant(free) => {
                 free.insert(key);
                 None
             }

@@ -166,7 +166,7 @@ impl Reader<'_> {
                 let error = SyntaxError::DocNotFollowed(parser.text(symbol).to_owned());
                 parser.error_at_line(&error, symbol, doc.span);
             }
-            None => self.ast.items.push(Item::FreeForm(doc)),
+            None => self.ast.items.push(Item::FreeForm(Box::new(doc))),
         }
     }
 
@@ -179,7 +179,7 @@ impl Reader<'_> {
         if let Some(doc) = pending.take() {
             match doc.symbol {
                 Some(symbol) => self.ast.lost_names.push(parser.text(symbol).to_owned()),
-                None => self.ast.items.push(Item::FreeForm(doc)),
+                None => self.ast.items.push(Item::FreeForm(Box::new(doc))),
             }
         }
     }
@@ -238,10 +238,11 @@ impl Reader<'_> {
         };
         let including = self.sources.file(self.sources.file_of(span)).name();
         let path = join(including, &name);
-        self.ast.items.push(Item::Include(Include {
+        let include = Include {
             span,
             path: path.clone(),
-        }));
+        };
+        self.ast.items.push(Item::Include(Box::new(include)));
         let identity = self.loader.identity(Path::new(&path));
         let error = if self.open.contains(&identity) {
             SyntaxError::IncludeLoop(name)

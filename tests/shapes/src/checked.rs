@@ -6,6 +6,8 @@ use crate::{FILES, Shape, lines, list, name};
 pub(crate) const SHAPES: &[Shape] = &[
     Shape::new("definitions", Valid, 100, definitions),
     Shape::new(FILES, Valid, 50, |_| String::new()),
+    Shape::new("bare-commands", Valid, 200, bare_commands),
+    Shape::new("small-structs", Valid, 200, small_structs),
     Shape::new("events", Valid, 100, events),
     Shape::new("members-of-one", Valid, 100, members),
     Shape::new("values-of-one", Valid, 100, values),
@@ -29,6 +31,19 @@ fn definitions(n: usize) -> String {
              {{ 'enum': 'E{own}', 'data': [ 'x', 'y' ] }}\n\
              {{ 'command': 'c{own}', 'data': {{ 's': 'S{own}' }}, 'returns': 'S{own}' }}\n"
         )
+    })
+}
+
+/// The most definitions for the bytes.
+fn bare_commands(n: usize) -> String {
+    lines(n, |i| format!("{{ 'command': 'c{}' }}\n", name(i)))
+}
+
+/// The most types for the bytes.
+fn small_structs(n: usize) -> String {
+    lines(n, |i| {
+        let own = name(i);
+        format!("{{ 'struct': 'S{own}', 'data': {{ 'a': 'int' }} }}\n")
     })
 }
 

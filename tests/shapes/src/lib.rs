@@ -112,15 +112,18 @@ fn many_files(n: usize) -> Files {
 }
 
 /// A name for the number `i` without digits: `qaaaaz`, `qaaabz`, ... All are of one length, lest a
-/// schema grows faster than the number of its parts.
+/// schema grows faster than the number of its parts; only where they run out, after 390,625, they are
+/// a letter longer.
 #[must_use]
 pub fn name(mut i: usize) -> String {
-    let mut letters = [b'a'; 4];
+    const N_SHORT: usize = 25_usize.pow(4);
+    let n_letters = if i < N_SHORT { 4 } else { 5 };
+    let mut letters = vec!['a'; n_letters];
     for letter in letters.iter_mut().rev() {
-        *letter = b'a' + (i % 25) as u8;
+        *letter = char::from(b'a' + (i % 25) as u8);
         i /= 25;
     }
-    format!("q{}z", String::from_iter(letters.map(char::from)))
+    format!("q{}z", String::from_iter(letters))
 }
 
 /// `parts` one behind the other.

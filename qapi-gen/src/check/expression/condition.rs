@@ -1,9 +1,8 @@
 //! Conditions and features (QAPI: sections 'Configuring the schema' and 'Features').
 
 use super::{Checker, all_of};
-use crate::check::draft::DraftFeature;
 use crate::check::error::{ExprError, Keys, Source};
-use crate::ir::Condition;
+use crate::ir::{Attributes, Condition, Feature};
 use crate::syntax::ast::{self, Node, Object};
 
 impl Checker<'_> {
@@ -89,18 +88,18 @@ impl Checker<'_> {
         operands.into_iter().collect()
     }
 
-    pub(super) fn check_features(&mut self, object: &Object) -> Vec<DraftFeature> {
+    pub(super) fn check_features(&mut self, object: &Object) -> Box<[Feature]> {
         let Some(node) = object.get(self.sources, "features") else {
-            return Vec::new();
+            return Box::default();
         };
         let Node::Array(array) = node else {
             self.error(&ExprError::NotArray("'features'".to_owned()), node.span());
-            return Vec::new();
+            return Box::default();
         };
         all_of(&array.values, |value| self.check_feature(value))
     }
 
-    pub(super) fn check_feature(&mut self, node: &Node) -> Option<DraftFeature> {
+    pub(super) fn check_feature(&mut self, node: &Node) -> Option<Feature> {
         let source = Source::Member("features", None);
         let (name_node, condition_of) = self.named(node, source, &["if"])?;
         let Node::String(text) = name_node else {
@@ -110,15 +109,15 @@ impl Checker<'_> {
             );
             return None;
         };
-        let name = text.value(self.sources).into_owned();
+        let name = text.name(self.sources);
         let source = Source::Member("features", Some(&name));
         self.check_lower(&name, text.span, source, false, false);
         let condition = condition_of.map_or(Condition::Always, |object| {
             self.check_condition(object, source)
         });
-        Some(DraftFeature {
+        Some(Feature {
             span: text.span,
-            condition,
+            attributes: Attributes::new(condition, Vec::new()),
             name,
         })
     }

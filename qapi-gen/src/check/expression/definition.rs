@@ -20,7 +20,7 @@ impl Checker<'_> {
             None => None,
         };
         let prefix = match object.get(self.sources, "prefix") {
-            Some(Node::String(text)) => Some(text.value(self.sources).into_owned()),
+            Some(Node::String(text)) => Some(text.name(self.sources)),
             Some(other) => {
                 self.error(&ExprError::PrefixNotString, other.span());
                 None
@@ -28,7 +28,7 @@ impl Checker<'_> {
             None => None,
         };
         let is_permissive = self.is_permissive(name);
-        let nodes = array.map_or(&[][..], |array| &array.values);
+        let nodes = array.map_or(&[][..], |array| &array.values[..]);
         let values = all_of(nodes, |node| self.check_value(node, is_permissive));
         Body::Enum { values, prefix }
     }
@@ -43,7 +43,7 @@ impl Checker<'_> {
         );
         let members = object
             .get(self.sources, "data")
-            .map_or_else(Vec::new, |data| {
+            .map_or_else(Box::default, |data| {
                 self.check_members(data, "data", Some(name))
             });
         let base = object
@@ -65,7 +65,7 @@ impl Checker<'_> {
             .map(|base| self.check_type_or_members(base, "base", Some(name)));
         let discriminator = match object.get(self.sources, "discriminator") {
             Some(Node::String(text)) => Some(Named {
-                name: text.value(self.sources).into_owned(),
+                name: text.name(self.sources),
                 span: text.span,
             }),
             Some(other) => {

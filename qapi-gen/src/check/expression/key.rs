@@ -3,6 +3,7 @@
 use super::Checker;
 use crate::check::draft::{Body, Flags};
 use crate::check::error::{ExprError, Keys, Source};
+use crate::ir::DefinitionKind;
 use crate::syntax::ast::{Node, Object};
 
 impl Checker<'_> {
@@ -107,8 +108,8 @@ impl Checker<'_> {
             Some(other) => {
                 // A key that the definition cannot have was reported already.
                 let definition = self.definition.as_ref().map(|definition| definition.kind);
-                let is_command = definition == Some("command");
-                if is_command || (key == "boxed" && definition == Some("event")) {
+                let is_command = definition == Some(DefinitionKind::Command);
+                if is_command || (key == "boxed" && definition == Some(DefinitionKind::Event)) {
                     self.error(&ExprError::FlagValue(key, only), other.span());
                 }
                 false

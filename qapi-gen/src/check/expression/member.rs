@@ -2,10 +2,10 @@
 
 use super::key::is_falsy;
 use super::{Checker, all_of};
-use crate::check::draft::{DraftBranch, DraftMember, DraftValue, Members, Named, TypeRef};
+use crate::check::draft::{DraftBranch, DraftMember, Members, Named, TypeRef};
 use crate::check::error::{ExprError, Source};
 use crate::check::names;
-use crate::ir::Condition;
+use crate::ir::{Attributes, Condition, EnumValue};
 use crate::syntax::ast::{self, Node, Object};
 
 impl Checker<'_> {
@@ -15,11 +15,11 @@ impl Checker<'_> {
         node: &Node,
         key: &'static str,
         owner: Option<&str>,
-    ) -> Vec<DraftMember> {
+    ) -> Box<[DraftMember]> {
         let Node::Object(object) = node else {
             let error = ExprError::NotMembersOrTypeName(format!("'{key}'"));
             self.error(&error, node.span());
-            return Vec::new();
+            return Box::default();
         };
         let is_permissive = owner.is_some_and(|owner| self.is_permissive(owner));
         all_of(&object.members, |(name, value)| {
@@ -34,14 +34,15 @@ impl Checker<'_> {
         value: &Node,
         is_permissive: bool,
     ) -> Option<DraftMember> {
-        let full_name = name.value(self.sources);
+        let full_name = name.name(self.sources);
         let source = Source::Member(key, Some(&full_name));
-        let bare_name = full_name.strip_prefix('*').unwrap_or(&full_name);
-        let is_good = self.check_lower(bare_name, name.span, source, is_permissive, is_permissive);
-        if is_good && names::is_reserved_member(bare_name) {
+        let is_optional = full_name.starts_with('*');
+        let bare_name = full_name.without_first(u32::from(is_optional));
+        let is_good = self.check_lower(&bare_name, name.span, source, is_permissive, is_permissive);
+        if is_good && names::is_reserved_member(&bare_name) {
             self.error(&ExprError::NameReserved(source.to_string()), name.span);
         }
-        let (mut condition, mut features) = (Condition::Always, Vec::new());
+        let (mut condition, mut features) = (Condition::Always, Box::default());
         let type_node = match value {
             Node::Object(object) => {
                 let has_type = self.check_keys(object, source, &["type"], &["if", "features"]);
@@ -56,16 +57,15 @@ impl Checker<'_> {
         };
         let type_ref = self.check_type_ref(type_node, source)?;
         Some(DraftMember {
-            name: bare_name.to_owned(),
+            name: bare_name,
             span: name.span,
-            optional: bare_name.len() < full_name.len(),
+            optional: is_optional,
             type_ref,
-            condition,
-            features,
+            attributes: Attributes::new(condition, features),
         })
     }
 
-    pub(super) fn check_value(&mut self, node: &Node, is_permissive: bool) -> Option<DraftValue> {
+    pub(super) fn check_value(&mut self, node: &Node, is_permissive: bool) -> Option<EnumValue> {
         let source = Source::Member("data", None);
         let (name_node, long) = self.named(node, source, &["if", "features"])?;
         let Node::String(text) = name_node else {
@@ -75,42 +75,41 @@ impl Checker<'_> {
             );
             return None;
         };
-        let name = text.value(self.sources).into_owned();
+        let name = text.name(self.sources);
         let source = Source::Member("data", Some(&name));
         // A value may start with a digit, as if a letter stood before it.
         let with_letter;
         let checked = if name.starts_with(|ch: char| ch.is_ascii_digit()) {
             with_letter = format!("d{name}");
-            &with_letter
+            with_letter.as_str()
         } else {
-            &name
+            name.as_str()
         };
         self.check_lower(checked, text.span, source, is_permissive, is_permissive);
-        let (mut condition, mut features) = (Condition::Always, Vec::new());
+        let (mut condition, mut features) = (Condition::Always, Box::default());
         if let Some(object) = long {
             condition = self.check_condition(object, source);
             features = self.check_features(object);
         }
-        Some(DraftValue {
-            span: text.span,
-            condition,
-            features,
+        Some(EnumValue {
+            span: Some(text.span),
+            attributes: Attributes::new(condition, features),
             name,
         })
     }
 
-    pub(super) fn branches(&mut self, object: &Object, of_alternate: bool) -> Vec<DraftBranch> {
+    pub(super) fn branches(&mut self, object: &Object, of_alternate: bool) -> Box<[DraftBranch]> {
         let data = match object.get(self.sources, "data") {
             Some(node) if of_alternate && is_falsy(node) => {
                 self.error(&ExprError::AlternateEmpty, node.span());
-                return Vec::new();
+                return Box::default();
             }
             Some(Node::Object(data)) => data,
             Some(other) => {
                 self.error(&ExprError::NotObject("'data'".to_owned()), other.span());
-                return Vec::new();
+                return Box::default();
             }
-            None => return Vec::new(),
+            None => return Box::default(),
         };
         all_of(&data.members, |(key, value)| {
             self.check_branch(key, value, of_alternate)
@@ -123,7 +122,7 @@ impl Checker<'_> {
         value: &Node,
         of_alternate: bool,
     ) -> Option<DraftBranch> {
-        let name = key.value(self.sources).into_owned();
+        let name = key.name(self.sources);
         let source = Source::Member("data", Some(&name));
         if of_alternate {
             self.check_lower(&name, key.span, source, false, false);
@@ -154,7 +153,7 @@ impl Checker<'_> {
             name,
             span: key.span,
             type_ref,
-            condition,
+            attributes: Attributes::new(condition, Vec::new()),
         })
     }
 
@@ -164,7 +163,7 @@ impl Checker<'_> {
             return None;
         };
         Some(Named {
-            name: text.value(self.sources).into_owned(),
+            name: text.name(self.sources),
             span: text.span,
         })
     }
@@ -172,7 +171,7 @@ impl Checker<'_> {
     pub(super) fn check_type_ref(&mut self, node: &Node, source: Source<'_>) -> Option<TypeRef> {
         match node {
             Node::String(text) => {
-                let name = text.value(self.sources).into_owned();
+                let name = text.name(self.sources);
                 Some(TypeRef {
                     name,
                     is_array: false,
@@ -184,7 +183,7 @@ impl Checker<'_> {
                     self.error(&ExprError::ArrayTypeForm(source.to_string()), array.span);
                     return None;
                 };
-                let name = text.value(self.sources).into_owned();
+                let name = text.name(self.sources);
                 Some(TypeRef {
                     name,
                     is_array: true,
@@ -208,7 +207,7 @@ impl Checker<'_> {
     ) -> Members {
         match node {
             Node::String(text) => Members::Type(Named {
-                name: text.value(self.sources).into_owned(),
+                name: text.name(self.sources),
                 span: text.span,
             }),
             Node::Object(_) | Node::Array(_) | Node::Bool { .. } => {

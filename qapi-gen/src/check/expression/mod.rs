@@ -6,11 +6,11 @@ mod key;
 mod member;
 mod name;
 
-use super::draft::{Draft, Named};
+use super::draft::{Context, Draft, Named};
 use super::error::{ExprError, Source};
 use super::same_line;
-use crate::diagnostic::{Definition, Diagnostic, Report};
-use crate::ir::{DefinitionKind, Pragmas};
+use crate::diagnostic::{Diagnostic, Report};
+use crate::ir::{Attributes, DefinitionKind, Pragmas};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{self, Node, Object, SectionKind};
 
@@ -31,7 +31,7 @@ pub(super) fn check_expression(
     sources: &SourceMap,
     pragmas: &Pragmas,
     report: &mut Report,
-    before: &mut Option<(Span, Definition)>,
+    before: &mut Option<(Span, Context)>,
 ) -> Result<Draft, Vec<String>> {
     let ast::Definition { object, doc } = definition;
     let mut checker = Checker {
@@ -49,22 +49,12 @@ pub(super) fn check_expression(
     draft.ok_or_else(|| names_of(&object, sources))
 }
 
-/// In messages of later stages, all definitions that start on one line have the name of the last.
-pub(super) fn share_contexts(drafts: &mut [&mut Draft], sources: &SourceMap) {
-    for last in (1..drafts.len()).rev() {
-        let [before, after] = [&drafts[last - 1], &drafts[last]].map(|draft| draft.span);
-        if same_line(sources, before, after) {
-            drafts[last - 1].context = drafts[last].context.clone();
-        }
-    }
-}
-
 /// What comes of the parts of a definition. There are many short lists in a large schema, and all are kept, so there is no
 /// room in them for more.
-fn all_of<N, T>(parts: &[N], check: impl FnMut(&N) -> Option<T>) -> Vec<T> {
+fn all_of<N, T>(parts: &[N], check: impl FnMut(&N) -> Option<T>) -> Box<[T]> {
     let mut checked = Vec::with_capacity(parts.len());
     checked.extend(parts.iter().filter_map(check));
-    checked
+    checked.into()
 }
 
 /// The names behind the keys that define something.
@@ -84,7 +74,7 @@ struct Checker<'a> {
     sources: &'a SourceMap,
     pragmas: &'a Pragmas,
     report: &'a mut Report,
-    definition: Option<Definition>,
+    definition: Option<Context>,
     /// The whole expression; the reference places every mistake at its first line.
     line: Span,
     is_broken: bool,
@@ -105,7 +95,7 @@ impl Checker<'_> {
         self.is_broken = true;
         let diagnostic = Diagnostic::new(error.code(), error.to_string(), span)
             .at_line(self.line)
-            .in_definition(self.definition.clone())
+            .in_definition(self.definition.as_ref().map(Context::definition))
             .with_note(note)
             .with_help(help);
         self.report.push(diagnostic);
@@ -116,7 +106,7 @@ impl Checker<'_> {
         let meta = kind.as_str();
         let name = match name_node {
             Node::String(text) => Named {
-                name: text.value(self.sources).into_owned(),
+                name: text.name(self.sources),
                 span: text.span,
             },
             other => {
@@ -129,11 +119,10 @@ impl Checker<'_> {
             self.error(&ExprError::NameTooLong(MAX_NAME), name.span);
             return None;
         }
-        let context = Definition {
-            kind: meta,
+        self.definition = Some(Context {
+            kind,
             name: name.name.clone(),
-        };
-        self.definition = Some(context.clone());
+        });
         self.check_definition_name(kind, &name);
         self.check_doc(kind, &name, object, doc.as_deref());
         let body = match kind {
@@ -151,9 +140,8 @@ impl Checker<'_> {
             name: name.name,
             name_span: name.span,
             span: object.span,
-            context,
-            condition,
-            features,
+            kind,
+            attributes: Attributes::new(condition, features),
             doc,
             body,
             is_broken: self.is_broken,

@@ -21,9 +21,9 @@ enum JsonKind {
 impl Resolver<'_> {
     pub(super) fn check_alternate(&mut self, id: NodeId, node: &Node, branches: &[DraftBranch]) {
         self.check_type_features(node);
-        for branch in branches {
+        for (index, branch) in branches.iter().enumerate() {
             let type_id = self.branch_type(node, branch);
-            self.resolved.types[id].push(type_id);
+            self.resolved.set_part(id, index, type_id);
         }
         let names = branches
             .iter()
@@ -31,20 +31,22 @@ impl Resolver<'_> {
         self.check_names(node, "branch", "", names);
         let mut taken: Vec<(JsonKind, &DraftBranch)> = Vec::new();
         for (index, branch) in branches.iter().enumerate() {
-            let Some(type_id) = self.resolved.types[id][index] else {
+            let Some(type_id) = self.resolved.part(id, index) else {
                 continue;
             };
             let ty = self.node(type_id);
             let kinds = json_kinds(ty);
             if kinds.is_empty() {
-                let error = SchemaError::BranchType(branch.name.clone(), ty.describe());
+                let error = SchemaError::BranchType(branch.name.to_string(), ty.describe());
                 self.error(node, &error, branch.type_ref.span);
                 continue;
             }
             let other = taken.iter().find(|(kind, _)| kinds.contains(kind));
             if let Some((_, other)) = other {
-                let error =
-                    SchemaError::AlternateAmbiguous(branch.name.clone(), other.name.clone());
+                let error = SchemaError::AlternateAmbiguous(
+                    branch.name.to_string(),
+                    other.name.to_string(),
+                );
                 let message = format!("branch '{}'", other.name);
                 let related = Related {
                     span: other.span,

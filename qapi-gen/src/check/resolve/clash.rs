@@ -4,7 +4,9 @@
 //! a branch was compared with each other when that was checked, so only the union's own names are
 //! left to be compared with all that its branches lead to, each type once.
 
-use hashbrown::{HashMap, HashSet};
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 
 use super::{MemberRef, Resolver, State};
 use crate::check::draft::DraftBranch;
@@ -38,11 +40,13 @@ pub(super) struct Clashes {
 
 /// Who has a name that might be met below a branch.
 struct Owners {
-    /// The number of objects that are branches, or bases of such, by the name of a member.
-    n_by_key: HashMap<String, usize>,
+    /// The number of objects that are branches, or bases of such, by the hash of a member's name. Names of one hash
+    /// are rather compared for nothing than kept.
+    n_by_hash: HashMap<u64, u32>,
+    hasher: DefaultHashBuilder,
     is_below: Vec<bool>,
     /// How often an object is a base or a branch.
-    n_uses: Vec<usize>,
+    n_uses: Vec<u32>,
     max_compared: usize,
 }
 
@@ -50,7 +54,7 @@ impl<'a> Resolver<'a> {
     /// The members of one branch do not affect those of another one.
     pub(super) fn check_clashes(&mut self, id: NodeId, branches: &[DraftBranch]) {
         let node = self.node(id);
-        let types = self.resolved.types[id].clone();
+        let types: Vec<Option<NodeId>> = self.resolved.parts(id, node).collect();
         // A union that contains itself was reported; its members and branches must not be followed.
         let of = types.iter().zip(branches);
         let of: Vec<(NodeId, Span)> = of
@@ -170,7 +174,8 @@ impl<'a> Resolver<'a> {
                     self.report_clashes(node, id, type_id, at);
                 }
                 if self.is_union(type_id) {
-                    open.extend(self.resolved.types[type_id].iter().rev().flatten());
+                    let parts = self.resolved.parts(type_id, self.node(type_id));
+                    open.extend(parts.rev().flatten());
                 }
             }
         }
@@ -181,9 +186,9 @@ impl<'a> Resolver<'a> {
         let Some(owners) = &self.clashes.owners else {
             return true;
         };
-        let key = collision_key(&self.draft_member(member).name);
-        let n_owners = owners.n_by_key.get(&key).copied().unwrap_or(0);
-        if n_owners > usize::from(owners.is_below[member.owner]) {
+        let hash = owners.hash(&self.draft_member(member).name);
+        let n_owners = owners.n_by_hash.get(&hash).copied().unwrap_or(0);
+        if n_owners > u32::from(owners.is_below[member.owner]) {
             return true;
         }
         // Another type may have it from the same base.
@@ -215,9 +220,9 @@ impl Owners {
     fn of(graph: &Graph) -> Self {
         let n = graph.nodes.len();
         let mut is_below = vec![false; n];
-        let mut n_uses = vec![0; n];
+        let mut n_uses = vec![0_u32; n];
         let mut n_listed = 0;
-        let id_of = |name: &str| graph.names.get(name).copied();
+        let id_of = |name: &str| graph.find(name);
         let base_of = |id: NodeId| match &graph.nodes[id].kind {
             NodeKind::Object { base, .. } => base.as_ref().and_then(|base| id_of(&base.name)),
             NodeKind::Include(_)
@@ -240,7 +245,7 @@ impl Owners {
             if let Some(base) = base_of(id) {
                 n_uses[base] += 1;
             }
-            for branch in variants.iter().flat_map(|variants| &variants.branches) {
+            for branch in variants.iter().flat_map(|it| it.branches.iter()) {
                 n_listed += 1;
                 let Some(branch) = id_of(&branch.type_ref.full_name()) else {
                     continue;
@@ -254,20 +259,28 @@ impl Owners {
                 }
             }
         }
-        let mut n_by_key: HashMap<String, usize> = HashMap::new();
+        let mut owners = Self {
+            n_by_hash: HashMap::new(),
+            hasher: DefaultHashBuilder::default(),
+            is_below: Vec::new(),
+            n_uses,
+            max_compared: MAX_COMPARED + COMPARED_PER_LISTED * n_listed,
+        };
         for (node, is_below) in graph.nodes.iter().zip(&is_below) {
             let NodeKind::Object { members, .. } = &node.kind else {
                 continue;
             };
             for member in members.iter().filter(|_| *is_below) {
-                *n_by_key.entry(collision_key(&member.name)).or_default() += 1;
+                let hash = owners.hash(&member.name);
+                *owners.n_by_hash.entry(hash).or_default() += 1;
             }
         }
-        Self {
-            n_by_key,
-            is_below,
-            n_uses,
-            max_compared: MAX_COMPARED + COMPARED_PER_LISTED * n_listed,
-        }
+        owners.is_below = is_below;
+        owners
+    }
+
+    /// Equal for names that collide.
+    fn hash(&self, name: &str) -> u64 {
+        self.hasher.hash_one(&*collision_key(name))
     }
 }

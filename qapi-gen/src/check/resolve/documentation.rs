@@ -3,16 +3,15 @@
 use hashbrown::HashSet;
 
 use super::Resolver;
-use crate::check::draft::DraftFeature;
 use crate::check::error::SchemaError;
 use crate::check::graph::{DocSlot, Node, NodeId, NodeKind};
-use crate::ir::{ExceptionKind, ObjectKind};
+use crate::ir::{ExceptionKind, Feature, ObjectKind};
 use crate::source::{SourceMap, Span};
 use crate::steps::step;
 use crate::syntax::ast::{Doc, SectionKind};
 
 /// Name, place, role and features of what a documentation comment describes.
-type Documented<'a> = (&'a str, Span, &'static str, &'a [DraftFeature]);
+type Documented<'a> = (&'a str, Span, &'static str, &'a [Feature]);
 
 /// The name that a section describes, and the section's line.
 type NameAndLine = (Span, Span);
@@ -85,13 +84,13 @@ impl<'a> Resolver<'a> {
             .pragmas
             .excepts(ExceptionKind::Documentation, &node.name);
         let mut missing = Vec::new();
-        let note_feature = |feature: &'a DraftFeature, missing: &mut Vec<_>| {
+        let note_feature = |feature: &'a Feature, missing: &mut Vec<_>| {
             if !described.has(&feature.name, Kind::Feature) {
-                let error = SchemaError::DocFeatureMissing(feature.name.clone());
+                let error = SchemaError::DocFeatureMissing(feature.name.to_string());
                 missing.push((error, &*feature.name, feature.span));
             }
         };
-        for feature in &node.features {
+        for feature in node.features() {
             note_feature(feature, &mut missing);
         }
         for (name, span, role, features) in documented {
@@ -150,20 +149,14 @@ impl<'a> Resolver<'a> {
         match &self.node(id).kind {
             NodeKind::Enum { values, .. } => values
                 .iter()
-                .map(|value| {
-                    (
-                        value.name.as_str(),
-                        value.span,
-                        "value",
-                        &value.features[..],
-                    )
+                .filter_map(|value| {
+                    let features = value.attributes.features();
+                    Some((value.name.as_str(), value.span?, "value", features))
                 })
                 .collect(),
             NodeKind::Object { base, members, .. } => {
-                let base = base
-                    .as_ref()
-                    .and_then(|base| self.graph.names.get(&base.name));
-                let base_members = base.map_or(&[][..], |base| match &self.node(*base).kind {
+                let base = base.as_ref().and_then(|base| self.graph.find(&base.name));
+                let base_members = base.map_or(&[][..], |base| match &self.node(base).kind {
                     NodeKind::Object {
                         kind: ObjectKind::Base,
                         members,
@@ -177,7 +170,7 @@ impl<'a> Resolver<'a> {
                         member.name.as_str(),
                         member.span,
                         "member",
-                        &member.features[..],
+                        member.attributes.features(),
                     )
                 })
                 .collect()
@@ -189,12 +182,12 @@ impl<'a> Resolver<'a> {
             NodeKind::Command { arguments, .. } | NodeKind::Event { arguments, .. } => {
                 let arguments = arguments
                     .as_ref()
-                    .and_then(|named| self.graph.names.get(&named.name));
-                arguments.map_or_else(Vec::new, |arguments| match &self.node(*arguments).kind {
+                    .and_then(|named| self.graph.find(&named.name));
+                arguments.map_or_else(Vec::new, |arguments| match &self.node(arguments).kind {
                     NodeKind::Object {
                         kind: ObjectKind::Arguments,
                         ..
-                    } => self.documented(*arguments),
+                    } => self.documented(arguments),
                     _ => Vec::new(),
                 })
             }
@@ -228,7 +221,7 @@ impl<'a> Resolver<'a> {
         let documented = self.documented(id);
         let members: HashSet<&str> = documented.iter().map(|(name, ..)| *name).collect();
         let features: HashSet<&str> = node
-            .features
+            .features()
             .iter()
             .chain(documented.iter().flat_map(|(_, _, _, features)| *features))
             .map(|feature| feature.name.as_str())

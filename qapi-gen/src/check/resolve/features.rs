@@ -3,9 +3,10 @@
 use hashbrown::HashSet;
 
 use super::Resolver;
-use crate::check::draft::{DraftFeature, DraftMember};
+use crate::check::draft::DraftMember;
 use crate::check::error::SchemaError;
 use crate::check::graph::{Node, NodeKind};
+use crate::ir::Feature;
 
 /// A schema has at most this many features with names of their own, those of [`SPECIAL`] included. The limit is the
 /// reference's, where a set of features is a number of 64 bits.
@@ -17,7 +18,7 @@ const SPECIAL: [&str; 2] = ["deprecated", "unstable"];
 impl Resolver<'_> {
     /// The features of a command or an event.
     pub(super) fn check_features(&mut self, node: &Node) {
-        let features = node.features.iter();
+        let features = node.features().iter();
         let names = features.map(|feature| (feature.name.as_str(), feature.span));
         self.check_names(node, "feature", "", names);
     }
@@ -26,19 +27,18 @@ impl Resolver<'_> {
     /// as such.
     pub(super) fn check_type_features(&mut self, node: &Node) {
         self.check_features(node);
-        let is_special = |feature: &&DraftFeature| SPECIAL.contains(&feature.name.as_str());
-        for feature in node.features.iter().filter(is_special) {
-            let error = SchemaError::FeatureOfType(feature.name.clone());
+        let is_special = |feature: &&Feature| SPECIAL.contains(&feature.name.as_str());
+        for feature in node.features().iter().filter(is_special) {
+            let error = SchemaError::FeatureOfType(feature.name.to_string());
             self.error(node, &error, feature.span);
         }
     }
 
     /// The features of a member. The reference calls the member a type.
     pub(super) fn check_member_features(&mut self, node: &Node, member: &DraftMember) {
-        let features = member.features.iter();
+        let features = member.attributes.features().iter();
         let names = features.map(|feature| (feature.name.as_str(), feature.span));
-        let context = node.context.as_ref();
-        let is_own = context.is_some_and(|context| context.name == member.name);
+        let is_own = node.context().is_some_and(|(_, name)| *name == member.name);
         let of = if is_own {
             String::new()
         } else {
@@ -56,14 +56,14 @@ impl Resolver<'_> {
                     let error = SchemaError::TooManyFeatures(MAX_FEATURES);
                     return self.error(node, &error, feature.span);
                 }
-                names.insert(&feature.name);
+                names.insert(feature.name.as_str());
             }
         }
     }
 }
 
 /// The features of `node` and of what it lists.
-fn features_in(node: &Node) -> impl Iterator<Item = &DraftFeature> {
+fn features_in(node: &Node) -> impl Iterator<Item = &Feature> {
     let (values, members) = match &node.kind {
         NodeKind::Enum { values, .. } => (&values[..], &[][..]),
         NodeKind::Object { members, .. } => (&[][..], &members[..]),
@@ -74,7 +74,9 @@ fn features_in(node: &Node) -> impl Iterator<Item = &DraftFeature> {
         | NodeKind::Command { .. }
         | NodeKind::Event { .. } => (&[][..], &[][..]),
     };
-    let of_values = values.iter().flat_map(|value| &value.features);
-    let of_members = members.iter().flat_map(|member| &member.features);
-    node.features.iter().chain(of_values).chain(of_members)
+    let of_values = values.iter().flat_map(|value| value.attributes.features());
+    let of_members = members
+        .iter()
+        .flat_map(|member| member.attributes.features());
+    node.features().iter().chain(of_values).chain(of_members)
 }

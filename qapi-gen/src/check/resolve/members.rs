@@ -3,7 +3,9 @@
 //! An object has its own members and those of its bases. They are found by going from base to
 //! base, so that what many objects inherit is in memory once.
 
-use hashbrown::{HashMap, HashSet};
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
 use super::{MemberRef, Resolver};
 use crate::check::draft::DraftMember;
@@ -17,9 +19,29 @@ const FEW: usize = 24;
 /// Which members collided, and tables of those of large objects.
 #[derive(Default)]
 pub(super) struct Tables {
-    by_key: HashMap<NodeId, HashMap<String, usize>>,
+    by_key: HashMap<NodeId, HashTable<u32>>,
+    hasher: DefaultHashBuilder,
     /// Members that collide with one before them, which has the name.
     lost: HashSet<MemberRef>,
+}
+
+impl Tables {
+    fn hash(&self, name: &str) -> u64 {
+        self.hasher.hash_one(&*collision_key(name))
+    }
+
+    /// Adds a member to the table of its owner, whose members these are.
+    fn insert(&mut self, members: &[DraftMember], member: MemberRef) {
+        let MemberRef { owner, index } = member;
+        let hash = self.hash(&members[index].name);
+        let Self { by_key, hasher, .. } = self;
+        if let Some(table) = by_key.get_mut(&owner) {
+            let rehash =
+                |index: &u32| hasher.hash_one(&*collision_key(&members[*index as usize].name));
+            // A schema has fewer members than bytes, which fit 32 bits.
+            table.insert_unique(hash, index as u32, rehash);
+        }
+    }
 }
 
 impl<'a> Resolver<'a> {
@@ -39,18 +61,18 @@ impl<'a> Resolver<'a> {
 
     /// The object `id`, its base, the base of that, and so on.
     pub(super) fn ancestors(&self, id: NodeId) -> impl Iterator<Item = NodeId> + use<'_, 'a> {
-        std::iter::successors(Some(id), |id| self.resolved.bases[*id])
+        std::iter::successors(Some(id), |id| self.resolved.bases.get(*id))
     }
 
     /// The member of the object `id` or of its bases that collides with `name`, among those whose
     /// turn was before: of the object itself the first `n_own`.
     pub(super) fn find_member(&self, id: NodeId, n_own: usize, name: &str) -> Option<MemberRef> {
-        let mut key = None;
-        let base = self.resolved.bases[id];
-        let own = self.find_own(id, n_own, name, &mut key);
+        let mut hash = None;
+        let base = self.resolved.bases.get(id);
+        let own = self.find_own(id, n_own, name, &mut hash);
         own.or_else(|| {
             let mut bases = base.into_iter().flat_map(|base| self.ancestors(base));
-            bases.find_map(|id| self.find_own(id, usize::MAX, name, &mut key))
+            bases.find_map(|id| self.find_own(id, usize::MAX, name, &mut hash))
         })
     }
 
@@ -64,15 +86,16 @@ impl<'a> Resolver<'a> {
         id: NodeId,
         n_own: usize,
         name: &str,
-        key: &mut Option<String>,
+        hash: &mut Option<u64>,
     ) -> Option<MemberRef> {
         step();
         let member_ref = |index| MemberRef { owner: id, index };
-        if let Some(table) = self.tables.by_key.get(&id) {
-            let key = key.get_or_insert_with(|| collision_key(name));
-            return table.get(key).map(|index| member_ref(*index));
-        }
         let members = self.own_members(id);
+        if let Some(table) = self.tables.by_key.get(&id) {
+            let hash = hash.get_or_insert_with(|| self.tables.hash(name));
+            let found = table.find(*hash, |index| collide(&members[*index as usize].name, name));
+            return found.map(|index| member_ref(*index as usize));
+        }
         let found = members.iter().take(n_own).enumerate().find(|(_, member)| {
             step();
             collide(&member.name, name)
@@ -89,14 +112,15 @@ impl<'a> Resolver<'a> {
         let name = &own[index].name;
         let is_large = own.len() > FEW;
         if is_large && index == 0 {
-            self.tables.by_key.insert(owner, HashMap::new());
+            let table = HashTable::with_capacity(own.len());
+            self.tables.by_key.insert(owner, table);
         }
         if let Some(first) = self.find_member(owner, index, name) {
             self.tables.lost.insert(member);
             return Some(first);
         }
-        if is_large && let Some(table) = self.tables.by_key.get_mut(&owner) {
-            table.insert(collision_key(name), index);
+        if is_large {
+            self.tables.insert(own, member);
         }
         None
     }

@@ -7,16 +7,19 @@ mod features;
 mod members;
 mod object;
 
-use hashbrown::{HashMap, HashSet};
+use std::hash::BuildHasher as _;
+
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
 use super::draft::{DraftBranch, DraftMember, Named};
 use super::error::SchemaError;
 use super::graph::{Graph, Node, NodeId, NodeKind};
-use super::names::collision_key;
+use super::names::{collide, collision_key};
 use crate::diagnostic::{Diagnostic, Related, Report};
-use crate::ir::{ExceptionKind, Pragmas};
+use crate::ir::{EnumValue, ExceptionKind, Pragmas};
 use crate::source::{SourceMap, Span};
-use crate::text::Nearest;
+use crate::text::{ByName, Nearest};
 
 pub use features::MAX_FEATURES;
 
@@ -29,16 +32,88 @@ pub(super) struct Excused {
 }
 
 /// What the names in a graph stand for.
-#[derive(Default)]
 pub(super) struct Resolved {
-    /// For each node the types of its members, branches or element, in order; `None` stands for
-    /// a type whose mistake was reported.
-    pub(super) types: Vec<Vec<Option<NodeId>>>,
+    /// Where in `types` those of a node begin.
+    starts: Vec<u32>,
+    /// The types of members, branches and elements, in order.
+    types: Ids,
     /// For each node its base, its arguments and its result.
-    pub(super) bases: Vec<Option<NodeId>>,
-    pub(super) returns: Vec<Option<NodeId>>,
+    pub(super) bases: Ids,
+    pub(super) returns: Ids,
     /// For each union the type of its discriminator.
-    pub(super) tags: Vec<Option<NodeId>>,
+    pub(super) tags: Ids,
+}
+
+/// A node for each of many things, or `None`.
+pub(super) struct Ids(Vec<u32>);
+
+impl Ids {
+    fn none(n: usize) -> Self {
+        Self(vec![0; n])
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<NodeId> {
+        self.0[index].checked_sub(1).map(|id| id as usize)
+    }
+
+    fn set(&mut self, index: usize, id: Option<NodeId>) {
+        // There are fewer nodes than bytes of a schema, which fit 32 bits.
+        self.0[index] = id.map_or(0, |id| id as u32 + 1);
+    }
+}
+
+impl Resolved {
+    fn new(graph: &Graph) -> Self {
+        let n = graph.nodes.len();
+        let mut n_types = 0;
+        let mut starts = Vec::with_capacity(n);
+        for node in &graph.nodes {
+            // There are fewer of them than bytes of a schema, which fit 32 bits.
+            starts.push(n_types as u32);
+            n_types += n_parts(node);
+        }
+        Self {
+            starts,
+            types: Ids::none(n_types),
+            bases: Ids::none(n),
+            returns: Ids::none(n),
+            tags: Ids::none(n),
+        }
+    }
+
+    /// The type of a member, branch or element; `None` stands for one whose mistake was reported.
+    pub(super) fn part(&self, id: NodeId, index: usize) -> Option<NodeId> {
+        self.types.get(self.starts[id] as usize + index)
+    }
+
+    /// The types of all members, branches or elements of `node`, whose id this is.
+    pub(super) fn parts(
+        &self,
+        id: NodeId,
+        node: &Node,
+    ) -> impl DoubleEndedIterator<Item = Option<NodeId>> + use<'_> {
+        (0..n_parts(node)).map(move |index| self.part(id, index))
+    }
+
+    fn set_part(&mut self, id: NodeId, index: usize, ty: Option<NodeId>) {
+        self.types.set(self.starts[id] as usize + index, ty);
+    }
+}
+
+/// How many types a node has: those of its members, of its branches, or of its elements.
+fn n_parts(node: &Node) -> usize {
+    match &node.kind {
+        NodeKind::Array(_) => 1,
+        NodeKind::Object {
+            members, variants, ..
+        } => members.len() + variants.as_ref().map_or(0, |it| it.branches.len()),
+        NodeKind::Alternate { branches } => branches.len(),
+        NodeKind::Include(_)
+        | NodeKind::Builtin(_)
+        | NodeKind::Enum { .. }
+        | NodeKind::Command { .. }
+        | NodeKind::Event { .. } => 0,
+    }
 }
 
 /// A member of an object, by the node that defines it.
@@ -52,8 +127,8 @@ struct MemberRef {
 #[derive(Clone, Copy, Default)]
 struct Inherited {
     /// How many bases it has, each the base of the next.
-    n_bases: usize,
-    n_members: usize,
+    n_bases: u32,
+    n_members: u32,
     /// Whether a member has a condition.
     is_conditional: bool,
 }
@@ -101,12 +176,7 @@ pub(super) fn resolve(
         max_repeated: max_repeated(graph),
         nearest: Nearest::default(),
         explained: HashSet::new(),
-        resolved: Resolved {
-            types: vec![Vec::new(); n],
-            bases: vec![None; n],
-            returns: vec![None; n],
-            tags: vec![None; n],
-        },
+        resolved: Resolved::new(graph),
     };
     for id in 0..n {
         resolver.check_node(id);
@@ -129,7 +199,7 @@ struct Resolver<'a> {
     tables: members::Tables,
     clashes: clash::Clashes,
     /// The values of large enumerations.
-    values: HashMap<NodeId, HashSet<&'a str>>,
+    values: HashMap<NodeId, ByName>,
     /// How many members and branches types have that they do not list.
     n_repeated: usize,
     /// How many they may have; without limit after the diagnostic.
@@ -148,7 +218,7 @@ impl<'a> Resolver<'a> {
     fn diagnostic(&self, node: &Node, error: &SchemaError, span: Span) -> Diagnostic {
         Diagnostic::new(error.code(), error.to_string(), span)
             .at_line(node.span.unwrap_or(span))
-            .in_definition(node.context.clone())
+            .in_definition(node.definition())
     }
 
     fn error(&mut self, node: &Node, error: &SchemaError, span: Span) {
@@ -162,16 +232,13 @@ impl<'a> Resolver<'a> {
             NodeKind::Include(_) | NodeKind::Builtin(_) => {}
             NodeKind::Enum { values, .. } => {
                 self.check_type_features(node);
-                let names = values.iter().map(|value| (value.name.as_str(), value.span));
-                self.check_names(node, "value", "", names);
+                let placed = |value: &'a EnumValue| Some((value.name.as_str(), value.span?));
+                self.check_names(node, "value", "", values.iter().filter_map(placed));
             }
             NodeKind::Array(element) => {
-                let meta = node
-                    .context
-                    .as_ref()
-                    .map_or("array", |context| context.kind);
+                let meta = node.context().map_or("array", |(kind, _)| kind.as_str());
                 let element = self.lookup(node, element, |_| meta.to_owned());
-                self.resolved.types[id].push(element);
+                self.resolved.set_part(id, 0, element);
             }
             NodeKind::Object { .. } => {
                 self.check_object(id);
@@ -200,7 +267,7 @@ impl<'a> Resolver<'a> {
         named: &Named,
         what: impl FnOnce(&Self) -> String,
     ) -> Option<NodeId> {
-        let found = self.graph.names.get(&named.name).copied();
+        let found = self.graph.find(&named.name);
         if let Some(id) = found.filter(|id| self.node(*id).is_type()) {
             return Some(id);
         }
@@ -212,7 +279,7 @@ impl<'a> Resolver<'a> {
         if !is_excused {
             let error = SchemaError::UnknownType {
                 what: what(self),
-                name: named.name.clone(),
+                name: named.name.to_string(),
             };
             let help = self
                 .near_type(&named.name)
@@ -240,9 +307,10 @@ impl<'a> Resolver<'a> {
         of: &str,
         names: impl Iterator<Item = (&'n str, Span)>,
     ) {
-        let mut seen = HashMap::new();
-        for (name, span) in names {
-            if let Some((first, first_span)) = seen.insert(collision_key(name), (name, span)) {
+        let names: Vec<(&str, Span)> = names.collect();
+        let mut seen = Seen::new(&names);
+        for (index, &(name, span)) in names.iter().enumerate() {
+            if let Some((first, first_span)) = seen.replace(index) {
                 let ours = format!("{role} '{name}'{of}");
                 let theirs = format!("{role} '{first}'{of}");
                 self.report_collision(node, ours, span, theirs, first_span);
@@ -286,7 +354,7 @@ impl<'a> Resolver<'a> {
             let error = SchemaError::ArgumentType(meta, ty.describe());
             return self.error(node, &error, arguments.span);
         };
-        self.resolved.bases[id] = Some(type_id);
+        self.resolved.bases.set(id, Some(type_id));
         if variants.is_some() && !boxed {
             let error = SchemaError::UnionNotBoxed(meta, ty.describe());
             return self.error(node, &error, arguments.span);
@@ -308,7 +376,7 @@ impl<'a> Resolver<'a> {
         let Some(type_id) = self.lookup(node, returns, what) else {
             return;
         };
-        self.resolved.returns[id] = Some(type_id);
+        self.resolved.returns.set(id, Some(type_id));
         if self
             .pragmas
             .excepts(ExceptionKind::CommandReturns, &node.name)
@@ -317,8 +385,8 @@ impl<'a> Resolver<'a> {
         }
         let ty = self.node(type_id);
         let element = match &ty.kind {
-            NodeKind::Array(element) => match self.graph.names.get(&element.name) {
-                Some(&element) => self.node(element),
+            NodeKind::Array(element) => match self.graph.find(&element.name) {
+                Some(element) => self.node(element),
                 // The array itself has that mistake.
                 None => return,
             },
@@ -348,10 +416,7 @@ impl<'a> Resolver<'a> {
             },
             None => ("member", "type", owner.name.as_str()),
         };
-        let is_own = node
-            .context
-            .as_ref()
-            .is_some_and(|context| context.name == owner_name);
+        let is_own = node.context().is_some_and(|(_, name)| name == owner_name);
         if is_own {
             format!("{role} '{name}'")
         } else {
@@ -388,6 +453,59 @@ fn max_repeated(graph: &Graph) -> usize {
     });
     MAX_REPEATED + REPEATED_PER_LISTED * n_listed.sum::<usize>()
 }
+
+/// Names of a list that were met, of each the last one: a scan while they are few, then a table.
+struct Seen<'n> {
+    names: &'n [(&'n str, Span)],
+    table: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl<'n> Seen<'n> {
+    fn new(names: &'n [(&'n str, Span)]) -> Self {
+        let n_tabled = if names.len() > FEW_NAMES {
+            names.len()
+        } else {
+            0
+        };
+        Self {
+            names,
+            table: HashTable::with_capacity(n_tabled),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    /// Adds the name at `index`, and gives the last one that it collides with.
+    fn replace(&mut self, index: usize) -> Option<(&'n str, Span)> {
+        let Self {
+            names,
+            table,
+            hasher,
+        } = self;
+        let name = names[index].0;
+        if names.len() <= FEW_NAMES {
+            let mut before = names[..index].iter().rev();
+            return before.find(|(other, _)| collide(other, name)).copied();
+        }
+        let hash = |index: &u32| hasher.hash_one(&*collision_key(names[*index as usize].0));
+        // A schema has fewer names than bytes, which fit 32 bits.
+        let own = index as u32;
+        let is_same = |other: &u32| collide(names[*other as usize].0, name);
+        match table.entry(hash(&own), is_same, hash) {
+            Entry::Occupied(mut last) => {
+                let before = std::mem::replace(last.get_mut(), own);
+                Some(names[before as usize])
+            }
+            Entry::Vacant(free) => {
+                free.insert(own);
+                None
+            }
+        }
+    }
+}
+
+/// Up to this many names a scan is faster than a table.
+const FEW_NAMES: usize = 16;
 
 #[cold]
 fn unreachable_member() -> ! {

@@ -3,8 +3,6 @@
 //! Objects contain others, as bases and as branches, to any depth: what is left to do stands on a
 //! stack of its own.
 
-use hashbrown::HashSet;
-
 use super::{Inherited, MAX_BASES, MemberRef, Resolver, State};
 use crate::check::draft::{DraftMember, Named};
 use crate::check::error::SchemaError;
@@ -63,7 +61,7 @@ impl<'a> Resolver<'a> {
         match self.states[id] {
             State::Checked => return,
             State::Checking => {
-                let error = SchemaError::ContainsItself(node.name.clone());
+                let error = SchemaError::ContainsItself(node.name.to_string());
                 let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
                 return self.error(node, &error, span);
             }
@@ -114,8 +112,10 @@ impl<'a> Resolver<'a> {
         };
         self.check_members(id, node, members);
         let inherited = &mut self.inherited[id];
-        inherited.n_members += members.len();
-        inherited.is_conditional |= members.iter().any(|it| !it.condition.is_always());
+        inherited.n_members += members.len() as u32;
+        inherited.is_conditional |= members
+            .iter()
+            .any(|it| !it.attributes.condition().is_always());
         match variants {
             Some(variants) => {
                 self.begin_variants(id, node, variants, has_base);
@@ -129,10 +129,10 @@ impl<'a> Resolver<'a> {
     fn inherit(&mut self, id: NodeId, node: &Node, base_id: NodeId) -> bool {
         let base = self.inherited[base_id];
         let n_bases = base.n_bases.saturating_add(1);
-        if n_bases > MAX_BASES {
+        if n_bases > MAX_BASES as u32 {
             // Those that inherit from this one have the same mistake.
-            self.inherited[id].n_bases = usize::MAX;
-            if base.n_bases <= MAX_BASES {
+            self.inherited[id].n_bases = u32::MAX;
+            if base.n_bases <= MAX_BASES as u32 {
                 let error = SchemaError::BasesTooDeep(MAX_BASES);
                 let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
                 self.error(node, &error, span);
@@ -140,8 +140,8 @@ impl<'a> Resolver<'a> {
             return false;
         }
         self.inherited[id] = Inherited { n_bases, ..base };
-        self.resolved.bases[id] = Some(base_id);
-        self.repeat(node, base.n_members);
+        self.resolved.bases.set(id, Some(base_id));
+        self.repeat(node, base.n_members as usize);
         !self.node(base_id).is_broken
     }
 
@@ -165,7 +165,7 @@ impl<'a> Resolver<'a> {
                 span: member.type_ref.span,
             };
             let type_id = self.lookup(node, &named, |this| this.describe(member_ref, node));
-            self.resolved.types[id].push(type_id);
+            self.resolved.set_part(id, index, type_id);
             self.check_member_features(node, member);
             if let Some(first) = self.add_member(member_ref) {
                 self.report_clash(node, member_ref, first, member.span);
@@ -199,7 +199,7 @@ impl<'a> Resolver<'a> {
             Some(discriminator) => self.check_discriminator(id, node, discriminator, has_base),
             None => None,
         };
-        self.resolved.tags[id] = tag_type;
+        self.resolved.tags.set(id, tag_type);
         let values = match tag_type.map(|tag| &self.node(tag).kind) {
             Some(NodeKind::Enum { values, .. }) => Some(values),
             Some(_) | None => None,
@@ -212,7 +212,7 @@ impl<'a> Resolver<'a> {
             let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
             self.error(node, &SchemaError::UnionEmpty, span);
         }
-        let n_values = values.map_or(0, Vec::len);
+        let n_values = values.map_or(0, |values| values.len());
         self.repeat(node, n_values.saturating_sub(variants.branches.len()));
     }
 
@@ -225,11 +225,10 @@ impl<'a> Resolver<'a> {
         tasks: &mut Vec<Task<'a>>,
     ) {
         let node = self.node(id);
-        let tag_type = self.resolved.tags[id];
+        let tag_type = self.resolved.tags.get(id);
         for (index, branch) in variants.branches.iter().enumerate().skip(from) {
             step();
             let type_id = self.branch_type(node, branch);
-            self.resolved.types[id].push(None);
             if let Some(tag_type) = tag_type.filter(|tag| !self.has_value(*tag, &branch.name)) {
                 self.report_no_case(node, tag_type, &branch.name, branch.span);
             }
@@ -237,13 +236,11 @@ impl<'a> Resolver<'a> {
             let branch_node = self.node(type_id);
             if !matches!(branch_node.kind, NodeKind::Object { .. }) {
                 let description = branch_node.describe();
-                let error = SchemaError::BranchType(branch.name.clone(), description);
+                let error = SchemaError::BranchType(branch.name.to_string(), description);
                 self.error(node, &error, branch.type_ref.span);
                 continue;
             }
-            if let Some(last) = self.resolved.types[id].last_mut() {
-                *last = Some(type_id);
-            }
+            self.resolved.set_part(id, index, Some(type_id));
             if self.states[type_id] != State::Checked {
                 tasks.push(Task::Branches(id, variants, index + 1));
                 return tasks.push(Task::Object(type_id));
@@ -258,16 +255,9 @@ impl<'a> Resolver<'a> {
         let NodeKind::Enum { values, .. } = &self.node(tag).kind else {
             return true;
         };
-        /// Up to this many values a scan is faster than a table.
-        const FEW: usize = 16;
-        if values.len() <= FEW {
-            return values.iter().any(|value| value.name == name);
-        }
-        let table = self.values.entry(tag).or_insert_with(|| {
-            let names = values.iter().map(|value| value.name.as_str());
-            names.collect::<HashSet<_>>()
-        });
-        table.contains(name)
+        let name_of = |index: usize| Some(values[index].name.as_str());
+        let by_name = self.values.entry(tag).or_default();
+        by_name.find(name, values.len(), name_of).is_some()
     }
 
     /// The enumeration that the discriminator is of.
@@ -278,19 +268,19 @@ impl<'a> Resolver<'a> {
         discriminator: &Named,
         has_base: bool,
     ) -> Option<NodeId> {
-        let name = discriminator.name.clone();
+        let name = discriminator.name.to_string();
         let found = self
             .find_member(id, usize::MAX, &name)
-            .filter(|member| self.draft_member(*member).name == name);
+            .filter(|member| self.draft_member(*member).name == *name);
         let Some(member_ref) = found else {
             if has_base && !node.is_broken {
                 let members = self.all_members(id);
                 let names = members
                     .iter()
-                    .map(|member| &self.draft_member(*member).name);
+                    .map(|member| self.draft_member(*member).name.as_str());
                 let help = self
                     .nearest
-                    .find(name.trim_start_matches('*'), names.map(String::as_str))
+                    .find(name.trim_start_matches('*'), names)
                     .map(|near| format!("'base' has a member '{near}'"));
                 let error = SchemaError::DiscriminatorUnknown(name);
                 let diagnostic = self.diagnostic(node, &error, discriminator.span);
@@ -307,16 +297,12 @@ impl<'a> Resolver<'a> {
             _ => format!("base type '{}'", owner.name),
         };
         let member = self.draft_member(member_ref);
-        let type_id = self
-            .graph
-            .names
-            .get(&member.type_ref.full_name())
-            .copied()?;
+        let type_id = self.graph.find(&member.type_ref.full_name())?;
         let error = if !matches!(self.node(type_id).kind, NodeKind::Enum { .. }) {
             SchemaError::DiscriminatorNotEnum { name, base }
         } else if member.optional {
             SchemaError::DiscriminatorOptional { name, base }
-        } else if !member.condition.is_always() {
+        } else if !member.attributes.condition().is_always() {
             SchemaError::DiscriminatorConditional { name, base }
         } else {
             return Some(type_id);
