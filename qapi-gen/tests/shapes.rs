@@ -181,8 +181,8 @@ fn manual(schema: &Schema, format: Format) -> usize {
 
 fn size(files: &Files<'_>) -> usize {
     let mut n_bytes = 0;
-    files.each(&mut |file| {
-        n_bytes += file.contents.len();
+    files.each(|piece| {
+        n_bytes += piece.text.len();
         ControlFlow::Continue(())
     });
     n_bytes

@@ -1,6 +1,7 @@
 //! Writing what a backend made.
 
 mod lock;
+mod pieces;
 mod stage;
 mod temporary;
 
@@ -9,6 +10,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+pub use self::pieces::Piece;
+pub(crate) use self::pieces::{Out, Relief};
 pub use self::temporary::abandon;
 pub(crate) use self::temporary::replace;
 
@@ -52,14 +55,11 @@ pub struct OutputError {
     pub source: io::Error,
 }
 
-/// Takes one file after the other; says when it wants no more.
-pub type Sink<'s> = dyn FnMut(EmittedFile) -> ControlFlow<()> + 's;
-
 /// Hands over one file after the other.
-type Make<'s> = dyn Fn(&mut Sink<'_>) -> ControlFlow<()> + 's;
+type Make<'s> = dyn Fn(&mut Out<'_>) -> ControlFlow<()> + 's;
 
-/// Files that a backend makes of a schema, each when it is asked for: there is one in memory at a time.
-/// Same schema and options, same files in the same order, same bytes.
+/// Files that a backend makes of a schema, each when it is asked for: there is one in memory at a time, and of a large one
+/// a piece at a time. Same schema and options, same files in the same order, same bytes.
 pub struct Files<'s> {
     make: Box<Make<'s>>,
     folders: &'static [&'static str],
@@ -77,7 +77,7 @@ impl<'s> Files<'s> {
     /// What `make` hands over. Files of a former run are looked for in the folders that it writes to, and in these.
     pub(crate) fn new(
         folders: &'static [&'static str],
-        make: impl Fn(&mut Sink<'_>) -> ControlFlow<()> + 's,
+        make: impl Fn(&mut Out<'_>) -> ControlFlow<()> + 's,
     ) -> Self {
         Self {
             make: Box::new(make),
@@ -85,10 +85,12 @@ impl<'s> Files<'s> {
         }
     }
 
-    /// Hands the files to `sink`, each as soon as it is made and before the next one is. Ends when `sink` wants no more.
-    pub fn each(&self, sink: &mut Sink<'_>) {
+    /// Hands the files to `take`, each piece as soon as it is made and before the next one is. Ends when `take` wants no
+    /// more.
+    pub fn each(&self, mut take: impl FnMut(Piece<'_>) -> ControlFlow<()>) {
         // Whether all files were wanted is known to who wants them.
-        let (ControlFlow::Continue(()) | ControlFlow::Break(())) = (self.make)(sink);
+        let (ControlFlow::Continue(()) | ControlFlow::Break(())) =
+            (self.make)(&mut Out::new(&mut take));
     }
 
     /// All of them in memory.
@@ -98,8 +100,12 @@ impl<'s> Files<'s> {
             folders: self.folders,
             files: Vec::new(),
         };
-        self.each(&mut |file| {
-            emission.push(file.path, file.contents);
+        let mut contents = String::new();
+        self.each(|piece| {
+            contents.push_str(piece.text);
+            if piece.is_last {
+                emission.push(piece.path, std::mem::take(&mut contents));
+            }
             ControlFlow::Continue(())
         });
         emission
@@ -127,7 +133,7 @@ impl<'s> Files<'s> {
 
     fn stage(&self, mut stage: Stage<'_>) -> Result<Summary, OutputError> {
         let mut problem = None;
-        self.each(&mut |file| match stage.add(&file) {
+        self.each(|piece| match stage.add(piece) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 problem = Some(error);
@@ -155,15 +161,6 @@ pub struct EmittedFile {
 pub struct Emission {
     folders: &'static [&'static str],
     files: Vec<EmittedFile>,
-}
-
-impl EmittedFile {
-    pub(crate) fn new(path: impl Into<PathBuf>, contents: String) -> Self {
-        Self {
-            path: path.into(),
-            contents,
-        }
-    }
 }
 
 impl Emission {
@@ -215,7 +212,11 @@ impl Emission {
 
     fn stage(&self, mut stage: Stage<'_>) -> Result<Summary, OutputError> {
         for file in self.files() {
-            stage.add(file)?;
+            stage.add(Piece {
+                path: &file.path,
+                text: &file.contents,
+                is_last: true,
+            })?;
         }
         stage.finish()
     }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io::{self, Read as _};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::lock::FolderLock;
 use super::temporary::Temporary;
-use super::{EmittedFile, MARKER, OutputError, Summary, WARNING, at};
+use super::{MARKER, OutputError, Piece, Summary, WARNING, at};
 use crate::loader::open_regular;
 
 /// What happens to files that differ.
@@ -33,6 +33,45 @@ pub(super) struct Stage<'f> {
     new_folders: Vec<PathBuf>,
     /// Keeps other runs waiting that write to the folder.
     lock: Option<FolderLock>,
+    /// The file whose pieces are coming.
+    large: Option<Large>,
+}
+
+/// A file that comes in pieces. It is compared with the one in its place and, if it may have to be written, written beside
+/// it at the same time.
+struct Large {
+    path: PathBuf,
+    /// The one in its place, behind what was compared, while they are the same.
+    found: Option<File>,
+    buffer: Vec<u8>,
+    temporary: Option<(Temporary, File)>,
+}
+
+impl Large {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        if let Some(found) = &mut self.found {
+            self.buffer.clear();
+            let mut next = found.take(bytes.len() as u64);
+            next.read_to_end(&mut self.buffer)
+                .map_err(at(&self.path, "read"))?;
+            if self.buffer != bytes {
+                self.found = None;
+            }
+        }
+        match &mut self.temporary {
+            Some((_, file)) => file.write_all(bytes).map_err(at(&self.path, "write")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the file in its place is the same, now that all of this one is there.
+    fn is_same(&mut self) -> Result<bool, OutputError> {
+        let Some(found) = &mut self.found else {
+            return Ok(false);
+        };
+        let n_more = found.read(&mut [0]).map_err(at(&self.path, "read"))?;
+        Ok(n_more == 0)
+    }
 }
 
 impl<'f> Stage<'f> {
@@ -51,6 +90,7 @@ impl<'f> Stage<'f> {
             ready: Vec::new(),
             new_folders: Vec::new(),
             lock: None,
+            large: None,
         };
         // What is there is compared, replaced and removed: two runs in turns would leave a bit of each.
         while purpose == Purpose::Write && !stage.lock.as_ref().is_some_and(FolderLock::holds) {
@@ -61,23 +101,49 @@ impl<'f> Stage<'f> {
     }
 
     /// Compares a file with the one in its place; if they differ and it is to be written, it waits beside its place.
-    pub(super) fn add(&mut self, file: &EmittedFile) -> Result<(), OutputError> {
-        let path = self.folder.join(&file.path);
-        let contents = file.contents.as_bytes();
-        let found = Found::at(&path, contents)?;
+    pub(super) fn add(&mut self, piece: Piece<'_>) -> Result<(), OutputError> {
+        let bytes = piece.text.as_bytes();
+        let Some(mut file) = self.large.take() else {
+            let path = self.folder.join(piece.path);
+            self.note(&path);
+            if piece.is_last {
+                return self.add_whole(path, bytes);
+            }
+            self.large = Some(self.begin_large(path, bytes)?);
+            return Ok(());
+        };
+        file.push(bytes)?;
+        if !piece.is_last {
+            self.large = Some(file);
+            return Ok(());
+        }
+        if file.is_same()? {
+            self.summary.n_unchanged += 1;
+            return Ok(());
+        }
+        let path = file.path;
+        self.ready.extend(
+            file.temporary
+                .map(|(temporary, _)| (temporary, path.clone())),
+        );
+        self.summary.changed.push(path);
+        Ok(())
+    }
+
+    fn note(&mut self, path: &Path) {
         self.kinds.extend(path.extension().map(OsStr::to_owned));
         self.folders.extend(path.parent().map(Path::to_owned));
-        self.made.insert(path.clone());
-        match found {
+        self.made.insert(path.to_owned());
+    }
+
+    fn add_whole(&mut self, path: PathBuf, contents: &[u8]) -> Result<(), OutputError> {
+        match Found::at(&path, contents)? {
             Found::Same => {
                 self.summary.n_unchanged += 1;
                 return Ok(());
             }
-            Found::Foreign if self.purpose == Purpose::Write => {
-                let reason = io::Error::other("it is there already and not generated");
-                return Err(at(&path, "write")(reason));
-            }
-            Found::Foreign | Found::Nothing | Found::Ours => {}
+            Found::Foreign => self.refuse(&path)?,
+            Found::Nothing | Found::Ours => {}
         }
         if self.purpose == Purpose::Write {
             self.create_folders(path.parent().unwrap_or(Path::new("")))?;
@@ -86,6 +152,44 @@ impl<'f> Stage<'f> {
         }
         self.summary.changed.push(path);
         Ok(())
+    }
+
+    /// A file that is not ours is in the way.
+    fn refuse(&self, path: &Path) -> Result<(), OutputError> {
+        match self.purpose {
+            Purpose::Compare => Ok(()),
+            Purpose::Write => {
+                let reason = io::Error::other("it is there already and not generated");
+                Err(at(path, "write")(reason))
+            }
+        }
+    }
+
+    /// Takes the first piece of a file that has several.
+    fn begin_large(&mut self, path: PathBuf, bytes: &[u8]) -> Result<Large, OutputError> {
+        let found = match Found::at(&path, b"")? {
+            Found::Nothing => None,
+            Found::Foreign => {
+                self.refuse(&path)?;
+                None
+            }
+            Found::Same | Found::Ours => Some(open_regular(&path).map_err(at(&path, "read"))?),
+        };
+        let temporary = match self.purpose {
+            Purpose::Compare => None,
+            Purpose::Write => {
+                self.create_folders(path.parent().unwrap_or(Path::new("")))?;
+                Some(Temporary::open(&path).map_err(at(&path, "write"))?)
+            }
+        };
+        let mut file = Large {
+            path,
+            found,
+            buffer: Vec::new(),
+            temporary,
+        };
+        file.push(bytes)?;
+        Ok(file)
     }
 
     fn create_folders(&mut self, folder: &Path) -> Result<(), OutputError> {

@@ -1,7 +1,7 @@
 //! Files that are not in their places yet.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,6 +30,13 @@ pub(super) struct Temporary(Option<TempPath>);
 
 impl Temporary {
     pub(super) fn new(target: &Path, contents: &[u8]) -> io::Result<Self> {
+        let (made, mut file) = Self::open(target)?;
+        file.write_all(contents)?;
+        Ok(made)
+    }
+
+    /// One without contents, which are the caller's to write.
+    pub(super) fn open(target: &Path) -> io::Result<(Self, File)> {
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             Some(_) | None => Path::new("."),
@@ -49,10 +56,8 @@ impl Temporary {
             all.insert(file.path().to_owned());
             file
         };
-        let (mut file, path) = file.into_parts();
-        let made = Self(Some(path));
-        file.write_all(contents)?;
-        Ok(made)
+        let (file, path) = file.into_parts();
+        Ok((Self(Some(path)), file))
     }
 
     pub(super) fn persist(mut self, target: &Path) -> io::Result<()> {

@@ -12,19 +12,15 @@ use crate::markup::{
     self, Block, Code, Links, Markdown, Place, Reference, ReferenceKind, escape_markdown,
     plain_text, push_code_span,
 };
-use crate::output::{EmittedFile, Sink};
+use crate::output::Out;
 use crate::references::{Target, header};
 
 /// All files: `README.md` is what GitHub shows for a folder, `SUMMARY.md` what mdBook reads.
-pub(super) fn render(manual: &Manual<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
-    sink(EmittedFile::new("README.md", front(manual)))?;
-    sink(EmittedFile::new("SUMMARY.md", summary(manual)))?;
+pub(super) fn render(manual: &Manual<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
+    out.file("README.md", &front(manual))?;
+    out.file("SUMMARY.md", &summary(manual))?;
     for chapter in manual.chapters.iter().filter(|chapter| chapter.has_page()) {
-        let file = format!("{}.md", chapter.file);
-        sink(EmittedFile::new(
-            file,
-            ChapterWriter::chapter(manual, chapter),
-        ))?;
+        push_chapter(manual, chapter, out)?;
     }
     for (file, title, wanted) in [
         ("commands", "Commands", &[Kind::Command][..]),
@@ -41,8 +37,9 @@ pub(super) fn render(manual: &Manual<'_>, sink: &mut Sink<'_>) -> ControlFlow<()
             ],
         ),
     ] {
-        let index = index(manual, title, wanted);
-        sink(EmittedFile::new(format!("{file}.md"), index))?;
+        out.begin(format!("{file}.md"));
+        push_index(manual, title, wanted, out);
+        out.end()?;
     }
     ControlFlow::Continue(())
 }
@@ -77,6 +74,21 @@ fn front(manual: &Manual<'_>) -> String {
     out
 }
 
+fn push_chapter(manual: &Manual<'_>, chapter: &Chapter<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
+    let mut writer = ChapterWriter::new(manual, &chapter.file, &chapter.title);
+    out.begin(format!("{}.md", chapter.file));
+    out.push(&start(manual, &chapter.title));
+    for item in &chapter.items {
+        match item {
+            Item::Text(doc) => writer.text(doc.sections()),
+            Item::Entity(entity) => writer.entity(*entity),
+        }
+        out.push(&writer.out);
+        writer.out.clear();
+    }
+    out.end()
+}
+
 fn push_chapters(out: &mut String, manual: &Manual<'_>) {
     for chapter in manual.chapters.iter().filter(|chapter| chapter.has_page()) {
         out.push_str("- [");
@@ -95,8 +107,8 @@ fn summary(manual: &Manual<'_>) -> String {
     out
 }
 
-fn index(manual: &Manual<'_>, title: &str, wanted: &[Kind]) -> String {
-    let mut out = start(manual, title);
+fn push_index(manual: &Manual<'_>, title: &str, wanted: &[Kind], file: &mut Out<'_>) {
+    file.push(&start(manual, title));
     let entities = manual.chapters.iter().flat_map(Chapter::entities);
     let mut found: Vec<(&str, Entity)> = entities
         .filter(|entity| wanted.contains(&Kind::of(manual, *entity)))
@@ -104,12 +116,11 @@ fn index(manual: &Manual<'_>, title: &str, wanted: &[Kind]) -> String {
         .collect();
     found.sort_by_key(|(name, _)| (name.to_lowercase(), *name));
     if found.is_empty() {
-        out.push_str("\nThere are none.\n");
-        return out;
+        return file.push("\nThere are none.\n");
     }
-    out.push('\n');
+    file.push("\n");
     for (name, entity) in found {
-        out.push_str("- ");
+        let mut out = String::from("- ");
         push_link(&mut out, manual, "", name, name);
         let summary = manual.summary(entity);
         if !summary.is_empty() {
@@ -117,8 +128,8 @@ fn index(manual: &Manual<'_>, title: &str, wanted: &[Kind]) -> String {
             escape_markdown(&mut out, &summary);
         }
         out.push('\n');
+        file.push(&out);
     }
-    out
 }
 
 /// The name of a definition in code, as a link to its place.
@@ -227,19 +238,6 @@ impl<'m, 's> ChapterWriter<'m, 's> {
             level: 1,
             has_title: false,
         }
-    }
-
-    fn chapter(manual: &'m Manual<'s>, chapter: &'m Chapter<'s>) -> String {
-        let mut writer = Self::new(manual, &chapter.file, &chapter.title);
-        for item in &chapter.items {
-            match item {
-                Item::Text(doc) => writer.text(doc.sections()),
-                Item::Entity(entity) => writer.entity(*entity),
-            }
-        }
-        let mut out = start(manual, &chapter.title);
-        out.push_str(&writer.out);
-        out
     }
 
     fn links(&self, scope: Option<Entity>) -> ManualLinks<'m, 's> {

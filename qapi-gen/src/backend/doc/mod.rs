@@ -113,10 +113,10 @@ impl DocBackend {
         }
         let manual = Manual::new(schema, &self.options);
         let format = self.options.format;
-        Ok(Files::new(&[], move |sink| match format {
-            Format::Html => html::render(&manual, sink),
-            Format::Markdown => markdown::render(&manual, sink),
-            Format::Man => man::render(&manual, sink),
+        Ok(Files::new(&[], move |out| match format {
+            Format::Html => html::render(&manual, out),
+            Format::Markdown => markdown::render(&manual, out),
+            Format::Man => man::render(&manual, out),
         }))
     }
 }

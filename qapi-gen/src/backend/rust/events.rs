@@ -40,7 +40,6 @@ impl ModuleWriter<'_, '_> {
         let plan = self.plan;
         let events: Vec<_> = plan.events.iter().flatten().collect();
         let name = plan.event_enum.as_str();
-        self.begin_item(&Gate::ALWAYS);
         self.line(0, &["/// An event as a client receives it."]);
         let deprecated = events
             .iter()

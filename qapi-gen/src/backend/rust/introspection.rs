@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::backend::introspect::{self, introspect_parts};
 
 use crate::ir::Command;
+use crate::output::Out;
 
 use super::gate::{Gate, reduce};
 use super::layout;
@@ -64,20 +65,20 @@ impl Data {
     }
 
     /// The module behind its header.
-    pub(super) fn emit(&self, plan: &Plan<'_>, mut text: String) -> String {
+    pub(super) fn emit(&self, plan: &Plan<'_>, out: &mut Out<'_>) {
         const DOC: &str = "/// The JSON text, on one line.\n";
         let parts = match self {
             Self::Whole(json) => {
-                text.push('\n');
-                text.push_str(DOC);
-                text.push_str("pub const SCHEMA: &str = ");
-                text.push_str(&literal(json));
-                text.push_str(";\n");
-                return text;
+                out.push("\n");
+                out.push(DOC);
+                out.push("pub const SCHEMA: &str = ");
+                push_literal(out, json);
+                out.push(";\n");
+                return;
             }
             Self::Parts(parts) => parts,
         };
-        text.push_str("\nuse std::sync::LazyLock;\n\n");
+        let mut text = String::from("\nuse std::sync::LazyLock;\n\n");
         text.push_str(DOC);
         let head = "pub static SCHEMA: LazyLock<String> =";
         let door = plan.options.door.as_str();
@@ -92,16 +93,17 @@ impl Data {
         for (gate, part) in parts {
             plan.options.mapping.attribute(&mut text, 4, gate);
             layout::line(&mut text, 4, &[&layout::string(part), ","]);
+            out.push(&text);
+            text.clear();
         }
-        text.push_str("];\n");
-        text
+        out.push(&text);
+        out.push("];\n");
     }
 }
 
 /// The text as a literal with one entity a line; its value has no line ends.
-fn literal(json: &str) -> String {
-    let mut literal = String::with_capacity(json.len() * 5 / 4);
-    literal.push_str("\"\\\n");
+fn push_literal(out: &mut Out<'_>, json: &str) {
+    out.push("\"\\\n");
     let mut depth = 0_usize;
     let mut start = 0;
     let mut in_string = false;
@@ -115,27 +117,29 @@ fn literal(json: &str) -> String {
             b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
             // The blank behind the comma stays on this line; a literal skips blanks of the next.
             b' ' if !in_string && depth == 1 => {
-                push_line(&mut literal, &json[start..=at]);
-                literal.push_str("\\\n");
+                push_line(out, &json[start..=at]);
+                out.push("\\\n");
                 start = at + 1;
             }
             _ => {}
         }
     }
-    push_line(&mut literal, &json[start..]);
-    literal.push('"');
-    literal
+    push_line(out, &json[start..]);
+    out.push("\"");
 }
 
-fn push_line(literal: &mut String, text: &str) {
-    layout::indent(literal, 4);
+fn push_line(out: &mut Out<'_>, text: &str) {
     let quoted = layout::string(text);
-    literal.push_str(&quoted[1..quoted.len() - 1]);
+    out.push("    ");
+    out.push(&quoted[1..quoted.len() - 1]);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::literal;
+    use std::ops::ControlFlow;
+
+    use super::push_literal;
+    use crate::output::Out;
 
     #[test]
     fn literal_has_one_entity_a_line() {
@@ -145,6 +149,15 @@ mod tests {
             "    [{\\\"name\\\": \\\"a, b\\\"}, \\\n",
             "    {\\\"name\\\": \\\"c\\\"}]\""
         );
-        assert_eq!(literal(json), expected);
+        let mut literal = String::new();
+        let mut take = |piece: crate::output::Piece<'_>| {
+            literal.push_str(piece.text);
+            ControlFlow::Continue(())
+        };
+        let mut out = Out::new(&mut take);
+        out.begin("x.rs");
+        push_literal(&mut out, json);
+        assert!(out.end().is_continue());
+        assert_eq!(literal, expected);
     }
 }

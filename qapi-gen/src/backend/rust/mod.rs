@@ -85,7 +85,7 @@ impl Generated<'_> {
     /// The files.
     #[must_use]
     pub fn files(&self) -> Files<'_> {
-        Files::new(&root::FOLDERS, |sink| root::emit(&self.plan, sink))
+        Files::new(&root::FOLDERS, |out| root::emit(&self.plan, out))
     }
 
     /// The Cargo features that the code is conditional on, sorted: those of conditions that the configuration leaves

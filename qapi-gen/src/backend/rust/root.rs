@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use crate::ir::{Entity, Header, ModuleId};
-use crate::output::{EmittedFile, MARKER, Sink, WARNING};
+use crate::output::{MARKER, Out, Relief, WARNING};
 
 use super::gate::Gate;
 use super::introspection;
@@ -13,7 +13,7 @@ use super::options::Part;
 use super::plan::{Body, DefinitionPlan, Plan};
 use super::server;
 use super::structs::Struct;
-use super::writer::{ModuleWriter, Place};
+use super::writer::{ModuleWriter, Place, is_imported};
 
 /// The version of the runtime's module for generated code that the code is for.
 const DOOR_VERSION: &str = "1";
@@ -57,131 +57,169 @@ const EVENTS: Folder = Folder {
 pub(super) const FOLDERS: [&str; 3] = [TYPES.path, COMMANDS.path, EVENTS.path];
 
 /// All files, each made when it is handed over; a folder's `mod.rs` after its modules, since it says when they are there.
-pub(super) fn emit(plan: &Plan<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
+pub(super) fn emit(plan: &Plan<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
     let has = |part| plan.options.has(part);
     let mut server_deprecated = None;
     if has(Part::Introspection) {
         let schema = introspection::data(plan);
         let reference = schema.reference();
-        let schema_header = header(plan, "What `query-qmp-schema` returns.");
-        let text = schema.emit(plan, schema_header);
-        sink(EmittedFile::new("introspection.rs", text))?;
+        out.begin("introspection.rs");
+        out.push(&header(plan, "What `query-qmp-schema` returns."));
+        schema.emit(plan, out);
+        drop(schema);
+        out.end()?;
         if has(Part::Server) {
-            let server_header = header(plan, "Serving the commands.");
-            let (server, deprecated) = server::emit(plan, &server_header, reference);
-            server_deprecated = deprecated;
-            sink(EmittedFile::new("server.rs", server))?;
+            out.begin("server.rs");
+            let header = header(plan, "Serving the commands.");
+            let write = |writer: &mut ModuleWriter<'_, '_>| server::emit(writer, reference);
+            let gates = print_module(plan, out, Place::Server, &[], &header, write);
+            server_deprecated = gates.and_then(|gates| gates.deprecated);
+            out.end()?;
         }
     }
-    let root = root(plan, server_deprecated.as_ref());
-    sink(EmittedFile::new("mod.rs", root))?;
-    emit_folder(plan, sink, &TYPES, String::new(), |module| {
-        types_of(plan, module)
-    })?;
+    out.file("mod.rs", &root(plan, server_deprecated.as_ref()))?;
+    emit_folder(plan, out, &TYPES, Place::Types, write_types)?;
     if has(Part::Commands) {
-        emit_folder(plan, sink, &COMMANDS, String::new(), |module| {
-            commands_of(plan, plan.schema.module(module).entities())
-        })?;
+        emit_folder(plan, out, &COMMANDS, |_| Place::Commands, write_commands)?;
     }
     if has(Part::Events) {
-        emit_folder(plan, sink, &EVENTS, event_enum(plan), |module| {
-            events_of(plan, plan.schema.module(module).entities())
-        })?;
+        emit_folder(plan, out, &EVENTS, |_| Place::Events, write_events)?;
     }
     ControlFlow::Continue(())
 }
 
-/// The modules of a folder and its `mod.rs`, which ends with `items`.
-fn emit_folder<'p, 'a: 'p>(
-    plan: &'p Plan<'a>,
-    sink: &mut Sink<'_>,
+/// The modules of a folder and its `mod.rs`.
+fn emit_folder(
+    plan: &Plan<'_>,
+    out: &mut Out<'_>,
     folder: &Folder,
-    items: String,
-    write: impl Fn(ModuleId) -> ModuleWriter<'p, 'a>,
+    place: impl Fn(ModuleId) -> Place,
+    write: impl Fn(&mut ModuleWriter<'_, '_>, &[Entity]),
 ) -> ControlFlow<()> {
     let mut parts = Vec::new();
     for (index, module) in plan.schema.modules().iter().enumerate() {
-        let writer = write(ModuleId::new(index));
-        if writer.out.is_empty() {
-            continue;
-        }
-        let part = FolderModule {
-            name: plan.modules[index].as_str(),
-            gate: writer.module_gate(),
-            deprecated: writer.deprecated_gate(),
-        };
+        let name = plan.modules[index].as_str();
+        out.begin(format!("{}/{name}.rs", folder.path));
         let header = header(plan, &format!("{} of `{}`.", folder.what, module.name()));
-        let contents = end_with_one_newline(writer.finish(&header));
-        let path = format!("{}/{}.rs", folder.path, part.name);
-        sink(EmittedFile::new(path, contents))?;
-        parts.push(part);
+        let entities = module.entities();
+        let write = |writer: &mut ModuleWriter<'_, '_>| write(writer, entities);
+        let place = place(ModuleId::new(index));
+        let gates = print_module(plan, out, place, entities, &header, write);
+        let Some(Gates { all, deprecated }) = gates else {
+            continue;
+        };
+        out.end()?;
+        parts.push(FolderModule {
+            name,
+            gate: all,
+            deprecated,
+        });
     }
     parts.sort_by_key(|part| part.name);
-    let text = folder_root(plan, folder.title, &parts, &items);
-    sink(EmittedFile::new(format!("{}/mod.rs", folder.path), text))
+    out.begin(format!("{}/mod.rs", folder.path));
+    let root = folder_root(plan, folder.title, &parts);
+    if folder.path == EVENTS.path {
+        let write = |writer: &mut ModuleWriter<'_, '_>| {
+            writer.begin_item(&Gate::ALWAYS);
+            writer.emit_event_enum();
+        };
+        print_module(plan, out, Place::EventsRoot, &[], &root, write);
+    } else {
+        out.push(&root);
+    }
+    out.end()
 }
 
-/// The enum of all events.
-fn event_enum(plan: &Plan<'_>) -> String {
-    let names = plan
-        .event_names
-        .iter()
-        .map(String::as_str)
-        .chain([plan.event_enum.as_str()]);
-    let mut writer = ModuleWriter::new(plan, Place::EventsRoot, names.collect());
-    writer.blank();
-    writer.emit_event_enum();
-    writer.finish("")
+/// When a module is there.
+struct Gates {
+    all: Gate,
+    /// When it names something deprecated.
+    deprecated: Option<Gate>,
 }
 
-/// The names that a module defines.
-fn locals<'p>(plan: &'p Plan<'_>, entities: &[Entity], place: Place) -> HashSet<&'p str> {
+/// A module behind `header`; nothing if `write` writes nothing, which may be asked to do so twice.
+fn print_module<'a>(
+    plan: &Plan<'a>,
+    out: &mut Out<'_>,
+    place: Place,
+    entities: &[Entity],
+    header: &str,
+    write: impl Fn(&mut ModuleWriter<'_, 'a>),
+) -> Option<Gates> {
+    let mut writer = ModuleWriter::new(plan, place, locals(plan, place, entities));
+    write(&mut writer);
+    if !writer.has_items() {
+        return None;
+    }
+    let gates = Gates {
+        all: writer.module_gate(),
+        deprecated: writer.deprecated_gate(),
+    };
+    let (head, links) = writer.head();
+    out.push(header);
+    out.push(&head);
+    // The blank line behind the last item is none at the end of the file.
+    let mut blanks = String::new();
+    let mut push = |text: &str| {
+        let text = links.print(text);
+        let trimmed = text.trim_end_matches('\n');
+        out.push(&blanks);
+        out.push(trimmed);
+        blanks.clear();
+        blanks.push_str(&text[trimmed.len()..]);
+    };
+    let rest = if writer.has_dropped() {
+        drop(writer);
+        let again = ModuleWriter::new(plan, place, locals(plan, place, entities));
+        let mut again = again.with_relief(Relief::to(&mut push));
+        write(&mut again);
+        std::mem::take(&mut again.out)
+    } else {
+        writer.out
+    };
+    push(&rest);
+    out.push("\n");
+    Some(gates)
+}
+
+/// What a module defines of the names that it may import.
+fn locals<'p>(plan: &'p Plan<'_>, place: Place, entities: &[Entity]) -> HashSet<&'p str> {
     let mut names = HashSet::new();
+    let mut add = |name: Option<&'p str>| names.extend(name.filter(|name| is_imported(name)));
     for entity in entities {
         match (entity, place) {
             (Entity::Type(id), Place::Types(_)) => {
                 let ty = plan.ty(*id);
-                names.extend(ty.map(|ty| ty.name.as_str()));
-                names.extend(ty.and_then(|ty| ty.branches_name()));
+                add(ty.map(|ty| ty.name.as_str()));
+                add(ty.and_then(|ty| ty.branches_name()));
             }
             (Entity::Command(id), Place::Commands) => {
-                names.extend(
-                    plan.commands[id.index()]
-                        .as_ref()
-                        .map(|plan| plan.name.as_str()),
-                );
+                let command = plan.commands[id.index()].as_ref();
+                add(command.map(|plan| plan.name.as_str()));
             }
             (Entity::Event(id), Place::Events) => {
-                names.extend(
-                    plan.events[id.index()]
-                        .as_ref()
-                        .map(|plan| plan.name.as_str()),
-                );
+                let event = plan.events[id.index()].as_ref();
+                add(event.map(|plan| plan.name.as_str()));
             }
             _ => {}
         }
     }
+    if place == Place::EventsRoot {
+        plan.event_names.iter().for_each(|name| add(Some(name)));
+        add(Some(&plan.event_enum));
+    }
     names
 }
 
-fn types_of<'p, 'a>(plan: &'p Plan<'a>, module: ModuleId) -> ModuleWriter<'p, 'a> {
-    let mut writer = ModuleWriter::new(
-        plan,
-        Place::Types(module),
-        locals(
-            plan,
-            plan.schema.module(module).entities(),
-            Place::Types(module),
-        ),
-    );
-    for entity in plan.schema.module(module).entities() {
+fn write_types(writer: &mut ModuleWriter<'_, '_>, entities: &[Entity]) {
+    let plan = writer.plan;
+    for entity in entities {
         let Entity::Type(id) = entity else { continue };
         let Some(ty) = plan.ty(*id) else { continue };
         if matches!(ty.body, Body::Replaced(_)) {
             continue;
         }
         writer.begin_item(&ty.gate);
-        writer.blank_before_item();
         match &ty.body {
             Body::Replaced(_) => {}
             Body::Enum(values, unknown) => writer.emit_enum(ty, values, unknown),
@@ -203,15 +241,10 @@ fn types_of<'p, 'a>(plan: &'p Plan<'a>, module: ModuleId) -> ModuleWriter<'p, 'a
             }
         }
     }
-    writer
 }
 
-fn commands_of<'p, 'a>(plan: &'p Plan<'a>, entities: &[Entity]) -> ModuleWriter<'p, 'a> {
-    let mut writer = ModuleWriter::new(
-        plan,
-        Place::Commands,
-        locals(plan, entities, Place::Commands),
-    );
+fn write_commands(writer: &mut ModuleWriter<'_, '_>, entities: &[Entity]) {
+    let plan = writer.plan;
     for entity in entities {
         let Entity::Command(id) = entity else {
             continue;
@@ -220,24 +253,20 @@ fn commands_of<'p, 'a>(plan: &'p Plan<'a>, entities: &[Entity]) -> ModuleWriter<
             continue;
         };
         writer.begin_item(&command.gate);
-        writer.blank_before_item();
         writer.emit_command(command);
     }
-    writer
 }
 
-fn events_of<'p, 'a>(plan: &'p Plan<'a>, entities: &[Entity]) -> ModuleWriter<'p, 'a> {
-    let mut writer = ModuleWriter::new(plan, Place::Events, locals(plan, entities, Place::Events));
+fn write_events(writer: &mut ModuleWriter<'_, '_>, entities: &[Entity]) {
+    let plan = writer.plan;
     for entity in entities {
         let Entity::Event(id) = entity else { continue };
         let Some(event) = &plan.events[id.index()] else {
             continue;
         };
         writer.begin_item(&event.gate);
-        writer.blank_before_item();
         writer.emit_event(event);
     }
-    writer
 }
 
 fn end_with_one_newline(mut text: String) -> String {
@@ -263,7 +292,7 @@ fn header(plan: &Plan<'_>, title: &str) -> String {
 }
 
 /// `mod.rs` of a folder.
-fn folder_root(plan: &Plan<'_>, title: &str, parts: &[FolderModule<'_>], items: &str) -> String {
+fn folder_root(plan: &Plan<'_>, title: &str, parts: &[FolderModule<'_>]) -> String {
     let mut text = header(plan, title);
     let mapping = &plan.options.mapping;
     let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
@@ -284,8 +313,7 @@ fn folder_root(plan: &Plan<'_>, title: &str, parts: &[FolderModule<'_>], items: 
         mapping.attribute(&mut text, 0, &part.gate);
         layout::line(&mut text, 0, &["pub use self::", part.name, "::*;"]);
     }
-    text.push_str(items);
-    end_with_one_newline(text)
+    text
 }
 
 /// Whether a blank line must keep rustfmt from sorting two neighbours: its editions sort digits

@@ -7,7 +7,7 @@ use super::introspection;
 use super::layout;
 use super::names;
 use super::plan::{Arguments, DefinitionPlan, Plan, header_policies};
-use super::writer::{ModuleWriter, Place};
+use super::writer::ModuleWriter;
 
 /// The commands that have a row in the dispatcher, sorted by name.
 fn served<'p, 'a>(plan: &'p Plan<'a>) -> Vec<&'p DefinitionPlan<'a, Command>> {
@@ -19,18 +19,15 @@ fn served<'p, 'a>(plan: &'p Plan<'a>) -> Vec<&'p DefinitionPlan<'a, Command>> {
 /// The text with which a command is answered that needs no handler.
 type BuiltIn<'b> = dyn Fn(&DefinitionPlan<'_, Command>) -> Option<&'static str> + 'b;
 
-/// `server.rs` behind its header, and when it names something deprecated.
-pub(super) fn emit(plan: &Plan<'_>, header: &str, schema: &'static str) -> (String, Option<Gate>) {
-    let mut writer = ModuleWriter::new(plan, Place::Server, ["Commands", "Dispatcher"].into());
-    let commands = served(plan);
+/// What `server.rs` has; `schema` names the answer to `query-qmp-schema`.
+pub(super) fn emit(writer: &mut ModuleWriter<'_, '_>, schema: &'static str) {
+    let commands = served(writer.plan);
     let built_in = |command: &DefinitionPlan<'_, Command>| {
         introspection::is_built_in(command.definition).then_some(schema)
     };
-    writer.blank();
+    writer.begin_item(&Gate::ALWAYS);
     writer.emit_trait(&commands, &built_in);
     writer.emit_dispatcher(&commands, &built_in);
-    let deprecated = writer.deprecated_gate();
-    (writer.finish(header), deprecated)
 }
 
 /// Whether a method of Rust's prelude may be found before that of the handler.
@@ -247,6 +244,7 @@ impl ModuleWriter<'_, '_> {
                     self.gate = command.gate.clone();
                     self.attribute(8, &command.gate);
                     self.emit_row(command, built_in(command));
+                    self.relieve();
                 }
                 self.gate = Gate::ALWAYS;
                 self.line(4, &["];"]);

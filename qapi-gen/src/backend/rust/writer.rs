@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::ir::{ModuleId, TypeId, TypeKind};
+use crate::output::Relief;
 
 use super::gate::{Gate, Gates};
 use super::layout;
@@ -99,6 +100,11 @@ const IMPORTED: &[&str] = &[
     "Value",
 ];
 
+/// Whether modules may import something of this name.
+pub(super) fn is_imported(name: &str) -> bool {
+    IMPORTED.contains(&name)
+}
+
 /// Builds one module.
 pub(super) struct ModuleWriter<'p, 'a> {
     pub(super) plan: &'p Plan<'a>,
@@ -107,6 +113,8 @@ pub(super) struct ModuleWriter<'p, 'a> {
     locals: HashSet<&'p str>,
     taken: Vec<&'static str>,
     pub(super) out: String,
+    relief: Relief<'p>,
+    has_items: bool,
     /// The condition of the item that is being printed.
     pub(super) gate: Gate,
     /// What is imported, and when.
@@ -118,10 +126,8 @@ pub(super) struct ModuleWriter<'p, 'a> {
 }
 
 impl<'p, 'a> ModuleWriter<'p, 'a> {
-    /// `locals` are the names that the module defines.
+    /// `locals` is what the module defines of names that are imported.
     pub(super) fn new(plan: &'p Plan<'a>, place: Place, locals: HashSet<&'p str>) -> Self {
-        let mut locals = locals;
-        locals.retain(|name| IMPORTED.contains(name));
         let taken = IMPORTED.iter().filter(|name| plan.taken.contains(**name));
         Self {
             plan,
@@ -129,6 +135,8 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
             locals,
             taken: taken.copied().collect(),
             out: String::new(),
+            relief: Relief::default(),
+            has_items: false,
             gate: Gate::ALWAYS,
             imports: BTreeMap::new(),
             item_gates: Gates::default(),
@@ -136,8 +144,33 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         }
     }
 
-    /// Starts an item that is there under `gate`.
+    /// With the text that is taken off its hands.
+    pub(super) fn with_relief(mut self, relief: Relief<'p>) -> Self {
+        self.relief = relief;
+        self
+    }
+
+    /// What comes next may stand in another piece of the file.
+    pub(super) fn relieve(&mut self) {
+        self.relief.relieve(&mut self.out);
+    }
+
+    /// Whether the text has to be written a second time.
+    pub(super) fn has_dropped(&self) -> bool {
+        self.relief.has_dropped()
+    }
+
+    /// Whether anything was begun.
+    pub(super) fn has_items(&self) -> bool {
+        self.has_items
+    }
+
+    /// Starts an item that is there under `gate`, the first one behind a blank line.
     pub(super) fn begin_item(&mut self, gate: &Gate) {
+        if !self.has_items {
+            self.has_items = true;
+            self.blank();
+        }
         self.item_gates.insert(gate.clone());
         self.gate = gate.clone();
     }
@@ -164,13 +197,6 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
             .options
             .mapping
             .deprecated(&mut self.out, width, gate);
-    }
-
-    /// The blank line between imports, or the item before, and the current item.
-    pub(super) fn blank_before_item(&mut self) {
-        if self.out.is_empty() {
-            self.blank();
-        }
     }
 
     /// The condition of the current item as an attribute.
@@ -201,6 +227,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
 
     pub(super) fn blank(&mut self) {
         self.out.push('\n');
+        self.relieve();
     }
 
     fn import(&mut self, import: Import, gate: &Gate) {
@@ -318,7 +345,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         if is_local {
             return plan.name.clone();
         }
-        if self.is_shadowed(&plan.name) || IMPORTED.contains(&plan.name.as_str()) {
+        if self.is_shadowed(&plan.name) || is_imported(&plan.name) {
             return format!("{}::{}", self.place.types(), plan.name);
         }
         self.import((Origin::Own, self.place.types(), "*"), gate);
@@ -343,13 +370,38 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         name
     }
 
-    /// The whole file.
-    pub(super) fn finish(self, header: &str) -> String {
-        let mut file = String::with_capacity(self.out.len() + 1024);
-        file.push_str(header);
-        let has_types = self.push_imports(&mut file);
-        push_links(&mut file, &self.out, has_types);
-        file
+    /// What stands before the items, and how those are to be printed.
+    pub(super) fn head(&self) -> (String, Links) {
+        let mut head = String::new();
+        let has_types = self.push_imports(&mut head);
+        (head, Links { has_types })
+    }
+}
+
+/// How links to types are printed.
+#[derive(Clone, Copy)]
+pub(super) struct Links {
+    /// Whether the names of all types are imported.
+    has_types: bool,
+}
+
+impl Links {
+    /// `text` without the targets of links to imported names.
+    pub(super) fn print(self, text: &str) -> String {
+        let mut printed = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once(LINK_START) {
+            printed.push_str(before);
+            let Some((target, after)) = after.split_once(LINK_END) else {
+                break;
+            };
+            if !self.has_types {
+                printed.push_str(target);
+            }
+            rest = after;
+        }
+        printed.push_str(rest);
+        printed
     }
 }
 
@@ -408,20 +460,4 @@ impl ModuleWriter<'_, '_> {
         }
         has_types
     }
-}
-
-/// Appends `text`; targets of links to imported names are left out.
-fn push_links(file: &mut String, text: &str, has_types: bool) {
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(LINK_START) {
-        file.push_str(before);
-        let Some((target, after)) = after.split_once(LINK_END) else {
-            break;
-        };
-        if !has_types {
-            file.push_str(target);
-        }
-        rest = after;
-    }
-    file.push_str(rest);
 }

@@ -19,6 +19,7 @@ impl PageWriter<'_, '_> {
         let Some(view) = View::new(manual, entity) else {
             return;
         };
+        self.forget_ids();
         let kind = view.kind.as_str();
         self.out.push_str("<article class=\"entity ");
         self.out.push_str(kind);

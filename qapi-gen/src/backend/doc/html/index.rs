@@ -1,17 +1,20 @@
 //! The first page and the indexes.
 
+use std::ops::ControlFlow;
+
 use super::body::address_of;
 use super::escape::push_text;
 use super::page::PageWriter;
 use crate::backend::doc::entity::Kind;
 use crate::backend::doc::manual::{Chapter, Item, Manual};
 use crate::ir::Entity;
+use crate::output::Out;
 use crate::references::{Target, header};
 
 /// The first page: what the main file says, and the chapters.
-pub(super) fn front(manual: &Manual<'_>) -> String {
+pub(super) fn front(manual: &Manual<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
     let mut page = PageWriter::new(manual, "index");
-    page.title(&manual.title);
+    page.begin(&manual.title, out);
     let root = manual.chapters.iter().find(|chapter| chapter.is_root);
     if let Some(root) = root.filter(|root| !root.has_page()) {
         for item in &root.items {
@@ -35,7 +38,7 @@ pub(super) fn front(manual: &Manual<'_>) -> String {
         page.out.push_str("</span></li>\n");
     }
     page.out.push_str("</ul>\n");
-    page.finish(&manual.title, None)
+    page.end(out)
 }
 
 /// How much a chapter has of each.
@@ -61,24 +64,31 @@ fn counts(manual: &Manual<'_>, chapter: &Chapter<'_>) -> String {
     counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn commands(manual: &Manual<'_>) -> String {
-    list(manual, "commands", "Commands", |kind| kind == Kind::Command)
+pub(super) fn commands(manual: &Manual<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
+    let wanted = |kind| kind == Kind::Command;
+    list(manual, "commands", "Commands", wanted, out)
 }
 
-pub(super) fn events(manual: &Manual<'_>) -> String {
-    list(manual, "events", "Events", |kind| kind == Kind::Event)
+pub(super) fn events(manual: &Manual<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
+    let wanted = |kind| kind == Kind::Event;
+    list(manual, "events", "Events", wanted, out)
 }
 
-pub(super) fn types(manual: &Manual<'_>) -> String {
-    list(manual, "types", "Types", |kind| {
-        !matches!(kind, Kind::Command | Kind::Event)
-    })
+pub(super) fn types(manual: &Manual<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
+    let wanted = |kind| !matches!(kind, Kind::Command | Kind::Event);
+    list(manual, "types", "Types", wanted, out)
 }
 
 /// The definitions of some kinds in the order of the alphabet, each with its first sentence.
-fn list(manual: &Manual<'_>, file: &str, title: &str, wanted: fn(Kind) -> bool) -> String {
+fn list(
+    manual: &Manual<'_>,
+    file: &str,
+    title: &str,
+    wanted: fn(Kind) -> bool,
+    out: &mut Out<'_>,
+) -> ControlFlow<()> {
     let mut page = PageWriter::new(manual, file);
-    page.title(title);
+    page.begin(title, out);
     let entities = manual
         .chapters
         .iter()
@@ -90,7 +100,7 @@ fn list(manual: &Manual<'_>, file: &str, title: &str, wanted: fn(Kind) -> bool) 
     found.sort_by_key(|(name, _)| (name.to_lowercase(), *name));
     if found.is_empty() {
         page.out.push_str("<p>There are none.</p>\n");
-        return page.finish(title, None);
+        return page.end(out);
     }
     page.out.push_str("<dl class=\"index\">\n");
     for (name, entity) in found {
@@ -104,15 +114,16 @@ fn list(manual: &Manual<'_>, file: &str, title: &str, wanted: fn(Kind) -> bool) 
         page.out.push_str("</dt>\n<dd>");
         push_text(&mut page.out, &manual.summary(entity));
         page.out.push_str("</dd>\n");
+        page.hand_over(out);
     }
     page.out.push_str("</dl>\n");
-    page.finish(title, None)
+    page.end(out)
 }
 
 /// Every name of a member, value, branch or feature, with the definitions that have it.
-pub(super) fn members(manual: &Manual<'_>) -> String {
+pub(super) fn members(manual: &Manual<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
     let mut page = PageWriter::new(manual, "members");
-    page.title("Members");
+    page.begin("Members", out);
     page.out.push_str(
         "<p>Arguments, members, values, branches and features by name, with the definitions \
          that have them.</p>\n",
@@ -147,11 +158,12 @@ pub(super) fn members(manual: &Manual<'_>) -> String {
             page.out.push_str(&format!("<a href=\"{address}\">"));
             push_text(&mut page.out, owner);
             page.out.push_str("</a>");
+            page.hand_over(out);
         }
         page.out.push_str("</dd>\n");
     }
     if is_open {
         page.out.push_str("</dl>\n");
     }
-    page.finish("Members", None)
+    page.end(out)
 }

@@ -14,30 +14,28 @@ mod search;
 use std::ops::ControlFlow;
 
 use super::manual::Manual;
-use crate::output::{EmittedFile, Sink};
-
-use page::PageWriter;
+use crate::output::Out;
 
 const STYLE: &str = include_str!("assets/style.css");
 const SCRIPT: &str = include_str!("assets/manual.js");
 
 /// All files, each made when it is handed over.
-pub(super) fn render(manual: &Manual<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
-    sink(EmittedFile::new("index.html", index::front(manual)))?;
+pub(super) fn render(manual: &Manual<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
+    index::front(manual, out)?;
     for (n, chapter) in manual.chapters.iter().enumerate() {
         if chapter.has_page() {
-            let page = PageWriter::chapter(manual, n);
-            sink(EmittedFile::new(format!("{}.html", chapter.file), page))?;
+            page::chapter(manual, n, out)?;
         }
     }
-    sink(EmittedFile::new("commands.html", index::commands(manual)))?;
-    sink(EmittedFile::new("events.html", index::events(manual)))?;
-    sink(EmittedFile::new("types.html", index::types(manual)))?;
-    sink(EmittedFile::new("members.html", index::members(manual)))?;
-    let marker = manual.marker();
-    let comment = |text: &str| format!("/* {} */\n{text}", marker.replace("*/", "* /"));
-    sink(EmittedFile::new("style.css", comment(STYLE)))?;
-    sink(EmittedFile::new("manual.js", comment(SCRIPT)))?;
-    let index = comment(&search::index(manual));
-    sink(EmittedFile::new("search.js", index))
+    index::commands(manual, out)?;
+    index::events(manual, out)?;
+    index::types(manual, out)?;
+    index::members(manual, out)?;
+    let marker = format!("/* {} */\n", manual.marker().replace("*/", "* /"));
+    out.file("style.css", &format!("{marker}{STYLE}"))?;
+    out.file("manual.js", &format!("{marker}{SCRIPT}"))?;
+    out.begin("search.js");
+    out.push(&marker);
+    search::index(manual, out);
+    out.end()
 }

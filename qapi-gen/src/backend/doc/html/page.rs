@@ -1,12 +1,14 @@
 //! A page: what is around its content, and the content of a chapter.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use super::escape::{push_fragment, push_text};
 use crate::backend::doc::entity::{Kind, title};
 use crate::backend::doc::manual::{Item, Manual};
 use crate::ir::{Doc, Entity};
 use crate::markup::{Inline, plain_text};
+use crate::output::{Out, Relief};
 use crate::references::header;
 
 /// Writes the content of a page.
@@ -20,9 +22,34 @@ pub(super) struct PageWriter<'m, 's> {
     page_title: String,
     has_title: bool,
     ids: HashSet<String>,
+    /// The ids of the parts of the definition at hand.
+    part_ids: HashSet<String>,
     /// For each heading that there were several of, the number that the next one is to try.
     numbers: HashMap<String, usize>,
     outline: Vec<Entry>,
+    relief: Relief<'m>,
+}
+
+/// The page of the chapter `n`.
+pub(super) fn chapter(manual: &Manual<'_>, n: usize, out: &mut Out<'_>) -> ControlFlow<()> {
+    let chapter = &manual.chapters[n];
+    let mut page = PageWriter::new(manual, &chapter.file);
+    page.chapter(n);
+    out.begin(format!("{}.html", chapter.file));
+    out.push(&page.head(&chapter.title, Some(n)));
+    if page.relief.has_dropped() {
+        drop(page);
+        let mut push = |text: &str| out.push(text);
+        let mut again = PageWriter::new(manual, &chapter.file);
+        again.relief = Relief::to(&mut push);
+        again.chapter(n);
+        let (rest, foot) = (std::mem::take(&mut again.out), again.foot());
+        drop(again);
+        out.push(&rest);
+        out.push(&foot);
+        return out.end();
+    }
+    page.end(out)
 }
 
 /// How many chapters before and after its own a page lists. A page that listed all of any number would make the manual as
@@ -45,27 +72,53 @@ impl<'m, 's> PageWriter<'m, 's> {
             page_title: String::new(),
             has_title: false,
             ids: HashSet::new(),
+            part_ids: HashSet::new(),
             numbers: HashMap::new(),
             outline: Vec::new(),
+            relief: Relief::default(),
         }
     }
 
-    /// The page of the chapter `n`.
-    pub(super) fn chapter(manual: &'m Manual<'s>, n: usize) -> String {
-        let chapter = &manual.chapters[n];
-        let mut page = Self::new(manual, &chapter.file);
-        page.title(&chapter.title);
+    /// Begins the file of a page that is no chapter.
+    pub(super) fn begin(&mut self, title: &str, out: &mut Out<'_>) {
+        out.begin(format!("{}.html", self.file));
+        out.push(&self.head(title, None));
+        self.title(title);
+    }
+
+    /// Hands over what there is of the content.
+    pub(super) fn hand_over(&mut self, out: &mut Out<'_>) {
+        out.push(&self.out);
+        self.out.clear();
+    }
+
+    /// Ends the file.
+    pub(super) fn end(mut self, out: &mut Out<'_>) -> ControlFlow<()> {
+        self.hand_over(out);
+        out.push(&self.foot());
+        out.end()
+    }
+
+    /// The content of the chapter `n`.
+    fn chapter(&mut self, n: usize) {
+        let chapter = &self.manual.chapters[n];
+        self.title(&chapter.title);
         for item in &chapter.items {
             match item {
-                Item::Text(doc) => page.text(doc),
+                Item::Text(doc) => self.text(doc),
                 Item::Entity(entity) => {
-                    page.outline.push(Entry::Entity(*entity));
-                    page.entity(*entity, (page.level + 1).min(5));
+                    self.outline.push(Entry::Entity(*entity));
+                    self.entity(*entity, (self.level + 1).min(5));
                 }
             }
+            self.relieve();
         }
-        page.neighbours(n);
-        page.finish(&chapter.title, Some(n))
+        self.neighbours(n);
+    }
+
+    /// What comes next may stand in another piece of the file.
+    pub(super) fn relieve(&mut self) {
+        self.relief.relieve(&mut self.out);
     }
 
     /// The heading of the page.
@@ -131,9 +184,14 @@ impl<'m, 's> PageWriter<'m, 's> {
         }
     }
 
-    /// Whether the page does not have the id yet; then it has.
+    /// Whether the definition at hand does not have the id yet; then it has. No other definition has it.
     pub(super) fn take_id(&mut self, id: &str) -> bool {
-        self.ids.insert(id.to_owned())
+        self.part_ids.insert(id.to_owned())
+    }
+
+    /// Another definition follows.
+    pub(super) fn forget_ids(&mut self) {
+        self.part_ids.clear();
     }
 
     /// Links to the chapters before and behind.
@@ -165,11 +223,10 @@ impl<'m, 's> PageWriter<'m, 's> {
         self.out.push_str("</nav>\n");
     }
 
-    /// The whole page around the content.
-    pub(super) fn finish(self, title: &str, current: Option<usize>) -> String {
+    /// What stands before the content.
+    fn head(&self, title: &str, current: Option<usize>) -> String {
         let manual = self.manual;
-        let mut out = String::with_capacity(self.out.len() + 16 * 1024);
-        out.push_str("<!DOCTYPE html>\n<!-- ");
+        let mut out = String::from("<!DOCTYPE html>\n<!-- ");
         // A comment must not be ended by what is in it.
         push_text(&mut out, &manual.marker().replace("--", "- -"));
         out.push_str(" -->\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>");
@@ -195,9 +252,14 @@ impl<'m, 's> PageWriter<'m, 's> {
         );
         self.navigation(&mut out, current);
         out.push_str("<main id=\"Ui-main\" tabindex=\"-1\">\n");
-        out.push_str(&self.out);
-        out.push_str("</main>\n</div>\n<footer>\n<p>");
-        push_text(&mut out, &manual.marker().replace("; do not edit.", "."));
+        out
+    }
+
+    /// What stands behind it.
+    fn foot(&self) -> String {
+        let mut out = String::from("</main>\n</div>\n<footer>\n<p>");
+        let marker = self.manual.marker();
+        push_text(&mut out, &marker.replace("; do not edit.", "."));
         out.push_str("</p>\n</footer>\n</body>\n</html>\n");
         out
     }

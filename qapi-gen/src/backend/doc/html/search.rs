@@ -5,11 +5,13 @@ use crate::backend::doc::entity::{Kind, View};
 use crate::backend::doc::manual::Manual;
 use crate::ir::{DocSectionKind, Entity};
 use crate::markup::{self, Block, Inline, Place, plain_text};
+use crate::output::Out;
 
 /// A list with one entry a definition: kind, name, page, first sentence, names of its parts, their
 /// anchors, text.
-pub(super) fn index(manual: &Manual<'_>) -> String {
-    let mut out = String::from("window.qapiSearch = [\n");
+pub(super) fn index(manual: &Manual<'_>, file: &mut Out<'_>) {
+    file.push("window.qapiSearch = [\n");
+    let mut out = String::new();
     for chapter in &manual.chapters {
         for entity in chapter.entities() {
             let Some(view) = View::new(manual, entity) else {
@@ -37,10 +39,11 @@ pub(super) fn index(manual: &Manual<'_>) -> String {
                 push_js_string(&mut out, field);
             }
             out.push_str("],\n");
+            file.push(&out);
+            out.clear();
         }
     }
-    out.push_str("];\n");
-    out
+    file.push("];\n");
 }
 
 /// All that is said about a definition, in one line.

@@ -7,26 +7,30 @@ mod roff;
 use std::ops::ControlFlow;
 
 use super::manual::{Chapter, Item, Manual};
-use crate::output::{EmittedFile, Sink};
+use crate::output::Out;
 
 use page::PageWriter;
 
 /// All files, named after the main file of the schema.
-pub(super) fn render(manual: &Manual<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
+pub(super) fn render(manual: &Manual<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
     let root = manual.chapters.iter().find(|chapter| chapter.is_root);
     let stem = root.map_or("qapi", |chapter| chapter.file.as_str());
-    sink(EmittedFile::new(format!("{stem}.7"), front(manual, stem)))?;
+    out.file(format!("{stem}.7"), &front(manual, stem))?;
     for chapter in manual.chapters.iter().filter(|chapter| chapter.has_page()) {
         let name = page_name(stem, chapter);
         let mut page = PageWriter::new(manual, stem);
+        out.begin(format!("{name}.7"));
+        out.push(&page.head(&name, &chapter.title));
         for item in &chapter.items {
             match item {
                 Item::Text(doc) => page.text(doc.sections(), &chapter.title),
                 Item::Entity(entity) => page.entity(*entity),
             }
+            out.push(&page.out);
+            page.out.clear();
         }
-        let page = page.finish(&name, &chapter.title);
-        sink(EmittedFile::new(format!("{name}.7"), page))?;
+        out.push(&page.foot(&name));
+        out.end()?;
     }
     ControlFlow::Continue(())
 }
@@ -60,5 +64,5 @@ fn front(manual: &Manual<'_>, stem: &str) -> String {
         roff::push_text(&mut page.out, &chapter.title);
         page.out.push('\n');
     }
-    page.finish(stem, &manual.title)
+    page.head(stem, &manual.title) + &page.out + &page.foot(stem)
 }

@@ -31,8 +31,8 @@ impl<'m, 's> PageWriter<'m, 's> {
         }
     }
 
-    /// The whole page.
-    pub(super) fn finish(self, name: &str, title: &str) -> String {
+    /// What stands before the content.
+    pub(super) fn head(&self, name: &str, title: &str) -> String {
         let mut out = String::from(".\\\" ");
         // A comment ends with its line.
         out.push_str(&self.manual.marker().replace(['\n', '\r'], " "));
@@ -47,7 +47,12 @@ impl<'m, 's> PageWriter<'m, 's> {
         out.push_str(" \\- ");
         push_text(&mut out, if title.is_empty() { name } else { title });
         out.push('\n');
-        out.push_str(&self.out);
+        out
+    }
+
+    /// What stands behind it.
+    pub(super) fn foot(&self, name: &str) -> String {
+        let mut out = String::new();
         if name != self.stem {
             out.push_str(".SH SEE ALSO\n.BR ");
             push_code(&mut out, self.stem);
