@@ -136,20 +136,17 @@ fn check(written: &Written, features: &str) -> Result<()> {
     written.succeed("clippy", &["--features", features])
 }
 
-/// `rustfmt --check`, as the editions of its style have it.
+/// `rustfmt --check`, in the style edition that the documentation names.
 pub(crate) fn check_layout(written: &Written) -> Result<()> {
-    for edition in ["2015", "2024"] {
-        let output = Command::new("rustfmt")
-            .args(["--check", "--edition", "2024", "--config"])
-            .arg(format!("style_edition={edition}"))
-            .arg("src/lib.rs")
-            .current_dir(written.folder())
-            .output()
-            .context("rustfmt does not start")?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stdout);
-            bail!("rustfmt {edition}: {text}");
-        }
+    let output = Command::new("rustfmt")
+        .args(["--check", "--edition", "2024", "--style-edition", "2024"])
+        .arg("src/lib.rs")
+        .current_dir(written.folder())
+        .output()
+        .context("rustfmt does not start")?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stdout);
+        bail!("rustfmt: {text}");
     }
     Ok(())
 }

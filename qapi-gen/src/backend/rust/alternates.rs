@@ -3,6 +3,7 @@
 use super::gate::Gate;
 use super::layout;
 use super::plan::{TypePlan, Variant};
+use super::template::{lines, rust};
 use super::writer::ModuleWriter;
 use crate::ir::{Builtin, TypeId, TypeKind};
 
@@ -13,100 +14,160 @@ impl ModuleWriter<'_, '_> {
     /// An alternate with all its impls.
     pub(super) fn emit_alternate(&mut self, ty: &TypePlan<'_>, variants: &[Variant<'_>]) {
         let name = ty.name.as_str();
-        self.definition_doc(ty.ty.doc(), &format!("Alternate `{}`.", ty.ty.name()));
-        self.item_attribute();
-        self.derives(&["Debug", "Clone", "PartialEq"], ty.ty.name());
+        let schema_name = ty.ty.name();
+        self.definition_doc(ty.ty.doc(), &format!("Alternate `{schema_name}`."));
+        rust!(self, "$cfg");
+        self.derives(&["Debug", "Clone", "PartialEq"], schema_name);
         if variants.is_empty() {
-            self.line(0, &["pub enum ", name, " {}"]);
-            self.blank();
-            self.emit_empty_visit(ty);
-            self.emit_serde(name);
+            self.emit_empty_alternate(name, schema_name);
             return;
         }
-        self.line(0, &["pub enum ", name, " {"]);
-        for variant in variants {
-            self.part_doc(4, ty.ty.doc(), variant.branch.name(), "Branch");
-            self.attribute(4, &variant.gate);
-            let Some(id) = variant.payload else { continue };
-            self.part_attributes(ty.ty.name(), variant.branch.name());
-            let payload = self.variant_type(ty.id, id, &variant.gate);
-            self.variant_line(
-                &variant.ident,
-                &payload,
-                &format!("{}({payload})", variant.ident),
-            );
-        }
-        self.line(0, &["}"]);
-        self.blank();
+        let variant_lines = lines(|w| {
+            for variant in variants {
+                w.under(&variant.gate, |w| w.emit_alternate_variant(ty, variant));
+            }
+        });
+        rust!(
+            self,
+            "
+            pub enum $name {
+                $variants
+            }
+
+            ",
+            name,
+            variants = variant_lines,
+        );
         self.emit_alternate_visit(ty, variants);
         self.emit_froms(name, Some(ty.id), variants);
         self.emit_serde(name);
     }
 
+    fn emit_alternate_variant(&mut self, ty: &TypePlan<'_>, variant: &Variant<'_>) {
+        let branch = variant.branch.name();
+        self.part_doc(ty.ty.doc(), branch, "Branch");
+        rust!(self, "$cfg");
+        let Some(id) = variant.payload else { return };
+        self.part_attributes(ty.ty.name(), branch);
+        let payload = self.variant_type(ty.id, id);
+        rust!(self, "$ident($payload),", ident = &variant.ident, payload);
+    }
+
     fn emit_alternate_visit(&mut self, ty: &TypePlan<'_>, variants: &[Variant<'_>]) {
-        self.begin_visit(&ty.name);
-        let visit = self.visit("Visit");
-        self.line(8, &["match input.kind() {"]);
-        for variant in variants {
-            self.attribute(12, &variant.gate);
-            let kind = self.runtime_under("", "Kind", &variant.gate);
-            let kind = format!("{kind}::{}", self.kind_of(variant.branch.type_id()));
-            let body = format!("{visit}::read(input).map(Self::{})", variant.ident);
-            layout::arm(&mut self.out, 12, &kind, &body);
-        }
+        let read = lines(|w| {
+            for variant in variants {
+                w.under(&variant.gate, |w| {
+                    let kind = w.kind_of(variant.branch.type_id());
+                    rust!(
+                        w,
+                        "
+                        $cfg
+                        $Kind::$kind => $Visit::read(input).map(Self::$ident),
+                        ",
+                        kind,
+                        ident = &variant.ident,
+                    );
+                });
+            }
+        });
         // Without a condition all kinds are taken by the branches.
-        let gates = variants
-            .iter()
-            .fold(Gate::ALWAYS, |all, variant| all.and(&variant.gate));
+        let gates = variants.iter().map(|variant| &variant.gate);
+        let all = gates.fold(Gate::ALWAYS, |all, gate| all.and(gate));
         let rest = if variants.len() < N_KINDS {
             Some(Gate::ALWAYS)
         } else {
-            gates.negated()
+            all.negated()
         };
-        if let Some(rest) = rest {
-            self.attribute(12, &rest);
-            let error = format!("Err(input.invalid_type({}))", layout::string(ty.ty.name()));
-            layout::arm(&mut self.out, 12, "_", &error);
-        }
-        self.line(8, &["}"]);
-        self.line(4, &["}"]);
-        self.blank();
-        self.begin_visit_write();
-        // A value has all of its branches if there are none; a reference to it has not.
+        let schema_name = layout::string(ty.ty.name());
+        let rest = lines(|w| {
+            let Some(gate) = &rest else { return };
+            w.attribute(gate);
+            let schema_name = &schema_name;
+            rust!(
+                w,
+                "_ => Err(input.invalid_type($schema_name)),",
+                schema_name
+            );
+        });
+        // A value has no branch at all where every condition fails, which the compiler sees in `*self` alone.
         let is_open = variants.iter().all(|variant| !variant.gate.is_always());
         let (value, binding) = if is_open {
             ("*self", "ref branch")
         } else {
             ("self", "branch")
         };
-        if is_open {
-            self.line(8, &["let _ = &output;"]);
-        }
-        self.line(8, &["match ", value, " {"]);
-        for variant in variants {
-            self.attribute(12, &variant.gate);
-            let pattern = format!("Self::{}({binding})", variant.ident);
-            layout::arm(&mut self.out, 12, &pattern, "branch.write(output)");
-        }
-        self.line(8, &["}"]);
-        self.line(4, &["}"]);
-        self.line(0, &["}"]);
-        self.blank();
+        let discard = lines(|w| {
+            if is_open {
+                rust!(w, "let _ = &output;");
+            }
+        });
+        let write = lines(|w| {
+            for variant in variants {
+                w.attribute(&variant.gate);
+                let ident = &variant.ident;
+                rust!(
+                    w,
+                    "Self::$ident($binding) => branch.write(output),",
+                    ident,
+                    binding
+                );
+            }
+        });
+        rust!(
+            self,
+            "
+            $cfg
+            impl $Visit for $name {
+                fn read(input: &mut $Input<'_>) -> $Result<Self, $VisitError> {
+                    match input.kind() {
+                        $read
+                        $rest
+                    }
+                }
+
+                fn write(&self, output: &mut $Output) -> $Result<(), $VisitError> {
+                    $discard
+                    match $value {
+                        $write
+                    }
+                }
+            }
+
+            ",
+            name = &ty.name,
+            read,
+            rest,
+            discard,
+            value,
+            write,
+        );
     }
 
-    /// Of an alternate that the configuration has left without branches.
-    fn emit_empty_visit(&mut self, ty: &TypePlan<'_>) {
-        self.begin_visit(&ty.name);
-        let name = layout::string(ty.ty.name());
-        self.line(8, &["Err(input.invalid_type(", &name, "))"]);
-        self.line(4, &["}"]);
-        self.blank();
-        self.begin_visit_write();
-        self.line(8, &["let _ = output;"]);
-        self.line(8, &["match *self {}"]);
-        self.line(4, &["}"]);
-        self.line(0, &["}"]);
-        self.blank();
+    /// One that the configuration has left without branches.
+    fn emit_empty_alternate(&mut self, name: &str, schema_name: &str) {
+        let schema_name = layout::string(schema_name);
+        rust!(
+            self,
+            "
+            pub enum $name {}
+
+            $cfg
+            impl $Visit for $name {
+                fn read(input: &mut $Input<'_>) -> $Result<Self, $VisitError> {
+                    Err(input.invalid_type($schema_name))
+                }
+
+                fn write(&self, output: &mut $Output) -> $Result<(), $VisitError> {
+                    let _ = output;
+                    match *self {}
+                }
+            }
+
+            ",
+            name,
+            schema_name,
+        );
+        self.emit_serde(name);
     }
 
     fn kind_of(&self, id: TypeId) -> &'static str {

@@ -17,11 +17,11 @@ impl ModuleWriter<'_, '_> {
             Some(doc) => self.definition_text(doc),
             None => String::new(),
         };
-        self.push_doc(0, &text, synthesised);
+        self.push_doc(&text, synthesised);
     }
 
     /// The comment of a member, value or branch.
-    pub(super) fn part_doc(&mut self, width: usize, doc: Option<DocId>, name: &str, kind: &str) {
+    pub(super) fn part_doc(&mut self, doc: Option<DocId>, name: &str, kind: &str) {
         let section = self.carried_doc(doc).and_then(|doc| doc.member(name));
         let text = match section {
             Some(section) => {
@@ -33,7 +33,7 @@ impl ModuleWriter<'_, '_> {
             }
             None => String::new(),
         };
-        self.push_doc(width, &text, &format!("{kind} `{name}`."));
+        self.push_doc(&text, &format!("{kind} `{name}`."));
     }
 
     fn carried_doc(&self, doc: Option<DocId>) -> Option<&Doc> {
@@ -82,14 +82,13 @@ impl ModuleWriter<'_, '_> {
         }
     }
 
-    fn push_doc(&mut self, width: usize, text: &str, synthesised: &str) {
+    fn push_doc(&mut self, text: &str, synthesised: &str) {
         if text.is_empty() {
-            self.line(width, &["/// ", synthesised]);
-            return;
+            return self.line(&format!("/// {synthesised}"));
         }
         for line in text.split('\n') {
             let line = line.trim_end();
-            layout::indent(&mut self.out, width);
+            layout::indent(&mut self.out, self.indent);
             self.out
                 .push_str(if line.is_empty() { "///" } else { "/// " });
             self.out.push_str(line);

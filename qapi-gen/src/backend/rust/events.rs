@@ -4,35 +4,54 @@ use crate::ir::Event;
 
 use super::gate::Gate;
 use super::layout;
-use super::plan::{Arguments, DefinitionPlan, catch_all};
+use super::plan::{Arguments, DefinitionPlan, catch_all, header_policies};
+use super::template::{lines, rust};
 use super::writer::ModuleWriter;
 
 impl ModuleWriter<'_, '_> {
     /// The data type of an event with its impls.
     pub(super) fn emit_event(&mut self, plan: &DefinitionPlan<'_, Event>) {
         let event = plan.definition;
-        self.emit_arguments(&plan.name, event, "Event", &plan.arguments, event.doc());
-        let data = self.dispatch("EventData");
-        self.item_attribute();
-        layout::impl_of(&mut self.out, &data, &plan.name);
-        let name = layout::string(event.name());
-        layout::constant(&mut self.out, 4, "NAME", &name);
-        for case in super::plan::header_policies(self.plan, event.features()) {
-            if let Some(constant) = self.policy(&case, &case.gate) {
-                let policy = self.runtime_under("", "SpecialFeatures", &case.gate);
-                self.attribute(4, &case.gate);
-                self.line(
-                    4,
-                    &["const SPECIAL_FEATURES: ", &policy, " = ", &constant, ";"],
-                );
+        let (name, arguments) = (plan.name.as_str(), &plan.arguments);
+        self.emit_arguments(name, event, "Event", arguments, event.doc());
+        let policies = header_policies(self.plan, event.features());
+        let policies = lines(|w| {
+            for case in &policies {
+                w.under(&case.gate, |w| {
+                    let Some(policy) = w.policy(case) else { return };
+                    rust!(
+                        w,
+                        "
+                        $cfg
+                        const SPECIAL_FEATURES: $SpecialFeatures = $policy;
+                        ",
+                        policy,
+                    );
+                });
             }
-        }
-        if event.arguments().is_none() {
-            self.line(4, &["const HAS_DATA: bool = false;"]);
-        }
-        self.line(0, &["}"]);
-        self.blank();
-        self.emit_serde(&plan.name);
+        });
+        let has_data = lines(|w| {
+            if event.arguments().is_none() {
+                rust!(w, "const HAS_DATA: bool = false;");
+            }
+        });
+        rust!(
+            self,
+            "
+            $cfg
+            impl $EventData for $name {
+                const NAME: &'static str = $event;
+                $policies
+                $has_data
+            }
+
+            ",
+            name,
+            event = layout::string(event.name()),
+            policies,
+            has_data,
+        );
+        self.emit_serde(name);
     }
 
     /// The enum of all events.
@@ -40,123 +59,162 @@ impl ModuleWriter<'_, '_> {
         let plan = self.plan;
         let events: Vec<_> = plan.events.iter().flatten().collect();
         let name = plan.event_enum.as_str();
-        self.line(0, &["/// An event as a client receives it."]);
         let deprecated = events
             .iter()
             .filter_map(|event| Some(event.gate.and(&plan.header_deprecation(event.definition)?)));
         let deprecated: Vec<Gate> = deprecated.collect();
-        let mapping = &plan.options.mapping;
-        if !deprecated.is_empty() {
-            mapping.expect_deprecated(&mut self.out, 0, &Gate::any(&deprecated));
-        }
-        self.line(0, &["#[derive(Debug, Clone, PartialEq)]"]);
-        self.line(0, &["pub enum ", name, " {"]);
-        let unknown = &catch_all(&events.iter().map(|event| event.name.as_str()).collect());
-        for event in &events {
-            let text = format!("`{}`", event.definition.name());
-            self.line(4, &["/// ", &text]);
-            self.attribute(4, &event.gate);
-            let payload = self.event_payload(event);
-            self.variant_line(&event.name, &payload, &format!("{}({payload})", event.name));
-        }
-        let value = self.runtime("", "Value");
-        let box_ = self.std("Box");
-        self.line(4, &["/// An event that this schema does not have."]);
-        self.line(4, &[unknown, " {"]);
-        self.line(8, &["/// Its name."]);
-        self.line(8, &["name: ", &box_, "<str>,"]);
-        self.line(8, &["/// Its data."]);
-        self.line(8, &["data: ", &value, ","]);
-        self.line(4, &["},"]);
-        self.line(0, &["}"]);
-        self.blank();
-        self.emit_read_event(name, unknown, &events);
-        for event in &events {
-            self.gate = event.gate.clone();
-            let is_boxed = self.is_event_boxed(event);
-            if let Some(gate) = plan.header_deprecation(event.definition) {
-                mapping.expect_deprecated(&mut self.out, 0, &gate);
+        let expect = lines(|w| {
+            if !deprecated.is_empty() {
+                w.expect_deprecated(&Gate::any(&deprecated));
             }
-            self.emit_from(name, &event.name, &event.name, is_boxed);
+        });
+        let unknown = &catch_all(&events.iter().map(|event| event.name.as_str()).collect());
+        let variants = lines(|w| {
+            for event in &events {
+                w.under(&event.gate, |w| {
+                    let payload = w.event_payload(event);
+                    rust!(
+                        w,
+                        "
+                        /// `$event`
+                        $cfg
+                        $name($payload),
+                        ",
+                        event = event.definition.name(),
+                        name = &event.name,
+                        payload,
+                    );
+                });
+                w.relieve();
+            }
+        });
+        rust!(
+            self,
+            "
+            /// An event as a client receives it.
+            $expect
+            #[derive(Debug, Clone, PartialEq)]
+            pub enum $name {
+                $variants
+                /// An event that this schema does not have.
+                $unknown {
+                    /// Its name.
+                    name: $Box<str>,
+                    /// Its data.
+                    data: $Value,
+                },
+            }
+
+            ",
+            expect,
+            name,
+            variants,
+            unknown,
+        );
+        if events.is_empty() {
+            self.emit_no_event(name, unknown);
+        } else {
+            self.emit_some_event(name, unknown, &events);
         }
-        self.gate = Gate::ALWAYS;
+        for event in &events {
+            self.under(&event.gate, |w| {
+                if let Some(gate) = plan.header_deprecation(event.definition) {
+                    w.expect_deprecated(&gate);
+                }
+                w.emit_from(name, &event.name, &event.name, w.is_event_boxed(event));
+            });
+        }
     }
 
-    fn emit_read_event(
+    /// How the enum is read where the schema has events.
+    fn emit_some_event(
         &mut self,
         name: &str,
         unknown: &str,
         events: &[&DefinitionPlan<'_, Event>],
     ) {
-        let visit = self.visit("Visit");
-        let value = self.runtime("", "Value");
-        let door = self.plan.options.door.as_str();
-        self.line(0, &["impl ", door, "::Event for ", name, " {"]);
-        let data = format!("data: &mut {}<'_>", self.visit("Input"));
-        let result = format!(
-            " -> {}<Self, {}>",
-            self.std("Result"),
-            self.visit("VisitError")
-        );
-        let parameters = ["name: &str", &data];
-        layout::signature(
-            &mut self.out,
-            4,
-            "fn read_event",
-            &parameters,
-            &result,
-            " {",
-        );
-        let read = format!("<{value} as {visit}>::read(data)?");
-        if events.is_empty() {
-            self.line(8, &["Ok(Self::", unknown, " {"]);
-            self.line(12, &["name: name.into(),"]);
-            layout::field(&mut self.out, 12, "data:", &read);
-            self.line(8, &["})"]);
-        } else {
-            self.line(8, &["Ok(match name {"]);
+        let read = lines(|w| {
             for event in events {
-                self.attribute(12, &event.gate);
-                let pattern = layout::string(event.definition.name());
-                let body = format!("Self::{}({visit}::read(data)?)", event.name);
-                layout::arm(&mut self.out, 12, &pattern, &body);
+                w.attribute(&event.gate);
+                rust!(
+                    w,
+                    "$event => Self::$name($Visit::read(data)?),",
+                    event = layout::string(event.definition.name()),
+                    name = &event.name,
+                );
+                w.relieve();
             }
-            self.line(12, &["_ => Self::", unknown, " {"]);
-            self.line(16, &["name: name.into(),"]);
-            layout::field(&mut self.out, 16, "data:", &read);
-            self.line(12, &["},"]);
-            self.line(8, &["})"]);
-        }
-        self.line(4, &["}"]);
-        self.blank();
-        self.emit_event_name(unknown, events);
-        self.line(0, &["}"]);
-        self.blank();
+        });
+        let names = lines(|w| {
+            for event in events {
+                w.attribute(&event.gate);
+                rust!(
+                    w,
+                    "Self::$name(_) => $event,",
+                    name = &event.name,
+                    event = layout::string(event.definition.name()),
+                );
+                w.relieve();
+            }
+        });
+        rust!(
+            self,
+            "
+            impl $door::Event for $name {
+                fn read_event(name: &str, data: &mut $Input<'_>) -> $Result<Self, $VisitError> {
+                    Ok(match name {
+                        $read
+                        _ => Self::$unknown {
+                            name: name.into(),
+                            data: <$Value as $Visit>::read(data)?,
+                        },
+                    })
+                }
+
+                fn name(&self) -> &str {
+                    match self {
+                        $names
+                        Self::$unknown { name, .. } => name,
+                    }
+                }
+            }
+
+            ",
+            name,
+            read,
+            unknown,
+            names,
+        );
     }
 
-    fn emit_event_name(&mut self, unknown: &str, events: &[&DefinitionPlan<'_, Event>]) {
-        self.line(4, &["fn name(&self) -> &str {"]);
-        if events.is_empty() {
-            self.line(8, &["let Self::", unknown, " { name, .. } = self;"]);
-            self.line(8, &["name"]);
-            self.line(4, &["}"]);
-            return;
-        }
-        self.line(8, &["match self {"]);
-        for event in events {
-            self.attribute(12, &event.gate);
-            let pattern = format!("Self::{}(_)", event.name);
-            let text = layout::string(event.definition.name());
-            layout::arm(&mut self.out, 12, &pattern, &text);
-        }
-        self.line(12, &["Self::", unknown, " { name, .. } => name,"]);
-        self.line(8, &["}"]);
-        self.line(4, &["}"]);
+    /// The same where it has none.
+    fn emit_no_event(&mut self, name: &str, unknown: &str) {
+        rust!(
+            self,
+            "
+            impl $door::Event for $name {
+                fn read_event(name: &str, data: &mut $Input<'_>) -> $Result<Self, $VisitError> {
+                    Ok(Self::$unknown {
+                        name: name.into(),
+                        data: <$Value as $Visit>::read(data)?,
+                    })
+                }
+
+                fn name(&self) -> &str {
+                    let Self::$unknown { name, .. } = self;
+                    name
+                }
+            }
+
+            ",
+            name,
+            unknown,
+        );
     }
 
     fn event_payload(&mut self, event: &DefinitionPlan<'_, Event>) -> String {
         if self.is_event_boxed(event) {
-            format!("{}<{}>", self.std_under("Box", &event.gate), event.name)
+            format!("{}<{}>", self.known("Box"), event.name)
         } else {
             event.name.clone()
         }

@@ -33,6 +33,198 @@ pub(super) fn line(out: &mut String, width: usize, parts: &[&str]) {
     out.push('\n');
 }
 
+/// One line of a template, broken where rustfmt breaks it. What kind of line it is, its text tells.
+pub(super) fn print(out: &mut String, width: usize, text: &str) {
+    // rustfmt breaks nothing that is as short as this.
+    if width + text.len() <= ARGUMENTS_WIDTH {
+        return line(out, width, &[text]);
+    }
+    match Form::of(text) {
+        Form::Plain => line(out, width, &[text]),
+        Form::Derive(traits) => derive(out, &traits),
+        Form::Impl(interface, name) => impl_of(out, interface, name),
+        Form::Function(head, parameters, result, end) => {
+            signature(out, width, head, &parameters, result, end);
+        }
+        Form::Constant(name, value) => constant(out, width, name, value),
+        Form::Arm(pattern, body) => arm(out, width, pattern, body),
+        Form::Field(head, ty) => field(out, width, head, ty),
+        Form::Tuple(head, content, tail) => tuple(out, width, head, content, tail),
+        Form::Method(head, receiver, method, arguments, tail) => {
+            method_call(out, width, head, receiver, method, &arguments, tail);
+        }
+        Form::Call(head, callee, arguments, tail) => {
+            call(out, width, head, callee, &arguments, tail);
+        }
+    }
+}
+
+/// The forms of lines that may have to be broken.
+enum Form<'t> {
+    /// None of them.
+    Plain,
+    /// `#[derive(...)]`
+    Derive(Vec<&'t str>),
+    /// `impl Interface for Name {`
+    Impl(&'t str, &'t str),
+    /// Head, parameters, result and end of a signature.
+    Function(&'t str, Vec<&'t str>, &'t str, &'t str),
+    /// `const NAME: &'static str = value;`
+    Constant(&'t str, &'t str),
+    /// `pattern => body,`
+    Arm(&'t str, &'t str),
+    /// `pub name:` and its type.
+    Field(&'t str, &'t str),
+    /// `Name(`, a type, and what follows: a variant, or a struct.
+    Tuple(&'t str, &'t str, &'t str),
+    /// Head, receiver, method, arguments and tail.
+    Method(&'t str, &'t str, &'t str, Vec<&'t str>, &'t str),
+    /// Head, callee, arguments and tail.
+    Call(&'t str, &'t str, Vec<&'t str>, &'t str),
+}
+
+impl<'t> Form<'t> {
+    fn of(text: &'t str) -> Self {
+        if text.starts_with("//") {
+            return Self::Plain;
+        }
+        if text.starts_with('#') {
+            let list = text.strip_prefix("#[derive(");
+            let list = list.and_then(|list| list.strip_suffix(")]"));
+            return list.map_or(Self::Plain, |list| Self::Derive(split(list)));
+        }
+        if let Some(rest) = text.strip_prefix("impl ") {
+            let names = rest
+                .strip_suffix(" {")
+                .and_then(|it| it.split_once(" for "));
+            return names.map_or(Self::Plain, |(interface, name)| Self::Impl(interface, name));
+        }
+        if text.starts_with("fn ") || text.starts_with("pub fn ") {
+            return Self::function(text).unwrap_or(Self::Plain);
+        }
+        if let Some(rest) = text.strip_prefix("const ") {
+            let parts = rest.strip_suffix(';');
+            let parts = parts.and_then(|it| it.split_once(": &'static str = "));
+            return parts.map_or(Self::Plain, |(name, value)| Self::Constant(name, value));
+        }
+        if let Some((pattern, body)) = text.split_once(" => ") {
+            let body = body.strip_suffix(',');
+            return body.map_or(Self::Plain, |body| Self::Arm(pattern, body));
+        }
+        if text.starts_with("pub ") && text.ends_with(',') {
+            let field = text.split_once(": ").map(|(head, _)| head.len() + 1);
+            let field = field.map(|end| (&text[..end], text[end + 1..].trim_end_matches(',')));
+            return field.map_or(Self::Plain, |(head, ty)| Self::Field(head, ty));
+        }
+        Self::tuple(text)
+            .or_else(|| Self::call(text))
+            .unwrap_or(Self::Plain)
+    }
+
+    fn function(text: &'t str) -> Option<Self> {
+        let (head, parameters, rest) = parenthesised(text)?;
+        let end = [" {}", " {", ";"]
+            .into_iter()
+            .find(|end| rest.ends_with(end))?;
+        let result = &rest[..rest.len() - end.len()];
+        Some(Self::Function(head, split(parameters), result, end))
+    }
+
+    fn tuple(text: &'t str) -> Option<Self> {
+        let is_struct = text.starts_with("pub struct ");
+        let is_variant =
+            text.starts_with(|ch: char| ch.is_ascii_uppercase()) && !text.contains(':');
+        let tail = [");", "),"].into_iter().find(|tail| text.ends_with(tail))?;
+        let (head, content) = text[..text.len() - tail.len()].split_once('(')?;
+        let is_plain = is_struct || (is_variant && !head.contains(['.', ' ']));
+        is_plain.then(|| Self::Tuple(&text[..head.len() + 1], content, tail))
+    }
+
+    fn call(text: &'t str) -> Option<Self> {
+        let (before, arguments, tail) = parenthesised(text)?;
+        let (head, callee) = match before.rfind(" = ").or_else(|| before.rfind(": ")) {
+            Some(at) => before.split_at(
+                at + if before[at..].starts_with(" = ") {
+                    3
+                } else {
+                    2
+                },
+            ),
+            None if before.starts_with("..") => before.split_at(2),
+            None => ("", before),
+        };
+        // The rest of a structure has no comma behind it; a macro by itself is an item.
+        let is_statement = [";", ",", "?;", "?,", ".await?;"].contains(&tail);
+        let is_known = (is_statement && !(head.is_empty() && callee.ends_with('!')))
+            || (head == ".." && tail.is_empty());
+        if !is_known || callee.contains(' ') {
+            return None;
+        }
+        let arguments = split(arguments);
+        Some(match callee.rsplit_once('.') {
+            Some((receiver, method)) if !callee.contains("::") => {
+                Self::Method(head, receiver, method, arguments, tail)
+            }
+            Some(_) | None => Self::Call(head, callee, arguments, tail),
+        })
+    }
+}
+
+/// What stands before, in and behind the first parentheses of `text`.
+fn parenthesised(text: &str) -> Option<(&str, &str, &str)> {
+    let open = text.find('(')?;
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    for (at, byte) in text.bytes().enumerate().skip(open) {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'(' if !in_string => depth += 1,
+            b')' if !in_string => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some((&text[..open], &text[open + 1..at], &text[at + 1..]));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The items of a list with commas between them.
+fn split(list: &str) -> Vec<&str> {
+    let mut items = Vec::new();
+    let (mut start, mut depth, mut in_string) = (0, 0_usize, false);
+    for (at, byte) in list.bytes().enumerate() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'(' | b'<' | b'[' if !in_string => depth += 1,
+            b')' | b'>' | b']' if !in_string => depth = depth.saturating_sub(1),
+            b',' if !in_string && depth == 0 => {
+                items.push(list[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    let last = list[start..].trim();
+    if !last.is_empty() {
+        items.push(last);
+    }
+    items
+}
+
+/// `{head}{content}{tail}`, where the head ends with a parenthesis and the tail starts with one.
+fn tuple(out: &mut String, width: usize, head: &str, content: &str, tail: &str) {
+    if width + head.len() + content.len() + tail.len() <= MAX_WIDTH {
+        line(out, width, &[head, content, tail]);
+    } else {
+        line(out, width, &[head]);
+        line(out, width + 4, &[content, ","]);
+        line(out, width, &[tail]);
+    }
+}
+
 /// The width of `items` on one line with separators of two characters.
 fn joined_width(items: &[&str]) -> usize {
     items.iter().map(|item| item.len()).sum::<usize>() + items.len().saturating_sub(1) * 2
@@ -48,7 +240,7 @@ fn push_joined(out: &mut String, items: &[&str]) {
 }
 
 /// `#[derive(...)]`.
-pub(super) fn derive(out: &mut String, traits: &[&str]) {
+fn derive(out: &mut String, traits: &[&str]) {
     match joined_width(traits) {
         width if width <= DERIVE_WIDTH => {
             out.push_str("#[derive(");
@@ -72,7 +264,7 @@ pub(super) fn derive(out: &mut String, traits: &[&str]) {
 
 /// `{head}{receiver}.{method}({arguments}){tail}`, a method call on a name or on a field of `self`. A tail may start with `.await`;
 /// a head is empty or ends in ` = `.
-pub(super) fn method_call(
+fn method_call(
     out: &mut String,
     width: usize,
     head: &str,
@@ -133,14 +325,7 @@ pub(super) fn method_call(
 
 /// `{head}{callee}({arguments}){tail}` as the value of a field or, with a head that ends in ` = `, of a binding. The callee is a
 /// function, or a macro with its `!`.
-pub(super) fn call(
-    out: &mut String,
-    width: usize,
-    head: &str,
-    callee: &str,
-    arguments: &[&str],
-    tail: &str,
-) {
+fn call(out: &mut String, width: usize, head: &str, callee: &str, arguments: &[&str], tail: &str) {
     let arguments_width = joined_width(arguments);
     let call = callee.len() + arguments_width + tail.len() + 2;
     let is_short = arguments_width <= ARGUMENTS_WIDTH;
@@ -242,7 +427,7 @@ pub(super) fn tag_of_field(width: usize, field: &str) -> String {
 }
 
 /// `impl {interface} for {name} {`.
-pub(super) fn impl_of(out: &mut String, interface: &str, name: &str) {
+fn impl_of(out: &mut String, interface: &str, name: &str) {
     if interface.len() + name.len() + "impl  for  {".len() <= MAX_WIDTH {
         line(out, 0, &["impl ", interface, " for ", name, " {"]);
     } else {
@@ -253,7 +438,7 @@ pub(super) fn impl_of(out: &mut String, interface: &str, name: &str) {
 }
 
 /// `const {name}: &'static str = {value};`.
-pub(super) fn constant(out: &mut String, width: usize, name: &str, value: &str) {
+fn constant(out: &mut String, width: usize, name: &str, value: &str) {
     let head = format!("const {name}: &'static str =");
     if width + head.len() + value.len() + 2 <= MAX_WIDTH {
         line(out, width, &[&head, " ", value, ";"]);
@@ -264,7 +449,7 @@ pub(super) fn constant(out: &mut String, width: usize, name: &str, value: &str) 
 }
 
 /// A declaration `{head} {type},` of a field, whose type goes to a line of its own when long.
-pub(super) fn field(out: &mut String, width: usize, head: &str, ty: &str) {
+fn field(out: &mut String, width: usize, head: &str, ty: &str) {
     if width + head.len() + ty.len() + 2 <= MAX_WIDTH {
         line(out, width, &[head, " ", ty, ","]);
     } else {
@@ -274,7 +459,7 @@ pub(super) fn field(out: &mut String, width: usize, head: &str, ty: &str) {
 }
 
 /// A match arm `{pattern} => {body},`.
-pub(super) fn arm(out: &mut String, width: usize, pattern: &str, body: &str) {
+fn arm(out: &mut String, width: usize, pattern: &str, body: &str) {
     if width + pattern.len() + body.len() + 5 <= MAX_WIDTH {
         line(out, width, &[pattern, " => ", body, ","]);
     } else {
@@ -298,16 +483,8 @@ pub(super) fn empty_arm(out: &mut String, width: usize, patterns: &[String]) {
     }
 }
 
-/// Whether the editions of rustfmt differ over a signature of this width without a body.
-///
-/// The result must leave room for a brace even where there is none; it goes to a line of its own
-/// while the parameters stay.
-pub(super) fn is_contested(width: usize) -> bool {
-    width == MAX_WIDTH
-}
-
 /// `{head}({parameters}){result}{end}`, the signature of a function.
-pub(super) fn signature(
+fn signature(
     out: &mut String,
     width: usize,
     head: &str,
@@ -319,6 +496,12 @@ pub(super) fn signature(
     indent(out, width);
     out.push_str(head);
     out.push('(');
+    if one_line == MAX_WIDTH && end == ";" {
+        // There must be room for a brace even where there is none; the parameters stay all the same.
+        push_joined(out, parameters);
+        line(out, 0, &[")"]);
+        return line(out, width, &[result.trim_start(), end]);
+    }
     if one_line <= MAX_WIDTH {
         push_joined(out, parameters);
     } else {
@@ -366,7 +549,22 @@ pub(super) fn use_list(out: &mut String, head: &str, path: &str, names: &[String
 }
 
 /// rustfmt's `struct_lit_width`.
-pub(super) const STRUCT_WIDTH: usize = 18;
+const STRUCT_WIDTH: usize = 18;
+
+/// A value of the struct `name` whose fields may have lines of attributes in front of them, indented by `width + 4`.
+pub(super) fn literal(out: &mut String, width: usize, name: &str, fields: &[(String, String)]) {
+    let bare: Vec<&str> = fields.iter().map(|(_, field)| field.as_str()).collect();
+    let has_attributes = fields.iter().any(|(attributes, _)| !attributes.is_empty());
+    if joined_width(&bare) <= STRUCT_WIDTH && !has_attributes {
+        return line(out, width, &[name, " { ", &bare.join(", "), " }"]);
+    }
+    line(out, width, &[name, " {"]);
+    for (attributes, field) in fields {
+        out.push_str(attributes);
+        line(out, width + 4, &[field, ","]);
+    }
+    line(out, width, &["}"]);
+}
 
 /// A string literal. Names have no characters that need an escape, other text might.
 pub(super) fn string(text: &str) -> String {

@@ -19,6 +19,7 @@ mod root;
 mod server;
 mod shape;
 mod structs;
+mod template;
 mod unions;
 mod writer;
 

@@ -7,6 +7,7 @@ use super::introspection;
 use super::layout;
 use super::names;
 use super::plan::{Arguments, DefinitionPlan, Plan, header_policies};
+use super::template::{ToValue, lines, rust};
 use super::writer::ModuleWriter;
 
 /// The commands that have a row in the dispatcher, sorted by name.
@@ -62,40 +63,52 @@ const NAMED: &str = "reason = \"named by the schema\"";
 
 impl ModuleWriter<'_, '_> {
     fn emit_trait(&mut self, commands: &[&DefinitionPlan<'_, Command>], built_in: &BuiltIn<'_>) {
-        let (send, sync) = (self.std("Send"), self.std("Sync"));
-        self.line(0, &["/// The handlers of all commands."]);
         let handled: Vec<_> = commands
             .iter()
             .copied()
             .filter(|command| built_in(command).is_none())
             .collect();
         if handled.is_empty() {
-            self.line(0, &["pub trait Commands: ", &send, " + ", &sync, " {}"]);
-            self.blank();
-            return;
+            return rust!(
+                self,
+                "
+                /// The handlers of all commands.
+                pub trait Commands: $Send + $Sync {}
+
+                "
+            );
         }
         // The lint looks at what other crates see.
         let is_public = self.plan.options.visibility == "pub";
-        if let Some(gate) = self.lone_length(&handled).filter(|_| is_public) {
-            self.expect("clippy::len_without_is_empty", &gate);
-        }
-        self.line(0, &["pub trait Commands: ", &send, " + ", &sync, " {"]);
-        for (n, command) in handled.into_iter().enumerate() {
-            if n > 0 {
-                self.blank();
+        let lone_length = self.lone_length(&handled).filter(|_| is_public);
+        let expect = lines(|w| {
+            if let Some(gate) = &lone_length {
+                let mapping = &w.plan.options.mapping;
+                let items = ["clippy::len_without_is_empty", NAMED];
+                mapping.expect(&mut w.out, w.indent, gate, items);
             }
-            self.gate = command.gate.clone();
-            let name = command.definition.name();
-            let rust = command.name.as_str();
-            let link = format!("/// Handles [`{name}`](super::commands::{rust}).");
-            self.line(4, &[&link]);
-            self.attribute(4, &command.gate);
-            self.expect_method_name(command.definition);
-            self.emit_method(command);
-        }
-        self.gate = Gate::ALWAYS;
-        self.line(0, &["}"]);
-        self.blank();
+        });
+        let methods = lines(|w| {
+            for (n, command) in handled.iter().enumerate() {
+                if n > 0 {
+                    w.blank();
+                }
+                w.under(&command.gate, |w| w.emit_method(command));
+            }
+        });
+        rust!(
+            self,
+            "
+            /// The handlers of all commands.
+            $expect
+            pub trait Commands: $Send + $Sync {
+                $methods
+            }
+
+            ",
+            expect,
+            methods,
+        );
     }
 
     /// When a command looks like the length of a collection to a lint, and none tells whether that is empty.
@@ -103,7 +116,7 @@ impl ModuleWriter<'_, '_> {
         let gate_of = |method: &str| {
             let mut plain = commands.iter().filter(|command| {
                 let definition = command.definition;
-                names::field(definition.name()) == method && definition.arguments().is_none()
+                definition.arguments().is_none() && names::field(definition.name()) == method
             });
             plain.next().map(|command| &command.gate)
         };
@@ -126,68 +139,79 @@ impl ModuleWriter<'_, '_> {
             (is_new && !command.is_coroutine(), "clippy::new_ret_no_self"),
         ];
         for (_, lint) in lints.iter().filter(|(is_met, _)| *is_met) {
-            self.line(4, &["#[expect(", lint, ", ", NAMED, ")]"]);
+            rust!(
+                self,
+                "#[expect($lint, $reason)]",
+                lint = *lint,
+                reason = NAMED
+            );
         }
-    }
-
-    /// Expects a lint under `gate`.
-    fn expect(&mut self, lint: &'static str, gate: &Gate) {
-        let options = self.plan.options;
-        options
-            .mapping
-            .expect(&mut self.out, 0, gate, [lint, NAMED]);
     }
 
     fn emit_method(&mut self, plan: &DefinitionPlan<'_, Command>) {
         let command = plan.definition;
-        let arguments = self.arguments_type(plan);
+        rust!(
+            self,
+            "
+            /// Handles [`$command`](super::commands::$request).
+            $cfg
+            ",
+            command = command.name(),
+            request = &plan.name,
+        );
+        self.expect_method_name(command);
+        let argument = self
+            .arguments_type(plan)
+            .map(|ty| format!(", arguments: {ty}"));
+        let argument = argument.unwrap_or_default();
         let returns = if command.is_generated() {
             match command.returns() {
-                Some(id) => self.type_ref(id, &Gate::ALWAYS),
+                Some(id) => self.type_ref(id),
                 None => "()".to_owned(),
             }
         } else {
-            self.runtime("", "Value").into_owned()
+            self.known("Value").into_owned()
         };
-        let error = self.runtime("", "Error");
-        let mut result = format!("{}<{returns}, {error}>", self.std("Result"));
+        let (result, error) = (self.known("Result"), self.known("Error"));
+        let mut result = format!("{result}<{returns}, {error}>");
         if command.is_coroutine() {
-            result = format!(
-                "impl {}<Output = {result}> + {}",
-                self.future(),
-                self.std("Send")
+            let (future, send) = (self.known("Future"), self.known("Send"));
+            result = format!("impl {future}<Output = {result}> + {send}");
+        }
+        let method = names::field(command.name());
+        if !self.plan.options.partial {
+            return rust!(
+                self,
+                "fn $method(&self$argument) -> $result;",
+                method,
+                argument,
+                result
             );
         }
-        let head = format!("fn {}", names::field(command.name()));
-        // `    fn name(&self) -> ...;`
-        if arguments.is_none() && layout::is_contested(head.len() + result.len() + 16) {
-            result = result.replacen("Result<", "std::result::Result<", 1);
-        }
-        let result = format!(" -> {result}");
-        let mut parameters = vec!["&self"];
-        let mut argument = arguments.map(|ty| format!("arguments: {ty}"));
-        if let Some(argument) = &mut argument {
-            // Behind the head: `    (&self, ...);`.
-            if layout::is_contested(head.len() + argument.len() + result.len() + 14) {
-                *argument = argument.replacen("arguments", "request", 1);
+        let discard = lines(|w| {
+            if !argument.is_empty() {
+                rust!(w, "let _ = arguments;");
             }
-            parameters.push(argument);
-        }
-        if !self.plan.options.partial {
-            layout::signature(&mut self.out, 4, &head, &parameters, &result, ";");
-            return;
-        }
-        layout::signature(&mut self.out, 4, &head, &parameters, &result, " {");
-        if let Some(argument) = &argument {
-            let name = argument.split(':').next().unwrap_or_default();
-            self.line(8, &["let _ = ", name, ";"]);
-        }
-        if command.is_coroutine() {
-            self.line(8, &["std::future::ready(Err(", &error, "::unsupported()))"]);
+        });
+        let unsupported = if command.is_coroutine() {
+            format!("std::future::ready(Err({error}::unsupported()))")
         } else {
-            self.line(8, &["Err(", &error, "::unsupported())"]);
-        }
-        self.line(4, &["}"]);
+            format!("Err({error}::unsupported())")
+        };
+        rust!(
+            self,
+            "
+            fn $method(&self$argument) -> $result {
+                $discard
+                $unsupported
+            }
+            ",
+            method,
+            argument = &argument,
+            result,
+            discard,
+            unsupported,
+        );
     }
 
     /// The type of the one parameter of a handler, `None` without arguments.
@@ -198,8 +222,8 @@ impl ModuleWriter<'_, '_> {
                 self.note_deprecated_request(plan);
                 Some(format!("{}::{}", self.parent_module("commands"), plan.name))
             }
-            Arguments::Type(id) => Some(self.type_ref(*id, &Gate::ALWAYS)),
-            Arguments::Raw => Some(self.runtime("", "Object").into_owned()),
+            Arguments::Type(id) => Some(self.type_ref(*id)),
+            Arguments::Raw => Some(self.known("Object").into_owned()),
         }
     }
 
@@ -214,219 +238,243 @@ impl ModuleWriter<'_, '_> {
         commands: &[&DefinitionPlan<'_, Command>],
         built_in: &BuiltIn<'_>,
     ) {
-        let table = self.dispatch("Table");
-        let command = self.dispatch("Command");
-        self.line(
-            0,
-            &["/// Finds the handler of a command by the command's name."],
-        );
-        self.line(0, &["#[derive(Debug)]"]);
-        self.line(0, &["pub struct Dispatcher<H: 'static>(", &table, "<H>);"]);
-        self.blank();
-        self.line(0, &["impl<H: Commands + 'static> Dispatcher<H> {"]);
-        self.line(4, &["/// All commands, sorted by name."]);
-        let head = format!("pub const COMMANDS: &'static [{command}<H>] = &[");
-        match commands {
-            [] => self.line(4, &[&head, "];"]),
-            // rustfmt puts the brackets of a list and of its only element together.
-            [only] if only.gate.is_always() => {
-                let start = self.out.len();
-                self.emit_row(only, built_in(only));
-                let row = self.out.split_off(start).replace("\n    ", "\n");
-                layout::indent(&mut self.out, 4);
-                self.out.push_str(&head);
-                self.out.push_str(row.trim().trim_end_matches(','));
-                self.out.push_str("];\n");
-            }
-            rows => {
-                self.line(4, &[&head]);
-                for command in rows {
-                    self.gate = command.gate.clone();
-                    self.attribute(8, &command.gate);
-                    self.emit_row(command, built_in(command));
-                    self.relieve();
+        let table = lines(|w| {
+            let is_lone = matches!(commands, [only] if only.gate.is_always());
+            let rows = lines(|w| {
+                for command in commands {
+                    w.under(&command.gate, |w| w.emit_row(command, built_in(command)));
+                    w.relieve();
                 }
-                self.gate = Gate::ALWAYS;
-                self.line(4, &["];"]);
-            }
-        }
-        self.blank();
-        self.line(4, &["/// Serves the commands by `handler`."]);
-        self.line(4, &["pub fn new(handler: std::sync::Arc<H>) -> Self {"]);
-        self.line(8, &["Self(", &table, "::new(Self::COMMANDS, handler))"]);
-        self.line(4, &["}"]);
-        self.blank();
-        self.line(4, &["/// The handlers."]);
-        self.line(4, &["pub fn handler(&self) -> &std::sync::Arc<H> {"]);
-        self.line(8, &["self.0.handler()"]);
-        self.line(4, &["}"]);
-        self.line(0, &["}"]);
-        self.blank();
-        self.emit_service();
-    }
-
-    fn emit_row(&mut self, plan: &DefinitionPlan<'_, Command>, built_in: Option<&str>) {
-        let (command_type, handler_type) = (self.dispatch("Command"), self.dispatch("Handler"));
-        self.line(8, &[&command_type, " {"]);
-        self.emit_info(plan.definition);
-        if let Some(schema) = built_in {
-            if plan.definition.is_generated() {
-                self.line(
-                    12,
-                    &["call: ", &handler_type, "::Sync(|_, input, output| {"],
-                );
-                self.emit_read_arguments(plan);
+            });
+            if commands.is_empty() {
+                rust!(w, "pub const COMMANDS: &'static [$Command<H>] = &[];");
+            } else if is_lone {
+                w.emit_lone_row(&rows);
             } else {
-                self.line(12, &["call: ", &handler_type, "::Sync(|_, _, output| {"]);
+                rust!(
+                    w,
+                    "
+                    pub const COMMANDS: &'static [$Command<H>] = &[
+                        $rows
+                    ];
+                    ",
+                    rows,
+                );
             }
-            self.parent_module("introspection");
-            self.line(16, &["output.introspection(", schema, ");"]);
-            self.line(16, &["Ok(())"]);
-        } else if plan.definition.is_coroutine() {
-            self.line(12, &["call: ", &handler_type, "::Async(|handler, input| {"]);
-            self.emit_read_arguments(plan);
-            self.line(16, &["let compat = input.compat();"]);
-            let box_ = self.std("Box");
-            self.line(16, &["Ok(", &box_, "::pin(async move {"]);
-            let has_value = self.has_value(plan.definition);
-            let head = if has_value { "let value = " } else { "" };
-            self.emit_call(plan, 20, head, ".await?;");
-            let reply = self.dispatch("Reply");
-            let value = if has_value { "&value" } else { "&()" };
-            self.line(20, &["Ok(", &reply, "::new(", value, ", compat)?)"]);
-            self.line(16, &["}))"]);
-        } else {
-            self.line(
-                12,
-                &["call: ", &handler_type, "::Sync(|handler, input, output| {"],
-            );
-            self.emit_read_arguments(plan);
-            self.emit_call(plan, 16, "let result = ", ";");
-            self.line(16, &["output.returns(result)"]);
-        }
-        self.line(12, &["}),"]);
-        self.line(8, &["},"]);
+        });
+        rust!(
+            self,
+            "
+            /// Finds the handler of a command by the command's name.
+            #[derive(Debug)]
+            pub struct Dispatcher<H: 'static>($Table<H>);
+
+            impl<H: Commands + 'static> Dispatcher<H> {
+                /// All commands, sorted by name.
+                $table
+
+                /// Serves the commands by `handler`.
+                pub fn new(handler: std::sync::Arc<H>) -> Self {
+                    Self($Table::new(Self::COMMANDS, handler))
+                }
+
+                /// The handlers.
+                pub fn handler(&self) -> &std::sync::Arc<H> {
+                    self.0.handler()
+                }
+            }
+
+            impl<H: Commands + 'static> $Service for Dispatcher<H> {
+                fn commands(&self) -> &[$CommandInfo] {
+                    self.0.commands()
+                }
+
+                fn find(&self, name: &str) -> $Option<usize> {
+                    self.0.find(name)
+                }
+
+                fn call(&self, index: usize, input: &mut $Input<'_>, output: &mut $Output) -> $Result<$Outcome, $Error> {
+                    self.0.call(index, input, output)
+                }
+            }
+            ",
+            table,
+        );
     }
 
-    fn has_value(&self, command: &Command) -> bool {
-        command.returns().is_some() || !command.is_generated()
+    /// rustfmt puts the brackets of a list and of its only element together.
+    fn emit_lone_row(&mut self, row: &impl ToValue) {
+        let start = self.out.len();
+        rust!(self, "$row", row);
+        let row = self.out.split_off(start);
+        let row = row.trim().trim_end_matches(',');
+        let command = self.known("Command");
+        layout::indent(&mut self.out, self.indent);
+        let head = format!("pub const COMMANDS: &'static [{command}<H>] = &[");
+        layout::line(&mut self.out, 0, &[&head, row, "];"]);
+    }
+
+    fn emit_row(&mut self, plan: &DefinitionPlan<'_, Command>, built_in: Option<&'static str>) {
+        let info = lines(|w| w.emit_info(plan.definition));
+        let read = lines(|w| w.emit_read_arguments(plan));
+        rust!(self, "$cfg");
+        if let Some(schema) = built_in {
+            // It is named by a path that begins with its module.
+            self.parent_module("introspection");
+            let is_generated = plan.definition.is_generated();
+            let read = lines(|w| {
+                if is_generated {
+                    w.emit_read_arguments(plan);
+                }
+            });
+            rust!(
+                self,
+                "
+                $Command {
+                    $info
+                    call: $Handler::Sync(|_, $input, output| {
+                        $read
+                        output.introspection($schema);
+                        Ok(())
+                    }),
+                },
+                ",
+                info,
+                input = if is_generated { "input" } else { "_" },
+                read,
+                schema,
+            );
+            return;
+        }
+        let call = self.handler_call(plan);
+        if !plan.definition.is_coroutine() {
+            return rust!(
+                self,
+                "
+                $Command {
+                    $info
+                    call: $Handler::Sync(|handler, input, output| {
+                        $read
+                        let result = $call;
+                        output.returns(result)
+                    }),
+                },
+                ",
+                info,
+                read,
+                call,
+            );
+        }
+        let has_value = plan.definition.returns().is_some() || !plan.definition.is_generated();
+        rust!(
+            self,
+            "
+            $Command {
+                $info
+                call: $Handler::Async(|handler, input| {
+                    $read
+                    let compat = input.compat();
+                    Ok($Box::pin(async move {
+                        $binding$call.await?;
+                        Ok($Reply::new($value, compat)?)
+                    }))
+                }),
+            },
+            ",
+            info,
+            read,
+            binding = if has_value { "let value = " } else { "" },
+            call,
+            value = if has_value { "&value" } else { "&()" },
+        );
     }
 
     fn emit_read_arguments(&mut self, plan: &DefinitionPlan<'_, Command>) {
-        let visit = self.visit("Visit");
         if self.arguments_type(plan).is_some() {
-            self.line(16, &["let arguments = ", &visit, "::read(input)?;"]);
-        } else {
-            self.note_deprecated_request(plan);
-            let commands = self.parent_module("commands");
-            let read = format!("{commands}::{}::read(input)?;", plan.name);
-            self.line(16, &[&read]);
+            return rust!(self, "let arguments = $Visit::read(input)?;");
         }
+        self.note_deprecated_request(plan);
+        // It reads by a method of the trait.
+        self.known("Visit");
+        let commands = self.parent_module("commands");
+        rust!(
+            self,
+            "$commands::$request::read(input)?;",
+            commands,
+            request = &plan.name
+        );
     }
 
-    /// `{head}handler.method(arguments){tail}`.
-    fn emit_call(
-        &mut self,
-        plan: &DefinitionPlan<'_, Command>,
-        width: usize,
-        head: &str,
-        tail: &str,
-    ) {
+    /// The call of a handler, with the arguments that were read.
+    fn handler_call(&mut self, plan: &DefinitionPlan<'_, Command>) -> String {
         let method = names::field(plan.definition.name());
         let has_arguments = self.arguments_type(plan).is_some();
-        if hides_method(&method) {
-            let receiver = if plan.definition.is_coroutine() {
-                "&*handler"
-            } else {
-                "handler"
-            };
-            let arguments = if has_arguments { ", arguments" } else { "" };
-            let call = format!("Commands::{method}({receiver}{arguments})");
-            self.line(width, &[head, &call, tail]);
-            return;
+        if !hides_method(&method) {
+            let arguments = if has_arguments { "arguments" } else { "" };
+            return format!("handler.{method}({arguments})");
         }
-        let arguments: &[&str] = if has_arguments { &["arguments"] } else { &[] };
-        layout::method_call(
-            &mut self.out,
-            width,
-            head,
-            "handler",
-            &method,
-            arguments,
-            tail,
-        );
+        let receiver = if plan.definition.is_coroutine() {
+            "&*handler"
+        } else {
+            "handler"
+        };
+        let arguments = if has_arguments { ", arguments" } else { "" };
+        format!("Commands::{method}({receiver}{arguments})")
     }
 
     /// The options of a command; only what differs from the default is written down.
     fn emit_info(&mut self, command: &Command) {
-        let info = self.dispatch("CommandInfo");
-        let name = layout::string(command.name());
-        let new = format!("{info}::new");
-        let mut settings = Vec::new();
+        let name = &layout::string(command.name());
+        let mut flags = Vec::new();
         if command.allows_oob() {
-            settings.push((String::new(), "allow_oob: true".to_owned()));
+            flags.push("allow_oob: true,");
         }
         if command.allows_preconfig() {
-            settings.push((String::new(), "allow_preconfig: true".to_owned()));
+            flags.push("allow_preconfig: true,");
         }
         if !command.has_success_response() {
-            settings.push((String::new(), "success_response: false".to_owned()));
+            flags.push("success_response: false,");
         }
         let cases = header_policies(self.plan, command.features());
         let is_open = cases.len() > 1;
-        for case in cases {
-            if let Some(constant) = self.policy(&case, &case.gate) {
-                let attribute = self.attribute_text(16, &case.gate);
-                settings.push((attribute, format!("special_features: {constant}")));
-            } else if is_open {
-                let attribute = self.attribute_text(16, &case.gate);
-                let policy = self.visit("SpecialFeatures");
-                settings.push((attribute, format!("special_features: {policy}::NONE")));
+        let is_special = cases.iter().any(|case| case.deprecated || case.unstable);
+        if flags.is_empty() && !is_special {
+            return rust!(self, "info: $CommandInfo::new($name),", name);
+        }
+        let settings = lines(|w| {
+            for flag in &flags {
+                w.line(flag);
             }
-        }
-        if settings.is_empty() {
-            layout::call(&mut self.out, 12, "info: ", &new, &[&name], ",");
-            return;
-        }
-        self.line(12, &["info: ", &info, " {"]);
-        for (attribute, setting) in settings {
-            self.out.push_str(&attribute);
-            self.line(16, &[&setting, ","]);
-        }
-        layout::call(&mut self.out, 16, "..", &new, &[&name], "");
-        self.line(12, &["},"]);
-    }
-
-    fn emit_service(&mut self) {
-        let service = self.dispatch("Service");
-        let info = self.dispatch("CommandInfo");
-        let outcome = self.dispatch("Outcome");
-        let (input, output) = (self.visit("Input"), self.visit("Output"));
-        let error = self.runtime("", "Error");
-        let (option, result) = (self.std("Option"), self.std("Result"));
-        self.line(
-            0,
-            &[
-                "impl<H: Commands + 'static> ",
-                &service,
-                " for Dispatcher<H> {",
-            ],
+            for case in cases
+                .iter()
+                .filter(|it| is_open || it.deprecated || it.unstable)
+            {
+                w.under(&case.gate, |w| {
+                    let policy = match w.policy(case) {
+                        Some(policy) => policy,
+                        None => format!("{}::NONE", w.known("SpecialFeatures")),
+                    };
+                    rust!(
+                        w,
+                        "
+                        $cfg
+                        special_features: $policy,
+                        ",
+                        policy,
+                    );
+                });
+            }
+        });
+        rust!(
+            self,
+            "
+            info: $CommandInfo {
+                $settings
+                ..$CommandInfo::new($name)
+            },
+            ",
+            settings,
+            name,
         );
-        self.line(4, &["fn commands(&self) -> &[", &info, "] {"]);
-        self.line(8, &["self.0.commands()"]);
-        self.line(4, &["}"]);
-        self.blank();
-        self.line(4, &["fn find(&self, name: &str) -> ", &option, "<usize> {"]);
-        self.line(8, &["self.0.find(name)"]);
-        self.line(4, &["}"]);
-        self.blank();
-        let input = format!("input: &mut {input}<'_>");
-        let output = format!("output: &mut {output}");
-        let parameters = ["&self", "index: usize", &input, &output];
-        let result = format!(" -> {result}<{outcome}, {error}>");
-        layout::signature(&mut self.out, 4, "fn call", &parameters, &result, " {");
-        self.line(8, &["self.0.call(index, input, output)"]);
-        self.line(4, &["}"]);
-        self.line(0, &["}"]);
     }
 }

@@ -5,6 +5,7 @@ use crate::ir::{DocId, TypeId};
 use super::gate::Gate;
 use super::layout;
 use super::plan::{Field, Policies, Presence, deprecation};
+use super::template::{lines, rust};
 use super::writer::ModuleWriter;
 
 /// A struct to be printed.
@@ -46,9 +47,9 @@ impl ModuleWriter<'_, '_> {
                 }
             }
         }
-        layout::derive(&mut self.out, &all);
+        self.line(&format!("#[derive({})]", all.join(", ")));
         for attribute in others {
-            self.line(0, &[attribute]);
+            self.line(attribute);
         }
     }
 
@@ -58,19 +59,16 @@ impl ModuleWriter<'_, '_> {
         if attributes.is_empty() {
             return;
         }
-        for attribute in attributes
-            .get(&format!("{definition}.{part}"))
-            .into_iter()
-            .flatten()
-        {
-            self.line(4, &[attribute]);
+        let own = attributes.get(&format!("{definition}.{part}"));
+        for attribute in own.into_iter().flatten() {
+            self.line(attribute);
         }
     }
 
     /// The struct with its doc, without its impls. The item was begun.
     pub(super) fn emit_struct(&mut self, item: &Struct<'_, '_>) {
         self.definition_doc(item.doc, &item.summary);
-        self.item_attribute();
+        rust!(self, "$cfg");
         let shapes = &self.plan.shapes;
         let has_default = item.tag.is_none()
             && match item.id {
@@ -84,55 +82,77 @@ impl ModuleWriter<'_, '_> {
         };
         self.derives(derives, item.schema_name);
         if let Some(gate) = &item.deprecated {
-            self.deprecated_attribute(0, gate);
+            self.deprecated_attribute(gate);
             self.note_deprecated(gate);
         }
-        let visibility = "pub";
+        let name = item.name;
         if item.fields.is_empty() {
-            self.line(0, &[visibility, " struct ", item.name, " {}"]);
-            self.blank();
-            return;
+            return rust!(
+                self,
+                "
+                pub struct $name {}
+
+                ",
+                name,
+            );
         }
-        self.line(0, &[visibility, " struct ", item.name, " {"]);
-        for field in item.fields {
-            self.part_doc(4, field.doc, field.member.name(), "Member");
-            if field.presence == Presence::Tolerant {
-                self.line(4, &["///"]);
-                self.line(4, &["/// Mandatory, but old servers may not have it."]);
+        let fields = lines(|w| {
+            for field in item.fields {
+                w.under(&field.gate, |w| w.emit_field(item, field));
+                w.relieve();
             }
-            self.attribute(4, &field.gate);
-            if let Some(gate) = deprecation(&field.policies) {
-                self.deprecated_attribute(4, &gate);
-                self.note_deprecated(&field.gate.and(&gate));
+        });
+        rust!(
+            self,
+            "
+            pub struct $name {
+                $fields
             }
-            self.part_attributes(item.schema_name, field.member.name());
-            let head = format!("pub {}:", field.ident);
-            let ty = self.field_type(item, field);
-            layout::field(&mut self.out, 4, &head, &ty);
-        }
-        self.line(0, &["}"]);
-        self.blank();
+
+            ",
+            name,
+            fields,
+        );
         self.emit_constructor(item);
     }
 
-    fn field_type(&mut self, item: &Struct<'_, '_>, field: &Field<'_>) -> String {
-        let ty = self.bare_field_type(item, field);
-        let ty = if self.is_boxed(item, field) {
-            format!("{}<{ty}>", self.std_under("Box", &field.gate))
-        } else {
-            ty
-        };
-        if field.is_option() {
-            format!("{}<{ty}>", self.std_under("Option", &field.gate))
-        } else {
-            ty
+    fn emit_field(&mut self, item: &Struct<'_, '_>, field: &Field<'_>) {
+        let name = field.member.name();
+        self.part_doc(field.doc, name, "Member");
+        if field.presence == Presence::Tolerant {
+            rust!(
+                self,
+                "
+                ///
+                /// Mandatory, but old servers may not have it.
+                "
+            );
         }
+        rust!(self, "$cfg");
+        if let Some(gate) = deprecation(&field.policies) {
+            self.deprecated_attribute(&gate);
+            self.note_deprecated(&gate);
+        }
+        self.part_attributes(item.schema_name, name);
+        let ty = self.field_type(item, field);
+        rust!(self, "pub $ident: $ty,", ident = &field.ident, ty);
+    }
+
+    fn field_type(&mut self, item: &Struct<'_, '_>, field: &Field<'_>) -> String {
+        let mut ty = self.bare_field_type(item, field);
+        if self.is_boxed(item, field) {
+            ty = format!("{}<{ty}>", self.known("Box"));
+        }
+        if field.is_option() {
+            ty = format!("{}<{ty}>", self.known("Option"));
+        }
+        ty
     }
 
     fn bare_field_type(&mut self, item: &Struct<'_, '_>, field: &Field<'_>) -> String {
         match item.tag {
             Some((tag, branches)) if field.member.name() == tag => branches.to_owned(),
-            Some(_) | None => self.type_ref(field.member.type_id(), &field.gate),
+            Some(_) | None => self.type_ref(field.member.type_id()),
         }
     }
 
@@ -162,195 +182,193 @@ impl ModuleWriter<'_, '_> {
         }
         let mut parameters = Vec::new();
         for field in &mandatory {
-            parameters.push(format!(
-                "{}: {}",
-                field.ident,
-                self.bare_field_type(item, field)
-            ));
+            let ty = self.bare_field_type(item, field);
+            parameters.push(format!("{}: {ty}", field.ident));
         }
-        let mut values = Vec::new();
-        for field in item.fields {
-            let attributes = self.attribute_text(12, &field.gate);
-            let ident = &field.ident;
-            let given = if self.is_boxed(item, field) {
-                format!("{}::new({ident})", self.std("Box"))
-            } else {
-                ident.clone()
-            };
-            let value = match field.presence {
-                Presence::Optional => format!("{ident}: None"),
-                Presence::Tolerant => format!("{ident}: Some({given})"),
-                Presence::Mandatory | Presence::TolerantTag if given == *ident => given,
-                Presence::Mandatory | Presence::TolerantTag => format!("{ident}: {given}"),
-            };
-            values.push((attributes, value));
-        }
-        self.item_attribute();
-        self.line(0, &["impl ", item.name, " {"]);
-        self.line(
-            4,
-            &["/// With the mandatory members; the others are absent."],
-        );
-        let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
-        layout::signature(
-            &mut self.out,
-            4,
-            "pub fn new",
-            &parameters,
-            " -> Self",
-            " {",
-        );
-        let values_width: usize =
-            values.iter().map(|(_, value)| value.len()).sum::<usize>() + values.len() * 2 - 2;
-        let has_attributes = values.iter().any(|(attributes, _)| !attributes.is_empty());
-        if values_width <= layout::STRUCT_WIDTH && !has_attributes {
-            let values: Vec<&str> = values.iter().map(|(_, value)| value.as_str()).collect();
-            self.line(8, &["Self { ", &values.join(", "), " }"]);
-        } else {
-            self.line(8, &["Self {"]);
-            for (attributes, value) in &values {
-                self.out.push_str(attributes);
-                self.line(12, &[value, ","]);
+        let values = lines(|w| {
+            let mut values = Vec::new();
+            for field in item.fields {
+                let mut attributes = String::new();
+                let mapping = &w.plan.options.mapping;
+                mapping.attribute(&mut attributes, w.indent + 4, &field.gate);
+                values.push((attributes, w.initial_value(item, field)));
             }
-            self.line(8, &["}"]);
+            layout::literal(&mut w.out, w.indent, "Self", &values);
+        });
+        rust!(
+            self,
+            "
+            $cfg
+            impl $name {
+                /// With the mandatory members; the others are absent.
+                pub fn new($parameters) -> Self {
+                    $values
+                }
+            }
+
+            ",
+            name = item.name,
+            parameters = parameters.join(", "),
+            values,
+        );
+    }
+
+    /// A field of the value that `new` makes.
+    fn initial_value(&mut self, item: &Struct<'_, '_>, field: &Field<'_>) -> String {
+        let ident = &field.ident;
+        let given = if self.is_boxed(item, field) {
+            format!("{}::new({ident})", self.known("Box"))
+        } else {
+            ident.clone()
+        };
+        match field.presence {
+            Presence::Optional => format!("{ident}: None"),
+            Presence::Tolerant => format!("{ident}: Some({given})"),
+            Presence::Mandatory | Presence::TolerantTag if given == *ident => given,
+            Presence::Mandatory | Presence::TolerantTag => format!("{ident}: {given}"),
         }
-        self.line(4, &["}"]);
-        self.line(0, &["}"]);
-        self.blank();
     }
 
     /// `impl Members` of a struct without branches.
     pub(super) fn emit_members(&mut self, name: &str, fields: &[Field<'_>]) {
-        self.begin_members(name);
-        let is_used = !fields.is_empty();
-        self.begin_read(is_used);
-        self.discard_object(fields);
-        if is_used {
-            self.line(8, &["Ok(Self {"]);
-            for field in fields {
-                self.read_field(12, field, &format!("{}: ", field.ident), ",");
+        if fields.is_empty() {
+            return rust!(
+                self,
+                "
+                $cfg
+                impl $Members for $name {
+                    fn read_members(_object: &mut $ObjectInput<'_, '_>) -> $Result<Self, $VisitError> {
+                        Ok(Self {})
+                    }
+
+                    fn write_members(&self, _object: &mut $ObjectOutput<'_>) {}
+                }
+
+                ",
+                name,
+            );
+        }
+        // Keeps the parameter from being unused where every use of it is conditional.
+        let is_open = fields.iter().all(|field| !field.gate.is_always());
+        let discard = lines(|w| {
+            if is_open {
+                rust!(w, "let _ = object;");
             }
-            self.line(8, &["})"]);
-        } else {
-            self.line(8, &["Ok(Self {})"]);
-        }
-        self.line(4, &["}"]);
-        self.blank();
-        self.begin_write(is_used);
-        if is_used {
-            self.discard_object(fields);
+        });
+        let read = lines(|w| {
             for field in fields {
-                self.write_field(field, None);
+                w.read_field(field, &format!("{}: ", field.ident), ",");
+                w.relieve();
             }
-            self.line(4, &["}"]);
-        }
-        self.line(0, &["}"]);
-        self.blank();
-    }
+        });
+        let write = lines(|w| {
+            for field in fields {
+                w.write_field(field, None);
+                w.relieve();
+            }
+        });
+        rust!(
+            self,
+            "
+            $cfg
+            impl $Members for $name {
+                fn read_members(object: &mut $ObjectInput<'_, '_>) -> $Result<Self, $VisitError> {
+                    $discard
+                    Ok(Self {
+                        $read
+                    })
+                }
 
-    pub(super) fn begin_members(&mut self, name: &str) {
-        let members = self.visit("Members");
-        self.item_attribute();
-        layout::impl_of(&mut self.out, &members, name);
-    }
+                fn write_members(&self, object: &mut $ObjectOutput<'_>) {
+                    $discard
+                    $write
+                }
+            }
 
-    /// The signature of `read_members`.
-    pub(super) fn begin_read(&mut self, is_used: bool) {
-        let name = if is_used { "object" } else { "_object" };
-        let parameter = format!("{name}: &mut {}<'_, '_>", self.visit("ObjectInput"));
-        let result = format!(
-            " -> {}<Self, {}>",
-            self.std("Result"),
-            self.visit("VisitError")
+            ",
+            name,
+            discard = discard,
+            read,
+            write,
         );
-        layout::signature(
-            &mut self.out,
-            4,
-            "fn read_members",
-            &[&parameter],
-            &result,
-            " {",
-        );
-    }
-
-    /// The signature of `write_members`.
-    pub(super) fn begin_write(&mut self, is_used: bool) {
-        let name = if is_used { "object" } else { "_object" };
-        let parameter = format!("{name}: &mut {}<'_>", self.visit("ObjectOutput"));
-        let end = if is_used { " {" } else { " {}" };
-        let parameters = ["&self", &parameter];
-        layout::signature(&mut self.out, 4, "fn write_members", &parameters, "", end);
-    }
-
-    /// Keeps the parameter from being unused where every use of it is conditional.
-    fn discard_object(&mut self, fields: &[Field<'_>]) {
-        if !fields.is_empty() && fields.iter().all(|field| !field.gate.is_always()) {
-            self.line(8, &["let _ = object;"]);
-        }
     }
 
     /// `{head}required!(object, "name"){tail}`.
-    pub(super) fn read_field(&mut self, width: usize, field: &Field<'_>, head: &str, tail: &str) {
+    pub(super) fn read_field(&mut self, field: &Field<'_>, head: &str, tail: &'static str) {
         for case in &field.policies {
             let gate = field.gate.and(&case.gate);
-            self.attribute(width, &gate);
-            let kind = match field.presence {
-                Presence::Mandatory => "required",
-                Presence::Optional => "optional",
-                Presence::Tolerant => "tolerant",
-                Presence::TolerantTag => "tolerant_tag",
-            };
-            let kind = self.runtime_under("read", kind, &gate);
-            let name = layout::string(field.member.name());
-            let policy = self.policy(case, &gate);
-            let mut arguments = vec!["object", name.as_str()];
-            arguments.extend(policy.as_deref());
-            layout::call(
-                &mut self.out,
-                width,
-                head,
-                &format!("{kind}!"),
-                &arguments,
-                tail,
-            );
+            self.under(&gate, |w| {
+                let macro_name = w.runtime(
+                    "read",
+                    match field.presence {
+                        Presence::Mandatory => "required",
+                        Presence::Optional => "optional",
+                        Presence::Tolerant => "tolerant",
+                        Presence::TolerantTag => "tolerant_tag",
+                    },
+                );
+                let policy = w.policy(case).map(|policy| format!(", {policy}"));
+                rust!(
+                    w,
+                    "
+                    $cfg
+                    $head$macro_name!(object, $name$policy)$tail
+                    ",
+                    head,
+                    macro_name = &*macro_name,
+                    name = layout::string(field.member.name()),
+                    policy = policy.unwrap_or_default(),
+                    tail,
+                );
+            });
         }
     }
 
     /// `object.required("name", &self.field);`, or another value than the field's.
     pub(super) fn write_field(&mut self, field: &Field<'_>, value: Option<&str>) {
+        let own = format!("&self.{}", field.ident);
+        let value = value.unwrap_or(&own);
         for case in &field.policies {
             let gate = field.gate.and(&case.gate);
-            self.attribute(8, &gate);
-            let name = layout::string(field.member.name());
-            let policy = self.policy(case, &gate);
-            let method = method(field, policy.is_some());
-            let own = format!("&self.{}", field.ident);
-            let mut arguments = vec![name.as_str()];
-            arguments.extend(policy.as_deref());
-            arguments.push(value.unwrap_or(&own));
-            layout::method_call(&mut self.out, 8, "", "object", method, &arguments, ";");
+            self.under(&gate, |w| {
+                let policy = w.policy(case);
+                let method = method(field, policy.is_some());
+                let policy = policy.map(|policy| format!("{policy}, "));
+                rust!(
+                    w,
+                    "
+                    $cfg
+                    object.$method($name, $policy$value);
+                    ",
+                    method,
+                    name = layout::string(field.member.name()),
+                    policy = policy.unwrap_or_default(),
+                    value,
+                );
+            });
         }
     }
 
-    /// The policy of what is there under `gate`, besides the gate of the item.
-    pub(super) fn policy(&mut self, case: &Policies, gate: &Gate) -> Option<String> {
+    /// The policy of what is being printed.
+    pub(super) fn policy(&mut self, case: &Policies) -> Option<String> {
         if !case.deprecated && !case.unstable {
             return None;
         }
-        let policy = self.runtime_under("", "SpecialFeatures", gate);
+        let policy = self.known("SpecialFeatures");
         case.constant(&policy)
     }
 
     /// serde's traits.
     pub(super) fn emit_serde(&mut self, name: &str) {
-        self.emit_macro("impl_serde", name);
-    }
+        rust!(
+            self,
+            "
+            $cfg
+            $door::impl_serde!($name);
 
-    pub(super) fn emit_macro(&mut self, macro_name: &str, name: &str) {
-        self.item_attribute();
-        let door = self.plan.options.door.as_str();
-        self.line(0, &[door, "::", macro_name, "!(", name, ");"]);
-        self.blank();
+            ",
+            name,
+        );
     }
 }
 

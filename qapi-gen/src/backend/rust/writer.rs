@@ -115,8 +115,12 @@ pub(super) struct ModuleWriter<'p, 'a> {
     pub(super) out: String,
     relief: Relief<'p>,
     has_items: bool,
-    /// The condition of the item that is being printed.
+    /// How far the lines that are being printed are indented.
+    pub(super) indent: usize,
+    /// The condition of what is being printed, with that of all it stands in.
     pub(super) gate: Gate,
+    /// The condition of it alone.
+    pub(super) own_gate: Gate,
     /// What is imported, and when.
     imports: BTreeMap<Import, Gates>,
     /// The conditions of all items.
@@ -137,7 +141,9 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
             out: String::new(),
             relief: Relief::default(),
             has_items: false,
+            indent: 0,
             gate: Gate::ALWAYS,
+            own_gate: Gate::ALWAYS,
             imports: BTreeMap::new(),
             item_gates: Gates::default(),
             deprecated_uses: Gates::default(),
@@ -173,6 +179,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         }
         self.item_gates.insert(gate.clone());
         self.gate = gate.clone();
+        self.own_gate = gate.clone();
     }
 
     /// When anything of the module is there.
@@ -180,7 +187,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         self.item_gates.any()
     }
 
-    /// The current item names something that is deprecated under `gate`.
+    /// What is being printed names something that is deprecated under `gate`.
     pub(super) fn note_deprecated(&mut self, gate: &Gate) {
         let gate = self.gate.and(gate);
         self.deprecated_uses.insert(gate);
@@ -192,37 +199,26 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
     }
 
     /// `#[deprecated]`.
-    pub(super) fn deprecated_attribute(&mut self, width: usize, gate: &Gate) {
-        self.plan
-            .options
-            .mapping
-            .deprecated(&mut self.out, width, gate);
+    pub(super) fn deprecated_attribute(&mut self, gate: &Gate) {
+        let mapping = &self.plan.options.mapping;
+        mapping.deprecated(&mut self.out, self.indent, gate);
     }
 
-    /// The condition of the current item as an attribute.
-    pub(super) fn item_attribute(&mut self) {
-        self.plan
-            .options
-            .mapping
-            .attribute(&mut self.out, 0, &self.gate);
+    /// `#[cfg(...)]`.
+    pub(super) fn attribute(&mut self, gate: &Gate) {
+        let mapping = &self.plan.options.mapping;
+        mapping.attribute(&mut self.out, self.indent, gate);
     }
 
-    pub(super) fn attribute(&mut self, width: usize, gate: &Gate) {
-        self.plan
-            .options
-            .mapping
-            .attribute(&mut self.out, width, gate);
+    /// `#[expect(deprecated)]`.
+    pub(super) fn expect_deprecated(&mut self, gate: &Gate) {
+        let mapping = &self.plan.options.mapping;
+        mapping.expect_deprecated(&mut self.out, self.indent, gate);
     }
 
-    /// The attribute lines for an element of a list.
-    pub(super) fn attribute_text(&self, width: usize, gate: &Gate) -> String {
-        let mut text = String::new();
-        self.plan.options.mapping.attribute(&mut text, width, gate);
-        text
-    }
-
-    pub(super) fn line(&mut self, width: usize, parts: &[&str]) {
-        layout::line(&mut self.out, width, parts);
+    /// A line of text as it is.
+    pub(super) fn line(&mut self, text: &str) {
+        layout::line(&mut self.out, self.indent, &[text]);
     }
 
     pub(super) fn blank(&mut self) {
@@ -230,25 +226,16 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         self.relieve();
     }
 
-    fn import(&mut self, import: Import, gate: &Gate) {
+    fn import(&mut self, import: Import) {
         let gates = self.imports.entry(import).or_default();
         if !gates.has_always() {
-            gates.insert(self.gate.and(gate));
+            gates.insert(self.gate.clone());
         }
     }
 
     /// A name of the runtime: imported, under another name where the schema has the same.
     pub(super) fn runtime(&mut self, path: &'static str, name: &'static str) -> Cow<'static, str> {
-        self.runtime_under(path, name, &Gate::ALWAYS)
-    }
-
-    pub(super) fn runtime_under(
-        &mut self,
-        path: &'static str,
-        name: &'static str,
-        gate: &Gate,
-    ) -> Cow<'static, str> {
-        self.import((Origin::Runtime, path, name), gate);
+        self.import((Origin::Runtime, path, name));
         if !self.locals.is_empty() && self.locals.contains(name) {
             Cow::Owned(self.alias(name))
         } else {
@@ -265,30 +252,29 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         alias
     }
 
+    /// What templates call by a name with a capital.
+    pub(super) fn known(&mut self, name: &'static str) -> Cow<'static, str> {
+        match name {
+            "Future" => self.future().into(),
+            "Vec" | "String" | "Box" | "Option" | "Result" | "From" | "Send" | "Sync" => {
+                self.std(name)
+            }
+            _ => self.runtime("", name),
+        }
+    }
+
     /// `Future`, which is in the prelude of some editions only.
-    pub(super) fn future(&mut self) -> &'static str {
+    fn future(&mut self) -> &'static str {
         if self.locals.contains("Future") {
             return "std::future::Future";
         }
-        self.import((Origin::Std, "std::future", "Future"), &Gate::ALWAYS);
+        self.import((Origin::Std, "std::future", "Future"));
         "Future"
-    }
-
-    pub(super) fn visit(&mut self, name: &'static str) -> Cow<'static, str> {
-        self.runtime("", name)
-    }
-
-    pub(super) fn dispatch(&mut self, name: &'static str) -> Cow<'static, str> {
-        self.runtime("", name)
     }
 
     /// A name of the prelude; imported where the schema has the same name elsewhere, with its path
     /// where this module has it.
-    pub(super) fn std(&mut self, name: &'static str) -> Cow<'static, str> {
-        self.std_under(name, &Gate::ALWAYS)
-    }
-
-    pub(super) fn std_under(&mut self, name: &'static str, gate: &Gate) -> Cow<'static, str> {
+    fn std(&mut self, name: &'static str) -> Cow<'static, str> {
         if !self.taken.contains(&name) {
             return Cow::Borrowed(name);
         }
@@ -305,33 +291,29 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         if self.locals.contains(name) {
             return Cow::Owned(format!("::{module}::{name}"));
         }
-        self.import((Origin::Std, module, name), gate);
+        self.import((Origin::Std, module, name));
         Cow::Borrowed(name)
     }
 
     /// The Rust type for a QAPI type.
-    pub(super) fn type_ref(&mut self, id: TypeId, gate: &Gate) -> String {
+    pub(super) fn type_ref(&mut self, id: TypeId) -> String {
         let ty = self.plan.schema.ty(id);
         match ty.kind() {
             TypeKind::Builtin(builtin) => match builtin_name(*builtin) {
-                name @ ("Value" | "Null") => self.runtime_under("", name, gate).into_owned(),
-                "String" => self.std_under("String", gate).into_owned(),
+                name @ ("Value" | "Null") => self.runtime("", name).into_owned(),
+                "String" => self.std("String").into_owned(),
                 primitive => primitive.to_owned(),
             },
             TypeKind::Array(element) => {
-                let element = self.type_ref(*element, gate);
-                format!("{}<{element}>", self.std_under("Vec", gate))
+                let element = self.type_ref(*element);
+                format!("{}<{element}>", self.std("Vec"))
             }
-            TypeKind::Enum(_) if !ty.is_named() => {
-                self.runtime_under("", "QType", gate).into_owned()
-            }
-            TypeKind::Enum(_) | TypeKind::Object(_) | TypeKind::Alternate(_) => {
-                self.named_type(id, gate)
-            }
+            TypeKind::Enum(_) if !ty.is_named() => self.runtime("", "QType").into_owned(),
+            TypeKind::Enum(_) | TypeKind::Object(_) | TypeKind::Alternate(_) => self.named_type(id),
         }
     }
 
-    fn named_type(&mut self, id: TypeId, gate: &Gate) -> String {
+    fn named_type(&mut self, id: TypeId) -> String {
         let Some(plan) = self.plan.ty(id) else {
             return "()".to_owned();
         };
@@ -348,7 +330,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         if self.is_shadowed(&plan.name) || is_imported(&plan.name) {
             return format!("{}::{}", self.place.types(), plan.name);
         }
-        self.import((Origin::Own, self.place.types(), "*"), gate);
+        self.import((Origin::Own, self.place.types(), "*"));
         plan.name.clone()
     }
 
@@ -366,7 +348,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
 
     /// Imports the module `name` of the parent.
     pub(super) fn parent_module(&mut self, name: &'static str) -> &'static str {
-        self.import((Origin::Own, "super", name), &Gate::ALWAYS);
+        self.import((Origin::Own, "super", name));
         name
     }
 
