@@ -25,7 +25,6 @@ use clap::{CommandFactory as _, Parser as _};
 
 use self::doctor::{Host, Report, Verdict};
 use self::options::{Command, DoctorOptions, Looking, Options, ShowingOptions};
-use self::sample::Watch;
 use self::screen::Showing;
 
 /// The command line, for man pages and completions.
@@ -71,7 +70,7 @@ fn run(options: Options) -> io::Result<ExitCode> {
 
 fn show(looking: Looking, showing: &ShowingOptions) -> io::Result<ExitCode> {
     let (settings, show) = (looking.settings(), showing.show());
-    let watch = Watch::start(looking.targets, settings)?;
+    let watch = looking.start()?;
     if showing.wants_text() || !io::stdout().is_terminal() {
         let is_well = output::run(&watch, &show, showing.count(), &settings)?;
         return Ok(match is_well {
@@ -93,7 +92,7 @@ fn show(looking: Looking, showing: &ShowingOptions) -> io::Result<ExitCode> {
 
 fn examine(options: DoctorOptions) -> io::Result<ExitCode> {
     let settings = options.looking.settings();
-    let watch = Watch::start(options.looking.targets, settings)?;
+    let watch = options.looking.start()?;
     watch.board().wait_until_settled(&settings);
     let looks = watch.board().looks();
     let mut findings = doctor::judge(&looks, &Host::this());

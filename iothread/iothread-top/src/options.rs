@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -7,7 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::doctor::Code;
 use crate::exporter::Listen;
 use crate::output::{Format, Show};
-use crate::sample::Settings;
+use crate::sample::{Settings, Watch};
+use crate::source::libvirt::Virsh;
 use crate::target::Targets;
 use crate::view::{Condition, Field, FieldList, Filter, Grouping, Order};
 
@@ -88,8 +90,8 @@ pub(crate) struct ExporterOptions {
 /// What is looked at, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Looking {
-    /// QMP monitors: unix:PATH, a path, tcp:HOST:PORT, vsock:CID:PORT, fd:NUMBER, or exec:COMMAND. A path with *, ? or [ is
-    /// all sockets that match.
+    /// QMP monitors: unix:PATH, a path, tcp:HOST:PORT, vsock:CID:PORT, fd:NUMBER, or exec:COMMAND; and libvirt:DOMAIN. A path
+    /// with *, ? or [ is all sockets that match, and such a name all domains that run.
     #[arg(value_name = "ADDRESS", required = true)]
     pub(crate) targets: Vec<Targets>,
 
@@ -100,6 +102,14 @@ pub(crate) struct Looking {
     /// Seconds that a server has for greeting and for each answer.
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
     pub(crate) deadline: f64,
+
+    /// The libvirt that is asked about domains, as virsh's --connect; without it virsh chooses.
+    #[arg(long, value_name = "URI")]
+    pub(crate) libvirt_uri: Option<String>,
+
+    /// Ask the monitors of libvirt's domains, too, with qemu-monitor-command. libvirt marks these domains as tainted.
+    #[arg(long)]
+    pub(crate) libvirt_monitor: bool,
 
     /// Keep connections from look to look. A monitor of QEMU serves nobody else meanwhile.
     #[arg(long)]
@@ -152,6 +162,13 @@ pub(crate) struct ShowingOptions {
 }
 
 impl Looking {
+    /// Looks from now on.
+    pub(crate) fn start(self) -> io::Result<Watch> {
+        let settings = self.settings();
+        let virsh = Virsh::new(self.libvirt_uri, self.libvirt_monitor);
+        Watch::start(self.targets, settings, virsh)
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             interval: Duration::from_secs_f64(self.interval),

@@ -10,16 +10,14 @@ use std::io::{self, Write as _};
 
 pub(crate) use self::listen::Listen;
 use crate::options::ExporterOptions;
-use crate::sample::Watch;
 
 /// Serves metrics until the process ends.
 pub(crate) fn run(options: ExporterOptions) -> io::Result<()> {
-    let settings = options.looking.settings();
     let listener = options.listen.open()?;
     // Whoever asked for any port has to learn which one it is. Nobody may be left to read it.
     let at = listener.local_addr()?;
     let _ = writeln!(io::stderr(), "iothread-top: metrics at http://{at}/metrics");
-    let watch = Watch::start(options.looking.targets, settings)?;
+    let watch = options.looking.start()?;
     let limits = series::Limits {
         n_infos: options.max_holders,
     };

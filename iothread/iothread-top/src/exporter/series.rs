@@ -168,9 +168,7 @@ pub(super) mod tests {
     use crate::sample::State;
 
     pub(in crate::exporter) fn look(name: &str, path: &str, threads: Vec<Thread>) -> Arc<Look> {
-        let target = crate::target::Target {
-            address: format!("unix:{path}").parse().unwrap(),
-        };
+        let target = crate::target::Target::At(format!("unix:{path}").parse().unwrap());
         Arc::new(Look {
             state: State::Alive,
             facts: Some(Arc::new(Facts {

@@ -16,6 +16,8 @@ pub(crate) enum Origin {
     Derived,
     /// The kernel.
     Kernel,
+    /// libvirt's description of the guest.
+    Libvirt,
 }
 
 impl Origin {
@@ -24,6 +26,7 @@ impl Origin {
             Self::Told => "told",
             Self::Derived => "derived",
             Self::Kernel => "kernel",
+            Self::Libvirt => "libvirt",
         }
     }
 }

@@ -1,14 +1,18 @@
 //! One look at one server.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use qapi_runtime::address::Address;
+
 use super::memory::Memory;
-use super::open::{Trouble, open};
+use super::open::{STOPPED, Trouble, open};
 use super::{Look, Settings, State};
-use crate::facts::Facts;
+use crate::facts::{Facts, Origin};
 use crate::source::devices::{self, Plan};
 use crate::source::kernel::Process;
+use crate::source::libvirt::{self, Told, Virsh};
 use crate::source::monitor::Monitor;
 use crate::source::peer;
 use crate::target::Target;
@@ -21,14 +25,18 @@ pub(crate) struct Looker {
     settings: Settings,
     monitor: Option<Monitor>,
     plan: Option<(Instant, Plan)>,
+    virsh: Arc<Virsh>,
+    domain: libvirt::Known,
     memory: Memory,
     last: Look,
 }
 
 impl Looker {
-    pub(crate) fn new(target: Target, settings: Settings) -> Self {
+    pub(crate) fn new(target: Target, settings: Settings, virsh: Arc<Virsh>) -> Self {
         Self {
             settings,
+            virsh,
+            domain: libvirt::Known::default(),
             monitor: None,
             plan: None,
             memory: Memory::default(),
@@ -76,18 +84,67 @@ impl Looker {
     }
 
     async fn ask(&mut self, now: Instant) -> Result<Facts, Trouble> {
-        let target = &self.last.target;
-        let keeps = self.settings.hold || target.is_one_connection();
+        match self.last.target.clone() {
+            Target::At(address) => self.ask_at(&address, now).await,
+            Target::Domain(name) => self.ask_libvirt(&name, now).await,
+        }
+    }
+
+    async fn ask_at(&mut self, address: &Address, now: Instant) -> Result<Facts, Trouble> {
+        // A command would be started again for each look, and a descriptor is gone when it is closed.
+        let is_one_connection = matches!(address, Address::Exec(_) | Address::Fd(_));
         let kept = self.monitor.take().filter(|it| !it.is_closed());
         let monitor = match kept {
             Some(monitor) => monitor,
-            None => open(target, &self.settings).await?,
+            None => open(address, &self.settings).await?,
         };
         let facts = self.question(&monitor, now).await?;
-        if keeps {
+        if self.settings.hold || is_one_connection {
             self.monitor = Some(monitor);
         }
         Ok(facts)
+    }
+
+    async fn ask_libvirt(&mut self, name: &str, now: Instant) -> Result<Facts, Trouble> {
+        let patience = self.settings.deadline;
+        let told = libvirt::look(&self.virsh, name, &mut self.domain, patience).await?;
+        let mut facts = match told {
+            Told::Facts(facts) => *facts,
+            Told::Stopped => return Err(Trouble::new(State::Silent, STOPPED)),
+            Told::Occupied => {
+                let reason = "libvirt does something else with it, or waits for it";
+                return Err(Trouble::new(State::Busy, reason));
+            }
+        };
+        if self.virsh.uses_monitor {
+            let monitor = Monitor::OfDomain {
+                virsh: Arc::clone(&self.virsh),
+                domain: name.to_owned(),
+                process: facts.process,
+                patience,
+            };
+            return self.question(&monitor, now).await;
+        }
+        self.memory.of(facts.process);
+        devices::place(&mut facts.threads, &facts.devices, Origin::Libvirt);
+        self.measure(&mut facts, &HashSet::new());
+        Ok(facts)
+    }
+
+    /// Adds what the kernel tells, and what came since the last look.
+    fn measure(&mut self, facts: &mut Facts, vcpus: &HashSet<i64>) {
+        if let Some(process) = facts.process.map(Process) {
+            process.number(&mut facts.threads);
+            let known = &self.memory.known;
+            let seen = process.look(&mut facts.threads, known, vcpus);
+            facts.n_unnamed = seen.n_unnamed;
+            if !seen.is_here && !facts.threads.is_empty() {
+                facts.process = None;
+                let note = "its threads are of another namespace of processes, or not to be seen";
+                facts.notes.push(note.to_owned());
+            }
+        }
+        self.memory.compare(facts, Instant::now());
     }
 
     async fn question(&mut self, monitor: &Monitor, now: Instant) -> Result<Facts, Trouble> {
@@ -122,7 +179,7 @@ impl Looker {
         facts.devices.clone_from(&plan.devices);
         facts.exports.clone_from(&plan.exports);
         facts.notes.extend_from_slice(&plan.notes);
-        devices::place(&mut facts.threads, &facts.devices);
+        devices::place(&mut facts.threads, &facts.devices, Origin::Derived);
         if !tells && !facts.exports.is_empty() {
             let n_exports = facts.exports.len();
             facts.notes.push(format!(
@@ -133,17 +190,8 @@ impl Looker {
             let internal = peer::internal(monitor).await?;
             facts.threads.extend(internal.into_iter().flatten());
         }
-        if let Some(process) = process.map(Process) {
-            let known = &self.memory.known;
-            let seen = process.look(&mut facts.threads, known, &plan.vcpus);
-            facts.n_unnamed = seen.n_unnamed;
-            if !seen.is_here && !facts.threads.is_empty() {
-                facts.process = None;
-                let note = "its threads are of another namespace of processes, or not to be seen";
-                facts.notes.push(note.to_owned());
-            }
-        }
-        self.memory.compare(&mut facts, Instant::now());
+        let vcpus = plan.vcpus.clone();
+        self.measure(&mut facts, &vcpus);
         Ok(facts)
     }
 }

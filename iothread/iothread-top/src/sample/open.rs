@@ -10,9 +10,9 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::{Settings, State};
-use crate::source::monitor::Monitor;
+use crate::source::libvirt::VirshError;
+use crate::source::monitor::{AskError, Monitor};
 use crate::source::socket::{self, Silence};
-use crate::target::Target;
 
 /// Why there are no facts.
 #[derive(Debug)]
@@ -41,8 +41,30 @@ impl From<ClientError> for Trouble {
     }
 }
 
+impl From<VirshError> for Trouble {
+    fn from(error: VirshError) -> Self {
+        let state = match &error {
+            VirshError::TimedOut(_) => State::Silent,
+            VirshError::Io(_) | VirshError::Refused(_) => State::Gone,
+        };
+        Self::new(state, error.to_string())
+    }
+}
+
+impl From<AskError> for Trouble {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Client(error) => error.into(),
+            AskError::Virsh(error) => error.into(),
+        }
+    }
+}
+
+/// Why nobody answers whose process is stopped.
+pub(super) const STOPPED: &str = "its process is stopped";
+
 /// Connects and negotiates.
-pub(super) async fn open(target: &Target, settings: &Settings) -> Result<Monitor, Trouble> {
+pub(super) async fn open(address: &Address, settings: &Settings) -> Result<Monitor, Trouble> {
     // Out of band nothing is asked, and in band more may be under way without it.
     let with = |options: ConnectOptions| {
         options
@@ -50,15 +72,15 @@ pub(super) async fn open(target: &Target, settings: &Settings) -> Result<Monitor
             .handshake_timeout(settings.deadline)
             .timeout(settings.deadline)
     };
-    let client = match &target.address {
+    let client = match address {
         Address::Unix(path) => {
             let stream = greeting(path, settings.deadline).await?;
-            let options = with(ConnectOptions::for_stream(&target.to_string()));
+            let options = with(ConnectOptions::for_stream(&address.to_string()));
             Client::connect_descriptor(options, stream.into()).await?
         }
-        _ => Client::connect(with(ConnectOptions::new(target.address.clone()))).await?,
+        _ => Client::connect(with(ConnectOptions::new(address.clone()))).await?,
     };
-    Ok(Monitor::new(client))
+    Ok(Monitor::Connected(client))
 }
 
 /// How long it takes until there may be room for one more.
@@ -98,7 +120,7 @@ fn silence(path: &Path, stream: Option<&UnixStream>, patience: Duration) -> Trou
     let process = stream.and_then(|it| it.peer_cred().ok()?.pid());
     let process = process.and_then(|it| u32::try_from(it).ok());
     match socket::silence(path, process) {
-        Silence::Stopped => Trouble::new(State::Silent, "its process is stopped"),
+        Silence::Stopped => Trouble::new(State::Silent, STOPPED),
         Silence::ServesAnother => Trouble::new(State::Busy, "it serves another client"),
         Silence::Unknown => Trouble::new(State::Silent, format!("no greeting in {patience:?}")),
     }

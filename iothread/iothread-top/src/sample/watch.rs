@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle as TaskHandle;
 
 use super::{Look, Looker, Settings};
+use crate::source::libvirt::Virsh;
 use crate::target::{Target, Targets, expand};
 
 /// How long a server whose socket has vanished from a pattern's matches is still shown as gone.
@@ -87,7 +88,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn start(targets: Vec<Targets>, settings: Settings) -> io::Result<Self> {
+    pub(crate) fn start(
+        targets: Vec<Targets>,
+        settings: Settings,
+        virsh: Virsh,
+    ) -> io::Result<Self> {
         let board = Arc::new(Board::default());
         let (sooner, asked) = watch::channel(());
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -97,7 +102,13 @@ impl Watch {
         let thread = std::thread::Builder::new()
             .name("looker".to_owned())
             .spawn(move || {
-                runtime.block_on(watch_all(targets, settings, &shown, asked));
+                runtime.block_on(watch_all(
+                    targets,
+                    settings,
+                    &Arc::new(virsh),
+                    &shown,
+                    asked,
+                ));
                 // A folder may take its time.
                 runtime.shutdown_background();
             })?;
@@ -147,9 +158,12 @@ impl Drop for Watched {
 async fn watch_all(
     targets: Vec<Targets>,
     settings: Settings,
+    virsh: &Arc<Virsh>,
     board: &Arc<Board>,
     mut asked: watch::Receiver<()>,
 ) {
+    let patterns: Vec<String> = targets.iter().filter_map(Targets::domains).collect();
+    let mut domains = Vec::new();
     let targets = Arc::new(targets);
     let mut all: HashMap<Target, Watched> = HashMap::new();
     let mut tick = tokio::time::interval(settings.interval);
@@ -161,9 +175,17 @@ async fn watch_all(
                 return;
             },
         }
+        if !patterns.is_empty() {
+            let listed = tokio::select! {
+                listed = virsh.domains(settings.deadline) => listed,
+                () = ended(asked.clone()) => return,
+            };
+            // Where libvirt cannot be asked, the look at whatever is called as the pattern says why.
+            domains = listed.unwrap_or_else(|_| patterns.clone());
+        }
         // Folders may be on a file system that hangs.
-        let named = Arc::clone(&targets);
-        let expanding = tokio::task::spawn_blocking(move || expand(&named));
+        let (named, running) = (Arc::clone(&targets), domains.clone());
+        let expanding = tokio::task::spawn_blocking(move || expand(&named, &running));
         let (found, n_left_out) = tokio::select! {
             expanded = expanding => expanded.unwrap_or_default(),
             () = ended(asked.clone()) => return,
@@ -175,7 +197,13 @@ async fn watch_all(
                 continue;
             }
             board.add(&target);
-            let looking = look_on(target.clone(), settings, Arc::clone(board), asked.clone());
+            let looking = look_on(
+                Looker::new(target.clone(), settings, Arc::clone(virsh)),
+                target.clone(),
+                settings.interval,
+                Arc::clone(board),
+                asked.clone(),
+            );
             let task = tokio::spawn(looking);
             all.insert(target, Watched { task, named: now });
         }
@@ -197,13 +225,13 @@ async fn ended(mut asked: watch::Receiver<()>) {
 
 /// Looks at one server again and again.
 async fn look_on(
+    mut looker: Looker,
     target: Target,
-    settings: Settings,
+    interval: Duration,
     board: Arc<Board>,
     mut asked: watch::Receiver<()>,
 ) {
-    let mut looker = Looker::new(target.clone(), settings);
-    let mut tick = tokio::time::interval(settings.interval);
+    let mut tick = tokio::time::interval(interval);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -127,6 +127,7 @@ fn head(look: &Look, thread: Option<&Thread>, now: Instant) -> Vec<String> {
     lines.push(match (&thread.holders, thread.from) {
         (None, _) => "nobody tells its holders".to_owned(),
         (Some(_), Some(Origin::Told)) => "holders, newest first, as the server tells:".to_owned(),
+        (Some(_), Some(Origin::Libvirt)) => "holders, as libvirt describes the guest:".to_owned(),
         (Some(_), Some(Origin::Derived | Origin::Kernel) | None) => {
             "holders, as its devices tell:".to_owned()
         }

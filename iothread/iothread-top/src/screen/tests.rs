@@ -49,9 +49,8 @@ fn thread(id: &str, n_holders: usize) -> Thread {
 }
 
 fn look(name: &str, state: State, threads: Vec<Thread>) -> Arc<Look> {
-    let target = crate::target::Target {
-        address: format!("unix:/run/{}.qmp", name.len()).parse().unwrap(),
-    };
+    let target =
+        crate::target::Target::At(format!("unix:/run/{}.qmp", name.len()).parse().unwrap());
     Arc::new(Look {
         state,
         reason: "it is away".to_owned(),

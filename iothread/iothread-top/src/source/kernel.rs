@@ -75,6 +75,24 @@ impl Process {
         seen
     }
 
+    /// Finds the numbers of IOThreads of which only the names are known.
+    pub(crate) fn number(self, threads: &mut [Thread]) {
+        if threads.iter().all(|it| it.thread_id.is_some()) {
+            return;
+        }
+        let tasks = self.tasks().unwrap_or_default();
+        for thread in threads.iter_mut().filter(|it| it.thread_id.is_none()) {
+            let mut named = tasks.iter().filter(|(_, name)| {
+                let name = name.strip_prefix(NAMED);
+                name.is_some_and(|it| is_cut(&thread.id, it))
+            });
+            // Names are cut, so two threads may have the same.
+            if let (Some((id, _)), None) = (named.next(), named.next()) {
+                thread.thread_id = Some(*id);
+            }
+        }
+    }
+
     /// A thread that runs and is not listed. Devices may have told of it already, though not its number.
     fn add_deleted(self, threads: &mut Vec<Thread>, id: i64, name: &str) {
         let kernel = self.counts(id);

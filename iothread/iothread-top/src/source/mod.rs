@@ -3,6 +3,7 @@
 
 pub(crate) mod devices;
 pub(crate) mod kernel;
+pub(crate) mod libvirt;
 pub(crate) mod monitor;
 pub(crate) mod peer;
 pub(crate) mod socket;

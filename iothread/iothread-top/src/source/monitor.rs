@@ -1,30 +1,57 @@
 //! Questions over QMP.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use qapi_runtime::client::{CallOptions, Client, ClientError, ClientErrorKind};
 use qapi_runtime::{Object, Value};
 
-/// A connection to a server.
-pub(crate) struct Monitor {
-    client: Client,
+use super::libvirt::{Virsh, VirshError};
+
+/// A way to ask a server.
+pub(crate) enum Monitor {
+    /// A connection.
+    Connected(Client),
+    /// Through libvirt, whose connection it is.
+    OfDomain {
+        virsh: Arc<Virsh>,
+        domain: String,
+        /// The domain's process, as far as it is known.
+        process: Option<u32>,
+        patience: Duration,
+    },
+}
+
+/// Why nobody can be asked any more.
+#[derive(Debug)]
+pub(crate) enum AskError {
+    Client(ClientError),
+    Virsh(VirshError),
 }
 
 impl Monitor {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        match self {
+            Self::Connected(client) => client.is_closed(),
+            Self::OfDomain { .. } => false,
+        }
     }
 
     /// The server's process, as the kernel tells it for a unix socket.
     pub(crate) fn process(&self) -> Option<u32> {
-        self.client.peer_credentials().and_then(|it| it.process)
+        match self {
+            Self::Connected(client) => client.peer_credentials().and_then(|it| it.process),
+            Self::OfDomain { process, .. } => *process,
+        }
     }
 
     /// What the server greeted with, for people.
     pub(crate) fn version(&self) -> String {
-        let Some(greeting) = self.client.greeting() else {
+        let greeting = match self {
+            Self::Connected(client) => client.greeting(),
+            Self::OfDomain { .. } => return "monitor of libvirt".to_owned(),
+        };
+        let Some(greeting) = greeting else {
             return String::new();
         };
         let number = |name: &str| {
@@ -48,19 +75,34 @@ impl Monitor {
         &self,
         command: &str,
         arguments: &[(&str, &str)],
-    ) -> Result<Option<Value>, ClientError> {
+    ) -> Result<Option<Value>, AskError> {
         let arguments: Object = arguments
             .iter()
             .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
             .collect();
         let arguments = (!arguments.is_empty()).then_some(Value::Object(arguments));
-        let asked = self
-            .client
-            .execute_raw(command, arguments.as_ref(), CallOptions::new());
-        match asked.await {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if matches!(error.kind(), ClientErrorKind::Server(_)) => Ok(None),
-            Err(error) => Err(error),
+        match self {
+            Self::Connected(client) => {
+                let asked = client.execute_raw(command, arguments.as_ref(), CallOptions::new());
+                match asked.await {
+                    Ok(value) => Ok(Some(value)),
+                    Err(error) if matches!(error.kind(), ClientErrorKind::Server(_)) => Ok(None),
+                    Err(error) => Err(AskError::Client(error)),
+                }
+            }
+            Self::OfDomain {
+                virsh,
+                domain,
+                patience,
+                ..
+            } => {
+                let mut request = Object::new();
+                request.insert("execute".to_owned(), command.into());
+                request.extend(arguments.map(|it| ("arguments".to_owned(), it)));
+                let request = Value::Object(request);
+                let asked = virsh.monitor(domain, &request, *patience).await;
+                asked.map_err(AskError::Virsh)
+            }
         }
     }
 
@@ -73,7 +115,7 @@ impl Monitor {
         &self,
         command: &str,
         arguments: &[(&str, &str)],
-    ) -> Result<Option<Vec<Value>>, ClientError> {
+    ) -> Result<Option<Vec<Value>>, AskError> {
         Ok(match self.ask(command, arguments).await? {
             Some(Value::Array(elements)) => Some(elements),
             Some(_) | None => None,
@@ -85,11 +127,7 @@ impl Monitor {
     /// # Errors
     ///
     /// As [`Monitor::ask`].
-    pub(crate) async fn property(
-        &self,
-        path: &str,
-        name: &str,
-    ) -> Result<Option<Value>, ClientError> {
+    pub(crate) async fn property(&self, path: &str, name: &str) -> Result<Option<Value>, AskError> {
         self.ask("qom-get", &[("path", path), ("property", name)])
             .await
     }
@@ -98,7 +136,10 @@ impl Monitor {
 impl Drop for Monitor {
     /// A monitor of QEMU is free for others from then on.
     fn drop(&mut self) {
-        self.client.close();
+        match self {
+            Self::Connected(client) => client.close(),
+            Self::OfDomain { .. } => {}
+        }
     }
 }
 

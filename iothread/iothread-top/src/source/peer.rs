@@ -1,19 +1,18 @@
 //! What a server tells about its IOThreads: in the shape of `iothreadd`, in that which QEMU is about to have, and without holders.
 
 use qapi_runtime::Value;
-use qapi_runtime::client::ClientError;
 
-use super::monitor::{Monitor, text};
+use super::monitor::{AskError, Monitor, text};
 use crate::facts::{Holder, Origin, Standing, Thread};
 
 /// The IOThreads that the server lists; nothing if it has no command for that.
-pub(crate) async fn listed(monitor: &Monitor) -> Result<Option<Vec<Thread>>, ClientError> {
+pub(crate) async fn listed(monitor: &Monitor) -> Result<Option<Vec<Thread>>, AskError> {
     let elements = monitor.ask_list("query-iothreads", &[]).await?;
     Ok(elements.map(|elements| threads(&elements, Standing::Listed)))
 }
 
 /// The IOThreads that the server keeps for itself; nothing if it does not tell, as QEMU.
-pub(crate) async fn internal(monitor: &Monitor) -> Result<Option<Vec<Thread>>, ClientError> {
+pub(crate) async fn internal(monitor: &Monitor) -> Result<Option<Vec<Thread>>, AskError> {
     let elements = monitor.ask_list("x-query-internal-iothreads", &[]).await?;
     Ok(elements.map(|elements| threads(&elements, Standing::Internal)))
 }

@@ -12,8 +12,8 @@ pub(crate) const MAX_TARGETS: usize = 2_000;
 
 /// The servers that are named, and those whose sockets are there, each once; and how many were left out.
 ///
-/// Reads folders, which may take as long as the file system likes.
-pub(crate) fn expand(all: &[Targets]) -> (Vec<Target>, usize) {
+/// `domains` are those that libvirt has now. Reads folders, which may take as long as the file system likes.
+pub(crate) fn expand(all: &[Targets], domains: &[String]) -> (Vec<Target>, usize) {
     let mut seen = HashSet::new();
     let mut found = Vec::new();
     let mut add = |target: Target| {
@@ -31,9 +31,12 @@ pub(crate) fn expand(all: &[Targets]) -> (Vec<Target>, usize) {
                     std::fs::metadata(path).is_ok_and(|it| it.file_type().is_socket())
                 });
                 for path in sockets {
-                    add(Target {
-                        address: Address::unix(path),
-                    });
+                    add(Target::At(Address::unix(path)));
+                }
+            }
+            Targets::Domains(pattern) => {
+                for name in domains.iter().filter(|it| pattern.matches(it)) {
+                    add(Target::Domain(name.clone()));
                 }
             }
         }
@@ -57,15 +60,15 @@ mod tests {
             .iter()
             .map(|path| path.to_str().unwrap().parse().unwrap())
             .collect();
-        let named = Target {
-            address: Address::unix(path("b.qmp")),
-        };
-        assert_eq!(expand(&all), (vec![named.clone()], 0));
+        let named = Target::At(Address::unix(path("b.qmp")));
+        assert_eq!(expand(&all, &[]), (vec![named.clone()], 0));
         let _sockets = ["a.qmp", "b.qmp", "c"].map(|name| UnixListener::bind(path(name)).unwrap());
         std::fs::write(path("file.qmp"), "").unwrap();
-        let other = Target {
-            address: Address::unix(path("a.qmp")),
-        };
-        assert_eq!(expand(&all), (vec![named, other], 0));
+        let other = Target::At(Address::unix(path("a.qmp")));
+        assert_eq!(expand(&all, &[]), (vec![named, other], 0));
+        let domains = ["vm1", "web", "vm2"].map(str::to_owned);
+        let all = ["libvirt:vm*", "libvirt:vm2"].map(|it| it.parse().unwrap());
+        let found = ["vm1", "vm2"].map(|it| Target::Domain(it.to_owned()));
+        assert_eq!(expand(&all, &domains), (found.to_vec(), 0));
     }
 }

@@ -16,27 +16,40 @@ pub(crate) enum Targets {
     One(Target),
     /// The sockets whose paths match a pattern. They come and go.
     Matching(glob::Pattern),
+    /// The running domains of libvirt whose names match a pattern.
+    Domains(glob::Pattern),
+}
+
+impl Targets {
+    /// The pattern of domains, if it is one.
+    pub(crate) fn domains(&self) -> Option<String> {
+        match self {
+            Self::Domains(pattern) => Some(pattern.as_str().to_owned()),
+            Self::One(_) | Self::Matching(_) => None,
+        }
+    }
 }
 
 /// One server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Target {
-    pub(crate) address: Address,
-}
-
-impl Target {
-    /// Whether its connection lasts in any case: a command would be started again for each look, and a descriptor is gone
-    /// when it is closed.
-    pub(crate) fn is_one_connection(&self) -> bool {
-        matches!(self.address, Address::Exec(_) | Address::Fd(_))
-    }
+pub(crate) enum Target {
+    /// A monitor.
+    At(Address),
+    /// A domain of libvirt, by its name.
+    Domain(String),
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.address.fmt(f)
+        match self {
+            Self::At(address) => address.fmt(f),
+            Self::Domain(name) => write!(f, "{LIBVIRT}{name}"),
+        }
     }
 }
+
+/// What names of domains begin with on the command line.
+const LIBVIRT: &str = "libvirt:";
 
 /// What makes a path a pattern.
 const WILD: [char; 3] = ['*', '?', '['];
@@ -45,6 +58,15 @@ impl FromStr for Targets {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(name) = text.strip_prefix(LIBVIRT) {
+            return match glob::Pattern::new(name) {
+                Ok(pattern) if name.contains(WILD) => Ok(Self::Domains(pattern)),
+                Ok(_) | Err(_) if name.is_empty() => {
+                    Err(AddressError::Missing("name of the domain"))
+                }
+                Ok(_) | Err(_) => Ok(Self::One(Target::Domain(name.to_owned()))),
+            };
+        }
         let path = match text.strip_prefix("unix:") {
             Some(path) => Some(path),
             None if Address::names_kind(text) => None,
@@ -58,8 +80,7 @@ impl FromStr for Targets {
         {
             return Ok(Self::Matching(pattern));
         }
-        let address = text.parse()?;
-        Ok(Self::One(Target { address }))
+        Ok(Self::One(Target::At(text.parse()?)))
     }
 }
 
@@ -79,6 +100,11 @@ mod tests {
         assert!(!is_pattern("tcp:[::1]:4444"));
         std::fs::write(path("really*"), "").unwrap();
         assert!(!is_pattern(&path("really*")));
+        let domain = |text: &str| text.parse::<Targets>();
+        assert!(matches!(domain("libvirt:vm*"), Ok(Targets::Domains(_))));
+        let named = Targets::One(Target::Domain("vm 1".to_owned()));
+        assert_eq!(domain("libvirt:vm 1"), Ok(named));
+        assert!(domain("libvirt:").is_err());
         assert!("tcp:nowhere".parse::<Targets>().is_err());
     }
 }

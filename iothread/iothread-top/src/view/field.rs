@@ -83,7 +83,7 @@ fields! {
     PollMax "poll-max-ns" "POLL-MAX" true 1,
     /// how many holders it has
     Held "held" "HELD" true 6,
-    /// who tells the holders: the server (told), the properties of its devices (derived), or the kernel, that it runs
+    /// who tells the holders: the server (told), the properties of its devices (derived), libvirt, or the kernel, that it runs
     From "from" "FROM" false 3,
     /// the holders
     Holders "holders" "HOLDERS" false 9,

@@ -169,9 +169,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::view) fn look(name: &str, state: State, threads: Vec<Thread>) -> Arc<Look> {
-        let target = crate::target::Target {
-            address: format!("unix:/run/{name}.qmp").parse().unwrap(),
-        };
+        let target = crate::target::Target::At(format!("unix:/run/{name}.qmp").parse().unwrap());
         Arc::new(Look {
             state,
             reason: "for a reason".to_owned(),

@@ -4,6 +4,7 @@
 mod doctor;
 mod exporter;
 mod guests;
+mod libvirt;
 mod lifeline;
 mod many;
 mod qemu;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let suite = doctor::add(suite);
     let suite = exporter::add(suite);
     let suite = tables::add(suite);
+    let suite = libvirt::add(suite);
     let suite = lifeline::add(suite);
     let suite = many::add(suite);
     let suite = qemu::add(suite);

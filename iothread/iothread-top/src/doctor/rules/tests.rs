@@ -30,9 +30,7 @@ fn thread(id: &str, affinity: &str, (cpu, delay): (f64, f64), n_holders: usize) 
 }
 
 fn guest(name: &str, threads: Vec<Thread>) -> Arc<Look> {
-    let target = crate::target::Target {
-        address: format!("unix:/run/{name}").parse().unwrap(),
-    };
+    let target = crate::target::Target::At(format!("unix:/run/{name}").parse().unwrap());
     Arc::new(Look {
         state: State::Alive,
         facts: Some(Arc::new(Facts {

@@ -6,11 +6,12 @@ use crate::facts::{Device, Holder, Origin, Standing, Thread};
 const QOM_OBJECT: &str = "qom-object";
 
 /// Tells each thread the devices that were told to use it: as its holders where the server does not tell them, and otherwise
-/// only what is behind each. A thread that devices use and the server does not list was deleted.
-pub(crate) fn place(threads: &mut Vec<Thread>, devices: &[Device]) {
+/// only what is behind each. `origin` says who tells the devices. A thread that
+/// devices use and the server does not list was deleted.
+pub(crate) fn place(threads: &mut Vec<Thread>, devices: &[Device], origin: Origin) {
     for thread in threads.iter_mut().filter(|it| it.holders.is_none()) {
         thread.holders = Some(Vec::new());
-        thread.from = Some(Origin::Derived);
+        thread.from = Some(origin);
     }
     for device in devices {
         for place in &device.places {
@@ -26,7 +27,7 @@ pub(crate) fn place(threads: &mut Vec<Thread>, devices: &[Device]) {
                     id: place.iothread.clone(),
                     standing: Standing::Deleted,
                     holders: Some(vec![holder]),
-                    from: Some(Origin::Derived),
+                    from: Some(origin),
                     ..Thread::default()
                 }),
             }
@@ -90,7 +91,7 @@ mod tests {
             thread("io1", Some(vec![monitor.clone(), told])),
             thread("io2", None),
         ];
-        place(&mut threads, &[device]);
+        place(&mut threads, &[device], Origin::Derived);
         let holders = |index: usize| threads[index].holders.as_deref().unwrap();
         assert_eq!(holders(0).len(), 1);
         assert_eq!(holders(0)[0].disks.len(), 1);

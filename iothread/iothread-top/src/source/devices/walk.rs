@@ -3,12 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use qapi_runtime::Value;
-use qapi_runtime::client::ClientError;
 
 use super::Plan;
 use super::disks::{self, DiskOfDevice};
 use crate::facts::{Device, Export, Place};
-use crate::source::monitor::{Monitor, text};
+use crate::source::monitor::{AskError, Monitor, text};
 use crate::source::peer;
 
 /// Where objects and devices are that users make.
@@ -25,7 +24,7 @@ const COLO_COMPARE: &str = "colo-compare";
 const MAX_DEVICES: usize = 4_096;
 
 /// The objects and devices that users have made: paths and types, `PATH TYPE`.
-pub(crate) async fn names(monitor: &Monitor) -> Result<Vec<String>, ClientError> {
+pub(crate) async fn names(monitor: &Monitor) -> Result<Vec<String>, AskError> {
     let mut names = Vec::new();
     for folder in FOLDERS {
         let children = monitor.ask_list("qom-list", &[("path", folder)]).await?;
@@ -44,7 +43,7 @@ fn child(property: &Value) -> Option<(&str, &str)> {
 }
 
 /// Looks at all devices that `names` has.
-pub(crate) async fn walk(monitor: &Monitor, names: Vec<String>) -> Result<Plan, ClientError> {
+pub(crate) async fn walk(monitor: &Monitor, names: Vec<String>) -> Result<Plan, AskError> {
     let mut walk = Walk {
         monitor,
         properties: HashMap::new(),
@@ -94,7 +93,7 @@ struct Walk<'m> {
 
 impl Walk<'_> {
     /// A device that uses IOThreads or could; nothing if it is of another kind.
-    async fn device(&mut self, path: &str, kind: &str) -> Result<Option<Device>, ClientError> {
+    async fn device(&mut self, path: &str, kind: &str) -> Result<Option<Device>, AskError> {
         let properties = self.properties_of(path, kind).await?;
         let has = |name: &str| properties.contains(name);
         let (one, many) = (has("iothread"), has("iothread-vq-mapping"));
@@ -156,7 +155,7 @@ impl Walk<'_> {
         &mut self,
         path: &str,
         kind: &str,
-    ) -> Result<&HashSet<String>, ClientError> {
+    ) -> Result<&HashSet<String>, AskError> {
         if !self.properties.contains_key(kind) {
             let listed = self
                 .monitor
@@ -175,7 +174,7 @@ impl Walk<'_> {
         &self,
         devices: &mut Vec<Device>,
         disk: DiskOfDevice,
-    ) -> Result<(), ClientError> {
+    ) -> Result<(), AskError> {
         let path = disk.disk.device.as_str();
         if let Some(device) = devices.iter_mut().find(|it| it.path == path) {
             device.disks.push(disk.disk);
@@ -228,7 +227,7 @@ fn places(mapping: &[Value], n_queues: Option<u32>) -> Vec<Place> {
 }
 
 /// The block exports of a server, of which it does not tell the IOThreads.
-async fn exports(monitor: &Monitor) -> Result<Vec<Export>, ClientError> {
+async fn exports(monitor: &Monitor) -> Result<Vec<Export>, AskError> {
     let exports = monitor.ask_list("query-block-exports", &[]).await?;
     let export = |value: &Value| Export {
         id: text(value, "id").unwrap_or("?").to_owned(),
@@ -238,7 +237,7 @@ async fn exports(monitor: &Monitor) -> Result<Vec<Export>, ClientError> {
     Ok(exports.iter().flatten().map(export).collect())
 }
 
-async fn vcpus(monitor: &Monitor) -> Result<HashSet<i64>, ClientError> {
+async fn vcpus(monitor: &Monitor) -> Result<HashSet<i64>, AskError> {
     let vcpus = monitor.ask_list("query-cpus-fast", &[]).await?;
     let numbers = vcpus.iter().flatten();
     let numbers = numbers.filter_map(|it| it.get("thread-id").and_then(Value::as_i64));
