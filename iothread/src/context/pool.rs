@@ -17,15 +17,15 @@ use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// Blocking work together with its completion.
-pub(super) struct Work {
+pub(crate) struct Work {
     /// The id of the user's attachment.
-    pub(super) attachment: usize,
-    pub(super) run: Box<dyn FnOnce() + Send>,
+    pub(crate) attachment: usize,
+    pub(crate) run: Box<dyn FnOnce() + Send>,
 }
 
 /// The workers of one context.
 #[derive(Default)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     state: Mutex<State>,
     /// Work has come, or the limits have changed.
     changed: Condvar,
@@ -47,21 +47,21 @@ struct State {
 }
 
 /// Who has to go on before work is over.
-pub(super) struct Outlook {
+pub(crate) struct Outlook {
     /// Those who do it; all of them.
-    pub(super) running: Vec<ThreadId>,
+    pub(crate) running: Vec<ThreadId>,
     /// Those of whom one has to take what is queued; `None` if nothing is, or another worker can.
-    pub(super) queued_for: Option<Vec<ThreadId>>,
+    pub(crate) queued_for: Option<Vec<ThreadId>>,
 }
 
 /// Work that no worker will do, as the host has no thread for any.
 #[must_use]
-pub(super) struct Stranded(VecDeque<Work>);
+pub(crate) struct Stranded(VecDeque<Work>);
 
 impl Pool {
     /// Takes over other limits. Returns whether the loop is to be asked for workers.
     #[must_use]
-    pub(super) fn set_limits(&self, min: usize, max: usize) -> bool {
+    pub(crate) fn set_limits(&self, min: usize, max: usize) -> bool {
         let missing = {
             let mut state = self.state.lock();
             state.min = min;
@@ -74,7 +74,7 @@ impl Pool {
 
     /// Takes work. Returns whether the loop is to be asked for workers.
     #[must_use]
-    pub(super) fn submit(&self, work: Work) -> bool {
+    pub(crate) fn submit(&self, work: Work) -> bool {
         let missing = {
             let mut state = self.state.lock();
             state.queue.push_back(work);
@@ -90,7 +90,7 @@ impl Pool {
     }
 
     /// Starts the workers that are missing, if that has been asked for: each by `start`, on a thread that then calls [`work`](Self::work).
-    pub(super) fn start_missing(
+    pub(crate) fn start_missing(
         &self,
         mut start: impl FnMut(Slot) -> io::Result<()>,
     ) -> Result<(), Stranded> {
@@ -120,7 +120,7 @@ impl Pool {
     }
 
     /// Does work that is stranded, on the calling thread.
-    pub(super) fn do_stranded(&self, Stranded(queue): Stranded, this: ThreadId) {
+    pub(crate) fn do_stranded(&self, Stranded(queue): Stranded, this: ThreadId) {
         for work in queue {
             let begun = self.state.lock().begin(this, &work);
             (work.run)();
@@ -129,7 +129,7 @@ impl Pool {
     }
 
     /// What a worker does until it is not needed any more. `ask` asks the loop for workers.
-    pub(super) fn work(&self, this: ThreadId, ask: impl Fn()) {
+    pub(crate) fn work(&self, this: ThreadId, ask: impl Fn()) {
         let mut state = self.state.lock();
         loop {
             // Counted as idle here. One worker is always left, since the largest number is not 0.
@@ -169,23 +169,23 @@ impl Pool {
     }
 
     /// Lets all workers end; there is no work left.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.state.lock().ended = true;
         self.changed.notify_all();
     }
 
-    pub(super) fn n_workers(&self) -> usize {
+    pub(crate) fn n_workers(&self) -> usize {
         self.state.lock().n_workers
     }
 
     /// How much work was taken and is not over.
-    pub(super) fn n_work(&self) -> usize {
+    pub(crate) fn n_work(&self) -> usize {
         let state = self.state.lock();
         state.queue.len() + state.running.len()
     }
 
     /// Who has to go on before the work of one user, or of all, is over.
-    pub(super) fn outlook(&self, attachment: Option<usize>) -> Outlook {
+    pub(crate) fn outlook(&self, attachment: Option<usize>) -> Outlook {
         let state = self.state.lock();
         let is_meant = |of: usize| attachment.is_none_or(|attachment| attachment == of);
         let running = |is_meant: &dyn Fn(usize) -> bool| -> Vec<ThreadId> {

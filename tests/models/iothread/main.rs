@@ -14,6 +14,7 @@
     reason = "the parts have more than the models use"
 )]
 
+mod budget;
 mod context;
 #[path = "../../../iothread/src/ending.rs"]
 mod ending;
@@ -27,6 +28,7 @@ mod sharing;
 mod slab;
 #[path = "../sync.rs"]
 mod sync;
+mod workers;
 
 use loom::thread;
 
