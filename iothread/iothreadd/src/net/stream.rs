@@ -206,7 +206,7 @@ impl Drop for Stdio {
         use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
         for fd in &self.blocking {
             if let Ok(flags) = fcntl_getfl(fd) {
-                // As well as can be.
+                // If it fails, nothing is left that could be done.
                 let _ = fcntl_setfl(fd, flags.difference(OFlags::NONBLOCK));
             }
         }

@@ -203,8 +203,8 @@ impl Ring {
     }
 }
 
-/// Counts one up. It fails where there is nobody who takes it, or where the other side has been told so often already
-/// that the counter is full.
+/// Adds 1 to an eventfd. The write fails if nobody has the eventfd, or if the counter is full, which is news enough for the other
+/// side.
 fn signal(descriptor: Option<&OwnedFd>) {
     if let Some(descriptor) = descriptor {
         let _ = rustix::io::write(descriptor, &1_u64.to_ne_bytes());
