@@ -181,8 +181,7 @@ impl LoopBuilder<OfMainLoop> {
     ///
     /// # Errors
     ///
-    /// [`CreateError::Parameter`], or [`CreateError::Host`]: EMFILE or ENFILE, if there are no two file descriptors left, or
-    /// ENOMEM.
+    /// [`CreateError::Parameter`], or [`CreateError::Host`]: EMFILE or ENFILE, if there are no two file descriptors left, or ENOMEM.
     pub fn build(self) -> Result<MainLoop, CreateError> {
         let core = create(self.setup, Registry::global())?;
         core.apply_pool_limits();
@@ -325,8 +324,8 @@ fn start(core: &Arc<Core>, stack_size: Option<usize>) -> io::Result<(JoinHandle<
     Ok((join, kernel_id))
 }
 
-/// Whether QEMU would take `id`.
-fn is_identifier(id: &str) -> bool {
+/// Whether `id` is what an IOThread can be called, in QEMU too: a letter, then letters, digits, `-`, `.` and `_`.
+pub fn is_identifier(id: &str) -> bool {
     let mut bytes = id.bytes();
     bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))

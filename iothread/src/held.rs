@@ -30,9 +30,8 @@ impl HeldAioContext {
     /// That includes blocking work, however long it takes, so this is for threads that may block. A loop, whose callbacks may not,
     /// uses [`release_then`](Self::release_then).
     ///
-    /// Where the wait would be for itself this is the same as dropping the value, and the record goes later: on
-    /// the context's own thread; in work of the holder; and where any of those that it would wait for waits for the caller, through
-    /// however many contexts.
+    /// Where the wait would be for itself this is the same as dropping the value, and the record goes later: on the context's own thread;
+    /// in work of the holder; and where any of those that it would wait for waits for the caller, through however many contexts.
     pub fn release(self) {
         // If nothing was ever done with the context nothing can be left.
         if self.context.used().is_some() {
@@ -41,30 +40,8 @@ impl HeldAioContext {
     }
 
     /// Ends what is registered, and runs `callback` on `context` when nothing of the holder is left and its record is
-    /// struck out. Waits for nothing, so this is how a loop removes a device or an export whose requests may take their time:
-    ///
-    /// ```
-    /// use iothread::{IoThread, MainLoop, Registry, holder};
-    ///
-    /// let mut main_loop = MainLoop::new()?;
-    /// let main = main_loop.context();
-    /// let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
-    /// let export = io0.get_aio_context(holder::block_export("e0"))?;
-    /// let (go, request) = std::sync::mpsc::channel();
-    /// export.spawn_blocking(move || request.recv(), |_, _| {})?;
-    ///
-    /// // The command that removes the export has its answer at once; it is still listed, also as a holder.
-    /// let ending = main.clone();
-    /// let thread = io0.clone();
-    /// export.release_then(&main, move |_| {
-    ///     assert!(thread.holders().is_empty());
-    ///     ending.quit(); // Or: remove it from the list, send BLOCK_EXPORT_DELETED.
-    /// })?;
-    /// assert_eq!(io0.holders(), [holder::block_export("e0")]);
-    /// go.send(())?;
-    /// main_loop.run()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// struck out. Waits for nothing, so this is how a loop removes a device or an export whose requests may take
+    /// their time, as [the guide](crate#what-may-block) shows.
     ///
     /// The callback counts as accepted by `context` from now on: that one's holder is on record until it has run, and a
     /// [`MainLoop`](crate::MainLoop) that is dropped waits for it.
@@ -114,24 +91,6 @@ impl Drop for HeldAioContext {
 /// Dropping the last clone releases it, as dropping a [`HeldAioContext`] does. [`release`](Self::release) and its like end all clones
 /// at once, whoever has them: what is called on one after that answers [`ContextError::Released`]. So a user that was moved elsewhere,
 /// or is late to hear of it, does not keep the record.
-///
-/// ```
-/// use iothread::{ContextError, IoThread, MainLoop, Registry, SharedContext, holder};
-///
-/// let main_loop = MainLoop::new()?;
-/// let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
-/// let place: SharedContext = io0.get_aio_context(holder::block_export("e0"))?.share();
-/// let client = place.clone();
-/// assert_eq!(client.iothread(), Some("io0"));
-///
-/// place.release(); // Nothing of the export runs any more.
-/// assert!(io0.holders().is_empty());
-/// assert!(matches!(client.post(|_| ()), Err(ContextError::Released { .. })));
-///
-/// let place = main_loop.context().share();
-/// assert_eq!(place.iothread(), None);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Debug, Clone)]
 #[must_use = "dropping the last clone releases the context"]
 pub struct SharedContext {

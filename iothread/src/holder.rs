@@ -1,18 +1,6 @@
 //! Who holds an IOThread: a kind and a name.
 //!
-//! Kinds are open. QEMU's are constants of [`HolderKind`] with a function each; a program has others by naming them:
-//!
-//! ```
-//! use iothread::{Holder, HolderKind, IoThread, Registry};
-//!
-//! const VCPU: HolderKind = HolderKind::new("vcpu");
-//!
-//! let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
-//! let context = io0.get_aio_context(Holder::new(VCPU, "cpu0"))?;
-//! assert_eq!(io0.holders()[0].to_string(), "vcpu 'cpu0'");
-//! assert_eq!(io0.holder_counts().of(VCPU), 1);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! Kinds are open. QEMU's are constants of [`HolderKind`] with a function each; a program has [others](crate#holders) by naming them.
 
 use std::fmt;
 

@@ -80,7 +80,10 @@ pub use self::signal::{Signal, SignalWatch};
 #[cfg(feature = "qapi")]
 pub use self::wire::UnknownKind;
 pub use self::{
-    builder::{CreateError, IoThreadBuilder, LoopBuilder, MainLoopBuilder, OfIoThread, OfMainLoop},
+    builder::{
+        CreateError, IoThreadBuilder, LoopBuilder, MainLoopBuilder, OfIoThread, OfMainLoop,
+        is_identifier,
+    },
     context::{
         AioContext, BhDispatch, BhScheduler, BottomHalf, CallError, CallbackKind, Clock,
         ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, FdWatchBuilder, Interest,

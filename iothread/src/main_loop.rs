@@ -16,9 +16,8 @@ use crate::sync::Arc;
 /// An event loop that runs on the thread that made it, whenever that calls [`run`](Self::run). It cannot be sent to another
 /// one, so a wait of its thread for the loop is always known to be for itself, and refused.
 ///
-/// Dropping it does what it has accepted, ends it, and with it everything that is registered. It waits for blocking work
-/// and for releases that are to be told to the loop, unless one of these waits for the dropping thread: then a thread of its
-/// own does the rest.
+/// Dropping it does what it has accepted, ends it, and with it everything that is registered. It waits for blocking work and for releases
+/// that are to be told to the loop, unless one of these waits for the dropping thread: then a thread of its own does the rest.
 #[must_use = "a loop that is dropped ends"]
 pub struct MainLoop {
     event_loop: EventLoop,

@@ -163,19 +163,9 @@ impl Parameters {
         self.unsigned(Parameter::PollGrow)
     }
 
-    /// Sets the factor by which the polling time grows; 0 stands for the default.
-    pub fn set_poll_grow(&mut self, factor: u32) {
-        self.set(Parameter::PollGrow, factor.into());
-    }
-
     /// The divisor by which the polling time shrinks.
     pub fn poll_shrink(&self) -> u64 {
         self.unsigned(Parameter::PollShrink)
-    }
-
-    /// Sets the divisor by which the polling time shrinks; 0 stands for the default.
-    pub fn set_poll_shrink(&mut self, divisor: u32) {
-        self.set(Parameter::PollShrink, divisor.into());
     }
 
     /// How many bits a new event interval is shifted by when it enters the average.
@@ -183,19 +173,9 @@ impl Parameters {
         self.unsigned(Parameter::PollWeight)
     }
 
-    /// Sets how many bits a new event interval is shifted by, at most 63; 0 stands for the default.
-    pub fn set_poll_weight(&mut self, shift: u8) {
-        self.set(Parameter::PollWeight, shift.into());
-    }
-
     /// The largest batch of requests of the AIO engine; 0 is the engine's default.
     pub fn aio_max_batch(&self) -> u64 {
         self.unsigned(Parameter::AioMaxBatch)
-    }
-
-    /// Sets the largest batch of requests of the AIO engine.
-    pub fn set_aio_max_batch(&mut self, n_requests: u32) {
-        self.set(Parameter::AioMaxBatch, n_requests.into());
     }
 
     /// How many workers stay without work.
@@ -203,19 +183,9 @@ impl Parameters {
         self.unsigned(Parameter::ThreadPoolMin)
     }
 
-    /// Sets how many workers stay without work.
-    pub fn set_thread_pool_min(&mut self, n_workers: u32) {
-        self.set(Parameter::ThreadPoolMin, n_workers.into());
-    }
-
     /// How many workers there are at most.
     pub fn thread_pool_max(&self) -> u64 {
         self.unsigned(Parameter::ThreadPoolMax)
-    }
-
-    /// Sets how many workers there are at most.
-    pub fn set_thread_pool_max(&mut self, n_workers: u32) {
-        self.set(Parameter::ThreadPoolMax, n_workers.into());
     }
 
     /// A value that was validated; 0 for one that was not and is negative.
@@ -309,12 +279,13 @@ mod tests {
     fn typed_values_are_those_of_the_properties() {
         let mut values = Parameters::default();
         values.set_poll_max(Duration::from_micros(5));
-        values.set_poll_grow(3);
-        values.set_poll_shrink(4);
-        values.set_poll_weight(63);
-        values.set_aio_max_batch(6);
-        values.set_thread_pool_min(7);
-        values.set_thread_pool_max(8);
+        for (parameter, value) in Parameter::ALL
+            .into_iter()
+            .zip([5_000, 3, 4, 63, 6, 7, 8])
+            .skip(1)
+        {
+            values.set(parameter, value);
+        }
         values.validate().unwrap();
         assert_eq!(
             Parameter::ALL.map(|it| values.get(it)),
@@ -325,7 +296,7 @@ mod tests {
         assert_eq!((values.poll_weight(), values.aio_max_batch()), (63, 6));
         assert_eq!((values.thread_pool_min(), values.thread_pool_max()), (7, 8));
         values.set_poll_max(Duration::MAX);
-        values.set_poll_weight(0);
+        values.set(Parameter::PollWeight, 0);
         values.validate().unwrap();
         assert_eq!(values.get(Parameter::PollMaxNs), i64::MAX);
         assert_eq!(values.poll_weight(), 3);

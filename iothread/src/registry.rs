@@ -1,6 +1,7 @@
 //! Which IOThreads there are.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use crate::context::VirtualClock;
 use crate::info::IoThreadInfo;
@@ -92,10 +93,7 @@ impl Registry {
     ///
     /// There is none, or somebody holds it.
     pub fn delete(&self, id: &str) -> Result<(), DeleteError> {
-        match self.find(id) {
-            Some(thread) => thread.delete(),
-            None => Err(DeleteError::NotFound { id: id.to_owned() }),
-        }
+        self.found(id)?.delete()
     }
 
     /// As [`delete`](Self::delete), but refused as long as a holder is listed, also one that has been released:
@@ -105,10 +103,12 @@ impl Registry {
     ///
     /// There is none, or a holder is listed.
     pub fn try_delete(&self, id: &str) -> Result<(), DeleteError> {
-        match self.find(id) {
-            Some(thread) => thread.try_delete(),
-            None => Err(DeleteError::NotFound { id: id.to_owned() }),
-        }
+        self.found(id)?.try_delete()
+    }
+
+    fn found(&self, id: &str) -> Result<IoThread, DeleteError> {
+        let missing = || DeleteError::NotFound { id: id.to_owned() };
+        self.find(id).ok_or_else(missing)
     }
 
     /// What `query-iothreads` returns.
@@ -158,8 +158,8 @@ impl Registry {
     }
 }
 
-impl std::fmt::Debug for Registry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry")
             .field("threads", &self.threads())
             .finish_non_exhaustive()

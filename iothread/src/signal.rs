@@ -55,8 +55,7 @@ pub struct SignalWatch {
 }
 
 impl MainContext {
-    /// Runs a callback on the main loop when the process receives `signal`. Signals that come before
-    /// the callback has run count once.
+    /// Runs a callback on the main loop when the process receives `signal`. Signals that come before the callback has run count once.
     ///
     /// # Errors
     ///

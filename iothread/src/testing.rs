@@ -8,18 +8,15 @@
 //! let mut main = TestLoop::new();
 //! let device = io0.get_aio_context(holder::qom_object("/machine/d"))?;
 //! let (sent, received) = std::sync::mpsc::channel();
-//! let ready = main.context();
-//! device.post(move |_| {
-//!     sent.send(1).expect("the test listens");
-//!     ready.post(|_| ()).expect("a loop that is there");
-//! })?;
-//! let mut value = None;
+//! device.spawn_blocking(|| 1, move |_, result| sent.send(result).expect("the test listens"))?;
+//! device.release_then(&main.context(), |_| ())?;
+//! let mut result = None;
 //! main.run_until(|| {
-//!     value = received.try_recv().ok();
-//!     value.is_some()
+//!     result = result.take().or_else(|| received.try_recv().ok());
+//!     result.is_some()
 //! });
-//! device.release();
 //! // Here the test would fail for a callback that has panicked, or a holder that is left.
+//! # assert_eq!(result, Some(Ok(1)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -83,12 +80,8 @@ impl Drop for TestThread {
             // The test has failed for something else.
             return;
         }
-        let left: Vec<_> = self
-            .thread
-            .holders()
-            .iter()
-            .map(Holder::to_string)
-            .collect();
+        let holders = self.holders();
+        let left: Vec<_> = holders.iter().map(Holder::to_string).collect();
         assert!(
             left.is_empty(),
             "{} is held by {}",

@@ -1,18 +1,11 @@
 //! Identifiers: what users call objects, devices, nodes, exports and character devices.
 
+pub(crate) use iothread::is_identifier;
 use qapi_runtime::Error;
 
 /// What an identifier is, as QEMU tells it after the error.
 pub(crate) const RULE: &str =
     "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
-
-/// Whether QEMU would take `id`.
-pub(crate) fn is_identifier(id: &str) -> bool {
-    id.starts_with(|first: char| first.is_ascii_alphabetic())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-}
 
 /// The error about a parameter `id` that is not one.
 pub(crate) fn expected() -> Error {

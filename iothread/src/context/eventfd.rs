@@ -40,21 +40,7 @@ impl AioContext {
 }
 
 /// A descriptor of one's own for the open file of `source`, whatever it is: it is closed with the returned value, and `source` keeps
-/// its own. For types that give out the number of their descriptor and no more, such as the `EventFd` of `vmm-sys-util`:
-///
-/// ```
-/// use iothread::{IoThread, Registry, duplicate, holder};
-/// use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
-///
-/// let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
-/// let context = io0.get_aio_context(holder::qom_object("/machine/net0"))?;
-/// let kick = EventFd::new(EFD_NONBLOCK)?;
-/// let (sent, counts) = std::sync::mpsc::channel();
-/// let watch = context.watch_eventfd(duplicate(&kick)?, move |count, _| drop(sent.send(count)))?;
-/// kick.write(3)?;
-/// assert_eq!(counts.recv()?, 3);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// its own. For types that give out the number of their descriptor and no more, such as the `EventFd` of `vmm-sys-util`.
 ///
 /// It asks the kernel by `pidfd_getfd`, which works on a number and harms nobody where that number is wrong. The descriptor is
 /// closed on `exec`.

@@ -109,8 +109,7 @@ impl<S: AsFd + Send + Sync + 'static> FdWatchBuilder<'_, S> {
         self
     }
 
-    /// Lets the loop poll for others although this one needs the kernel: it has its turn a little late then, see
-    /// [`Polling::Kernel`].
+    /// Lets the loop poll for others although this one needs the kernel: it has its turn a little late then, see [`Polling::Kernel`].
     pub fn may_be_late(mut self) -> Self {
         self.handler.unpolled = Polling::Kernel;
         self

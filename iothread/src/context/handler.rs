@@ -33,8 +33,7 @@ pub trait FdHandler: Send + 'static {
         Polling::Never
     }
 
-    /// Looks for work, in memory shared with a guest for example, and returns whether there is any. Called only of
-    /// [`Polling::Memory`].
+    /// Looks for work, in memory shared with a guest for example, and returns whether there is any. Called only of [`Polling::Memory`].
     fn poll(&mut self, dispatch: &mut FdDispatch<'_>) -> bool {
         false
     }
@@ -52,33 +51,6 @@ pub trait FdHandler: Send + 'static {
 }
 
 /// The callbacks of a file descriptor, for a value that others share: its [`Arc`] is an [`FdHandler`].
-///
-/// ```
-/// use std::os::unix::net::UnixStream;
-/// use std::sync::Arc;
-/// use iothread::{FdDispatch, Interest, IoThread, Registry, SharedFdHandler, holder};
-///
-/// struct Connection {
-///     stream: UnixStream,
-/// }
-///
-/// impl SharedFdHandler for Connection {
-///     fn readable(self: &Arc<Self>, dispatch: &mut FdDispatch<'_>) {
-///         // Clones of the connection go into whatever outlives this call.
-///         let connection = Arc::clone(self);
-///         let answered = dispatch.context().post(move |_| drop(connection));
-/// #       drop(answered); dispatch.remove();
-///     }
-/// }
-///
-/// # let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
-/// # let context = io0.get_aio_context(holder::monitor("m"))?;
-/// # let (stream, far) = UnixStream::pair()?;
-/// let connection = Arc::new(Connection { stream });
-/// let fd = connection.stream.try_clone()?;
-/// let watch = context.add_fd(fd, Interest::READ, Arc::clone(&connection))?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[expect(
     unused_variables,
     reason = "the defaults do nothing, but their parameters are documentation"

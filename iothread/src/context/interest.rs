@@ -18,8 +18,7 @@ impl Interest {
     pub const WRITE: Self = Self(1 << 1);
     /// Both of these.
     pub const READ_WRITE: Self = Self(Self::READ.0 | Self::WRITE.0);
-    /// There is something urgent (EPOLLPRI), such as out-of-band data or a change of a file of sysfs:
-    /// [`FdHandler::priority`].
+    /// There is something urgent (EPOLLPRI), such as out-of-band data or a change of a file of sysfs: [`FdHandler::priority`].
     pub const PRIORITY: Self = Self(1 << 2);
     /// The peer will send nothing more (EPOLLRDHUP), whether or not what it has sent was read: [`FdHandler::peer_closed`].
     pub const PEER_CLOSED: Self = Self(1 << 3);

@@ -25,10 +25,9 @@ impl Drop for Late {
 impl AioContext {
     /// Runs a closure once on the context's thread, after a while on the monotonic clock.
     ///
-    /// As with [`post`](Self::post) what has been taken runs in any case, and its holder is on record until then. A release does not
-    /// wait for the time: closures that wait for theirs run at once then. A [`Pause`](super::Pause) does not hold them back, and its drain
-    /// waits for them. A callback that may be taken back is a
-    /// [`timer`](Self::timer).
+    /// As with [`post`](Self::post) what has been taken runs in any case, and its holder is on record until then. A release does not wait
+    /// for the time: closures that wait for theirs run at once then. A [`Pause`](super::Pause) does not hold them back, and its drain waits
+    /// for them. A callback that may be taken back is a [`timer`](Self::timer).
     ///
     /// # Errors
     ///

@@ -6,29 +6,10 @@ use super::aio_context::AioContext;
 
 /// Says that the code runs on the thread of a [`MainLoop`](crate::MainLoop), where the loop can run nothing else meanwhile.
 ///
-/// Only the loop gives it: to its callbacks ([`Dispatch::on_main`](crate::Dispatch::on_main)), to closures ([`MainContext::run`](crate::MainContext::run)), and
-/// to the thread that made it before and after its run ([`MainLoop::on_main`](crate::MainLoop::on_main)). It cannot be sent or kept, so
-/// a function that takes one cannot be called from anywhere else:
-///
-/// ```
-/// use std::sync::mpsc::channel;
-/// use iothread::{MainLoop, OnMain};
-///
-/// fn add_device(main: OnMain<'_>, name: &str) -> String {
-///     format!("{name} on {}", main.context().name())
-/// }
-///
-/// let mut main_loop = MainLoop::new()?;
-/// assert_eq!(add_device(main_loop.on_main(), "disk0"), "disk0 on main-loop");
-/// let context = main_loop.context();
-/// let (sent, added) = channel();
-/// std::thread::spawn(move || context.run(move |main| drop(sent.send(add_device(main, "disk1")))))
-///     .join()
-///     .expect("a thread that ends")?;
-/// main_loop.run_once(true)?;
-/// assert_eq!(added.recv()?, "disk1 on main-loop");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// Only the loop gives it: to its callbacks ([`Dispatch::on_main`](crate::Dispatch::on_main)), to closures
+/// ([`MainContext::run`](crate::MainContext::run)), and to the thread that made it before and after its run
+/// ([`MainLoop::on_main`](crate::MainLoop::on_main)). It cannot be sent or kept, so a function that takes one
+/// [cannot be called](crate#what-runs-where-and-in-which-order) from anywhere else:
 ///
 /// ```compile_fail
 /// let main_loop = iothread::MainLoop::new().unwrap();

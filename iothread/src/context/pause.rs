@@ -17,24 +17,6 @@ use crate::sync::Arc;
 ///
 /// Sections may overlap; the last one that is dropped lets callbacks run. A handler that is polled may be told of the
 /// [begin](crate::FdHandler::poll_begin) and [end](crate::FdHandler::poll_end) of polling meanwhile.
-///
-/// ```
-/// use iothread::{IoThread, Registry, holder};
-///
-/// let io0 = IoThread::builder("io0").registry(&Registry::new()).spawn()?;
-/// let disk = io0.get_aio_context(holder::qom_object("/machine/disk0"))?;
-/// let (sent, ran) = std::sync::mpsc::channel();
-/// let queue = disk.bottom_half(move |_| drop(sent.send(())))?;
-///
-/// let pause = disk.pause()?;
-/// pause.drain()?; // No request is under way, and none begins: the time for a snapshot.
-/// queue.schedule();
-/// disk.synchronize()?;
-/// assert!(ran.try_recv().is_err());
-/// drop(pause);
-/// ran.recv()?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[must_use = "dropping the value lets callbacks run again"]
 pub struct Pause {
     view: AioContext,

@@ -53,8 +53,7 @@ impl Poller {
         }
     }
 
-    /// Waits until something happens or the time is over, `None` for as long as it takes, and leaves what has happened in
-    /// `events`.
+    /// Waits until something happens or the time is over, `None` for as long as it takes, and leaves what has happened in `events`.
     ///
     /// # Errors
     ///

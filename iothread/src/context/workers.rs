@@ -35,8 +35,7 @@ impl AioContext {
     /// Work that has been taken runs, and its completion too, even if the holder is released meanwhile; the holder is on
     /// record until both are over. A completion that runs after the release must expect that what it is about is gone.
     ///
-    /// Any amount of work is taken: whoever produces it without waiting for completions bounds it. It is begun in the order
-    /// of the calls.
+    /// Any amount of work is taken: whoever produces it without waiting for completions bounds it. It is begun in the order of the calls.
     ///
     /// # Errors
     ///

@@ -93,8 +93,7 @@ impl Attachment {
             .is_ok()
     }
 
-    /// Says that something accepted is over. True for the last one after the release, whose caller calls
-    /// [`finish`](Self::finish).
+    /// Says that something accepted is over. True for the last one after the release, whose caller calls [`finish`](Self::finish).
     #[must_use]
     pub(crate) fn end(&self) -> bool {
         let before = self.activity.fetch_sub(1, Ordering::AcqRel);
@@ -173,8 +172,7 @@ impl Attachment {
         Some(entries.insert(registration))
     }
 
-    /// Forgets a registration that has ended by itself. It must be cancelled before that: a release waits for nobody
-    /// whom it does not find.
+    /// Forgets a registration that has ended by itself. It must be cancelled before that: a release waits for nobody whom it does not find.
     pub(crate) fn unregister(&self, key: Key) {
         let mut registered = self.registered.lock();
         let entries = registered.entries.as_mut();

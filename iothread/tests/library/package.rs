@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-/// The lines of code of the library, generated ones included, up to the tests at the end of each file. What is blank or a comment is
-/// none.
+/// The lines of all files below `folder`, blank ones and comments too, without the tests at the end of each file.
 fn n_lines(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).expect("a folder of the package");
     let paths = entries.map(|entry| entry.expect("a folder that is read").path());
@@ -16,20 +15,18 @@ fn n_lines(folder: &Path) -> usize {
             }
             let text = std::fs::read_to_string(&path).expect("a file of text");
             let is_own = |line: &&str| *line != "mod tests {";
-            let is_code = |line: &&str| {
-                let line = line.trim_start();
-                !line.is_empty() && !line.starts_with("//")
-            };
-            text.lines().take_while(is_own).filter(is_code).count()
+            text.lines().take_while(is_own).count()
         })
         .sum()
 }
 
 #[test]
-fn the_library_has_fewer_than_8000_lines_of_code() {
-    let n_lines = n_lines(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+fn the_library_has_fewer_than_9100_lines_600_of_them_generated() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (whole, generated) = (n_lines(&folder), n_lines(&folder.join("qapi")));
     // It is all there is, not only a part that was found.
-    assert!((4_000..8_000).contains(&n_lines), "{n_lines} lines");
+    assert!((6_000..9_100).contains(&whole), "{whole} lines");
+    assert!((100..600).contains(&generated), "{generated} lines");
 }
 
 #[test]
