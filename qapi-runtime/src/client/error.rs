@@ -5,8 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::late::{LateReply, Outcome};
+use super::reason::Reason;
 use crate::error::Error;
-use crate::json::Document;
+use crate::json::{Document, ValueRef};
+use crate::value::Value;
 use crate::visit::{Segment, VisitError};
 
 /// Why a request has no result.
@@ -17,7 +20,8 @@ pub enum ClientErrorKind {
     Io(io::Error),
     /// The server closed the connection, or is gone.
     Closed,
-    /// No connection, answer or event in this time. A command may still be executed.
+    /// No connection, answer or event in this time. A command may still be executed: [`ClientError::outcome`] tells what is
+    /// known of it, also later.
     TimedOut(Duration),
     /// The server answered with an error.
     Server(Error),
@@ -48,6 +52,9 @@ struct Inner {
     peer: Option<Arc<str>>,
     /// What else is known, in words.
     note: Option<Box<str>>,
+    /// Whether the server got all of the request.
+    was_sent: bool,
+    late: Option<LateReply>,
 }
 
 /// What did not come, or not in time.
@@ -88,12 +95,21 @@ impl ClientError {
             awaited: Awaited::Answer,
             peer: None,
             note: None,
+            was_sent: false,
+            late: None,
         }))
     }
 
     /// Names the server.
     pub(super) fn of_peer(mut self, peer: &Arc<str>) -> Self {
         self.0.peer = Some(Arc::clone(peer));
+        self
+    }
+
+    /// The request went out; its answer may still come.
+    pub(super) fn after_sending(mut self, late: Option<LateReply>) -> Self {
+        self.0.was_sent = true;
+        self.0.late = late;
         self
     }
 
@@ -146,6 +162,42 @@ impl ClientError {
         }
     }
 
+    /// Why the server refused the command, where its text is one of those that are known.
+    pub fn reason(&self) -> Option<Reason> {
+        self.server_error().and_then(Reason::of)
+    }
+
+    /// What became of the command, as far as it is known by now. An error that is about no command is one of something that
+    /// was not sent.
+    pub fn outcome(&self) -> Outcome {
+        match &self.0.kind {
+            ClientErrorKind::Server(error) => Outcome::Refused(error.clone()),
+            ClientErrorKind::Reply(_) => {
+                let returned = self
+                    .0
+                    .received
+                    .as_ref()
+                    .and_then(|it| it.root().get("return"));
+                Outcome::Done(returned.map_or(Value::Null, ValueRef::to_value))
+            }
+            _ if !self.0.was_sent => Outcome::NotSent,
+            ClientErrorKind::TimedOut(_) => {
+                let late = self.0.late.as_ref();
+                late.map_or(Outcome::Unknown, LateReply::outcome)
+            }
+            ClientErrorKind::Io(_)
+            | ClientErrorKind::Closed
+            | ClientErrorKind::Request(_)
+            | ClientErrorKind::Protocol(_)
+            | ClientErrorKind::OobNotEnabled => Outcome::ConnectionLost,
+        }
+    }
+
+    /// The answer that may still come, if the command has none yet.
+    pub fn late_reply(&self) -> Option<&LateReply> {
+        self.0.late.as_ref()
+    }
+
     /// The part of the reply that does not fit, as far as the path leads into it.
     fn differing_part(&self) -> Option<String> {
         let ClientErrorKind::Reply(error) = &self.0.kind else {
@@ -176,6 +228,8 @@ impl fmt::Display for ClientError {
             note,
             sent: _,
             received: _,
+            was_sent: _,
+            late: _,
         } = &*self.0;
         if awaited.is_connecting()
             && let Some(peer) = peer

@@ -129,6 +129,17 @@ impl Hub {
         self.core.abandoned(id, is_answered);
     }
 
+    /// The caller has given up: the answer, if it comes, goes to `deliver`. False if none is on its way, since it was not
+    /// sent or has come.
+    pub(super) fn defer(&mut self, id: u64, deliver: Deliver) -> bool {
+        let Some(waiting) = self.waiting.get_mut(&id) else {
+            return false;
+        };
+        *waiting = deliver;
+        self.core.abandoned(id, true);
+        true
+    }
+
     /// Whether a request may be sent now.
     pub(super) fn admit(&mut self, out_of_band: bool) -> Admission {
         self.core.admit(out_of_band)

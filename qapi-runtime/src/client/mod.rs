@@ -8,6 +8,10 @@
 //! - [`mock`] is a server for tests of code that uses a client.
 //! - [`transcript`] is the log of a session, which clients write and mocks play.
 //!
+//! When the time of a command is up, [`ClientError::outcome`] tells whether it was sent, and [`ClientError::late_reply`] is the
+//! answer that may still come: done, refused, or the connection was lost. Nothing is sent twice. [`ClientError::reason`] says
+//! what the text of a `GenericError` means, where it is one that is known.
+//!
 //! A server is at an [`Address`], or at the other end of a stream or descriptor that is there already (`connect_stream`,
 //! `connect_descriptor`).
 //!
@@ -21,9 +25,11 @@ mod error;
 mod establish;
 mod event;
 mod hub;
+mod late;
 pub mod mock;
 mod open;
 mod options;
+mod reason;
 mod request;
 mod said;
 mod stream;
@@ -39,7 +45,9 @@ pub use self::asynchronous::{Client, Events};
 pub use self::core::{Admission, ClientCore, Dialect, Greeting, Incoming, MAX_IN_BAND};
 pub use self::error::{ClientError, ClientErrorKind};
 pub use self::event::{EventFilter, RawEvent};
+pub use self::late::{LateReply, Outcome};
 pub use self::options::{CallOptions, ConnectOptions};
+pub use self::reason::Reason;
 pub use self::request::{Answer, Encoded};
 pub use self::transcript::{Recorded, Transcript};
 pub use crate::address::{Address, AddressError};

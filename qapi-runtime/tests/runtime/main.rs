@@ -14,6 +14,8 @@ mod memory;
 #[cfg(feature = "tokio")]
 mod mocks;
 #[cfg(feature = "tokio")]
+mod outcomes;
+#[cfg(feature = "tokio")]
 mod peers;
 mod recordings;
 #[cfg(feature = "tokio")]

@@ -77,7 +77,7 @@ fn register(hub: &mut Hub, outgoing: Outgoing, out_of_band: bool) -> Option<Curr
         written: 0,
         id: Some(request.id),
         descriptors,
-        is_sent,
+        is_sent: Some(is_sent),
     })
 }
 

@@ -20,6 +20,7 @@ use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::establish::not_opened;
 use super::event::{EventFilter, RawEvent};
 use super::hub::{Hub, Missed};
+use super::late::LateReply;
 use super::options::{CallOptions, ConnectOptions};
 use super::request::{Answer, Encoded, SILENT_SUCCESS, settle};
 use crate::descriptor::PeerCredentials;
@@ -86,8 +87,8 @@ struct Outgoing {
     request: Encoded,
     descriptors: Vec<OwnedFd>,
     answer: oneshot::Sender<Result<Answer, ClientErrorKind>>,
-    /// Turns true when all of it is written; for requests that are answered only when they fail.
-    is_sent: Option<Arc<AtomicBool>>,
+    /// Turns true when all of it is written.
+    is_sent: Arc<AtomicBool>,
 }
 
 /// A request whose caller may go away at any moment.
@@ -96,6 +97,31 @@ struct Call<'a> {
     id: u64,
     is_answered: bool,
     is_over: bool,
+}
+
+impl Call<'_> {
+    /// The time of the request is up: its answer, if it comes, is for whoever asks later. It may have come this moment, and a
+    /// request that is not sent yet will not be.
+    fn give_up(
+        &self,
+        answers: &mut oneshot::Receiver<Result<Answer, ClientErrorKind>>,
+        timeout: Duration,
+    ) -> (Result<Answer, ClientErrorKind>, Option<LateReply>) {
+        let (late, deliver) = LateReply::new();
+        let mut hub = lock(&self.shared.hub);
+        if self.is_answered && hub.defer(self.id, deliver) {
+            self.shared.changed.notify_one();
+            return (Err(ClientErrorKind::TimedOut(timeout)), Some(late));
+        }
+        // The driver looks at this with the hub locked.
+        answers.close();
+        drop(hub);
+        let answer = answers.try_recv();
+        (
+            answer.unwrap_or(Err(ClientErrorKind::TimedOut(timeout))),
+            None,
+        )
+    }
 }
 
 impl Drop for Call<'_> {
@@ -288,13 +314,13 @@ impl Client {
             is_answered,
             is_over: false,
         };
-        let (sender, answer) = oneshot::channel();
-        let is_sent = (!is_answered).then(Arc::<AtomicBool>::default);
+        let (sender, mut answers) = oneshot::channel();
+        let is_sent = Arc::<AtomicBool>::default();
         let outgoing = Outgoing {
             request: request.clone(),
             descriptors: options.descriptors,
             answer: sender,
-            is_sent: is_sent.clone(),
+            is_sent: Arc::clone(&is_sent),
         };
         let requests = match options.out_of_band {
             true => &self.inner.out_of_band,
@@ -304,7 +330,7 @@ impl Client {
             if requests.send(outgoing).await.is_err() {
                 return Err(ClientErrorKind::Closed);
             }
-            answer.await.unwrap_or(Err(ClientErrorKind::Closed))
+            (&mut answers).await.unwrap_or(Err(ClientErrorKind::Closed))
         };
         let answer = match timeout {
             None => exchange.await,
@@ -312,7 +338,11 @@ impl Client {
                 .await
                 .unwrap_or(Err(ClientErrorKind::TimedOut(timeout))),
         };
-        call.is_over = answer.is_ok();
+        let (answer, late) = match answer {
+            Err(ClientErrorKind::TimedOut(timeout)) => call.give_up(&mut answers, timeout),
+            answer => (answer, None),
+        };
+        call.is_over = answer.is_ok() || late.is_some();
         let awaited = match &answer {
             Err(ClientErrorKind::TimedOut(_)) => shared.what_is_missing(request.id),
             Ok(_) | Err(_) => Awaited::Answer,
@@ -322,9 +352,14 @@ impl Client {
             _ => None,
         };
         // Silence means success only of what the server was asked to do.
-        let is_silent = is_sent.is_some_and(|is_sent| is_sent.load(Ordering::Acquire));
-        settle(answer, &request, !is_silent).map_err(|error| {
+        let is_sent = is_sent.load(Ordering::Acquire);
+        settle(answer, &request, is_answered || !is_sent).map_err(|error| {
             let error = error.awaiting(awaited).with_note(note);
+            // What is being written may well become whole.
+            let error = match is_sent || late.is_some() {
+                true => error.after_sending(late),
+                false => error,
+            };
             error.of_peer(&shared.peer)
         })
     }

@@ -13,6 +13,7 @@ use super::super::core::{Admission, Greeting};
 use super::super::error::{Awaited, ClientError, ClientErrorKind};
 use super::super::establish::{handshake_io, not_established, not_opened};
 use super::super::hub::Hub;
+use super::super::late::LateReply;
 use super::super::open::is_lasting;
 use super::super::options::{CallOptions, ConnectOptions};
 use super::super::request::{Answer, Encoded};
@@ -265,11 +266,26 @@ impl Inner {
         }
     }
 
-    /// Nobody waits for an answer any more.
-    pub(super) fn forget(&self, id: u64, is_answered: bool) {
+    /// The time of a request is up: its answer, if it comes, is for whoever asks later. It may have come this moment.
+    pub(super) fn give_up(
+        &self,
+        id: u64,
+        is_answered: bool,
+        answers: &Answers,
+        timeout: Duration,
+    ) -> (Result<Answer, ClientErrorKind>, Option<LateReply>) {
+        let (late, deliver) = LateReply::new();
         let mut state = lock(&self.state);
-        state.hub.forget(id, is_answered);
-        self.wake(&state);
+        if !is_answered {
+            // Silence is success, and nothing will come.
+            state.hub.forget(id, is_answered);
+        } else if state.hub.defer(id, deliver) {
+            self.wake(&state);
+            return (Err(ClientErrorKind::TimedOut(timeout)), Some(late));
+        }
+        drop(state);
+        let answer = answers.try_recv();
+        (answer.unwrap_or(Err(ClientErrorKind::Closed)), None)
     }
 
     pub(super) fn send(

@@ -175,24 +175,28 @@ impl Client {
             .or(self.inner.options.timeout);
         let deadline = timeout.map(|timeout| (Instant::now() + timeout, timeout));
         let encode = |id| Encoded::new(command, arguments, id, options.out_of_band);
-        let (request, answer) = self.inner.send(&encode, &options, deadline)?;
-        let answer = match deadline {
-            None => answer.recv().unwrap_or(Err(ClientErrorKind::Closed)),
-            Some((deadline, timeout)) => {
-                answer
+        let (request, answers) = self.inner.send(&encode, &options, deadline)?;
+        let answer =
+            match deadline {
+                None => answers.recv().unwrap_or(Err(ClientErrorKind::Closed)),
+                Some((deadline, timeout)) => answers
                     .recv_timeout(time_to(deadline))
                     .unwrap_or_else(|error| {
                         Err(match error {
                             RecvTimeoutError::Timeout => ClientErrorKind::TimedOut(timeout),
                             RecvTimeoutError::Disconnected => ClientErrorKind::Closed,
                         })
-                    })
+                    }),
+            };
+        let (answer, late) = match answer {
+            Err(ClientErrorKind::TimedOut(timeout)) => {
+                self.inner
+                    .give_up(request.id, is_answered, &answers, timeout)
             }
+            answer => (answer, None),
         };
-        if answer.is_err() {
-            self.inner.forget(request.id, is_answered);
-        }
-        settle(answer, &request, is_answered).map_err(|error| error.of_peer(&self.inner.peer))
+        settle(answer, &request, is_answered)
+            .map_err(|error| error.after_sending(late).of_peer(&self.inner.peer))
     }
 
     /// Listens to events from now on, also those of later connections.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use qapi_runtime::client::mock::Mock;
 use qapi_runtime::client::{
-    Address, CallOptions, Client, ClientErrorKind, ConnectOptions, Dialect, EventFilter,
+    Address, CallOptions, Client, ClientErrorKind, ConnectOptions, Dialect, EventFilter, Outcome,
     Transcript, blocking,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -75,6 +75,30 @@ fn a_late_reply_goes_to_nobody_else() {
         play(&client, &|| {}, &|| {});
         drop(client);
         assert_eq!(mock.finish(), [""; 0]);
+    });
+}
+
+/// A command that was given up while QEMU was stopped has been executed; one in flight when QEMU is killed is lost.
+#[test]
+fn what_became_of_a_command_is_known_later() {
+    with_each_qemu("outcomes of QEMU's commands", |qemu| {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("qmp");
+        let mut qemu = Qemu::start_as(qemu, &socket);
+        let client = blocking::Client::connect(options(&socket)).unwrap();
+        signal(&qemu.child, Signal::STOP);
+        let late = client.execute_raw("query-name", None, within(SHORT));
+        let late = late.unwrap_err();
+        assert_eq!(late.outcome(), Outcome::Unknown);
+        signal(&qemu.child, Signal::CONT);
+        let outcome = late.late_reply().unwrap().wait(LONG);
+        assert_eq!(outcome, Outcome::Done(value("{}")));
+        signal(&qemu.child, Signal::STOP);
+        let lost = client.execute_raw("query-name", None, within(SHORT));
+        let lost = lost.unwrap_err();
+        qemu.child.kill().unwrap();
+        let outcome = lost.late_reply().unwrap().wait(LONG);
+        assert_eq!(outcome, Outcome::ConnectionLost);
     });
 }
 
