@@ -13,6 +13,7 @@ mod error;
 #[cfg(feature = "live")]
 mod live;
 mod names;
+mod part;
 mod read;
 mod schema;
 mod text;
@@ -50,7 +51,7 @@ pub struct Introspection {
 pub(crate) type ElementId = usize;
 
 /// An element of the array.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Element {
     pub(crate) name: String,
     pub(crate) features: Vec<String>,
@@ -58,7 +59,7 @@ pub(crate) struct Element {
 }
 
 /// What an element describes. Types are elements, too.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Command {
         arguments: ElementId,
@@ -90,14 +91,14 @@ pub(crate) enum JsonType {
 }
 
 /// A value of an enumeration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct EnumValue {
     pub(crate) name: String,
     pub(crate) features: Vec<String>,
 }
 
 /// A member of an object.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) ty: ElementId,
@@ -106,7 +107,7 @@ pub(crate) struct Member {
 }
 
 /// The variant part of an object.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Variants {
     pub(crate) tag: String,
     /// By value of the tag.

@@ -325,6 +325,31 @@ fn a_part_is_told_as_it_was() {
     }
 }
 
+/// A part of the elements has what its commands use, and nothing else.
+#[test]
+fn a_part_of_the_elements_is_a_schema() {
+    let told = Introspection::read(small().to_string()).expect("introspection");
+    let part = told
+        .part(&["take_it", "nothing"])
+        .compile("part.json", LintLevels::default());
+    let part = tell(part.expect("a schema").schema());
+    let names: Vec<_> = part
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|it| &it["name"])
+        .collect();
+    assert_eq!(names, ["take_it", "0", "str", "2", "bool", "3", "5", "6"]);
+    for (recording, told) in recordings("a part of the elements is a schema") {
+        let told = Introspection::read(told.to_string()).expect("introspection");
+        let part = told
+            .part(&["blockdev-add"])
+            .compile("part.json", LintLevels::default());
+        let part = part.unwrap_or_else(|rejected| panic!("{recording}: {rejected}"));
+        assert_eq!(part.schema().commands().len(), 1);
+    }
+}
+
 /// The schema that `iothreadd` serves, and those of QEMU, told and read.
 #[test]
 fn what_a_schema_tells_is_that_schema() {
