@@ -42,7 +42,11 @@ fn write(man: &Path, completions: &Path) -> Result<()> {
         let fails = || format!("cannot make {}", folder.display());
         std::fs::create_dir_all(folder).with_context(fails)?;
     }
-    for command in [iothreadd::command(), iothread_top::command()] {
+    for command in [
+        iothreadd::command(),
+        iothread_top::command(),
+        qmp::command(),
+    ] {
         let name = command.get_name().to_owned();
         for shell in Shell::value_variants() {
             clap_complete::generate_to(*shell, &mut command.clone(), &name, completions)
@@ -63,7 +67,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (man, completions) = (folder.path().join("man"), folder.path().join("completions"));
         write(&man, &completions).unwrap();
-        for name in ["iothreadd", "iothread-top"] {
+        for name in ["iothreadd", "iothread-top", "qmp"] {
             let page = std::fs::read_to_string(man.join(format!("{name}.1"))).unwrap();
             assert!(page.contains(".SH SYNOPSIS"), "{page}");
             for file in [

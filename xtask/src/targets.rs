@@ -25,6 +25,7 @@ const EVERYTHING: &[&str] = &[
     "--package=iothread",
     "--package=iothreadd",
     "--package=iothread-top",
+    "--package=qmp",
 ];
 
 /// What has to compile anywhere: the compiler with its command line, and the runtime without I/O.

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 const RESERVED: [&str; 4] = ["aux", "con", "nul", "prn"];
 
 /// The packages that others can get.
-const PUBLISHED: [&str; 5] = [
+const PUBLISHED: [&str; 6] = [
     "qapi-gen",
     "qapi-runtime",
+    "qapi-runtime/qmp",
     "iothread",
     "iothread/iothreadd",
     "iothread/iothread-top",

@@ -1,0 +1,7 @@
+//! A command for QMP servers.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    qmp::main()
+}

@@ -1,0 +1,96 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use qapi_runtime::client::Address;
+
+/// Executes a command on a QMP server or guest agent.
+///
+/// Arguments are KEY=VALUE, where VALUE is read by the type that the argument has in the server's own schema; KEY.KEY=VALUE is a
+/// member of a member, KEY:=JSON is JSON, and an object of JSON has all arguments. They are checked before anything is sent.
+///
+/// The exit status is 0 if the command was executed; 1 if the server refused it, or 10 for CommandNotFound, 11 for
+/// DeviceNotFound, 12 for DeviceNotActive, 13 for KVMMissingCap, 19 for another class; 2 if nothing was sent, since the command
+/// line or the arguments are wrong; 3 if there is no server; 4 if the connection was lost and 5 if the time was up, after the
+/// command was sent; 6 if the event did not come; 7 for files and output.
+#[derive(Debug, Parser)]
+#[command(name = "qmp", version)]
+pub(crate) struct Options {
+    /// Where the server is: unix:PATH, a path, tcp:HOST:PORT, vsock:CID:PORT, fd:NUMBER, or exec:COMMAND.
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: Address,
+
+    /// The command.
+    #[arg(value_name = "COMMAND", required_unless_present_any = ["hmp", "script"])]
+    pub(crate) command: Option<String>,
+
+    /// Its arguments: KEY=VALUE, KEY.KEY=VALUE, KEY:=JSON, or one object of JSON.
+    #[arg(value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<String>,
+
+    /// Execute a line of the human monitor and print what it says.
+    #[arg(long, value_name = "LINE", conflicts_with_all = ["command", "script", "agent"])]
+    pub(crate) hmp: Option<String>,
+
+    /// Execute the commands in a file, one a line, up to the first that fails; `-` is standard input. A line has a command and
+    /// its arguments, with quotes as a shell has them, or is empty, or begins with `#`.
+    #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "command")]
+    pub(crate) script: Option<PathBuf>,
+
+    /// The server is a QEMU guest agent.
+    #[arg(long)]
+    pub(crate) agent: bool,
+
+    /// Execute the command out of band.
+    #[arg(long)]
+    pub(crate) oob: bool,
+
+    /// Send a descriptor along that this program was started with, for getfd and add-fd. May be given several times.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "script")]
+    pub(crate) fd: Vec<i32>,
+
+    /// After the command, wait for an event: NAME, or NAME,MEMBER=VALUE,... for one with these strings in its data. It is
+    /// printed after the result. May be given several times: the first of them counts.
+    #[arg(long, value_name = "EVENT", conflicts_with_all = ["script", "agent"])]
+    pub(crate) wait_event: Vec<String>,
+
+    /// Seconds that the command may take, and after it the event; 0 is for ever.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    pub(crate) timeout: Duration,
+
+    /// Seconds that greeting and negotiation may take. A monitor of QEMU that serves another client says nothing.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
+    pub(crate) connect_timeout: Duration,
+
+    /// Seconds to wait for the socket to be there and accept.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_seconds)]
+    pub(crate) retry: Duration,
+
+    /// Send arguments without a look at the server's schema. VALUE is JSON where it can be, and a string elsewhere.
+    #[arg(long)]
+    pub(crate) no_check: bool,
+
+    /// Print JSON, one value a line; so it is where the output is no terminal.
+    #[arg(long, conflicts_with = "human")]
+    pub(crate) json: bool,
+
+    /// Print for people; so it is on a terminal.
+    #[arg(long)]
+    pub(crate) human: bool,
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+impl Options {
+    /// The time that a command may take; `None` for ever.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        (!self.timeout.is_zero()).then_some(self.timeout)
+    }
+}
