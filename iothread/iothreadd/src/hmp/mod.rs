@@ -1,10 +1,14 @@
 //! The human monitor: one line in, text out.
+//!
+//! - `conversation`, `editor`: what is typed and shown, without I/O; `session`: one client.
+//! - `line`, `arguments`, `expression`: how a line is read; `command` and the others: what it does.
 
 mod arguments;
 mod block;
 mod chardev;
 mod command;
 mod commands;
+mod conversation;
 mod editor;
 mod expression;
 mod iothreads;

@@ -2,6 +2,7 @@
 
 mod call;
 mod client;
+mod conversation;
 mod object;
 mod on_chardev;
 
@@ -9,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use iothread::{Clock, ContextError, MainContext, OnMain, SharedContext, Timer, holder};
+use iothread::{Clock, MainContext, OnMain, SharedContext, Timer, holder};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use thiserror::Error;
 
@@ -24,7 +25,7 @@ use crate::net::address::Address;
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::listener::{ListenError, Listener, WayIn};
 use crate::net::reach::Reach;
-use crate::net::stream::{Endpoint, Stream, Watches};
+use crate::net::stream::Stream;
 use crate::options::QmpOption;
 use crate::qapi::{MonitorCloseAction, YankInstance, YankInstanceChardev};
 use crate::qom::Object;
@@ -337,16 +338,9 @@ impl Monitor {
         client.start(stream);
     }
 
-    /// Makes what wakes a client; `None` if the monitor is gone.
-    fn watch<E: Endpoint>(
-        &self,
-        stream: &Stream,
-        endpoint: &Arc<E>,
-    ) -> Option<Result<Watches, ContextError>> {
-        match Watches::new(&self.context, stream, endpoint) {
-            Err(ContextError::Released { .. }) => None,
-            watches => Some(watches),
-        }
+    /// Where sessions run.
+    fn context(&self) -> &SharedContext {
+        &self.context
     }
 
     /// A timer on the monitor's thread; `None` if the monitor is gone.

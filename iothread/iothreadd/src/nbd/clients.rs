@@ -64,17 +64,14 @@ impl Clients {
             let accepting = Arc::downgrade(self);
             listener.watch(&self.main, move |stream| {
                 if let Some(clients) = accepting.upgrade() {
-                    clients.accept(&stream);
+                    clients.accept(stream);
                 }
             })?;
         }
         Ok(())
     }
 
-    fn accept(self: &Arc<Self>, stream: &Stream) {
-        let Some(socket) = stream.socket() else {
-            return;
-        };
+    fn accept(self: &Arc<Self>, stream: Stream) {
         if !self.places.take(|opens| self.set_accepting(opens)) {
             // It came in while the door was being closed.
             return;
@@ -85,7 +82,7 @@ impl Clients {
             state.n_numbers += 1;
             state.n_numbers
         };
-        let negotiation = Negotiation::new(self, number, Arc::clone(socket), ticket);
+        let negotiation = Negotiation::new(self, number, ticket);
         {
             let mut state = self.state.lock();
             if state.stopped {
@@ -95,7 +92,7 @@ impl Clients {
             }
             state.negotiations.insert(number, Arc::clone(&negotiation));
         }
-        negotiation.start(&self.main, self.limit);
+        negotiation.start(&self.main, stream, self.limit);
     }
 
     fn set_accepting(&self, accepts: bool) {

@@ -7,7 +7,8 @@ use std::sync::{Arc, Weak};
 use iothread::OnMain;
 
 use super::Offers;
-use super::transmission::Connection;
+use super::handshake::Exported;
+use super::transmission::Transmission;
 use crate::export::{Common, Export};
 use crate::finally::Finally;
 use crate::qapi::BlockExportType;
@@ -19,7 +20,7 @@ pub(crate) struct NbdExport {
     name: String,
     description: Option<String>,
     offers: Weak<Offers>,
-    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    connections: Mutex<HashMap<u64, Arc<Transmission>>>,
     next_connection: AtomicU64,
 }
 
@@ -40,28 +41,12 @@ impl NbdExport {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn description(&self) -> Option<&str> {
-        self.description.as_deref()
-    }
-
-    pub(super) fn size(&self) -> u64 {
-        self.common.backend().size()
-    }
-
-    pub(super) fn is_writable(&self) -> bool {
-        self.common.is_writable()
-    }
-
     pub(super) fn next_number(&self) -> u64 {
         self.next_connection.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Adds a connection; on the main loop.
-    pub(super) fn add(&self, connection: &Arc<Connection>) {
+    pub(super) fn add(&self, connection: &Arc<Transmission>) {
         let number = connection.number();
         self.connections
             .lock()
@@ -74,8 +59,26 @@ impl NbdExport {
         drop(removed);
     }
 
-    fn all(&self) -> Vec<Arc<Connection>> {
+    fn all(&self) -> Vec<Arc<Transmission>> {
         self.connections.lock().values().cloned().collect()
+    }
+}
+
+impl Exported for NbdExport {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    fn size(&self) -> u64 {
+        self.common.backend().size()
+    }
+
+    fn is_writable(&self) -> bool {
+        self.common.is_writable()
     }
 }
 

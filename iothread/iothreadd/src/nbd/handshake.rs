@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::export::NbdExport;
 use super::protocol::{
     BASE_ALLOCATION, BASE_ALLOCATION_ID, GREETING, MAX_STRING, OPTION_MAGIC, OPTION_REPLY_MAGIC,
     export_flag, handshake_flag, info, option, option_reply,
@@ -22,42 +21,65 @@ const ENOUGH_OUTPUT: usize = 64 << 10;
 /// Bytes of an option before its data.
 const OPTION_HEADER: usize = 16;
 
+/// How much input it wants to have at once, at most.
+pub(super) const MAX_INPUT: usize = OPTION_HEADER + MAX_OPTION_DATA;
+
+/// What a client may be told of an export.
+pub(super) trait Exported {
+    fn name(&self) -> &str;
+
+    fn description(&self) -> Option<&str>;
+
+    /// Bytes.
+    fn size(&self) -> u64;
+
+    fn is_writable(&self) -> bool;
+}
+
 /// What a client has chosen.
-#[derive(Clone)]
-pub(super) struct Choice {
-    pub(super) export: Arc<NbdExport>,
+pub(super) struct Choice<E> {
+    pub(super) export: Arc<E>,
     pub(super) structured_replies: bool,
     /// Whether `base:allocation` can be asked for.
     pub(super) base_allocation: bool,
 }
 
+impl<E> Clone for Choice<E> {
+    fn clone(&self) -> Self {
+        Self {
+            export: Arc::clone(&self.export),
+            ..*self
+        }
+    }
+}
+
 /// Looks up what is on offer.
-pub(super) trait Offer {
+pub(super) trait Offer<E> {
     /// All exports, in the order of their creation.
-    fn exports(&self) -> Vec<Arc<NbdExport>>;
+    fn exports(&self) -> Vec<Arc<E>>;
 
     /// Whether several connections of a client may share an export.
     fn allows_several_connections(&self) -> bool;
 }
 
 /// How it goes on.
-pub(super) enum Progress {
+pub(super) enum Progress<E> {
     /// More input is needed, or the output has to be sent.
     More,
     /// The transmission begins with the input that is left.
-    Transmission(Choice),
+    Transmission(Choice<E>),
     /// What was sent is to be sent, and the connection closed.
     Close,
 }
 
 /// The state of the haggling.
-pub(super) struct Handshake {
+pub(super) struct Handshake<E> {
     phase: Phase,
     fixed: bool,
     no_zeroes: bool,
     structured_replies: bool,
     /// The export for which `base:allocation` was chosen.
-    base_allocation: Option<Arc<NbdExport>>,
+    base_allocation: Option<Arc<E>>,
 }
 
 enum Phase {
@@ -67,7 +89,7 @@ enum Phase {
     Skip(u32),
 }
 
-impl Handshake {
+impl<E: Exported> Handshake<E> {
     /// Begins with the server's greeting.
     pub(super) fn new(output: &mut Vec<u8>) -> Self {
         output.extend_from_slice(GREETING);
@@ -88,8 +110,8 @@ impl Handshake {
         &mut self,
         input: &mut &[u8],
         output: &mut Vec<u8>,
-        offer: &dyn Offer,
-    ) -> Progress {
+        offer: &dyn Offer<E>,
+    ) -> Progress<E> {
         while output.len() < ENOUGH_OUTPUT {
             match self.phase {
                 Phase::ClientFlags => {
@@ -151,16 +173,13 @@ impl Handshake {
         Progress::More
     }
 
-    /// How much input it wants to have at once, at most.
-    pub(super) const MAX_INPUT: usize = OPTION_HEADER + MAX_OPTION_DATA;
-
     fn answer(
         &mut self,
         number: u32,
         data: &[u8],
         output: &mut Vec<u8>,
-        offer: &dyn Offer,
-    ) -> Progress {
+        offer: &dyn Offer<E>,
+    ) -> Progress<E> {
         if number == option::EXPORT_NAME {
             return self.export_name(data, output, offer);
         }
@@ -215,7 +234,12 @@ impl Handshake {
         Progress::More
     }
 
-    fn export_name(&mut self, data: &[u8], output: &mut Vec<u8>, offer: &dyn Offer) -> Progress {
+    fn export_name(
+        &mut self,
+        data: &[u8],
+        output: &mut Vec<u8>,
+        offer: &dyn Offer<E>,
+    ) -> Progress<E> {
         let Some(export) = find(data, offer) else {
             return Progress::Close;
         };
@@ -228,7 +252,7 @@ impl Handshake {
         Progress::Transmission(self.choice(export))
     }
 
-    fn choice(&self, export: Arc<NbdExport>) -> Choice {
+    fn choice(&self, export: Arc<E>) -> Choice<E> {
         let chosen = self.base_allocation.as_ref();
         Choice {
             structured_replies: self.structured_replies,
@@ -237,7 +261,7 @@ impl Handshake {
         }
     }
 
-    fn export_flags(&self, export: &NbdExport, offer: &dyn Offer) -> u16 {
+    fn export_flags(&self, export: &E, offer: &dyn Offer<E>) -> u16 {
         let mut flags = export_flag::HAS_FLAGS
             | export_flag::SEND_FLUSH
             | export_flag::SEND_FUA
@@ -263,8 +287,8 @@ impl Handshake {
         number: u32,
         mut data: &[u8],
         output: &mut Vec<u8>,
-        offer: &dyn Offer,
-    ) -> Progress {
+        offer: &dyn Offer<E>,
+    ) -> Progress<E> {
         let invalid = |output: &mut Vec<u8>, text: &str| {
             refuse(output, number, option_reply::ERR_INVALID, text);
             Progress::More
@@ -318,7 +342,7 @@ impl Handshake {
         number: u32,
         mut data: &[u8],
         output: &mut Vec<u8>,
-        offer: &dyn Offer,
+        offer: &dyn Offer<E>,
     ) {
         let sets = number == option::SET_META_CONTEXT;
         let mut refuse = |kind: u32, text: &str| refuse(output, number, kind, text);
@@ -369,7 +393,7 @@ impl Handshake {
     }
 }
 
-fn find(name: &[u8], offer: &dyn Offer) -> Option<Arc<NbdExport>> {
+fn find<E: Exported>(name: &[u8], offer: &dyn Offer<E>) -> Option<Arc<E>> {
     let mut exports = offer.exports().into_iter();
     exports.find(|export| export.name().as_bytes() == name)
 }
@@ -420,4 +444,183 @@ fn take_string<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
         return None;
     }
     take(input, length)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::OnceLock;
+
+    use super::*;
+
+    /// Something on offer.
+    #[derive(Debug, PartialEq, Eq)]
+    pub(crate) struct Disk {
+        name: &'static str,
+        description: Option<&'static str>,
+        is_writable: bool,
+    }
+
+    impl Exported for Disk {
+        fn name(&self) -> &str {
+            self.name
+        }
+
+        fn description(&self) -> Option<&str> {
+            self.description
+        }
+
+        fn size(&self) -> u64 {
+            1 << 20
+        }
+
+        fn is_writable(&self) -> bool {
+            self.is_writable
+        }
+    }
+
+    impl Offer<Disk> for Vec<Arc<Disk>> {
+        fn exports(&self) -> Vec<Arc<Disk>> {
+            self.clone()
+        }
+
+        fn allows_several_connections(&self) -> bool {
+            true
+        }
+    }
+
+    /// Always the same.
+    pub(crate) fn disks() -> Arc<dyn Offer<Disk> + Send + Sync> {
+        static DISKS: OnceLock<Arc<Vec<Arc<Disk>>>> = OnceLock::new();
+        let disk = |name, description, is_writable| {
+            Arc::new(Disk {
+                name,
+                description,
+                is_writable,
+            })
+        };
+        let make = || {
+            Arc::new(vec![
+                disk("one", None, false),
+                disk("two", Some("the second"), true),
+            ])
+        };
+        Arc::clone(DISKS.get_or_init(make)) as _
+    }
+
+    pub(crate) fn option(number: u32, data: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(data.len()).unwrap();
+        let mut bytes = b"IHAVEOPT".to_vec();
+        bytes.extend(number.to_be_bytes());
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    fn string(text: &str) -> Vec<u8> {
+        let length = u32::try_from(text.len()).unwrap();
+        [&length.to_be_bytes(), text.as_bytes()].concat()
+    }
+
+    /// The data of an option that chooses an export, and asks for no information.
+    pub(crate) fn go(name: &str) -> Vec<u8> {
+        [string(name), vec![0, 0]].concat()
+    }
+
+    fn queries(name: &str, queries: &[&str]) -> Vec<u8> {
+        let mut data = string(name);
+        data.extend(u32::try_from(queries.len()).unwrap().to_be_bytes());
+        queries.iter().for_each(|query| data.extend(string(query)));
+        data
+    }
+
+    /// A handshake in which the client's flags have come.
+    fn begun(flags: u32) -> Handshake<Disk> {
+        let mut handshake = Handshake::new(&mut Vec::new());
+        let progress = handshake.advance(&mut &flags.to_be_bytes()[..], &mut Vec::new(), &*disks());
+        assert!(matches!(progress, Progress::More));
+        handshake
+    }
+
+    /// Sends an option. Returns the types of the replies with their data, and how it goes on.
+    fn ask(
+        handshake: &mut Handshake<Disk>,
+        number: u32,
+        data: &[u8],
+    ) -> (Vec<(u32, Vec<u8>)>, Progress<Disk>) {
+        let mut output = Vec::new();
+        let input = option(number, data);
+        let mut rest = input.as_slice();
+        let progress = handshake.advance(&mut rest, &mut output, &*disks());
+        assert!(rest.is_empty());
+        let mut replies = Vec::new();
+        let mut output = output.as_slice();
+        while !output.is_empty() {
+            assert_eq!(take_u64(&mut output), Some(OPTION_REPLY_MAGIC));
+            assert_eq!(take_u32(&mut output), Some(number));
+            let kind = take_u32(&mut output).unwrap();
+            let length = take_u32(&mut output).unwrap() as usize;
+            replies.push((kind, take(&mut output, length).unwrap().to_vec()));
+        }
+        (replies, progress)
+    }
+
+    fn kinds(handshake: &mut Handshake<Disk>, number: u32, data: &[u8]) -> Vec<u32> {
+        let (replies, progress) = ask(handshake, number, data);
+        assert!(matches!(progress, Progress::More));
+        replies.into_iter().map(|(kind, _)| kind).collect()
+    }
+
+    #[test]
+    fn what_is_on_offer_is_listed() {
+        let (replies, _) = ask(&mut begun(3), option::LIST, &[]);
+        let second = [string("two"), b"the second".to_vec()].concat();
+        let expected = [
+            (option_reply::SERVER, string("one")),
+            (option_reply::SERVER, second),
+            (option_reply::ACK, Vec::new()),
+        ];
+        assert_eq!(replies, expected);
+    }
+
+    #[test]
+    fn a_context_belongs_to_the_export_that_it_was_set_for() {
+        for (chosen, has_context) in [("one", true), ("two", false)] {
+            let mut handshake = begun(3);
+            let early = queries("one", &[BASE_ALLOCATION]);
+            let set = option::SET_META_CONTEXT;
+            assert_eq!(
+                kinds(&mut handshake, set, &early),
+                [option_reply::ERR_INVALID]
+            );
+            assert_eq!(
+                kinds(&mut handshake, option::STRUCTURED_REPLY, &[]),
+                [option_reply::ACK]
+            );
+            let both = [option_reply::META_CONTEXT, option_reply::ACK];
+            assert_eq!(kinds(&mut handshake, set, &early), both);
+            let (_, progress) = ask(&mut handshake, option::GO, &go(chosen));
+            let Progress::Transmission(choice) = progress else {
+                panic!("nothing is chosen");
+            };
+            assert_eq!(choice.export.name(), chosen);
+            assert!(choice.structured_replies);
+            assert_eq!(choice.base_allocation, has_context);
+        }
+    }
+
+    #[test]
+    fn an_old_client_gets_what_it_chooses_or_nothing() {
+        let mut handshake = begun(0);
+        let mut output = Vec::new();
+        let input = option(option::EXPORT_NAME, b"two");
+        let progress = handshake.advance(&mut &input[..], &mut output, &*disks());
+        assert!(matches!(progress, Progress::Transmission(_)));
+        // Size, flags, and zeroes, which it has not asked to leave out.
+        assert_eq!(output.len(), 8 + 2 + 124);
+        for (number, data) in [(option::EXPORT_NAME, &b"none"[..]), (option::LIST, b"")] {
+            let progress =
+                begun(0).advance(&mut &option(number, data)[..], &mut Vec::new(), &*disks());
+            assert!(matches!(progress, Progress::Close), "{number}");
+        }
+    }
 }

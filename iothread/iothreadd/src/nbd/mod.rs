@@ -1,18 +1,19 @@
 //! The NBD server.
 //!
-//! - `handshake`: the haggling, without I/O; `negotiation` does it for one connection, on the main loop.
-//! - `transmission`: one connection on an IOThread of its export, with `receiving`, `request` and `reply` as its two
-//!   directions.
+//! - `handshake`, `haggling`: the haggling, without I/O; `negotiation` does it for one connection, on the main loop.
+//! - `exchange`: requests and replies, without I/O, with `request` and `reply` as its two directions; `transmission`
+//!   carries them out for one connection, on an IOThread of its export.
 //! - `export`: what is exported.
 //! - `protocol`: the numbers.
 
 mod clients;
+mod exchange;
 mod export;
+mod haggling;
 mod handshake;
 mod negotiation;
 mod places;
 mod protocol;
-mod receiving;
 mod reply;
 mod request;
 mod transmission;
@@ -26,7 +27,7 @@ use qapi_runtime::Error;
 
 use self::clients::Clients;
 use self::export::NbdExport;
-use self::handshake::Offer;
+use self::handshake::{Exported as _, Offer};
 use self::protocol::MAX_STRING;
 use crate::export::{Common, Export, Prepared};
 use crate::host::Host;
@@ -63,7 +64,7 @@ impl Offers {
     }
 }
 
-impl Offer for Offers {
+impl Offer<NbdExport> for Offers {
     fn exports(&self) -> Vec<Arc<NbdExport>> {
         self.exports.lock().clone()
     }

@@ -1,103 +1,95 @@
 //! The haggling with one client, on the main loop.
 
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iothread::{Clock, FdDispatch, FdWatch, Interest, MainContext, SharedFdHandler, Timer};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use iothread::{Clock, MainContext, Timer};
 
 use super::clients::{Clients, Ticket};
-use super::handshake::{Handshake, Progress};
-use super::transmission::Connection;
+use super::export::NbdExport;
+use super::haggling::Haggling;
+use super::handshake::Choice;
+use super::transmission::Transmission;
+use crate::net::connection::{Connection, Limits};
+use crate::net::stream::{Endpoint, Stream};
 use crate::sync::Mutex;
+
+/// The next option waits until the answer to the last one is sent.
+const LIMITS: Limits = Limits {
+    unsent: 1,
+    n_receptions: 1,
+    watches_on: false,
+};
 
 /// A client that has not chosen an export yet.
 pub(super) struct Negotiation {
     clients: Weak<Clients>,
     number: u64,
-    state: Mutex<State>,
+    /// Gone once the haggling is over.
+    state: Mutex<Option<State>>,
 }
 
 struct State {
-    /// Gone once the haggling is over.
-    socket: Option<Arc<OwnedFd>>,
-    ticket: Option<Ticket>,
-    handshake: Handshake,
-    input: Vec<u8>,
-    output: Vec<u8>,
-    watch: Option<FdWatch>,
+    connection: Connection<Haggling<NbdExport>>,
+    ticket: Ticket,
     /// Ends it.
     timer: Option<Timer>,
-    is_closing: bool,
 }
 
 impl Negotiation {
-    pub(super) fn new(
-        clients: &Arc<Clients>,
-        number: u64,
-        socket: Arc<OwnedFd>,
-        ticket: Ticket,
-    ) -> Arc<Self> {
-        let mut output = Vec::new();
-        let handshake = Handshake::new(&mut output);
+    pub(super) fn new(clients: &Arc<Clients>, number: u64, ticket: Ticket) -> Arc<Self> {
+        let haggling = Haggling::new(clients.offers().clone());
         Arc::new(Self {
             clients: Arc::downgrade(clients),
             number,
-            state: Mutex::new(State {
-                socket: Some(socket),
-                ticket: Some(ticket),
-                handshake,
-                input: Vec::new(),
-                output,
-                watch: None,
+            state: Mutex::new(Some(State {
+                connection: Connection::new(haggling, LIMITS),
+                ticket,
                 timer: None,
-                is_closing: false,
-            }),
+            })),
         })
     }
 
     /// Sends the greeting, and begins to listen.
-    pub(super) fn start(self: &Arc<Self>, main: &MainContext, limit: Option<Duration>) {
-        {
-            let mut state = self.state.lock();
-            let Some(socket) = state.socket.clone() else {
-                return;
-            };
-            // Without the descriptor being watched the client would wait for ever.
-            state.watch = main.add_fd(socket, Interest::READ, Arc::clone(self)).ok();
-            if let Some(limit) = limit {
-                let late = Arc::downgrade(self);
-                let timer = main.timer(Clock::Monotonic, move |_| {
-                    if let Some(late) = late.upgrade() {
-                        late.end();
-                    }
-                });
-                match timer {
-                    Ok(timer) => {
-                        timer.arm_after(limit);
-                        state.timer = Some(timer);
-                    }
-                    // Without a limit it may not stay.
-                    Err(_) => state.watch = None,
-                }
+    pub(super) fn start(
+        self: &Arc<Self>,
+        main: &MainContext,
+        stream: Stream,
+        limit: Option<Duration>,
+    ) {
+        let is_started = match &mut *self.state.lock() {
+            Some(state) => {
+                // Without being watched, or without a limit, the client would stay for ever.
+                state.connection.attach(main, stream, self).is_ok()
+                    && limit.is_none_or(|limit| self.limit(state, main, limit))
             }
+            None => return,
+        };
+        match is_started {
+            true => self.progress(),
+            false => self.end(),
         }
-        self.progress();
+    }
+
+    /// Ends it after a time. Returns whether that is possible.
+    fn limit(self: &Arc<Self>, state: &mut State, main: &MainContext, limit: Duration) -> bool {
+        let late = Arc::downgrade(self);
+        let timer = main.timer(Clock::Monotonic, move |_| {
+            if let Some(late) = late.upgrade() {
+                late.end();
+            }
+        });
+        state.timer = timer.ok();
+        if let Some(timer) = &state.timer {
+            timer.arm_after(limit);
+        }
+        state.timer.is_some()
     }
 
     /// Disconnects the client.
     pub(super) fn close(&self) {
-        let mut state = self.state.lock();
-        let taken = (
-            state.watch.take(),
-            state.timer.take(),
-            state.socket.take(),
-            state.ticket.take(),
-        );
+        let state = self.state.lock().take();
         drop(state);
-        drop(taken);
     }
 
     /// Disconnects the client, which the server forgets.
@@ -109,120 +101,65 @@ impl Negotiation {
     }
 
     /// Answers what has come, and sends what can be sent.
-    fn progress(self: &Arc<Self>) {
-        let Some(clients) = self.clients.upgrade() else {
-            return;
-        };
+    fn progress(&self) {
         let mut guard = self.state.lock();
-        let state = &mut *guard;
-        let Some(socket) = state.socket.clone() else {
+        let Some(state) = &mut *guard else {
             return;
         };
-        if state.watch.is_none() {
-            drop(guard);
-            return self.end();
-        }
-        loop {
-            if flush(&socket, &mut state.output).is_err() {
+        let connection = &mut state.connection;
+        let is_over = loop {
+            if let Some(choice) = connection.next_event() {
+                let state = guard.take();
                 drop(guard);
-                return self.end();
-            }
-            if !state.output.is_empty() || state.is_closing {
-                break;
-            }
-            let mut input = state.input.as_slice();
-            let before = input.len();
-            let handshake = &mut state.handshake;
-            let progress = handshake.advance(&mut input, &mut state.output, &**clients.offers());
-            let taken = before - input.len();
-            state.input.drain(..taken);
-            match progress {
-                Progress::More if taken == 0 && state.output.is_empty() => break,
-                Progress::More => {}
-                Progress::Close => state.is_closing = true,
-                Progress::Transmission(choice) => {
-                    let input = std::mem::take(&mut state.input);
-                    let output = std::mem::take(&mut state.output);
-                    // The descriptor must not be watched here any more when it is watched there.
-                    drop(state.watch.take());
-                    drop(state.timer.take());
-                    state.socket = None;
-                    let ticket = state.ticket.take();
-                    drop(guard);
-                    clients.remove(self.number);
-                    if let Some(ticket) = ticket {
-                        let member = clients.budget().join();
-                        Connection::start(choice, socket, ticket, member, input, output);
-                    }
-                    return;
+                if let Some(state) = state {
+                    self.choose(state, choice);
                 }
+                return;
             }
-        }
-        let is_over = state.is_closing && state.output.is_empty();
-        let interest = match state.output.is_empty() {
-            true => Interest::READ,
-            false => Interest::WRITE,
-        };
-        let watched = match &state.watch {
-            Some(watch) => watch.set_interest(interest),
-            None => Ok(()),
+            match connection.flush() {
+                // What has been sent has made room for the next answer.
+                Ok(true) => {}
+                Ok(false) => break connection.watch().is_err(),
+                Err(_) => break true,
+            }
         };
         drop(guard);
-        if is_over || watched.is_err() {
+        if is_over {
             self.end();
         }
     }
 
-    fn receive(self: &Arc<Self>) {
-        let result = {
-            let mut guard = self.state.lock();
-            let state = &mut *guard;
-            let Some(socket) = &state.socket else {
-                return;
-            };
-            let held = state.input.len();
-            state.input.resize(Handshake::MAX_INPUT, 0);
-            let result = recv(&**socket, &mut state.input[held..], RecvFlags::DONTWAIT);
-            let received = result.map_or(0, |(count, _)| count);
-            state.input.truncate(held + received);
-            result.map(|(count, _)| count)
+    /// The client uses an export from now on, elsewhere.
+    fn choose(&self, state: State, choice: Choice<NbdExport>) {
+        let State {
+            mut connection,
+            ticket,
+            timer,
+        } = state;
+        drop(timer);
+        // The descriptor must not be watched here any more when it is watched there.
+        let stream = connection.detach();
+        let (input, output) = connection.into_protocol().into_rest();
+        let Some(clients) = self.clients.upgrade() else {
+            return;
         };
-        match result {
-            Ok(1..) => self.progress(),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Ok(0) | Err(_) => self.end(),
+        clients.remove(self.number);
+        if let Some(stream) = stream {
+            let member = clients.budget().join();
+            Transmission::start(choice, stream, ticket, member, &input, output);
         }
     }
 }
 
-/// Sends what can be sent.
-pub(super) fn flush(socket: &OwnedFd, output: &mut Vec<u8>) -> Result<(), Errno> {
-    let mut sent = 0;
-    let result = loop {
-        if sent == output.len() {
-            break Ok(());
+impl Endpoint for Negotiation {
+    fn readable(self: &Arc<Self>) {
+        if let Some(state) = &mut *self.state.lock() {
+            state.connection.receive();
         }
-        match send(
-            socket,
-            &output[sent..],
-            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-        ) {
-            Ok(count) => sent += count,
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    output.drain(..sent);
-    result
-}
-
-impl SharedFdHandler for Negotiation {
-    fn readable(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
-        self.receive();
+        self.progress();
     }
 
-    fn writable(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
+    fn writable(self: &Arc<Self>) {
         self.progress();
     }
 }

@@ -1,12 +1,11 @@
 //! Replies on their way to a client.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::io::{Errno, writev};
+use rustix::io::Errno;
 
 use super::protocol::{
     BASE_ALLOCATION_ID, REPLY_DONE, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, chunk,
@@ -14,6 +13,8 @@ use super::protocol::{
 };
 use crate::block::{Extent, IoBuffer, is_zero};
 use crate::budgets::Allowance;
+use crate::net::protocol::{Outgoing, Sent};
+use crate::net::stream::Stream;
 
 /// Data are searched for zeroes in steps of this size.
 const ZERO_STEP: usize = 4096;
@@ -107,11 +108,6 @@ impl Replies {
             Some(frame) => frame.reserved += bytes,
             None => self.memory.give(bytes),
         }
-    }
-
-    /// Bytes that wait to be sent.
-    pub(super) fn len(&self) -> usize {
-        self.len
     }
 
     fn push(&mut self, frame: Frame) {
@@ -246,43 +242,6 @@ impl Replies {
         self.chunk(cookie, chunk::BLOCK_STATUS, REPLY_DONE, &payload, body);
     }
 
-    /// Sends what can be sent.
-    pub(super) fn flush(&mut self, socket: &OwnedFd) -> Result<(), Errno> {
-        while !self.frames.is_empty() {
-            let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-            let mut n_pieces = 0;
-            let mut wanted = 0;
-            let mut skipped = self.sent;
-            'frames: for frame in &self.frames {
-                for bytes in [&frame.head[..frame.head_len], frame.body.bytes()] {
-                    let passed = skipped.min(bytes.len());
-                    skipped -= passed;
-                    let bytes = &bytes[passed..];
-                    if bytes.is_empty() {
-                        continue;
-                    }
-                    if n_pieces == MAX_PIECES {
-                        break 'frames;
-                    }
-                    pieces[n_pieces] = IoSlice::new(bytes);
-                    n_pieces += 1;
-                    wanted += bytes.len();
-                }
-            }
-            let count = match writev(socket, &pieces[..n_pieces]) {
-                Ok(count) => count,
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(error) => return Err(error),
-            };
-            self.consume(count);
-            if count < wanted {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
     fn consume(&mut self, count: usize) {
         self.len -= count;
         self.sent += count;
@@ -304,6 +263,51 @@ impl Replies {
                 Body::None | Body::Bytes(_) => {}
             }
         }
+    }
+}
+
+impl Outgoing for Replies {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn send_some(&mut self, stream: &Stream) -> io::Result<Sent> {
+        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+        let mut n_pieces = 0;
+        let mut wanted = 0;
+        let mut skipped = self.sent;
+        'frames: for frame in &self.frames {
+            for bytes in [&frame.head[..frame.head_len], frame.body.bytes()] {
+                let passed = skipped.min(bytes.len());
+                skipped -= passed;
+                let bytes = &bytes[passed..];
+                if bytes.is_empty() {
+                    continue;
+                }
+                if n_pieces == MAX_PIECES {
+                    break 'frames;
+                }
+                pieces[n_pieces] = IoSlice::new(bytes);
+                n_pieces += 1;
+                wanted += bytes.len();
+            }
+        }
+        let count = stream.send_pieces(&pieces[..n_pieces])?;
+        self.consume(count);
+        Sent::of(count, wanted)
+    }
+}
+
+#[cfg(any(test, fuzzing))]
+impl crate::net::drive::Drain for Replies {
+    fn drain(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for frame in &self.frames {
+            all.extend_from_slice(&frame.head[..frame.head_len]);
+            all.extend_from_slice(frame.body.bytes());
+        }
+        self.consume(all.len());
+        all
     }
 }
 

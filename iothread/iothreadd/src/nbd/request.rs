@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::handshake::Choice;
+use super::handshake::{Choice, Exported};
 use super::protocol::{REQUEST_MAGIC, REQUEST_SIZE, command, command_flag};
 use crate::block::{MAX_EXTENTS, MAX_TRANSFER, Operation};
 use crate::budgets::Allowance;
@@ -99,7 +99,7 @@ impl Header {
     }
 
     /// Whether it can be carried out, as far as its header tells.
-    pub(super) fn check(&self, choice: &Choice) -> Result<(), Refusal> {
+    pub(super) fn check<E: Exported>(&self, choice: &Choice<E>) -> Result<(), Refusal> {
         let refuse = |error, text| Err(Refusal { error, text });
         let known_flags = match self.command {
             command::READ if choice.structured_replies => command_flag::FUA | command_flag::DF,

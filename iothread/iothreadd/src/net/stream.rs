@@ -1,15 +1,21 @@
 //! Connections of monitors: a socket, or the two standard streams.
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use iothread::{AioContext, BottomHalf, ContextError, FdDispatch, FdHandler, FdWatch, Interest};
-use qapi_runtime::descriptor;
+use iothread::{
+    AioContext, BottomHalf, ContextError, FdDispatch, FdHandler, FdWatch, Interest, Polling,
+};
+use qapi_runtime::descriptor::MAX_DESCRIPTORS;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionread};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, Shutdown, recv,
+    recvmsg, send, shutdown,
+};
 
 use super::log::Log;
 use super::reach::local_address;
@@ -17,6 +23,14 @@ use super::terminal::RawTerminal;
 
 /// How much of what a peer still sends is taken away before its connection is closed.
 const DRAIN_SIZE: usize = 64 << 10;
+
+/// What came beside bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    pub(crate) descriptors: Vec<OwnedFd>,
+    /// Whether there were more of them than could be received.
+    pub(crate) has_lost_some: bool,
+}
 
 /// The two directions of a connection. Nothing here blocks.
 #[derive(Clone)]
@@ -145,17 +159,20 @@ impl Stream {
         has_hung_up && matches!(next, Ok((_, 0)))
     }
 
-    /// Receives bytes; descriptors that come with them are added to `descriptors`.
+    /// Receives bytes, and descriptors that come with them if they are wanted.
     pub(crate) fn receive(
         &self,
         buffer: &mut [u8],
-        descriptors: &mut Vec<OwnedFd>,
-    ) -> io::Result<usize> {
-        match &self.ends {
-            Ends::Unix(socket) => descriptor::receive(socket, buffer, descriptors),
-            Ends::Tcp(socket) => Ok(recv(&**socket, buffer, RecvFlags::DONTWAIT)?.0),
-            Ends::Stdio(stdio) => Ok(rustix::io::read(&*stdio.input, buffer)?),
-        }
+        takes_descriptors: bool,
+    ) -> io::Result<(usize, Passed)> {
+        let count = match &self.ends {
+            Ends::Unix(socket) if takes_descriptors => return receive_passed(socket, buffer),
+            Ends::Unix(socket) | Ends::Tcp(socket) => {
+                recv(&**socket, buffer, RecvFlags::DONTWAIT)?.0
+            }
+            Ends::Stdio(stdio) => rustix::io::read(&*stdio.input, buffer)?,
+        };
+        Ok((count, Passed::default()))
     }
 
     /// Sends some of the bytes.
@@ -170,6 +187,40 @@ impl Stream {
             log.add(&bytes[..count]);
         }
         Ok(count)
+    }
+
+    /// Sends some of the bytes of several pieces.
+    pub(crate) fn send_pieces(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let count = match &self.ends {
+            Ends::Unix(socket) | Ends::Tcp(socket) => rustix::io::writev(&**socket, pieces)?,
+            Ends::Stdio(stdio) => rustix::io::writev(&*stdio.output, pieces)?,
+        };
+        if let Some(log) = &self.log {
+            let mut left = count;
+            for piece in pieces {
+                let taken = left.min(piece.len());
+                log.add(&piece[..taken]);
+                left -= taken;
+            }
+        }
+        Ok(count)
+    }
+
+    /// How many bytes have come and were not received yet; none if it cannot tell.
+    pub(crate) fn n_arrived(&self) -> usize {
+        let arrived = match &self.ends {
+            Ends::Unix(socket) | Ends::Tcp(socket) => ioctl_fionread(&**socket),
+            Ends::Stdio(stdio) => ioctl_fionread(&*stdio.input),
+        };
+        usize::try_from(arrived.unwrap_or(0)).unwrap_or(usize::MAX)
+    }
+
+    /// Tells the peer at once that the connection is over, even if others have its descriptor.
+    pub(crate) fn disconnect(&self) {
+        if let Some(socket) = self.socket() {
+            // A peer that has gone knows.
+            let _ = shutdown(&**socket, Shutdown::Both);
+        }
     }
 
     /// Ends the connection so that the peer receives all that was sent.
@@ -188,6 +239,27 @@ impl Stream {
             drained += count;
         }
     }
+}
+
+fn receive_passed(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, Passed)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let message = recvmsg(
+        socket,
+        &mut [IoSliceMut::new(buffer)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
+    )?;
+    let mut passed = Passed {
+        descriptors: Vec::new(),
+        has_lost_some: message.flags.contains(ReturnFlags::CTRUNC),
+    };
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            passed.descriptors.extend(rights);
+        }
+    }
+    Ok((message.bytes, passed))
 }
 
 /// Whether the stream blocked before.
@@ -220,6 +292,11 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
 
     /// There is room to send, or the peer is gone.
     fn writable(self: &Arc<Self>);
+
+    /// How it hears of input while its event loop polls.
+    fn polling(&self) -> Polling {
+        Polling::Never
+    }
 }
 
 /// What wakes an endpoint; dropping it ends that.
@@ -245,10 +322,10 @@ impl Watches {
         endpoint: &Arc<E>,
     ) -> Result<Self, ContextError> {
         let handler = || Handler(Arc::clone(endpoint));
-        let (input, output) = match &stream.ends {
+        let (input, output, wanted) = match &stream.ends {
             Ends::Unix(socket) | Ends::Tcp(socket) => {
                 let watch = context.add_fd(Arc::clone(socket), Interest::NONE, handler())?;
-                (Input::Watched(watch), None)
+                (Input::Watched(watch), None, Interest::NONE)
             }
             Ends::Stdio(stdio) => {
                 // Whether a descriptor can be watched shows when it is watched for something.
@@ -268,14 +345,13 @@ impl Watches {
                     Err(error) if is_file(&error) => None,
                     Err(error) => return Err(error),
                 };
-                (input, output)
+                (input, output, Interest::READ_WRITE)
             }
         };
         Ok(Self {
             input,
             output,
-            // More than what holds, so that the first change is made in any case.
-            wanted: Interest::READ_WRITE,
+            wanted,
         })
     }
 
@@ -326,5 +402,9 @@ impl<E: Endpoint> FdHandler for Handler<E> {
 
     fn writable(&mut self, _: &mut FdDispatch<'_>) {
         self.0.writable();
+    }
+
+    fn polling(&self) -> Polling {
+        self.0.polling()
     }
 }

@@ -154,7 +154,7 @@ impl Prepared for NewDevice {
             let accepting = Weak::clone(&export.this);
             let accept = move |stream| {
                 if let Some(export) = accepting.upgrade() {
-                    export.accept(&stream);
+                    export.accept(stream);
                 }
             };
             listener.watch(&host.main, accept).map_err(unusable)?;
@@ -165,10 +165,7 @@ impl Prepared for NewDevice {
 
 impl VhostUserBlkExport {
     /// A client has connected; on the main loop.
-    fn accept(&self, stream: &Stream) {
-        let Some(socket) = stream.socket() else {
-            return;
-        };
+    fn accept(&self, stream: Stream) {
         let mut state = self.state.lock();
         if state.is_closed || state.session.is_some() {
             // It came in while the door was being closed.
@@ -189,7 +186,7 @@ impl VhostUserBlkExport {
         let Ok(device) = device else {
             return;
         };
-        let session = Session::new(&self.this, Arc::clone(socket), device, context.clone());
+        let session = Session::new(&self.this, stream, device, context.clone());
         // Without descriptors for it the client is turned away.
         let Ok(session) = session else {
             return;

@@ -3,18 +3,21 @@
 //! The library's handler of messages reads them from a socket and blocks until all of one is there, which an event loop
 //! cannot allow. So messages are put together here, and those that are complete are handed on through a pair of sockets.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrAny, SocketAddrUnix, getpeername, getsockname,
-    recvmsg, sendmsg,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrAny, SocketAddrUnix,
+    getpeername, getsockname, sendmsg,
 };
 use vhost::vhost_user::message::{BackendReq, FrontendReq, MAX_ATTACHED_FD_ENTRIES, MAX_MSG_SIZE};
+
+use crate::net::protocol::{Protocol, Step};
+use crate::net::stream::Passed;
+use crate::net::unsent::Unsent;
 
 /// Bytes of a header: number of the request, flags and size of the body, each of 32 bits.
 const HEADER_SIZE: usize = 12;
@@ -22,22 +25,23 @@ const HEADER_SIZE: usize = 12;
 /// The most bytes of a message.
 pub(super) const MAX_SIZE: usize = HEADER_SIZE + MAX_MSG_SIZE;
 
-/// The message that is coming in.
-pub(super) struct Incoming {
+/// The client's messages as they come, one after the other: nothing of the next one is received before, since descriptors
+/// belong to the message whose bytes they come with.
+pub(super) struct Messages {
     bytes: Box<[u8; MAX_SIZE]>,
     filled: usize,
     descriptors: Vec<OwnedFd>,
+    /// Answers to them.
+    unsent: Unsent,
+    state: State,
 }
 
-/// How far receiving came.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// All of a message is there.
-    Complete,
-    /// There is no more at the moment.
-    Partial,
-    /// The client has hung up.
-    End,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The message, which is complete, waits for requests to be over.
+    Held,
+    Over,
 }
 
 /// What has to be over before a message is handled, because its answer says so.
@@ -60,58 +64,42 @@ impl From<Errno> for Broken {
     }
 }
 
-impl Default for Incoming {
+impl Default for Messages {
     fn default() -> Self {
         Self {
             bytes: Box::new([0; MAX_SIZE]),
             filled: 0,
             descriptors: Vec::new(),
+            unsent: Unsent::default(),
+            state: State::Open,
         }
     }
 }
 
-impl Incoming {
-    /// Receives as much of the message as there is. Nothing of the next one is touched, since descriptors belong to the
-    /// message whose bytes they come with.
-    pub(super) fn receive(&mut self, socket: &OwnedFd) -> Result<Progress, Broken> {
-        loop {
-            let end = self.end()?;
-            if self.filled == end && end > HEADER_SIZE - 1 && self.has_header() {
-                // A part of the header did not tell what it is about.
-                return match self.descriptors.iter().all(|it| self.is_wanted(it)) {
-                    true => Ok(Progress::Complete),
-                    false => Err(Broken),
-                };
-            }
-            let mut space =
-                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_ATTACHED_FD_ENTRIES))];
-            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-            let received = recvmsg(
-                socket,
-                &mut [IoSliceMut::new(&mut self.bytes[self.filled..end])],
-                &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
-            );
-            let received = match received {
-                Ok(received) => received,
-                Err(Errno::AGAIN) => return Ok(Progress::Partial),
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            for message in ancillary.drain() {
-                if let RecvAncillaryMessage::ScmRights(rights) = message {
-                    self.descriptors.extend(rights);
-                }
-            }
-            let lost_some = received.flags.contains(ReturnFlags::CTRUNC);
-            let too_many = self.descriptors.len() > MAX_ATTACHED_FD_ENTRIES;
-            if lost_some || too_many || self.descriptors.iter().any(|it| !self.is_wanted(it)) {
-                return Err(Broken);
-            }
-            if received.bytes == 0 {
-                return Ok(Progress::End);
-            }
-            self.filled += received.bytes;
+impl Messages {
+    /// Leaves the message, which is complete, for later.
+    pub(super) fn hold(&mut self) {
+        self.change(State::Held);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.state == State::Held
+    }
+
+    /// Comes back to a message that was left for later.
+    pub(super) fn resume(&mut self) {
+        self.change(State::Open);
+    }
+
+    /// Takes no more messages.
+    pub(super) fn give_up(&mut self) {
+        self.state = State::Over;
+    }
+
+    fn change(&mut self, state: State) {
+        match self.state {
+            State::Open | State::Held => self.state = state,
+            State::Over => {}
         }
     }
 
@@ -122,10 +110,10 @@ impl Incoming {
     /// Whether a descriptor may belong to the message, as far as is known of it.
     fn is_wanted(&self, descriptor: &OwnedFd) -> bool {
         match what_it_is(descriptor) {
-            Passed::Other => true,
+            Kind::Other => true,
             // The client's own end of a connection, kept here, would keep that from ever ending.
-            Passed::NamedSocket => false,
-            Passed::NamelessSocket => self
+            Kind::NamedSocket => false,
+            Kind::NamelessSocket => self
                 .number_at(0)
                 .is_none_or(|number| number == FrontendReq::SET_BACKEND_REQ_FD as u32),
         }
@@ -160,7 +148,7 @@ impl Incoming {
     }
 
     /// What the message, which is complete, has to wait for.
-    pub(super) fn barrier(&self) -> Barrier {
+    fn barrier(&self) -> Barrier {
         let Some(number) = self.number_at(0) else {
             return Barrier::None;
         };
@@ -202,8 +190,55 @@ impl Incoming {
     }
 }
 
+impl Protocol for Messages {
+    /// A message is there, which has to wait for this.
+    type Event = Barrier;
+    type Output = Unsent;
+
+    const TAKES_DESCRIPTORS: bool = true;
+
+    fn space(&mut self) -> &mut [u8] {
+        let end = self.end().unwrap_or(self.filled);
+        &mut self.bytes[self.filled..end]
+    }
+
+    fn received(&mut self, count: usize, passed: Passed) {
+        self.descriptors.extend(passed.descriptors);
+        let too_many = self.descriptors.len() > MAX_ATTACHED_FD_ENTRIES;
+        if passed.has_lost_some || too_many || self.descriptors.iter().any(|it| !self.is_wanted(it))
+        {
+            self.give_up();
+        }
+        self.filled += count;
+    }
+
+    fn end_of_input(&mut self) {
+        self.give_up();
+    }
+
+    fn advance(&mut self) -> Step<Barrier> {
+        match self.state {
+            State::Open => {}
+            State::Held => return Step::Wait,
+            State::Over => return Step::Abort,
+        }
+        match self.end() {
+            Ok(end) if self.filled < end => Step::Read,
+            // A part of the header did not tell what it is about.
+            Ok(_) if self.descriptors.iter().all(|it| self.is_wanted(it)) => {
+                Step::Event(self.barrier())
+            }
+            Ok(_) | Err(Broken) => Step::Abort,
+        }
+    }
+
+    fn output(&mut self) -> &mut Unsent {
+        &mut self.unsent
+    }
+}
+
 /// What a client has passed.
-enum Passed {
+enum Kind {
     /// One that can be connected to, or was: a connection to a server such as this.
     NamedSocket,
     /// One of a pair.
@@ -211,12 +246,12 @@ enum Passed {
     Other,
 }
 
-fn what_it_is(descriptor: &OwnedFd) -> Passed {
+fn what_it_is(descriptor: &OwnedFd) -> Kind {
     // Every open descriptor says what it is.
     let is_socket =
         fstat(descriptor).is_ok_and(|it| FileType::from_raw_mode(it.st_mode).is_socket());
     if !is_socket {
-        return Passed::Other;
+        return Kind::Other;
     }
     let is_nameless = |address: SocketAddrAny| {
         SocketAddrUnix::try_from(address).is_ok_and(|it| {
@@ -230,8 +265,8 @@ fn what_it_is(descriptor: &OwnedFd) -> Passed {
         .flatten()
         .is_none_or(is_nameless);
     match own && of_peer {
-        true => Passed::NamelessSocket,
-        false => Passed::NamedSocket,
+        true => Kind::NamelessSocket,
+        false => Kind::NamedSocket,
     }
 }
 
@@ -243,4 +278,109 @@ pub(super) fn config_change() -> [u8; HEADER_SIZE] {
     message[..4].copy_from_slice(&(BackendReq::CONFIG_CHANGE_MSG as u32).to_ne_bytes());
     message[4..8].copy_from_slice(&VERSION.to_ne_bytes());
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::net::drive::{Fate, drive};
+
+    pub(super) fn message(number: u32, body: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(body.len()).unwrap();
+        let mut bytes = number.to_ne_bytes().to_vec();
+        bytes.extend(1_u32.to_ne_bytes());
+        bytes.extend(size.to_ne_bytes());
+        bytes.extend(body);
+        bytes
+    }
+
+    /// What messages have to wait for, and what becomes of them.
+    fn barriers(input: &[u8], piece: usize) -> (Vec<Barrier>, Fate) {
+        let mut barriers = Vec::new();
+        let mut messages = Messages::default();
+        let (_, fate) = drive(&mut messages, input, piece, |messages, barrier| {
+            barriers.push(barrier);
+            messages.discard();
+        });
+        (barriers, fate)
+    }
+
+    #[test]
+    fn messages_come_out_however_they_are_cut() {
+        let input = [
+            message(FrontendReq::GET_FEATURES as u32, &[]),
+            message(
+                FrontendReq::GET_VRING_BASE as u32,
+                &[3, 0, 0, 0, 0, 0, 0, 0],
+            ),
+            message(FrontendReq::GET_VRING_BASE as u32, &[]),
+            message(FrontendReq::RESET_DEVICE as u32, &[]),
+            vec![1, 2, 3],
+        ]
+        .concat();
+        let queue = u32::from_ne_bytes([3, 0, 0, 0]);
+        let expected = [
+            Barrier::None,
+            Barrier::Queue(queue),
+            Barrier::None,
+            Barrier::Device,
+        ];
+        for piece in 1..input.len() {
+            let (barriers, fate) = barriers(&input, piece);
+            assert_eq!((&barriers[..], fate), (&expected[..], Fate::Over(0)));
+        }
+    }
+
+    #[test]
+    fn a_message_too_long_ends_it() {
+        let size = u32::try_from(MAX_MSG_SIZE).unwrap();
+        let mut longest = message(1, &vec![0; MAX_MSG_SIZE]);
+        assert_eq!(barriers(&longest, MAX_SIZE).0.len(), 1);
+        longest[8..12].copy_from_slice(&(size + 1).to_ne_bytes());
+        let fate = Fate::Over(MAX_MSG_SIZE);
+        assert_eq!(barriers(&longest, MAX_SIZE), (Vec::new(), fate));
+    }
+
+    #[test]
+    fn what_waits_is_come_back_to() {
+        let mut messages = Messages::default();
+        let input = message(FrontendReq::RESET_DEVICE as u32, &[]);
+        let (_, fate) = drive(&mut messages, &input, 99, |messages, _| messages.hold());
+        assert_eq!((fate, messages.is_held()), (Fate::Waits, true));
+        messages.resume();
+        assert_eq!(messages.advance(), Step::Event(Barrier::Device));
+    }
+
+    /// A channel is passed with one message only, and nothing else is a socket.
+    #[test]
+    fn sockets_come_with_one_message_only() {
+        for (number, is_taken) in [
+            (FrontendReq::SET_BACKEND_REQ_FD, true),
+            (FrontendReq::SET_VRING_KICK, false),
+        ] {
+            let mut messages = Messages::default();
+            let input = message(number as u32, &[]);
+            messages.space().copy_from_slice(&input);
+            let (socket, _other) = UnixStream::pair().unwrap();
+            let passed = Passed {
+                descriptors: vec![socket.into()],
+                has_lost_some: false,
+            };
+            messages.received(input.len(), passed);
+            let step = messages.advance();
+            assert_eq!(step == Step::Event(Barrier::None), is_taken);
+            let channel = messages.channel();
+            assert_eq!(matches!(channel, Ok(Some(_))), is_taken);
+        }
+        let mut messages = Messages::default();
+        messages.space()[0] = 1;
+        let passed = Passed {
+            descriptors: Vec::new(),
+            has_lost_some: true,
+        };
+        messages.received(1, passed);
+        assert_eq!(messages.advance(), Step::Abort);
+    }
 }

@@ -5,26 +5,32 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use iothread::{
-    ContextError, FdDispatch, FdWatch, Interest, OnMain, Polling, SharedContext, SharedFdHandler,
-};
+use iothread::{ContextError, OnMain, Polling, SharedContext};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use vhost::vhost_user::BackendReqHandler;
 
 use super::device::Device;
 use super::export::VhostUserBlkExport;
-use super::message::{Broken, Incoming, MAX_SIZE, Progress, config_change};
+use super::message::{Barrier, Broken, MAX_SIZE, Messages, config_change};
 use crate::export::go_over;
+use crate::net::connection::{Connection, End, Limits};
+use crate::net::protocol::Protocol as _;
+use crate::net::stream::{Endpoint, Stream};
+use crate::net::unsent::Unsent;
 use crate::sync::Mutex;
 
-/// The most messages that are handled before others have their turn on the event loop.
-const MAX_MESSAGES: usize = 16;
+/// Who does not read is not answered either, and after 16 messages, each received in two parts, others have their turn.
+const LIMITS: Limits = Limits {
+    unsent: 1,
+    n_receptions: 32,
+    watches_on: false,
+};
 
 /// A client.
 pub(super) struct Session {
     export: Weak<VhostUserBlkExport>,
-    socket: Arc<OwnedFd>,
+    stream: Stream,
     device: Arc<Device>,
     /// Whether a message has come.
     has_spoken: AtomicBool,
@@ -35,14 +41,14 @@ pub(super) struct Session {
 /// The connection.
 struct Link {
     context: SharedContext,
-    watch: Option<FdWatch>,
     /// No message is handled any more; the session is over when the requests under way are answered.
     is_ending: bool,
-    incoming: Incoming,
-    /// Whether the message, which is complete, waits for requests to be over.
-    is_waiting: bool,
-    /// What is to be sent.
-    output: Vec<u8>,
+    connection: Connection<Messages>,
+    backend: Backend,
+}
+
+/// What handles messages, and answers them.
+struct Backend {
     handler: BackendReqHandler<Device>,
     /// The other end of the handler's socket.
     handled: UnixStream,
@@ -54,7 +60,7 @@ impl Session {
     /// Makes a session for a client that has connected.
     pub(super) fn new(
         export: &Weak<VhostUserBlkExport>,
-        socket: Arc<OwnedFd>,
+        stream: Stream,
         device: Device,
         context: SharedContext,
     ) -> std::io::Result<Arc<Self>> {
@@ -63,19 +69,18 @@ impl Session {
         let handler = BackendReqHandler::from_stream(ours, Arc::clone(&device));
         let session = Arc::new(Self {
             export: Weak::clone(export),
-            socket,
+            stream,
             device: Arc::clone(&device),
             has_spoken: AtomicBool::new(false),
             link: Mutex::new(Some(Link {
                 context,
-                watch: None,
                 is_ending: false,
-                incoming: Incoming::default(),
-                is_waiting: false,
-                output: Vec::new(),
-                handler,
-                handled,
-                channel: None,
+                connection: Connection::new(Messages::default(), LIMITS),
+                backend: Backend {
+                    handler,
+                    handled,
+                    channel: None,
+                },
             })),
         });
         device.set_session(&Arc::downgrade(&session));
@@ -91,7 +96,7 @@ impl Session {
     /// message of this kind will read what is then.
     pub(super) fn tell_of_change(&self) {
         let link = self.link.lock();
-        if let Some(channel) = link.as_ref().and_then(|link| link.channel.as_ref()) {
+        if let Some(channel) = link.as_ref().and_then(|link| link.backend.channel.as_ref()) {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             // A client that does not listen does not want to know.
             let _ = send(channel, &config_change(), flags);
@@ -113,11 +118,8 @@ impl Session {
     }
 
     fn watch(self: &Arc<Self>, link: &mut Link) -> Result<(), ContextError> {
-        let socket = Arc::clone(&self.socket);
-        let watch = link
-            .context
-            .add_fd(socket, Interest::READ, Arc::clone(self))?;
-        link.watch = Some(watch);
+        let stream = self.stream.clone();
+        link.connection.attach(&link.context, stream, self)?;
         let entered = Arc::clone(self);
         link.context.post(move |_| entered.progress())
     }
@@ -128,7 +130,7 @@ impl Session {
             let former = {
                 let mut link = self.link.lock();
                 let link = link.as_mut()?;
-                link.watch = None;
+                link.connection.detach();
                 std::mem::replace(&mut link.context, context.clone())
             };
             for queue in self.device.queues() {
@@ -153,8 +155,8 @@ impl Session {
                 return;
             };
             link.is_ending = true;
-            link.watch = None;
-            link.incoming.discard();
+            link.connection.detach();
+            link.connection.protocol_mut().discard();
         }
         self.device.stop();
         // Those that ended in between have seen queues that had not been told.
@@ -174,8 +176,7 @@ impl Session {
         let Some(link) = self.link.lock().take() else {
             return;
         };
-        // The peer is told even though others may have the descriptor. It may have gone by itself.
-        let _ = shutdown(&*self.socket, Shutdown::Both);
+        self.stream.disconnect();
         drop(link);
         self.device.close();
         if let Some(export) = self.export.upgrade() {
@@ -195,7 +196,7 @@ impl Session {
                     }
                 }
                 Some(link) => {
-                    if link.is_waiting {
+                    if link.connection.protocol().is_held() {
                         let resumed = Arc::clone(self);
                         // The context is the export's, which gives it back after the session.
                         let _ = link.context.post(move |_| resumed.progress());
@@ -210,6 +211,19 @@ impl Session {
 
     /// Does all that can be done now.
     fn progress(self: &Arc<Self>) {
+        self.go_on(|connection, handle| {
+            connection.protocol_mut().resume();
+            connection.progress(handle)
+        });
+    }
+
+    fn go_on(
+        self: &Arc<Self>,
+        advance: impl FnOnce(
+            &mut Connection<Messages>,
+            &mut dyn FnMut(&mut Messages, Barrier),
+        ) -> Result<(), End>,
+    ) {
         let mut guard = self.link.lock();
         let Some(link) = &mut *guard else {
             return;
@@ -217,97 +231,70 @@ impl Session {
         if link.is_ending {
             return;
         }
-        if self.advance(link).is_err() {
+        let Link {
+            connection,
+            backend,
+            ..
+        } = link;
+        let mut handle = |messages: &mut Messages, barrier: Barrier| {
+            self.take(messages, backend, &barrier);
+        };
+        if advance(connection, &mut handle).is_err() {
             drop(guard);
             self.end();
         }
     }
 
-    fn advance(&self, link: &mut Link) -> Result<(), Broken> {
-        for _ in 0..MAX_MESSAGES {
-            link.flush(&self.socket)?;
-            if !link.output.is_empty() {
-                // Who does not read is not answered either.
-                break;
-            }
-            if !link.is_waiting {
-                match link.incoming.receive(&self.socket)? {
-                    Progress::Complete => {}
-                    Progress::Partial => break,
-                    Progress::End => return Err(Broken),
-                }
-                self.has_spoken.store(true, Ordering::Release);
-            }
-            link.is_waiting = !self.device.pass(&link.incoming.barrier());
-            if link.is_waiting {
-                break;
-            }
-            link.handle()?;
-        }
-        link.flush(&self.socket)?;
-        let has_output = !link.output.is_empty();
-        let interest =
-            Interest::READ.when(!link.is_waiting && !has_output) | Interest::WRITE.when(has_output);
-        match &link.watch {
-            Some(watch) => watch.set_interest(interest).map_err(|_| Broken),
-            None => Ok(()),
+    /// Handles the message that is there, if it need not wait.
+    fn take(&self, messages: &mut Messages, backend: &mut Backend, barrier: &Barrier) {
+        self.has_spoken.store(true, Ordering::Release);
+        if !self.device.pass(barrier) {
+            messages.hold();
+        } else if backend.handle(messages).is_err() {
+            messages.give_up();
         }
     }
 }
 
-impl Link {
+impl Backend {
     /// Handles the message that is there.
-    fn handle(&mut self) -> Result<(), Broken> {
-        let channel = self.incoming.channel()?;
-        self.incoming.forward(&self.handled)?;
+    fn handle(&mut self, messages: &mut Messages) -> Result<(), Broken> {
+        let channel = messages.channel()?;
+        messages.forward(&self.handled)?;
         let handled = self.handler.handle_request();
-        self.take_reply()?;
+        self.take_reply(messages.output())?;
         match handled {
             Ok(()) => {
                 self.channel = channel.or(self.channel.take());
                 Ok(())
             }
             // The client has asked to be told, and is.
-            Err(_) if !self.output.is_empty() => Ok(()),
+            Err(_) if !messages.output().is_empty() => Ok(()),
             Err(_) => Err(Broken),
         }
     }
 
     /// Takes what the handler has answered.
-    fn take_reply(&mut self) -> Result<(), Broken> {
+    fn take_reply(&mut self, unsent: &mut Unsent) -> Result<(), Broken> {
         let mut bytes = [0; MAX_SIZE];
         loop {
             match recv(&self.handled, &mut bytes[..], RecvFlags::DONTWAIT) {
-                Ok((count, _)) => self.output.extend_from_slice(&bytes[..count]),
+                Ok((count, _)) => unsent.end().extend_from_slice(&bytes[..count]),
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(_) => return Err(Broken),
             }
         }
     }
-
-    /// Sends what can be sent.
-    fn flush(&mut self, socket: &OwnedFd) -> Result<(), Broken> {
-        while !self.output.is_empty() {
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match send(socket, &self.output, flags) {
-                Ok(count) => drop(self.output.drain(..count)),
-                Err(Errno::AGAIN) => break,
-                Err(Errno::INTR) => {}
-                Err(_) => return Err(Broken),
-            }
-        }
-        Ok(())
-    }
 }
 
-impl SharedFdHandler for Session {
-    fn readable(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
-        self.progress();
+impl Endpoint for Session {
+    fn readable(self: &Arc<Self>) {
+        self.go_on(|connection, handle| connection.readable(handle));
     }
 
-    fn writable(self: &Arc<Self>, _: &mut FdDispatch<'_>) {
-        self.progress();
+    fn writable(self: &Arc<Self>) {
+        self.go_on(|connection, handle| connection.progress(handle));
     }
 
     /// A loop polls queues only if nothing else on it minds. Messages are rare, and may take their time.

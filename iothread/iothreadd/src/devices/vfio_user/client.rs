@@ -1,20 +1,20 @@
 //! The connection to a server, on the IOThread that all such connections share.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use iothread::{Clock, Interest, Registry, SharedContext, Timer, holder};
+use iothread::{Clock, Registry, SharedContext, Timer, holder};
 use qapi_runtime::Error;
-use rustix::io::Errno;
 use rustix::thread::gettid;
 
-use super::protocol::{Command, HEADER, Header, MAX_MESSAGE, ProtocolError, request};
+use super::messages::{Messages, Said};
+use super::protocol::{Command, request};
 use crate::errno::message_of;
 use crate::host::Host;
-use crate::net::stream::{Endpoint, Stream, Watches};
+use crate::net::connection::{Connection, End, Limits};
+use crate::net::stream::{Endpoint, Stream};
 use crate::oneshot;
 use crate::qemu_text::QemuText;
 use crate::report::report;
@@ -23,11 +23,12 @@ use crate::sync::Mutex;
 /// Id of the IOThread, which is there while there is a connection.
 const IOTHREAD: &str = "vfio-user";
 
-/// Bytes received at a time.
-const RECEIVE_SIZE: usize = 64 << 10;
-
-/// Unsent bytes from which on nothing more is received: a server that does not read gets no further replies either.
-const MAX_UNSENT: usize = 1 << 20;
+/// A server that does not read gets no further replies either.
+const LIMITS: Limits = Limits {
+    unsent: 1 << 20,
+    n_receptions: 1,
+    watches_on: false,
+};
 
 /// How long a server may take for all its answers at the start, unless a single one may take longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -46,12 +47,8 @@ pub(super) struct Client {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    /// `None` before the start and after the end.
-    watches: Option<Watches>,
-    received: Vec<u8>,
-    unsent: Vec<u8>,
+    connection: Connection<Messages>,
     /// Who waits for replies.
     waiting: HashMap<u16, oneshot::Sender<Answer>>,
     /// Ends their waiting.
@@ -82,7 +79,7 @@ impl Endpoint for Ready {
 
     fn writable(self: &Arc<Self>) {
         if let Some(client) = self.0.upgrade() {
-            client.progress(&mut client.state.lock());
+            client.state.lock().progress();
         }
     }
 }
@@ -112,7 +109,13 @@ impl Client {
             next_id: AtomicU16::new(0),
             timeout,
             deadline: Instant::now() + timeout.max(HANDSHAKE),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                connection: Connection::new(Messages::new(), LIMITS),
+                waiting: HashMap::new(),
+                patience: None,
+                n_messages: 0,
+                thread_id: 0,
+            }),
         });
         let starting = Arc::clone(&client);
         client.post(move || starting.watch());
@@ -128,24 +131,19 @@ impl Client {
     fn watch(self: &Arc<Self>) {
         let ready = Arc::new(Ready(Arc::downgrade(self)));
         let late = Arc::downgrade(self);
-        let made = {
-            let patience = self.context.timer(Clock::Monotonic, move |_| {
-                if let Some(client) = late.upgrade() {
-                    client.state.lock().lose_patience();
-                }
-            });
-            patience.and_then(|patience| {
-                let watches = Watches::new(&self.context, &self.stream, &ready)?;
-                Ok((patience, watches))
-            })
-        };
-        let mut state = self.state.lock();
-        match made {
-            Ok((patience, watches)) => {
-                state.patience = Some(patience);
-                state.watches = Some(watches);
-                self.progress(&mut state);
+        let patience = self.context.timer(Clock::Monotonic, move |_| {
+            if let Some(client) = late.upgrade() {
+                client.state.lock().lose_patience();
             }
+        });
+        let mut state = self.state.lock();
+        let watched = patience.and_then(|patience| {
+            state.patience = Some(patience);
+            let stream = self.stream.clone();
+            state.connection.attach(&self.context, stream, &ready)
+        });
+        match watched {
+            Ok(()) => state.progress(),
             Err(error) => {
                 // Without being watched the connection is over, which shows at the first request.
                 report(&format!("vfio-user: cannot watch a server: {error}"));
@@ -184,66 +182,31 @@ impl Client {
     fn send(&self, id: u16, message: &[u8], sender: oneshot::Sender<Answer>) {
         let mut state = self.state.lock();
         // A dropped sender tells that the connection is over.
-        if state.watches.is_some() {
+        if state.connection.is_open() {
             let left = self.deadline.saturating_duration_since(Instant::now());
             if let Some(patience) = &state.patience {
                 patience.arm_after(self.timeout.min(left));
             }
             state.waiting.insert(id, sender);
-            state.unsent.extend_from_slice(message);
-            self.progress(&mut state);
-        }
-    }
-
-    /// Sends what can be sent, and arranges to be called for the rest.
-    fn progress(&self, state: &mut State) {
-        while !state.unsent.is_empty() {
-            match self.stream.send(&state.unsent) {
-                Ok(count) => drop(state.unsent.drain(..count)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return state.end(),
-            }
-        }
-        let interest = Interest::READ.when(state.unsent.len() < MAX_UNSENT)
-            | Interest::WRITE.when(!state.unsent.is_empty());
-        let watched = state.watches.as_mut().map(|watches| watches.set(interest));
-        if matches!(watched, Some(Err(_))) {
-            state.end();
+            state.connection.protocol_mut().send(message);
+            state.progress();
         }
     }
 
     fn receive(&self) {
         let mut state = self.state.lock();
-        let mut buffer = vec![0; RECEIVE_SIZE];
-        // Descriptors for mapping regions are of no use without a guest, and closed.
-        let mut descriptors = Vec::new();
-        match self.stream.receive(&mut buffer, &mut descriptors) {
-            Ok(0) => return state.end(),
-            Ok(count) => state.received.extend_from_slice(&buffer[..count]),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
-                return;
-            }
-            Err(_) => return state.end(),
-        }
-        match state.take_messages() {
-            Ok(()) => self.progress(&mut state),
-            Err(error) => {
-                report(&format!("vfio-user: server cut off: {error}"));
-                state.end();
-            }
-        }
+        let end = state.go_on(|connection, handle| connection.readable(handle));
+        state.see_to_end(end);
     }
 
     /// Whether the server is there, how many messages came from it, and on which thread the last one did.
     pub(super) fn describe(&self) -> (bool, u64, i64) {
         let state = self.state.lock();
-        (state.watches.is_some(), state.n_messages, state.thread_id)
+        (
+            state.connection.is_open(),
+            state.n_messages,
+            state.thread_id,
+        )
     }
 
     /// Gives the connection up, and the IOThread back; without connections it ends. On the main loop.
@@ -266,12 +229,61 @@ fn delete_unused_thread(registry: &Registry) {
 }
 
 impl State {
+    /// Goes on as far as possible.
+    fn progress(&mut self) {
+        let end = self.go_on(|connection, handle| connection.progress(handle));
+        self.see_to_end(end);
+    }
+
+    fn go_on(
+        &mut self,
+        advance: impl FnOnce(
+            &mut Connection<Messages>,
+            &mut dyn FnMut(&mut Messages, Said),
+        ) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let Self {
+            connection,
+            waiting,
+            patience,
+            n_messages,
+            thread_id,
+        } = self;
+        let mut take = |_: &mut Messages, said| {
+            match said {
+                Said::Nonsense(error) => {
+                    return report(&format!("vfio-user: server cut off: {error}"));
+                }
+                Said::Reply { id, result } => {
+                    // A reply that comes too late has nobody waiting.
+                    if let Some(sender) = waiting.remove(&id) {
+                        if let Some(patience) = patience {
+                            patience.disarm();
+                        }
+                        sender.send(result.map_err(Failure::Refused));
+                    }
+                }
+                Said::Command => {}
+            }
+            *n_messages += 1;
+            *thread_id = i64::from(gettid().as_raw_nonzero().get());
+        };
+        advance(connection, &mut take)
+    }
+
+    fn see_to_end(&mut self, end: Result<(), End>) {
+        match end {
+            Ok(()) => {}
+            Err(End::Over | End::Broken | End::Unwatched(_)) => self.end(),
+        }
+    }
+
     /// The connection is over: who waits learns it by the end of the channel.
     fn end(&mut self) {
-        self.watches = None;
+        self.connection.detach();
+        self.connection.protocol_mut().give_up();
         self.patience = None;
         self.waiting.clear();
-        self.unsent.clear();
     }
 
     /// Tells those who wait that there is no answer in time.
@@ -279,37 +291,5 @@ impl State {
         for (_, sender) in self.waiting.drain() {
             sender.send(Err(Failure::Late));
         }
-    }
-
-    fn take_messages(&mut self) -> Result<(), ProtocolError> {
-        let mut start = 0;
-        while let Some(header) = Header::parse(&self.received[start..])? {
-            let size = usize::try_from(header.size).unwrap_or(MAX_MESSAGE);
-            let Some(message) = self.received.get(start..start + size) else {
-                break;
-            };
-            self.n_messages += 1;
-            self.thread_id = i64::from(gettid().as_raw_nonzero().get());
-            if header.is_reply() {
-                // A reply that comes too late has nobody waiting.
-                if let Some(sender) = self.waiting.remove(&header.id) {
-                    if let Some(patience) = &self.patience {
-                        patience.disarm();
-                    }
-                    sender.send(match header.error() {
-                        Some(number) => Err(Failure::Refused(number)),
-                        None => Ok(message[HEADER..].to_vec()),
-                    });
-                }
-            } else if header.wants_reply() {
-                // There is no guest whose memory the server could reach.
-                let number = Errno::NOSYS.raw_os_error().unsigned_abs();
-                let refusal = header.refusal(number);
-                self.unsent.extend_from_slice(&refusal);
-            }
-            start += size;
-        }
-        self.received.drain(..start);
-        Ok(())
     }
 }

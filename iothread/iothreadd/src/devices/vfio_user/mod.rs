@@ -1,8 +1,10 @@
 //! A PCI device in another process: `vfio-user-pci`.
 //!
-//! - `protocol`: messages; `client`: the connection, on an IOThread that all such devices share.
+//! - `protocol`: messages; `messages`: how they come, without I/O; `client`: the connection, on an IOThread that all such
+//!   devices share.
 
 mod client;
+mod messages;
 mod protocol;
 
 use std::sync::Arc;

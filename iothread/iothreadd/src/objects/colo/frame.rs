@@ -3,8 +3,13 @@
 
 use thiserror::Error;
 
+use crate::net::input::Input;
+
 /// The longest packet, as in QEMU.
 pub(super) const MAX_LENGTH: usize = 4096 + 65536;
+
+/// Bytes received at a time.
+const RECEIVE_SIZE: usize = 64 << 10;
 
 /// A packet as it came, with the header in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,34 +51,30 @@ pub(super) enum FrameError {
 /// Cuts a stream into frames.
 pub(super) struct Deframer {
     has_headers: bool,
-    buffer: Vec<u8>,
-    /// Bytes at the start of the buffer that are done with.
-    done: usize,
+    input: Input,
 }
 
 impl Deframer {
     pub(super) fn new(has_headers: bool) -> Self {
         Self {
             has_headers,
-            buffer: Vec::new(),
-            done: 0,
+            input: Input::new(RECEIVE_SIZE, 2 * size_of::<u32>() + MAX_LENGTH),
         }
     }
 
     /// How much memory it takes.
     pub(super) fn size(&self) -> usize {
-        self.buffer.len()
+        self.input.size()
     }
 
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
-        self.buffer.drain(..self.done);
-        self.done = 0;
-        self.buffer.extend_from_slice(bytes);
+    /// What is received goes there.
+    pub(super) fn input(&mut self) -> &mut Input {
+        &mut self.input
     }
 
     /// The next whole frame.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
-        let rest = &self.buffer[self.done..];
+        let rest = self.input.bytes();
         let (Some(packet), mut start) = (number_at(rest, 0), 4) else {
             return Ok(None);
         };
@@ -98,7 +99,7 @@ impl Deframer {
             data: data.to_vec(),
             header_length,
         };
-        self.done += start + packet;
+        self.input.take(start + packet);
         Ok(Some(frame))
     }
 }
@@ -106,52 +107,4 @@ impl Deframer {
 fn number_at(bytes: &[u8], start: usize) -> Option<usize> {
     let number = bytes.get(start..start + 4)?.try_into().ok()?;
     usize::try_from(u32::from_be_bytes(number)).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_come_out_however_they_are_cut() {
-        for has_headers in [false, true] {
-            let frames = [
-                Frame {
-                    data: b"hello".to_vec(),
-                    header_length: if has_headers { 2 } else { 0 },
-                },
-                Frame::message(""),
-                Frame::message("DO_CHECKPOINT"),
-            ];
-            let mut bytes = Vec::new();
-            for frame in &frames {
-                frame.encode(has_headers, &mut bytes);
-            }
-            for size in 1..=bytes.len() {
-                let mut deframer = Deframer::new(has_headers);
-                let mut received = Vec::new();
-                for piece in bytes.chunks(size) {
-                    deframer.feed(piece);
-                    while let Some(frame) = deframer.next().unwrap() {
-                        received.push(frame);
-                    }
-                }
-                assert_eq!(received, frames);
-            }
-        }
-    }
-
-    #[test]
-    fn lengths_that_cannot_be_are_refused() {
-        let mut deframer = Deframer::new(false);
-        deframer.feed(&[0, 1, 0x10, 1]);
-        assert_eq!(deframer.next(), Err(FrameError::TooLong(69633)));
-        let mut deframer = Deframer::new(true);
-        deframer.feed(&[0, 0, 0, 4, 0, 0, 0, 5]);
-        let error = FrameError::HeaderTooLong {
-            header: 5,
-            packet: 4,
-        };
-        assert_eq!(deframer.next(), Err(error));
-    }
 }

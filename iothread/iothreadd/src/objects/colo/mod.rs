@@ -1,13 +1,13 @@
 //! Comparing what two copies of a guest send: `colo-compare`.
 //!
 //! - `frame`: packets on a stream; `packet`: what a packet is about; `compare`: what becomes of it.
-//! - `port`: the connections, on the comparison's IOThread; `unsent`: what waits to be sent on them.
+//! - `wire`: what is said on a connection, without I/O; `port`: the connections, on the comparison's IOThread.
 
 mod compare;
 mod frame;
 mod packet;
 mod port;
-mod unsent;
+mod wire;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

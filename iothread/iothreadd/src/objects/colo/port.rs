@@ -1,22 +1,26 @@
 //! The connections of a comparison.
 
-use std::io;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use iothread::{Clock, Interest};
+use iothread::Clock;
 use rustix::thread::gettid;
 
 use super::compare::{Actions, Comparison, Side};
-use super::frame::{Deframer, Frame};
-use super::unsent::Unsent;
+use super::frame::Frame;
+use super::wire::Wire;
 use super::{ColoCompare, State};
-use crate::chardev::Connection;
-use crate::net::stream::{Endpoint, Watches};
+use crate::chardev;
+use crate::net::connection::{Connection, Limits};
+use crate::net::stream::Endpoint;
 use crate::report::report;
 
-/// Bytes received at a time.
-const RECEIVE_SIZE: usize = 64 << 10;
+const LIMITS: Limits = Limits {
+    // What is not sent on one connection holds back others, see `takes_in`.
+    unsent: usize::MAX,
+    n_receptions: 1,
+    watches_on: false,
+};
 
 /// Unsent bytes from which on nothing more is taken from those whose input leads to more of them.
 const MAX_UNSENT: usize = 4 << 20;
@@ -73,10 +77,9 @@ impl HeldBack {
 
 /// One connection.
 struct Port {
-    connection: Connection,
-    watches: Watches,
-    deframer: Deframer,
-    unsent: Unsent,
+    wire: Connection<Wire>,
+    /// The right to it, which is given back.
+    lent: chardev::Connection,
 }
 
 /// How much room there has to be for the next packets to be taken in.
@@ -136,9 +139,7 @@ impl Ports {
     /// How much memory is taken by what was received in part or is not sent yet.
     pub(super) fn used(&self) -> usize {
         let ports = self.ports.iter().flatten();
-        ports
-            .map(|port| port.unsent.size() + port.deframer.size())
-            .sum()
+        ports.map(|port| port.wire.protocol().size()).sum()
     }
 
     /// Takes nothing in from there until told otherwise.
@@ -156,7 +157,7 @@ impl Ports {
         if actions.needs_checkpoint {
             self.ask_for_checkpoint();
         }
-        self.progress();
+        self.flush();
     }
 
     /// Sends packets on. Without a peer they are lost, as on a wire that is not plugged in.
@@ -164,10 +165,10 @@ impl Ports {
         let has_headers = self.has_headers;
         if let Some(out) = self.get(Role::Out) {
             for frame in frames {
-                frame.encode(has_headers, out.unsent.end());
+                frame.encode(has_headers, out.wire.protocol_mut().end());
             }
         }
-        self.progress();
+        self.flush();
     }
 
     fn ask_for_checkpoint(&mut self) {
@@ -180,29 +181,29 @@ impl Ports {
     fn notify(&mut self, text: &str) {
         if let Some(notify) = self.get(Role::Notify) {
             // Messages have no header, and no length of one.
-            Frame::message(text).encode(false, notify.unsent.end());
+            Frame::message(text).encode(false, notify.wire.protocol_mut().end());
         }
     }
 
-    /// Sends what can be sent, and arranges to be called for the rest.
-    fn progress(&mut self) {
+    /// Sends what can be sent. Returns whether something was.
+    fn flush(&mut self) -> bool {
+        let mut has_sent = false;
         for role in Role::ALL {
-            if self
-                .get(role)
-                .as_mut()
-                .is_some_and(|port| port.send().is_err())
-            {
-                self.hang_up(role);
+            let flushed = self.get(role).as_mut().map(|port| port.wire.flush());
+            match flushed {
+                Some(Ok(sent)) => has_sent |= sent,
+                Some(Err(_)) => self.hang_up(role),
+                None => {}
             }
         }
+        has_sent
+    }
+
+    /// Arranges to be called for what comes next, after every connection has been asked for frames.
+    fn watch(&mut self) {
         for role in Role::ALL {
-            let reads = self.takes_in(role);
-            let Some(port) = self.get(role) else {
-                continue;
-            };
-            let interest =
-                Interest::READ.when(reads) | Interest::WRITE.when(!port.unsent.is_empty());
-            if port.watches.set(interest).is_err() {
+            let watched = self.get(role).as_mut().map(|port| port.wire.watch());
+            if matches!(watched, Some(Err(_))) {
                 self.hang_up(role);
             }
         }
@@ -222,11 +223,11 @@ impl Ports {
 
     /// The next frame that has been received, if it is to be looked at now. A stream that is none of frames ends.
     fn next_frame(&mut self, role: Role) -> Option<Frame> {
-        if !self.takes_in(role) {
-            return None;
-        }
-        match self.get(role).as_mut()?.deframer.next() {
-            Ok(frame) => frame,
+        let is_held = !self.takes_in(role);
+        let wire = &mut self.get(role).as_mut()?.wire;
+        wire.protocol_mut().hold(is_held);
+        match wire.next_event()? {
+            Ok(frame) => Some(frame),
             Err(error) => {
                 report(&format!("colo-compare: peer cut off: {error}"));
                 self.hang_up(role);
@@ -237,13 +238,9 @@ impl Ports {
 
     fn hang_up(&mut self, role: Role) {
         if let Some(port) = self.get(role).take() {
-            let Port {
-                connection,
-                watches,
-                ..
-            } = port;
-            drop(watches);
-            connection.close();
+            let Port { wire, lent } = port;
+            drop(wire);
+            lent.close();
         }
     }
 
@@ -261,69 +258,31 @@ impl Ports {
 
 impl Port {
     fn is_owed(&self) -> bool {
-        !self.unsent.is_empty()
+        self.wire.protocol().n_unsent() > 0
     }
 
     fn is_full(&self) -> bool {
-        self.unsent.len() > MAX_UNSENT
-    }
-
-    fn send(&mut self) -> io::Result<()> {
-        self.unsent.send_to(self.connection.stream())
-    }
-
-    /// Receives what is there; `None` at the end.
-    fn receive(&mut self) -> io::Result<Option<()>> {
-        let mut buffer = vec![0; RECEIVE_SIZE];
-        match self
-            .connection
-            .stream()
-            .receive(&mut buffer, &mut Vec::new())
-        {
-            Ok(0) => Ok(None),
-            Ok(count) => {
-                self.deframer.feed(&buffer[..count]);
-                Ok(Some(()))
-            }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
-                Ok(Some(()))
-            }
-            Err(error) => Err(error),
-        }
+        self.wire.protocol().n_unsent() > MAX_UNSENT
     }
 }
 
 impl ColoCompare {
     /// A peer has come; on the comparison's thread.
-    pub(super) fn open(self: &Arc<Self>, role: Role, connection: Connection) {
+    pub(super) fn open(self: &Arc<Self>, role: Role, lent: chardev::Connection) {
         let ready = Arc::new(Ready {
             colo: Arc::downgrade(self),
             role,
         });
-        let watches = Watches::new(&self.context, connection.stream(), &ready);
-        let watches = match watches {
-            Ok(watches) => watches,
-            Err(error) => {
-                report(&format!("cannot serve a peer: {error}"));
-                connection.close();
-                return;
-            }
-        };
         let mut state = self.state.lock();
         let ports = &mut state.ports;
         // Its length of a header is on every frame that comes in, also on those of the remote manager.
-        let deframer = Deframer::new(ports.has_headers);
-        *ports.get(role) = Some(Port {
-            connection,
-            watches,
-            deframer,
-            unsent: Unsent::default(),
-        });
+        let mut wire = Connection::new(Wire::new(ports.has_headers), LIMITS);
+        if let Err(error) = wire.attach(&self.context, lent.stream().clone(), &ready) {
+            report(&format!("cannot serve a peer: {error}"));
+            lent.close();
+            return;
+        }
+        *ports.get(role) = Some(Port { wire, lent });
         self.work(&mut state);
     }
 
@@ -334,6 +293,7 @@ impl ColoCompare {
 
     pub(super) fn work(self: &Arc<Self>, state: &mut State) {
         loop {
+            let held_back = state.ports.held_back;
             let mut n_taken = 0;
             for role in Role::ALL {
                 while let Some(frame) = state.ports.next_frame(role) {
@@ -343,12 +303,13 @@ impl ColoCompare {
                 }
             }
             self.account(state);
-            // What has been sent may make room for more.
-            state.ports.progress();
-            if n_taken == 0 {
+            // What has been sent may make room for more, and so may others.
+            let has_sent = state.ports.flush();
+            if n_taken == 0 && !has_sent && state.ports.held_back == held_back {
                 break;
             }
         }
+        state.ports.watch();
     }
 
     /// Tells how much memory is taken. Where there is no room for more, what is not sent yet has to go first; then the side
@@ -362,10 +323,7 @@ impl ColoCompare {
         member.set_used(comparison.used() + ports.used());
         let waker = Waker::from(Arc::new(Roomy(Arc::downgrade(self))));
         let has_room = member.poll_room(ROOM, &mut Context::from_waker(&waker));
-        let is_sending = ports
-            .get(Role::Out)
-            .as_ref()
-            .is_some_and(|out| !out.unsent.is_empty());
+        let is_sending = ports.get(Role::Out).as_ref().is_some_and(Port::is_owed);
         ports.hold_back(match has_room {
             Poll::Ready(()) => HeldBack::Nobody,
             Poll::Pending if is_sending => HeldBack::Both,
@@ -376,11 +334,8 @@ impl ColoCompare {
     fn receive(self: &Arc<Self>, role: Role) {
         let mut state = self.state.lock();
         state.ports.thread_id = i64::from(gettid().as_raw_nonzero().get());
-        let Some(port) = state.ports.get(role) else {
-            return;
-        };
-        if !matches!(port.receive(), Ok(Some(()))) {
-            state.ports.hang_up(role);
+        if let Some(port) = state.ports.get(role) {
+            port.wire.receive();
         }
         self.work(&mut state);
     }
