@@ -9,7 +9,20 @@ use crate::process::succeed;
 use tests::workspace;
 
 /// The targets in `tests/fuzz/targets`.
-const TARGETS: [&str; 5] = ["schema", "wire", "session", "client", "introspection"];
+const TARGETS: [&str; 12] = [
+    "schema",
+    "wire",
+    "session",
+    "client",
+    "introspection",
+    "nbd-handshake",
+    "nbd-requests",
+    "vhost-user",
+    "vfio-user",
+    "colo",
+    "human-monitor",
+    "options",
+];
 
 /// Arguments of `fuzz`.
 #[derive(clap::Args)]
@@ -82,7 +95,14 @@ fn seeds(target: &str) -> Vec<PathBuf> {
             "qapi-gen/tests/corpus/recovery",
         ],
         "introspection" => &["tests/fuzz/seeds/introspection"],
-        _ => &["tests/fuzz/seeds/qmp"],
+        "wire" | "session" | "client" => &["tests/fuzz/seeds/qmp"],
+        "nbd-handshake" => &["tests/fuzz/seeds/nbd-handshake"],
+        "nbd-requests" => &["tests/fuzz/seeds/nbd-requests"],
+        "vhost-user" => &["tests/fuzz/seeds/vhost-user"],
+        "vfio-user" => &["tests/fuzz/seeds/vfio-user"],
+        "colo" => &["tests/fuzz/seeds/colo"],
+        "human-monitor" | "options" => &["tests/fuzz/seeds/text"],
+        _ => &[],
     };
     folders
         .iter()

@@ -19,6 +19,8 @@ mod errno;
 mod events;
 mod export;
 mod finally;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod help;
 mod hmp;
 mod host;

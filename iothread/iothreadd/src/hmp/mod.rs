@@ -11,6 +11,8 @@ mod commands;
 mod conversation;
 mod editor;
 mod expression;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod iothreads;
 mod line;
 mod session;

@@ -9,6 +9,8 @@
 mod clients;
 mod exchange;
 mod export;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod haggling;
 mod handshake;
 mod negotiation;

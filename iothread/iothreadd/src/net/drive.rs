@@ -85,3 +85,11 @@ pub(crate) fn drive<P: Protocol<Output: Drain>>(
         protocol.received(count, Passed::default());
     }
 }
+
+/// Asserts that the same comes of an input however it is cut into pieces. `run` is given the length of the pieces.
+pub(crate) fn check_pieces<T: PartialEq + std::fmt::Debug>(input: &[u8], run: impl Fn(usize) -> T) {
+    let whole = run(input.len().max(1));
+    for piece in [1, 5] {
+        assert_eq!(run(piece), whole, "in pieces of {piece}");
+    }
+}

@@ -9,6 +9,8 @@ use iothread::{IoThread, MainContext, OnMain, Parameter, ParameterError, Paramet
 use qapi_runtime::{Error, Value};
 
 use self::colo::ColoCompare;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::colo::fuzz;
 pub(crate) use self::option::{help, parse, parse_option};
 use crate::host::Host;
 use crate::ident::{self, is_identifier};

@@ -19,6 +19,8 @@ mod config;
 mod counters;
 mod device;
 mod export;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod job;
 mod memory;
 mod message;

@@ -4,6 +4,8 @@
 //!   devices share.
 
 mod client;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod messages;
 mod protocol;
 

@@ -5,6 +5,8 @@
 
 mod compare;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod packet;
 mod port;
 mod wire;
