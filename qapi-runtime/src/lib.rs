@@ -8,6 +8,7 @@
 //! | [`json`] | the wire's JSON dialect: tape, incremental parser, writer | |
 //! | [`visit`] | between JSON values and Rust types, with QEMU's checks and texts | |
 //! | [`dispatch`] | from the name of a command to its handler | |
+//! | [`message`] | commands and events as types | |
 //! | [`budget`] | memory that sessions and connections share | |
 //! | [`session`] | the server's side of one connection as a state machine without I/O | |
 //! | `descriptor` | descriptors that travel beside the bytes of a unix socket | `descriptor` |
@@ -46,6 +47,7 @@ pub mod dispatch;
 mod error;
 mod interop;
 pub mod json;
+pub mod message;
 #[cfg(feature = "tokio")]
 pub mod server;
 pub mod session;

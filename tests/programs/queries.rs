@@ -16,7 +16,7 @@ use std::error::Error;
 use qapi_runtime::client::blocking::Client;
 use qapi_runtime::client::mock::Mock;
 use qapi_runtime::client::{Address, CallOptions, ClientErrorKind, ConnectOptions};
-use qapi_runtime::dispatch::Request;
+use qapi_runtime::message::Request;
 use qapi_runtime::json::{Document, ValueRef};
 use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{ErrorClass, Value};

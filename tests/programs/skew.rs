@@ -5,7 +5,7 @@ pub mod old;
 /// The newer schema, whose client takes what older servers answer.
 pub mod tolerant;
 
-use qapi_runtime::dispatch::Event as _;
+use qapi_runtime::message::Event as _;
 use qapi_runtime::json::Document;
 use qapi_runtime::session::EventMessage;
 use qapi_runtime::visit::{CompatPolicy, CompatOutput, Input, Mode, Output, Visit};

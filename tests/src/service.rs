@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use qapi_runtime::dispatch::{Command, CommandInfo, Handler, Service, Table};
+use qapi_runtime::codegen::{Command, Handler, Table};
+use qapi_runtime::dispatch::{CommandInfo, Service};
 use qapi_runtime::visit::{
     Input, Kind, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use iothread::OnMain;
 use iothread::qapi::IoThreadInfo;
-use qapi_runtime::dispatch::Request;
+use qapi_runtime::message::Request;
 use qapi_runtime::{Error, Object, Value};
 
 use crate::chardev;

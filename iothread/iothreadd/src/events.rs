@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use iothread::{Clock, ContextError, MainContext, Timer};
-use qapi_runtime::dispatch::EventData;
+use qapi_runtime::message::EventData;
 use qapi_runtime::session::{EventLimiter, EventMessage};
 use qapi_runtime::visit::CompatPolicy;
 

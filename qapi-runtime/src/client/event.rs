@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::error::{ClientError, ClientErrorKind};
-use crate::dispatch::{Event, no_arguments};
-use crate::json::{Document, ValueRef};
+use crate::json::{Document, ValueRef, empty_object};
+use crate::message::Event;
 use crate::visit::{Input, Mode};
 
 /// An event as it came.
@@ -32,7 +32,7 @@ impl RawEvent {
 
     /// The data; an empty object if the event has none.
     pub fn data(&self) -> ValueRef<'_> {
-        self.message.root().get("data").unwrap_or_else(no_arguments)
+        self.message.root().get("data").unwrap_or_else(empty_object)
     }
 
     /// The whole message.

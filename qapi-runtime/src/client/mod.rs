@@ -15,7 +15,7 @@
 //! A server is at an [`Address`], or at the other end of a stream or descriptor that is there already (`connect_stream`,
 //! `connect_descriptor`).
 //!
-//! Commands are typed ([`Request`](crate::dispatch::Request), generated from a schema) or raw.
+//! Commands are typed ([`Request`](crate::message::Request), generated from a schema) or raw.
 //! A result is read leniently: what the schema does not know is ignored or kept as unknown.
 
 mod backoff;

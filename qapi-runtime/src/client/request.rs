@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{ClientError, ClientErrorKind};
-use crate::dispatch::no_arguments;
 use crate::error::{Error, ErrorClass};
-use crate::json::{Document, ValueRef};
+use crate::json::{Document, ValueRef, empty_object};
 use crate::visit::{CompatPolicy, Input, Mode, Output, Visit};
 
 /// A request on its way.
@@ -95,7 +94,7 @@ impl Answer {
         self.message
             .root()
             .get("return")
-            .unwrap_or_else(no_arguments)
+            .unwrap_or_else(empty_object)
     }
 
     /// The return value as a type.

@@ -9,11 +9,11 @@ mod members;
 
 pub use serde;
 
-pub use crate::dispatch::{
-    Command, CommandInfo, Event, EventData, Handler, Outcome, Reply, Request, Service, Table,
-};
+pub use crate::dispatch::table::{Command, Handler, Table};
+pub use crate::dispatch::{CommandInfo, Outcome, Reply, Service};
 pub use crate::error::{Error, UnknownName};
 pub use crate::interop::{deserialize, serialize};
+pub use crate::message::{Event, EventData, Request};
 pub use crate::value::{Object, Value};
 pub use crate::visit::enumeration::{parse_name, read_enum, write_enum};
 pub use crate::visit::introspection::join_introspection;

@@ -10,6 +10,7 @@
 //! duplicate keys, and noncharacters (U+FDD0 to U+FDEF, and the last two of each plane).
 
 mod document;
+mod empty;
 mod fast;
 mod grammar;
 mod lexer;
@@ -30,3 +31,4 @@ pub use self::parser::{Parsed, Parser};
 pub use self::writer::{Writer, push_double, push_string};
 
 pub(crate) use self::document::{Node, key_bit};
+pub(crate) use self::empty::empty_object;

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use super::{RunsInline, Shared, Stop};
 use crate::descriptor::{DESCRIPTOR_PATIENCE, Descriptors};
-use crate::dispatch::{EventData, Reply, Service};
+use crate::dispatch::{Reply, Service};
 use crate::error::Error;
+use crate::message::EventData;
 use crate::session::{
     Call, CallId, EventMessage, MEMORY_PATIENCE, Session, SessionControl, Started,
 };

@@ -2,14 +2,13 @@
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use qapi_runtime::dispatch::{Command, Service, Table};
+//! use qapi_runtime::dispatch::Service;
 //! use qapi_runtime::server::{ListenAddress, Server};
 //! use qapi_runtime::session::SessionConfig;
 //!
-//! # async fn serve(commands: &'static [Command<()>]) -> std::io::Result<()> {
-//! let server = Server::new(SessionConfig::default(), move |_connection| {
-//!     Arc::new(Table::new(commands, Arc::new(()))) as Arc<dyn Service>
-//! });
+//! // `commands` is the `Dispatcher` that is generated from a schema, for example.
+//! # async fn serve(commands: Arc<dyn Service>) -> std::io::Result<()> {
+//! let server = Server::new(SessionConfig::default(), move |_connection| commands.clone());
 //! server.listen(&ListenAddress::unix("/run/example/qmp.sock")).await?;
 //! // ... until the program ends:
 //! let n_unanswered = server.shutdown().await;
@@ -50,7 +49,8 @@ pub use self::listen::ListenAddress;
 pub use self::notice::Notice;
 use crate::budget::Budget;
 pub use crate::descriptor::inherited;
-use crate::dispatch::{CommandInfo, EventData, Service};
+use crate::dispatch::{CommandInfo, Service};
+use crate::message::EventData;
 use crate::session::{
     EventLimiter, EventMessage, EventQueue, SESSION_MEMORY, Session, SessionConfig,
 };

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use crate::dispatch::{
-    BoxFuture, CommandInfo, Outcome, Reply, Service, call_guarded, guard_future, no_arguments,
-};
+use crate::dispatch::guard::{call_guarded, guard_future};
+use crate::dispatch::{BoxFuture, CommandInfo, Outcome, Reply, Service};
 use crate::error::Error;
-use crate::json::{Document, ValueRef};
+use crate::json::{Document, ValueRef, empty_object};
 use crate::visit::{CompatPolicy, Input, Mode, Output};
 
 /// Names a call inside its session.
@@ -103,7 +102,7 @@ impl Call {
                         document: &document,
                         index,
                     },
-                    None => no_arguments(),
+                    None => empty_object(),
                 };
                 let mut input = Input::at(arguments, Mode::Strict, compat);
                 let mut output = Output::with_buffer(Vec::new(), compat, false);

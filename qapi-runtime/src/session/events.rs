@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::dispatch::EventData;
+use crate::message::EventData;
 use crate::json::{Document, ValueRef, Writer};
 use crate::visit::{CompatPolicy, Output, VisitError};
 

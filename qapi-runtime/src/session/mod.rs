@@ -6,24 +6,35 @@
 //! server, an event loop, a test and a fuzzer drive the same code.
 //!
 //! ```
-//! use std::sync::Arc;
-//! use qapi_runtime::dispatch::{Command, CommandInfo, Handler, Table};
+//! use qapi_runtime::Error;
+//! use qapi_runtime::dispatch::{CommandInfo, Outcome, Service};
 //! use qapi_runtime::session::{Session, SessionConfig};
-//! use qapi_runtime::visit::Visit;
+//! use qapi_runtime::visit::{Input, Output};
 //!
-//! static COMMANDS: [Command<()>; 1] = [Command {
-//!     info: CommandInfo::new("ping"),
-//!     call: Handler::Sync(|_, input, output| {
+//! struct Ping;
+//!
+//! // Usually the `Dispatcher` that is generated from a schema.
+//! impl Service for Ping {
+//!     fn commands(&self) -> &[CommandInfo] {
+//!         const { &[CommandInfo::new("ping")] }
+//!     }
+//!
+//!     fn call(
+//!         &self,
+//!         _index: usize,
+//!         input: &mut Input<'_>,
+//!         output: &mut Output,
+//!     ) -> Result<Outcome, Error> {
 //!         input.object()?.finish()?;
-//!         Ok("pong".to_owned().write(output)?)
-//!     }),
-//! }];
+//!         output.string("pong");
+//!         Ok(Outcome::Done)
+//!     }
+//! }
 //!
-//! let service = Table::new(&COMMANDS, Arc::new(()));
 //! let mut session = Session::new(SessionConfig::default());
 //! session.consume_output(session.output().len()); // the greeting
 //! let mut input: &[u8] = b"{'execute': 'qmp_capabilities'} {'execute': 'ping', 'id': 1}";
-//! assert!(session.advance(&mut input, &service, |_| true).is_none());
+//! assert!(session.advance(&mut input, &Ping, |_| true).is_none());
 //! assert_eq!(session.output(), b"{\"return\": {}}\r\n{\"return\": \"pong\", \"id\": 1}\r\n");
 //! ```
 //!
@@ -61,9 +72,10 @@ pub use self::memory::{MEMORY_PATIENCE, SESSION_MEMORY};
 pub use self::opening::Opening;
 use self::output::wire_form;
 use crate::budget::{Budget, Member};
-use crate::dispatch::{CommandInfo, Outcome, Reply, Service, call_guarded, no_arguments};
+use crate::dispatch::guard::call_guarded;
+use crate::dispatch::{CommandInfo, Outcome, Reply, Service};
 use crate::error::{Error, ErrorClass};
-use crate::json::{Document, ParseError, Parsed, Parser, ValueRef};
+use crate::json::{Document, ParseError, Parsed, Parser, ValueRef, empty_object};
 use crate::visit::{Input, Mode};
 
 /// With capability `oob`: in-band requests that wait while one runs, as in QEMU, and commands that
@@ -439,7 +451,7 @@ impl Session {
                 return None;
             }
         };
-        let arguments = envelope.arguments.unwrap_or_else(no_arguments);
+        let arguments = envelope.arguments.unwrap_or_else(empty_object);
         let out_of_band = envelope.out_of_band;
         if !runs_inline(info) {
             let arguments = envelope.arguments.map(|arguments| arguments.index);
@@ -536,7 +548,7 @@ impl Session {
     ) -> Result<Command<'a>, Error> {
         let envelope = Envelope::check(request, self.oob_enabled())?;
         let name = envelope.command;
-        let arguments = envelope.arguments.unwrap_or_else(no_arguments);
+        let arguments = envelope.arguments.unwrap_or_else(empty_object);
         if name == CAPABILITIES {
             if envelope.out_of_band {
                 return Err(no_oob(name));

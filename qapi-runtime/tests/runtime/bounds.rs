@@ -9,7 +9,8 @@ use qapi_runtime::client::mock::Mock;
 use qapi_runtime::client::{
     Address, CallOptions, Client, ClientError, ClientErrorKind, ConnectOptions, blocking,
 };
-use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Table};
+use qapi_runtime::codegen::{Command, Handler, Table};
+use qapi_runtime::dispatch::{BoxFuture, CommandInfo};
 use qapi_runtime::json::Limits;
 use qapi_runtime::visit::Input;
 use qapi_runtime::{Error, Value};

@@ -8,7 +8,7 @@ use qapi_runtime::client::{
     Address, CallOptions, Client, ClientErrorKind, ConnectOptions, EventFilter, Transcript,
     blocking,
 };
-use qapi_runtime::dispatch::Request;
+use qapi_runtime::message::Request;
 use qapi_runtime::socket::listen_abstract;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 use qapi_runtime::{Error, Value};

@@ -16,7 +16,7 @@ use qapi_runtime::client::{
     EventFilter, blocking,
 };
 use qapi_runtime::descriptor;
-use qapi_runtime::dispatch::Request;
+use qapi_runtime::message::Request;
 use qapi_runtime::json::Document;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use qapi_runtime::Error;
-use qapi_runtime::dispatch::{BoxFuture, Command, CommandInfo, Handler, Reply, Service, Table};
+use qapi_runtime::codegen::{Command, Handler, Table};
+use qapi_runtime::dispatch::{BoxFuture, CommandInfo, Reply, Service};
 use qapi_runtime::session::{
     Call, EVENT_QUEUE_LENGTH, EventMessage, EventQueue, OUTPUT_HIGH_WATER, QUEUE_LENGTH, Session,
     SessionConfig, SessionControl, Started,

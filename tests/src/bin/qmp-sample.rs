@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qapi_runtime::dispatch::{Command, CommandInfo, Handler, Service, Table};
+use qapi_runtime::codegen::{Command, Handler, Table};
+use qapi_runtime::dispatch::{CommandInfo, Service};
 use qapi_runtime::server::{ListenAddress, Server};
 use qapi_runtime::session::SessionConfig;
 use qapi_runtime::visit::{Input, Output, Visit};

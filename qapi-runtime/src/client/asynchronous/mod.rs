@@ -24,7 +24,7 @@ use super::late::LateReply;
 use super::options::{CallOptions, ConnectOptions};
 use super::request::{Answer, Encoded, SILENT_SUCCESS, settle};
 use crate::descriptor::PeerCredentials;
-use crate::dispatch::Request;
+use crate::message::Request;
 use crate::transport::Transport;
 use crate::value::Value;
 use crate::visit::Visit;

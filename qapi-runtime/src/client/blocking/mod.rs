@@ -37,7 +37,7 @@ use super::options::{CallOptions, ConnectOptions};
 use super::request::{Encoded, SILENT_SUCCESS, settle};
 use super::stream::{Stream, time_to};
 use crate::descriptor::PeerCredentials;
-use crate::dispatch::Request;
+use crate::message::Request;
 use crate::value::Value;
 use crate::visit::Visit;
 
