@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::EVENT_BACKLOG;
 use super::core::{Admission, ClientCore, Incoming};
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
+use super::listener::Feed;
 use super::options::ConnectOptions;
 use super::request::{Answer, Encoded};
 use super::transcript::Ended;
@@ -17,19 +17,13 @@ use super::transcript::Ended;
 /// Takes the answer to one request.
 pub(super) type Deliver = Box<dyn FnOnce(Result<Answer, ClientErrorKind>) + Send>;
 
-/// Hands an event to a listener; false if it has no room for it.
-pub(super) type Listen = Box<dyn Fn(Arc<RawEvent>) -> bool + Send>;
-
-/// Counts the events that a listener has missed; gone with the listener.
-pub(super) type Missed = Arc<AtomicU64>;
-
 /// The connection that there is, and all who wait for something from it.
 ///
 /// Dropping a [`Deliver`] tells its owner that no answer will come.
 pub(super) struct Hub {
     core: ClientCore,
     waiting: HashMap<u64, Deliver>,
-    listeners: Vec<Listener>,
+    listeners: Vec<Listening>,
     early: Early,
     /// Whether the connection was of use.
     was_answered: bool,
@@ -54,24 +48,9 @@ impl Early {
     }
 }
 
-struct Listener {
+struct Listening {
     filter: EventFilter,
-    missed: Weak<AtomicU64>,
-    listen: Listen,
-}
-
-impl Listener {
-    fn is_there(&self) -> bool {
-        self.missed.strong_count() > 0
-    }
-
-    fn hand_on(&self, event: &Arc<RawEvent>) {
-        if !(self.listen)(Arc::clone(event))
-            && let Some(missed) = self.missed.upgrade()
-        {
-            missed.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    feed: Feed,
 }
 
 impl Hub {
@@ -154,33 +133,28 @@ impl Hub {
     }
 
     /// Listens from now on.
-    pub(super) fn listen(&mut self, filter: EventFilter, missed: &Missed, listen: Listen) {
+    pub(super) fn listen(&mut self, filter: EventFilter, feed: Feed) {
         // Those that have gone make room, whether or not events come.
-        self.listeners.retain(Listener::is_there);
-        self.listeners.push(Listener {
-            filter,
-            missed: Arc::downgrade(missed),
-            listen,
-        });
+        self.listeners
+            .retain(|listening| listening.feed.is_wanted());
+        self.listeners.push(Listening { filter, feed });
     }
 
     /// The same, and gets what came before anybody listened and nobody else has got.
-    pub(super) fn listen_first(&mut self, filter: EventFilter, missed: &Missed, listen: Listen) {
+    pub(super) fn listen_first(&mut self, filter: EventFilter, feed: Feed) {
         self.early.is_kept = false;
-        missed.fetch_add(std::mem::take(&mut self.early.n_missed), Ordering::Relaxed);
-        self.listen(filter, missed, listen);
-        if let Some(listener) = self.listeners.last() {
-            let wanted = |event: &mut Arc<RawEvent>| listener.filter.matches(event);
-            for event in self.early.events.extract_if(.., wanted) {
-                listener.hand_on(&event);
-            }
+        feed.missed(std::mem::take(&mut self.early.n_missed));
+        let wanted = |event: &mut Arc<RawEvent>| filter.matches(event);
+        for event in self.early.events.extract_if(.., wanted) {
+            feed.push(&event);
         }
+        self.listen(filter, feed);
     }
 
     fn event(&mut self, event: Arc<RawEvent>) {
-        let matching = |listener: &&Listener| listener.filter.matches(&event);
-        for listener in self.listeners.iter().filter(matching) {
-            listener.hand_on(&event);
+        let matching = |listening: &&Listening| listening.filter.matches(&event);
+        for listening in self.listeners.iter().filter(matching) {
+            listening.feed.push(&event);
         }
         if self.early.is_kept {
             self.early.keep(event);

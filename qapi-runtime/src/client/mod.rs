@@ -26,6 +26,7 @@ mod establish;
 mod event;
 mod hub;
 mod late;
+mod listener;
 pub mod mock;
 mod open;
 mod options;

@@ -14,13 +14,13 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::connect::{Connection, Wire, establish, open};
 use self::driver::Driver;
-use super::EVENT_BACKLOG;
 use super::core::Greeting;
 use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::establish::not_opened;
 use super::event::{EventFilter, RawEvent};
-use super::hub::{Hub, Missed};
+use super::hub::Hub;
 use super::late::LateReply;
+use super::listener::Listener;
 use super::options::{CallOptions, ConnectOptions};
 use super::request::{Answer, Encoded, SILENT_SUCCESS, settle};
 use crate::descriptor::PeerCredentials;
@@ -160,7 +160,7 @@ impl Client {
         filter: EventFilter,
     ) -> Result<(Self, Events), ClientError> {
         let mut hub = Hub::new(&options);
-        let events = Events::of(&mut hub, filter, &options.peer(), true);
+        let events = Events(Listener::of(&mut hub, filter, &options.peer(), true));
         let wire = open(&options, options.wait).await?;
         Ok((Self::start(options, hub, wire).await?, events))
     }
@@ -376,9 +376,10 @@ impl Client {
         // Asked with the hub locked: a driver that closes now has yet to close the hub.
         let mut hub = lock(&self.inner.shared.hub);
         if self.is_closed() {
-            return Events::none(&self.inner.shared.peer);
+            return Events(Listener::over(&self.inner.shared.peer));
         }
-        Events::of(&mut hub, filter, &self.inner.shared.peer, is_first)
+        let peer = &self.inner.shared.peer;
+        Events(Listener::of(&mut hub, filter, peer, is_first))
     }
 
     /// Waits for the next event that passes the filter. Events that came before do not count:
@@ -397,11 +398,7 @@ impl Client {
             None => events.next().await,
             Some(timeout) => tokio::time::timeout(timeout, events.next())
                 .await
-                .unwrap_or_else(|_| {
-                    let error = ClientError::new(ClientErrorKind::TimedOut(timeout));
-                    let error = error.awaiting(Awaited::Event);
-                    Err(error.of_peer(&self.inner.shared.peer))
-                }),
+                .unwrap_or_else(|_| Err(events.0.error(ClientErrorKind::TimedOut(timeout)))),
         }
     }
 
@@ -432,60 +429,26 @@ impl Shared {
 
 /// A listener's events.
 #[derive(Debug)]
-pub struct Events {
-    receiver: mpsc::Receiver<Arc<RawEvent>>,
-    missed: Missed,
-    peer: Arc<str>,
-}
+pub struct Events(Listener);
 
 impl Events {
-    fn of(hub: &mut Hub, filter: EventFilter, peer: &Arc<str>, is_first: bool) -> Self {
-        let (sender, receiver) = mpsc::channel(EVENT_BACKLOG);
-        let missed = Missed::default();
-        let listen = Box::new(move |event| sender.try_send(event).is_ok());
-        match is_first {
-            true => hub.listen_first(filter, &missed, listen),
-            false => hub.listen(filter, &missed, listen),
-        }
-        Self {
-            receiver,
-            missed,
-            peer: Arc::clone(peer),
-        }
-    }
-
-    /// Of a connection that is closed.
-    fn none(peer: &Arc<str>) -> Self {
-        Self {
-            receiver: mpsc::channel(1).1,
-            missed: Missed::default(),
-            peer: Arc::clone(peer),
-        }
-    }
-
     /// Waits for the next event.
     ///
     /// # Errors
     ///
     /// The end of the connection.
     pub async fn next(&mut self) -> Result<Arc<RawEvent>, ClientError> {
-        match self.receiver.recv().await {
-            Some(event) => Ok(event),
-            None => {
-                let error = ClientError::new(ClientErrorKind::Closed);
-                Err(error.awaiting(Awaited::Event).of_peer(&self.peer))
-            }
-        }
+        std::future::poll_fn(|context| self.0.poll(context)).await
     }
 
     /// An event that is there already.
     pub fn try_next(&mut self) -> Option<Arc<RawEvent>> {
-        self.receiver.try_recv().ok()
+        self.0.try_next()
     }
 
     /// How many events were dropped because 1,024 were waiting, here or before anybody listened.
     pub fn n_missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
+        self.0.n_missed()
     }
 }
 

@@ -22,17 +22,16 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use self::connection::{Inner, Phase, establish, lock, open};
-use super::EVENT_BACKLOG;
 use super::core::Greeting;
-use super::error::{Awaited, ClientError, ClientErrorKind};
+use super::error::{ClientError, ClientErrorKind};
 use super::establish::not_opened;
 use super::event::{EventFilter, RawEvent};
-use super::hub::{Hub, Missed};
+use super::hub::Hub;
+use super::listener::Listener;
 use super::options::{CallOptions, ConnectOptions};
 use super::request::{Encoded, SILENT_SUCCESS, settle};
 use super::stream::{Stream, time_to};
@@ -69,7 +68,7 @@ impl Client {
         filter: EventFilter,
     ) -> Result<(Self, Events), ClientError> {
         let mut hub = Hub::new(&options);
-        let events = Events::of(&mut hub, filter, &options.peer(), true);
+        let events = Events(Listener::of(&mut hub, filter, &options.peer(), true));
         let stream = open(&options, options.wait)?;
         Ok((Self::start(options, hub, stream)?, events))
     }
@@ -210,9 +209,14 @@ impl Client {
     fn listen_from(&self, filter: EventFilter, is_first: bool) -> Events {
         let mut state = lock(&self.inner.state);
         if state.phase == Phase::Closed {
-            return Events::none(&self.inner.peer);
+            return Events(Listener::over(&self.inner.peer));
         }
-        Events::of(&mut state.hub, filter, &self.inner.peer, is_first)
+        Events(Listener::of(
+            &mut state.hub,
+            filter,
+            &self.inner.peer,
+            is_first,
+        ))
     }
 
     /// Waits for the next event that passes the filter. Events that came before do not count:
@@ -243,67 +247,26 @@ impl Client {
 
 /// A listener's events.
 #[derive(Debug)]
-pub struct Events {
-    receiver: mpsc::Receiver<Arc<RawEvent>>,
-    missed: Missed,
-    peer: Arc<str>,
-}
+pub struct Events(Listener);
 
 impl Events {
-    fn of(hub: &mut Hub, filter: EventFilter, peer: &Arc<str>, is_first: bool) -> Self {
-        let (sender, receiver) = mpsc::sync_channel(EVENT_BACKLOG);
-        let missed = Missed::default();
-        let listen = Box::new(move |event| sender.try_send(event).is_ok());
-        match is_first {
-            true => hub.listen_first(filter, &missed, listen),
-            false => hub.listen(filter, &missed, listen),
-        }
-        Self {
-            receiver,
-            missed,
-            peer: Arc::clone(peer),
-        }
-    }
-
-    /// Of a connection that is closed.
-    fn none(peer: &Arc<str>) -> Self {
-        Self {
-            receiver: mpsc::sync_channel(1).1,
-            missed: Missed::default(),
-            peer: Arc::clone(peer),
-        }
-    }
-
     /// Waits for the next event; for ever without a time-out.
     ///
     /// # Errors
     ///
     /// No event in time, or the end of the connection.
     pub fn next(&self, timeout: Option<Duration>) -> Result<Arc<RawEvent>, ClientError> {
-        let event = match timeout {
-            None => self.receiver.recv().map_err(|_| ClientErrorKind::Closed),
-            Some(timeout) => self
-                .receiver
-                .recv_timeout(timeout)
-                .map_err(|error| match error {
-                    RecvTimeoutError::Timeout => ClientErrorKind::TimedOut(timeout),
-                    RecvTimeoutError::Disconnected => ClientErrorKind::Closed,
-                }),
-        };
-        event.map_err(|kind| {
-            let error = ClientError::new(kind).awaiting(Awaited::Event);
-            error.of_peer(&self.peer)
-        })
+        self.0.wait(timeout)
     }
 
     /// An event that is there already.
     pub fn try_next(&self) -> Option<Arc<RawEvent>> {
-        self.receiver.try_recv().ok()
+        self.0.try_next()
     }
 
     /// How many events were dropped because 1,024 were waiting, here or before anybody listened.
     pub fn n_missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
+        self.0.n_missed()
     }
 }
 
