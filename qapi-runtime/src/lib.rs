@@ -37,7 +37,7 @@
 
 pub mod address;
 pub mod budget;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client-async", feature = "client-blocking"))]
 pub mod client;
 #[doc(hidden)]
 pub mod codegen;
@@ -48,12 +48,12 @@ mod error;
 mod interop;
 pub mod json;
 pub mod message;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "server")]
 pub mod server;
 pub mod session;
 #[cfg(feature = "descriptor")]
 pub mod socket;
-#[cfg(feature = "tokio")]
+#[cfg(any(feature = "client-async", feature = "server"))]
 mod transport;
 mod value;
 pub mod visit;

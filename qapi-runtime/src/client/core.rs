@@ -304,7 +304,7 @@ impl ClientCore {
     }
 
     /// Whether a request is sent and has no answer yet.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "client-async")]
     pub(super) fn is_pending(&self, id: u64) -> bool {
         self.pending.contains_key(&id)
     }

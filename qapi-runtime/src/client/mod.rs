@@ -1,11 +1,11 @@
 //! Clients of QMP servers and of the guest agent.
 //!
-//! - [`blocking::Client`] for programs with threads; [`Client`] (feature `tokio`) for
+//! - [`blocking::Client`] (feature `client-blocking`) for programs with threads; [`Client`] (feature `client-async`) for
 //!   asynchronous ones. Both can be shared, have any number of commands in flight, match replies
 //!   by `id`, and survive servers that are older or newer than the schema that they were
 //!   generated from.
 //! - [`ClientCore`] is the protocol without I/O, for everything else.
-//! - [`mock`] is a server for tests of code that uses a client.
+//! - [`mock`] (feature `mock`) is a server for tests of code that uses a client.
 //! - [`transcript`] is the log of a session, which clients write and mocks play.
 //!
 //! When the time of a command is up, [`ClientError::outcome`] tells whether it was sent, and [`ClientError::late_reply`] is the
@@ -18,7 +18,10 @@
 //! Commands are typed ([`Request`](crate::message::Request), generated from a schema) or raw.
 //! A result is read leniently: what the schema does not know is ignored or kept as unknown.
 
+#[cfg(feature = "client-async")]
+mod asynchronous;
 mod backoff;
+#[cfg(feature = "client-blocking")]
 pub mod blocking;
 mod core;
 mod error;
@@ -27,21 +30,20 @@ mod event;
 mod hub;
 mod late;
 mod listener;
+#[cfg(feature = "mock")]
 pub mod mock;
 mod open;
 mod options;
 mod reason;
 mod request;
 mod said;
+#[cfg(feature = "client-blocking")]
 mod stream;
 pub mod transcript;
 
-#[cfg(feature = "tokio")]
-mod asynchronous;
-
 use std::time::Duration;
 
-#[cfg(feature = "tokio")]
+#[cfg(feature = "client-async")]
 pub use self::asynchronous::{Client, Events};
 pub use self::core::{Admission, ClientCore, Dialect, Greeting, Incoming, MAX_IN_BAND};
 pub use self::error::{ClientError, ClientErrorKind};

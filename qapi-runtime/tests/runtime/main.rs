@@ -1,28 +1,28 @@
 //! The runtime from outside: wire and types, sessions, servers and clients.
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "client", feature = "server"))]
 mod bounds;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "client", feature = "server"))]
 mod client;
 mod json;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "client", feature = "server"))]
 mod live;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "client", feature = "server"))]
 mod lost;
 mod memory;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "client", feature = "server"))]
 mod mocks;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "client", feature = "server"))]
 mod outcomes;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "client", feature = "server"))]
 mod peers;
 mod recordings;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "client", feature = "server"))]
 mod server;
 mod session;
 #[cfg(feature = "descriptor")]
 mod socket;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "client", feature = "server"))]
 mod streams;
 mod visit;

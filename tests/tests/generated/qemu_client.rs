@@ -169,7 +169,7 @@ fn build_of(name: &str, module: Module, recorded: &BTreeSet<String>) -> Result<(
             ),
             ("table.rs", table),
         ],
-        runtime_features: &["client"],
+        runtime_features: &["client-blocking", "mock"],
         ..Crate::default()
     };
     Ok((client.write()?.build()?, n_queries))
