@@ -12,9 +12,6 @@ use crate::visit::{CompatPolicy, Output, VisitError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventMessage {
     name: Box<str>,
-    /// What distinguishes events of one name that are limited apart from each other; `None` for
-    /// an event that is not limited.
-    key: Option<Box<str>>,
     /// `{"timestamp": ..., "event": ..., "data": ...}` without line end.
     wire: Arc<[u8]>,
 }
@@ -50,7 +47,6 @@ impl EventMessage {
         writer.end_object();
         Self {
             name: name.into(),
-            key: similarity_key(name, data),
             wire: writer.into_bytes().into(),
         }
     }
@@ -92,8 +88,7 @@ impl EventMessage {
 /// How long QEMU keeps similar events apart.
 pub const EVENT_PERIOD: Duration = Duration::from_secs(1);
 
-/// The events that QEMU limits to one a period, and the member by which similar ones are told
-/// apart.
+/// The events that QEMU limits to one a period, each with the member of its data by which similar ones are told apart.
 const LIMITED: [(&str, Option<&str>); 9] = [
     ("BALLOON_CHANGE", None),
     ("BLOCK_IO_ERROR", Some("qom-path")),
@@ -106,19 +101,13 @@ const LIMITED: [(&str, Option<&str>); 9] = [
     ("WATCHDOG", None),
 ];
 
-/// What tells an event apart from others of its name; `None` if it is never held back.
-fn similarity_key(name: &str, data: Option<&[u8]>) -> Option<Box<str>> {
-    let member = LIMITED
-        .iter()
-        .find(|(limited, _)| *limited == name)
-        .and_then(|(_, member)| *member);
-    let (Some(member), Some(data)) = (member, data) else {
-        return Some("".into());
-    };
-    let data = Document::parse(data).unwrap_or_default();
-    let text = |member| data.root().get(member).and_then(ValueRef::as_str);
+/// What tells an event apart from others of its name, by a member of its data; `None` if it is never held back.
+fn similarity_key(event: &EventMessage, member: &str) -> Option<Box<str>> {
+    let message = Document::parse(&event.wire).unwrap_or_default();
+    let data = message.root().get("data");
+    let text = |member| data?.get(member).and_then(ValueRef::as_str);
     // The one after which the guest is stopped is the one that matters.
-    if name == "BLOCK_IO_ERROR" && text("action") == Some("stop") {
+    if *event.name == *"BLOCK_IO_ERROR" && text("action") == Some("stop") {
         return None;
     }
     Some(text(member).unwrap_or("").into())
@@ -131,7 +120,8 @@ fn similarity_key(name: &str, data: Option<&[u8]>) -> Option<Box<str>> {
 #[derive(Debug)]
 pub struct EventLimiter {
     period: Duration,
-    names: Vec<Box<str>>,
+    /// Their names, and the members that tell similar ones apart.
+    limited: Vec<(Box<str>, Option<Box<str>>)>,
     waiting: BTreeMap<(Box<str>, Box<str>), Waiting>,
     n_admitted: u64,
 }
@@ -146,16 +136,23 @@ struct Waiting {
 impl Default for EventLimiter {
     /// QEMU's events and QEMU's period.
     fn default() -> Self {
-        Self::new(EVENT_PERIOD, LIMITED.iter().map(|(name, _)| *name))
+        Self::new(EVENT_PERIOD, LIMITED)
     }
 }
 
 impl EventLimiter {
-    /// A limiter for the events `names`.
-    pub fn new<'n>(period: Duration, names: impl IntoIterator<Item = &'n str>) -> Self {
+    /// A limiter for events with these names. Those of one name are limited together, or, with the name of a member of
+    /// their data, those that have the same text there.
+    pub fn new<'n>(
+        period: Duration,
+        limited: impl IntoIterator<Item = (&'n str, Option<&'n str>)>,
+    ) -> Self {
+        let limited = limited.into_iter();
         Self {
             period,
-            names: names.into_iter().map(Into::into).collect(),
+            limited: limited
+                .map(|(name, member)| (name.into(), member.map(Into::into)))
+                .collect(),
             waiting: BTreeMap::new(),
             n_admitted: 0,
         }
@@ -163,9 +160,14 @@ impl EventLimiter {
 
     /// Takes an event; gives it back if it is to be sent now.
     pub fn admit(&mut self, event: EventMessage, now: Instant) -> Option<EventMessage> {
-        let similar = match &event.key {
-            Some(key) if self.names.contains(&event.name) => key.clone(),
-            Some(_) | None => return Some(event),
+        let mut limited = self.limited.iter();
+        let similar = match limited.find(|(name, _)| *name == event.name) {
+            None => return Some(event),
+            Some((_, None)) => "".into(),
+            Some((_, Some(member))) => match similarity_key(&event, member) {
+                None => return Some(event),
+                Some(key) => key,
+            },
         };
         let key = (event.name.clone(), similar);
         self.n_admitted += 1;
@@ -269,6 +271,22 @@ mod tests {
         assert_eq!(limiter.due(end + EVENT_PERIOD), [port("a", false)]);
         assert!(limiter.due(end + EVENT_PERIOD * 2).is_empty());
         assert_eq!(limiter.deadline(), None);
+    }
+
+    #[test]
+    fn own_events_are_told_apart_by_the_member_that_is_asked_for() {
+        let limited = [("ROOM_WARM", Some("room")), ("TICK", None)];
+        let mut limiter = EventLimiter::new(EVENT_PERIOD, limited);
+        let now = Instant::now();
+        let warm = |room: &str| event("ROOM_WARM", &format!(r#"{{"room": "{room}"}}"#));
+        assert!(limiter.admit(warm("kitchen"), now).is_some());
+        assert!(limiter.admit(warm("hall"), now).is_some());
+        assert!(limiter.admit(warm("hall"), now).is_none());
+        assert!(limiter.admit(event("TICK", r#"{"id": 1}"#), now).is_some());
+        assert!(limiter.admit(event("TICK", r#"{"id": 2}"#), now).is_none());
+        // What QEMU limits is nothing special here.
+        assert!(limiter.admit(event("WATCHDOG", "{}"), now).is_some());
+        assert!(limiter.admit(event("WATCHDOG", "{}"), now).is_some());
     }
 
     #[test]
