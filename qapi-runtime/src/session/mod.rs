@@ -56,6 +56,7 @@ mod config;
 mod envelope;
 mod event_queue;
 mod events;
+mod lookup;
 mod memory;
 mod negotiation;
 mod opening;
@@ -65,16 +66,17 @@ use std::collections::VecDeque;
 
 pub use self::call::{Call, CallId, Started};
 pub use self::config::{SessionConfig, SessionControl};
-use self::envelope::{Envelope, is_out_of_band};
+use self::envelope::is_out_of_band;
 pub use self::event_queue::{EVENT_QUEUE_LENGTH, EventQueue};
 pub use self::events::{EVENT_PERIOD, EventLimiter, EventMessage};
+use self::lookup::Command;
 pub use self::memory::{MEMORY_PATIENCE, SESSION_MEMORY};
 pub use self::opening::Opening;
 use self::output::wire_form;
 use crate::budget::{Budget, Member};
 use crate::dispatch::guard::call_guarded;
 use crate::dispatch::{CommandInfo, Outcome, Reply, Service};
-use crate::error::{Error, ErrorClass};
+use crate::error::Error;
 use crate::json::{Document, ParseError, Parsed, Parser, ValueRef, empty_object};
 use crate::visit::{Input, Mode};
 
@@ -539,67 +541,4 @@ impl Session {
         }
         self.account();
     }
-
-    /// The checks between the parser and the handler, in the reference's order.
-    fn look_up<'a>(
-        &self,
-        request: ValueRef<'a>,
-        service: &'a dyn Service,
-    ) -> Result<Command<'a>, Error> {
-        let envelope = Envelope::check(request, self.oob_enabled())?;
-        let name = envelope.command;
-        let arguments = envelope.arguments.unwrap_or_else(empty_object);
-        if name == CAPABILITIES {
-            if envelope.out_of_band {
-                return Err(no_oob(name));
-            }
-            return Ok(Command::Capabilities(arguments));
-        }
-        let found = match self.phase {
-            Phase::Negotiation => None,
-            Phase::Command { .. } => service
-                .find(name)
-                .and_then(|index| Some((index, service.commands().get(index)?))),
-        };
-        let Some((index, info)) = found else {
-            return Err(Error::command_not_found(format!(
-                "The command {name} has not been found"
-            )));
-        };
-        self.config
-            .compat
-            .check_command(name, info.special_features)?;
-        if envelope.out_of_band && !info.allow_oob {
-            return Err(no_oob(name));
-        }
-        if self.config.preconfig && !info.allow_preconfig {
-            return Err(Error::generic(format!(
-                "The command '{name}' is permitted only after machine initialization has completed"
-            )));
-        }
-        Ok(Command::Service(envelope, index, info))
-    }
-
-    /// Before negotiation, an unknown command gets a more useful text.
-    fn explain(&self, error: Error) -> Error {
-        if self.phase == Phase::Negotiation && error.class == ErrorClass::CommandNotFound {
-            Error::command_not_found("Expecting capabilities negotiation with 'qmp_capabilities'")
-        } else {
-            error
-        }
-    }
-}
-
-/// What a request asks for.
-enum Command<'a> {
-    /// `qmp_capabilities`, which the session executes itself.
-    Capabilities(ValueRef<'a>),
-    Service(Envelope<'a>, usize, &'a CommandInfo),
-}
-
-/// The command that begins every session.
-const CAPABILITIES: &str = "qmp_capabilities";
-
-fn no_oob(name: &str) -> Error {
-    Error::generic(format!("The command {name} does not support OOB"))
 }
