@@ -36,3 +36,6 @@ pub trait Event: Sized {
     /// The name on the wire.
     fn name(&self) -> &str;
 }
+
+/// The command that begins every session.
+pub(crate) const CAPABILITIES: &str = "qmp_capabilities";

@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpStream, UnixStream};
 
+#[cfg(feature = "server")]
+use crate::descriptor::{PeerCredentials, peer_credentials};
 use crate::descriptor::{Descriptors, receive, send};
 
 /// The two directions of a connection.
@@ -66,6 +68,15 @@ impl Transport {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             Self::Unix(_) | Self::Descriptor(_) | Self::Any { .. } => None,
+        }
+    }
+
+    /// Who the peer is, if it is on a unix socket.
+    #[cfg(feature = "server")]
+    pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
+        match self {
+            Self::Unix(stream) => peer_credentials(stream).ok(),
+            Self::Tcp(_) | Self::Descriptor(_) | Self::Any { .. } => None,
         }
     }
 

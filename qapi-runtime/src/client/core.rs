@@ -11,6 +11,7 @@ use super::request::{Answer, Encoded, error_of};
 use super::said::Said;
 use super::transcript::{Ended, Recorder, Transcript};
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
+use crate::message::CAPABILITIES;
 use crate::value::Value;
 
 /// Who is at the other end.
@@ -380,7 +381,7 @@ impl ClientCore {
             Phase::Negotiating => {
                 if let Some(error) = error_of(root) {
                     return Err(ClientError::new(ClientErrorKind::Server(error))
-                        .for_command("qmp_capabilities")
+                        .for_command(CAPABILITIES)
                         .with_received(message));
                 }
                 if root.get("return").is_none() {

@@ -13,6 +13,7 @@ use super::listener::Feed;
 use super::options::ConnectOptions;
 use super::request::{Answer, Encoded};
 use super::transcript::Ended;
+use crate::trace;
 
 /// Takes the answer to one request.
 pub(super) type Deliver = Box<dyn FnOnce(Result<Answer, ClientErrorKind>) + Send>;
@@ -21,6 +22,7 @@ pub(super) type Deliver = Box<dyn FnOnce(Result<Answer, ClientErrorKind>) + Send
 ///
 /// Dropping a [`Deliver`] tells its owner that no answer will come.
 pub(super) struct Hub {
+    peer: Arc<str>,
     core: ClientCore,
     waiting: HashMap<u64, Deliver>,
     listeners: Vec<Listening>,
@@ -56,6 +58,7 @@ struct Listening {
 impl Hub {
     pub(super) fn new(options: &ConnectOptions) -> Self {
         Self {
+            peer: options.peer(),
             core: new_core(options),
             waiting: HashMap::new(),
             listeners: Vec::new(),
@@ -70,6 +73,7 @@ impl Hub {
 
     /// The connection is lost. Those who wait for answers are told; those who listen stay. Whether it was of use.
     pub(super) fn lost(&mut self) -> bool {
+        trace::lost(&self.peer);
         self.core.ended(Ended::ByServer);
         self.waiting.clear();
         std::mem::take(&mut self.was_answered)
@@ -98,6 +102,7 @@ impl Hub {
     }
 
     pub(super) fn sent(&mut self, request: &Encoded, out_of_band: bool, deliver: Deliver) {
+        trace::asked(&self.peer, request.id, &request.command);
         self.core.sent(request, out_of_band);
         self.waiting.insert(request.id, deliver);
     }
@@ -179,8 +184,9 @@ impl Hub {
     fn hand_on(&mut self, mut input: &[u8]) -> Result<(), ClientError> {
         while let Some(incoming) = self.core.receive(&mut input)? {
             match incoming {
-                Incoming::Ready => {}
+                Incoming::Ready => trace::ready(&self.peer),
                 Incoming::Reply(id, answer) => {
+                    trace::replied(&self.peer, id);
                     self.was_answered = true;
                     if let Some(deliver) = self.waiting.remove(&id) {
                         deliver(Ok(answer));

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::{RunsInline, Shared, Stop};
-use crate::descriptor::{DESCRIPTOR_PATIENCE, Descriptors};
+use crate::descriptor::{DESCRIPTOR_PATIENCE, Descriptors, PeerCredentials};
 use crate::dispatch::{Reply, Service};
 use crate::error::Error;
 use crate::message::EventData;
@@ -32,10 +33,18 @@ const GONE_CHECK: Duration = Duration::from_millis(250);
 /// How many bytes of that it takes at most, from a client that never pauses.
 const MAX_LAST_INPUT: usize = 1 << 20;
 
+/// Who a client is, as far as its socket tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Peer {
+    pub(super) credentials: Option<PeerCredentials>,
+    pub(super) address: Option<SocketAddr>,
+}
+
 /// What a service may know of the client that it is made for.
 #[derive(Clone, Debug)]
 pub struct Connection {
     number: u64,
+    peer: Peer,
     control: SessionControl,
     descriptors: Descriptors,
     server: Weak<Shared>,
@@ -43,14 +52,21 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(number: u64, server: Weak<Shared>) -> Self {
+    pub(super) fn new(number: u64, peer: Peer, server: Weak<Shared>) -> Self {
         Self {
             number,
+            peer,
             server,
             control: SessionControl::default(),
             descriptors: Descriptors::default(),
             is_cancelled: Arc::new(watch::Sender::new(false)),
         }
+    }
+
+    /// The connection of no server, whose client is never gone: for tests of handlers.
+    #[must_use]
+    pub fn detached() -> Self {
+        Self::new(0, Peer::default(), Weak::new())
     }
 
     fn cancel(&self) {
@@ -89,6 +105,16 @@ impl Connection {
         self.number
     }
 
+    /// Who has connected, if that was on a unix socket.
+    pub fn peer_credentials(&self) -> Option<PeerCredentials> {
+        self.peer.credentials
+    }
+
+    /// Where the client has connected from, if that was over TCP.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer.address
+    }
+
     /// What ends the session: for the handler of `quit`.
     pub fn control(&self) -> &SessionControl {
         &self.control
@@ -111,6 +137,13 @@ impl Connection {
         match self.server.upgrade() {
             Some(server) => server.emit_event(event),
             None => Ok(()),
+        }
+    }
+
+    /// Sends an event to this client alone, at any rate.
+    pub fn emit_to_client(&self, event: EventMessage) {
+        if let Some(server) = self.server.upgrade() {
+            server.emit_to(self.number, event);
         }
     }
 

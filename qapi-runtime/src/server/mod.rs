@@ -22,11 +22,15 @@
 //! One that takes long asks from time to time whether anybody still waits for it
 //! ([`Connection::is_cancelled`]).
 //!
+//! Who connects, and which commands run, is told to [`Hooks`], which may refuse both; with the feature `tracing` it is told to
+//! `tracing` as well.
+//!
 //! All sessions share a [`Budget`]. Clients on TCP that begin like HTTP or TLS are disconnected.
 //!
 //! Everything must be called inside a tokio runtime with its I/O and time drivers enabled.
 
 mod connection;
+mod hooks;
 mod listen;
 mod notice;
 
@@ -43,17 +47,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use self::connection::Client;
 pub use self::connection::Connection;
+use self::connection::{Client, Peer};
+pub use self::hooks::Hooks;
+use self::hooks::Watch;
 pub use self::listen::ListenAddress;
 pub use self::notice::Notice;
 use crate::budget::Budget;
 pub use crate::descriptor::inherited;
 use crate::dispatch::{CommandInfo, Service};
+use crate::error::Error;
 use crate::message::EventData;
 use crate::session::{
     EventLimiter, EventMessage, EventQueue, SESSION_MEMORY, Session, SessionConfig,
 };
+use crate::trace;
 use crate::transport::Transport;
 use crate::visit::VisitError;
 
@@ -91,6 +99,9 @@ struct Shared {
     /// Commands without a reply at the end.
     n_unanswered: AtomicUsize,
     on_notice: Mutex<Option<Arc<OnNotice>>>,
+    hooks: Mutex<Option<Arc<dyn Hooks>>>,
+    /// How many sessions there may be.
+    max_sessions: AtomicUsize,
     /// Held by each task; gone when all have ended.
     tasks: Mutex<Option<mpsc::Sender<()>>>,
     all_ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
@@ -100,6 +111,14 @@ struct Shared {
 struct Listening {
     events: EventQueue,
     task: Arc<Notify>,
+}
+
+impl Listening {
+    fn send(&self, event: EventMessage) {
+        if self.events.push(event) {
+            self.task.notify_one();
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -144,6 +163,8 @@ impl Server {
                 stop: watch::Sender::new(Stop::No),
                 n_unanswered: AtomicUsize::new(0),
                 on_notice: Mutex::default(),
+                hooks: Mutex::default(),
+                max_sessions: AtomicUsize::new(usize::MAX),
                 tasks: Mutex::new(Some(tasks)),
                 all_ended: tokio::sync::Mutex::new(all_ended),
             }),
@@ -243,28 +264,42 @@ impl Server {
             // The server has shut down, so the connection is closed.
             return tokio::spawn(async {});
         };
-        let number = self.shared.next_session.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection::new(number, Arc::downgrade(&self.shared));
-        let service = (self.shared.make_service)(&connection);
-        let control = connection.control().clone();
-        let mut config = self.shared.config.clone();
-        let peer = transport.peer_of_tcp();
+        let shared = Arc::clone(&self.shared);
+        let number = shared.next_session.fetch_add(1, Ordering::Relaxed);
+        let peer = Peer {
+            credentials: transport.peer_credentials(),
+            address: transport.peer_of_tcp(),
+        };
+        let connection = Connection::new(number, peer, Arc::downgrade(&shared));
+        let mut config = shared.config.clone();
         if transport.is_tcp() {
             // No web page reaches a unix socket.
             config.ends_foreign = true;
         }
-        let session = Session::with_control(config, control);
+        let mut session = Session::with_control(config, connection.control().clone());
         let events = Arc::<Notify>::default();
         let listening = Listening {
             events: session.event_queue(),
             task: Arc::clone(&events),
         };
-        lock(&self.shared.sessions).insert(number, listening);
-        let shared = Arc::clone(&self.shared);
+        let served = match shared.admit(&connection, listening) {
+            Ok(served) => served,
+            Err(error) => {
+                shared.notice(&Notice::Refused {
+                    connection: number,
+                    error,
+                });
+                // The connection is closed with the transport.
+                return tokio::spawn(async {});
+            }
+        };
+        if let Some(watch) = Watch::new(&connection, served.hooks.clone()) {
+            session.observe(Arc::new(watch));
+        }
+        let service = (shared.make_service)(&connection);
         tokio::spawn(async move {
             let _task = task;
-            let guard = Registered { shared, number };
-            let shared = &guard.shared;
+            let _served = served;
             let client = Client {
                 session,
                 connection: &connection,
@@ -278,7 +313,7 @@ impl Server {
             if let Some(protocol) = end.foreign_protocol {
                 shared.notice(&Notice::Foreign {
                     connection,
-                    peer,
+                    peer: peer.address,
                     protocol,
                 });
             }
@@ -297,6 +332,21 @@ impl Server {
     /// earlier one, and must not block.
     pub fn on_notice(&self, notice: impl Fn(&Notice) + Send + Sync + 'static) {
         *lock(&self.shared.on_notice) = Some(Arc::new(notice));
+    }
+
+    /// Has these hooks asked and told of the clients that connect from now on. They replace earlier ones.
+    pub fn set_hooks(&self, hooks: impl Hooks + 'static) {
+        *lock(&self.shared.hooks) = Some(Arc::new(hooks));
+    }
+
+    /// How many clients are served at a time; the connections of further ones are closed. By default there is no limit.
+    pub fn set_max_sessions(&self, count: usize) {
+        self.shared.max_sessions.store(count, Ordering::Relaxed);
+    }
+
+    /// Which events are held back, and for how long. By default these are QEMU's. What is held back at that moment is lost.
+    pub fn set_event_limiter(&self, limiter: EventLimiter) {
+        *lock(&self.shared.limiter) = limiter;
     }
 
     /// The memory that the sessions share: that of the configuration, or [`SESSION_MEMORY`] bytes.
@@ -371,10 +421,47 @@ impl Server {
 }
 
 impl Shared {
+    /// Puts a client into the list, unless it is not to be served.
+    fn admit(
+        self: &Arc<Self>,
+        connection: &Connection,
+        listening: Listening,
+    ) -> Result<Served, Error> {
+        let number = connection.number();
+        {
+            let mut sessions = lock(&self.sessions);
+            if sessions.len() >= self.max_sessions.load(Ordering::Relaxed) {
+                return Err(Error::generic("there are as many clients as are served"));
+            }
+            sessions.insert(number, listening);
+        }
+        let mut served = Served {
+            shared: Arc::clone(self),
+            connection: connection.clone(),
+            hooks: None,
+            is_admitted: false,
+        };
+        let hooks = lock(&self.hooks).clone();
+        if let Some(hooks) = &hooks {
+            hooks.connected(connection)?;
+        }
+        served.hooks = hooks;
+        served.is_admitted = true;
+        trace::connected(connection);
+        Ok(served)
+    }
+
     fn notice(&self, notice: &Notice) {
+        trace::noticed(notice);
         let on_notice = lock(&self.on_notice).clone();
         if let Some(on_notice) = on_notice {
             on_notice(notice);
+        }
+    }
+
+    fn emit_to(&self, number: u64, event: EventMessage) {
+        if let Some(session) = lock(&self.sessions).get(&number) {
+            session.send(event);
         }
     }
 
@@ -427,22 +514,28 @@ impl Shared {
     /// With the list locked, so that all sessions get events in the same order.
     fn broadcast(&self, event: &EventMessage) {
         for session in lock(&self.sessions).values() {
-            if session.events.push(event.clone()) {
-                session.task.notify_one();
-            }
+            session.send(event.clone());
         }
     }
 }
 
-/// Keeps a session in the list while its task runs, whatever becomes of the task.
-struct Registered {
+/// Keeps a client in the list while its task runs, whatever becomes of the task.
+struct Served {
     shared: Arc<Shared>,
-    number: u64,
+    connection: Connection,
+    hooks: Option<Arc<dyn Hooks>>,
+    is_admitted: bool,
 }
 
-impl Drop for Registered {
+impl Drop for Served {
     fn drop(&mut self) {
-        lock(&self.shared.sessions).remove(&self.number);
+        lock(&self.shared.sessions).remove(&self.connection.number());
+        if self.is_admitted {
+            trace::disconnected(&self.connection);
+            if let Some(hooks) = &self.hooks {
+                hooks.disconnected(&self.connection);
+            }
+        }
     }
 }
 

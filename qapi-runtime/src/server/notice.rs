@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use crate::error::Error;
+
 /// Something that happened to a server and that no client is told. `Display` is a line for a log.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -17,6 +19,14 @@ pub enum Notice {
         peer: Option<SocketAddr>,
         /// The name of the protocol.
         protocol: &'static str,
+    },
+    /// A client was not served: there are as many as may be ([`Server::set_max_sessions`](super::Server::set_max_sessions)), or
+    /// [`Hooks::connected`](super::Hooks::connected) has refused it.
+    Refused {
+        /// The number of its connection.
+        connection: u64,
+        /// Why.
+        error: Error,
     },
     /// Clients cannot be accepted, for want of descriptors most likely. It is told once until it works again; meanwhile the
     /// server tries ten times a second.
@@ -43,6 +53,9 @@ impl fmt::Display for Notice {
                     write!(f, " from {peer}")?;
                 }
                 write!(f, " begins like {protocol}, so it was ended")
+            }
+            Self::Refused { connection, error } => {
+                write!(f, "connection {connection} was refused: {error}")
             }
             Self::NotAccepted(error) => write!(f, "cannot accept a client: {error}"),
             Self::Unanswered {

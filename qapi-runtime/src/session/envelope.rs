@@ -17,6 +17,12 @@ pub(super) fn is_out_of_band(request: ValueRef<'_>) -> bool {
     request.get("exec-oob").is_some() && request.get("execute").is_none()
 }
 
+/// The command that a request names, whatever else is the matter with it; empty if it names none.
+pub(super) fn command_name(request: ValueRef<'_>) -> &str {
+    let name = request.get("execute").or_else(|| request.get("exec-oob"));
+    name.and_then(ValueRef::as_str).unwrap_or("")
+}
+
 impl<'a> Envelope<'a> {
     /// Checks the members of a request.
     pub(super) fn check(request: ValueRef<'a>, oob_enabled: bool) -> Result<Self, Error> {

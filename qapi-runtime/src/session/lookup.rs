@@ -5,6 +5,7 @@ use super::{Phase, Session};
 use crate::dispatch::{CommandInfo, Service};
 use crate::error::{Error, ErrorClass};
 use crate::json::{ValueRef, empty_object};
+use crate::message::CAPABILITIES;
 
 /// What a request asks for.
 pub(super) enum Command<'a> {
@@ -12,9 +13,6 @@ pub(super) enum Command<'a> {
     Capabilities(ValueRef<'a>),
     Service(Envelope<'a>, usize, &'a CommandInfo),
 }
-
-/// The command that begins every session.
-const CAPABILITIES: &str = "qmp_capabilities";
 
 impl Session {
     /// The checks between the parser and the handler, in the reference's order.

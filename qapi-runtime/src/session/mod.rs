@@ -59,6 +59,7 @@ mod events;
 mod lookup;
 mod memory;
 mod negotiation;
+mod observer;
 mod opening;
 mod output;
 
@@ -66,11 +67,13 @@ use std::collections::VecDeque;
 
 pub use self::call::{Call, CallId, Started};
 pub use self::config::{SessionConfig, SessionControl};
-use self::envelope::is_out_of_band;
+use self::envelope::{command_name, is_out_of_band};
 pub use self::event_queue::{EVENT_QUEUE_LENGTH, EventQueue};
 pub use self::events::{EVENT_PERIOD, EventLimiter, EventMessage};
 use self::lookup::Command;
 pub use self::memory::{MEMORY_PATIENCE, SESSION_MEMORY};
+use self::observer::Observed;
+pub use self::observer::Observer;
 pub use self::opening::Opening;
 use self::output::wire_form;
 use crate::budget::{Budget, Member};
@@ -78,6 +81,7 @@ use crate::dispatch::guard::call_guarded;
 use crate::dispatch::{CommandInfo, Outcome, Reply, Service};
 use crate::error::Error;
 use crate::json::{Document, ParseError, Parsed, Parser, ValueRef, empty_object};
+use crate::message::CAPABILITIES;
 use crate::visit::{Input, Mode};
 
 /// With capability `oob`: in-band requests that wait while one runs, as in QEMU, and commands that
@@ -122,6 +126,7 @@ struct Running {
     /// What it took along.
     memory: usize,
     id: CallId,
+    command: &'static str,
     /// The wire form of member `id`.
     request_id: Option<Box<[u8]>>,
     success_response: bool,
@@ -146,6 +151,7 @@ pub struct Session {
     replies: VecDeque<u64>,
     input_ended: bool,
     control: SessionControl,
+    observed: Observed,
     events: EventQueue,
     n_dropped_events: u64,
     opening: Opening,
@@ -182,6 +188,7 @@ impl Session {
             replies: VecDeque::new(),
             input_ended: false,
             control,
+            observed: Observed::default(),
             events: EventQueue::default(),
             n_dropped_events: 0,
             opening,
@@ -437,30 +444,44 @@ impl Session {
         self.take_events();
         let request = document.root();
         let id = request.get("id");
+        let call_id = self.next_call();
         let (envelope, index, info) = match self.look_up(request, service) {
             Ok(Command::Capabilities(arguments)) => {
-                match self.negotiate(arguments) {
+                let allowed = self.observed.begins(call_id, CAPABILITIES);
+                let result = allowed.and_then(|()| self.negotiate(arguments));
+                match &result {
                     Ok(()) => self.answer_reply(id.map(wire_form).as_deref(), &Reply::empty()),
-                    Err(error) => self.answer_error(id, &error),
+                    Err(error) => self.answer_error(id, error),
                 }
+                self.observed
+                    .ends(call_id, CAPABILITIES, result.as_ref().map(|()| ()));
                 self.parser.replace_document(document);
                 return None;
             }
             Ok(Command::Service(envelope, index, info)) => (envelope, index, info),
             Err(error) => {
-                self.answer_error(id, &self.explain(error));
+                let error = self.explain(error);
+                self.answer_error(id, &error);
+                self.observed
+                    .ends(call_id, command_name(request), Err(&error));
                 self.parser.replace_document(document);
                 return None;
             }
         };
+        if let Err(error) = self.observed.begins(call_id, info.name) {
+            self.answer_error(id, &error);
+            self.observed.ends(call_id, info.name, Err(&error));
+            self.parser.replace_document(document);
+            return None;
+        }
         let arguments = envelope.arguments.unwrap_or_else(empty_object);
         let out_of_band = envelope.out_of_band;
         if !runs_inline(info) {
             let arguments = envelope.arguments.map(|arguments| arguments.index);
             let memory = document.memory();
-            let id = self.begin_call(id, *info, out_of_band, memory);
+            self.begin_call(call_id, id, *info, out_of_band, memory);
             return Some(Call::request(
-                id,
+                call_id,
                 index,
                 *info,
                 document,
@@ -485,17 +506,22 @@ impl Session {
                 self.end_message(output, mark);
                 self.put_events_before(mark);
                 self.note_reply();
+                self.observed.ends(call_id, info.name, Ok(()));
             }
-            Ok(Outcome::Done) => self.drop_message(output, mark),
+            Ok(Outcome::Done) => {
+                self.drop_message(output, mark);
+                self.observed.ends(call_id, info.name, Ok(()));
+            }
             Ok(Outcome::Pending(future)) => {
                 self.drop_message(output, mark);
-                let id = self.begin_call(id, *info, out_of_band, 0);
-                call = Some(Call::future(id, *info, future));
+                self.begin_call(call_id, id, *info, out_of_band, 0);
+                call = Some(Call::future(call_id, *info, future));
             }
             Err(error) => {
                 self.drop_message(output, mark);
                 self.take_events();
                 self.answer_error(id, &error);
+                self.observed.ends(call_id, info.name, Err(&error));
             }
         }
         // Its memory is used for the next request.
@@ -505,21 +531,20 @@ impl Session {
 
     fn begin_call(
         &mut self,
+        call: CallId,
         id: Option<ValueRef<'_>>,
         info: CommandInfo,
         out_of_band: bool,
         memory: usize,
-    ) -> CallId {
-        let call = CallId(self.next_call);
-        self.next_call += 1;
+    ) {
         self.running.push(Running {
             memory,
             id: call,
+            command: info.name,
             request_id: id.map(|id| wire_form(id).into()),
             success_response: info.success_response,
             out_of_band,
         });
-        call
     }
 
     /// Takes the result of a call. Unknown calls are ignored, so a result cannot be sent twice.
@@ -532,13 +557,15 @@ impl Session {
         let running = self.running.remove(index);
         // What the handler has emitted is there by now.
         self.take_events();
-        match result {
+        match &result {
             Ok(reply) if running.success_response => {
-                self.answer_reply(running.request_id.as_deref(), &reply);
+                self.answer_reply(running.request_id.as_deref(), reply);
             }
             Ok(_) => {}
-            Err(error) => self.write_error(running.request_id.as_deref(), &error),
+            Err(error) => self.write_error(running.request_id.as_deref(), error),
         }
+        self.observed
+            .ends(call, running.command, result.as_ref().map(|_| ()));
         self.account();
     }
 }

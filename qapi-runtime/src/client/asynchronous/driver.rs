@@ -17,6 +17,7 @@ use super::super::open::is_lasting;
 use super::super::options::ConnectOptions;
 use super::connect::{Connection, establish, open, sleep_until};
 use super::{Outgoing, Shared, lock};
+use crate::trace;
 
 /// How long what the peer has sent is read after it has stopped reading.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -334,6 +335,7 @@ impl Driver {
                 }
                 Err(error) => {
                     let error: super::ClientError = error;
+                    trace::not_connected(&self.shared.peer, &error);
                     server.trouble = Some(error.to_string());
                     hub.lost();
                     lock(&self.shared.hub).adopt(hub);

@@ -19,6 +19,7 @@ use super::super::options::{CallOptions, ConnectOptions};
 use super::super::request::{Answer, Encoded};
 use super::super::stream::{Deadline, NotSent, Stream, time_to};
 use crate::descriptor::{PeerCredentials, peer_credentials};
+use crate::trace;
 
 /// Where the answer to one request comes.
 pub(super) type Answers = mpsc::Receiver<Result<Answer, ClientErrorKind>>;
@@ -557,6 +558,7 @@ impl Reader {
                     hub.lost();
                     state.hub.adopt(hub);
                     state.trouble = Some(error.to_string());
+                    trace::not_connected(&inner.peer, &error);
                     if time_to(deadline).is_zero() {
                         inner.set_phase(&mut state, Phase::Closed);
                         return None;

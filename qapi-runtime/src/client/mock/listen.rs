@@ -9,12 +9,13 @@ use std::thread::JoinHandle;
 
 use super::play::{Player, Word};
 use super::service::serve_service;
-use super::{CAPABILITIES, Mock, MockState, Opening, SYNCS, command_of, lock};
+use super::{Mock, MockState, Opening, SYNCS, command_of, lock};
 use crate::client::core::Dialect;
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
 use crate::session::{Session, SessionConfig};
 use crate::socket::{BindError, listen_abstract};
 use crate::value::{Object, Value};
+use crate::message::CAPABILITIES;
 
 /// Listens on a name that nobody else has. Processes of several containers may have the same number and share names, so one
 /// that is taken is passed over.

@@ -238,7 +238,6 @@ impl Mock {
     }
 }
 
-const CAPABILITIES: &str = "qmp_capabilities";
 
 /// Commands of the guest agent that are answered with their argument.
 const SYNCS: [&str; 2] = ["guest-sync-delimited", "guest-sync"];

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{CAPABILITIES, Mock, Opening, SYNCS, Step, To};
+use super::{Mock, Opening, SYNCS, Step, To};
 use crate::client::core::Dialect;
 use crate::client::transcript::{Ended, Recorded, Transcript};
 use crate::value::{Object, Value};
+use crate::message::CAPABILITIES;
 
 /// A command of a recording without an answer so far.
 struct Asked {
