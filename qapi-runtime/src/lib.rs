@@ -48,6 +48,7 @@ mod error;
 mod interop;
 pub mod json;
 pub mod message;
+mod object;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod session;
@@ -65,5 +66,6 @@ mod value;
 pub mod visit;
 
 pub use self::error::{Error, ErrorClass, UnknownName};
-pub use self::value::{Object, Value};
+pub use self::object::Object;
+pub use self::value::Value;
 pub use self::visit::{Null, QType};

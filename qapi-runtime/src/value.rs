@@ -2,12 +2,8 @@
 
 use std::fmt;
 
-use indexmap::IndexMap;
-
 use crate::json::Writer;
-
-/// The members of a JSON object in their order.
-pub type Object = IndexMap<String, Value>;
+use crate::object::Object;
 
 /// Any JSON value: QAPI's 'any'.
 ///
@@ -163,8 +159,24 @@ impl FromIterator<Value> for Value {
     }
 }
 
-impl FromIterator<(String, Value)> for Value {
-    fn from_iter<I: IntoIterator<Item = (String, Value)>>(members: I) -> Self {
+/// An object with these members.
+impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Value {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
         Self::Object(members.into_iter().collect())
+    }
+}
+
+/// An object with these members.
+///
+/// ```
+/// use qapi_runtime::Value;
+///
+/// let device = Value::from([("driver", "virtio-blk-pci"), ("id", "disk0")]);
+/// let drive = Value::from([("device", device), ("slot", 4.into())]);
+/// assert_eq!(drive.get("slot"), Some(&Value::Int(4)));
+/// ```
+impl<K: Into<String>, V: Into<Value>, const N: usize> From<[(K, V); N]> for Value {
+    fn from(members: [(K, V); N]) -> Self {
+        Self::Object(members.into())
     }
 }

@@ -50,11 +50,11 @@ fn insert(object: &mut Object, key: &str, path: &str, value: Value) -> Result<()
         object.insert(path.to_owned(), value);
         return Ok(());
     };
-    let below = object
-        .entry(member.to_owned())
-        .or_insert_with(|| Value::Object(Object::new()));
-    match below {
-        Value::Object(below) => insert(below, key, rest, value),
+    if !object.contains_key(member) {
+        object.insert(member, Object::new());
+    }
+    match object.get_mut(member) {
+        Some(Value::Object(below)) => insert(below, key, rest, value),
         _ => Err(Error::generic(format!(
             "Parameters '{member}.*' used inconsistently with '{key}'"
         ))),

@@ -36,7 +36,8 @@ use std::time::{Duration, Instant};
 
 use super::core::Dialect;
 use crate::json::{Document, ParseError, ValueRef};
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 
 /// What happened on a connection.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,7 +14,8 @@ pub use crate::dispatch::{CommandInfo, Outcome, Reply, Service};
 pub use crate::error::{Error, UnknownName};
 pub use crate::interop::{deserialize, serialize};
 pub use crate::message::{Event, EventData, Request};
-pub use crate::value::{Object, Value};
+pub use crate::object::Object;
+use crate::value::Value;
 pub use crate::visit::enumeration::{parse_name, read_enum, write_enum};
 pub use crate::visit::introspection::join_introspection;
 pub use crate::visit::{

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 
 /// The JSON kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

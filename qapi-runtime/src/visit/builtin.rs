@@ -6,7 +6,8 @@ use super::input::Input;
 use super::object::ObjectInput;
 use super::output::{ObjectOutput, Output};
 use super::{Enumeration, Members, Visit};
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 
 /// QAPI's 'null'.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

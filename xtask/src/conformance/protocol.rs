@@ -117,7 +117,7 @@ fn messages(mut text: &[u8]) -> Result<Vec<Value>> {
             Parsed::Value => {
                 let mut message = parser.document().root().to_value();
                 if let Value::Object(members) = &mut message {
-                    members.shift_remove("timestamp");
+                    members.remove("timestamp");
                 }
                 messages.push(message);
             }

@@ -54,7 +54,7 @@ pub(super) fn check_pci_address(
 ) -> Result<(), Error> {
     // The number of the function, as older clients give it.
     if let Some(number) = arguments.get("addr").and_then(Value::as_i64) {
-        arguments.shift_remove("addr");
+        arguments.remove("addr");
         return match number {
             -1..=255 => Ok(()),
             _ => Err(Error::generic(

@@ -23,12 +23,13 @@ impl Properties {
     ///
     /// A property that devices of the type do not have.
     pub(super) fn new(object_type: &'static Type, given: Members) -> Result<Self, Error> {
-        let is_known = |name: &String| {
+        let is_known = |name: &str| {
             let is_it = |property: &Property| property.name == name;
             // What is the same for all devices they have by themselves.
             object_type.properties().any(is_it) && !DEVICE.own.iter().any(is_it)
         };
-        match given.keys().find(|name| !is_known(name)) {
+        let unknown = given.keys().find(|name| !is_known(name));
+        match unknown.map(str::to_owned) {
             None => {
                 let properties = Self {
                     object_type,
@@ -101,7 +102,7 @@ pub(super) fn take<T: Visit>(
     arguments: &mut Members,
     name: &'static str,
 ) -> Result<Option<T>, Error> {
-    let value = arguments.shift_remove(name);
+    let value = arguments.remove(name);
     value.map(|value| value_of(name, &value)).transpose()
 }
 
@@ -173,7 +174,7 @@ fn parse_json(text: &str) -> Result<Document, Error> {
 pub(crate) fn parse_options(text: &str) -> Given {
     let pairs = keyval::parse_options(text, "driver").into_iter();
     Given {
-        members: pairs.map(|(name, text)| (name, text.into())).collect(),
+        members: pairs.collect(),
         is_text: true,
     }
 }

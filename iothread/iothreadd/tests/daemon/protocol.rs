@@ -25,7 +25,7 @@ fn messages(mut text: &[u8]) -> Vec<Message> {
     }
     for message in &mut messages {
         if let Message::Object(members) = message {
-            members.shift_remove("timestamp");
+            members.remove("timestamp");
         }
     }
     messages

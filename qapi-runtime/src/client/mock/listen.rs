@@ -12,10 +12,11 @@ use super::service::serve_service;
 use super::{Mock, MockState, Opening, SYNCS, command_of, lock};
 use crate::client::core::Dialect;
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
+use crate::message::CAPABILITIES;
+use crate::object::Object;
 use crate::session::{Session, SessionConfig};
 use crate::socket::{BindError, listen_abstract};
-use crate::value::{Object, Value};
-use crate::message::CAPABILITIES;
+use crate::value::Value;
 
 /// Listens on a name that nobody else has. Processes of several containers may have the same number and share names, so one
 /// that is taken is passed over.
@@ -152,7 +153,7 @@ impl Mouth {
             Value::Object(members) => members,
             other => Object::from_iter([("return".to_owned(), other)]),
         };
-        members.shift_remove("id");
+        members.remove("id");
         if let Some(id) = id.filter(|_| !self.hides_ids) {
             members.insert("id".to_owned(), id);
         }

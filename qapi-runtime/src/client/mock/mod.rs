@@ -44,7 +44,8 @@ use crate::dispatch::Service;
 use crate::error::Error;
 use crate::json::ValueRef;
 use crate::session::SessionConfig;
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 
 /// What a mock does in one step of its script.
 #[derive(Clone, Debug)]

@@ -8,7 +8,8 @@ use super::listen::Mouth;
 use super::{Mock, MockState, SYNCS, Step, To, command_of, error_message};
 use crate::error::Error;
 use crate::json::{Document, ValueRef};
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 
 /// What happens with a client, which has a number from 0 on.
 pub(super) enum Word {

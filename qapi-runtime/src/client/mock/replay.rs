@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::{Mock, Opening, SYNCS, Step, To};
 use crate::client::core::Dialect;
 use crate::client::transcript::{Ended, Recorded, Transcript};
-use crate::value::{Object, Value};
+use crate::object::Object;
+use crate::value::Value;
 use crate::message::CAPABILITIES;
 
 /// A command of a recording without an answer so far.
