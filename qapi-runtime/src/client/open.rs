@@ -9,7 +9,6 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
 use super::options::Peer;
@@ -50,7 +49,8 @@ pub(super) fn begin(peer: &Peer) -> Opening<'_> {
         Peer::Stream(name) => Opening::Stream(name),
         Peer::At(Address::Unix(path)) => Opening::Done(local(|socket| connect_path(socket, path))),
         Peer::At(Address::Abstract(name)) => Opening::Done(local(|socket| {
-            rustix::net::connect(socket, &SocketAddrUnix::new_abstract_name(name)?)
+            let name = SocketAddrUnix::new_abstract_name(name)?;
+            Ok(rustix::net::connect(socket, &name)?)
         })),
         Peer::At(Address::Fd(number)) => {
             Opening::Done(descriptor::inherited(*number).map(Opened::from))
@@ -90,7 +90,7 @@ pub(super) fn is_lasting(peer: &Peer) -> bool {
 }
 
 /// Connects to a socket of this machine without waiting for room in the queue of those who are to be accepted.
-fn local(connect: impl FnOnce(&OwnedFd) -> Result<(), Errno>) -> io::Result<Opened> {
+fn local(connect: impl FnOnce(&OwnedFd) -> io::Result<()>) -> io::Result<Opened> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     connect(&socket)?;

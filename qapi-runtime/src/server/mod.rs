@@ -39,8 +39,10 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -207,17 +209,17 @@ impl Server {
         Ok(())
     }
 
-    /// Serves one client on standard input and output. The task ends with the session.
-    pub fn serve_stdio(&self) -> JoinHandle<()> {
+    /// Serves one client on standard input and output.
+    pub fn serve_stdio(&self) -> SessionTask {
         self.spawn(Transport::any(tokio::io::stdin(), tokio::io::stdout()))
     }
 
-    /// Serves one client on any pair of streams. The task ends with the session.
+    /// Serves one client on any pair of streams.
     pub fn serve_stream(
         &self,
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,
-    ) -> JoinHandle<()> {
+    ) -> SessionTask {
         self.spawn(Transport::any(reader, writer))
     }
 
@@ -259,10 +261,10 @@ impl Server {
         lock(&self.shared.tasks).clone()
     }
 
-    fn spawn(&self, transport: Transport) -> JoinHandle<()> {
+    fn spawn(&self, transport: Transport) -> SessionTask {
         let Some(task) = self.task() else {
             // The server has shut down, so the connection is closed.
-            return tokio::spawn(async {});
+            return SessionTask(None);
         };
         let shared = Arc::clone(&self.shared);
         let number = shared.next_session.fetch_add(1, Ordering::Relaxed);
@@ -290,14 +292,14 @@ impl Server {
                     error,
                 });
                 // The connection is closed with the transport.
-                return tokio::spawn(async {});
+                return SessionTask(None);
             }
         };
         if let Some(watch) = Watch::new(&connection, served.hooks.clone()) {
             session.observe(Arc::new(watch));
         }
         let service = (shared.make_service)(&connection);
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let _task = task;
             let _served = served;
             let client = Client {
@@ -325,7 +327,8 @@ impl Server {
                     n_commands,
                 });
             }
-        })
+        });
+        SessionTask(Some(task))
     }
 
     /// Has a function called for what whoever looks after the server may want to know: to write it to a log. It replaces an
@@ -515,6 +518,22 @@ impl Shared {
     fn broadcast(&self, event: &EventMessage) {
         for session in lock(&self.sessions).values() {
             session.send(event.clone());
+        }
+    }
+}
+
+/// A session that is served, on a task of its own: a future that is over with it. It may be dropped, which changes nothing.
+#[derive(Debug)]
+pub struct SessionTask(Option<JoinHandle<()>>);
+
+impl Future for SessionTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            // A task that has panicked is over as well.
+            Some(task) => Pin::new(task).poll(context).map(drop),
+            None => Poll::Ready(()),
         }
     }
 }

@@ -93,11 +93,7 @@ impl Bound {
 }
 
 /// Connects a socket to a path of at most [`MAX_PATH`] bytes.
-///
-/// # Errors
-///
-/// `NAMETOOLONG` for a longer one, and what the system refuses.
-pub fn connect_path(socket: &OwnedFd, path: &Path) -> Result<(), Errno> {
+pub(super) fn connect(socket: &OwnedFd, path: &Path) -> Result<(), Errno> {
     if is_short(path) {
         return rustix::net::connect(socket, &SocketAddrUnix::new(path)?);
     }

@@ -24,7 +24,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-pub use self::address::{MAX_PATH, connect_path};
+pub use self::address::MAX_PATH;
 
 /// How long the lock of a folder is waited for.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -193,6 +193,15 @@ pub fn listen_abstract(name: &[u8]) -> Result<OwnedFd, BindError> {
     })
 }
 
+/// Connects a socket to a path of at most [`MAX_PATH`] bytes.
+///
+/// # Errors
+///
+/// `ENAMETOOLONG` for a longer one, and what the system refuses.
+pub fn connect_path(socket: &OwnedFd, path: &Path) -> io::Result<()> {
+    Ok(address::connect(socket, path)?)
+}
+
 fn stream_socket() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(rustix::net::socket_with(
@@ -216,7 +225,7 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
         Ok(_) => {}
     }
     let probe = stream_socket().map_err(|error| BindError::system(path, error))?;
-    match connect_path(&probe, path) {
+    match address::connect(&probe, path) {
         Err(Errno::CONNREFUSED) => match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(BindError::system(path, error))
