@@ -8,10 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use qapi_runtime::dispatch::{CommandInfo, Outcome, Service};
-use qapi_runtime::json::{ParseError, Parsed, Parser, ValueRef};
+use qapi_runtime::json::{Kind, ParseError, Parsed, Parser, ValueRef};
 use qapi_runtime::session::{Session, SessionConfig};
 use qapi_runtime::visit::{
-    Input, Kind, ObjectInput, Output, SpecialFeatures, Visit, VisitError, VisitErrorKind,
+    Input, ObjectInput, Output, SpecialFeatures, Visit, VisitError, VisitErrorKind,
 };
 use qapi_runtime::{Error, ErrorClass};
 

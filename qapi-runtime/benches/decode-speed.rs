@@ -6,10 +6,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use qapi_runtime::codegen::{read_enum, write_enum};
-use qapi_runtime::json::{Limits, Parsed, Parser};
+use qapi_runtime::json::{Kind, Limits, Parsed, Parser};
 use qapi_runtime::session::{Session, SessionConfig};
 use qapi_runtime::visit::{
-    Enumeration, Input, Kind, Members, Mode, ObjectInput, ObjectOutput, Output, Visit, VisitError,
+    Enumeration, Input, Members, Mode, ObjectInput, ObjectOutput, Output, Visit, VisitError,
 };
 
 /// A part of BlockdevOptions with its base and the branches used here.

@@ -21,7 +21,7 @@
 //! # Where it differs from QEMU on purpose
 //!
 //! - An infinite number, which QEMU prints as `inf`, is printed as a number (see
-//!   [`json::push_double`]).
+//!   [`json::Writer::double`]).
 //! - A handler that panics answers its client with an error, and nobody else notices.
 //! - Events for a client that reads nothing are dropped at a limit
 //!   ([`session::SessionConfig::max_unsent_events`]), and while the memory that sessions share is used up
@@ -68,4 +68,4 @@ pub mod visit;
 pub use self::error::{Error, ErrorClass, UnknownName};
 pub use self::object::Object;
 pub use self::value::Value;
-pub use self::visit::{Null, QType};
+pub use self::visit::builtin::{Null, QType};

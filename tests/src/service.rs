@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use qapi_runtime::codegen::{Command, Handler, Table};
 use qapi_runtime::dispatch::{CommandInfo, Service};
-use qapi_runtime::visit::{
-    Input, Kind, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
-};
+use qapi_runtime::json::Kind;
+use qapi_runtime::visit::{Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError};
 use qapi_runtime::{Error, ErrorClass, Object, Value};
 
 /// Arguments of `human-monitor-command`.

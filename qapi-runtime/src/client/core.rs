@@ -277,7 +277,8 @@ impl ClientCore {
     }
 
     /// Notes that a request is sent.
-    pub fn sent(&mut self, request: &Encoded, out_of_band: bool) {
+    pub fn sent(&mut self, request: &Encoded) {
+        let out_of_band = request.out_of_band;
         let flight = Flight {
             out_of_band,
             is_abandoned: false,

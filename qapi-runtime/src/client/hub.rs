@@ -101,9 +101,9 @@ impl Hub {
         &mut self.core
     }
 
-    pub(super) fn sent(&mut self, request: &Encoded, out_of_band: bool, deliver: Deliver) {
+    pub(super) fn sent(&mut self, request: &Encoded, deliver: Deliver) {
         trace::asked(&self.peer, request.id, &request.command);
-        self.core.sent(request, out_of_band);
+        self.core.sent(request);
         self.waiting.insert(request.id, deliver);
     }
 

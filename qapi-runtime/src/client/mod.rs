@@ -4,7 +4,7 @@
 //!   asynchronous ones. Both can be shared, have any number of commands in flight, match replies
 //!   by `id`, and survive servers that are older or newer than the schema that they were
 //!   generated from.
-//! - [`ClientCore`] is the protocol without I/O, for everything else.
+//! - [`protocol`] is the same without I/O, for everything else.
 //! - [`mock`] (feature `mock`) is a server for tests of code that uses a client.
 //! - [`transcript`] is the log of a session, which clients write and mocks play.
 //!
@@ -34,6 +34,7 @@ mod listener;
 pub mod mock;
 mod open;
 mod options;
+pub mod protocol;
 mod reason;
 mod request;
 mod said;
@@ -45,14 +46,13 @@ use std::time::Duration;
 
 #[cfg(feature = "client-async")]
 pub use self::asynchronous::{Client, Events};
-pub use self::core::{Admission, ClientCore, Dialect, Greeting, Incoming, MAX_IN_BAND};
+pub use self::core::{Dialect, Greeting};
 pub use self::error::{ClientError, ClientErrorKind};
 pub use self::event::{EventFilter, RawEvent};
 pub use self::late::{LateReply, Outcome};
 pub use self::options::{CallOptions, ConnectOptions};
 pub use self::reason::Reason;
-pub use self::request::{Answer, Encoded};
-pub use self::transcript::{Recorded, Transcript};
+pub use self::transcript::Transcript;
 pub use crate::address::{Address, AddressError};
 
 /// Events that wait for a listener before it misses some.

@@ -14,6 +14,7 @@ pub struct Encoded {
     pub(super) command: Arc<str>,
     pub(super) bytes: Arc<[u8]>,
     pub(super) id: u64,
+    pub(super) out_of_band: bool,
 }
 
 impl Encoded {
@@ -29,21 +30,27 @@ impl Encoded {
         out_of_band: bool,
     ) -> Result<Self, ClientError> {
         let mut output = Output::new();
-        let mut object = output.object();
-        object.tag(if out_of_band { "exec-oob" } else { "execute" }, command);
+        let writer = output.writer();
+        writer.begin_object();
+        writer.key(if out_of_band { "exec-oob" } else { "execute" });
+        writer.string(command);
         if let Some(arguments) = arguments {
-            object.required("arguments", arguments);
+            output.writer().key("arguments");
+            if let Err(error) = arguments.write(&mut output) {
+                let kind = ClientErrorKind::Request(error.in_member("arguments"));
+                return Err(ClientError::new(kind).for_command(command));
+            }
         }
-        object.required("id", &id);
-        if let Err(error) = object.finish() {
-            return Err(ClientError::new(ClientErrorKind::Request(error)).for_command(command));
-        }
+        output.writer().key("id");
+        output.uint(id);
+        output.writer().end_object();
         let mut bytes = output.into_bytes();
         bytes.extend_from_slice(b"\r\n");
         Ok(Self {
             command: command.into(),
             bytes: bytes.into(),
             id,
+            out_of_band,
         })
     }
 

@@ -1,6 +1,6 @@
 //! The macros with which generated types get the traits of other libraries.
 
-use crate::visit::{Null, QType};
+use crate::visit::builtin::{Null, QType};
 
 /// Implements `serde::Serialize` and `serde::Deserialize` for types that are
 /// [`Visit`](crate::visit::Visit).

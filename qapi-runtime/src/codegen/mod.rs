@@ -18,9 +18,11 @@ pub use crate::object::Object;
 use crate::value::Value;
 pub use crate::visit::enumeration::{parse_name, read_enum, write_enum};
 pub use crate::visit::introspection::join_introspection;
+pub use crate::json::Kind;
+pub use crate::visit::builtin::{Null, QType};
 pub use crate::visit::{
-    Enumeration, Input, Kind, Members, Null, ObjectInput, ObjectOutput, Output, QType,
-    SpecialFeatures, Visit, VisitError,
+    Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, SpecialFeatures, Visit,
+    VisitError,
 };
 pub use crate::{
     __generated_for as generated_for, __impl_enum as impl_enum, __impl_serde as impl_serde,

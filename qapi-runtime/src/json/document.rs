@@ -63,7 +63,7 @@ pub(crate) fn key_bit(key: &[u8]) -> u64 {
 
 /// A document would pass 4 GiB of text or 2^32 entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLarge;
+pub(crate) struct TooLarge;
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -368,7 +368,7 @@ impl<'a> Iterator for ObjectIter<'a> {
 ///
 /// The calls must follow the grammar: inside an object, each value is preceded by its key.
 #[derive(Debug, Default)]
-pub struct DocumentBuilder {
+pub(crate) struct DocumentBuilder {
     document: Document,
     /// Index of each open container, and the number of elements so far for arrays.
     open: Vec<(u32, u32)>,
@@ -376,12 +376,12 @@ pub struct DocumentBuilder {
 
 impl DocumentBuilder {
     /// A builder without a value.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// The finished document.
-    pub fn finish(mut self) -> Document {
+    pub(crate) fn finish(mut self) -> Document {
         while !self.open.is_empty() {
             self.end();
         }
@@ -412,7 +412,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`], as for all additions.
-    pub fn null(&mut self) -> Result<(), TooLarge> {
+    pub(crate) fn null(&mut self) -> Result<(), TooLarge> {
         self.push(Node::Null)
     }
 
@@ -421,7 +421,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`].
-    pub fn bool(&mut self, value: bool) -> Result<(), TooLarge> {
+    pub(crate) fn bool(&mut self, value: bool) -> Result<(), TooLarge> {
         self.push(Node::Bool(value))
     }
 
@@ -430,7 +430,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`].
-    pub fn int(&mut self, value: i64) -> Result<(), TooLarge> {
+    pub(crate) fn int(&mut self, value: i64) -> Result<(), TooLarge> {
         self.push(Node::Int(value))
     }
 
@@ -439,7 +439,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`].
-    pub fn uint(&mut self, value: u64) -> Result<(), TooLarge> {
+    pub(crate) fn uint(&mut self, value: u64) -> Result<(), TooLarge> {
         match i64::try_from(value) {
             Ok(value) => self.push(Node::Int(value)),
             Err(_) => self.push(Node::UInt(value)),
@@ -451,7 +451,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`].
-    pub fn double(&mut self, value: f64) -> Result<(), TooLarge> {
+    pub(crate) fn double(&mut self, value: f64) -> Result<(), TooLarge> {
         self.push(Node::Double(value))
     }
 
@@ -460,7 +460,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`].
-    pub fn string(&mut self, value: &str) -> Result<(), TooLarge> {
+    pub(crate) fn string(&mut self, value: &str) -> Result<(), TooLarge> {
         let node = self.text(value)?;
         self.push(node)
     }
@@ -470,7 +470,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`].
-    pub fn begin_array(&mut self) -> Result<(), TooLarge> {
+    pub(crate) fn begin_array(&mut self) -> Result<(), TooLarge> {
         self.begin(Node::Array { len: 0, end: 0 })
     }
 
@@ -479,7 +479,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`].
-    pub fn begin_object(&mut self) -> Result<(), TooLarge> {
+    pub(crate) fn begin_object(&mut self) -> Result<(), TooLarge> {
         self.begin(Node::Object { mask: 0, end: 0 })
     }
 
@@ -495,7 +495,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`].
-    pub fn key(&mut self, key: &str) -> Result<(), TooLarge> {
+    pub(crate) fn key(&mut self, key: &str) -> Result<(), TooLarge> {
         let node = self.text(key)?;
         if let Some(&(index, _)) = self.open.last()
             && let Some(Node::Object { mask, .. }) = self.document.nodes.get_mut(index as usize)
@@ -506,7 +506,7 @@ impl DocumentBuilder {
     }
 
     /// Closes the container that was opened last.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let Some((index, count)) = self.open.pop() else {
             return;
         };
@@ -526,7 +526,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`].
-    pub fn value(&mut self, value: &Value) -> Result<(), TooLarge> {
+    pub(crate) fn value(&mut self, value: &Value) -> Result<(), TooLarge> {
         match value {
             Value::Null => self.null(),
             Value::Bool(value) => self.bool(*value),
@@ -559,7 +559,7 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// [`TooLarge`].
-    pub fn copy(&mut self, value: ValueRef<'_>) -> Result<(), TooLarge> {
+    pub(crate) fn copy(&mut self, value: ValueRef<'_>) -> Result<(), TooLarge> {
         match value.node() {
             Node::String { .. } => self.string(value.as_str().unwrap_or("")),
             Node::Array { .. } => {

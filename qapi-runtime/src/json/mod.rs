@@ -22,13 +22,11 @@ mod scan;
 mod text;
 mod writer;
 
-pub use self::document::{
-    ArrayIter, Document, DocumentBuilder, Kind, ObjectIter, TooLarge, ValueRef,
-};
+pub use self::document::{ArrayIter, Document, Kind, ObjectIter, ValueRef};
 pub use self::limits::Limits;
 pub use self::mistake::ParseError;
 pub use self::parser::{Parsed, Parser};
-pub use self::writer::{Writer, push_double, push_string};
+pub use self::writer::Writer;
 
-pub(crate) use self::document::{Node, key_bit};
+pub(crate) use self::document::{DocumentBuilder, Node, TooLarge, key_bit};
 pub(crate) use self::empty::empty_object;

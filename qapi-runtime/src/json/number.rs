@@ -52,7 +52,7 @@ fn parse_double(token: &[u8]) -> Node {
 ///
 /// Differs from QEMU: infinity, which QEMU prints as `inf`, becomes a number that every reader
 /// takes for infinite, and what is not a number becomes `null`.
-pub fn push_double(out: &mut Vec<u8>, value: f64) {
+pub(super) fn push_double(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
         out.extend_from_slice(b"null");
         return;

@@ -71,7 +71,7 @@ impl Parser {
 
     /// Takes the last complete value and leaves `spare`, whose memory is used again unless it is
     /// large.
-    pub fn replace_document(&mut self, mut spare: Document) -> Document {
+    pub(crate) fn replace_document(&mut self, mut spare: Document) -> Document {
         let mut text = std::mem::take(&mut spare.text).into_bytes();
         clear_retaining(&mut text);
         // Nothing is left in it, so it is UTF-8.
@@ -98,12 +98,12 @@ impl Parser {
     }
 
     /// By how many bytes its memory grows if it takes so many bytes of input: what is full becomes twice as large.
-    pub fn growth(&self, n_bytes: usize) -> usize {
+    pub(crate) fn growth(&self, n_bytes: usize) -> usize {
         growth_of(&self.token, n_bytes) + self.grammar.growth(n_bytes)
     }
 
     /// Gives back the memory that is kept for the next value, unless one has begun.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         if !self.is_mid_value() {
             self.token = Vec::new();
             self.fast = FastParser::default();

@@ -1,12 +1,11 @@
 //! The wire form of values.
 
-pub use super::number::push_double;
-use super::number::{push_signed, push_unsigned};
+use super::number::{push_double, push_signed, push_unsigned};
 use super::{Node, ValueRef};
 use crate::value::Value;
 
 /// Appends a string in quotes, ASCII only: everything else as `\uXXXX` in upper case.
-pub fn push_string(out: &mut Vec<u8>, text: &str) {
+fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut plain = 0;
@@ -165,7 +164,10 @@ impl Writer {
         push_unsigned(&mut self.out, value);
     }
 
-    /// Writes a double, see [`push_double`].
+    /// Writes a double as `%.17g` prints it.
+    ///
+    /// Differs from QEMU: infinity, which QEMU prints as `inf`, becomes a number that every reader takes for infinite, and
+    /// what is not a number becomes `null`.
     pub fn double(&mut self, value: f64) {
         self.separate();
         push_double(&mut self.out, value);

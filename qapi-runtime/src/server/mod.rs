@@ -56,7 +56,6 @@ use self::hooks::Watch;
 pub use self::listen::ListenAddress;
 pub use self::notice::Notice;
 use crate::budget::Budget;
-pub use crate::descriptor::inherited;
 use crate::dispatch::{CommandInfo, Service};
 use crate::error::Error;
 use crate::message::EventData;

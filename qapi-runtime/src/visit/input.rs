@@ -198,6 +198,7 @@ impl<'a> Input<'a> {
     ///
     /// [`VisitErrorKind::UnknownValue`] in strict mode.
     #[cold]
+    #[doc(hidden)]
     pub fn unknown_name(&self, name: &str) -> Result<Box<str>, VisitError> {
         match self.mode {
             Mode::Strict => Err(VisitError::new(VisitErrorKind::UnknownValue(name.into()))),
@@ -211,6 +212,7 @@ impl<'a> Input<'a> {
     ///
     /// [`VisitErrorKind::Policy`].
     #[inline]
+    #[doc(hidden)]
     pub fn check_value(&self, name: &str, features: SpecialFeatures) -> Result<(), VisitError> {
         if features.is_none() {
             return Ok(());

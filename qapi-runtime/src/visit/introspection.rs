@@ -9,6 +9,7 @@ impl Output {
     /// takes commands, events, members and values with the feature `deprecated` out of it, and
     /// member `values` of enums, which is deprecated itself. One that hides unstable output does
     /// not change the answer; both as in QEMU.
+    #[doc(hidden)]
     pub fn introspection(&mut self, schema: &str) {
         if self.compat().deprecated_output == CompatOutput::Accept {
             self.raw(schema.as_bytes());

@@ -39,7 +39,7 @@
 //! # Ok::<(), qapi_runtime::json::ParseError>(())
 //! ```
 
-mod builtin;
+pub(crate) mod builtin;
 pub(crate) mod enumeration;
 mod error;
 mod input;
@@ -49,7 +49,6 @@ mod order;
 mod output;
 mod policy;
 
-pub use self::builtin::{Null, QType};
 pub use self::enumeration::Enumeration;
 pub use self::error::{Segment, VisitError, VisitErrorKind};
 pub use self::input::{ArrayInput, Input, Mode};
@@ -57,7 +56,6 @@ pub use self::object::ObjectInput;
 pub(crate) use self::order::dictionary_order;
 pub use self::output::{ArrayOutput, ObjectOutput, Output};
 pub use self::policy::{CompatInput, CompatOutput, CompatPolicy, SpecialFeatures};
-pub use crate::json::Kind;
 
 /// Any QAPI type: built-ins, `Vec<T>`, enums, alternates, and everything that is [`Members`].
 pub trait Visit: Sized {

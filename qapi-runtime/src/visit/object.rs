@@ -163,6 +163,7 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     /// # Errors
     ///
     /// As [`ObjectInput::required`], and [`VisitErrorKind::Policy`] before these.
+    #[doc(hidden)]
     pub fn required_with<T: Visit>(
         &mut self,
         name: &'static str,
@@ -177,6 +178,7 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     /// # Errors
     ///
     /// As [`ObjectInput::optional`], and [`VisitErrorKind::Policy`] before these.
+    #[doc(hidden)]
     pub fn optional_with<T: Visit>(
         &mut self,
         name: &'static str,
@@ -194,6 +196,7 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     /// # Errors
     ///
     /// As [`ObjectInput::required_with`].
+    #[doc(hidden)]
     pub fn tolerant<T: Visit>(
         &mut self,
         name: &'static str,
@@ -211,6 +214,7 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     /// # Errors
     ///
     /// As [`ObjectInput::required_with`].
+    #[doc(hidden)]
     pub fn tolerant_tag<T: Visit + Enumeration>(
         &mut self,
         name: &'static str,
@@ -236,6 +240,7 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     /// # Errors
     ///
     /// [`VisitErrorKind::Missing`], [`VisitErrorKind::Type`].
+    #[doc(hidden)]
     pub fn tag(&mut self, name: &'static str) -> Result<&'a str, VisitError> {
         self.find_required(name)?
             .string()
@@ -247,6 +252,7 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     /// # Errors
     ///
     /// [`VisitErrorKind::UnknownValue`] in strict mode.
+    #[doc(hidden)]
     pub fn unknown_tag(&self, name: &'static str, tag: &str) -> Result<Box<str>, VisitError> {
         self.input
             .unknown_name(tag)
@@ -258,6 +264,7 @@ impl<'i, 'a> ObjectInput<'i, 'a> {
     /// # Errors
     ///
     /// [`VisitErrorKind::Policy`].
+    #[doc(hidden)]
     pub fn check_value(&self, tag: &str, features: SpecialFeatures) -> Result<(), VisitError> {
         self.input.check_value(tag, features)
     }

@@ -106,6 +106,7 @@ impl Output {
     /// # Errors
     ///
     /// The handler's, or a value that no peer can be sent.
+    #[doc(hidden)]
     pub fn returns<T: Visit>(&mut self, result: Result<T, Error>) -> Result<(), Error> {
         result?.write(self)?;
         Ok(())
@@ -155,6 +156,7 @@ impl ObjectOutput<'_> {
     }
 
     /// A mandatory member with special features; left out if the policy hides them.
+    #[doc(hidden)]
     pub fn required_with<T: Visit>(
         &mut self,
         name: &'static str,
@@ -167,6 +169,7 @@ impl ObjectOutput<'_> {
     }
 
     /// An optional member with special features; left out if the policy hides them.
+    #[doc(hidden)]
     pub fn optional_with<T: Visit>(
         &mut self,
         name: &'static str,
@@ -179,12 +182,14 @@ impl ObjectOutput<'_> {
     }
 
     /// The tag of a union.
+    #[doc(hidden)]
     pub fn tag(&mut self, name: &'static str, tag: &str) {
         self.output.writer.key(name);
         self.output.writer.string(tag);
     }
 
     /// Notes that the object cannot be sent, if nothing is noted yet.
+    #[doc(hidden)]
     pub fn fail(&mut self, error: VisitError) {
         self.error.get_or_insert(error);
     }

@@ -1,9 +1,9 @@
 //! Types as generated code has them, against the texts of the reference.
 
 use qapi_runtime::codegen::{impl_enum, impl_serde, read_enum, write_enum};
-use qapi_runtime::json::Document;
+use qapi_runtime::json::{Document, Kind};
 use qapi_runtime::visit::{
-    CompatInput, CompatOutput, CompatPolicy, Enumeration, Input, Kind, Members, Mode, ObjectInput,
+    CompatInput, CompatOutput, CompatPolicy, Enumeration, Input, Members, Mode, ObjectInput,
     ObjectOutput, Output, SpecialFeatures, Visit, VisitError, VisitErrorKind,
 };
 use qapi_runtime::{Null, Object, QType, Value};

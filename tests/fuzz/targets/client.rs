@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use qapi_runtime::client::{ClientCore, Dialect};
+use qapi_runtime::client::Dialect;
+use qapi_runtime::client::protocol::ClientCore;
 
 fuzz_target!(|input: &[u8]| {
     for dialect in [Dialect::Qmp, Dialect::GuestAgent] {

@@ -53,7 +53,7 @@ impl Current {
 }
 
 /// Registers a request that is about to be written. The caller may have given up, which it tells the hub.
-fn register(hub: &mut Hub, outgoing: Outgoing, out_of_band: bool) -> Option<Current> {
+fn register(hub: &mut Hub, outgoing: Outgoing) -> Option<Current> {
     let Outgoing {
         request,
         descriptors,
@@ -63,7 +63,7 @@ fn register(hub: &mut Hub, outgoing: Outgoing, out_of_band: bool) -> Option<Curr
     if answer.is_closed() {
         return None;
     }
-    if out_of_band && !hub.core().oob_enabled() {
+    if request.out_of_band && !hub.core().oob_enabled() {
         // The other end may have given up meanwhile; then nobody waits for the answer.
         let _ = answer.send(Err(ClientErrorKind::OobNotEnabled));
         return None;
@@ -72,7 +72,7 @@ fn register(hub: &mut Hub, outgoing: Outgoing, out_of_band: bool) -> Option<Curr
         // As above.
         let _ = answer.send(reply);
     });
-    hub.sent(&request, out_of_band, deliver);
+    hub.sent(&request, deliver);
     Some(Current {
         bytes: request.bytes,
         written: 0,
@@ -113,7 +113,7 @@ impl Queue {
             && let Some(next) = self.held.take()
         {
             match hub.admit(false) {
-                Admission::Now => self.current = register(hub, next, false),
+                Admission::Now => self.current = register(hub, next),
                 Admission::Full | Admission::NotReady => self.held = Some(next),
             }
         }
@@ -285,7 +285,7 @@ impl Driver {
                 next = out_of_band.recv(), if is_idle => match next {
                     // The last client is gone.
                     None => break End::Closed,
-                    Some(next) => queue.current = register(&mut lock(&shared.hub), next, true),
+                    Some(next) => queue.current = register(&mut lock(&shared.hub), next),
                 },
                 next = in_band.recv(), if takes_more => match next {
                     None => break End::Closed,

@@ -403,7 +403,7 @@ impl Inner {
             // The receiver may have given up; then nobody waits for the answer.
             let _ = sender.send(answer);
         });
-        state.hub.sent(&request, options.out_of_band, deliver);
+        state.hub.sent(&request, deliver);
         drop(state);
         let descriptors: Vec<BorrowedFd<'_>> =
             options.descriptors.iter().map(AsFd::as_fd).collect();

@@ -16,7 +16,7 @@ fn all(core: &mut ClientCore, mut bytes: &[u8]) -> Vec<String> {
 
 fn send(core: &mut ClientCore, id: u64, out_of_band: bool) {
     let request = Encoded::new::<Value>("x", None, id, out_of_band).unwrap();
-    core.sent(&request, out_of_band);
+    core.sent(&request);
 }
 
 #[test]
