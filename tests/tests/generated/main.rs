@@ -22,6 +22,7 @@ fn main() {
         .always("omitted-parts", programs::omitted_parts)
         .always("policies", programs::policies)
         .always("version-skew", programs::skew)
+        .always("another-version-of-the-runtime", programs::another_version)
         .always("round-trips-of-own-schemas", programs::round_trips_of_own);
     // The first one reads recordings, too.
     let n_clients = if is_full {

@@ -305,6 +305,34 @@ pub(crate) fn skew() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Code that was generated for another version of the runtime does not compile, and one learns why, even where it needs what
+/// this version does not have.
+pub(crate) fn another_version() -> Result<(), Failed> {
+    let module = Module::generate("qapi", &own("skew-old"), Options::new())?;
+    let root = module.emission().get(Path::new("mod.rs"));
+    let root = root.ok_or("there is no root")?;
+    let (own, other) = ("codegen::generated_for!(1);", "codegen::generated_for!(2);");
+    if !root.contains(own) {
+        return Err(format!("{root} does not say what it was generated for").into());
+    }
+    let newer = "pub use qapi_runtime::codegen::what_only_version_2_has;";
+    let root = format!("{}\n{newer}\n", root.replace(own, other));
+    let library = Crate {
+        name: "another-version",
+        modules: vec![module],
+        files: vec![("qapi/mod.rs", root)],
+        ..Crate::default()
+    };
+    let output = library.write()?.cargo("check").output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let expected = "error: this code was generated for version 2 of the interface between qapi-gen and qapi-runtime, but this \
+                    qapi-runtime has version 1: generate it again with the qapi-gen that has the same version as qapi-runtime";
+    if output.status.success() || !stderr.contains(expected) {
+        return Err(format!("{}: {stderr}", output.status).into());
+    }
+    Ok(())
+}
+
 /// What a policy refuses, in the reference's words.
 pub(crate) fn policies() -> Result<(), Failed> {
     let configuration = Configuration::with_default(true);

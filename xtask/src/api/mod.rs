@@ -3,6 +3,7 @@
 //! It is read from the source, not from what the compiler makes of it: the same with every compiler, and in a second.
 //! What macros make is not seen.
 
+mod count;
 mod item;
 mod source;
 mod walk;
@@ -36,6 +37,8 @@ fn write() -> Result<()> {
     let workspace = ::tests::workspace();
     for package in PACKAGES {
         let text = interface(&workspace.join(package), package)?;
+        let n_items = count::items(&text, &package.replace('-', "_"));
+        println!("{package}: {n_items} items");
         let path = workspace.join(package).join("api.txt");
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
