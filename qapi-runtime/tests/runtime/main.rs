@@ -25,4 +25,6 @@ mod session;
 mod socket;
 #[cfg(all(feature = "client", feature = "server"))]
 mod streams;
+#[cfg(all(feature = "client", feature = "server", feature = "tracing"))]
+mod traces;
 mod visit;

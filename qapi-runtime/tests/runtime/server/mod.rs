@@ -2,6 +2,7 @@
 
 mod ends;
 mod events;
+mod hooks;
 mod strangers;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
