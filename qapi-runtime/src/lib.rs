@@ -1,22 +1,36 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(
+    all(feature = "client", feature = "server"),
+    doc = include_str!("../README.md")
+)]
+#![cfg_attr(
+    not(all(feature = "client", feature = "server")),
+    doc = "QMP for Rust: the parts that the chosen features bring."
+)]
 //!
 //! # Modules
 //!
 //! | module | what it is | feature |
 //! |---|---|---|
 //! | [`address`] | where peers are, as a type and as text | |
-//! | [`json`] | the wire's JSON dialect: tape, incremental parser, writer | |
-//! | [`visit`] | between JSON values and Rust types, with QEMU's checks and texts | |
-//! | [`dispatch`] | from the name of a command to its handler | |
+//! | `client` | clients of QMP and of the guest agent, and mocks for their tests | `client-async`, `client-blocking`, `mock` |
+//! | `server` | a server for any number of clients, and what its owner decides | `server` |
+//! | [`dispatch`] | from the name of a command to what executes it | |
 //! | [`message`] | commands and events as types | |
-//! | [`budget`] | memory that sessions and connections share | |
+//! | [`visit`] | between JSON values and Rust types, with QEMU's checks and texts | |
+//! | [`json`] | the wire's JSON dialect: parser, values, writer | |
 //! | [`session`] | the server's side of one connection as a state machine without I/O | |
+//! | [`budget`] | memory that sessions and connections share | |
 //! | `descriptor` | descriptors that travel beside the bytes of a unix socket | `descriptor` |
-//! | `socket` | unix sockets that listen, and whose path is whose | `descriptor` |
-//! | `client` | clients of QMP and of the guest agent, and mocks for their tests | `client`; `tokio` for the asynchronous one |
-//! | `server` | a server for any number of clients | `tokio` |
+//! | `socket` | unix sockets that listen, and who owns their paths | `descriptor` |
 //!
-//! Without features the crate does no I/O and starts no thread. With them it needs Linux.
+//! Without features the crate does no I/O and starts no thread.
+//!
+//! # Other libraries in the interface
+//!
+//! - serde: generated types, [`Value`] and [`json::Document`] implement its two traits, so that they go into any format.
+//! - tokio: the server and the asynchronous client run on it, and take streams by its `AsyncRead` and `AsyncWrite`.
+//!
+//! A new major version of one of these is a new major version here. All others may change at any time.
 //!
 //! # Where it differs from QEMU on purpose
 //!

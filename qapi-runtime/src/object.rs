@@ -47,8 +47,8 @@ impl Object {
 
     /// Adds a member after all others, or gives the one of this name another value, where it stands. The result is the value
     /// that it had.
-    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
-        self.0.insert(name.into(), value.into())
+    pub fn insert(&mut self, name: impl Into<String>, value: Value) -> Option<Value> {
+        self.0.insert(name.into(), value)
     }
 
     /// Takes a member out; the others keep their order.
@@ -146,7 +146,7 @@ impl<K: Into<String>, V: Into<Value>, const N: usize> From<[(K, V); N]> for Obje
 impl<K: Into<String>, V: Into<Value>> Extend<(K, V)> for Object {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, members: I) {
         for (name, value) in members {
-            self.insert(name, value);
+            self.insert(name, value.into());
         }
     }
 }
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn members_keep_their_order() {
         let mut object = Object::from([("b", 1), ("a", 2), ("c", 3)]);
-        assert_eq!(object.insert("a", "two"), Some(Value::Int(2)));
+        assert_eq!(object.insert("a", "two".into()), Some(Value::Int(2)));
         assert_eq!(object.remove("b"), Some(Value::Int(1)));
         object.extend([("d", Value::Null)]);
         let names: Vec<&str> = object.keys().collect();

@@ -1,27 +1,36 @@
 //! Connections on tokio, for servers and clients alike.
 
 use std::io;
+#[cfg(feature = "server")]
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+#[cfg(feature = "server")]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+#[cfg(feature = "client-async")]
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, Shutdown, recv, shutdown, sockopt};
+#[cfg(feature = "client-async")]
+use rustix::net::{AddressFamily, sockopt};
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::descriptor::{Descriptors, receive, send};
 #[cfg(feature = "server")]
 use crate::descriptor::{PeerCredentials, peer_credentials};
-use crate::descriptor::{Descriptors, receive, send};
 
 /// The two directions of a connection.
 pub(crate) enum Transport {
     Unix(UnixStream),
     Tcp(TcpStream),
     /// A socket of another family, a terminal, a pipe.
+    #[cfg_attr(
+        not(feature = "client-async"),
+        allow(dead_code, reason = "only clients take any descriptor")
+    )]
     Descriptor(AsyncFd<OwnedFd>),
     Any {
         reader: Box<dyn AsyncRead + Send + Unpin>,
@@ -41,6 +50,7 @@ impl Transport {
     }
 
     /// Takes a descriptor: a socket that is connected, or anything else that is read and written.
+    #[cfg(feature = "client-async")]
     pub(crate) fn of_descriptor(descriptor: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&descriptor, true)?;
         Ok(match sockopt::socket_domain(&descriptor) {
@@ -59,11 +69,13 @@ impl Transport {
         })
     }
 
+    #[cfg(feature = "server")]
     pub(crate) fn is_tcp(&self) -> bool {
         matches!(self, Self::Tcp(_))
     }
 
     /// Where the peer is, if it is on TCP and still there.
+    #[cfg(feature = "server")]
     pub(crate) fn peer_of_tcp(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
@@ -100,6 +112,7 @@ impl Transport {
     }
 }
 
+#[cfg(feature = "client-async")]
 #[allow(
     deprecated,
     reason = "a descriptor that is owned stays what it is, which the function in its place wants promised by `unsafe`"
@@ -148,6 +161,7 @@ impl Reader {
 
     /// Whether both directions are over: the peer has closed its socket, or TCP has given the connection up. Of a peer that
     /// has only ended its own direction, and of streams that are no sockets, it cannot be told.
+    #[cfg(feature = "server")]
     pub(crate) fn peer_is_gone(&self) -> bool {
         let socket = match self {
             Self::Unix(stream) => stream.as_fd(),
@@ -250,6 +264,7 @@ impl Writer {
 
     /// After a failure to write: makes sure that the reader comes to the end of the connection,
     /// behind what the peer had sent before.
+    #[cfg(feature = "client-async")]
     pub(crate) fn give_up(&self) {
         if let Self::Unix(stream) = self {
             // If it is not connected any more, the reader is at that end already.

@@ -4,6 +4,8 @@
 //! A suite stands beside the crate that it tests. What needs a peer, a program that cargo does not bring, is named so that
 //! `cargo xtask test` leaves it to `--live`: [`Suite::with`] does it by the tool, and a function stands in a module `live`.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 #[cfg(feature = "generated")]
 pub mod arbitrary;
 #[cfg(feature = "generated")]

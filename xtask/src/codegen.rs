@@ -1,4 +1,4 @@
-//! `codegen`: the Rust code of the schema that we ship, for each package that has some.
+//! `codegen`: the Rust code of our schemas, for each package that has some.
 
 use std::path::Path;
 
@@ -13,11 +13,10 @@ use qapi_gen::output::Emission;
 /// The command that the header of every file names.
 const COMMAND: &str = "cargo xtask codegen";
 
-/// The schema, from the top of the workspace.
-const SCHEMA: &str = "schema/qapi-schema.json";
-
-/// A package that has code generated from the schema.
+/// A package that has code generated from a schema.
 struct Output {
+    /// The schema, from the top of the workspace.
+    schema: &'static str,
     /// Where the code goes, from the top of the workspace.
     folder: &'static str,
     /// What of the schema is taken; all of it if this names nothing.
@@ -25,23 +24,39 @@ struct Output {
     options: fn() -> Result<Options, OptionError>,
 }
 
-const OUTPUTS: [Output; 2] = [
+const OUTPUTS: [Output; 3] = [
     Output {
+        schema: OWN_SCHEMA,
         folder: "iothread/src/qapi",
         only: &["query-iothreads", "x-query-internal-iothreads"],
         options: of_library,
     },
     Output {
+        schema: OWN_SCHEMA,
         folder: "iothread/iothreadd/src/qapi",
         only: &[],
         options: of_daemon,
     },
+    Output {
+        schema: "tests/schemas/agent.json",
+        folder: "tests/src/agent",
+        only: &[],
+        options: of_example,
+    },
 ];
+
+/// The schema that we ship.
+const OWN_SCHEMA: &str = "schema/qapi-schema.json";
 
 /// The library answers queries. It neither serves commands nor has events.
 fn of_library() -> Result<Options, OptionError> {
     let omitted = [Part::Events, Part::Server, Part::Introspection];
     Ok(omitted.into_iter().fold(options(), Options::omit))
+}
+
+/// What the program on the front page of `qapi-runtime` needs.
+fn of_example() -> Result<Options, OptionError> {
+    Ok(options())
 }
 
 /// The daemon's replies hold the library's types.
@@ -128,7 +143,7 @@ pub(crate) fn check() -> Result<()> {
 
 impl Output {
     fn emit(&self, workspace: &Path) -> Result<Emission> {
-        let schema = workspace.join(SCHEMA);
+        let schema = workspace.join(self.schema);
         let path = schema
             .to_str()
             .context("the path of the workspace is not UTF-8")?;

@@ -51,7 +51,7 @@ fn insert(object: &mut Object, key: &str, path: &str, value: Value) -> Result<()
         return Ok(());
     };
     if !object.contains_key(member) {
-        object.insert(member, Object::new());
+        object.insert(member, Object::new().into());
     }
     match object.get_mut(member) {
         Some(Value::Object(below)) => insert(below, key, rest, value),

@@ -40,7 +40,7 @@ pub struct LateReply {
 struct Slot {
     outcome: Mutex<Option<Outcome>>,
     settled: Condvar,
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "client-async")]
     told: tokio::sync::Notify,
 }
 
@@ -55,7 +55,7 @@ impl Slot {
         if known.is_none() {
             *known = Some(outcome);
             self.settled.notify_all();
-            #[cfg(feature = "tokio")]
+            #[cfg(feature = "client-async")]
             self.told.notify_waiters();
         }
     }
@@ -104,7 +104,7 @@ impl LateReply {
     }
 
     /// Waits until it is known what became of the command.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "client-async")]
     pub async fn settled(&self) -> Outcome {
         loop {
             let mut told = std::pin::pin!(self.slot.told.notified());

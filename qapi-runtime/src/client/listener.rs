@@ -4,7 +4,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
+#[cfg(any(feature = "client-async", test))]
+use std::task::{Context, Poll};
+#[cfg(any(feature = "client-blocking", test))]
 use std::time::{Duration, Instant};
 
 use super::EVENT_BACKLOG;
@@ -96,12 +99,7 @@ impl Drop for Feed {
 
 impl Listener {
     /// Listens from now on; the first one also to what came before.
-    pub(super) fn of(
-        hub: &mut Hub,
-        filter: EventFilter,
-        peer: &Arc<str>,
-        is_first: bool,
-    ) -> Self {
+    pub(super) fn of(hub: &mut Hub, filter: EventFilter, peer: &Arc<str>, is_first: bool) -> Self {
         let queue = Arc::<Queue>::default();
         let feed = Feed(Arc::downgrade(&queue));
         match is_first {
@@ -121,6 +119,7 @@ impl Listener {
     }
 
     /// Waits with this thread; for ever without a time-out.
+    #[cfg(any(feature = "client-blocking", test))]
     pub(super) fn wait(&self, timeout: Option<Duration>) -> Result<Arc<RawEvent>, ClientError> {
         let start = Instant::now();
         let mut state = self.queue.lock();
@@ -150,6 +149,7 @@ impl Listener {
     }
 
     /// Has this task woken up when there is an event. One task at a time: the last one counts.
+    #[cfg(any(feature = "client-async", test))]
     pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Result<Arc<RawEvent>, ClientError>> {
         let mut state = self.queue.lock();
         if let Some(event) = state.events.pop_front() {
@@ -255,7 +255,8 @@ mod tests {
     #[test]
     fn a_thread_that_waits_is_woken_by_an_event() {
         let (listener, feed) = listener();
-        let waiting = std::thread::spawn(move || listener.wait(None).map(|it| it.name().to_owned()));
+        let waiting =
+            std::thread::spawn(move || listener.wait(None).map(|it| it.name().to_owned()));
         feed.push(&event());
         assert_eq!(waiting.join().unwrap().unwrap(), "STOP");
     }

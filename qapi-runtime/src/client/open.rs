@@ -1,6 +1,7 @@
 //! From an address to a descriptor.
 
 use std::io;
+#[cfg(feature = "client-blocking")]
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -98,9 +99,11 @@ fn local(connect: impl FnOnce(&OwnedFd) -> io::Result<()>) -> io::Result<Opened>
 }
 
 /// The shortest time-out that a socket takes.
+#[cfg(feature = "client-blocking")]
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Connects to the first address of a host that accepts, each within the time.
+#[cfg(feature = "client-blocking")]
 pub(super) fn connect_tcp(address: &str, patience: Duration) -> io::Result<OwnedFd> {
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in address.to_socket_addrs()? {

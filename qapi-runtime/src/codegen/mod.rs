@@ -13,13 +13,13 @@ pub use crate::dispatch::table::{Command, Handler, Table};
 pub use crate::dispatch::{CommandInfo, Outcome, Reply, Service};
 pub use crate::error::{Error, UnknownName};
 pub use crate::interop::{deserialize, serialize};
+pub use crate::json::Kind;
 pub use crate::message::{Event, EventData, Request};
 pub use crate::object::Object;
-use crate::value::Value;
+pub use crate::value::Value;
+pub use crate::visit::builtin::{Null, QType};
 pub use crate::visit::enumeration::{parse_name, read_enum, write_enum};
 pub use crate::visit::introspection::join_introspection;
-pub use crate::json::Kind;
-pub use crate::visit::builtin::{Null, QType};
 pub use crate::visit::{
     Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, SpecialFeatures, Visit,
     VisitError,

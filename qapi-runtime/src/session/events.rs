@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::message::EventData;
 use crate::json::{Document, ValueRef, Writer};
+use crate::message::EventData;
 use crate::visit::{CompatPolicy, Output, VisitError};
 
 /// One event, ready to be sent to any number of sessions.

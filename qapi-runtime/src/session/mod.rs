@@ -454,7 +454,7 @@ impl Session {
                     Err(error) => self.answer_error(id, error),
                 }
                 self.observed
-                    .ends(call_id, CAPABILITIES, result.as_ref().map(|()| ()));
+                    .ends(call_id, CAPABILITIES, result.as_ref().copied());
                 self.parser.replace_document(document);
                 return None;
             }

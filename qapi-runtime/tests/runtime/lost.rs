@@ -16,8 +16,8 @@ use qapi_runtime::client::{
     EventFilter, blocking,
 };
 use qapi_runtime::descriptor;
-use qapi_runtime::message::Request;
 use qapi_runtime::json::Document;
+use qapi_runtime::message::Request;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 
 /// How long a client waits for an answer that may not come.

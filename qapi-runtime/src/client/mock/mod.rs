@@ -43,8 +43,8 @@ use crate::address::Address;
 use crate::dispatch::Service;
 use crate::error::Error;
 use crate::json::ValueRef;
-use crate::session::SessionConfig;
 use crate::object::Object;
+use crate::session::SessionConfig;
 use crate::value::Value;
 
 /// What a mock does in one step of its script.
@@ -238,7 +238,6 @@ impl Mock {
         })
     }
 }
-
 
 /// Commands of the guest agent that are answered with their argument.
 const SYNCS: [&str; 2] = ["guest-sync-delimited", "guest-sync"];

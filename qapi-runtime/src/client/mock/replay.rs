@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::{Mock, Opening, SYNCS, Step, To};
 use crate::client::core::Dialect;
 use crate::client::transcript::{Ended, Recorded, Transcript};
+use crate::message::CAPABILITIES;
 use crate::object::Object;
 use crate::value::Value;
-use crate::message::CAPABILITIES;
 
 /// A command of a recording without an answer so far.
 struct Asked {

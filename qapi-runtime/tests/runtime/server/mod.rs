@@ -17,10 +17,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use qapi_runtime::budget::Budget;
 use qapi_runtime::client::{Address, CallOptions, ConnectOptions};
-use qapi_runtime::descriptor;
 use qapi_runtime::codegen::{Command, Handler, Table};
-use qapi_runtime::dispatch::{BoxFuture, CommandInfo, Reply, Service};
+use qapi_runtime::descriptor;
 use qapi_runtime::descriptor::inherited;
+use qapi_runtime::dispatch::{BoxFuture, CommandInfo, Reply, Service};
 use qapi_runtime::server::{Connection, ListenAddress, Notice, Server};
 use qapi_runtime::session::{EventMessage, SessionConfig};
 use qapi_runtime::visit::{CompatPolicy, Input, Output, Visit};
