@@ -25,6 +25,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use self::doctor::{Host, Report, Verdict};
 use self::options::{Command, DoctorOptions, Looking, Options, ShowingOptions};
+use self::output::{Recorder, Recording, Replay, Round, Show};
 use self::screen::Showing;
 
 /// The command line, for man pages and completions.
@@ -69,25 +70,50 @@ fn run(options: Options) -> io::Result<ExitCode> {
 }
 
 fn show(looking: Looking, showing: &ShowingOptions) -> io::Result<ExitCode> {
-    let (settings, show) = (looking.settings(), showing.show());
-    let watch = looking.start()?;
-    if showing.wants_text() || !io::stdout().is_terminal() {
-        let is_well = output::run(&watch, &show, showing.count(), &settings)?;
-        return Ok(match is_well {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        });
-    }
-    let showing = Showing {
+    let (settings, show, count) = (looking.settings(), showing.show(), showing.count());
+    let is_text = showing.wants_text() || !io::stdout().is_terminal();
+    let is_well = if let Some(file) = &showing.replay {
+        let mut recording = Recording::open(file)?;
+        if is_text {
+            let next = || {
+                let recorded = recording.next()?;
+                Ok(recorded.map(|it| Round {
+                    looks: it.looks,
+                    n_left_out: 0,
+                }))
+            };
+            output::run(next, &show, count)?
+        } else {
+            let replay = Replay::start(recording)?;
+            screen::run(replay.board(), || replay.next(), on_screen(show))?;
+            true
+        }
+    } else {
+        let watch = looking.start()?;
+        let record = |file| Recorder::start(file, watch.board(), settings.interval);
+        let _recorder = showing.record.as_deref().map(record).transpose()?;
+        if is_text {
+            output::run(output::rounds(&watch, settings), &show, count)?
+        } else {
+            screen::run(watch.board(), || watch.refresh(), on_screen(show))?;
+            true
+        }
+    };
+    Ok(match is_well {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn on_screen(show: Show) -> Showing {
+    Showing {
         fields: show.fields.0,
         filter: show.filter,
         order: show.order,
         grouping: show.grouping,
         shows_internal: show.shows_internal,
         has_colour: std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
-    };
-    screen::run(&watch, showing)?;
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn examine(options: DoctorOptions) -> io::Result<ExitCode> {

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -25,7 +26,8 @@ use crate::view::{Condition, Field, FieldList, Filter, Grouping, Order};
     name = "iothread-top",
     version,
     args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
+    subcommand_negates_reqs = true,
+    mut_arg("targets", |it| it.required(false).required_unless_present("replay"))
 )]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -139,6 +141,22 @@ pub(crate) struct ShowingOptions {
     #[arg(long, conflicts_with = "group")]
     pub(crate) csv: bool,
 
+    /// Print a page of HTML: a picture of the pool, and a table.
+    #[arg(long, conflicts_with_all = ["csv", "json", "svg", "group"])]
+    pub(crate) html: bool,
+
+    /// Print the picture alone, as SVG.
+    #[arg(long, conflicts_with_all = ["csv", "json", "group", "fields"])]
+    pub(crate) svg: bool,
+
+    /// Write what is found to a new file, too: a line of JSON for each look.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
+    /// Show what is in such a file instead of guests: on a screen at the pace of then, and otherwise at once.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "targets"])]
+    pub(crate) replay: Option<PathBuf>,
+
     /// Show the threads that the server keeps for itself, too.
     #[arg(long, short = 'i')]
     pub(crate) internal: bool,
@@ -184,11 +202,7 @@ impl ShowingOptions {
         let all = || FieldList(Field::ALL.to_vec());
         let fields = self.fields.clone();
         Show {
-            format: match (self.json, self.csv) {
-                (true, _) => Format::Json,
-                (false, true) => Format::Csv,
-                (false, false) => Format::Text,
-            },
+            format: self.format(),
             fields: match self.csv {
                 true => fields.unwrap_or_else(all),
                 false => fields.unwrap_or_default(),
@@ -200,13 +214,30 @@ impl ShowingOptions {
         }
     }
 
+    fn format(&self) -> Format {
+        let asked = [
+            (self.json, Format::Json),
+            (self.csv, Format::Csv),
+            (self.html, Format::Html),
+            (self.svg, Format::Svg),
+        ];
+        let asked = asked.into_iter().find(|(is_it, _)| *is_it);
+        asked.map_or(Format::Text, |(_, format)| format)
+    }
+
     /// Whether something is asked for that a screen does not do.
     pub(crate) fn wants_text(&self) -> bool {
-        self.batch || self.once || self.count.is_some() || self.json || self.csv
+        self.batch || self.once || self.count.is_some() || self.format() != Format::Text
     }
 
     pub(crate) fn count(&self) -> Option<u64> {
-        if self.once { Some(1) } else { self.count }
+        // There is one page in a file.
+        let is_whole = matches!(self.format(), Format::Html | Format::Svg);
+        if self.once || (is_whole && self.count.is_none()) {
+            Some(1)
+        } else {
+            self.count
+        }
     }
 }
 
@@ -252,9 +283,12 @@ mod tests {
                 .is_some()
         );
         assert!(parse(&["explain"]).is_ok());
+        assert!(parse(&["--replay", "file"]).is_ok());
         for wrong in [
             &[][..],
             &["doctor"],
+            &["--replay", "file", "x"],
+            &["--html", "--json", "x"],
             &["explain", "IO99"],
             &["tcp:nowhere"],
             &["-d", "0", "x"],

@@ -1,9 +1,9 @@
 //! Who has the context of an IOThread, and what is behind them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Who has the context of an IOThread.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Holder {
     /// As the server calls it: `qom-object`, `block-node`, `block-export`, `monitor`, or a kind that comes later.
@@ -12,12 +12,12 @@ pub(crate) struct Holder {
     /// The queues that run on this thread, where they are spread over several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) queues: Option<Vec<u32>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) disks: Vec<Disk>,
 }
 
 /// A disk of a device.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Disk {
     /// The QOM path of the device that the guest has as its disk.
@@ -28,7 +28,7 @@ pub(crate) struct Disk {
 }
 
 /// A device that has disks, or is told about IOThreads.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Device {
     /// Its QOM path.
@@ -47,7 +47,7 @@ pub(crate) struct Device {
 }
 
 /// An IOThread that a device was told to use.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Place {
     pub(crate) iothread: String,
@@ -56,7 +56,7 @@ pub(crate) struct Place {
 }
 
 /// A block export.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Export {
     pub(crate) id: String,

@@ -5,13 +5,13 @@ mod thread;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::holder::{Device, Disk, Export, Holder, Place};
 pub(crate) use self::thread::{Kernel, Origin, Standing, Thread, Usage};
 
 /// All that one look at a guest has found.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Facts {
     /// What the guest is called by its server.
@@ -31,11 +31,25 @@ pub(crate) struct Facts {
     /// What could not be known, and why: sentences for people.
     pub(crate) notes: Vec<String>,
     /// How long the look took.
-    #[serde(serialize_with = "as_seconds")]
+    #[serde(with = "seconds")]
     pub(crate) took: Duration,
 }
 
 /// Times in JSON are seconds.
-fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+        let seconds = f64::deserialize(input)?;
+        Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
+    }
 }

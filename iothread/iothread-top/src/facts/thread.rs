@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Holder, as_seconds};
+use super::{Holder, seconds};
 
 /// Who says something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Origin {
     /// The server itself.
@@ -32,7 +32,7 @@ impl Origin {
 }
 
 /// What kind of IOThread it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Standing {
     /// The server lists it.
@@ -45,7 +45,7 @@ pub(crate) enum Standing {
 }
 
 /// An IOThread at a moment.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Thread {
     pub(crate) id: String,
@@ -62,19 +62,19 @@ pub(crate) struct Thread {
 }
 
 /// What the kernel has counted since the thread began.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Kernel {
     /// To nanoseconds.
-    #[serde(serialize_with = "as_seconds")]
+    #[serde(with = "seconds")]
     pub(crate) ran: Duration,
     /// To a tick of the kernel's clock.
-    #[serde(serialize_with = "as_seconds")]
+    #[serde(with = "seconds")]
     pub(crate) user: Duration,
-    #[serde(serialize_with = "as_seconds")]
+    #[serde(with = "seconds")]
     pub(crate) system: Duration,
     /// How long it could have run and had no processor.
-    #[serde(serialize_with = "as_seconds")]
+    #[serde(with = "seconds")]
     pub(crate) delayed: Duration,
     /// How often it went to sleep.
     pub(crate) voluntary: u64,
@@ -86,7 +86,7 @@ pub(crate) struct Kernel {
 }
 
 /// What it used between two looks, as parts of one processor, and switches a second.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Usage {
     pub(crate) cpu: f64,

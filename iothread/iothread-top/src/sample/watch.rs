@@ -40,6 +40,14 @@ impl Board {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Shows these looks, and no others.
+    pub(crate) fn show(&self, looks: &[Arc<Look>]) {
+        let mut inner = self.lock();
+        inner.order = looks.iter().map(|it| it.target.clone()).collect();
+        let looks = looks.iter().map(|it| (it.target.clone(), Arc::clone(it)));
+        inner.looks = looks.collect();
+    }
+
     /// A server that has not been looked at yet.
     fn add(&self, target: &Target) {
         let mut inner = self.lock();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event;
 
-use crate::sample::{Look, Watch};
+use crate::sample::{Board, Look};
 use crate::view::{Field, Filter, Grouping, Order, Row, group, rows};
 
 /// How often what was found is shown, where no key is pressed.
@@ -73,13 +73,13 @@ enum Wish {
     Refresh,
 }
 
-/// Shows guests until the user has seen enough. They may come and go.
-pub(crate) fn run(watch: &Watch, showing: Showing) -> io::Result<()> {
+/// Shows what is on the board until the user has seen enough; `refresh` asks for newer looks.
+pub(crate) fn run(board: &Board, refresh: impl Fn(), showing: Showing) -> io::Result<()> {
     let mut view = View::new(showing);
     let mut terminal = ratatui::try_init()?;
     let result = (|| {
         loop {
-            view.take(watch.board().looks(), Instant::now());
+            view.take(board.looks(), Instant::now());
             terminal.draw(|frame| view.draw(frame))?;
             let until = Instant::now() + FRAME;
             // A key is shown at once, and so are all that were pressed meanwhile.
@@ -88,7 +88,7 @@ pub(crate) fn run(watch: &Watch, showing: Showing) -> io::Result<()> {
                 match view.react(&event::read()?) {
                     Wish::Nothing => {}
                     Wish::Quit => return Ok(()),
-                    Wish::Refresh => watch.refresh(),
+                    Wish::Refresh => refresh(),
                 }
                 patience = Duration::ZERO;
                 if Instant::now() > until {

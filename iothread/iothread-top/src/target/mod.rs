@@ -48,6 +48,19 @@ impl fmt::Display for Target {
     }
 }
 
+impl FromStr for Target {
+    type Err = AddressError;
+
+    /// What is printed of a target is read as the same one.
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        match text.strip_prefix(LIBVIRT) {
+            Some("") => Err(AddressError::Missing("name of the domain")),
+            Some(name) => Ok(Self::Domain(name.to_owned())),
+            None => Ok(Self::At(text.parse()?)),
+        }
+    }
+}
+
 /// What names of domains begin with on the command line.
 const LIBVIRT: &str = "libvirt:";
 
@@ -58,14 +71,11 @@ impl FromStr for Targets {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        if let Some(name) = text.strip_prefix(LIBVIRT) {
-            return match glob::Pattern::new(name) {
-                Ok(pattern) if name.contains(WILD) => Ok(Self::Domains(pattern)),
-                Ok(_) | Err(_) if name.is_empty() => {
-                    Err(AddressError::Missing("name of the domain"))
-                }
-                Ok(_) | Err(_) => Ok(Self::One(Target::Domain(name.to_owned()))),
-            };
+        if let Some(name) = text.strip_prefix(LIBVIRT)
+            && name.contains(WILD)
+            && let Ok(pattern) = glob::Pattern::new(name)
+        {
+            return Ok(Self::Domains(pattern));
         }
         let path = match text.strip_prefix("unix:") {
             Some(path) => Some(path),
@@ -80,7 +90,7 @@ impl FromStr for Targets {
         {
             return Ok(Self::Matching(pattern));
         }
-        Ok(Self::One(Target::At(text.parse()?)))
+        Ok(Self::One(text.parse()?))
     }
 }
 

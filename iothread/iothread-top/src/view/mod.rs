@@ -8,7 +8,7 @@ mod printable;
 mod row;
 mod table;
 
-pub(crate) use self::field::{Field, FieldList};
+pub(crate) use self::field::{Field, FieldList, short};
 pub(crate) use self::filter::{Condition, Filter};
 pub(crate) use self::group::{Grouping, group};
 pub(crate) use self::order::Order;

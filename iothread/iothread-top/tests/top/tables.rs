@@ -18,6 +18,11 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .always("json-has-all-that-is-known", json_has_all_that_is_known)
         .always("csv-has-the-fields-asked-for", csv_has_the_fields_asked_for)
         .always("rows-are-chosen-and-sorted", rows_are_chosen_and_sorted)
+        .always("recordings-are-shown-again", recordings_are_shown_again)
+        .always(
+            "pages-and-pictures-are-well-formed",
+            pages_and_pictures_are_well_formed,
+        )
         .always("what-is-wrong-is-said", what_is_wrong_is_said)
         .always("a-command-is-a-server", a_command_is_a_server)
         .with(
@@ -136,6 +141,89 @@ fn rows_are_chosen_and_sorted() -> Result<(), Failed> {
     let grouped = ids(&["-g", "guest"]);
     assert!(grouped[0].contains(": 2 IOThreads"), "{grouped:?}");
     assert_eq!(grouped[1..], ["io0", "io1"]);
+    Ok(())
+}
+
+fn recordings_are_shown_again() -> Result<(), Failed> {
+    let server = pool();
+    let file = server.folder().join("recording");
+    let file = file.to_str().unwrap();
+    let options = [
+        "-b",
+        "-d",
+        "0.1",
+        "-n",
+        "4",
+        "--record",
+        file,
+        &address(&server),
+    ];
+    text_of(&options);
+    // It is not overwritten.
+    assert_eq!(top(&options).status.code(), Some(1));
+    let table = text_of(&[
+        "--replay",
+        file,
+        "-b",
+        "-o",
+        "iothread,state,held,holders,from",
+    ]);
+    let last = table.split("\n\n").last().unwrap();
+    let rows: Vec<Vec<&str>> = last
+        .lines()
+        .skip(1)
+        .map(|it| it.split_whitespace().collect())
+        .collect();
+    let of = |id| rows.iter().find(|it| it[0] == id).unwrap().clone();
+    assert_eq!(of("io0")[2..], ["1", "n0", "told"], "{table}");
+    assert_eq!(of("io1")[2..], ["0", "none", "told"], "{table}");
+    // The same again.
+    let json = |text: &str| -> Vec<Vec<(Value, Value)>> {
+        let threads = |line: &str| {
+            let round: Value = serde_json::from_str(line).unwrap();
+            let threads = round["guests"][0]["threads"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            let told = threads
+                .iter()
+                .map(|it| (it["id"].clone(), it["holders"].clone()));
+            told.collect()
+        };
+        text.lines().map(threads).collect()
+    };
+    let recorded = std::fs::read_to_string(file)?;
+    let again = text_of(&["--replay", file, "-i", "--json"]);
+    assert_eq!(json(&again), json(&recorded));
+    // The recorder may have been interrupted.
+    let whole = recorded.lines().next().unwrap();
+    std::fs::write(file, format!("{whole}\n{}", &whole[..9]))?;
+    assert_eq!(text_of(&["--replay", file, "--json"]).lines().count(), 1);
+    std::fs::write(file, format!("{whole}\n{{\"time\": 1}}\n"))?;
+    let wrong = top(&["--replay", file, "--json"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8(wrong.stderr)?.contains("recording: line 2: missing field"));
+    Ok(())
+}
+
+fn pages_and_pictures_are_well_formed() -> Result<(), Failed> {
+    let server = pool();
+    let nobody = server.folder().join("<no&body>").display().to_string();
+    let address = address(&server);
+    for format in ["--svg", "--html"] {
+        let output = top(&[format, "-d", "0.1", &address, &nobody]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let text = String::from_utf8(output.stdout)?;
+        let begin = text.find("<svg").unwrap();
+        let end = text.find("</svg>").unwrap() + "</svg>".len();
+        let picture = roxmltree::Document::parse(&text[begin..end])?;
+        let texts: Vec<_> = picture.descendants().filter_map(|it| it.text()).collect();
+        for expected in ["io0", "io1", "n0", "no holder"] {
+            assert!(texts.contains(&expected), "{expected}: {text}");
+        }
+        assert!(texts.iter().any(|it| it.contains("<no&body>")), "{text}");
+        assert!(!text.contains("<no&body>"), "{text}");
+    }
     Ok(())
 }
 
