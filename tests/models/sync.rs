@@ -12,9 +12,19 @@ pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering}
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
+/// The order of locks, as `iothreadd` has it. Loom finds by itself what is out of order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Level {
+    Places,
+}
+
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn at(_: Level, value: T) -> Self {
+        Self::new(value)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {

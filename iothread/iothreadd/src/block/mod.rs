@@ -37,11 +37,16 @@ use self::place::Place;
 pub(crate) use self::place::{ExportRights, Follower, Medium, MoveError, NodeUser};
 use self::users::Attached;
 use crate::qapi::{BlockdevCacheOptions, BlockdevDetectZeroesOptions};
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// All block nodes.
-#[derive(Default)]
 pub(crate) struct Blocks(Mutex<Graph>);
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Self(Mutex::at(Level::Graph, Graph::default()))
+    }
+}
 
 #[derive(Default)]
 struct Graph {

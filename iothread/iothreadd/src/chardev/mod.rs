@@ -39,7 +39,7 @@ use crate::qapi::{
     ChardevSocket, YankInstance, YankInstanceChardev,
 };
 use crate::qom::Object;
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 use crate::task;
 use crate::yank::Yanks;
 
@@ -112,7 +112,7 @@ impl Chardevs {
             yanks: yanks.clone(),
             own,
             sets: sets.clone(),
-            list: Mutex::default(),
+            list: Mutex::at(Level::List, Vec::new()),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::net::sockets::{describe_connection, listen_at, modern, take_socket};
 use crate::net::stream::Stream;
 use crate::oneshot;
 use crate::qapi::{ChardevSocket, SocketAddress, SocketAddressLegacy, YankInstance};
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex, MutexGuard};
 use crate::yank::{YankGuard, Yanks};
 
 /// A stream socket and its peer. Its own work is done on the main loop.
@@ -140,7 +140,7 @@ impl SocketDevice {
             way,
             nodelay,
             log,
-            state: Mutex::default(),
+            state: Mutex::at(Level::Peer, State::default()),
             yank: Mutex::default(),
         })
     }
@@ -247,7 +247,7 @@ impl SocketDevice {
     }
 
     /// Gives a connection to the front end, or else keeps an eye on it.
-    fn place(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, stream: Stream) {
+    fn place(self: &Arc<Self>, mut state: MutexGuard<'_, State>, stream: Stream) {
         let generation = state.generation;
         let Some(front_end) = state.front_end.clone() else {
             match self.watch_idle(&stream, generation) {

@@ -30,7 +30,7 @@ use crate::net::listener::{ListenError, Listener, WayIn};
 use crate::net::reach::Reach;
 use crate::net::stream::Stream;
 use crate::parts::Parts;
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// A human monitor that cannot be served.
 #[derive(Debug, Error)]
@@ -54,7 +54,7 @@ impl HumanMonitors {
         Self {
             parts: Arc::clone(parts),
             reach,
-            listeners: Mutex::default(),
+            listeners: Mutex::at(Level::List, Vec::new()),
             sessions: Mutex::default(),
         }
     }

@@ -18,7 +18,7 @@ use crate::net::connection::{Connection, End, Limits};
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::stream::{Endpoint, Stream};
 use crate::report::report;
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// Is woken when there is memory for a session.
 struct Roomy(Weak<Client>);
@@ -86,12 +86,15 @@ impl Client {
             service,
             descriptors,
             control,
-            state: Mutex::new(State {
-                connection: Connection::new(conversation, LIMITS),
-                patience: None,
-                waits_for_memory: false,
-                refusal: None,
-            }),
+            state: Mutex::at(
+                Level::Session,
+                State {
+                    connection: Connection::new(conversation, LIMITS),
+                    patience: None,
+                    waits_for_memory: false,
+                    refusal: None,
+                },
+            ),
         })
     }
 

@@ -29,7 +29,7 @@ use crate::net::stream::Stream;
 use crate::options::QmpOption;
 use crate::qapi::{MonitorCloseAction, YankInstance, YankInstanceChardev};
 use crate::qom::Object;
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 use crate::yank::YankGuard;
 
 /// Id of the IOThread that monitors run on; QEMU calls it so too.
@@ -102,7 +102,7 @@ impl Monitors {
             config,
             reach,
             owner: OnceLock::new(),
-            list: Mutex::default(),
+            list: Mutex::at(Level::List, Vec::new()),
             n_unnamed: AtomicU64::new(0),
         }
     }

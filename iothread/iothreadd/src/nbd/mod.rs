@@ -36,7 +36,7 @@ use crate::host::Host;
 use crate::net::descriptors::SessionDescriptors;
 use crate::net::sockets::{listen_at, look_up, modern};
 use crate::qapi::NbdServerOptionsLegacy;
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// How many seconds the haggling may take unless told otherwise.
 const HANDSHAKE_SECONDS: u32 = 10;
@@ -45,8 +45,13 @@ const HANDSHAKE_SECONDS: u32 = 10;
 const MAX_CONNECTIONS: u32 = 100;
 
 /// The server, which may be running.
-#[derive(Default)]
 pub(crate) struct NbdServer(Mutex<Option<Running>>);
+
+impl Default for NbdServer {
+    fn default() -> Self {
+        Self(Mutex::at(Level::List, None))
+    }
+}
 
 struct Running {
     offers: Arc<Offers>,

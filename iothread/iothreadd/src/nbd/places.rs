@@ -1,6 +1,6 @@
 //! How many clients there are, and how many there may be.
 
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// The places of clients. The door is told, when it changes, whether there is room.
 pub(super) struct Places {
@@ -13,7 +13,7 @@ impl Places {
     pub(super) fn new(max: u32) -> Self {
         Self {
             max,
-            taken: Mutex::new(0),
+            taken: Mutex::at(Level::Places, 0),
         }
     }
 

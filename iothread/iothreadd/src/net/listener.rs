@@ -19,7 +19,7 @@ use super::address::Address;
 use super::door::Door;
 use super::reach::{Reach, RemoteError, local_address, resolve};
 use super::stream::Stream;
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// How long no client is accepted after it has failed, for want of descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -116,7 +116,7 @@ impl Listener {
         Self {
             socket: Arc::new(socket),
             address,
-            accepting: Mutex::default(),
+            accepting: Mutex::at(Level::Listener, None),
         }
     }
 

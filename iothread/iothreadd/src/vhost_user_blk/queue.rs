@@ -5,7 +5,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use iothread::{
@@ -21,7 +21,7 @@ use super::ring::{Addresses, BrokenRing, Ring, without_waiting};
 use super::under_way::UnderWay;
 use crate::block::{IoBuffer, Outcome, Pending, Started};
 use crate::budgets::{Allowance, Room};
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex, MutexGuard};
 
 /// With so many bytes in buffers a queue takes no more requests.
 const MAX_RESERVED: usize = 4 * PIECE_SIZE;
@@ -98,22 +98,25 @@ impl Queue {
             shared: Arc::clone(shared),
             counters: Arc::clone(counters),
             room: room(this),
-            state: Mutex::new(State {
-                context: Some(context),
-                ring,
-                kick: None,
-                watch: None,
-                is_enabled: false,
-                is_started: false,
-                is_broken: false,
-                is_polled: false,
-                n_jobs: 0,
-                reserved: 0,
-                under_way: UnderWay::default(),
-                is_full: false,
-                quick: Vec::new(),
-                allowance: None,
-            }),
+            state: Mutex::at(
+                Level::Queue,
+                State {
+                    context: Some(context),
+                    ring,
+                    kick: None,
+                    watch: None,
+                    is_enabled: false,
+                    is_started: false,
+                    is_broken: false,
+                    is_polled: false,
+                    n_jobs: 0,
+                    reserved: 0,
+                    under_way: UnderWay::default(),
+                    is_full: false,
+                    quick: Vec::new(),
+                    allowance: None,
+                },
+            ),
         }))
     }
 

@@ -25,7 +25,7 @@ pub(crate) use self::buffer::{IoBuffer, is_zero};
 pub(crate) use self::request::{Extent, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome, Request};
 use super::driver::{Driver, FileAnswer};
 use crate::finally::Finally;
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// What a node does with requests on their way down.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,7 @@ impl NodeIo {
             child,
             policy,
             active: AtomicBool::new(active),
-            ways: Mutex::default(),
+            ways: Mutex::at(Level::Users, Vec::new()),
             past: Arc::default(),
             highest_write: AtomicU64::new(0),
         }
