@@ -10,6 +10,7 @@ use qapi_runtime::{Error, Object, Value};
 use crate::chardev;
 use crate::devices;
 use crate::hmp;
+use crate::host::Host;
 use crate::monitor::SessionCommands;
 use crate::net::descriptors::SessionDescriptors;
 use crate::parts::Parts;
@@ -44,7 +45,7 @@ struct Handler {
 /// The commands that run where their session does, and not on the main loop: they only read memory, under locks that are held
 /// for moments, or belong to their session. None of them emits an event, which would come after the reply, nor asks the
 /// file system.
-const INLINE: [&str; 22] = [
+const INLINE: &[&str] = &[
     // Descriptors belong to the session.
     AddFd::COMMAND,
     Closefd::COMMAND,
@@ -366,22 +367,17 @@ impl Commands for Handler {
 
     fn x_blockdev_set_iothread(&self, arguments: XBlockdevSetIothread) -> Result<(), Error> {
         let force = arguments.force.unwrap_or(false);
-        // The node is looked at first, as in QEMU.
-        let blocks = &self.parts.host.blocks;
-        blocks.check_movable(&arguments.node_name, force)?;
-        let thread = match &arguments.iothread {
+        let Host {
+            blocks, threads, ..
+        } = &*self.parts.host;
+        let thread = || match &arguments.iothread {
             StrOrNull::S(id) => {
-                let thread = self.parts.host.threads.find(id);
-                Some(thread.ok_or_else(|| Error::generic(format!("Cannot find iothread {id}")))?)
+                let missing = || Error::generic(format!("Cannot find iothread {id}"));
+                threads.find(id).ok_or_else(missing).map(Some)
             }
-            StrOrNull::N(_) => None,
+            StrOrNull::N(_) => Ok(None),
         };
-        blocks.set_iothread(
-            self.on_main()?,
-            &arguments.node_name,
-            thread.as_ref(),
-            force,
-        )
+        blocks.set_iothread(self.on_main()?, &arguments.node_name, thread, force)
     }
 
     fn x_query_block_export_queues(

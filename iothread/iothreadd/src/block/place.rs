@@ -339,11 +339,6 @@ impl Graph {
 }
 
 impl Blocks {
-    /// Checks that there is such a node, and that nobody uses it who has not been asked.
-    pub(crate) fn check_movable(&self, name: &str, force: bool) -> Result<(), Error> {
-        self.0.lock().check_movable(name, force)
-    }
-
     /// Checks that a node is on a thread or could be moved there.
     pub(crate) fn check_move(&self, name: &str, thread: &IoThread) -> Result<(), Error> {
         let graph = self.0.lock();
@@ -351,17 +346,18 @@ impl Blocks {
         Ok(graph.check_move(name, Some(thread), None)?)
     }
 
-    /// `x-blockdev-set-iothread`: moves a node, and makes it a holder of the IOThread.
+    /// `x-blockdev-set-iothread`: moves a node, and makes it a holder of the IOThread. The node is looked at before the thread is
+    /// looked for, as in QEMU.
     pub(crate) fn set_iothread(
         &self,
         main: OnMain<'_>,
         name: &str,
-        thread: Option<&IoThread>,
+        thread: impl FnOnce() -> Result<Option<IoThread>, Error>,
         force: bool,
     ) -> Result<(), Error> {
-        let mut graph = self.0.lock();
-        graph.check_movable(name, force)?;
-        let held = match thread {
+        self.0.lock().check_movable(name, force)?;
+        let thread = thread()?;
+        let held = match &thread {
             Some(thread) => Some(
                 thread
                     .get_aio_context(holder::block_node(name))
@@ -370,7 +366,8 @@ impl Blocks {
             ),
             None => None,
         };
-        let mut moved = graph.relocate(name, thread, None, None)?;
+        let mut graph = self.0.lock();
+        let mut moved = graph.relocate(name, thread.as_ref(), None, None)?;
         if let Some(index) = graph.index(name) {
             graph.nodes[index].place.held = held;
         }

@@ -107,12 +107,12 @@ impl Queues {
 }
 
 /// The backend of a virtio device as an object.
-pub(super) struct Backend {
+pub(super) struct VirtioBackend {
     pub(super) queues: Queues,
     children: Vec<(String, Arc<dyn Object>)>,
 }
 
-impl Backend {
+impl VirtioBackend {
     pub(super) fn new(queues: Queues) -> Arc<Self> {
         Self::with_children(queues, Vec::new())
     }
@@ -130,7 +130,7 @@ impl Backend {
     }
 }
 
-impl Object for Backend {
+impl Object for VirtioBackend {
     fn object_type(&self) -> &'static Type {
         self.queues.object_type
     }

@@ -22,7 +22,7 @@ pub(super) struct Driver {
 }
 
 /// All kinds of devices.
-static DRIVERS: [Driver; 7] = [
+static DRIVERS: &[Driver] = &[
     Driver {
         object_type: &scsi_disk::SCSI_CD,
         alias: None,

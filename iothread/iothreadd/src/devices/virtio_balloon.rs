@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
-use super::backend::{self, Backend, QUEUE_PROPERTIES, Queues};
+use super::backend::{self, QUEUE_PROPERTIES, Queues, VirtioBackend};
 use super::device::Device;
 use super::drive::Disks;
 use super::placement::{Placement, iothread_of};
@@ -75,7 +75,7 @@ pub(super) static BACKEND_TYPE: Type = Type {
 /// A balloon that is plugged in.
 struct VirtioBalloon {
     properties: Properties,
-    backend: Arc<Backend>,
+    backend: Arc<VirtioBackend>,
     /// How often a guest would be asked, in seconds.
     interval: AtomicI64,
 }
@@ -116,7 +116,7 @@ pub(super) fn realize(
     Ok(Arc::new(VirtioBalloon {
         interval: AtomicI64::new(properties.get_or(INTERVAL, 0)?),
         properties,
-        backend: Backend::new(queues),
+        backend: VirtioBackend::new(queues),
     }))
 }
 

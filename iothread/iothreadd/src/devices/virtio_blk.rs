@@ -5,7 +5,7 @@ use std::sync::Arc;
 use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
-use super::backend::{self, Backend, QUEUE_PROPERTIES, Queues};
+use super::backend::{self, QUEUE_PROPERTIES, Queues, VirtioBackend};
 use super::device::Device;
 use super::drive::{self, Disks, Drive};
 use super::placement::{Placement, default_queues};
@@ -67,7 +67,7 @@ pub(super) static BACKEND_TYPE: Type = Type {
 struct VirtioBlk {
     properties: Properties,
     drive: Drive,
-    backend: Arc<Backend>,
+    backend: Arc<VirtioBackend>,
 }
 
 /// The checks that need nothing but the properties, in QEMU's order.
@@ -130,7 +130,7 @@ pub(super) fn realize(
     Ok(Arc::new(VirtioBlk {
         properties,
         drive,
-        backend: Backend::new(queues),
+        backend: VirtioBackend::new(queues),
     }))
 }
 

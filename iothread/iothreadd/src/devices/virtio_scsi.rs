@@ -5,7 +5,7 @@ use std::sync::Arc;
 use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
-use super::backend::{self, Backend, QUEUE_PROPERTIES, Queues};
+use super::backend::{self, QUEUE_PROPERTIES, Queues, VirtioBackend};
 use super::bus::ScsiBus;
 use super::device::Device;
 use super::drive::Disks;
@@ -62,7 +62,7 @@ pub(super) static BACKEND_TYPE: Type = Type {
 struct VirtioScsi {
     properties: Properties,
     bus: Arc<ScsiBus>,
-    backend: Arc<Backend>,
+    backend: Arc<VirtioBackend>,
 }
 
 pub(super) fn realize(
@@ -117,7 +117,7 @@ pub(super) fn realize(
     Ok(Arc::new(VirtioScsi {
         properties,
         bus,
-        backend: Backend::with_children(queues, children),
+        backend: VirtioBackend::with_children(queues, children),
     }))
 }
 

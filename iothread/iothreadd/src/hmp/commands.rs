@@ -13,7 +13,7 @@ use crate::objects;
 use crate::parts::Parts;
 
 /// All commands but `info`.
-static COMMANDS: [Command; 20] = [
+static COMMANDS: &[Command] = &[
     Command {
         name: "block_resize",
         parameters: &[Parameter::Device, Parameter::Size],
@@ -172,7 +172,7 @@ static COMMANDS: [Command; 20] = [
 ];
 
 /// The topics of `info`.
-static TOPICS: [Command; 9] = [
+static TOPICS: &[Command] = &[
     Command {
         name: "block",
         parameters: &[
@@ -258,7 +258,7 @@ pub(crate) async fn execute(parts: &Arc<Parts>, line: &str, monitor: Option<&str
     }
     let (shown, name, arguments) = split_name(line);
     if name != "info" {
-        return match find(&COMMANDS, name) {
+        return match find(COMMANDS, name) {
             Some(command) => run(parts, command, "", name, arguments, monitor).await,
             None => unknown(shown),
         };
@@ -267,7 +267,7 @@ pub(crate) async fn execute(parts: &Arc<Parts>, line: &str, monitor: Option<&str
         return help("info");
     }
     let (shown_topic, topic, arguments) = split_name(arguments);
-    match find(&TOPICS, topic) {
+    match find(TOPICS, topic) {
         Some(command) => run(parts, command, "info ", topic, arguments, monitor).await,
         None => unknown(&format!("{shown}{shown_topic}")),
     }
@@ -281,10 +281,10 @@ pub(super) fn complete(text: &str) -> Vec<&'static str> {
         false => words.pop().unwrap_or_default(),
     };
     let names = |commands: &'static [Command]| commands.iter().flat_map(|it| it.name.split('|'));
-    let all = || names(&COMMANDS).chain(["info"]);
+    let all = || names(COMMANDS).chain(["info"]);
     let mut found: Vec<&str> = match words.as_slice() {
         [] | ["help" | "?"] => all().collect(),
-        ["info"] | ["help" | "?", "info"] => names(&TOPICS).collect(),
+        ["info"] | ["help" | "?", "info"] => names(TOPICS).collect(),
         _ => Vec::new(),
     };
     found.retain(|name| name.starts_with(last));
@@ -362,18 +362,18 @@ fn help(topic: &str) -> String {
     };
     let (_, name, rest) = split_name(topic);
     if name.is_empty() {
-        let mut text = all(&COMMANDS, "");
+        let mut text = all(COMMANDS, "");
         text.push_str("info [subcommand] -- show various information about the server\r\n");
         return text;
     }
     if name != "info" {
-        return find(&COMMANDS, name).map_or_else(|| unknown(name), |command| command.usage(""));
+        return find(COMMANDS, name).map_or_else(|| unknown(name), |command| command.usage(""));
     }
     let (_, topic, _) = split_name(rest);
     if topic.is_empty() {
-        return all(&TOPICS, "info ");
+        return all(TOPICS, "info ");
     }
-    find(&TOPICS, topic).map_or_else(
+    find(TOPICS, topic).map_or_else(
         || unknown(&format!("info {topic}")),
         |command| command.usage("info "),
     )
