@@ -1,16 +1,35 @@
 //! Circles in graphs.
 
-/// Strongly connected components (Tarjan, without recursion): the number of each node's, and
-/// their nodes, contained ones first.
-pub(crate) fn components(edges: &[Vec<usize>]) -> (Vec<usize>, Vec<Vec<usize>>) {
-    const UNSEEN: usize = usize::MAX;
+/// The strongly connected components of a graph.
+pub(crate) struct Components {
+    /// For each node the number of its component.
+    pub(crate) of: Vec<usize>,
+    /// The nodes of one component after those of the other.
+    nodes: Vec<usize>,
+    ends: Vec<usize>,
+}
+
+impl Components {
+    /// The nodes of each component, contained components first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[usize]> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let ranges = starts.zip(&self.ends);
+        ranges.map(|(start, end)| &self.nodes[*start..*end])
+    }
+}
+
+/// Finds them as Tarjan does, without recursion.
+pub(crate) fn components(edges: &[Vec<usize>]) -> Components {
+    // There are fewer nodes than bytes of a schema, which fit 32 bits.
+    const UNSEEN: u32 = u32::MAX;
     let n_nodes = edges.len();
     let mut index = vec![UNSEEN; n_nodes];
-    let mut low = vec![0; n_nodes];
+    let mut low = vec![0_u32; n_nodes];
     let mut is_open = vec![false; n_nodes];
     let mut open = Vec::new();
     let mut component = vec![0; n_nodes];
-    let mut order = Vec::new();
+    let mut nodes = Vec::with_capacity(n_nodes);
+    let mut ends = Vec::new();
     let mut n_seen = 0;
     for root in 0..n_nodes {
         if index[root] != UNSEEN {
@@ -40,21 +59,25 @@ pub(crate) fn components(edges: &[Vec<usize>]) -> (Vec<usize>, Vec<Vec<usize>>) 
                 low[parent] = low[parent].min(low[node]);
             }
             if low[node] == index[node] {
-                let mut members = Vec::new();
+                let start = nodes.len();
                 while let Some(member) = open.pop() {
                     is_open[member] = false;
-                    component[member] = order.len();
-                    members.push(member);
+                    component[member] = ends.len();
+                    nodes.push(member);
                     if member == node {
                         break;
                     }
                 }
-                members.reverse();
-                order.push(members);
+                nodes[start..].reverse();
+                ends.push(nodes.len());
             }
         }
     }
-    (component, order)
+    Components {
+        of: component,
+        nodes,
+        ends,
+    }
 }
 
 #[cfg(test)]
@@ -64,10 +87,11 @@ mod tests {
     #[test]
     fn cycles_are_components() {
         let edges = vec![vec![1], vec![2], vec![1, 3], vec![], vec![4]];
-        let (component, order) = components(&edges);
+        let found = components(&edges);
+        let component = &found.of;
         assert_eq!(component[1], component[2]);
         assert_ne!(component[0], component[1]);
-        assert_eq!(order.len(), 4);
+        assert_eq!(found.iter().count(), 4);
         assert!(component[3] < component[1] && component[1] < component[0]);
     }
 }

@@ -18,24 +18,24 @@ mod components;
 pub mod diagnostic;
 #[cfg(feature = "diff")]
 pub mod diff;
+#[doc(hidden)]
+pub mod internals;
 pub mod introspection;
 pub mod ir;
+mod limits;
 mod lint;
 pub mod loader;
-pub mod markup;
+mod markup;
 mod name;
 pub mod output;
-pub mod print;
-pub mod references;
+mod print;
+mod references;
 pub mod source;
-#[doc(hidden)]
-pub mod steps;
+mod steps;
 mod syntax;
 mod text;
 #[cfg(feature = "validate")]
 pub mod validate;
 
 pub use builder::{BuildError, Builder};
-pub use check::{Diagnosis, MAX_BASES, MAX_FEATURES, MAX_NAME, MAX_REPEATED, REPEATED_PER_LISTED};
 pub use compile::{Compiled, Rejected, compile};
-pub use syntax::{MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE};

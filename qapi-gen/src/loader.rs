@@ -4,8 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
-/// The largest file that is read, in bytes.
-pub const MAX_FILE: u64 = 64 << 20;
+use crate::limits::MAX_FILE;
 
 /// Reads source files: the only I/O of the front end.
 pub trait Loader {
@@ -50,7 +49,7 @@ fn normalize(path: &Path) -> PathBuf {
     normal
 }
 
-/// The file system. Only regular files of at most [`MAX_FILE`] bytes are read.
+/// The file system. Only regular files of at most 64 MiB are read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FileLoader;
 
@@ -135,16 +134,16 @@ fn is_same(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// The bytes of a regular file of at most [`MAX_FILE`] bytes.
+/// The bytes of a regular file of at most 64 MiB.
 ///
 /// # Errors
 ///
 /// Whatever keeps it from being read; also that it is another kind of file, which is not waited for, or larger.
-pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     read_up_to(open_regular(path)?, MAX_FILE)
 }
 
-/// The text of a regular file of at most [`MAX_FILE`] bytes.
+/// The text of a regular file of at most 64 MiB.
 ///
 /// # Errors
 ///
@@ -156,7 +155,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     })
 }
 
-/// The bytes of a file that may be a pipe, at most [`MAX_FILE`] of them. A FIFO that nobody writes to is empty.
+/// The bytes of a file that may be a pipe, at most 64 MiB of them. A FIFO that nobody writes to is empty.
 ///
 /// # Errors
 ///

@@ -114,6 +114,12 @@ impl<'s> References<'s> {
         known.map(|(part, _)| *part)
     }
 
+    /// Whether the definition called `owner` has a part `name`, without what it inherits.
+    #[cfg(feature = "doc")]
+    pub(crate) fn has_part(&self, owner: &str, name: &str) -> bool {
+        self.parts.contains(&(owner, name))
+    }
+
     /// Every name of a member, value, branch or feature, in the order of the alphabet, with the
     /// definitions that have it.
     pub fn parts(&self) -> impl Iterator<Item = (&'s str, &[&'s str])> {

@@ -3,7 +3,7 @@
 //! Each shape of the crate `shapes` is made at n, 2n and 4n and given to everything that reads
 //! schemas. What that costs is counted, so that the result is the same on every machine: allocations,
 //! bytes allocated, bytes of output, and steps, which are looks at parts of a schema (see
-//! `qapi_gen::steps`). What a schema of size 1 costs is the same at every n and is taken off, lest it
+//! `qapi_gen::internals::steps`). What a schema of size 1 costs is the same at every n and is taken off, lest it
 //! hides the growth of the rest. Of that, 2n may cost 2.25 times as much as n, and 4n 4.5 times;
 //! allocations have some tolerance (see `TOLERANCE`), but far less than a scan in a scan would need.
 //!
@@ -225,12 +225,12 @@ impl Cost {
 
 /// What `work` costs, which gives the number of bytes that it made.
 fn measure(work: impl FnOnce() -> usize) -> Cost {
-    let (before, steps) = (ALLOCATOR.stats(), qapi_gen::steps::taken());
+    let (before, steps) = (ALLOCATOR.stats(), qapi_gen::internals::steps::taken());
     let output = work();
     let after = ALLOCATOR.stats();
     let n_allocations = |stats: &Stats| stats.allocations + stats.reallocations;
     Cost {
-        steps: qapi_gen::steps::taken() - steps,
+        steps: qapi_gen::internals::steps::taken() - steps,
         allocations: (n_allocations(&after) - n_allocations(&before)) as u64,
         allocated: (after.bytes_allocated - before.bytes_allocated) as u64,
         output: output as u64,

@@ -22,10 +22,8 @@ use crate::syntax::ast::Item;
 use crate::syntax::{Comments, read_schema};
 
 use draft::Context;
-pub use expression::MAX_NAME;
 pub(crate) use finish::relative;
 use graph::{DocSlot, Graph};
-pub use resolve::{MAX_BASES, MAX_FEATURES, MAX_REPEATED, REPEATED_PER_LISTED};
 
 /// How a schema is checked; lint levels alone are options, too.
 #[derive(Debug, Clone, Default)]

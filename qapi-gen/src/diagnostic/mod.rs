@@ -17,6 +17,7 @@ pub use short::render_short;
 
 use std::collections::HashMap;
 
+use crate::limits::MAX_DIAGNOSTICS;
 use crate::source::Span;
 
 /// How serious a diagnostic is.
@@ -192,9 +193,6 @@ impl LintLevels {
     }
 }
 
-/// More errors than this are counted, not kept: input of any size is reported in bounded memory.
-pub const MAX_DIAGNOSTICS: usize = 1000;
-
 /// Every diagnostic of every stage, in the order in which the reference would meet them.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -269,7 +267,7 @@ impl Report {
         self.n_errors
     }
 
-    /// How many diagnostics past [`MAX_DIAGNOSTICS`] were counted but not kept.
+    /// How many diagnostics were counted but not kept: those past the first thousand.
     #[must_use]
     pub fn n_suppressed(&self) -> usize {
         self.n_suppressed

@@ -159,10 +159,10 @@ impl Reach {
             budget: BUDGET,
         };
         let users: Vec<Vec<PairId>> = (0..n_pairs).map(|id| reach.users.of(id).to_vec()).collect();
-        let (component, members) = components(&users);
+        let found = components(&users);
         // Users come first.
-        for (index, members) in members.iter().enumerate() {
-            let like = reach.like(index, members, &component);
+        for (index, members) in found.iter().enumerate() {
+            let like = reach.like(index, members, &found.of);
             for id in members {
                 reach.alike[*id] = like;
             }

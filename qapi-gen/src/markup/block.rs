@@ -3,9 +3,8 @@
 use super::directive;
 use super::inline::{Targets, parse_inline};
 use super::line::{Line, Marker, body_len, lines_of, marker_of, rule_of};
-use super::{
-    Block, Code, CodeLine, Document, Inline, MAX_MARKUP_DEPTH, Mistake, MistakeKind, Place, table,
-};
+use super::{Block, Code, CodeLine, Document, Inline, Mistake, MistakeKind, Place, table};
+use crate::limits::MAX_MARKUP_DEPTH;
 
 /// Parses a whole text.
 pub(super) fn parse(text: &str, place: Place) -> Document<'_> {

@@ -27,11 +27,6 @@ pub use text::Text;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Lists, quotes and directives nest as deep as this; what is deeper is taken as it is.
-///
-/// The parser and the renderers recurse once a level.
-pub const MAX_MARKUP_DEPTH: usize = 12;
-
 /// A run of blocks, and what is wrong with them.
 #[derive(Debug, Default)]
 pub struct Document<'t> {

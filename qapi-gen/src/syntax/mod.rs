@@ -22,13 +22,3 @@ pub(crate) enum Comments {
     /// Comments like all others.
     Ignored,
 }
-
-/// Values nest at most this deep. The language itself needs six levels and conditions a few more;
-/// the limit bounds the parser's stack.
-pub const MAX_DEPTH: usize = 200;
-
-/// Include files nest at most this deep, which bounds the reader's stack.
-pub const MAX_INCLUDE_DEPTH: usize = 100;
-
-/// A line has at most this many bytes, which bounds the memory of the lexer.
-pub const MAX_LINE: usize = 1 << 20;

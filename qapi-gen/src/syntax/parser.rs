@@ -6,11 +6,12 @@ use std::sync::Arc;
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::Comments;
 use super::ast::{Array, Node, Object, Text};
 use super::error::SyntaxError;
 use super::lexer::{Token, TokenKind, tokenize};
-use super::{Comments, MAX_DEPTH};
 use crate::diagnostic::{Diagnostic, Report};
+use crate::limits::MAX_DEPTH;
 use crate::source::Span;
 use crate::steps::{step, steps};
 

@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Comments;
 use super::ast::{Ast, Definition, Doc, Include, Item, Node, Object};
 use super::directive::{parse_include, parse_pragma};
 use super::doc::parse_doc;
 use super::error::SyntaxError;
 use super::lexer::TokenKind;
 use super::parser::Parser;
-use super::{Comments, MAX_INCLUDE_DEPTH, MAX_LINE};
 use crate::diagnostic::{Diagnostic, Report};
+use crate::limits::{MAX_INCLUDE_DEPTH, MAX_LINE};
 use crate::loader::Loader;
 use crate::source::{FileId, SourceMap, Span};
 

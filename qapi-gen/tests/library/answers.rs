@@ -87,7 +87,6 @@ fn diff_says_where_json_is_wrong() {
         ("open.json", " {"),
         ("more.json", "[]]"),
         ("text.json", "\"abc"),
-        ("mark.json", "\u{feff}[]"),
         ("latin.json", "[]"),
         (
             "error.json",
@@ -116,7 +115,6 @@ fn diff_says_where_json_is_wrong() {
             "text.json",
             "not JSON: EOF while parsing a string at line 1 column 4",
         ),
-        ("mark.json", "not JSON: expected value at line 1 column 1"),
         (
             "latin.json",
             "not JSON: invalid unicode code point at line 1 column 3",

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use qapi_gen::diagnostic::{Code, LintLevels, MAX_DIAGNOSTICS};
+use qapi_gen::diagnostic::{Code, LintLevels};
+use qapi_gen::internals::limits::{
+    MAX_BASES, MAX_DEPTH, MAX_DIAGNOSTICS, MAX_INCLUDE_DEPTH, MAX_LINE, MAX_NAME,
+};
 use qapi_gen::loader::MemoryLoader;
-use qapi_gen::{MAX_BASES, MAX_DEPTH, MAX_INCLUDE_DEPTH, MAX_LINE, MAX_NAME};
 
 use crate::{Checked, load};
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use qapi_gen::backend::dump::dump;
 use qapi_gen::diagnostic::{LintLevels, render_short};
+use qapi_gen::internals::print;
 use qapi_gen::loader::{FileLoader, MemoryLoader};
-use qapi_gen::print::print;
 use tests::{QEMU_SCHEMAS, Tool, qemu_schema};
 
 use crate::load;

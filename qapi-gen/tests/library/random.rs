@@ -4,9 +4,10 @@
 
 use proptest::prelude::*;
 use qapi_gen::backend::dump::dump;
-use qapi_gen::diagnostic::{Code, LintLevels, MAX_DIAGNOSTICS, render_json, render_short};
+use qapi_gen::diagnostic::{Code, LintLevels, render_json, render_short};
+use qapi_gen::internals::limits::MAX_DIAGNOSTICS;
+use qapi_gen::internals::print;
 use qapi_gen::loader::MemoryLoader;
-use qapi_gen::print::print;
 
 use crate::{Checked, load};
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use qapi_gen::backend::introspect::{Options, introspect};
 use qapi_gen::diagnostic::{LintLevels, render_short};
+use qapi_gen::internals::print;
 use qapi_gen::ir::{Configuration, Entity, Schema};
 use qapi_gen::loader::{FileLoader, MemoryLoader};
-use qapi_gen::print::print;
 use serde_json::Value;
 
 use crate::load;

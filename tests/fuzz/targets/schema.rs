@@ -9,7 +9,7 @@ use qapi_gen::compile;
 use qapi_gen::diagnostic::{LintLevels, Report, render_human, render_json, render_short};
 use qapi_gen::ir::{Configuration, Schema};
 use qapi_gen::loader::MemoryLoader;
-use qapi_gen::print::print;
+use qapi_gen::internals::print;
 use qapi_gen::source::SourceMap;
 
 fn check(text: &[u8], levels: LintLevels) -> Option<Schema> {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::Options;
+use super::anchors::{Anchors, BRANCH, PART};
 use crate::check::relative;
 use crate::ir::{Doc, DocSection, Entity, Module, Schema, TypeId, TypeKind};
 use crate::markup::{self, Block, Place, Text, plain_text};
@@ -21,8 +22,7 @@ pub(super) struct Manual<'s> {
     places: HashMap<&'s str, usize>,
     /// For each type what uses it, in order of definition.
     users: HashMap<TypeId, Vec<&'s str>>,
-    /// Anchors of parts and of branches, which are marked by `true`.
-    anchors: HashMap<(&'s str, &'s str, bool), String>,
+    anchors: Anchors<'s>,
     /// The command that made it.
     command: String,
     /// The date that man pages state.
@@ -114,7 +114,7 @@ impl<'s> Manual<'s> {
             }
         }
         let references = References::new(schema);
-        let anchors = anchors(schema, &references);
+        let anchors = Anchors::new(schema, &references);
         Self {
             schema,
             references,
@@ -139,17 +139,32 @@ impl<'s> Manual<'s> {
     }
 
     /// The anchor of a member, value or feature of the definition `name`.
-    pub(super) fn anchor<'a>(&'a self, name: &'a str, part: &'a str) -> &'a str {
-        self.anchors
-            .get(&(name, part, false))
-            .map_or(name, String::as_str)
+    pub(super) fn anchor(&self, name: &str, part: &str) -> String {
+        if let Some(anchor) = self.anchors.of(name, part, false) {
+            return anchor.to_owned();
+        }
+        if self.references.has_part(name, part) {
+            return format!("{name}{PART}{part}");
+        }
+        name.to_owned()
     }
 
     /// The anchor of what the union `name` has for a value of its tag; the union's for a value without a branch of its own.
-    pub(super) fn branch_anchor<'a>(&'a self, name: &'a str, value: &'a str) -> &'a str {
-        self.anchors
-            .get(&(name, value, true))
-            .map_or(name, String::as_str)
+    pub(super) fn branch_anchor(&self, name: &str, value: &str) -> String {
+        if let Some(anchor) = self.anchors.of(name, value, true) {
+            return anchor.to_owned();
+        }
+        let object = match self.schema.entity(name) {
+            Some(Entity::Type(id)) => self.schema.ty(id).as_object(),
+            Some(Entity::Include(_) | Entity::Command(_) | Entity::Event(_)) | None => None,
+        };
+        let variants = object.and_then(|object| object.variants());
+        let branch = variants.and_then(|variants| variants.branch(value));
+        // Only what the schema lists is shown.
+        if branch.is_some_and(|branch| branch.span().is_some()) {
+            return format!("{name}{BRANCH}{value}");
+        }
+        name.to_owned()
     }
 
     /// What uses the type.
@@ -182,41 +197,6 @@ impl<'s> Manual<'s> {
     pub(super) fn text(&self, section: &DocSection) -> Text {
         Text::new(section, self.schema.sources())
     }
-}
-
-/// An anchor for everything that definitions have. The anchor of a definition is its name, and the
-/// others begin with it.
-fn anchors<'s>(
-    schema: &'s Schema,
-    references: &References<'s>,
-) -> HashMap<(&'s str, &'s str, bool), String> {
-    let mut anchors = HashMap::new();
-    let mut taken = HashSet::new();
-    let mut add = |name: &'s str, part: &'s str, is_branch: bool, separator: &str| {
-        let mut anchor = format!("{name}{separator}{part}");
-        while schema.entity(&anchor).is_some() || !taken.insert(anchor.clone()) {
-            anchor.push('-');
-        }
-        anchors.insert((name, part, is_branch), anchor);
-    };
-    for (part, owners) in references.parts() {
-        for owner in owners {
-            add(owner, part, false, "--");
-        }
-    }
-    for &entity in schema.entities() {
-        let Entity::Type(id) = entity else {
-            continue;
-        };
-        let ty = schema.ty(id);
-        let variants = ty.as_object().and_then(|object| object.variants());
-        let branches = variants.map_or(&[][..], |variants| variants.branches());
-        // Only what the schema lists is shown.
-        for branch in branches.iter().filter(|branch| branch.span().is_some()) {
-            add(ty.name(), branch.name(), true, "--when-");
-        }
-    }
-    anchors
 }
 
 /// `text` up to the end of its first sentence.

@@ -1,5 +1,6 @@
 //! The reference manual of a schema: HTML, Markdown or man pages from one [`Manual`].
 
+mod anchors;
 mod entity;
 mod html;
 mod man;

@@ -221,7 +221,7 @@ impl ModuleWriter<'_, '_> {
     fn emit_value_policy(&mut self, values: &[Value<'_>]) {
         let mut cases = Vec::new();
         for value in values {
-            for case in &value.policies {
+            for case in value.policies.iter() {
                 let gate = value.gate.and(&case.gate);
                 self.under(&gate, |w| {
                     if let Some(policy) = w.policy(case) {

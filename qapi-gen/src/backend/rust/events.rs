@@ -16,7 +16,7 @@ impl ModuleWriter<'_, '_> {
         self.emit_arguments(name, event, "Event", arguments, event.doc());
         let policies = header_policies(self.plan, event.features());
         let policies = lines(|w| {
-            for case in &policies {
+            for case in policies.iter() {
                 w.under(&case.gate, |w| {
                     let Some(policy) = w.policy(case) else { return };
                     rust!(
@@ -68,7 +68,7 @@ impl ModuleWriter<'_, '_> {
                 w.expect_deprecated(&Gate::any(&deprecated));
             }
         });
-        let unknown = &catch_all(&events.iter().map(|event| event.name.as_str()).collect());
+        let unknown = &catch_all(|name| events.iter().any(|event| event.name == name));
         let variants = lines(|w| {
             for event in &events {
                 w.under(&event.gate, |w| {

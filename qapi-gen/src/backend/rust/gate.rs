@@ -2,20 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use super::layout::{self, MAX_WIDTH};
 use crate::ir::{Condition, Configuration};
 use crate::steps::step;
 
 /// What is left of a condition that neither holds nor fails under the configuration.
+///
+/// Most things are always there, and a schema has many of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Gate(Condition);
+pub(super) struct Gate(Option<Arc<Condition>>);
+
+static ALWAYS: Condition = Condition::Always;
 
 impl Gate {
-    pub(super) const ALWAYS: Self = Self(Condition::Always);
+    pub(super) const ALWAYS: Self = Self(None);
+
+    fn of(condition: Condition) -> Self {
+        Self((!condition.is_always()).then(|| Arc::new(condition)))
+    }
+
+    fn condition(&self) -> &Condition {
+        self.0.as_deref().unwrap_or(&ALWAYS)
+    }
 
     pub(super) fn is_always(&self) -> bool {
-        self.0.is_always()
+        self.0.is_none()
     }
 
     /// Both hold.
@@ -28,13 +41,13 @@ impl Gate {
         }
         let mut operands = Vec::new();
         for gate in [self, other] {
-            match &gate.0 {
+            match gate.condition() {
                 Condition::All(all) => operands.extend(all.iter().cloned()),
                 open => operands.push(open.clone()),
             }
         }
         dedup(&mut operands);
-        Self(Condition::All(operands))
+        Self::of(Condition::All(operands))
     }
 
     /// One of them holds.
@@ -44,29 +57,29 @@ impl Gate {
         }
         let mut operands = Vec::new();
         for gate in gates {
-            match &gate.0 {
+            match gate.condition() {
                 Condition::Any(any) => operands.extend(any.iter().cloned()),
                 open => operands.push(open.clone()),
             }
         }
         dedup(&mut operands);
         match operands.len() {
-            1 => Self(operands.swap_remove(0)),
-            _ => Self(Condition::Any(operands)),
+            1 => Self::of(operands.swap_remove(0)),
+            _ => Self::of(Condition::Any(operands)),
         }
     }
 
     /// It does not hold; `None` when that cannot be.
     pub(super) fn negated(&self) -> Option<Self> {
-        match &self.0 {
+        match self.condition() {
             Condition::Always => None,
-            Condition::Not(operand) => Some(Self((**operand).clone())),
-            open => Some(Self(Condition::Not(Box::new(open.clone())))),
+            Condition::Not(operand) => Some(Self::of((**operand).clone())),
+            open => Some(Self::of(Condition::Not(Box::new(open.clone())))),
         }
     }
 
     pub(super) fn names<'a>(&'a self, names: &mut BTreeSet<&'a str>) {
-        names.extend(self.0.names());
+        names.extend(self.condition().names());
     }
 }
 
@@ -149,7 +162,7 @@ pub(super) fn reduce(condition: &Condition, configuration: &Configuration) -> Op
     match condition.resolve(configuration) {
         Some(true) => Some(Gate::ALWAYS),
         Some(false) => None,
-        None => Some(Gate(open_part(condition, configuration))),
+        None => Some(Gate::of(open_part(condition, configuration))),
     }
 }
 
@@ -225,7 +238,7 @@ impl CfgMapping {
         if gate.is_always() {
             return;
         }
-        Meta::List("cfg", vec![self.meta(&gate.0)]).print_attribute(out, indent);
+        Meta::List("cfg", vec![self.meta(gate.condition())]).print_attribute(out, indent);
     }
 }
 
@@ -253,7 +266,7 @@ impl CfgMapping {
         let meta = if gate.is_always() {
             meta
         } else {
-            Meta::List("cfg_attr", vec![self.meta(&gate.0), meta])
+            Meta::List("cfg_attr", vec![self.meta(gate.condition()), meta])
         };
         meta.print_attribute(out, indent);
     }

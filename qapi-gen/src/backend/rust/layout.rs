@@ -515,14 +515,13 @@ fn signature(
 }
 
 /// A `use` of `names` (sorted) under `path`.
-pub(super) fn use_list(out: &mut String, head: &str, path: &str, names: &[String]) {
+pub(super) fn use_list(out: &mut String, head: &str, path: &str, names: &[&str]) {
     if let [name] = names {
         line(out, 0, &[head, path, "::", name, ";"]);
         return;
     }
-    let joined = names.join(", ");
-    if head.len() + path.len() + joined.len() + 5 <= MAX_WIDTH - 2 {
-        line(out, 0, &[head, path, "::{", &joined, "};"]);
+    if head.len() + path.len() + joined_width(names) + 5 <= MAX_WIDTH - 2 {
+        line(out, 0, &[head, path, "::{", &names.join(", "), "};"]);
         return;
     }
     line(out, 0, &[head, path, "::{"]);

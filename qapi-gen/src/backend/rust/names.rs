@@ -97,6 +97,60 @@ fn split_between_digits(name: &str) -> impl Iterator<Item = &str> {
     parts.into_iter()
 }
 
+/// What modules may import by name: a type of the schema that is called so needs its path.
+pub(super) const IMPORTED: &[&str] = &[
+    "Vec",
+    "String",
+    "Box",
+    "Option",
+    "Result",
+    "From",
+    "Send",
+    "Sync",
+    "Future",
+    "Command",
+    "CommandInfo",
+    "EventData",
+    "Handler",
+    "Outcome",
+    "Reply",
+    "Request",
+    "Service",
+    "Table",
+    "Enumeration",
+    "Input",
+    "Kind",
+    "Members",
+    "ObjectInput",
+    "ObjectOutput",
+    "Output",
+    "SpecialFeatures",
+    "Visit",
+    "VisitError",
+    "Error",
+    "Null",
+    "Object",
+    "QType",
+    "Value",
+];
+
+/// Whether modules may import something of this name.
+pub(super) fn is_imported(name: &str) -> bool {
+    IMPORTED.contains(&name)
+}
+
+/// Whether a name of the schema may be in the way of an import, or of an import's other name.
+pub(super) fn may_be_imported(name: &str) -> bool {
+    let mut bare = name;
+    while let Some(rest) = bare.strip_prefix(ALIAS) {
+        bare = rest;
+    }
+    is_imported(bare)
+}
+
+/// What stands before the name of an import where the schema has the same name, as often as it takes.
+pub(super) const ALIAS: &str = "Runtime";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,11 +9,12 @@ use crate::output::{MARKER, Out, Relief, WARNING};
 use super::gate::Gate;
 use super::introspection;
 use super::layout;
+use super::names::is_imported;
 use super::options::Part;
 use super::plan::{Body, DefinitionPlan, Plan};
 use super::server;
 use super::structs::Struct;
-use super::writer::{ModuleWriter, Place, is_imported};
+use super::writer::{ModuleWriter, Place};
 
 /// The version of the runtime's module for generated code that the code is for.
 const DOOR_VERSION: &str = "1";
@@ -205,7 +206,8 @@ fn locals<'p>(plan: &'p Plan<'_>, place: Place, entities: &[Entity]) -> HashSet<
         }
     }
     if place == Place::EventsRoot {
-        plan.event_names.iter().for_each(|name| add(Some(name)));
+        let events = plan.events.iter().flatten();
+        events.for_each(|event| add(Some(&event.name)));
         add(Some(&plan.event_enum));
     }
     names
@@ -446,7 +448,7 @@ fn push_exports(plan: &Plan<'_>, text: &mut String, module: &str, mut exports: V
     let head = format!("{} use ", plan.options.visibility);
     let path = format!("self::{module}");
     if !plain.is_empty() {
-        let plain: Vec<String> = plain.iter().map(|export| export.name.to_owned()).collect();
+        let plain: Vec<&str> = plain.iter().map(|export| export.name).collect();
         layout::use_list(text, &head, &path, &plain);
         text.push('\n');
     }
@@ -456,7 +458,7 @@ fn push_exports(plan: &Plan<'_>, text: &mut String, module: &str, mut exports: V
         if let Some(gate) = &export.deprecated {
             mapping.expect_deprecated(text, 0, gate);
         }
-        layout::use_list(text, &head, &path, &[export.name.to_owned()]);
+        layout::use_list(text, &head, &path, &[export.name]);
         text.push('\n');
     }
 }

@@ -114,22 +114,24 @@ impl Shapes {
 pub(super) fn measure(plan: &Plan<'_>) -> Shapes {
     let n_types = plan.types.len();
     let edges: Vec<Vec<usize>> = (0..n_types).map(|index| contents(plan, index)).collect();
-    let (component, order) = components(&edges);
+    let found = components(&edges);
     let mut n_members = vec![0_usize; n_types];
-    component
+    found
+        .of
         .iter()
         .for_each(|&component| n_members[component] += 1);
     let is_recursive = (0..n_types)
-        .map(|index| n_members[component[index]] > 1 || edges[index].contains(&index))
+        .map(|index| n_members[found.of[index]] > 1 || edges[index].contains(&index))
         .collect();
+    drop(edges);
     let mut shapes = Shapes {
-        component,
+        component: found.of.clone(),
         is_recursive,
         size: vec![0; n_types],
         has_default: vec![false; n_types],
     };
     // Within a component an alternate holds objects in boxes, so its size is known before theirs.
-    for component in &order {
+    for component in found.iter() {
         let is_alternate = |index: &usize| {
             let body = plan.types[*index].as_ref().map(|plan| &plan.body);
             matches!(body, Some(Body::Alternate(_)))

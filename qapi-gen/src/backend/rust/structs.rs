@@ -295,7 +295,7 @@ impl ModuleWriter<'_, '_> {
 
     /// `{head}required!(object, "name"){tail}`.
     pub(super) fn read_field(&mut self, field: &Field<'_>, head: &str, tail: &'static str) {
-        for case in &field.policies {
+        for case in field.policies.iter() {
             let gate = field.gate.and(&case.gate);
             self.under(&gate, |w| {
                 let macro_name = w.runtime(
@@ -328,7 +328,7 @@ impl ModuleWriter<'_, '_> {
     pub(super) fn write_field(&mut self, field: &Field<'_>, value: Option<&str>) {
         let own = format!("&self.{}", field.ident);
         let value = value.unwrap_or(&own);
-        for case in &field.policies {
+        for case in field.policies.iter() {
             let gate = field.gate.and(&case.gate);
             self.under(&gate, |w| {
                 let policy = w.policy(case);

@@ -8,6 +8,7 @@ use crate::output::Relief;
 
 use super::gate::{Gate, Gates};
 use super::layout;
+use super::names::{ALIAS, IMPORTED, is_imported};
 use super::plan::{Body, Plan, builtin_name};
 
 /// Which namespace a module belongs to, and so where it finds the others.
@@ -62,48 +63,6 @@ type Import = (Origin, &'static str, &'static str);
 
 /// Imports that stand together: whence, when they are there, paths and names.
 type ImportGroup = (Origin, Gate, Vec<(&'static str, &'static str)>);
-
-/// What modules may import by name: a type of the schema that is called so needs its path.
-const IMPORTED: &[&str] = &[
-    "Vec",
-    "String",
-    "Box",
-    "Option",
-    "Result",
-    "From",
-    "Send",
-    "Sync",
-    "Future",
-    "Command",
-    "CommandInfo",
-    "EventData",
-    "Handler",
-    "Outcome",
-    "Reply",
-    "Request",
-    "Service",
-    "Table",
-    "Enumeration",
-    "Input",
-    "Kind",
-    "Members",
-    "ObjectInput",
-    "ObjectOutput",
-    "Output",
-    "SpecialFeatures",
-    "Visit",
-    "VisitError",
-    "Error",
-    "Null",
-    "Object",
-    "QType",
-    "Value",
-];
-
-/// Whether modules may import something of this name.
-pub(super) fn is_imported(name: &str) -> bool {
-    IMPORTED.contains(&name)
-}
 
 /// Builds one module.
 pub(super) struct ModuleWriter<'p, 'a> {
@@ -245,9 +204,9 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
 
     /// What a name of the runtime is called where the schema has the same.
     fn alias(&self, name: &str) -> String {
-        let mut alias = format!("Runtime{name}");
+        let mut alias = format!("{ALIAS}{name}");
         while self.plan.taken.contains(&alias) {
-            alias.insert_str(0, "Runtime");
+            alias.insert_str(0, ALIAS);
         }
         alias
     }
@@ -437,6 +396,7 @@ impl ModuleWriter<'_, '_> {
                     (Origin::Runtime, path) => format!("{}::{path}", self.plan.options.door),
                 };
                 self.plan.options.mapping.attribute(file, 0, &gate);
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 layout::use_list(file, "use ", &path, &names);
             }
         }

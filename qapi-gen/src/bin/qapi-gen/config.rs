@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 
 use qapi_gen::diagnostic::{Level, Lint, LintLevels};
-use qapi_gen::loader::read_text;
+use qapi_gen::internals::read_text;
 use serde::Deserialize;
 use toml::Spanned;
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use qapi_gen::diagnostic::{Code, Diagnostic, Level, render_human, render_json};
 use qapi_gen::diff::{Change, Interface, Perspective, Side, compare};
+use qapi_gen::internals::read_input;
 use qapi_gen::ir::Configuration;
-use qapi_gen::loader::read_input;
 use qapi_gen::source::SourceMap;
 
 use super::schema::{ConfigArgs, LintArgs, LoadArgs, MessageFormat, read_for_output};

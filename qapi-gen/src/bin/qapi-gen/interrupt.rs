@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use qapi_gen::output;
+use qapi_gen::internals;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -20,7 +20,7 @@ pub(crate) fn tidy_up() -> io::Result<()> {
         .name("signals".to_owned())
         .spawn(move || {
             for signal in signals.forever() {
-                output::abandon();
+                internals::abandon();
                 // It ends the process. If it could not, nothing would go on, as nothing may be written any more.
                 if emulate_default_handler(signal).is_err() {
                     std::process::exit(1);

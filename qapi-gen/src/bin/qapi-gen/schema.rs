@@ -6,14 +6,15 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use qapi_gen::backend::introspect::OpenCondition;
-use qapi_gen::check::{self, Options};
+use qapi_gen::check::{self, Diagnosis, Options};
 use qapi_gen::diagnostic::{
     Diagnostic, Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
+use qapi_gen::internals::read_text;
 use qapi_gen::ir::{Condition, Configuration, Schema};
-use qapi_gen::loader::{FileLoader, Loader, RootedLoader, read_text};
+use qapi_gen::loader::{FileLoader, Loader, RootedLoader};
 use qapi_gen::source::SourceMap;
-use qapi_gen::{Compiled, Diagnosis, Rejected, compile};
+use qapi_gen::{Compiled, Rejected, compile};
 
 use super::{config, console, server};
 

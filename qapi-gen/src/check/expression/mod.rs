@@ -11,11 +11,9 @@ use super::error::{ExprError, Source};
 use super::same_line;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::ir::{Attributes, DefinitionKind, Pragmas};
+use crate::limits::MAX_NAME;
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{self, Node, Object, SectionKind};
-
-/// A name has at most this many bytes: messages and everything that is made of a schema repeat it.
-pub const MAX_NAME: usize = 1000;
 
 /// Checks the form of `definition`.
 ///

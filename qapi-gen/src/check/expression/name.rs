@@ -1,10 +1,11 @@
 //! Names (QAPI: section 'Naming rules and reserved names').
 
-use super::{Checker, MAX_NAME};
+use super::Checker;
 use crate::check::draft::Named;
 use crate::check::error::{ExprError, Source};
 use crate::check::names;
 use crate::ir::{DefinitionKind, ExceptionKind};
+use crate::limits::MAX_NAME;
 use crate::source::Span;
 
 impl Checker<'_> {

@@ -7,10 +7,7 @@ use crate::check::draft::DraftMember;
 use crate::check::error::SchemaError;
 use crate::check::graph::{Node, NodeKind};
 use crate::ir::Feature;
-
-/// A schema has at most this many features with names of their own, those of [`SPECIAL`] included. The limit is the
-/// reference's, where a set of features is a number of 64 bits.
-pub const MAX_FEATURES: usize = 64;
+use crate::limits::MAX_FEATURES;
 
 /// The features with a meaning of their own, which every schema has.
 const SPECIAL: [&str; 2] = ["deprecated", "unstable"];

@@ -18,10 +18,9 @@ use super::graph::{Graph, Node, NodeId, NodeKind};
 use super::names::{collide, collision_key};
 use crate::diagnostic::{Diagnostic, Related, Report};
 use crate::ir::{EnumValue, ExceptionKind, Pragmas};
+use crate::limits::{MAX_REPEATED, REPEATED_PER_LISTED};
 use crate::source::{SourceMap, Span};
 use crate::text::{ByName, Nearest};
-
-pub use features::MAX_FEATURES;
 
 /// Names whose absence is the fault of another mistake.
 pub(super) struct Excused {
@@ -139,18 +138,6 @@ enum State {
     Checking,
     Checked,
 }
-
-/// An object has at most this many bases, each the base of the next: walks go from base to base for
-/// every name.
-pub const MAX_BASES: usize = 100;
-
-/// Types may inherit this many members, and unions leave out this many values, all together; and
-/// [`REPEATED_PER_LISTED`] more for each object, member and branch that a schema lists. What is
-/// inherited is repeated by most that is made of a schema.
-pub const MAX_REPEATED: usize = 100_000;
-
-/// See [`MAX_REPEATED`].
-pub const REPEATED_PER_LISTED: usize = 16;
 
 /// Resolves every name in `graph`, in the order of its nodes.
 pub(super) fn resolve(

@@ -3,11 +3,12 @@
 //! Objects contain others, as bases and as branches, to any depth: what is left to do stands on a
 //! stack of its own.
 
-use super::{Inherited, MAX_BASES, MemberRef, Resolver, State};
+use super::{Inherited, MemberRef, Resolver, State};
 use crate::check::draft::{DraftMember, Named};
 use crate::check::error::SchemaError;
 use crate::check::graph::{DraftVariants, Node, NodeId, NodeKind};
 use crate::ir::ObjectKind;
+use crate::limits::MAX_BASES;
 use crate::source::Span;
 use crate::steps::step;
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use qapi_gen::backend::doc::Format;
+use qapi_gen::internals::markup::{self, Inline, Place, ReferenceKind, Text};
+use qapi_gen::internals::{References, Target};
 use qapi_gen::ir::{DocSectionKind, Entity, ObjectKind, Schema, TypeKind};
-use qapi_gen::markup::{self, Inline, Place, ReferenceKind, Text};
-use qapi_gen::references::{References, Target};
 
 use super::page::{self, Page};
 use super::{emit, schemas};

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use qapi_gen::diagnostic::{Level, Lint, LintLevels, render_short};
+use qapi_gen::internals::markup::qmp::{TokenKind, tokens};
+use qapi_gen::internals::markup::{self, Block, Code, Place, Text};
 use qapi_gen::ir::Configuration;
 use qapi_gen::loader::{FileLoader, Loader, MemoryLoader};
-use qapi_gen::markup::qmp::{TokenKind, tokens};
-use qapi_gen::markup::{self, Block, Code, Place, Text};
 use qapi_gen::validate::Validator;
 
 use crate::{Checked, load};

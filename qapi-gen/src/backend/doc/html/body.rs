@@ -244,10 +244,10 @@ pub(super) fn address_of(
     match target {
         Target::Entity(name) => in_chapter(&mut address, name, name)?,
         Target::Part(name, part) => {
-            in_chapter(&mut address, name, manual.anchor(name, part))?;
+            in_chapter(&mut address, name, &manual.anchor(name, part))?;
         }
         Target::Branch(name, value) => {
-            in_chapter(&mut address, name, manual.branch_anchor(name, value))?;
+            in_chapter(&mut address, name, &manual.branch_anchor(name, value))?;
         }
         Target::Parts(name) => {
             address.push_str("members.html#Member-");

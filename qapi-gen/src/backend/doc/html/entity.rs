@@ -151,7 +151,7 @@ impl PageWriter<'_, '_> {
     }
 
     fn part(&mut self, view: &View<'_>, part: &Part<'_>) {
-        self.term(self.manual.anchor(view.name, part.name));
+        self.term(&self.manual.anchor(view.name, part.name));
         self.out.push_str("<code class=\"name\">");
         push_text(&mut self.out, part.name);
         self.out.push_str("</code>");
@@ -227,7 +227,7 @@ impl PageWriter<'_, '_> {
     }
 
     fn branch(&mut self, view: &View<'_>, tag: &str, branch: &UnionBranch<'_>) {
-        self.term(self.manual.branch_anchor(view.name, branch.value));
+        self.term(&self.manual.branch_anchor(view.name, branch.value));
         self.out.push_str("<code class=\"tag\">");
         push_text(&mut self.out, tag);
         self.out.push_str("</code> = <code class=\"name\">");
@@ -298,7 +298,7 @@ impl PageWriter<'_, '_> {
         self.heading(level, "Features");
         self.out.push_str("<dl class=\"parts\">\n");
         for (feature, section) in &view.features {
-            self.term(self.manual.anchor(view.name, feature.name()));
+            self.term(&self.manual.anchor(view.name, feature.name()));
             self.out.push_str("<code class=\"name\">");
             push_text(&mut self.out, feature.name());
             self.out.push_str("</code>");

@@ -18,7 +18,7 @@ pub(super) fn index(manual: &Manual<'_>, file: &mut Out<'_>) {
                 continue;
             };
             let parts: Vec<&str> = view.parts.iter().map(|part| part.name).collect();
-            let mut anchors: Vec<&str> = Vec::with_capacity(parts.len());
+            let mut anchors: Vec<String> = Vec::with_capacity(parts.len());
             for &part in &parts {
                 anchors.push(manual.anchor(view.name, part));
             }

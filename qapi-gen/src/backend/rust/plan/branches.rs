@@ -12,7 +12,7 @@ impl<'a> Planner<'a> {
         branches: &'a [Branch],
         union: Option<&Variants>,
     ) -> Vec<Variant<'a>> {
-        let mut variants = Vec::new();
+        let mut variants = Vec::with_capacity(branches.len());
         for branch in branches {
             let ident = names::camel(branch.name());
             let has_members = branch.type_id() != self.schema.empty_object();
@@ -55,18 +55,13 @@ impl<'a> Planner<'a> {
                 });
             }
         }
-        let mut names: Vec<_> = variants
-            .iter()
-            .map(|variant| {
-                (
-                    &*variant.ident,
-                    variant.branch.name(),
-                    variant.branch.span(),
-                )
-            })
-            .collect();
-        names.dedup_by(|left, right| left.1 == right.1);
-        self.check_distinct("branch", names.into_iter());
+        // A branch that is there under two conditions is two variants of one name.
+        let mut own: Vec<&Variant<'_>> = variants.iter().collect();
+        own.dedup_by(|left, right| left.branch.name() == right.branch.name());
+        self.check_distinct("branch", own.len(), |index| {
+            let Variant { ident, branch, .. } = own[index];
+            (ident.into(), branch.name(), branch.span())
+        });
         variants
     }
 

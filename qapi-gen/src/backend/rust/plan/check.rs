@@ -1,6 +1,11 @@
 //! What a schema or the options ask for and Rust cannot have.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
+
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::diagnostic::{Code, Diagnostic, Related};
 use crate::ir::{Condition, Entity, Schema, TypeKind};
@@ -10,18 +15,31 @@ use super::super::gate::default_feature;
 use super::{Plan, Planner, open_names};
 
 impl Planner<'_> {
-    /// Reports names of one namespace that become one Rust name; returns all of them.
+    /// Reports names of one namespace that become one Rust name. There are `n`; `name` gives the Rust name, that of the
+    /// schema and its place.
     pub(super) fn check_distinct<'n>(
         &mut self,
         what: &str,
-        names: impl Iterator<Item = (&'n str, &'n str, Option<Span>)>,
-    ) -> HashSet<&'n str> {
-        let mut seen: HashMap<&str, (&str, Option<Span>)> = HashMap::new();
-        for (rust, name, span) in names {
-            let Some(&(first, first_span)) = seen.get(rust) else {
-                seen.insert(rust, (name, span));
-                continue;
+        n: usize,
+        name: impl Fn(usize) -> (Cow<'n, str>, &'n str, Option<Span>),
+    ) {
+        let hasher = DefaultHashBuilder::default();
+        let hash = |index: &u32| hasher.hash_one(&*name(*index as usize).0);
+        let mut seen: HashTable<u32> = HashTable::with_capacity(n);
+        for index in 0..n {
+            let (rust, name_here, span) = name(index);
+            // A schema has fewer names than bytes, which fit 32 bits.
+            let own = index as u32;
+            let is_same = |other: &u32| name(*other as usize).0 == rust;
+            let first = match seen.entry(hasher.hash_one(&*rust), is_same, hash) {
+                Entry::Occupied(first) => *first.get(),
+                Entry::Vacant(free) => {
+                    free.insert(own);
+                    continue;
+                }
             };
+            let (_, first, first_span) = name(first as usize);
+            let name = name_here;
             let message =
                 format!("{what} '{name}' and {what} '{first}' both become '{rust}' in Rust");
             let mut error = match span {
@@ -39,7 +57,6 @@ impl Planner<'_> {
             }
             self.errors.push(error);
         }
-        seen.into_keys().collect()
     }
 
     /// Options that name something must name something there is.

@@ -25,25 +25,19 @@ impl<'a> Planner<'a> {
                 }
             }));
         }
-        let names = plans.iter().flatten();
-        let names = names.map(|plan| {
-            (
-                &*plan.name,
-                plan.definition.name(),
-                plan.definition.name_span(),
-            )
+        let there: Vec<&DefinitionPlan<'_, Command>> = plans.iter().flatten().collect();
+        self.check_distinct("command", there.len(), |index| {
+            let DefinitionPlan {
+                name, definition, ..
+            } = there[index];
+            (name.into(), definition.name(), definition.name_span())
         });
-        self.check_distinct("command", names);
-        let methods: Vec<String> = plans
-            .iter()
-            .flatten()
-            .map(|plan: &DefinitionPlan<'_, Command>| names::field(plan.definition.name()))
-            .collect();
-        let names = methods.iter().zip(plans.iter().flatten());
-        let names = names
-            .map(|(name, plan)| (&**name, plan.definition.name(), plan.definition.name_span()));
         if self.errors.is_empty() {
-            self.check_distinct("command", names);
+            self.check_distinct("command", there.len(), |index| {
+                let definition = there[index].definition;
+                let method = names::field(definition.name());
+                (method.into(), definition.name(), definition.name_span())
+            });
         }
         plans
     }
@@ -59,15 +53,13 @@ impl<'a> Planner<'a> {
                 arguments: self.arguments(event.arguments(), event.doc(), Holder::Event(event)),
             }));
         }
-        let names = plans.iter().flatten();
-        let names = names.map(|plan: &DefinitionPlan<'_, Event>| {
-            (
-                &*plan.name,
-                plan.definition.name(),
-                plan.definition.name_span(),
-            )
+        let there: Vec<&DefinitionPlan<'_, Event>> = plans.iter().flatten().collect();
+        self.check_distinct("event", there.len(), |index| {
+            let DefinitionPlan {
+                name, definition, ..
+            } = there[index];
+            (name.into(), definition.name(), definition.name_span())
         });
-        self.check_distinct("event", names);
         plans
     }
 

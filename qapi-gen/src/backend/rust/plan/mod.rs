@@ -11,6 +11,7 @@ mod repetition;
 mod tolerance;
 mod types;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::Diagnostic;
@@ -20,6 +21,7 @@ use crate::ir::{
 };
 
 use super::gate::{Gate, reduce};
+use super::names as rust_names;
 use super::options::Options;
 use super::shape::{Shapes, measure};
 
@@ -40,9 +42,10 @@ pub(super) struct Plan<'a> {
     pub(super) events: Vec<Option<DefinitionPlan<'a, Event>>>,
     /// The Rust module of each schema module.
     pub(super) modules: Vec<String>,
-    /// Every Rust name of the schema: what the prelude or the runtime call so needs its path.
+    /// What the prelude or the runtime call so needs its path: of the Rust names of the schema those that may be
+    /// imported, and those that look like other names of imports.
     pub(super) taken: HashSet<String>,
-    /// The Rust names of commands and events, which may be those of types.
+    /// The Rust names that a command, or an event, has in common with a type.
     pub(super) command_names: HashSet<String>,
     pub(super) event_names: HashSet<String>,
     /// The enum of all events.
@@ -67,7 +70,7 @@ pub(super) enum Body<'a> {
     Replaced(&'a str),
     Enum(Vec<Value<'a>>, String),
     Struct(Vec<Field<'a>>),
-    Union(UnionPlan<'a>),
+    Union(Box<UnionPlan<'a>>),
     Alternate(Vec<Variant<'a>>),
 }
 
@@ -117,7 +120,7 @@ pub(super) struct Value<'a> {
     pub(super) value: &'a EnumValue,
     pub(super) ident: String,
     pub(super) gate: Gate,
-    pub(super) policies: Vec<Policies>,
+    pub(super) policies: Cow<'static, [Policies]>,
 }
 
 /// A member of a struct.
@@ -126,7 +129,7 @@ pub(super) struct Field<'a> {
     pub(super) presence: Presence,
     pub(super) ident: String,
     pub(super) gate: Gate,
-    pub(super) policies: Vec<Policies>,
+    pub(super) policies: Cow<'static, [Policies]>,
     /// The comment that documents it: that of the base it comes from.
     pub(super) doc: Option<DocId>,
 }
@@ -180,37 +183,29 @@ pub(super) fn plan<'a>(
     let commands = planner.commands();
     let events = planner.events();
     planner.check_options();
-    let taken = types
-        .iter()
-        .flatten()
-        .flat_map(|ty| [Some(ty.name.clone()), ty.branches_name().map(str::to_owned)])
-        .flatten()
-        .chain(
-            commands
-                .iter()
-                .flatten()
-                .map(|command| command.name.clone()),
-        )
-        .chain(events.iter().flatten().map(|event| event.name.clone()))
-        .collect();
+    let named_types = types.iter().flatten();
+    let type_names = named_types.flat_map(|ty| [Some(ty.name.as_str()), ty.branches_name()]);
+    let type_names: HashSet<&str> = type_names.flatten().collect();
+    let names_of_commands = || commands.iter().flatten().map(|it| it.name.as_str());
+    let names_of_events = || events.iter().flatten().map(|it| it.name.as_str());
+    let all = type_names.iter().copied();
+    let all = all.chain(names_of_commands()).chain(names_of_events());
+    let taken = all.filter(|name| rust_names::may_be_imported(name));
+    let taken = taken.map(str::to_owned).collect();
+    let in_common = |name: &&str| type_names.contains(name);
+    let command_names = names_of_commands().filter(in_common);
+    let command_names = command_names.map(str::to_owned).collect();
+    let event_names = names_of_events().filter(in_common);
+    let event_names = event_names.map(str::to_owned).collect();
+    let event_enum = free_name(
+        |name| names_of_events().any(|known| known == name),
+        ["Event", "AnyEvent"].map(str::to_owned),
+    );
+    drop(type_names);
     let modules = modules(schema, &options.runtime);
     if !planner.errors.is_empty() {
         return Err(planner.errors);
     }
-    let command_names = commands
-        .iter()
-        .flatten()
-        .map(|plan| plan.name.clone())
-        .collect();
-    let event_names: HashSet<String> = events
-        .iter()
-        .flatten()
-        .map(|plan| plan.name.clone())
-        .collect();
-    let event_enum = free_name(
-        |name| event_names.contains(name),
-        ["Event", "AnyEvent"].map(str::to_owned),
-    );
     let mut plan = Plan {
         schema,
         options,
@@ -289,7 +284,7 @@ impl<'a> Planner<'a> {
         reduce(condition, &self.options.configuration)
     }
 
-    fn policies(&self, features: &[Feature]) -> Vec<Policies> {
+    fn policies(&self, features: &[Feature]) -> Cow<'static, [Policies]> {
         policies::policies(features, self.options)
     }
 }

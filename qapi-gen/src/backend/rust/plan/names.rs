@@ -7,11 +7,8 @@ use crate::ir::{Builtin, Schema};
 use super::super::names;
 
 /// The variant for what the schema does not have.
-pub(in crate::backend::rust) fn catch_all(taken: &HashSet<&str>) -> String {
-    free_name(
-        |name| taken.contains(name),
-        ["Unknown", "UnknownValue"].map(str::to_owned),
-    )
+pub(in crate::backend::rust) fn catch_all(taken: impl Fn(&str) -> bool) -> String {
+    free_name(taken, ["Unknown", "UnknownValue"].map(str::to_owned))
 }
 
 /// The first candidate that is free, at last the last one with a number.

@@ -1,5 +1,7 @@
 //! The special features `deprecated` and `unstable`.
 
+use std::borrow::Cow;
+
 use crate::ir::{Feature, Header};
 
 use super::super::gate::{Gate, reduce};
@@ -26,14 +28,19 @@ impl Policies {
     }
 }
 
+/// Of what has no special feature, as most things have none.
+static NONE: [Policies; 1] = [Policies {
+    gate: Gate::ALWAYS,
+    deprecated: false,
+    unstable: false,
+}];
+
 /// The special features among `features`, one case for each way in which open conditions fall.
-pub(super) fn policies(features: &[Feature], options: &Options) -> Vec<Policies> {
-    let none = Policies {
-        gate: Gate::ALWAYS,
-        deprecated: false,
-        unstable: false,
-    };
-    let mut cases = vec![none];
+pub(super) fn policies(features: &[Feature], options: &Options) -> Cow<'static, [Policies]> {
+    if features.is_empty() {
+        return Cow::Borrowed(&NONE);
+    }
+    let mut cases = NONE.to_vec();
     for feature in features {
         let is_deprecated = feature.name() == "deprecated";
         if !is_deprecated && feature.name() != "unstable" {
@@ -58,7 +65,7 @@ pub(super) fn policies(features: &[Feature], options: &Options) -> Vec<Policies>
         }
         cases = next;
     }
-    cases
+    Cow::Owned(cases)
 }
 
 /// When something is deprecated, `None` for never.
@@ -72,7 +79,7 @@ pub(in crate::backend::rust) fn deprecation(cases: &[Policies]) -> Option<Gate> 
 pub(in crate::backend::rust) fn header_policies(
     plan: &Plan<'_>,
     features: &[Feature],
-) -> Vec<Policies> {
+) -> Cow<'static, [Policies]> {
     policies(features, plan.options)
 }
 

@@ -33,30 +33,34 @@ impl<'a> Planner<'a> {
                 }
             }));
         }
-        let names = types
+        let own: Vec<&TypePlan<'_>> = types
             .iter()
             .flatten()
-            .filter(|plan| !matches!(plan.body, Body::Replaced(_)));
-        let names = names.map(|plan| (plan.name.as_str(), plan.ty.name(), plan.ty.name_span()));
-        let taken = self.check_distinct("type", names);
-        let mut taken = taken.into_iter().map(str::to_owned).collect();
-        name_branches(&mut types, &mut taken);
+            .filter(|plan| !matches!(plan.body, Body::Replaced(_)))
+            .collect();
+        self.check_distinct("type", own.len(), |index| {
+            let TypePlan { name, ty, .. } = own[index];
+            (name.into(), ty.name(), ty.name_span())
+        });
+        let has_two = |plan: &&TypePlan<'_>| plan.branches_name().is_some();
+        if own.iter().any(|plan| has_two(plan)) {
+            let mut taken = own.iter().map(|plan| plan.name.clone()).collect();
+            name_branches(&mut types, &mut taken);
+        }
         types
     }
 
     fn body(&mut self, id: TypeId, ty: &'a Type) -> Body<'a> {
         match ty.kind() {
             TypeKind::Enum(values) => {
-                let values: Vec<_> = values
-                    .values()
-                    .iter()
-                    .filter_map(|value| self.value(value))
-                    .collect();
-                let names = values
-                    .iter()
-                    .map(|value| (&*value.ident, value.value.name(), value.value.span()));
-                let taken = self.check_distinct("value", names);
-                let unknown = catch_all(&taken);
+                let all = values.values();
+                let mut values = Vec::with_capacity(all.len());
+                values.extend(all.iter().filter_map(|value| self.value(value)));
+                self.check_distinct("value", values.len(), |index| {
+                    let Value { ident, value, .. } = &values[index];
+                    (ident.into(), value.name(), value.span())
+                });
+                let unknown = catch_all(|name| values.iter().any(|value| value.ident == name));
                 Body::Enum(values, unknown)
             }
             TypeKind::Alternate(alternate) => {
@@ -69,19 +73,16 @@ impl<'a> Planner<'a> {
                     Some(variants) => {
                         self.settle_tag(variants, &mut fields);
                         let branches = self.variants(variants.branches(), Some(variants));
-                        let taken = branches
-                            .iter()
-                            .map(|branch| branch.ident.as_str())
-                            .collect();
-                        let unknown = catch_all(&taken);
-                        Body::Union(UnionPlan {
+                        let unknown =
+                            catch_all(|name| branches.iter().any(|branch| branch.ident == name));
+                        Body::Union(Box::new(UnionPlan {
                             variants,
                             fields,
                             branches,
                             branches_name: names::camel(ty.name()),
                             unknown,
                             tag_ident: names::field(variants.tag()),
-                        })
+                        }))
                     }
                 }
             }
@@ -134,7 +135,9 @@ impl<'a> Planner<'a> {
             chain.push((object, doc));
             next = object.base();
         }
-        let mut fields = Vec::new();
+        // There are many short lists, and all are kept.
+        let n_members = chain.iter().map(|(object, _)| object.local_members().len());
+        let mut fields = Vec::with_capacity(n_members.sum());
         for (object, doc) in chain.into_iter().rev() {
             for member in object.local_members() {
                 let Some(gate) = self.reduce(member.condition()) else {
@@ -150,14 +153,10 @@ impl<'a> Planner<'a> {
                 });
             }
         }
-        let names = fields.iter().map(|field| {
-            (
-                &*field.ident,
-                field.member.name(),
-                Some(field.member.span()),
-            )
+        self.check_distinct("member", fields.len(), |index| {
+            let Field { ident, member, .. } = &fields[index];
+            (ident.into(), member.name(), Some(member.span()))
         });
-        self.check_distinct("member", names);
         fields
     }
 }
