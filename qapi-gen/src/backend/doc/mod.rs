@@ -1,4 +1,4 @@
-//! The reference manual of a schema: HTML, Markdown or man pages from one [`Manual`].
+//! The reference manual of a schema: HTML, Markdown or man pages from one tree of chapters.
 
 mod anchors;
 mod entity;

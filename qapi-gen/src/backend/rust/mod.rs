@@ -1,7 +1,8 @@
 //! Rust types, commands, events and a dispatcher.
 //!
-//! Everything is decided in a [`plan`] before the first line is printed; the text is printed in
-//! rustfmt's layout directly, which costs a fraction of parsing and formatting it again.
+//! Everything is decided in a plan before the first line is printed. What is printed are templates,
+//! pieces of Rust with placeholders, in rustfmt's layout; to parse and format it again would cost
+//! many times as much.
 
 mod alternates;
 mod commands;

@@ -1,7 +1,8 @@
 //! Blocks and running text as HTML.
 
+use super::address::address_of;
 use super::code;
-use super::escape::{push_address, push_fragment, push_text};
+use super::escape::{push_address, push_text};
 use super::page::PageWriter;
 use crate::ir::{DocSection, Entity};
 use crate::markup::{self, Admonition, Block, Example, Inline, Place, Reference, Table};
@@ -222,38 +223,4 @@ impl<'m> PageWriter<'m, '_> {
             self.out.push_str("</a>");
         }
     }
-}
-
-/// The address of `target` as seen from the page `file`; `None` if the manual does not have it.
-pub(super) fn address_of(
-    manual: &super::Manual<'_>,
-    file: &str,
-    target: Target<'_>,
-) -> Option<String> {
-    let mut address = String::new();
-    let in_chapter = |address: &mut String, name: &str, anchor: &str| {
-        let chapter = manual.chapter_of(name)?;
-        if chapter.file != file {
-            address.push_str(&chapter.file);
-            address.push_str(".html");
-        }
-        address.push('#');
-        push_fragment(address, anchor);
-        Some(())
-    };
-    match target {
-        Target::Entity(name) => in_chapter(&mut address, name, name)?,
-        Target::Part(name, part) => {
-            in_chapter(&mut address, name, &manual.anchor(name, part))?;
-        }
-        Target::Branch(name, value) => {
-            in_chapter(&mut address, name, &manual.branch_anchor(name, value))?;
-        }
-        Target::Parts(name) => {
-            address.push_str("members.html#Member-");
-            push_fragment(&mut address, name);
-        }
-        Target::Index => address.push_str("index.html"),
-    }
-    Some(address)
 }

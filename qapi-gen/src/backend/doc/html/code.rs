@@ -1,6 +1,6 @@
 //! Code with its syntax shown.
 
-use super::body::address_of;
+use super::address::address_of;
 use super::escape::push_text;
 use crate::backend::doc::manual::Manual;
 use crate::ir::Entity;

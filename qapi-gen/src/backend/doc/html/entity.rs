@@ -1,6 +1,6 @@
 //! A definition in a page.
 
-use super::body::address_of;
+use super::address::address_of;
 use super::escape::{push_fragment, push_text};
 use super::page::PageWriter;
 use crate::backend::doc::entity::{

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::body::address_of;
+use super::address::address_of;
 use super::escape::push_text;
 use super::page::PageWriter;
 use crate::backend::doc::entity::Kind;

@@ -3,6 +3,7 @@
 //! Every page works from a file, without a server and without JavaScript; scripts add the search,
 //! the choice of light and dark, and buttons that copy.
 
+mod address;
 mod body;
 mod code;
 mod entity;
