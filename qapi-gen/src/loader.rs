@@ -139,7 +139,7 @@ fn is_same(file: &File, path: &Path) -> io::Result<bool> {
 /// # Errors
 ///
 /// Whatever keeps it from being read; also that it is another kind of file, which is not waited for, or larger.
-pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     read_up_to(open_regular(path)?, MAX_FILE)
 }
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use qapi_gen::loader::read_file;
+use qapi_gen::internals::read_file;
 use qapi_runtime::Value;
 use qapi_runtime::client::Greeting;
 

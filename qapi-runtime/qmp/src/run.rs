@@ -3,7 +3,8 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use qapi_gen::loader::{MAX_FILE, read_input};
+use qapi_gen::internals::limits::MAX_FILE;
+use qapi_gen::internals::read_input;
 use qapi_runtime::Value;
 use qapi_runtime::client::{CallOptions, EventFilter};
 use qapi_runtime::descriptor::inherited;

@@ -8,6 +8,10 @@
 //! allocations have some tolerance (see `TOLERANCE`), but far less than a scan in a scan would need.
 //!
 //! `SHAPES=1` prints the counts.
+//!
+//! What is in memory at the same time has a limit, too: 20 times the schema. Two dense shapes are
+//! checked always; `SHAPES=full cargo test --release` with `full` as the filter makes everything of
+//! the largest schemas, and prints time and memory.
 
 use std::alloc::System;
 use std::fmt;
@@ -35,7 +39,12 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+mod peak;
+
 fn main() {
+    if peak::run_task() {
+        return;
+    }
     let mut arguments = Arguments::from_args();
     // The counts of allocations are those of the process.
     arguments.test_threads = Some(1);
@@ -50,6 +59,7 @@ fn main() {
         a_diagnosis_leaves_nothing();
         Ok(())
     }));
+    trials.extend(peak::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 
