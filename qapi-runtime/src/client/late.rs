@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use super::error::ClientErrorKind;
 use super::hub::Deliver;
 use super::request::Answer;
-use super::stream::time_to;
 use crate::error::Error;
 use crate::json::ValueRef;
 use crate::value::Value;
@@ -93,7 +92,9 @@ impl LateReply {
         let deadline = Instant::now().checked_add(timeout);
         let mut outcome = self.slot.lock();
         while outcome.is_none() {
-            let left = deadline.map_or(Duration::MAX, time_to);
+            let left = deadline.map_or(Duration::MAX, |it| {
+                it.saturating_duration_since(Instant::now())
+            });
             if left.is_zero() {
                 break;
             }
