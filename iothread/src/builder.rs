@@ -15,9 +15,8 @@ use crate::context::{
 };
 use crate::main_loop::MainLoop;
 use crate::parameters::{Parameter, ParameterError, Parameters};
-use crate::registry::Registry;
 use crate::sync::Arc;
-use crate::thread::IoThread;
+use crate::thread::{IoThread, Registry};
 use crate::trace;
 
 /// Describes a loop to be created: an IOThread ([`IoThreadBuilder`]) or a main loop ([`MainLoopBuilder`]).

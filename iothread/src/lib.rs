@@ -61,7 +61,6 @@ mod main_loop;
 mod parameters;
 #[cfg(feature = "qapi")]
 pub mod qapi;
-mod registry;
 #[cfg(feature = "signal")]
 mod signal;
 mod slab;
@@ -97,8 +96,9 @@ pub use self::{
     info::IoThreadInfo,
     main_loop::{MainContext, MainLoop},
     parameters::{Parameter, ParameterError, Parameters},
-    registry::{Registry, query_internal_iothreads, query_iothreads},
-    thread::{DeleteError, DeleteThenError, IoThread},
+    thread::{
+        DeleteError, DeleteThenError, IoThread, Registry, query_internal_iothreads, query_iothreads,
+    },
 };
 
 /// Has the program of the front page run as those of the documentation.

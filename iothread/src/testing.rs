@@ -26,8 +26,7 @@ use std::thread;
 use crate::builder::IoThreadBuilder;
 use crate::holder::Holder;
 use crate::main_loop::MainLoop;
-use crate::registry::Registry;
-use crate::thread::IoThread;
+use crate::thread::{IoThread, Registry};
 
 /// An IOThread in a registry of its own. At the end no holder may be left, and no callback may have panicked.
 #[derive(Debug)]

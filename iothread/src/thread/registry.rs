@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use super::iothread::{DeleteError, IoThread};
 use crate::context::VirtualClock;
 use crate::info::IoThreadInfo;
 use crate::sync::{Arc, Mutex, OnceLock, Weak};
-use crate::thread::{DeleteError, IoThread};
 
 /// The IOThreads of a process, or of a part of it. Clones are the same registry.
 #[derive(Clone)]

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use thiserror::Error;
 
+use super::registry::{Registry, WeakRegistry};
 use crate::context::{
     AioContext, ContextError, Core, Dispatch, LoopFailure, LoopStats, PanicReport, PauseAll,
     Target, Wait, number_of,
@@ -16,7 +17,6 @@ use crate::holder::{Holder, HolderCounts};
 use crate::holders::{Allowed, CloseError, HoldError, NotRecorded, Released, UnrefError};
 use crate::info::IoThreadInfo;
 use crate::parameters::{Parameter, ParameterError, Parameters};
-use crate::registry::{Registry, WeakRegistry};
 use crate::sync::{Arc, Mutex};
 use crate::trace;
 
