@@ -1,4 +1,7 @@
-//! What files there are, and what they are called.
+//! What files there are, what they are called, and how they use each other.
+
+mod circles;
+mod imports;
 
 use std::fs;
 use std::path::{Path, PathBuf};
