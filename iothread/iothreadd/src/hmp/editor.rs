@@ -204,10 +204,7 @@ impl Editor {
 
     /// Where the word before the cursor begins.
     fn start_of_word(&self) -> usize {
-        let before = self.line[..self.cursor].trim_end();
-        before
-            .rfind(char::is_whitespace)
-            .map_or(0, |blank| blank + 1)
+        last_word(self.line[..self.cursor].trim_end())
     }
 
     fn delete(&mut self, start: usize, end: usize) {
@@ -269,9 +266,7 @@ impl Editor {
     fn complete(&mut self, output: &mut Vec<u8>) {
         let before = &self.line[..self.cursor];
         let names = (self.complete)(before);
-        let start = before
-            .rfind(char::is_whitespace)
-            .map_or(0, |blank| blank + 1);
+        let start = last_word(before);
         let word = &before[start..];
         let common = common_start(&names);
         let more = match names.as_slice() {
@@ -301,6 +296,11 @@ impl Editor {
             output.extend_from_slice(format!("\x1b[{n_behind}D").as_bytes());
         }
     }
+}
+
+/// Where the last word of a text begins. Blanks may be of several bytes.
+fn last_word(text: &str) -> usize {
+    text.trim_end_matches(|ch: char| !ch.is_whitespace()).len()
 }
 
 /// What all names begin with.
@@ -385,6 +385,8 @@ mod tests {
             (b"in\x1bxfo", "info"),
             ("aé\u{7f}b".as_bytes(), "ab"),
             ("é\u{2}a\u{5}b".as_bytes(), "aéb"),
+            ("a\u{85}é\t".as_bytes(), "a\u{85}é"),
+            ("a\u{3000}é\u{17}b".as_bytes(), "a\u{3000}b"),
             (b"a\xffb", "a\u{fffd}b"),
             (b"a\xc3", "a\u{fffd}"),
         ] {
