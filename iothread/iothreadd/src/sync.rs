@@ -156,6 +156,7 @@ mod tests {
 
     #[test]
     fn locks_are_taken_in_one_order() {
+        let _expected = ::tests::panics::expect("is taken under one of");
         let (list, graph) = (Mutex::at(Level::List, ()), Mutex::at(Level::Graph, ()));
         let last = Mutex::new(());
         {
