@@ -25,6 +25,4 @@ mod session;
 mod socket;
 #[cfg(all(feature = "client", feature = "server"))]
 mod streams;
-#[cfg(all(feature = "client", feature = "server", feature = "tracing"))]
-mod traces;
 mod visit;

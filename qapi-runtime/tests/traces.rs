@@ -1,4 +1,9 @@
 //! What `tracing` is told.
+//!
+//! A program of its own: which threads want to hear of an event is remembered for the whole process.
+
+#![cfg(all(feature = "client", feature = "server", feature = "tracing"))]
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
@@ -55,7 +60,6 @@ fn connections_and_commands_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("qmp.sock");
     let notes = Notes::default();
-    // Everything runs on this thread, where other tests are not heard.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
