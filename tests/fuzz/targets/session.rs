@@ -1,14 +1,11 @@
 //! Any bytes from a client: every line of the answer is JSON, and it does not matter how the bytes come in pieces.
 #![no_main]
 
-#[path = "../../../qapi-runtime/tests/support/mod.rs"]
-mod support;
-
 use libfuzzer_sys::fuzz_target;
 use qapi_runtime::session::{Session, SessionConfig};
 
 fn answer(input: &[u8], piece: usize) -> Vec<u8> {
-    let service = support::service();
+    let service = tests::service();
     let mut session = Session::new(SessionConfig::default());
     let mut output = Vec::new();
     for mut part in input.chunks(piece) {
