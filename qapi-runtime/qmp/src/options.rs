@@ -64,7 +64,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
     pub(crate) connect_timeout: Duration,
 
-    /// Seconds to wait for the socket to be there and accept.
+    /// Seconds to wait for the socket to be there and accept, and for a server that closes the connection at once, as
+    /// QEMU may while it parts from another client.
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_seconds)]
     pub(crate) retry: Duration,
 

@@ -1,9 +1,11 @@
 //! The server, and what it tells of itself.
 
 use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use qapi_runtime::client::blocking::Client;
-use qapi_runtime::client::{CallOptions, ConnectOptions, Dialect};
+use qapi_runtime::client::{CallOptions, ClientError, ClientErrorKind, ConnectOptions, Dialect};
 
 use crate::arguments::{self, Written};
 use crate::cache::Entry;
@@ -11,6 +13,25 @@ use crate::check::Part;
 use crate::failure::Failure;
 use crate::options::Options;
 use qapi_runtime::Value;
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Connects. While QEMU parts from another client it accepts a connection, and closes it without a greeting: nothing was sent
+/// then, so there is no harm in another attempt.
+fn connect(options: ConnectOptions, retry: Duration) -> Result<Client, ClientError> {
+    let deadline = Instant::now() + retry;
+    loop {
+        match Client::connect(options.clone()) {
+            Err(error)
+                if matches!(error.kind(), ClientErrorKind::Closed) && Instant::now() < deadline =>
+            {
+                thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
 
 /// A server that is connected.
 pub(crate) struct Peer {
@@ -35,7 +56,7 @@ impl Peer {
             Some(patience) => connecting.timeout(patience),
             None => connecting,
         };
-        let client = Client::connect(connecting).map_err(Failure::Client)?;
+        let client = connect(connecting, options.retry).map_err(Failure::Client)?;
         let cached = client.greeting().and_then(|greeting| Entry::of(&greeting));
         Ok(Self {
             client,

@@ -21,27 +21,32 @@ fn drive(qemu: &Path) -> Result<(), Failed> {
     let arguments = ["-machine", "none", "-S", "-nodefaults", "-display", "none"];
     let server = Server::start_qemu(qemu, &arguments)?;
     let place = Place::at(&server);
-    let version = place.text_of(&["query-version", "--human"]);
+    // One command comes right after the other, and QEMU may still be busy with the client before.
+    let text_of = |arguments: &[&str]| place.text_of(&[&["--retry", "10"], arguments].concat());
+    let failure_of = |status, arguments: &[&str]| {
+        place.failure_of(status, &[&["--retry", "10"], arguments].concat())
+    };
+    let version = text_of(&["query-version", "--human"]);
     assert!(version.contains("  major: "), "{version}");
     assert_eq!(place.kept().len(), 1);
     let file = place.folder.path().join("disk.img");
     std::fs::write(&file, [0; 65536])?;
     let name = format!("file.filename={}", file.display());
-    place.text_of(&[
+    text_of(&[
         "blockdev-add",
         "driver=raw",
         "node-name=d",
         "file.driver=file",
         &name,
     ]);
-    let nodes = place.text_of(&["query-named-block-nodes", "flat=on"]);
+    let nodes = text_of(&["query-named-block-nodes", "flat=on"]);
     assert!(nodes.contains("\"d\""), "{nodes}");
-    let failure = place.failure_of(1, &["blockdev-add", "driver=null-co", "node-name=d"]);
+    let failure = failure_of(1, &["blockdev-add", "driver=null-co", "node-name=d"]);
     assert!(
         failure.contains("Duplicate nodes with node-name='d'"),
         "{failure}"
     );
-    let failure = place.failure_of(
+    let failure = failure_of(
         2,
         &["blockdev-add", "driver=null-co", "node-name=e", "size=big"],
     );
@@ -49,10 +54,10 @@ fn drive(qemu: &Path) -> Result<(), Failed> {
         failure.contains("Invalid parameter type for 'size', expected: int"),
         "{failure}"
     );
-    place.text_of(&["blockdev-del", "node-name=d"]);
-    place.text_of(&["--oob", "query-yank"]);
-    assert!(place.text_of(&["--hmp", "info version"]).contains('.'));
-    let text = place.text_of(&["quit", "--wait-event", "SHUTDOWN"]);
+    text_of(&["blockdev-del", "node-name=d"]);
+    text_of(&["--oob", "query-yank"]);
+    assert!(text_of(&["--hmp", "info version"]).contains('.'));
+    let text = text_of(&["quit", "--wait-event", "SHUTDOWN"]);
     assert!(text.contains("SHUTDOWN"), "{text}");
     Ok(())
 }
