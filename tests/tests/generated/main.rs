@@ -42,7 +42,7 @@ fn main() {
         ),
         ("client-of-what-qemu-10-tells-drives-it", Tool::QemuTen),
     ] {
-        suite = suite.with(name, tool, |qemu| qemu_client::drive_by_own(qemu));
+        suite = suite.with(name, tool, qemu_client::drive_by_own);
     }
     suite = suite.with(
         "clients-of-what-servers-told-read-their-answers",

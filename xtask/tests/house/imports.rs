@@ -314,7 +314,7 @@ fn flatten(tree: &UseTree, path: &mut ModulePath, found: &mut Vec<(ModulePath, O
         }
         UseTree::Name(name) => {
             let name = name.ident.to_string();
-            found.push(([&**path, &[name.clone()]].concat(), Some(name)));
+            found.push(([&**path, std::slice::from_ref(&name)].concat(), Some(name)));
         }
         UseTree::Rename(rename) => {
             let whole = match rename.ident == "self" {

@@ -1,5 +1,7 @@
 //! What files there are, what they are called, and how they use each other.
 
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
+
 mod circles;
 mod imports;
 

@@ -43,7 +43,7 @@ impl<'a> Planner<'a> {
             (name.into(), ty.name(), ty.name_span())
         });
         let has_two = |plan: &&TypePlan<'_>| plan.branches_name().is_some();
-        if own.iter().any(|plan| has_two(plan)) {
+        if own.iter().any(has_two) {
             let mut taken = own.iter().map(|plan| plan.name.clone()).collect();
             name_branches(&mut types, &mut taken);
         }
