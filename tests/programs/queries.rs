@@ -12,12 +12,13 @@ mod qapi;
 mod table;
 
 use std::error::Error;
+use std::time::Duration;
 
 use qapi_runtime::client::blocking::Client;
 use qapi_runtime::client::mock::Mock;
 use qapi_runtime::client::{Address, CallOptions, ClientErrorKind, ConnectOptions};
-use qapi_runtime::message::Request;
 use qapi_runtime::json::{Document, ValueRef};
+use qapi_runtime::message::Request;
 use qapi_runtime::visit::{Input, Mode, Visit};
 use qapi_runtime::{ErrorClass, Value};
 
@@ -35,7 +36,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Runs every query of the table without arguments.
 fn ask(socket: &str) -> Result<(), Box<dyn Error>> {
-    let client = Client::connect(ConnectOptions::new(Address::unix(socket)))?;
+    // The socket is there a moment before QEMU listens.
+    let options =
+        ConnectOptions::new(Address::unix(socket)).wait_for_socket(Duration::from_secs(60));
+    let client = Client::connect(options)?;
     let nothing = Document::parse(b"{}")?;
     for (_, query) in table::QUERIES {
         println!("{}", query(&client, nothing.root())?);
