@@ -41,6 +41,7 @@ const TEXTS: &[(&str, Reason)] = &[
     ("Job ID * already in use", Reason::AlreadyThere),
     // QEMU, block/dirty-bitmap.c.
     ("Bitmap already exists: *", Reason::AlreadyThere),
+    // QEMU, qom/object_interfaces.c.
     ("object * is in use, can not be deleted", Reason::InUse),
     ("Node * is in use", Reason::InUse),
     (
@@ -80,6 +81,7 @@ const TEXTS: &[(&str, Reason)] = &[
     ),
     ("NBD server not running", Reason::NotFound),
     ("The command * has not been found", Reason::NotSupported),
+    // QEMU's guest agent.
     (
         "this feature or command is not currently supported",
         Reason::NotSupported,
