@@ -11,6 +11,7 @@ use super::contain::contain;
 use super::core::{Core, CurrentGuard, Job, Scheduled};
 use super::failure::LoopFailure;
 use super::fd_table::{Readiness, Watched};
+use super::phase::Phase;
 use super::poller::Poller;
 use super::polling::{EventInterval, PollParameters, PollTime};
 use super::schedule::Urgency;
@@ -44,8 +45,6 @@ pub(crate) struct EventLoop {
     wakeups: EventInterval,
     /// Waiting time of all iterations.
     waited_ns: i64,
-    /// End of the last wait; the loop is busy since then.
-    awake_ns: i64,
 }
 
 impl EventLoop {
@@ -65,7 +64,6 @@ impl EventLoop {
             poll_time: PollTime::default(),
             wakeups: EventInterval::default(),
             waited_ns: 0,
-            awake_ns: monotonic_ns(),
         }
     }
 
@@ -78,7 +76,7 @@ impl EventLoop {
     /// A loop that cannot wait any more tells its hook, and stays until it is told to stop, for what it has accepted.
     pub(crate) fn run_to_end(&mut self) {
         let _current = CurrentGuard::enter(self.core.id());
-        self.awake_ns = monotonic_ns();
+        self.enter(Some(Phase::Dispatching));
         loop {
             let stopping = self.core.stop_requested();
             if stopping && self.core.inbox.close_if_drained() {
@@ -90,6 +88,7 @@ impl EventLoop {
                 self.fail(error);
             }
         }
+        self.enter(None);
         self.core.end_workers();
         self.idle.clear();
         self.pollable.clear();
@@ -107,6 +106,7 @@ impl EventLoop {
 
     /// Says that the loop cannot wait, to its users and to whoever wants to know.
     fn fail(&mut self, error: io::Error) {
+        self.enter(None);
         let failure = self.core.fail(error);
         crate::trace::failed(&failure.context, &failure.source);
         match &self.core.hooks().failure {
@@ -125,15 +125,16 @@ impl EventLoop {
     pub(crate) fn run_until_stopped(&mut self) -> Result<(), LoopFailure> {
         self.check()?;
         let _current = CurrentGuard::enter(self.core.id());
-        self.awake_ns = monotonic_ns();
+        self.enter(Some(Phase::Dispatching));
         while !self.core.take_stop_request() {
             if let Err(error) = self.iterate(true) {
+                self.enter(None);
                 return Err(self.core.fail(error).clone());
             }
         }
         // What this finds waits for the next run.
         self.stop_polling();
-        self.account_busy(monotonic_ns());
+        self.enter(None);
         Ok(())
     }
 
@@ -141,10 +142,10 @@ impl EventLoop {
     pub(crate) fn run_once(&mut self, may_block: bool) -> Result<bool, LoopFailure> {
         self.check()?;
         let _current = CurrentGuard::enter(self.core.id());
-        self.awake_ns = monotonic_ns();
+        self.enter(Some(Phase::Dispatching));
         let outcome = self.iterate(may_block);
         self.stop_polling();
-        self.account_busy(monotonic_ns());
+        self.enter(None);
         outcome.map_err(|error| self.core.fail(error).clone())
     }
 
@@ -187,7 +188,7 @@ impl EventLoop {
     /// Waits for events, by polling or asleep, and leaves them in `ready`. Returns whether other threads have something to say.
     fn wait(&mut self, timeout_ns: Option<i64>) -> io::Result<bool> {
         let parameters = PollParameters::load(&self.core.parameters);
-        let start_ns = monotonic_ns();
+        let start_ns = self.enter(Some(Phase::Polling));
         self.refresh_pollable();
 
         let mut found = !self.ready.is_empty();
@@ -208,6 +209,7 @@ impl EventLoop {
             if self.core.timers.any_real() {
                 self.alarm.arm(&self.core);
             }
+            self.enter(Some(Phase::Asleep));
             self.wait_for_events(timeout_ns)?;
         } else if self.core.fds.len() > 0 {
             // Others keep the loop busy; file descriptors have their turn nevertheless. What polling has found is first,
@@ -220,24 +222,17 @@ impl EventLoop {
         // What was said before this is seen below; what is said later stays for the next iteration.
         let notified = self.core.inbox.notifier().clear();
 
-        let end_ns = monotonic_ns();
-        self.account(start_ns, end_ns);
+        let end_ns = self.enter(Some(Phase::Dispatching));
+        self.waited_ns = self.waited_ns.saturating_add(end_ns - start_ns);
         self.adapt(notified, end_ns - start_ns, &parameters);
         Ok(notified)
     }
 
-    /// Counts what the loop did up to now, after a wait or before its run returns.
-    fn account_busy(&mut self, now_ns: i64) {
-        let busy_ns = elapsed(self.awake_ns, now_ns);
-        self.core.stats.busy_ns.add(busy_ns);
-        self.awake_ns = now_ns;
-    }
-
-    fn account(&mut self, start_ns: i64, end_ns: i64) {
-        self.account_busy(start_ns);
-        self.core.stats.waited_ns.add(elapsed(start_ns, end_ns));
-        self.waited_ns = self.waited_ns.saturating_add(end_ns - start_ns);
-        self.awake_ns = end_ns;
+    /// Counts what the loop did up to now, and says what it does next; nothing, where its run returns. Returns the time.
+    fn enter(&self, phase: Option<Phase>) -> i64 {
+        let now_ns = monotonic_ns();
+        self.core.stats.phases.enter(phase, now_ns);
+        now_ns
     }
 
     /// Chooses the next polling time by the events that ended this wait.
@@ -291,7 +286,6 @@ impl EventLoop {
         if limit_ns <= 0 {
             return Ok(false);
         }
-        self.core.stats.polls.add(1);
         if !std::mem::replace(&mut self.polling, true) {
             for inner in &self.pollable {
                 inner.poll_begin();
@@ -311,9 +305,11 @@ impl EventLoop {
             }
             std::hint::spin_loop();
         }
-        if found {
+        let stats = &self.core.stats;
+        match found {
             // The handlers stay in polling mode until the loop has to sleep.
-            self.core.stats.successful_polls.add(1);
+            true => stats.successful_polls.add(1),
+            false => stats.failed_polls.add(1),
         }
         Ok(found)
     }
@@ -417,10 +413,6 @@ impl EventLoop {
         }
         progress
     }
-}
-
-fn elapsed(from_ns: i64, to_ns: i64) -> u64 {
-    u64::try_from(to_ns - from_ns).unwrap_or(0)
 }
 
 /// Tells of a failure that nobody has asked for: a thread does not end in silence.

@@ -69,7 +69,7 @@ impl AioContext {
     ) -> Result<FdWatch, ContextError> {
         let core = self.core();
         let polling = handler.polling();
-        let waited_ns = i64::try_from(core.stats.waited_ns.get()).unwrap_or(i64::MAX);
+        let waited_ns = i64::try_from(core.stats.phases.waited_ns()).unwrap_or(i64::MAX);
         let inner = Arc::new(FdInner {
             callback: Callback::new(self, CallbackKind::FdHandler, Box::new(handler)),
             source: Box::new(source),

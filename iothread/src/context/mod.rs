@@ -4,7 +4,8 @@
 //!   what can be done there, one file each.
 //! - `core`: what a loop and everybody who reaches it share; it knows callbacks only as `callback` lends them to it, in the lists of
 //!   `fd_table`, `timers`, `users` and `pool`.
-//! - `event_loop`: one iteration, on the loop's own thread. `poller`, `polling` and `alarm` are how it waits.
+//! - `event_loop`: one iteration, on the loop's own thread. `poller`, `polling` and `alarm` are how it waits; `phase` is what its time
+//!   goes to, and `stats` what it has done.
 //! - `dispatch`, `on_main`: what a callback is given.
 //! - `activity`: what was accepted and is not over, and the release of a user.
 //! - `wait`: who waits for whom, so that nobody waits for itself.
@@ -38,6 +39,7 @@ mod interest;
 mod later;
 mod on_main;
 mod pause;
+mod phase;
 mod poller;
 mod polling;
 mod pool;

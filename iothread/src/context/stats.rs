@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::phase::Phases;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Counters of one event loop, since it was started.
@@ -28,9 +29,13 @@ pub struct LoopStats {
     pub timers: u64,
     /// Callbacks that panicked.
     pub panics: u64,
-    /// Time spent waiting, asleep or polling.
+    /// Time spent waiting, asleep or polling, up to now.
     pub waited: Duration,
-    /// Time spent in callbacks and the loop itself.
+    /// The part of it that was spent looking for events without sleeping.
+    pub polled: Duration,
+    /// The part of it that was spent asleep.
+    pub slept: Duration,
+    /// Time spent in callbacks and the loop itself, up to now.
     pub busy: Duration,
     /// Present polling time; between 0 and poll-max-ns.
     pub poll_time: Duration,
@@ -43,9 +48,7 @@ pub struct LoopStats {
 }
 
 impl LoopStats {
-    /// The part of the time that the loop was busy between `earlier` and now: 0 is idle, 1 is fully loaded.
-    ///
-    /// A callback that is running counts when it ends.
+    /// The part of the time that the loop was busy between `earlier` and now: 0 is idle, 1 is fully loaded. Polling is not being busy.
     pub fn load_since(&self, earlier: &Self) -> f64 {
         let busy = self.busy.saturating_sub(earlier.busy);
         let waited = self.waited.saturating_sub(earlier.waited);
@@ -89,34 +92,41 @@ impl Counter {
 pub(super) struct StatCells {
     pub(super) iterations: Counter,
     pub(super) sleeps: Counter,
-    pub(super) polls: Counter,
     pub(super) successful_polls: Counter,
+    pub(super) failed_polls: Counter,
     pub(super) wakeups: Counter,
     pub(super) fd_events: Counter,
     pub(super) bottom_halves: Counter,
     pub(super) posted: Counter,
     pub(super) timers: Counter,
     pub(super) panics: Counter,
-    pub(super) waited_ns: Counter,
-    pub(super) busy_ns: Counter,
     pub(super) poll_ns: Counter,
+    pub(super) phases: Phases,
 }
 
 impl StatCells {
     pub(super) fn load(&self) -> LoopStats {
+        let times = self.phases.load();
+        let successful_polls = self.successful_polls.get();
+        let (polled, slept) = (
+            Duration::from_nanos(times.polling),
+            Duration::from_nanos(times.asleep),
+        );
         LoopStats {
             iterations: self.iterations.get(),
             sleeps: self.sleeps.get(),
-            polls: self.polls.get(),
-            successful_polls: self.successful_polls.get(),
+            polls: successful_polls + self.failed_polls.get(),
+            successful_polls,
             wakeups: self.wakeups.get(),
             fd_events: self.fd_events.get(),
             bottom_halves: self.bottom_halves.get(),
             posted: self.posted.get(),
             timers: self.timers.get(),
             panics: self.panics.get(),
-            waited: Duration::from_nanos(self.waited_ns.get()),
-            busy: Duration::from_nanos(self.busy_ns.get()),
+            waited: polled + slept,
+            polled,
+            slept,
+            busy: Duration::from_nanos(times.dispatching),
             poll_time: Duration::from_nanos(self.poll_ns.get()),
             fds: 0,
             workers: 0,

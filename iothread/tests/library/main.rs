@@ -15,6 +15,7 @@ mod later;
 mod main_loop;
 mod package;
 mod pauses;
+mod phases;
 mod polling;
 mod releases;
 mod shared;

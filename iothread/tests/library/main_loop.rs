@@ -84,6 +84,7 @@ fn the_load_is_the_busy_part_of_the_time() {
     let now = context.stats();
     assert!(now.busy - start.busy >= busy);
     assert!(now.waited > start.waited);
+    assert_eq!(now.waited, now.polled + now.slept);
     let load = now.load_since(&start);
     assert!(load > 0.0 && load < 1.0, "{load}");
 }
