@@ -24,12 +24,12 @@ use crate::qapi::commands::{
     QueryChardevBackends, QueryCommands, QueryFdsets, QueryIothreads, QueryName,
     QueryNamedBlockNodes, QueryQmpSchema, QueryStatus, QueryVersion, QueryYank, RemoveFd,
     RingbufRead, RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues,
-    XQueryInternalIothreads, Yank,
+    XQueryInternalIothreads, XQueryIothreadStats, Yank,
 };
 use crate::qapi::{
     AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportQueueInfo,
     BlockInfo, BlockStats, BlockdevOptions, ChardevBackendInfo, ChardevInfo, ChardevReturn,
-    CommandInfo, Commands, Dispatcher, FdsetInfo, NameInfo, NbdServerAddOptions,
+    CommandInfo, Commands, Dispatcher, FdsetInfo, IoThreadStats, NameInfo, NbdServerAddOptions,
     NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo, StatusInfo,
     StrOrNull, VersionInfo, YankInstance,
 };
@@ -68,6 +68,7 @@ const INLINE: &[&str] = &[
     QueryYank::COMMAND,
     XQueryBlockExportQueues::COMMAND,
     XQueryInternalIothreads::COMMAND,
+    XQueryIothreadStats::COMMAND,
     // Out of band, so that it helps where nothing else does.
     Yank::COMMAND,
 ];
@@ -396,6 +397,10 @@ impl Commands for Handler {
                 .registry()
                 .query_internal_iothreads(),
         )
+    }
+
+    fn x_query_iothread_stats(&self) -> Result<Vec<IoThreadStats>, Error> {
+        Ok(self.parts.host.threads.query_stats())
     }
 
     fn yank(&self, arguments: Yank) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use iothread::{CreateError, IoThread, IoThreadBuilder, LoopFailure, MainContext, Registry};
 
+use crate::qapi::IoThreadStats;
 use crate::report::report;
 
 /// How long the server may take to end after a loop has failed: what was under way on it may never be over.
@@ -81,9 +82,44 @@ impl Threads {
         (!holders.is_empty()).then(|| holders.join(", "))
     }
 
+    /// What the loops of all have done.
+    pub(crate) fn query_stats(&self) -> Vec<IoThreadStats> {
+        let threads = self.registry.threads().into_iter();
+        let threads = threads.chain(self.registry.internal_threads());
+        threads.map(|thread| described(&thread)).collect()
+    }
+
     /// Why the server ends, if it does because a loop has failed.
     pub(crate) fn failure(&self) -> Option<&LoopFailure> {
         self.failure.first.get()
+    }
+}
+
+/// What a loop has done, as the schema says it.
+fn described(thread: &IoThread) -> IoThreadStats {
+    let stats = thread.stats();
+    let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    IoThreadStats {
+        id: thread.id().to_owned(),
+        thread_id: thread.thread_id().into(),
+        internal: thread.is_internal(),
+        dispatching_ns: ns(stats.busy),
+        polling_ns: ns(stats.polled),
+        blocked_ns: ns(stats.slept),
+        iterations: stats.iterations,
+        sleeps: stats.sleeps,
+        poll_hits: stats.successful_polls,
+        poll_misses: stats.polls.saturating_sub(stats.successful_polls),
+        wakeups: stats.wakeups,
+        fd_events: stats.fd_events,
+        bottom_halves: stats.bottom_halves,
+        posted: stats.posted,
+        timers: stats.timers,
+        panics: stats.panics,
+        poll_ns: ns(stats.poll_time),
+        fds: stats.fds,
+        workers: stats.workers,
+        work: stats.work,
     }
 }
 

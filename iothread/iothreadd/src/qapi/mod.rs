@@ -21,7 +21,7 @@ pub use self::commands::{
     QueryChardevBackends, QueryCommands, QueryFdsets, QueryIothreads, QueryName,
     QueryNamedBlockNodes, QueryQmpSchema, QueryStatus, QueryVersion, QueryYank, Quit, RemoveFd,
     RingbufRead, RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues,
-    XQueryInternalIothreads, Yank,
+    XQueryInternalIothreads, XQueryIothreadStats, Yank,
 };
 
 #[expect(deprecated, reason = "handled like everything else")]

@@ -201,6 +201,9 @@ pub trait Commands: Send + Sync {
     /// Handles [`x-query-internal-iothreads`](super::commands::XQueryInternalIothreads).
     fn x_query_internal_iothreads(&self) -> Result<Vec<iothread::qapi::IoThreadInfo>, Error>;
 
+    /// Handles [`x-query-iothread-stats`](super::commands::XQueryIothreadStats).
+    fn x_query_iothread_stats(&self) -> Result<Vec<IoThreadStats>, Error>;
+
     /// Handles [`yank`](super::commands::Yank).
     fn yank(&self, arguments: commands::Yank) -> Result<(), Error>;
 }
@@ -737,6 +740,18 @@ impl<H: Commands + 'static> Dispatcher<H> {
             call: Handler::Sync(|handler, input, output| {
                 commands::XQueryInternalIothreads::read(input)?;
                 let result = handler.x_query_internal_iothreads();
+                output.returns(result)
+            }),
+        },
+        Command {
+            info: CommandInfo {
+                allow_preconfig: true,
+                special_features: SpecialFeatures::UNSTABLE,
+                ..CommandInfo::new("x-query-iothread-stats")
+            },
+            call: Handler::Sync(|handler, input, output| {
+                commands::XQueryIothreadStats::read(input)?;
+                let result = handler.x_query_iothread_stats();
                 output.returns(result)
             }),
         },

@@ -23,6 +23,7 @@ mod limits;
 mod live;
 mod load;
 mod logs;
+mod loops;
 mod monitors;
 mod name_lookup;
 mod nbd;

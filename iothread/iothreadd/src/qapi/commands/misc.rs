@@ -166,6 +166,63 @@ impl Request for XQueryInternalIothreads {
 
 qapi_runtime::codegen::impl_serde!(XQueryInternalIothreads);
 
+/// Report what the event loops of all IOThreads have done, those that
+/// the server keeps for itself included.
+///
+/// Features:
+///
+/// - `unstable`: What is counted depends on how event loops are made.
+///
+/// Returns: one entry per IOThread, in order of creation, the server's
+/// own last
+///
+/// Since 0.1
+///
+/// **Example:**
+///
+/// ```text
+/// -> { "execute": "x-query-iothread-stats" }
+/// <- { "return": [
+///         { "id": "io0",
+///           "thread-id": 3134,
+///           "internal": false,
+///           "dispatching-ns": 1254000000,
+///           "polling-ns": 310000000,
+///           "blocked-ns": 58436000000,
+///           "iterations": 120311,
+///           "sleeps": 40027,
+///           "poll-hits": 80110,
+///           "poll-misses": 39950,
+///           "wakeups": 12,
+///           "fd-events": 119800,
+///           "bottom-halves": 3,
+///           "posted": 500,
+///           "timers": 0,
+///           "panics": 0,
+///           "poll-ns": 16000,
+///           "fds": 3,
+///           "workers": 1,
+///           "work": 0 } ] }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct XQueryIothreadStats {}
+
+impl Members for XQueryIothreadStats {
+    fn read_members(_object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {})
+    }
+
+    fn write_members(&self, _object: &mut ObjectOutput<'_>) {}
+}
+
+impl Request for XQueryIothreadStats {
+    const COMMAND: &'static str = "x-query-iothread-stats";
+    const ALLOW_OOB: bool = false;
+    type Returns = Vec<IoThreadStats>;
+}
+
+qapi_runtime::codegen::impl_serde!(XQueryIothreadStats);
+
 /// Ask for the name of the server, which tells several of them apart.
 ///
 /// Returns: the name, if it has one

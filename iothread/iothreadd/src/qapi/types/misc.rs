@@ -6,6 +6,118 @@
 use qapi_runtime::codegen::read::{optional, required};
 use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, VisitError};
 
+/// What the event loop of an IOThread has done since it was made.
+///
+/// The loop is always in one of three phases, so their times add up to
+/// its age.  Polling takes up a processor and is no work: how busy
+/// an IOThread is, is told by `dispatching-ns` alone.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct IoThreadStats {
+    /// Its ID.
+    pub id: String,
+    /// The number by which the operating system knows the
+    /// thread.
+    pub thread_id: i64,
+    /// Whether the server keeps it for itself.  One of these may
+    /// have the ID of another IOThread.
+    pub internal: bool,
+    /// Nanoseconds in which it ran what it has to do, the
+    /// callback that runs now included.
+    pub dispatching_ns: u64,
+    /// Nanoseconds in which it looked for something to do
+    /// without going to sleep.
+    pub polling_ns: u64,
+    /// Nanoseconds in which it slept, up to now.
+    pub blocked_ns: u64,
+    /// How often it has looked for events and run what they
+    /// ask for.
+    pub iterations: u64,
+    /// In how many of these it went to sleep.
+    pub sleeps: u64,
+    /// How often polling found something, which saved the
+    /// sleep.
+    pub poll_hits: u64,
+    /// How often polling found nothing.
+    pub poll_misses: u64,
+    /// How often another thread had to wake it up.
+    pub wakeups: u64,
+    /// How many events of file descriptors it has run.
+    pub fd_events: u64,
+    /// How many bottom halves it has run.
+    pub bottom_halves: u64,
+    /// How many calls and completions that other threads handed
+    /// over it has run.
+    pub posted: u64,
+    /// How many timers it has run.
+    pub timers: u64,
+    /// How many of all these went wrong in a way that is a mistake
+    /// of the server.
+    pub panics: u64,
+    /// For how many nanoseconds it polls at present before it
+    /// goes to sleep; at most `poll-max-ns` of `IOThreadInfo`.
+    pub poll_ns: u64,
+    /// How many file descriptors it watches.
+    pub fds: u64,
+    /// How many threads there are for its blocking work.
+    pub workers: u64,
+    /// How many pieces of blocking work were taken and are not over.
+    pub work: u64,
+}
+
+impl Members for IoThreadStats {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            id: required!(object, "id"),
+            thread_id: required!(object, "thread-id"),
+            internal: required!(object, "internal"),
+            dispatching_ns: required!(object, "dispatching-ns"),
+            polling_ns: required!(object, "polling-ns"),
+            blocked_ns: required!(object, "blocked-ns"),
+            iterations: required!(object, "iterations"),
+            sleeps: required!(object, "sleeps"),
+            poll_hits: required!(object, "poll-hits"),
+            poll_misses: required!(object, "poll-misses"),
+            wakeups: required!(object, "wakeups"),
+            fd_events: required!(object, "fd-events"),
+            bottom_halves: required!(object, "bottom-halves"),
+            posted: required!(object, "posted"),
+            timers: required!(object, "timers"),
+            panics: required!(object, "panics"),
+            poll_ns: required!(object, "poll-ns"),
+            fds: required!(object, "fds"),
+            workers: required!(object, "workers"),
+            work: required!(object, "work"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("id", &self.id);
+        object.required("thread-id", &self.thread_id);
+        object.required("internal", &self.internal);
+        object.required("dispatching-ns", &self.dispatching_ns);
+        object.required("polling-ns", &self.polling_ns);
+        object.required("blocked-ns", &self.blocked_ns);
+        object.required("iterations", &self.iterations);
+        object.required("sleeps", &self.sleeps);
+        object.required("poll-hits", &self.poll_hits);
+        object.required("poll-misses", &self.poll_misses);
+        object.required("wakeups", &self.wakeups);
+        object.required("fd-events", &self.fd_events);
+        object.required("bottom-halves", &self.bottom_halves);
+        object.required("posted", &self.posted);
+        object.required("timers", &self.timers);
+        object.required("panics", &self.panics);
+        object.required("poll-ns", &self.poll_ns);
+        object.required("fds", &self.fds);
+        object.required("workers", &self.workers);
+        object.required("work", &self.work);
+    }
+}
+
+qapi_runtime::codegen::impl_serde!(IoThreadStats);
+
 /// What the server is called.
 ///
 /// Since 0.1
