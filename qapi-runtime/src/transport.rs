@@ -141,7 +141,7 @@ impl Reader {
                 let mut received = Vec::new();
                 let count = stream
                     .async_io(Interest::READABLE, || match descriptors {
-                        Some(_) => receive(&**stream, buffer, &mut received),
+                        Some(_) => Ok(receive(&**stream, buffer, &mut received)?.n_bytes),
                         None => Ok(recv(&**stream, &mut *buffer, RecvFlags::DONTWAIT)?.0),
                     })
                     .await?;

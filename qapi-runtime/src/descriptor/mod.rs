@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials as PeerCredentialsOption;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
@@ -48,6 +48,16 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
     Ok(count)
 }
 
+/// What came with one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// How many bytes; none at the end.
+    pub n_bytes: usize,
+    /// Whether the kernel has closed descriptors: more than [`MAX_DESCRIPTORS`], or more than this process may have.
+    pub has_lost_descriptors: bool,
+}
+
 /// Receives bytes, and appends the descriptors that came with them. Those are closed when a program
 /// is executed. Never waits.
 ///
@@ -58,7 +68,7 @@ pub fn receive(
     socket: impl AsFd,
     buffer: &mut [u8],
     descriptors: &mut Vec<OwnedFd>,
-) -> io::Result<usize> {
+) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let message = recvmsg(
@@ -72,7 +82,10 @@ pub fn receive(
             descriptors.extend(rights);
         }
     }
-    Ok(message.bytes)
+    Ok(Received {
+        n_bytes: message.bytes,
+        has_lost_descriptors: message.flags.contains(ReturnFlags::CTRUNC),
+    })
 }
 
 /// Who made a socket.
@@ -118,4 +131,43 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
         number,
         rustix::process::PidfdGetfdFlags::empty(),
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// Sends one byte with that many descriptors, whether or not the receiver can have them.
+    fn pass(socket: &UnixStream, count: usize) {
+        let descriptors = vec![socket.as_fd(); count];
+        let mut space =
+            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2 * MAX_DESCRIPTORS))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        let bytes = &[IoSlice::new(b"x")];
+        sendmsg(socket, bytes, &mut ancillary, SendFlags::NOSIGNAL).unwrap();
+    }
+
+    #[test]
+    fn descriptors_that_are_lost_are_told() {
+        let (sender, receiver) = UnixStream::pair().unwrap();
+        for (count, has_lost_descriptors) in [
+            (1, false),
+            (MAX_DESCRIPTORS, false),
+            (2 * MAX_DESCRIPTORS, true),
+        ] {
+            pass(&sender, count);
+            let mut descriptors = Vec::new();
+            let received = receive(&receiver, &mut [0; 8], &mut descriptors).unwrap();
+            let expected = Received {
+                n_bytes: 1,
+                has_lost_descriptors,
+            };
+            assert_eq!(received, expected);
+            assert_eq!(descriptors.len() < count, has_lost_descriptors);
+        }
+    }
 }

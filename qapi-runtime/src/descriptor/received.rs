@@ -12,18 +12,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// ([`close_unclaimed`](Self::close_unclaimed)). A peer may pass its own socket, which then never ends while it is kept here.
 #[derive(Clone, Debug, Default)]
 pub struct Descriptors {
-    received: Arc<Mutex<Received>>,
+    received: Arc<Mutex<Unclaimed>>,
 }
 
 #[derive(Debug, Default)]
-struct Received {
+struct Unclaimed {
     descriptors: Vec<OwnedFd>,
     /// Whether the command that they are for has not begun.
     is_ahead: bool,
 }
 
 impl Descriptors {
-    fn lock(&self) -> MutexGuard<'_, Received> {
+    fn lock(&self) -> MutexGuard<'_, Unclaimed> {
         // What is locked here is never left half done.
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,7 +59,7 @@ impl Descriptors {
         let is_blank = bytes.iter().all(u8::is_ascii_whitespace);
         let mut received = self.lock();
         if !descriptors.is_empty() {
-            *received = Received {
+            *received = Unclaimed {
                 descriptors,
                 is_ahead: is_blank,
             };

@@ -1,7 +1,6 @@
 //! Connections of monitors: a socket, or the two standard streams.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -9,13 +8,10 @@ use std::sync::Arc;
 use iothread::{
     AioContext, BottomHalf, ContextError, FdDispatch, FdHandler, FdWatch, Interest, Polling,
 };
-use qapi_runtime::descriptor::MAX_DESCRIPTORS;
+use qapi_runtime::descriptor::receive;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionread};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, Shutdown, recv,
-    recvmsg, send, shutdown,
-};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use super::log::Log;
 use super::reach::local_address;
@@ -165,14 +161,19 @@ impl Stream {
         buffer: &mut [u8],
         takes_descriptors: bool,
     ) -> io::Result<(usize, Passed)> {
+        let mut passed = Passed::default();
         let count = match &self.ends {
-            Ends::Unix(socket) if takes_descriptors => return receive_passed(socket, buffer),
+            Ends::Unix(socket) if takes_descriptors => {
+                let received = receive(&**socket, buffer, &mut passed.descriptors)?;
+                passed.has_lost_some = received.has_lost_descriptors;
+                received.n_bytes
+            }
             Ends::Unix(socket) | Ends::Tcp(socket) => {
                 recv(&**socket, buffer, RecvFlags::DONTWAIT)?.0
             }
             Ends::Stdio(stdio) => rustix::io::read(&*stdio.input, buffer)?,
         };
-        Ok((count, Passed::default()))
+        Ok((count, passed))
     }
 
     /// Sends some of the bytes.
@@ -239,27 +240,6 @@ impl Stream {
             drained += count;
         }
     }
-}
-
-fn receive_passed(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, Passed)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = recvmsg(
-        socket,
-        &mut [IoSliceMut::new(buffer)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
-    )?;
-    let mut passed = Passed {
-        descriptors: Vec::new(),
-        has_lost_some: message.flags.contains(ReturnFlags::CTRUNC),
-    };
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            passed.descriptors.extend(rights);
-        }
-    }
-    Ok((message.bytes, passed))
 }
 
 /// Whether the stream blocked before.
