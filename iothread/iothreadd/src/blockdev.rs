@@ -7,6 +7,9 @@ use qapi_runtime::{Error, Object, Value};
 use crate::keyval::{self, ValueKind};
 use crate::qapi::BlockdevOptions;
 
+/// How many dots may be in a key: more than there are members in each other in what nodes can be made of.
+const MAX_DOTS: usize = 200;
+
 /// Reads a description: JSON, or keys and values, in which a dot leads into a member.
 ///
 /// # Errors
@@ -29,6 +32,12 @@ fn parse_keyval(text: &str) -> Result<Object, Error> {
     let typed = keyval::typed(pairs, keyval::INTEGER, |key| Some(kind_of(key)))?;
     let mut options = Object::new();
     for (key, value) in typed {
+        if key.matches('.').count() > MAX_DOTS {
+            let start: String = key.chars().take(20).collect();
+            return Err(Error::generic(format!(
+                "Parameter '{start}...' is nested too deeply"
+            )));
+        }
         insert(&mut options, &key, &key, value)?;
     }
     Ok(options)
@@ -44,7 +53,7 @@ fn kind_of(key: &str) -> ValueKind {
     }
 }
 
-/// Puts a value at the end of a path.
+/// Puts a value at the end of a path, which has no more dots than [`MAX_DOTS`].
 fn insert(object: &mut Object, key: &str, path: &str, value: Value) -> Result<(), Error> {
     let Some((member, rest)) = path.split_once('.') else {
         object.insert(path.to_owned(), value);
@@ -92,6 +101,19 @@ mod tests {
             ),
         ] {
             assert_eq!(parse(text).unwrap_err().desc, desc, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_nested_so_deep_and_no_deeper() {
+        let options = |n_dots: usize| format!("raw,{}driver=null-co", "file.".repeat(n_dots));
+        // The options for all nodes between are missing, which is told once the key is read.
+        let error = parse(&options(MAX_DOTS)).unwrap_err();
+        assert!(error.desc.ends_with("driver' is missing"), "{}", error.desc);
+        for n_dots in [MAX_DOTS + 1, 100_000] {
+            let error = parse(&options(n_dots)).unwrap_err();
+            let desc = "Parameter 'file.file.file.file....' is nested too deeply";
+            assert_eq!(error.desc, desc);
         }
     }
 }
