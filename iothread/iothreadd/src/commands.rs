@@ -123,10 +123,15 @@ impl Commands for Handler {
         self.parts.resize(&device, &node, size).await
     }
 
-    fn blockdev_add(&self, arguments: BlockdevOptions) -> Result<(), Error> {
-        let sets = &self.parts.descriptor_sets;
-        let main = self.on_main()?;
-        self.parts.host.blocks.add(main, sets, arguments)
+    async fn blockdev_add(&self, arguments: BlockdevOptions) -> Result<(), Error> {
+        let Parts {
+            host,
+            descriptor_sets,
+            ..
+        } = &*self.parts;
+        host.blocks
+            .add(&host.main, descriptor_sets, arguments)
+            .await
     }
 
     fn blockdev_del(&self, arguments: BlockdevDel) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use crate::budgets::Budgets;
 use crate::chardev::Chardevs;
 use crate::events::Events;
 use crate::qom::Tree;
+use crate::task;
 use crate::threads::Threads;
 use crate::yank::Yanks;
 
@@ -27,15 +28,13 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// For commands, which may have to wait and then go on: the main loop is where they run, unless they are among those that
-    /// run with their session.
+    /// For commands: the main loop is where they run, unless they are among those that run with their session.
     ///
     /// # Errors
     ///
     /// This is another thread.
     pub(crate) fn on_main(&self) -> Result<OnMain<'_>, Error> {
-        let elsewhere = || Error::generic("this is done on the main loop alone");
-        self.main.here().ok_or_else(elsewhere)
+        task::here(&self.main)
     }
 
     /// The IOThread that a property links to.

@@ -310,7 +310,7 @@ impl Server {
         }
         for option in &options.blockdev {
             let added = blockdev::parse(option)
-                .and_then(|node| host.blocks.add(main, descriptor_sets, node));
+                .and_then(|node| host.blocks.add_now(main, descriptor_sets, node));
             added.map_err(wrong("blockdev", option))?;
         }
         for object in later {
@@ -380,7 +380,7 @@ impl Server {
         }
     }
 
-    /// Runs the main loop until exports and devices are gone.
+    /// Runs the main loop until exports and devices are gone, and no file is being opened.
     ///
     /// # Errors
     ///
@@ -398,14 +398,16 @@ impl Server {
         let Ok(alarm) = host.main.timer(Clock::Monotonic, |_| ()) else {
             return Ok(());
         };
-        while !exports.is_empty() || !devices.is_empty() {
+        let stuck = || [exports.stuck(), devices.stuck(), host.blocks.stuck()].concat();
+        let is_done = || exports.is_empty() && devices.is_empty() && host.blocks.stuck().is_empty();
+        while !is_done() {
             if self.in_a_hurry.load(Ordering::Acquire) && !was_in_a_hurry {
                 was_in_a_hurry = true;
                 deadline = deadline.min(Instant::now() + LAST_MOMENT);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err([exports.stuck(), devices.stuck()].concat());
+                return Err(stuck());
             }
             alarm.arm_after(left);
             if main_loop.run_once(true).is_err() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use iothread::MainContext;
+use iothread::{MainContext, OnMain};
 use qapi_runtime::Error;
 
 /// What a command comes to.
@@ -45,6 +45,16 @@ pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
             Poll::Pending => thread::park(),
         }
     }
+}
+
+/// What those ask for who change what only the main loop may; for commands, which may have to wait and then go on.
+///
+/// # Errors
+///
+/// This is another thread.
+pub(crate) fn here(main: &MainContext) -> Result<OnMain<'_>, Error> {
+    let elsewhere = || Error::generic("this is done on the main loop alone");
+    main.here().ok_or_else(elsewhere)
 }
 
 /// Lets a worker do what blocks, and waits for it.

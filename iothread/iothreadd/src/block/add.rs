@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iothread::OnMain;
+use iothread::{MainContext, OnMain};
 use qapi_runtime::Error;
 
 use super::driver::{Driver, File, FileKind, Null, OpenOptions, Raw};
@@ -13,8 +13,9 @@ use crate::ident::is_identifier;
 use crate::net::descriptors::DescriptorSets;
 use crate::qapi::{
     BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDiscardOptions, BlockdevOptions,
-    BlockdevOptionsDriver, BlockdevOptionsRaw, BlockdevRef,
+    BlockdevOptionsDriver, BlockdevOptionsFile, BlockdevRef,
 };
+use crate::task;
 
 /// The longest name of a node.
 const MAX_NODE_NAME: usize = 31;
@@ -23,23 +24,174 @@ const MAX_NODE_NAME: usize = 31;
 /// looked at for each node with all that are above it. QEMU has no limit.
 const MAX_BELOW: usize = 50;
 
+/// Nodes in the making. Opening the file below them may take as long as its file system likes, so it is done in between.
+struct Making {
+    lowest: Checked,
+    /// Those that stand on it, the topmost first.
+    above: Vec<BlockdevOptions>,
+}
+
+/// A node of which all has been checked but for what only its driver can tell.
+struct Checked {
+    options: BlockdevOptions,
+    name: String,
+    is_root: bool,
+    /// What it stands on.
+    child: Option<Child>,
+}
+
+type Child = (String, Arc<NodeIo>);
+
+/// A file that is to be opened.
+struct Opening {
+    kind: FileKind,
+    file: BlockdevOptionsFile,
+    options: OpenOptions,
+}
+
+impl Opening {
+    fn open(&self, sets: &DescriptorSets) -> Result<File, Error> {
+        File::open(self.kind, &self.file, self.options, sets)
+    }
+}
+
+impl Checked {
+    /// The file that it is made of, if it is.
+    fn opening(&self) -> Option<Opening> {
+        let (kind, file) = match &self.options.driver {
+            BlockdevOptionsDriver::File(file) => (FileKind::File, file),
+            BlockdevOptionsDriver::HostDevice(file) => (FileKind::HostDevice, file),
+            BlockdevOptionsDriver::NullCo(_)
+            | BlockdevOptionsDriver::Raw(_)
+            | BlockdevOptionsDriver::Unknown(_) => return None,
+        };
+        let BlockdevOptions {
+            read_only,
+            auto_read_only,
+            force_share,
+            cache,
+            ..
+        } = &self.options;
+        let direct = cache.as_ref().and_then(|cache| cache.direct);
+        Some(Opening {
+            kind,
+            file: file.clone(),
+            options: OpenOptions {
+                read_only: read_only.unwrap_or(false),
+                auto_read_only: auto_read_only.unwrap_or(false),
+                force_share: force_share.unwrap_or(false),
+                direct: direct.unwrap_or(false),
+            },
+        })
+    }
+}
+
+/// A node whose file is being opened, as long as this lives.
+struct Coming<'b> {
+    blocks: &'b Blocks,
+    name: String,
+}
+
+impl<'b> Coming<'b> {
+    fn new(blocks: &'b Blocks, name: &str) -> Self {
+        let name = name.to_owned();
+        blocks.0.lock().coming.push(name.clone());
+        Self { blocks, name }
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        let coming = &mut self.blocks.0.lock().coming;
+        // Another command may want the same name.
+        if let Some(index) = coming.iter().position(|name| *name == self.name) {
+            coming.remove(index);
+        }
+    }
+}
+
 impl Blocks {
-    /// `blockdev-add`
-    pub(crate) fn add(
+    /// `blockdev-add`. The main loop goes on while a file is opened.
+    pub(crate) async fn add(
         &self,
-        _: OnMain<'_>,
+        main: &MainContext,
         sets: &DescriptorSets,
         options: BlockdevOptions,
     ) -> Result<(), Error> {
+        let making = self.begin_to_add(options)?;
+        let file = match making.lowest.opening() {
+            Some(opening) => {
+                let _coming = Coming::new(self, &making.lowest.name);
+                let sets = sets.clone();
+                let opened = task::on_worker(main, move || opening.open(&sets)).await?;
+                Some(opened?)
+            }
+            None => None,
+        };
+        self.finish_adding(task::here(main)?, making, file)
+    }
+
+    /// The same for options: opening a file keeps the caller.
+    pub(crate) fn add_now(
+        &self,
+        main: OnMain<'_>,
+        sets: &DescriptorSets,
+        options: BlockdevOptions,
+    ) -> Result<(), Error> {
+        let making = self.begin_to_add(options)?;
+        let opening = making.lowest.opening();
+        let file = opening.map(|opening| opening.open(sets)).transpose()?;
+        self.finish_adding(main, making, file)
+    }
+
+    /// What waits for a file system to open files: for people.
+    pub(crate) fn stuck(&self) -> Vec<String> {
+        let describe = |name: &String| format!("block node '{name}' waits for its file");
+        self.0.lock().coming.iter().map(describe).collect()
+    }
+
+    /// Checks what can be checked before a file is opened. What is wrong is told from the lowest node up, as in QEMU.
+    fn begin_to_add(&self, options: BlockdevOptions) -> Result<Making, Error> {
         if options.node_name.is_none() {
             return Err(Error::generic(
                 "'node-name' must be specified for the root node",
             ));
         }
-        // The new nodes are put together outside of the graph: opening files may take its time, and nothing has to be
-        // undone if that fails. Only the main loop adds nodes.
+        let (mut above, base) = layers(options)?;
+        let lowest = above
+            .pop()
+            .ok_or_else(|| Error::generic("there is no node"))?;
+        let child = base.map(|name| self.base(name)).transpose()?;
+        Ok(Making {
+            lowest: self.check(lowest, above.is_empty(), child, &[])?,
+            above,
+        })
+    }
+
+    /// Makes the nodes. They are put together outside of the graph, so nothing has to be undone if that fails.
+    fn finish_adding(
+        &self,
+        _: OnMain<'_>,
+        making: Making,
+        file: Option<File>,
+    ) -> Result<(), Error> {
+        let Making { lowest, mut above } = making;
+        // Others may have added nodes while the file was opened.
+        if self.0.lock().index(&lowest.name).is_some() {
+            return Err(duplicate(&lowest.name));
+        }
+        let mut last = self.make(lowest, file)?;
         let mut new = Vec::new();
-        let name = self.open(sets, options, true, &mut new)?;
+        while let Some(options) = above.pop() {
+            let child = (last.name.clone(), Arc::clone(&last.io));
+            new.push(last);
+            last = self.make(
+                self.check(options, above.is_empty(), Some(child), &new)?,
+                None,
+            )?;
+        }
+        let name = last.name.clone();
+        new.push(last);
         let mut graph = self.0.lock();
         let n_before = graph.nodes.len();
         graph.nodes.append(&mut new);
@@ -52,39 +204,25 @@ impl Blocks {
         fits
     }
 
-    fn open(
+    /// The node that exists already under new ones.
+    fn base(&self, name: String) -> Result<Child, Error> {
+        let graph = self.0.lock();
+        let node = graph.find(&name).map_err(|_| {
+            Error::generic(format!(
+                "Cannot find device='{name}' nor node-name='{name}'"
+            ))
+        })?;
+        Ok((name, Arc::clone(&node.io)))
+    }
+
+    fn check(
         &self,
-        sets: &DescriptorSets,
         options: BlockdevOptions,
         is_root: bool,
-        new: &mut Vec<Node>,
-    ) -> Result<String, Error> {
-        let read_only = options.read_only.unwrap_or(false);
-        let active = options.active.unwrap_or(true);
-        let unmaps = options.discard == Some(BlockdevDiscardOptions::Unmap);
-        let detect_zeroes = match &options.detect_zeroes {
-            None | Some(BlockdevDetectZeroesOptions::Off) => DetectZeroes::Off,
-            Some(BlockdevDetectZeroesOptions::On) => DetectZeroes::On,
-            Some(BlockdevDetectZeroesOptions::Unmap) => DetectZeroes::Unmap,
-            Some(BlockdevDetectZeroesOptions::Unknown(name)) => {
-                return Err(Error::generic(format!(
-                    "Parameter 'detect-zeroes' does not accept value '{name}'"
-                )));
-            }
-        };
-        let cache = options.cache.clone().unwrap_or_default();
-        let open_options = OpenOptions {
-            read_only,
-            auto_read_only: options.auto_read_only.unwrap_or(false),
-            force_share: options.force_share.unwrap_or(false),
-            direct: cache.direct.unwrap_or(false),
-        };
-        // In the order in which QEMU does it: what is wrong first is told.
-        let child = match &options.driver {
-            BlockdevOptionsDriver::Raw(raw) => Some(self.open_child(sets, &options, raw, new)?),
-            _ => None,
-        };
-        if open_options.force_share && !read_only {
+        child: Option<Child>,
+        new: &[Node],
+    ) -> Result<Checked, Error> {
+        if options.force_share == Some(true) && options.read_only != Some(true) {
             return Err(Error::generic(
                 "force-share=on can only be used with read-only images",
             ));
@@ -98,7 +236,7 @@ impl Blocks {
                 "The '{name}' block driver requires a file name"
             )));
         }
-        if detect_zeroes == DetectZeroes::Unmap && !unmaps {
+        if detect_zeroes(&options)? == DetectZeroes::Unmap && !unmaps(&options) {
             return Err(Error::generic(
                 "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap",
             ));
@@ -106,55 +244,71 @@ impl Blocks {
         let name = self.new_name(options.node_name.clone(), new)?;
         let below = std::iter::successors(child.as_ref().map(|(_, io)| &**io), |io| io.child());
         if below.count() > MAX_BELOW {
-            return Err(Error::generic(format!(
-                "node '{name}' would stand on more than {MAX_BELOW} others"
-            )));
+            return Err(too_many_below(&name));
         }
         if let Some((below, io)) = &child
-            && active
+            && is_active(&options)
             && !io.is_active()
         {
             return Err(Error::generic(format!(
                 "Inactive '{below}' can't be a file child of active '{name}'"
             )));
         }
-        let driver = match &options.driver {
-            BlockdevOptionsDriver::NullCo(null) => Driver::Null(Null::new(null)?),
-            BlockdevOptionsDriver::File(file) => {
-                Driver::File(File::open(FileKind::File, file, open_options, sets)?)
+        Ok(Checked {
+            options,
+            name,
+            is_root,
+            child,
+        })
+    }
+
+    /// Makes a node; `file` is what is behind it if it is made of one.
+    fn make(&self, checked: Checked, file: Option<File>) -> Result<Node, Error> {
+        let Checked {
+            options,
+            name,
+            is_root,
+            child,
+        } = checked;
+        let driver = match (&options.driver, file) {
+            (BlockdevOptionsDriver::NullCo(null), _) => Driver::Null(Null::new(null)?),
+            (BlockdevOptionsDriver::File(_) | BlockdevOptionsDriver::HostDevice(_), Some(file)) => {
+                Driver::File(file)
             }
-            BlockdevOptionsDriver::HostDevice(file) => {
-                Driver::File(File::open(FileKind::HostDevice, file, open_options, sets)?)
+            (BlockdevOptionsDriver::File(_) | BlockdevOptionsDriver::HostDevice(_), None) => {
+                return Err(Error::generic(format!("the file of '{name}' is not open")));
             }
-            BlockdevOptionsDriver::Raw(raw) => {
+            (BlockdevOptionsDriver::Raw(raw), _) => {
                 let child_size = child.as_ref().map_or(0, |(_, io)| io.size());
                 Driver::Raw(Raw::new(raw.offset, raw.size, child_size)?)
             }
-            BlockdevOptionsDriver::Unknown(name) => {
+            (BlockdevOptionsDriver::Unknown(name), _) => {
                 return Err(Error::generic(format!(
                     "Parameter 'driver' does not accept value '{name}'"
                 )));
             }
         };
         check_cache(&options)?;
+        let mut graph = self.0.lock();
         let place = match &child {
             // A node joins the one that it stands on.
-            Some((child, _)) => match self.0.lock().find(child) {
+            Some((child, _)) => match graph.find(child) {
                 Ok(node) => node.place.joined(),
                 Err(_) => Place::default(),
             },
             None => Place::default(),
         };
-        let (child, child_io) = child.unzip();
+        let cache = options.cache.clone().unwrap_or_default();
         let policy = Policy {
-            read_only: read_only || driver.is_read_only(),
-            discard: unmaps,
-            detect_zeroes,
+            read_only: options.read_only.unwrap_or(false) || driver.is_read_only(),
+            discard: unmaps(&options),
+            detect_zeroes: detect_zeroes(&options)?,
             no_flush: cache.no_flush.unwrap_or(false),
         };
-        new.push(Node {
-            name: name.clone(),
-            io: Arc::new(NodeIo::new(driver, child_io, policy, active)),
+        let (child, child_io) = child.unzip();
+        Ok(Node {
+            name,
+            io: Arc::new(NodeIo::new(driver, child_io, policy, is_active(&options))),
             child,
             is_root,
             cache,
@@ -163,36 +317,8 @@ impl Blocks {
                 .unwrap_or(BlockdevDetectZeroesOptions::Off),
             users: Vec::new(),
             place,
-            since: self.0.lock().next_number(),
-        });
-        Ok(name)
-    }
-
-    /// The node that a raw one stands on: one that exists, or a new one.
-    fn open_child(
-        &self,
-        sets: &DescriptorSets,
-        parent: &BlockdevOptions,
-        raw: &BlockdevOptionsRaw,
-        new: &mut Vec<Node>,
-    ) -> Result<(String, Arc<NodeIo>), Error> {
-        match &raw.file {
-            BlockdevRef::Reference(name) => {
-                let graph = self.0.lock();
-                let node = graph.find(name).map_err(|_| {
-                    Error::generic(format!(
-                        "Cannot find device='{name}' nor node-name='{name}'"
-                    ))
-                })?;
-                Ok((name.clone(), Arc::clone(&node.io)))
-            }
-            BlockdevRef::Definition(definition) => {
-                let name = self.open(sets, inherit(parent, definition), false, new)?;
-                let opened = new.iter().find(|node| node.name == name);
-                let node = opened.ok_or_else(|| super::no_node(&name))?;
-                Ok((name, Arc::clone(&node.io)))
-            }
-        }
+            since: graph.next_number(),
+        })
     }
 
     fn new_name(&self, wanted: Option<String>, new: &[Node]) -> Result<String, Error> {
@@ -206,15 +332,80 @@ impl Blocks {
             return Err(Error::generic(format!("Invalid node-name: '{name}'")));
         }
         if graph.index(&name).is_some() || new.iter().any(|node| node.name == name) {
-            return Err(Error::generic(format!(
-                "Duplicate nodes with node-name='{name}'"
-            )));
+            return Err(duplicate(&name));
         }
         if name.len() > MAX_NODE_NAME {
             return Err(Error::generic("Node name too long"));
         }
         Ok(name)
     }
+}
+
+fn duplicate(name: &str) -> Error {
+    Error::generic(format!("Duplicate nodes with node-name='{name}'"))
+}
+
+fn too_many_below(name: &str) -> Error {
+    Error::generic(format!(
+        "node '{name}' would stand on more than {MAX_BELOW} others"
+    ))
+}
+
+/// The options of a node and of those that are defined inside of it, from the top down, and the name of the node below
+/// them all, if they stand on one that exists.
+fn layers(top: BlockdevOptions) -> Result<(Vec<BlockdevOptions>, Option<String>), Error> {
+    let mut layers: Vec<BlockdevOptions> = Vec::new();
+    let mut next = top;
+    loop {
+        let below = match &mut next.driver {
+            // What it is told of the file is told here.
+            BlockdevOptionsDriver::Raw(raw) => {
+                let nothing = BlockdevRef::Reference(String::new());
+                Some(std::mem::replace(&mut raw.file, nothing))
+            }
+            BlockdevOptionsDriver::File(_)
+            | BlockdevOptionsDriver::HostDevice(_)
+            | BlockdevOptionsDriver::NullCo(_)
+            | BlockdevOptionsDriver::Unknown(_) => None,
+        };
+        let definition = match below {
+            Some(BlockdevRef::Definition(definition)) => inherit(&next, *definition),
+            Some(BlockdevRef::Reference(name)) => {
+                layers.push(next);
+                return Ok((layers, Some(name)));
+            }
+            None => {
+                layers.push(next);
+                return Ok((layers, None));
+            }
+        };
+        layers.push(std::mem::replace(&mut next, definition));
+        if layers.len() > MAX_BELOW {
+            let name = layers[0].node_name.as_deref();
+            return Err(too_many_below(name.unwrap_or_default()));
+        }
+    }
+}
+
+fn is_active(options: &BlockdevOptions) -> bool {
+    options.active.unwrap_or(true)
+}
+
+fn unmaps(options: &BlockdevOptions) -> bool {
+    options.discard == Some(BlockdevDiscardOptions::Unmap)
+}
+
+fn detect_zeroes(options: &BlockdevOptions) -> Result<DetectZeroes, Error> {
+    Ok(match &options.detect_zeroes {
+        None | Some(BlockdevDetectZeroesOptions::Off) => DetectZeroes::Off,
+        Some(BlockdevDetectZeroesOptions::On) => DetectZeroes::On,
+        Some(BlockdevDetectZeroesOptions::Unmap) => DetectZeroes::Unmap,
+        Some(BlockdevDetectZeroesOptions::Unknown(name)) => {
+            return Err(Error::generic(format!(
+                "Parameter 'detect-zeroes' does not accept value '{name}'"
+            )));
+        }
+    })
 }
 
 /// As in QEMU, options for the cache that say nothing are refused.
@@ -250,8 +441,7 @@ fn driver_name(driver: &BlockdevOptionsDriver) -> &str {
 
 /// The options of a node defined inside of another, which takes over what it does not say itself. What is discarded or
 /// detected is decided above, so requests to discard go through.
-fn inherit(parent: &BlockdevOptions, definition: &BlockdevOptions) -> BlockdevOptions {
-    let mut options = definition.clone();
+fn inherit(parent: &BlockdevOptions, mut options: BlockdevOptions) -> BlockdevOptions {
     let nothing = Some(BlockdevCacheOptions::default());
     if let Some(cache) = &parent.cache
         && parent.cache != nothing

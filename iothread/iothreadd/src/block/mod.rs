@@ -54,6 +54,8 @@ struct Graph {
     nodes: Vec<Node>,
     /// The paths of drives that have no medium, and when they came.
     empty_drives: Vec<(u64, UserPath)>,
+    /// Those whose files are being opened.
+    coming: Vec<String>,
     n_unnamed: u64,
     /// Orders nodes and users by when they came.
     n_numbers: u64,

@@ -31,7 +31,10 @@ pub trait Commands: Send + Sync {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`blockdev-add`](super::commands::BlockdevAdd).
-    fn blockdev_add(&self, arguments: BlockdevOptions) -> Result<(), Error>;
+    fn blockdev_add(
+        &self,
+        arguments: BlockdevOptions,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`blockdev-del`](super::commands::BlockdevDel).
     fn blockdev_del(&self, arguments: commands::BlockdevDel) -> Result<(), Error>;
@@ -264,10 +267,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("blockdev-add")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.blockdev_add(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.blockdev_add(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {

@@ -253,7 +253,7 @@ impl Filesystem for Disk {
     }
 
     fn open(&mut self, _: &Request<'_>, _: u64, _: i32, reply: ReplyOpen) {
-        reply.opened(0, 0);
+        self.answer(move |_| reply.opened(0, 0));
     }
 
     fn read(

@@ -225,6 +225,48 @@ fn devices_that_are_removed_wait_alone() {
     check_device(&disk, queue, Some(&controller));
 }
 
+#[test]
+fn a_file_that_is_not_opened_keeps_its_command_alone() {
+    let Some(disk) = FuseDisk::mount(1 << 20, Writes::Through) else {
+        return;
+    };
+    let server = Server::start(&[]);
+    let mut it = Fixture {
+        client: server.client(),
+        server,
+        disk,
+    };
+    let add = |name: &str| {
+        let mut options = node(&it.disk);
+        options["node-name"] = json!(name);
+        json!({"execute": "blockdev-add", "arguments": options}).to_string()
+    };
+    let (first, second) = (add("n0"), add("n1"));
+    it.disk.hang();
+    let mut waiting = it.server.client();
+    let mut also_waiting = it.server.client();
+    waiting.send(&first);
+    also_waiting.send(&second);
+    it.disk.wait_for_held(2);
+    it.check_that_all_goes_on("other");
+    // Whoever is first has the name.
+    it.client.add_node("n1");
+    it.disk.resume();
+    assert_eq!(waiting.reply(), json!({"return": {}}));
+    assert_eq!(
+        also_waiting.reply()["error"]["desc"],
+        "Duplicate nodes with node-name='n1'"
+    );
+    for name in ["n0", "n1"] {
+        it.client
+            .execute("blockdev-del", json!({"node-name": name}));
+    }
+    assert_eq!(
+        it.client.execute("query-named-block-nodes", json!({})),
+        json!([])
+    );
+}
+
 /// A server of which nobody waits for the end.
 struct Ending {
     process: Child,
@@ -232,8 +274,8 @@ struct Ending {
 }
 
 impl Ending {
-    /// Starts one whose export and device wait for the disk.
-    fn start(disk: &FuseDisk) -> (Self, Client, Nbd, tempfile::TempDir) {
+    /// Starts one that has a thread.
+    fn new() -> (Self, Client, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let qmp = folder.path().join("qmp");
         let mut process = program()
@@ -247,6 +289,12 @@ impl Ending {
         eventually(|| std::os::unix::net::UnixStream::connect(&qmp).is_ok());
         let mut client = Client::connect(&qmp);
         client.execute("qmp_capabilities", json!({}));
+        (Self { process, stderr }, client, folder)
+    }
+
+    /// Starts one whose export and device wait for the disk.
+    fn start(disk: &FuseDisk) -> (Self, Client, Nbd, tempfile::TempDir) {
+        let (ending, mut client, folder) = Self::new();
         client.execute("blockdev-add", node(disk));
         let device = json!({"driver": "virtio-blk-pci", "id": "d", "drive": "n0", "iothread": "io0", "share-rw": true});
         client.execute("device_add", device);
@@ -263,29 +311,38 @@ impl Ending {
         let notify = json!({"path": "/machine/peripheral/d/virtio-backend", "property": "x-notify", "value": 0});
         client.execute("qom-set", notify);
         disk.wait_for_held(2);
-        (Self { process, stderr }, client, nbd, folder)
+        (ending, client, nbd, folder)
     }
 
     /// Waits until it says what has kept it. The kernel lets it go when the disk answers.
-    fn check(mut self, disk: &FuseDisk, nbd: &mut Nbd) {
+    fn check(self, disk: &FuseDisk, nbd: &mut Nbd) {
+        self.check_said(
+            disk,
+            &[
+                "export 'e' waits for block node 'n0'",
+                "device '/machine/peripheral/d' waits for block node 'n0'",
+            ],
+        );
+        assert!(nbd.is_closed());
+    }
+
+    fn check_said(mut self, disk: &FuseDisk, expected: &[&str]) {
         let mut said = Vec::new();
-        while said.len() < 2 {
+        while said.len() < expected.len() {
             let mut line = String::new();
             assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "{said:?}");
-            if line.contains("at the end") {
-                said.push(line);
+            if let Some(what) = line.trim_end().strip_prefix("iothreadd: at the end: ") {
+                said.push(what.to_owned());
             }
         }
-        assert_eq!(
-            said,
-            [
-                "iothreadd: at the end: export 'e' waits for block node 'n0'\n",
-                "iothreadd: at the end: device '/machine/peripheral/d' waits for block node 'n0'\n",
-            ]
-        );
+        assert_eq!(said, expected);
         disk.resume();
         assert_eq!(self.process.wait().unwrap().code(), Some(1));
-        assert!(nbd.is_closed());
+    }
+
+    fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 }
 
@@ -308,11 +365,25 @@ fn the_second_signal_does_not_wait_for_a_disk() {
         return;
     };
     let (ending, mut client, mut nbd, _folder) = Ending::start(&disk);
-    let pid = rustix::process::Pid::from_child(&ending.process);
-    let terminate = || rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    terminate();
+    ending.terminate();
     // It is ending when it says so; signals that come together are one.
     while client.event()["event"] != "SHUTDOWN" {}
-    terminate();
+    ending.terminate();
     ending.check(&disk, &mut nbd);
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_file_that_is_not_opened() {
+    let Some(disk) = FuseDisk::mount(1 << 20, Writes::Through) else {
+        return;
+    };
+    let (ending, mut client, _folder) = Ending::new();
+    disk.hang();
+    let arguments = node(&disk);
+    client.send(&json!({"execute": "blockdev-add", "arguments": arguments}).to_string());
+    disk.wait_for_held(1);
+    ending.terminate();
+    while client.event()["event"] != "SHUTDOWN" {}
+    ending.terminate();
+    ending.check_said(&disk, &["block node 'n0' waits for its file"]);
 }
