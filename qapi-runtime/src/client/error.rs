@@ -181,19 +181,21 @@ impl ClientError {
                 Outcome::Done(returned.map_or(Value::Null, ValueRef::to_value))
             }
             _ if !self.0.was_sent => Outcome::NotSent,
-            ClientErrorKind::TimedOut(_) => {
-                let late = self.0.late.as_ref();
-                late.map_or(Outcome::Unknown, LateReply::outcome)
-            }
+            ClientErrorKind::TimedOut(_) => self.late_or(Outcome::Unknown),
             ClientErrorKind::Io(_)
             | ClientErrorKind::Closed
             | ClientErrorKind::Request(_)
             | ClientErrorKind::Protocol(_)
-            | ClientErrorKind::OobNotEnabled => Outcome::ConnectionLost,
+            | ClientErrorKind::OobNotEnabled => self.late_or(Outcome::ConnectionLost),
         }
     }
 
-    /// The answer that may still come, if the command has none yet.
+    /// What the reply says, if it is there.
+    fn late_or(&self, outcome: Outcome) -> Outcome {
+        self.0.late.as_ref().map_or(outcome, LateReply::outcome)
+    }
+
+    /// The answer that may still come, if the command has none yet; the one that has come, if something else has not.
     pub fn late_reply(&self) -> Option<&LateReply> {
         self.0.late.as_ref()
     }

@@ -72,24 +72,40 @@ impl fmt::Debug for RawEvent {
 }
 
 /// Which events a listener gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventFilter {
+    /// What passes one of these passes.
+    kinds: Vec<Kind>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Kind {
     names: Option<Vec<Box<str>>>,
     members: Vec<(Box<str>, Box<str>)>,
+}
+
+/// All events.
+impl Default for EventFilter {
+    fn default() -> Self {
+        Self::all()
+    }
 }
 
 impl EventFilter {
     /// All events.
     pub fn all() -> Self {
-        Self::default()
+        Self {
+            kinds: vec![Kind::default()],
+        }
     }
 
     /// The events with these names.
     pub fn names<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
-        Self {
+        let kind = Kind {
             names: Some(names.into_iter().map(Into::into).collect()),
             members: Vec::new(),
-        }
+        };
+        Self { kinds: vec![kind] }
     }
 
     /// The event with this name.
@@ -100,12 +116,27 @@ impl EventFilter {
     /// Of these, the ones whose data has the string `value` as its member `member`.
     #[must_use]
     pub fn with_member(mut self, member: &str, value: &str) -> Self {
-        self.members.push((member.into(), value.into()));
+        for kind in &mut self.kinds {
+            kind.members.push((member.into(), value.into()));
+        }
+        self
+    }
+
+    /// These events and those.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        self.kinds.extend(other.kinds);
         self
     }
 
     /// Whether an event passes.
     pub fn matches(&self, event: &RawEvent) -> bool {
+        self.kinds.iter().any(|kind| kind.matches(event))
+    }
+}
+
+impl Kind {
+    fn matches(&self, event: &RawEvent) -> bool {
         let name_fits = match &self.names {
             None => true,
             Some(names) => names.iter().any(|name| **name == *event.name()),
@@ -114,5 +145,19 @@ impl EventFilter {
             && self.members.iter().all(|(member, value)| {
                 event.data().get(member).and_then(ValueRef::as_str) == Some(&**value)
             })
+    }
+}
+
+/// The names that may pass, for people.
+impl fmt::Display for EventFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown: Vec<&str> = Vec::new();
+        for kind in &self.kinds {
+            match &kind.names {
+                None => return f.write_str("any event"),
+                Some(names) => shown.extend(names.iter().map(|name| &**name)),
+            }
+        }
+        f.write_str(&shown.join(" or "))
     }
 }

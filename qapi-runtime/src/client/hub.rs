@@ -9,7 +9,7 @@ use super::EVENT_BACKLOG;
 use super::core::{Admission, ClientCore, Incoming};
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
-use super::listener::Feed;
+use super::listener::{Feed, Following};
 use super::options::ConnectOptions;
 use super::request::{Answer, Encoded};
 use super::transcript::Ended;
@@ -53,6 +53,8 @@ impl Early {
 struct Listening {
     filter: EventFilter,
     feed: Feed,
+    /// Whether it goes on with the next connection.
+    is_lasting: bool,
 }
 
 impl Hub {
@@ -71,11 +73,13 @@ impl Hub {
         }
     }
 
-    /// The connection is lost. Those who wait for answers are told; those who listen stay. Whether it was of use.
+    /// The connection is lost. Those who wait for answers are told, and those who listen to what comes of a command; others who
+    /// listen stay. Whether it was of use.
     pub(super) fn lost(&mut self) -> bool {
         trace::lost(&self.peer);
         self.core.ended(Ended::ByServer);
         self.waiting.clear();
+        self.listeners.retain(|listening| listening.is_lasting);
         std::mem::take(&mut self.was_answered)
     }
 
@@ -101,10 +105,23 @@ impl Hub {
         &mut self.core
     }
 
-    pub(super) fn sent(&mut self, request: &Encoded, deliver: Deliver) {
+    /// A request is about to be written: what comes from now on may be its answer, and may be what it causes.
+    pub(super) fn sent(
+        &mut self,
+        request: &Encoded,
+        deliver: Deliver,
+        following: Option<Following>,
+    ) {
         trace::asked(&self.peer, request.id, &request.command);
         self.core.sent(request);
         self.waiting.insert(request.id, deliver);
+        if let Some(Following { filter, feed }) = following {
+            self.add(Listening {
+                filter,
+                feed,
+                is_lasting: false,
+            });
+        }
     }
 
     /// Nobody waits for the answer any more. If there will be one, it is still matched.
@@ -139,10 +156,18 @@ impl Hub {
 
     /// Listens from now on.
     pub(super) fn listen(&mut self, filter: EventFilter, feed: Feed) {
+        self.add(Listening {
+            filter,
+            feed,
+            is_lasting: true,
+        });
+    }
+
+    fn add(&mut self, listening: Listening) {
         // Those that have gone make room, whether or not events come.
         self.listeners
             .retain(|listening| listening.feed.is_wanted());
-        self.listeners.push(Listening { filter, feed });
+        self.listeners.push(listening);
     }
 
     /// The same, and gets what came before anybody listened and nobody else has got.

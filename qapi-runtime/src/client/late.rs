@@ -82,6 +82,13 @@ impl LateReply {
         (Self { slot }, Box::new(deliver))
     }
 
+    /// The reply to a command that has come, though what the caller waited for has not.
+    pub(super) fn known(outcome: Outcome) -> Self {
+        let slot = Arc::<Slot>::default();
+        slot.settle(outcome);
+        Self { slot }
+    }
+
     /// What is known by now.
     pub fn outcome(&self) -> Outcome {
         self.slot.lock().clone().unwrap_or(Outcome::Unknown)

@@ -23,7 +23,15 @@ pub(super) struct Listener {
 }
 
 /// Where the hub puts the events of one listener; the listener is told when it is gone.
+#[derive(Debug)]
 pub(super) struct Feed(Weak<Queue>);
+
+/// Somebody who listens from the moment on at which a command is sent, up to the end of the connection on which it is.
+#[derive(Debug)]
+pub(super) struct Following {
+    pub(super) filter: EventFilter,
+    pub(super) feed: Feed,
+}
 
 #[derive(Default)]
 struct Queue {
@@ -108,6 +116,14 @@ impl Listener {
         }
         let peer = Arc::clone(peer);
         Self { queue, peer }
+    }
+
+    /// One that listens when a command is sent, and what goes with that command.
+    pub(super) fn following(filter: EventFilter, peer: &Arc<str>) -> (Self, Following) {
+        let queue = Arc::<Queue>::default();
+        let feed = Feed(Arc::downgrade(&queue));
+        let peer = Arc::clone(peer);
+        (Self { queue, peer }, Following { filter, feed })
     }
 
     /// Of a connection that is closed.

@@ -12,6 +12,10 @@
 //! answer that may still come: done, refused, or the connection was lost. Nothing is sent twice. [`ClientError::reason`] says
 //! what the text of a `GenericError` means, where it is one that is known.
 //!
+//! Nothing slips between a command and what comes of it: `execute_until` waits for the event that completes a command, and
+//! `start_job` follows a job to its end. Events are kept from the first word of the server on, for whoever listens first; a listener that
+//! does not read misses events itself, is told how many, and keeps nobody else waiting.
+//!
 //! A server is at an [`Address`], or at the other end of a stream or descriptor that is there already (`connect_stream`,
 //! `connect_descriptor`).
 //!
@@ -27,7 +31,9 @@ mod core;
 mod error;
 mod establish;
 mod event;
+mod front;
 mod hub;
+mod job;
 mod late;
 mod listener;
 #[cfg(feature = "mock")]
@@ -45,10 +51,11 @@ pub mod transcript;
 use std::time::Duration;
 
 #[cfg(feature = "client-async")]
-pub use self::asynchronous::{Client, Events};
+pub use self::asynchronous::{Client, Events, Job};
 pub use self::core::{Dialect, Greeting};
 pub use self::error::{ClientError, ClientErrorKind};
 pub use self::event::{EventFilter, RawEvent};
+pub use self::job::JobState;
 pub use self::late::{LateReply, Outcome};
 pub use self::options::{CallOptions, ConnectOptions};
 pub use self::reason::Reason;

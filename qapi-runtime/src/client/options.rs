@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Dialect;
+use super::listener::Following;
 use super::transcript::Transcript;
 use crate::address::Address;
 use crate::json::Limits;
@@ -142,6 +143,8 @@ pub struct CallOptions {
     pub(super) out_of_band: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) descriptors: Vec<OwnedFd>,
+    /// Who gets the events that come after the command was sent.
+    pub(super) following: Option<Following>,
 }
 
 impl CallOptions {

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::{ClientError, ClientErrorKind};
+use super::error::{Awaited, ClientError, ClientErrorKind};
+use super::event::EventFilter;
+use super::late::{LateReply, Outcome};
 use crate::error::{Error, ErrorClass};
 use crate::json::{Document, ValueRef, empty_object};
+use crate::message::Request;
+use crate::value::Value;
 use crate::visit::{CompatPolicy, Input, Mode, Output, Visit};
 
 /// A request on its way.
@@ -17,16 +21,22 @@ pub struct Encoded {
     pub(super) out_of_band: bool,
 }
 
-impl Encoded {
-    /// Encodes a request; `arguments` is an object, or nothing.
-    ///
-    /// # Errors
-    ///
-    /// Arguments that cannot be sent.
-    pub fn new<A: Visit>(
+/// A request before it has a number.
+#[derive(Debug)]
+pub(super) struct Draft {
+    command: Arc<str>,
+    /// All but the number.
+    head: Vec<u8>,
+    out_of_band: bool,
+    /// Not 'success-response' false.
+    pub(super) is_answered: bool,
+}
+
+impl Draft {
+    /// A request; `arguments` is an object, or nothing.
+    pub(super) fn new<A: Visit>(
         command: &str,
         arguments: Option<&A>,
-        id: u64,
         out_of_band: bool,
     ) -> Result<Self, ClientError> {
         let mut output = Output::new();
@@ -42,16 +52,49 @@ impl Encoded {
             }
         }
         output.writer().key("id");
-        output.uint(id);
-        output.writer().end_object();
-        let mut bytes = output.into_bytes();
-        bytes.extend_from_slice(b"\r\n");
         Ok(Self {
             command: command.into(),
+            head: output.into_bytes(),
+            out_of_band,
+            is_answered: true,
+        })
+    }
+
+    /// The same of a command with types.
+    pub(super) fn of<R: Request>(request: &R, out_of_band: bool) -> Result<Self, ClientError> {
+        let draft = Self::new(R::COMMAND, Some(request), out_of_band)?;
+        Ok(Self {
+            is_answered: R::SUCCESS_RESPONSE,
+            ..draft
+        })
+    }
+
+    pub(super) fn with_id(&self, id: u64) -> Encoded {
+        let mut bytes = Vec::with_capacity(self.head.len() + 24);
+        bytes.extend_from_slice(&self.head);
+        bytes.extend_from_slice(format!("{id}}}\r\n").as_bytes());
+        Encoded {
+            command: Arc::clone(&self.command),
             bytes: bytes.into(),
             id,
-            out_of_band,
-        })
+            out_of_band: self.out_of_band,
+        }
+    }
+}
+
+impl Encoded {
+    /// Encodes a request; `arguments` is an object, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Arguments that cannot be sent.
+    pub fn new<A: Visit>(
+        command: &str,
+        arguments: Option<&A>,
+        id: u64,
+        out_of_band: bool,
+    ) -> Result<Self, ClientError> {
+        Ok(Draft::new(command, arguments, out_of_band)?.with_id(id))
     }
 
     /// The number that the answer will have.
@@ -128,23 +171,63 @@ impl Answer {
 /// How long a command that is not answered on success gets to fail.
 pub(super) const SILENT_SUCCESS: Duration = Duration::from_secs(1);
 
-/// The result of a request from what became of it. One that `is_answered` only when it fails
-/// has succeeded when nothing comes.
-pub(super) fn settle<T: Visit>(
-    answer: Result<Answer, ClientErrorKind>,
-    request: &Encoded,
-    is_answered: bool,
-) -> Result<T, ClientError> {
-    match answer {
-        Ok(answer) => answer.decode(request),
-        Err(ClientErrorKind::Closed | ClientErrorKind::TimedOut(_)) if !is_answered => {
-            let nothing = Answer {
+/// A request that was carried out, with its answer.
+#[derive(Debug)]
+pub(super) struct Exchanged {
+    request: Encoded,
+    answer: Answer,
+    peer: Arc<str>,
+}
+
+impl Exchanged {
+    /// What became of a request. One that `is_answered` only when it fails has succeeded when nothing comes.
+    pub(super) fn settle(
+        answer: Result<Answer, ClientErrorKind>,
+        request: Encoded,
+        is_answered: bool,
+        peer: &Arc<str>,
+    ) -> Result<Self, ClientError> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(ClientErrorKind::Closed | ClientErrorKind::TimedOut(_)) if !is_answered => Answer {
                 message: Document::default(),
                 error: None,
-            };
-            nothing.decode(request)
+            },
+            Err(kind) => return Err(request.error(kind)),
+        };
+        match answer.error {
+            Some(error) => Err(request
+                .error(ClientErrorKind::Server(error))
+                .with_received(answer.message)),
+            None => Ok(Self {
+                request,
+                answer,
+                peer: Arc::clone(peer),
+            }),
         }
-        Err(kind) => Err(request.error(kind)),
+    }
+
+    /// The return value as a type.
+    pub(super) fn decode<T: Visit>(self) -> Result<T, ClientError> {
+        let decoded = self.answer.decode(&self.request);
+        decoded.map_err(|error| error.after_sending(None).of_peer(&self.peer))
+    }
+
+    /// The return value.
+    pub(super) fn value(&self) -> Value {
+        self.answer.return_value().to_value()
+    }
+
+    /// The command was executed, and what was to follow has not.
+    pub(super) fn without(&self, kind: ClientErrorKind, followers: &EventFilter) -> ClientError {
+        let reply = LateReply::known(Outcome::Done(self.value()));
+        let note = format!("it was executed, and is to be followed by {followers}");
+        self.request
+            .error(kind)
+            .awaiting(Awaited::Event)
+            .after_sending(Some(reply))
+            .with_note(Some(note))
+            .of_peer(&self.peer)
     }
 }
 
@@ -156,4 +239,35 @@ pub(super) fn error_of(message: ValueRef<'_>) -> Option<Error> {
         ErrorClass::from_name(text("class")),
         text("desc"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_follow_is_named() {
+        let message = Document::parse(b"{'return': 7, 'id': 1}").unwrap();
+        let request = Draft::new("del", None::<&Value>, false).unwrap();
+        let answer = Answer {
+            message,
+            error: None,
+        };
+        let peer = "unix:a".into();
+        let exchanged = Exchanged::settle(Ok(answer), request.with_id(1), true, &peer).unwrap();
+        let followers = EventFilter::names(["A", "B"]).with_member("device", "d");
+        let timed_out = ClientErrorKind::TimedOut(Duration::from_secs(2));
+        let error = exchanged.without(timed_out, &followers.or(EventFilter::name("C")));
+        assert_eq!(
+            error.to_string(),
+            "del: no event from 'unix:a' in 2s (it was executed, and is to be followed by A or B or C)"
+        );
+        assert_eq!(error.outcome(), Outcome::Done(Value::Int(7)));
+        let closed = exchanged.without(ClientErrorKind::Closed, &EventFilter::all());
+        assert_eq!(
+            closed.to_string(),
+            "del: the server at 'unix:a' closed the connection (it was executed, and is to be followed by any event)"
+        );
+        assert_eq!(closed.outcome(), Outcome::Done(Value::Int(7)));
+    }
 }

@@ -5,6 +5,8 @@
 mod bounds;
 #[cfg(all(feature = "client", feature = "server"))]
 mod client;
+#[cfg(all(feature = "client", feature = "server"))]
+mod completions;
 mod json;
 #[cfg(all(feature = "client", feature = "server"))]
 mod live;

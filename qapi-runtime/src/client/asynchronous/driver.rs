@@ -57,6 +57,7 @@ fn register(hub: &mut Hub, outgoing: Outgoing) -> Option<Current> {
     let Outgoing {
         request,
         descriptors,
+        following,
         answer,
         is_sent,
     } = outgoing;
@@ -72,7 +73,7 @@ fn register(hub: &mut Hub, outgoing: Outgoing) -> Option<Current> {
         // As above.
         let _ = answer.send(reply);
     });
-    hub.sent(&request, deliver);
+    hub.sent(&request, deliver, following);
     Some(Current {
         bytes: request.bytes,
         written: 0,

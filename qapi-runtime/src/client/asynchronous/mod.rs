@@ -2,6 +2,8 @@
 
 mod connect;
 mod driver;
+mod jobs;
+mod until;
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -14,20 +16,21 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::connect::{Connection, Wire, establish, open};
 use self::driver::Driver;
+pub use self::jobs::Job;
 use super::core::Greeting;
 use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::establish::not_opened;
 use super::event::{EventFilter, RawEvent};
+use super::front::Front;
 use super::hub::Hub;
 use super::late::LateReply;
-use super::listener::Listener;
+use super::listener::{Following, Listener};
 use super::options::{CallOptions, ConnectOptions};
-use super::request::{Answer, Encoded, SILENT_SUCCESS, settle};
+use super::request::{Answer, Draft, Encoded, Exchanged, SILENT_SUCCESS};
 use crate::descriptor::PeerCredentials;
 use crate::message::Request;
 use crate::transport::Transport;
 use crate::value::Value;
-use crate::visit::Visit;
 
 /// Requests that wait to be sent before those who make more have to wait.
 const REQUEST_BACKLOG: usize = 256;
@@ -86,6 +89,7 @@ struct ServerInfo {
 struct Outgoing {
     request: Encoded,
     descriptors: Vec<OwnedFd>,
+    following: Option<Following>,
     answer: oneshot::Sender<Result<Answer, ClientErrorKind>>,
     /// Turns true when all of it is written.
     is_sent: Arc<AtomicBool>,
@@ -263,8 +267,8 @@ impl Client {
         request: &R,
         options: CallOptions,
     ) -> Result<R::Returns, ClientError> {
-        let encoded = self.encode(R::COMMAND, Some(request), &options)?;
-        self.call(encoded, options, R::SUCCESS_RESPONSE).await
+        let draft = Draft::of(request, options.out_of_band)?;
+        self.exchange(draft, options).await?.decode()
     }
 
     /// Executes a command without types.
@@ -278,26 +282,14 @@ impl Client {
         arguments: Option<&Value>,
         options: CallOptions,
     ) -> Result<Value, ClientError> {
-        let encoded = self.encode(command, arguments, &options)?;
-        self.call(encoded, options, true).await
+        let draft = Draft::new(command, arguments, options.out_of_band)?;
+        self.exchange(draft, options).await?.decode()
     }
 
-    fn encode<A: Visit>(
-        &self,
-        command: &str,
-        arguments: Option<&A>,
-        options: &CallOptions,
-    ) -> Result<Encoded, ClientError> {
-        let id = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
-        Encoded::new(command, arguments, id, options.out_of_band)
-    }
-
-    async fn call<T: Visit>(
-        &self,
-        request: Encoded,
-        options: CallOptions,
-        is_answered: bool,
-    ) -> Result<T, ClientError> {
+    async fn exchange(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError> {
+        let is_answered = draft.is_answered;
+        let request = draft.with_id(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
+        drop(draft);
         let shared = &self.inner.shared;
         if self.is_closed() {
             let error = request.error(ClientErrorKind::Closed);
@@ -310,7 +302,7 @@ impl Client {
         // Goes after the other end of `sender`, so that the driver knows whom it still has to serve.
         let mut call = Call {
             shared,
-            id: request.id,
+            id: request.id(),
             is_answered,
             is_over: false,
         };
@@ -319,6 +311,7 @@ impl Client {
         let outgoing = Outgoing {
             request: request.clone(),
             descriptors: options.descriptors,
+            following: options.following,
             answer: sender,
             is_sent: Arc::clone(&is_sent),
         };
@@ -344,7 +337,7 @@ impl Client {
         };
         call.is_over = answer.is_ok() || late.is_some();
         let awaited = match &answer {
-            Err(ClientErrorKind::TimedOut(_)) => shared.what_is_missing(request.id),
+            Err(ClientErrorKind::TimedOut(_)) => shared.what_is_missing(request.id()),
             Ok(_) | Err(_) => Awaited::Answer,
         };
         let note = match awaited {
@@ -353,7 +346,8 @@ impl Client {
         };
         // Silence means success only of what the server was asked to do.
         let is_sent = is_sent.load(Ordering::Acquire);
-        settle(answer, &request, is_answered || !is_sent).map_err(|error| {
+        let settled = Exchanged::settle(answer, request, is_answered || !is_sent, &shared.peer);
+        settled.map_err(|error| {
             let error = error.awaiting(awaited).with_note(note);
             // What is being written may well become whole.
             let error = match is_sent || late.is_some() {
@@ -393,13 +387,8 @@ impl Client {
         filter: EventFilter,
         timeout: Option<Duration>,
     ) -> Result<Arc<RawEvent>, ClientError> {
-        let mut events = self.listen_from(filter, false);
-        match timeout {
-            None => events.next().await,
-            Some(timeout) => tokio::time::timeout(timeout, events.next())
-                .await
-                .unwrap_or_else(|_| Err(events.0.error(ClientErrorKind::TimedOut(timeout)))),
-        }
+        let events = self.listen_from(filter, false);
+        self.next(&events.0, timeout).await
     }
 
     /// Closes the connection for all clones. Commands in flight end with
@@ -411,6 +400,34 @@ impl Client {
     /// Whether the connection is closed for good: by [`Client::close`], or because it is lost and not made again.
     pub fn is_closed(&self) -> bool {
         *self.inner.closing.borrow() || self.inner.in_band.is_closed()
+    }
+}
+
+impl Front for Client {
+    fn peer(&self) -> &Arc<str> {
+        &self.inner.shared.peer
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.inner.options.timeout
+    }
+
+    async fn exchange(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError> {
+        Self::exchange(self, draft, options).await
+    }
+
+    async fn next(
+        &self,
+        listener: &Listener,
+        timeout: Option<Duration>,
+    ) -> Result<Arc<RawEvent>, ClientError> {
+        let next = std::future::poll_fn(|context| listener.poll(context));
+        match timeout {
+            None => next.await,
+            Some(timeout) => tokio::time::timeout(timeout, next)
+                .await
+                .unwrap_or_else(|_| Err(listener.error(ClientErrorKind::TimedOut(timeout)))),
+        }
     }
 }
 

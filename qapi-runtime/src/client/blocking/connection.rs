@@ -16,7 +16,7 @@ use super::super::hub::Hub;
 use super::super::late::LateReply;
 use super::super::open::is_lasting;
 use super::super::options::{CallOptions, ConnectOptions};
-use super::super::request::{Answer, Encoded};
+use super::super::request::{Answer, Draft, Encoded};
 use super::super::stream::{Deadline, NotSent, Stream, time_to};
 use crate::descriptor::{PeerCredentials, peer_credentials};
 use crate::trace;
@@ -291,13 +291,12 @@ impl Inner {
 
     pub(super) fn send(
         &self,
-        encode: &dyn Fn(u64) -> Result<Encoded, ClientError>,
-        options: &CallOptions,
+        draft: &Draft,
+        options: &mut CallOptions,
         deadline: Deadline,
     ) -> Result<(Encoded, Answers), ClientError> {
-        // What cannot be encoded or is not allowed is told before anything waits.
-        let request = encode(0)?;
         let fail = |kind, awaited| {
+            let request = draft.with_id(0);
             let note = match awaited {
                 Awaited::Connection => lock(&self.state).trouble.clone(),
                 _ => None,
@@ -336,7 +335,7 @@ impl Inner {
                     }
                 }
                 Admission::Now => {
-                    return self.write(&turn, &stream, state, encode, options, deadline);
+                    return self.write(&turn, &stream, state, draft, options, deadline);
                 }
             }
         }
@@ -392,18 +391,18 @@ impl Inner {
         _turn: &Turn<'_>,
         stream: &Stream,
         mut state: MutexGuard<'_, State>,
-        encode: &dyn Fn(u64) -> Result<Encoded, ClientError>,
-        options: &CallOptions,
+        draft: &Draft,
+        options: &mut CallOptions,
         deadline: Deadline,
     ) -> Result<(Encoded, Answers), ClientError> {
         let (sender, answer) = mpsc::channel();
         // In the turn, so that numbers grow in the order of the stream.
-        let request = encode(self.next_id.fetch_add(1, Ordering::Relaxed))?;
+        let request = draft.with_id(self.next_id.fetch_add(1, Ordering::Relaxed));
         let deliver = Box::new(move |answer| {
             // The receiver may have given up; then nobody waits for the answer.
             let _ = sender.send(answer);
         });
-        state.hub.sent(&request, deliver);
+        state.hub.sent(&request, deliver, options.following.take());
         drop(state);
         let descriptors: Vec<BorrowedFd<'_>> =
             options.descriptors.iter().map(AsFd::as_fd).collect();

@@ -17,6 +17,8 @@
 //! ```
 
 mod connection;
+mod jobs;
+mod until;
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -26,19 +28,20 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use self::connection::{Inner, Phase, establish, lock, open};
+pub use self::jobs::Job;
 use super::core::Greeting;
 use super::error::{ClientError, ClientErrorKind};
 use super::establish::not_opened;
 use super::event::{EventFilter, RawEvent};
+use super::front::Front;
 use super::hub::Hub;
 use super::listener::Listener;
 use super::options::{CallOptions, ConnectOptions};
-use super::request::{Encoded, SILENT_SUCCESS, settle};
+use super::request::{Draft, Exchanged, SILENT_SUCCESS};
 use super::stream::{Stream, time_to};
 use crate::descriptor::PeerCredentials;
 use crate::message::Request;
 use crate::value::Value;
-use crate::visit::Visit;
 
 /// A connection to a server. Clones share it; the last one closes it.
 #[derive(Clone)]
@@ -144,7 +147,8 @@ impl Client {
         request: &R,
         options: CallOptions,
     ) -> Result<R::Returns, ClientError> {
-        self.call(R::COMMAND, Some(request), options, R::SUCCESS_RESPONSE)
+        let draft = Draft::of(request, options.out_of_band)?;
+        self.exchange(draft, options)?.decode()
     }
 
     /// Executes a command without types.
@@ -158,23 +162,18 @@ impl Client {
         arguments: Option<&Value>,
         options: CallOptions,
     ) -> Result<Value, ClientError> {
-        self.call(command, arguments, options, true)
+        let draft = Draft::new(command, arguments, options.out_of_band)?;
+        self.exchange(draft, options)?.decode()
     }
 
-    fn call<A: Visit, T: Visit>(
-        &self,
-        command: &str,
-        arguments: Option<&A>,
-        options: CallOptions,
-        is_answered: bool,
-    ) -> Result<T, ClientError> {
+    fn exchange(&self, draft: Draft, mut options: CallOptions) -> Result<Exchanged, ClientError> {
+        let is_answered = draft.is_answered;
         let timeout = options
             .timeout
             .or((!is_answered).then_some(SILENT_SUCCESS))
             .or(self.inner.options.timeout);
         let deadline = timeout.map(|timeout| (Instant::now() + timeout, timeout));
-        let encode = |id| Encoded::new(command, arguments, id, options.out_of_band);
-        let (request, answers) = self.inner.send(&encode, &options, deadline)?;
+        let (request, answers) = self.inner.send(&draft, &mut options, deadline)?;
         let answer =
             match deadline {
                 None => answers.recv().unwrap_or(Err(ClientErrorKind::Closed)),
@@ -190,12 +189,13 @@ impl Client {
         let (answer, late) = match answer {
             Err(ClientErrorKind::TimedOut(timeout)) => {
                 self.inner
-                    .give_up(request.id, is_answered, &answers, timeout)
+                    .give_up(request.id(), is_answered, &answers, timeout)
             }
             answer => (answer, None),
         };
-        settle(answer, &request, is_answered)
-            .map_err(|error| error.after_sending(late).of_peer(&self.inner.peer))
+        let peer = &self.inner.peer;
+        Exchanged::settle(answer, request, is_answered, peer)
+            .map_err(|error| error.after_sending(late).of_peer(peer))
     }
 
     /// Listens to events from now on, also those of later connections.
@@ -242,6 +242,28 @@ impl Client {
     /// Whether the connection is closed for good: by [`Client::close`], or because it is lost and not made again.
     pub fn is_closed(&self) -> bool {
         lock(&self.inner.state).phase == Phase::Closed
+    }
+}
+
+impl Front for Client {
+    fn peer(&self) -> &Arc<str> {
+        &self.inner.peer
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.inner.options.timeout
+    }
+
+    async fn exchange(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError> {
+        Self::exchange(self, draft, options)
+    }
+
+    async fn next(
+        &self,
+        listener: &Listener,
+        timeout: Option<Duration>,
+    ) -> Result<Arc<RawEvent>, ClientError> {
+        listener.wait(timeout)
     }
 }
 

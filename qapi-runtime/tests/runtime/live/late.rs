@@ -1,6 +1,5 @@
 //! QEMU and its guest agent when they are stopped, busy or gone, as clients meet them.
 
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use qapi_runtime::client::{
 use rustix::process::{Pid, Signal, kill_process};
 use tests::{Tool, eventually};
 
-use super::{Qemu, blocking_arguments, options, value};
+use super::{Qemu, blocking_arguments, options, value, with_each_qemu};
 
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(200);
@@ -24,15 +23,6 @@ fn within(timeout: Duration) -> CallOptions {
 
 fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
-}
-
-/// Runs a test with the QEMU on the search path, and with the newer one.
-fn with_each_qemu(test: &str, run: impl Fn(&Path)) {
-    for tool in [Tool::Program("qemu-system-x86_64"), Tool::QemuTen] {
-        if let Some(qemu) = tool.for_test(test) {
-            run(&qemu);
-        }
-    }
 }
 
 /// Two commands while QEMU is stopped: one is given up, both are answered later; and the recording of it, played.

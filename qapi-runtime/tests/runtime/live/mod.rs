@@ -1,5 +1,6 @@
 //! The clients against a live QEMU; skipped where there is none.
 
+mod completions;
 mod late;
 
 use std::io::Write;
@@ -32,11 +33,16 @@ impl Qemu {
     }
 
     fn command(qemu: &Path, socket: &Path) -> Command {
+        Self::command_on("none", qemu, socket)
+    }
+
+    /// The same with a machine of this type.
+    fn command_on(machine: &str, qemu: &Path, socket: &Path) -> Command {
         let mut command = Command::new(qemu);
         command
             .args([
                 "-machine",
-                "none",
+                machine,
                 "-nodefaults",
                 "-display",
                 "none",
@@ -65,6 +71,15 @@ impl Drop for Qemu {
         // It may be gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Runs a test with the QEMU on the search path, and with the newer one.
+fn with_each_qemu(test: &str, run: impl Fn(&Path)) {
+    for tool in [Tool::Program("qemu-system-x86_64"), Tool::QemuTen] {
+        if let Some(qemu) = tool.for_test(test) {
+            run(&qemu);
+        }
     }
 }
 

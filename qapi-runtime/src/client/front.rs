@@ -1,0 +1,110 @@
+//! What both clients make of commands and events, written once.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use super::error::{ClientError, ClientErrorKind};
+use super::event::{EventFilter, RawEvent};
+use super::listener::Listener;
+use super::options::CallOptions;
+use super::request::{Draft, Exchanged};
+
+/// A client, of threads or of tasks. The functions of the one for threads block, so that their futures are ready at once.
+pub(super) trait Front: Clone {
+    /// What errors call the server.
+    fn peer(&self) -> &Arc<str>;
+
+    /// The time that commands have unless their options say otherwise.
+    fn timeout(&self) -> Option<Duration>;
+
+    /// Sends a command and waits for the reply, which is no error.
+    async fn exchange(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError>;
+
+    /// Waits for the next event of a listener; for ever without a time-out.
+    async fn next(
+        &self,
+        listener: &Listener,
+        timeout: Option<Duration>,
+    ) -> Result<Arc<RawEvent>, ClientError>;
+}
+
+/// The time that there is for something that takes several steps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    timeout: Option<Duration>,
+    since: Instant,
+}
+
+impl Patience {
+    pub(super) fn new(timeout: Option<Duration>) -> Self {
+        Self {
+            timeout,
+            since: Instant::now(),
+        }
+    }
+
+    /// What is left of it; nothing where there is no limit.
+    pub(super) fn left(self) -> Option<Duration> {
+        let timeout = self.timeout?;
+        Some(timeout.saturating_sub(self.since.elapsed()))
+    }
+
+    /// Options of a command that may take what is left.
+    pub(super) fn options(self) -> CallOptions {
+        let options = CallOptions::new();
+        match self.left() {
+            None => options,
+            Some(left) => options.timeout(left),
+        }
+    }
+
+    /// An error of one step as one of the whole.
+    pub(super) fn kind_of(self, error: &ClientError) -> ClientErrorKind {
+        match (error.kind(), self.timeout) {
+            (ClientErrorKind::TimedOut(_), Some(timeout)) => ClientErrorKind::TimedOut(timeout),
+            _ => ClientErrorKind::Closed,
+        }
+    }
+}
+
+/// Executes a command and waits for the first event that passes the filter and comes after it was sent.
+pub(super) async fn execute_until<F: Front>(
+    front: &F,
+    draft: Draft,
+    filter: EventFilter,
+    mut options: CallOptions,
+) -> Result<(Exchanged, Arc<RawEvent>), ClientError> {
+    let patience = Patience::new(options.timeout.or(front.timeout()));
+    let (listener, following) = Listener::following(filter.clone(), front.peer());
+    options.following = Some(following);
+    let exchanged = front.exchange(draft, options).await?;
+    match front.next(&listener, patience.left()).await {
+        Ok(event) => Ok((exchanged, event)),
+        Err(error) => Err(exchanged.without(patience.kind_of(&error), &filter)),
+    }
+}
+
+/// Wakes up a thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The value of a future that is made of functions which block.
+pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
