@@ -24,6 +24,7 @@ mod server;
 #[cfg(feature = "service")]
 mod service;
 mod suite;
+mod terminal;
 
 pub use iothreadd::iothreadd;
 pub use patience::{PATIENCE, comes_true, eventually};
@@ -34,3 +35,4 @@ pub use server::Server;
 #[cfg(feature = "service")]
 pub use service::service;
 pub use suite::{LIVE, Suite, Tool};
+pub use terminal::Terminal;
