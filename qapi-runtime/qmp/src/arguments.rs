@@ -1,7 +1,7 @@
 //! From words of the command line to the arguments of a command.
 
 use indexmap::IndexMap;
-use qapi_gen::ir::{Alternate, Builtin, Entity, Schema, TypeId, TypeKind};
+use qapi_gen::ir::{Alternate, Builtin, Entity, Member, Schema, TypeId, TypeKind};
 use qapi_runtime::{Object, Value};
 
 /// Members in each other by dots; more are no mistake of the hand.
@@ -36,26 +36,39 @@ pub(crate) fn read(words: &[String]) -> Result<Written, String> {
     }
     let mut members = IndexMap::new();
     for word in words {
-        let Some((key, value)) = word.split_once('=') else {
-            return Err(format!(
-                "'{word}' is no argument: KEY=VALUE or KEY:=JSON is expected"
-            ));
-        };
-        let (key, value) = match key.strip_suffix(':') {
-            Some(key) => {
-                let value =
-                    json(value).map_err(|error| format!("'{word}' has no JSON: {error}"))?;
-                (key, Written::Json(value))
-            }
-            None => (key, Written::Text(value.to_owned())),
-        };
-        let parts: Vec<&str> = key.split('.').collect();
-        if parts.iter().any(|part| part.is_empty()) || parts.len() > MAX_DEPTH {
-            return Err(format!("'{key}' is no key"));
-        }
-        insert(&mut members, &parts, value).map_err(|()| format!("'{key}' has a value already"))?;
+        read_word(&mut members, word)?;
     }
     Ok(Written::Members(members))
+}
+
+/// What words say that are not all there yet, or have mistakes, which are left out.
+pub(crate) fn read_so_far(words: &[String]) -> IndexMap<String, Written> {
+    let mut members = IndexMap::new();
+    for word in words {
+        // Whoever executes the line will tell.
+        let _ = read_word(&mut members, word);
+    }
+    members
+}
+
+fn read_word(members: &mut IndexMap<String, Written>, word: &str) -> Result<(), String> {
+    let Some((key, value)) = word.split_once('=') else {
+        return Err(format!(
+            "'{word}' is no argument: KEY=VALUE or KEY:=JSON is expected"
+        ));
+    };
+    let (key, value) = match key.strip_suffix(':') {
+        Some(key) => {
+            let value = json(value).map_err(|error| format!("'{word}' has no JSON: {error}"))?;
+            (key, Written::Json(value))
+        }
+        None => (key, Written::Text(value.to_owned())),
+    };
+    let parts: Vec<&str> = key.split('.').collect();
+    if parts.iter().any(|part| part.is_empty()) || parts.len() > MAX_DEPTH {
+        return Err(format!("'{key}' is no key"));
+    }
+    insert(members, &parts, value).map_err(|()| format!("'{key}' has a value already"))
 }
 
 fn insert(members: &mut IndexMap<String, Written>, key: &[&str], value: Written) -> Result<(), ()> {
@@ -119,6 +132,37 @@ pub(crate) fn by_looks(written: Written) -> Value {
     }
 }
 
+/// The types whose members an object has: its own, and the branches that its tags choose. A branch may have branches in its
+/// turn.
+pub(crate) fn chosen(
+    schema: &Schema,
+    ty: TypeId,
+    written: &IndexMap<String, Written>,
+) -> Vec<TypeId> {
+    let mut types = vec![ty];
+    let mut last = ty;
+    while let Some(branch) = branch(schema, last, written).filter(|it| !types.contains(it)) {
+        types.push(branch);
+        last = branch;
+    }
+    types
+}
+
+fn branch(schema: &Schema, ty: TypeId, written: &IndexMap<String, Written>) -> Option<TypeId> {
+    let variants = schema.ty(ty).as_object()?.variants()?;
+    let tag = match written.get(variants.tag())? {
+        Written::Text(text) => text.as_str(),
+        Written::Json(value) => value.as_str()?,
+        Written::List(_) | Written::Members(_) => return None,
+    };
+    Some(variants.branch(tag)?.type_id())
+}
+
+fn member<'s>(schema: &'s Schema, types: &[TypeId], name: &str) -> Option<&'s Member> {
+    let mut members = types.iter().flat_map(|ty| schema.members(*ty));
+    members.find(|member| member.name() == name)
+}
+
 struct Reader<'s>(&'s Schema);
 
 impl Reader<'_> {
@@ -164,37 +208,16 @@ impl Reader<'_> {
     }
 
     fn object(&self, written: IndexMap<String, Written>, ty: TypeId) -> Value {
-        let schema = self.0;
-        let variants = schema
-            .ty(ty)
-            .as_object()
-            .and_then(|object| object.variants());
-        let branch = variants.and_then(|variants| {
-            let tag = match written.get(variants.tag())? {
-                Written::Text(text) => text.as_str(),
-                Written::Json(value) => value.as_str()?,
-                Written::List(_) | Written::Members(_) => return None,
-            };
-            Some(variants.branch(tag)?.type_id())
-        });
+        let types = chosen(self.0, ty, &written);
         let mut object = Object::new();
         for (name, value) in written {
-            let value = match self.member(ty, branch, &name) {
-                Some(member) => self.value(value, member),
+            let value = match member(self.0, &types, &name) {
+                Some(member) => self.value(value, member.type_id()),
                 None => by_looks(value),
             };
             object.insert(name, value);
         }
         Value::Object(object)
-    }
-
-    /// The type of a member of the object or of its branch. A branch may be a union in its turn: then its own branches are not
-    /// looked into, and what is theirs is read by its looks.
-    fn member(&self, ty: TypeId, branch: Option<TypeId>, name: &str) -> Option<TypeId> {
-        let schema = self.0;
-        let find = |ty| schema.members(ty).find(|member| member.name() == name);
-        let member = find(ty).or_else(|| find(branch?))?;
-        Some(member.type_id())
     }
 
     fn alternate(&self, written: Written, alternate: &Alternate) -> Value {

@@ -4,15 +4,18 @@
 //!
 //! [`options`] is the command line. [`peer`] connects and knows the server's schema, which [`cache`] keeps. [`arguments`] makes
 //! values of words by the types of that schema, [`check`] looks whether they fit, [`run`] executes, and [`output`] prints.
+//! [`line`] reads lines of scripts and of the [`shell`].
 
 mod arguments;
 mod cache;
 mod check;
 mod failure;
+mod line;
 mod options;
 mod output;
 mod peer;
 mod run;
+mod shell;
 mod words;
 
 use std::io::{self, Write as _};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use qapi_runtime::client::Address;
 
-/// Executes a command on a QMP server or guest agent.
+/// Executes a command on a QMP server or guest agent. Without a command it is a shell.
 ///
 /// Arguments are KEY=VALUE, where VALUE is read by the type that the argument has in the server's own schema; KEY.KEY=VALUE is a
 /// member of a member, KEY:=JSON is JSON, and an object of JSON has all arguments. They are checked before anything is sent.
@@ -22,8 +22,8 @@ pub(crate) struct Options {
     #[arg(value_name = "ADDRESS")]
     pub(crate) address: Address,
 
-    /// The command.
-    #[arg(value_name = "COMMAND", required_unless_present_any = ["hmp", "script"])]
+    /// The command. Without one it is a shell on a terminal, and elsewhere a script on standard input.
+    #[arg(value_name = "COMMAND")]
     pub(crate) command: Option<String>,
 
     /// Its arguments: KEY=VALUE, KEY.KEY=VALUE, KEY:=JSON, or one object of JSON.
@@ -35,7 +35,7 @@ pub(crate) struct Options {
     pub(crate) hmp: Option<String>,
 
     /// Execute the commands in a file, one a line, up to the first that fails; `-` is standard input. A line has a command and
-    /// its arguments, with quotes as a shell has them, or is empty, or begins with `#`.
+    /// its arguments, with quotes as a shell has them, or .hmp and a line of the human monitor, or is empty, or begins with `#`.
     #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "command")]
     pub(crate) script: Option<PathBuf>,
 
@@ -48,12 +48,17 @@ pub(crate) struct Options {
     pub(crate) oob: bool,
 
     /// Send a descriptor along that this program was started with, for getfd and add-fd. May be given several times.
-    #[arg(long, value_name = "NUMBER", conflicts_with = "script")]
+    #[arg(long, value_name = "NUMBER", requires = "command")]
     pub(crate) fd: Vec<i32>,
 
     /// After the command, wait for an event: NAME, or NAME,MEMBER=VALUE,... for one with these strings in its data. It is
     /// printed after the result. May be given several times: the first of them counts.
-    #[arg(long, value_name = "EVENT", conflicts_with_all = ["script", "agent"])]
+    #[arg(
+        long,
+        value_name = "EVENT",
+        requires = "command",
+        conflicts_with = "agent"
+    )]
     pub(crate) wait_event: Vec<String>,
 
     /// Seconds that the command may take, and after it the event; 0 is for ever.
@@ -72,6 +77,10 @@ pub(crate) struct Options {
     /// Send arguments without a look at the server's schema. VALUE is JSON where it can be, and a string elsewhere.
     #[arg(long)]
     pub(crate) no_check: bool,
+
+    /// In the shell, show the documentation of this QAPI schema with `.help`: `qapi-schema.json` of QEMU's source, for example.
+    #[arg(long, value_name = "SCHEMA", conflicts_with_all = ["command", "hmp", "script"])]
+    pub(crate) docs: Option<PathBuf>,
 
     /// Print JSON, one value a line; so it is where the output is no terminal.
     #[arg(long, conflicts_with = "human")]

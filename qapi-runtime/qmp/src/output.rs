@@ -26,18 +26,33 @@ impl Format {
         }
     }
 
-    /// Prints a result. For people nothing is said of a command that returns nothing.
+    /// Prints a result.
     pub(crate) fn print(self, value: &Value) -> Result<(), Failure> {
+        print(&self.text(value))
+    }
+
+    /// A result as text. For people nothing is said of a command that returns nothing.
+    pub(crate) fn text(self, value: &Value) -> String {
         let is_nothing = value.as_object().is_some_and(|members| members.is_empty());
         match self {
             // The wire form is ASCII, with escapes for controls.
-            Self::Json => print(&format!("{value}\n")),
-            Self::Human if is_nothing => Ok(()),
+            Self::Json => format!("{value}\n"),
+            Self::Human if is_nothing => String::new(),
             Self::Human => {
                 let mut text = String::new();
                 render(&mut text, value, 0, false);
-                print(&text)
+                text
             }
+        }
+    }
+
+    /// An event as a line.
+    pub(crate) fn event(self, message: &Value) -> String {
+        let name = message.get("event").and_then(Value::as_str);
+        match (self, name, message.get("data")) {
+            (Self::Human, Some(name), Some(data)) => format!("event {}: {data}\n", shown(name)),
+            (Self::Human, Some(name), None) => format!("event {}\n", shown(name)),
+            (Self::Json, ..) | (Self::Human, None, _) => format!("{message}\n"),
         }
     }
 }
@@ -52,7 +67,8 @@ pub(crate) fn print_lines(text: &str) -> Result<(), Failure> {
     print(&printed)
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+/// Prints text as it is.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     printed.map_err(|error| Failure::Io("standard output".to_owned(), error))

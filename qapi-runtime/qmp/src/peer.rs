@@ -4,6 +4,10 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use qapi_gen::diagnostic::LintLevels;
+use qapi_gen::introspection::Introspection;
+use qapi_gen::ir::Schema;
+use qapi_runtime::Value;
 use qapi_runtime::client::blocking::Client;
 use qapi_runtime::client::{CallOptions, ClientError, ClientErrorKind, ConnectOptions, Dialect};
 
@@ -12,7 +16,6 @@ use crate::cache::Entry;
 use crate::check::Part;
 use crate::failure::Failure;
 use crate::options::Options;
-use qapi_runtime::Value;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -97,6 +100,14 @@ impl Peer {
                 "{command}: {error} (by the server's schema; nothing was sent)"
             ))),
         }
+    }
+
+    /// All that the server tells of itself now; `None` if it does not, or if nobody can read it.
+    pub(crate) fn schema(&self) -> Option<Schema> {
+        let told = self.is_checked.then(|| self.told())??;
+        let told = Introspection::read(told).ok()?;
+        let compiled = told.compile("query-qmp-schema", LintLevels::allow_all());
+        Some(compiled.ok()?.into_schema())
     }
 
     /// What the server tells of itself now, which is kept for later runs.

@@ -1,6 +1,6 @@
 //! Executes what was asked for.
 
-use std::io::Read as _;
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 
 use qapi_gen::internals::limits::MAX_FILE;
@@ -11,63 +11,75 @@ use qapi_runtime::descriptor::inherited;
 
 use crate::arguments;
 use crate::failure::Failure;
+use crate::line::{self, Line};
 use crate::options::Options;
 use crate::output::{Format, print_lines};
 use crate::peer::Peer;
-use crate::words;
+use crate::shell;
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let format = Format::of(options);
     let events = Awaited::read(&options.wait_event)?;
     // What can be wrong without a server is told without one.
-    let script = options.script.as_deref().map(read_script).transpose()?;
     let written = arguments::read(&options.arguments).map_err(Failure::Usage)?;
+    let script = match (&options.script, &options.command, &options.hmp) {
+        (Some(path), ..) => Some(path.as_path()),
+        (None, None, None) if io::stdin().is_terminal() => return shell::run(options),
+        (None, None, None) => Some(Path::new("-")),
+        (None, ..) => None,
+    };
+    let script = script
+        .map(|path| Ok((path.display(), read_script(path)?)))
+        .transpose()?;
     let peer = Peer::connect(options)?;
-    if let Some(script) = script {
-        let name = options
-            .script
-            .as_deref()
-            .unwrap_or(Path::new("-"))
-            .display();
-        for (line, words) in script {
-            execute_words(&peer, options, format, &words)
-                .map_err(|failure| Failure::Line(name.to_string(), line, Box::new(failure)))?;
+    if let Some((name, script)) = script {
+        for (number, line) in script {
+            execute_line(&peer, options, format, line)
+                .map_err(|failure| Failure::Line(name.to_string(), number, Box::new(failure)))?;
         }
         return Ok(());
     }
     if let Some(line) = &options.hmp {
-        let arguments = Value::from_iter([("command-line".to_owned(), Value::from(&**line))]);
-        let call = calling(options)?;
-        let answer = peer
-            .client
-            .execute_raw("human-monitor-command", Some(&arguments), call);
-        let answer = answer.map_err(Failure::Client)?;
-        return print_lines(answer.as_str().unwrap_or_default());
+        return execute_human(&peer, options, line);
     }
     let command = options.command.as_deref().unwrap_or_default();
     let arguments = peer.arguments(command, written, options.oob)?;
-    execute(&peer, options, format, command, &arguments, &events)
+    let call = calling(options)?;
+    execute(&peer, options, format, (command, &arguments, call), &events)
 }
 
-fn execute_words(
-    peer: &Peer,
-    options: &Options,
-    format: Format,
-    words: &[String],
-) -> Result<(), Failure> {
-    let Some((command, rest)) = words.split_first() else {
-        return Ok(());
-    };
-    let written = arguments::read(rest).map_err(Failure::Usage)?;
-    let arguments = peer.arguments(command, written, options.oob)?;
-    execute(
-        peer,
-        options,
-        format,
-        command,
-        &arguments,
-        &Awaited::default(),
-    )
+fn execute_line(peer: &Peer, options: &Options, format: Format, line: Line) -> Result<(), Failure> {
+    match line {
+        Line::Nothing => Ok(()),
+        Line::Human(line) => execute_human(peer, options, &line),
+        Line::Command(call) => {
+            let is_oob = call.is_oob || options.oob;
+            let how = call.options()?;
+            let how = if is_oob { how.out_of_band() } else { how };
+            let arguments = peer.arguments(&call.command, call.arguments, is_oob)?;
+            let call = (&*call.command, &arguments, how);
+            execute(peer, options, format, call, &Awaited::default())
+        }
+        Line::Help(_) | Line::Connect | Line::Exit => {
+            let text = ".help, .connect and .exit are words of the shell, not of scripts";
+            Err(Failure::Usage(text.to_owned()))
+        }
+    }
+}
+
+/// Executes a line of the human monitor and prints what it says.
+fn execute_human(peer: &Peer, options: &Options, line: &str) -> Result<(), Failure> {
+    let (command, arguments) = human_monitor(line);
+    let call = calling(options)?;
+    let answer = peer.client.execute_raw(command, Some(&arguments), call);
+    let answer = answer.map_err(Failure::Client)?;
+    print_lines(answer.as_str().unwrap_or_default())
+}
+
+/// The command, and its arguments, that executes a line of the human monitor.
+pub(crate) fn human_monitor(line: &str) -> (&'static str, Value) {
+    let arguments = Value::from_iter([("command-line".to_owned(), Value::from(line))]);
+    ("human-monitor-command", arguments)
 }
 
 /// Executes one command and prints what comes of it.
@@ -75,11 +87,9 @@ fn execute(
     peer: &Peer,
     options: &Options,
     format: Format,
-    command: &str,
-    arguments: &Value,
+    (command, arguments, call): (&str, &Value, CallOptions),
     events: &Awaited,
 ) -> Result<(), Failure> {
-    let call = calling(options)?;
     // Before the command is sent, so that nothing comes in between; what came earlier does not count.
     let listener = (!events.filters.is_empty()).then(|| peer.client.listen(EventFilter::all()));
     while listener.as_ref().is_some_and(|it| it.try_next().is_some()) {}
@@ -147,12 +157,12 @@ impl Awaited {
     }
 }
 
-/// The lines of a script that have words, with their numbers. All are looked at before the first is executed.
-fn read_script(path: &Path) -> Result<Vec<(usize, Vec<String>)>, Failure> {
+/// The lines of a script that ask for something, with their numbers. All are looked at before the first is executed.
+fn read_script(path: &Path) -> Result<Vec<(usize, Line)>, Failure> {
     let name = path.display().to_string();
     let bytes = if path == Path::new("-") {
         let mut bytes = Vec::new();
-        let read = std::io::stdin()
+        let read = io::stdin()
             .lock()
             .take(MAX_FILE + 1)
             .read_to_end(&mut bytes);
@@ -163,14 +173,12 @@ fn read_script(path: &Path) -> Result<Vec<(usize, Vec<String>)>, Failure> {
     let bytes = bytes.map_err(|error| Failure::Io(name.clone(), error))?;
     let in_line = |line: usize, text: &str| Failure::Usage(format!("{name}:{line}: {text}"));
     let mut lines = Vec::new();
-    for (n, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        let line = std::str::from_utf8(line).map_err(|_| in_line(n + 1, "not UTF-8"))?;
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
+    for (n, text) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let text = std::str::from_utf8(text).map_err(|_| in_line(n + 1, "not UTF-8"))?;
+        match line::read(text).map_err(|error| in_line(n + 1, &error))? {
+            Line::Nothing => {}
+            line => lines.push((n + 1, line)),
         }
-        let words = words::split(line).ok_or_else(|| in_line(n + 1, "a quote is not closed"))?;
-        lines.push((n + 1, words));
     }
     Ok(lines)
 }

@@ -4,6 +4,7 @@
 mod live;
 mod peers;
 mod runs;
+mod shell;
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let suite = Suite::new();
     let suite = runs::add(suite);
     let suite = peers::add(suite);
+    let suite = shell::add(suite);
     live::add(suite).run()
 }
 
@@ -52,6 +54,7 @@ impl Place {
             .arg(&self.address)
             .args(arguments)
             .env("XDG_CACHE_HOME", self.folder.path())
+            .env("XDG_STATE_HOME", self.folder.path())
             .stdin(Stdio::null());
         command
     }

@@ -125,7 +125,7 @@ fn mistakes_are_told() {
         assert!(failure.contains(expected), "{arguments:?}: {failure}");
     }
     // The command line itself.
-    assert_eq!(place.run(&[]).status.code(), Some(2));
+    assert_eq!(place.run(&["--fd", "3"]).status.code(), Some(2));
     assert_eq!(
         place
             .run(&["--timeout", "-1", "query-status"])
@@ -214,7 +214,10 @@ fn scripts_end_where_they_fail() {
     // A line that cannot be read is found before the first is executed.
     fs::write(&script, "object-del id=a\nobject-del 'id=b\n").unwrap();
     let failure = place.failure_of(2, &["-f", name]);
-    assert!(failure.contains(":2: a quote is not closed"), "{failure}");
+    assert!(
+        failure.contains(":2: a quote or a bracket is not closed"),
+        "{failure}"
+    );
     assert!(
         place
             .text_of(&["qom-list", "path=/objects"])
