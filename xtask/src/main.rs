@@ -22,6 +22,7 @@ mod console;
 mod demo;
 mod docs;
 mod fuzz;
+mod lint;
 mod load;
 mod man;
 mod process;
@@ -45,8 +46,10 @@ struct Cli {
 enum Task {
     /// Show the whole idea at work: generate, build, serve, plug and unplug devices.
     Demo(demo::Args),
-    /// Run every test: formatting, generated code, lints, unit, integration and doc tests.
+    /// Run every test: generated code, public interfaces, unit, integration and doc tests.
     Test(test::Args),
+    /// Check the formatting, and that there is no warning: of the compiler, of clippy, in tests, benches and examples.
+    Lint,
     /// Write the Rust code generated from schema/: all of it for iothreadd, a part for iothread.
     Codegen(codegen::Args),
     /// Write what is public of each library to its api.txt.
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Lint => lint::run(),
         Task::Codegen(args) => codegen::run(&args),
         Task::Api(args) => api::run(&args),
         Task::Docs(args) => docs::run(&args),

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use self::output::Totals;
 use self::programs::Job;
 use self::steps::Steps;
-use crate::process::{cargo, succeed};
+use crate::process::cargo;
 use crate::{api, codegen};
 
 /// Arguments of `test`.
@@ -52,9 +52,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let mut steps = Steps::new();
     if matches!(choice, Choice::Own | Choice::All) {
-        steps.step("formatting", || {
-            succeed(cargo().args(["fmt", "--all", "--check"]))
-        });
         steps.step("generated code", codegen::check);
         steps.step("public interfaces", api::check);
         steps.step("one build", is_one_build);
@@ -80,7 +77,7 @@ fn tests_of_workspace() -> Command {
 fn run_tests(steps: &mut Steps, choice: Choice) {
     let mut programs = Vec::new();
     let is_built = steps.step("build", || {
-        // Benches and examples are only looked at by the lints.
+        // Benches and examples are only looked at by `cargo xtask lint`.
         programs = programs::build(tests_of_workspace().args(["--no-run", "--quiet"]))?;
         Ok(())
     });
@@ -112,10 +109,7 @@ fn run_tests(steps: &mut Steps, choice: Choice) {
     }
     let mut jobs = programs;
     if matches!(choice, Choice::Own | Choice::All) {
-        // The lints need cargo's folder of what is built, as the documentation does: at the two ends they do not wait for
-        // each other.
         jobs.push(doc_tests());
-        jobs.insert(0, lints());
     }
     for Job { command, .. } in &mut jobs {
         command.envs(
@@ -143,16 +137,6 @@ fn run_tests(steps: &mut Steps, choice: Choice) {
         Ok(())
     });
     steps.take(totals);
-}
-
-fn lints() -> Job {
-    let mut command = cargo();
-    command.args(["clippy", "--quiet", "--workspace", "--all-targets"]);
-    command.args(["--all-features", "--", "--deny", "warnings"]);
-    Job {
-        title: "lints".to_owned(),
-        command,
-    }
 }
 
 fn doc_tests() -> Job {
