@@ -1,6 +1,8 @@
 //! Everything is there, once, and every link leads somewhere.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use qapi_gen::backend::doc::Format;
 use qapi_gen::internals::markup::{self, Inline, Place, ReferenceKind, Text};
@@ -9,6 +11,23 @@ use qapi_gen::ir::{DocSectionKind, Entity, ObjectKind, Schema, TypeKind};
 
 use super::page::{self, Page};
 use super::{emit, schemas};
+
+/// A schema of some size, and its manual.
+struct Manual {
+    path: PathBuf,
+    schema: Schema,
+    pages: HashMap<String, Page>,
+}
+
+/// Each test looks at all of them, and they take a while to make.
+static MANUALS: LazyLock<Vec<Manual>> = LazyLock::new(|| {
+    let manual = |(path, schema)| Manual {
+        pages: pages(&schema),
+        path,
+        schema,
+    };
+    schemas().into_iter().map(manual).collect()
+});
 
 /// The pages of a manual by their names.
 fn pages(schema: &Schema) -> HashMap<String, Page> {
@@ -55,11 +74,10 @@ pub(crate) fn broken_links(pages: &HashMap<String, Page>) -> Vec<String> {
 
 #[test]
 fn every_link_leads_somewhere() {
-    for (path, schema) in schemas() {
-        let pages = pages(&schema);
+    for Manual { path, pages, .. } in &*MANUALS {
         let n_links: usize = pages.values().map(|page| page.links.len()).sum();
         assert!(n_links > 100, "{}: {n_links} links", path.display());
-        let broken = broken_links(&pages);
+        let broken = broken_links(pages);
         assert!(broken.is_empty(), "{}: {broken:#?}", path.display());
     }
 }
@@ -81,15 +99,19 @@ fn names(schema: &Schema) -> Vec<&str> {
 
 #[test]
 fn every_definition_is_there_once() {
-    for (path, schema) in schemas() {
-        let pages = pages(&schema);
+    for Manual {
+        path,
+        schema,
+        pages,
+    } in &*MANUALS
+    {
         let mut count: HashMap<&str, usize> = HashMap::new();
         for page in pages.values() {
             for name in page.articles.keys() {
                 *count.entry(name).or_default() += 1;
             }
         }
-        let names = names(&schema);
+        let names = names(schema);
         for name in &names {
             assert_eq!(count.get(name), Some(&1), "{}: {name}", path.display());
         }
@@ -114,15 +136,19 @@ fn documented(schema: &Schema) -> impl Iterator<Item = (&str, Entity, &qapi_gen:
 
 #[test]
 fn every_documented_part_has_its_text() {
-    for (path, schema) in schemas() {
-        let pages = pages(&schema);
+    for Manual {
+        path,
+        schema,
+        pages,
+    } in &*MANUALS
+    {
         let articles: HashMap<&str, String> = pages
             .values()
             .flat_map(|page| &page.articles)
             .map(|(name, text)| (name.as_str(), format!(" {} ", words(text).join(" "))))
             .collect();
         let mut n_lines = 0;
-        for (name, _, doc) in documented(&schema) {
+        for (name, _, doc) in documented(schema) {
             let article = &articles[name];
             for section in doc.sections() {
                 if section.kind() == DocSectionKind::Todo || section.span().is_none() {
@@ -198,8 +224,12 @@ fn references(schema: &Schema) -> (Vec<(String, String)>, BTreeSet<String>) {
 
 #[test]
 fn every_name_is_a_link() {
-    for (path, schema) in schemas() {
-        let pages = pages(&schema);
+    for Manual {
+        path,
+        schema,
+        pages,
+    } in &*MANUALS
+    {
         let links: HashMap<&String, HashSet<&str>> = pages
             .values()
             .flat_map(|page| &page.article_links)
@@ -210,7 +240,7 @@ fn every_name_is_a_link() {
                 )
             })
             .collect();
-        let (found, rest) = references(&schema);
+        let (found, rest) = references(schema);
         for (name, shown) in found {
             assert!(
                 links[&name].contains(shown.as_str()),
@@ -219,7 +249,7 @@ fn every_name_is_a_link() {
             );
         }
         // What is no link names nothing: no definition and no part of one.
-        let references = References::new(&schema);
+        let references = References::new(schema);
         let parts: HashSet<&str> = references.parts().map(|(name, _)| name).collect();
         for name in &rest {
             assert!(schema.entity(name).is_none(), "{}: {name}", path.display());
