@@ -29,7 +29,8 @@ pub enum Tool {
     Program(&'static str),
 }
 
-/// What the names of tests begin with that need a peer. `cargo xtask test` leaves them out, `--live` runs nothing else.
+/// What the names of tests begin with that need a peer, and of the few that take longest. `cargo xtask test` leaves them out,
+/// `--live` runs nothing else.
 pub const LIVE: &str = "live::";
 
 impl Tool {

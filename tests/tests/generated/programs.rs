@@ -1,8 +1,9 @@
 //! Programs around generated code.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use anyhow::{Result, bail};
 use libtest_mimic::Failed;
@@ -32,37 +33,42 @@ pub(crate) fn dispatcher_as_validator() -> Result<(), Failed> {
     Ok(())
 }
 
-fn compare_dispatcher(schema: &str, holds: bool, is_tolerant: bool) -> Result<()> {
+/// Builds a program that reads commands and has no handlers; gives what was generated, and its path.
+fn dispatcher(schema: &str, holds: bool, is_tolerant: bool) -> Result<(Module, PathBuf)> {
+    // Two tests have the same program.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock();
     let configuration = Configuration::with_default(holds);
-    let options = Options::new()
-        .configuration(configuration.clone())
-        .partial(true);
+    let options = Options::new().configuration(configuration).partial(true);
     let options = if is_tolerant {
         options.tolerate("*")
     } else {
         options
     };
-    let module = Module::generate("qapi", &own(schema), options)?;
-    let requests = requests(module.schema(), &configuration);
-    let validator = Validator::new(module.schema(), &configuration)?;
-    let expected: Vec<Vec<u8>> = requests
-        .iter()
-        .map(|request| validator.reply(request.as_bytes()))
-        .collect();
-    let name = format!("dispatcher-{schema}-{holds}");
     let program = Crate {
-        name: &name,
-        modules: vec![module],
+        name: &format!("dispatcher-{schema}-{holds}"),
+        modules: vec![Module::generate("qapi", &own(schema), options)?],
         files: vec![(
             "main.rs",
             include_str!("../../programs/replies.rs").to_owned(),
         )],
         ..Crate::default()
     };
-    let output = feed(
-        &mut Command::new(program.write()?.build()?),
-        &requests.join("\n"),
-    )?;
+    let path = program.write()?.build()?;
+    let module = program.modules.into_iter().next();
+    Ok((module.expect("one was given"), path))
+}
+
+fn compare_dispatcher(schema: &str, holds: bool, is_tolerant: bool) -> Result<()> {
+    let configuration = Configuration::with_default(holds);
+    let (module, program) = dispatcher(schema, holds, is_tolerant)?;
+    let requests = requests(module.schema(), &configuration);
+    let validator = Validator::new(module.schema(), &configuration)?;
+    let expected: Vec<Vec<u8>> = requests
+        .iter()
+        .map(|request| validator.reply(request.as_bytes()))
+        .collect();
+    let output = feed(&mut Command::new(program), &requests.join("\n"))?;
     let replies: Vec<&str> = output.lines().collect();
     if replies.len() != requests.len() {
         bail!("{} replies to {} requests", replies.len(), requests.len());
@@ -335,18 +341,7 @@ pub(crate) fn another_version() -> Result<(), Failed> {
 
 /// What a policy refuses, in the reference's words.
 pub(crate) fn policies() -> Result<(), Failed> {
-    let configuration = Configuration::with_default(true);
-    let options = Options::new().configuration(configuration).partial(true);
-    let program = Crate {
-        name: "policies",
-        modules: vec![Module::generate("qapi", &own("conditions"), options)?],
-        files: vec![(
-            "main.rs",
-            include_str!("../../programs/replies.rs").to_owned(),
-        )],
-        ..Crate::default()
-    };
-    let program = program.write()?.build()?;
+    let (_, program) = dispatcher("conditions", true, false)?;
     let features = r#"{"execute": "take-old", "arguments": {"f": {"old": 1}}}"#;
     let value = r#"{"execute": "take-old", "arguments": {"e": "old"}}"#;
     let (command, new) = (r#"{"execute": "old"}"#, r#"{"execute": "new"}"#);

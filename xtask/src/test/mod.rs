@@ -21,7 +21,7 @@ use crate::{api, codegen};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run the tests that need a peer, and nothing else: QEMU and its tools, browsers, npm, Python, clients in other
-    /// languages.
+    /// languages; and those that compile clients of many versions.
     #[arg(long)]
     live: bool,
     /// Run everything, and what takes longer as well: every interleaving of the models, Miri, minutes of stress, a while
