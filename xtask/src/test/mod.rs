@@ -1,5 +1,6 @@
 //! `cargo xtask test`
 
+mod builds;
 mod long;
 mod output;
 mod programs;
@@ -78,7 +79,7 @@ fn run_tests(steps: &mut Steps, choice: Choice) {
     let mut programs = Vec::new();
     let is_built = steps.step("build", || {
         // Benches and examples are only looked at by `cargo xtask lint`.
-        programs = programs::build(tests_of_workspace().args(["--no-run", "--quiet"]))?;
+        programs = builds::build(tests_of_workspace().args(["--no-run", "--quiet"]))?;
         Ok(())
     });
     if !is_built {
