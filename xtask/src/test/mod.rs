@@ -10,7 +10,7 @@ mod tools;
 use std::num::NonZero;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use self::output::Totals;
 use self::programs::Job;
@@ -55,7 +55,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if matches!(choice, Choice::Own | Choice::All) {
         steps.step("generated code", codegen::check);
         steps.step("public interfaces", api::check);
-        steps.step("one build", is_one_build);
     }
     run_tests(&mut steps, choice);
     if args.full {
@@ -76,15 +75,23 @@ fn tests_of_workspace() -> Command {
 }
 
 fn run_tests(steps: &mut Steps, choice: Choice) {
-    let mut programs = Vec::new();
+    let mut artifacts = Vec::new();
     let is_built = steps.step("build", || {
         // Benches and examples are only looked at by `cargo xtask lint`.
-        programs = builds::build(tests_of_workspace().args(["--no-run", "--quiet"]))?;
+        artifacts = builds::build(tests_of_workspace().args(["--tests", "--no-run"]))?;
         Ok(())
     });
     if !is_built {
         return;
     }
+    if matches!(choice, Choice::Own | Choice::All) {
+        steps.step("one build", || {
+            let mut own = cargo();
+            let own = builds::build(own.args(["build", "--package", "xtask"]))?;
+            builds::check_shared(&own, &artifacts)
+        });
+    }
+    let mut programs = builds::programs(&artifacts);
     // What tests find in their environment.
     let mut environment = Command::new("env");
     // The lines of tests that skip would be swallowed.
@@ -147,30 +154,4 @@ fn doc_tests() -> Job {
         title: "doc tests".to_owned(),
         command,
     }
-}
-
-/// Whether this program is built of what the tests are built of, with the same features: what is not is compiled twice.
-fn is_one_build() -> Result<()> {
-    let packages = |what: &[&str]| -> Result<Vec<String>> {
-        let mut tree = cargo();
-        tree.args(["tree", "--prefix", "none"]);
-        tree.args(["--format", "{p} {f}"]).args(what);
-        let output = tree.output().context("cargo does not start")?;
-        ensure!(output.status.success(), "cargo tree: {}", output.status);
-        let text = String::from_utf8(output.stdout).context("cargo printed no UTF-8")?;
-        // What has been there before is marked.
-        let lines = text.lines().map(|line| line.trim_end_matches(" (*)"));
-        Ok(lines.map(str::to_owned).collect())
-    };
-    let own = packages(&["--package", "xtask", "--edges", "normal,build"])?;
-    let all = packages(&["--workspace", "--all-features", "--edges", "all"])?;
-    let mut twice: Vec<String> = own.into_iter().filter(|it| !all.contains(it)).collect();
-    twice.sort_unstable();
-    twice.dedup();
-    ensure!(
-        twice.is_empty(),
-        "compiled twice, add the features that the tests have to xtask/Cargo.toml: {}",
-        twice.join(", ")
-    );
-    Ok(())
 }
