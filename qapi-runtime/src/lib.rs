@@ -15,6 +15,7 @@
 //! | `client` | clients of QMP and of the guest agent, and mocks for their tests | `client-async`, `client-blocking`, `mock` |
 //! | `server` | a server for any number of clients, and what its owner decides | `server` |
 //! | [`dispatch`] | from the name of a command to what executes it | |
+//! | [`introspection`] | what a server tells of itself, and paths in it | |
 //! | [`message`] | commands and events as types | |
 //! | [`visit`] | between JSON values and Rust types, with QEMU's checks and texts | |
 //! | [`json`] | the wire's JSON dialect: parser, values, writer | |
@@ -60,6 +61,7 @@ pub mod descriptor;
 pub mod dispatch;
 mod error;
 mod interop;
+pub mod introspection;
 pub mod json;
 pub mod message;
 mod object;
