@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::late::{LateReply, Outcome};
 use super::reason::Reason;
 use crate::error::Error;
+use crate::introspection::UnknownPath;
 use crate::json::{Document, ValueRef};
 use crate::value::Value;
 use crate::visit::{Segment, VisitError};
@@ -31,6 +32,13 @@ pub enum ClientErrorKind {
     Request(VisitError),
     /// What the server sent is no QMP.
     Protocol(String),
+    /// The server does not know the command or something in its arguments, and is not sent it:
+    /// [`ConnectOptions::refuse_unknown`](super::ConnectOptions::refuse_unknown).
+    NotKnown(UnknownPath),
+    /// A plan cannot execute the command, since nobody has told it what undoes it.
+    NoUndo,
+    /// Whether what the command makes is there already cannot be told.
+    NoQuery,
     /// The command was to be executed out of band, which the server did not offer or the client
     /// did not ask for.
     OobNotEnabled,
@@ -186,6 +194,9 @@ impl ClientError {
             | ClientErrorKind::Closed
             | ClientErrorKind::Request(_)
             | ClientErrorKind::Protocol(_)
+            | ClientErrorKind::NotKnown(_)
+            | ClientErrorKind::NoUndo
+            | ClientErrorKind::NoQuery
             | ClientErrorKind::OobNotEnabled => self.late_or(Outcome::ConnectionLost),
         }
     }
@@ -288,6 +299,11 @@ impl fmt::Display for ClientError {
                 Some(peer) => write!(f, "what '{peer}' sent is no QMP: {text}")?,
                 None => f.write_str(text)?,
             },
+            ClientErrorKind::NotKnown(error) => error.fmt(f)?,
+            ClientErrorKind::NoUndo => f.write_str("what undoes it is not known")?,
+            ClientErrorKind::NoQuery => {
+                f.write_str("no query tells whether that is there already")?;
+            }
             ClientErrorKind::OobNotEnabled => {
                 f.write_str("execution out of band is not enabled on this connection")?;
             }
@@ -334,9 +350,12 @@ impl std::error::Error for ClientError {
             ClientErrorKind::Io(error) => Some(error),
             ClientErrorKind::Server(error) => Some(error),
             ClientErrorKind::Reply(error) | ClientErrorKind::Request(error) => Some(error),
+            ClientErrorKind::NotKnown(error) => Some(error),
             ClientErrorKind::Closed
             | ClientErrorKind::TimedOut(_)
             | ClientErrorKind::Protocol(_)
+            | ClientErrorKind::NoUndo
+            | ClientErrorKind::NoQuery
             | ClientErrorKind::OobNotEnabled => None,
         }
     }

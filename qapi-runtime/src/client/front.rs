@@ -8,9 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
+use super::hub::Hub;
+use super::late::{LateReply, Outcome};
 use super::listener::Listener;
 use super::options::CallOptions;
 use super::request::{Draft, Exchanged};
+use crate::introspection::PeerSchema;
+use crate::value::Value;
 
 /// A client, of threads or of tasks. The functions of the one for threads block, so that their futures are ready at once.
 pub(super) trait Front: Clone {
@@ -20,8 +24,17 @@ pub(super) trait Front: Clone {
     /// The time that commands have unless their options say otherwise.
     fn timeout(&self) -> Option<Duration>;
 
-    /// Sends a command and waits for the reply, which is no error.
-    async fn exchange(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError>;
+    /// Whether what the server does not know is not sent.
+    fn refuses_unknown(&self) -> bool;
+
+    /// Looks at the hub, or changes it.
+    fn hub<T>(&self, look: impl FnOnce(&mut Hub) -> T) -> T;
+
+    /// Sends a command, whatever it is, and waits for the reply, which is no error.
+    async fn send(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError>;
+
+    /// Waits for what becomes of a command whose reply is late.
+    async fn settled(&self, reply: &LateReply, timeout: Duration) -> Outcome;
 
     /// Waits for the next event of a listener; for ever without a time-out.
     async fn next(
@@ -70,6 +83,41 @@ impl Patience {
     }
 }
 
+/// Sends a command and waits for the reply, which is no error.
+pub(super) async fn exchange<F: Front>(
+    front: &F,
+    draft: Draft,
+    options: CallOptions,
+) -> Result<Exchanged, ClientError> {
+    if front.refuses_unknown() {
+        let asking = Patience::new(options.timeout.or(front.timeout()));
+        let schema = peer_schema(front, asking).await?;
+        let arguments = draft.arguments();
+        let known = schema.check(draft.command(), Some(arguments.root()));
+        known.map_err(|unknown| draft.error(ClientErrorKind::NotKnown(unknown)))?;
+    }
+    front.send(draft, options).await
+}
+
+/// What the server tells of itself, which it is asked once on each connection.
+pub(super) async fn peer_schema<F: Front>(
+    front: &F,
+    patience: Patience,
+) -> Result<Arc<PeerSchema>, ClientError> {
+    let (known, connection) = front.hub(|hub| hub.schema());
+    if let Some(schema) = known {
+        return Ok(schema);
+    }
+    let draft = Draft::new("query-qmp-schema", None::<&Value>, false)?;
+    let told = front.send(draft, patience.options()).await?;
+    let Some(schema) = PeerSchema::read(told.returned()) else {
+        return Err(told.misfit("what it returns is no schema"));
+    };
+    let schema = Arc::new(schema);
+    front.hub(|hub| hub.keep_schema(&schema, connection));
+    Ok(schema)
+}
+
 /// Executes a command and waits for the first event that passes the filter and comes after it was sent.
 pub(super) async fn execute_until<F: Front>(
     front: &F,
@@ -80,7 +128,7 @@ pub(super) async fn execute_until<F: Front>(
     let patience = Patience::new(options.timeout.or(front.timeout()));
     let (listener, following) = Listener::following(filter.clone(), front.peer());
     options.following = Some(following);
-    let exchanged = front.exchange(draft, options).await?;
+    let exchanged = exchange(front, draft, options).await?;
     match front.next(&listener, patience.left()).await {
         Ok(event) => Ok((exchanged, event)),
         Err(error) => Err(exchanged.without(patience.kind_of(&error), &filter)),

@@ -13,6 +13,7 @@ use super::listener::{Feed, Following};
 use super::options::ConnectOptions;
 use super::request::{Answer, Encoded};
 use super::transcript::Ended;
+use crate::introspection::PeerSchema;
 use crate::trace;
 
 /// Takes the answer to one request.
@@ -29,6 +30,10 @@ pub(super) struct Hub {
     early: Early,
     /// Whether the connection was of use.
     was_answered: bool,
+    /// What the server has told of itself on this connection.
+    schema: Option<Arc<PeerSchema>>,
+    /// The number of this connection.
+    connection: u64,
 }
 
 /// Events that came before somebody listened for the first time.
@@ -70,6 +75,8 @@ impl Hub {
                 n_missed: 0,
             },
             was_answered: false,
+            schema: None,
+            connection: 0,
         }
     }
 
@@ -80,6 +87,8 @@ impl Hub {
         self.core.ended(Ended::ByServer);
         self.waiting.clear();
         self.listeners.retain(|listening| listening.is_lasting);
+        self.schema = None;
+        self.connection += 1;
         std::mem::take(&mut self.was_answered)
     }
 
@@ -139,6 +148,18 @@ impl Hub {
         *waiting = deliver;
         self.core.abandoned(id, true);
         true
+    }
+
+    /// What the server has told of itself, and the number of the connection on which it would have.
+    pub(super) fn schema(&self) -> (Option<Arc<PeerSchema>>, u64) {
+        (self.schema.clone(), self.connection)
+    }
+
+    /// Keeps what the server has told, unless that was another one.
+    pub(super) fn keep_schema(&mut self, schema: &Arc<PeerSchema>, connection: u64) {
+        if connection == self.connection {
+            self.schema = Some(Arc::clone(schema));
+        }
     }
 
     /// Whether a request may be sent now.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
-use super::front::{Front, Patience};
+use super::front::{Front, Patience, exchange};
 use super::listener::Listener;
 use super::options::CallOptions;
 use super::request::Draft;
@@ -82,7 +82,7 @@ impl<F: Front> Followed<F> {
     ) -> Result<Self, ClientError> {
         let (listener, following) = Listener::following(filter(id), front.peer());
         options.following = Some(following);
-        front.exchange(draft, options).await?;
+        exchange(front, draft, options).await?;
         let followed = Self::new(front, id, listener, Told::Nothing);
         Ok(Self {
             is_begun: false,
@@ -157,7 +157,7 @@ impl<F: Front> Followed<F> {
                 | JobState::Failed(_)) => return Ok(state),
             };
             let draft = Draft::new(command, Some(&id_of(&self.id)), false)?;
-            let Err(refused) = self.front.exchange(draft, patience.options()).await else {
+            let Err(refused) = exchange(&self.front, draft, patience.options()).await else {
                 continue;
             };
             // It may have come to its end by itself, which has been told before the refusal.
@@ -203,7 +203,7 @@ impl<F: Front> Followed<F> {
             return Ok(());
         };
         let draft = Draft::new("job-dismiss", Some(&id_of(&self.id)), false)?;
-        match self.front.exchange(draft, patience.options()).await {
+        match exchange(&self.front, draft, patience.options()).await {
             // Somebody else may have done it.
             Err(error) if error.server_error().is_none() => return Err(error),
             Ok(_) | Err(_) => {}
@@ -231,7 +231,7 @@ async fn listed<F: Front>(
     options: CallOptions,
 ) -> Result<Option<Value>, ClientError> {
     let draft = Draft::new("query-jobs", None::<&Value>, false)?;
-    let jobs = front.exchange(draft, options).await?.value();
+    let jobs = exchange(front, draft, options).await?.value();
     let mut jobs = jobs.as_array().unwrap_or_default().iter();
     let is_it = |job: &&Value| job.get("id").and_then(Value::as_str) == Some(id);
     Ok(jobs.find(is_it).cloned())

@@ -182,6 +182,11 @@ impl Listener {
         self.queue.lock().events.pop_front()
     }
 
+    /// Whether nothing more will come.
+    pub(super) fn is_over(&self) -> bool {
+        self.queue.lock().is_over
+    }
+
     pub(super) fn n_missed(&self) -> u64 {
         self.queue.lock().n_missed
     }

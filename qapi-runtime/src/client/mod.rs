@@ -16,6 +16,10 @@
 //! `start_job` follows a job to its end. Events are kept from the first word of the server on, for whoever listens first; a listener that
 //! does not read misses events itself, is told how many, and keeps nobody else waiting.
 //!
+//! `peer_schema` has what the server tells of itself, for programs that have to know what it can do; with
+//! [`ConnectOptions::refuse_unknown`] nothing is sent that it does not know. `plan` does several things as one, and undoes them if one
+//! fails.
+//!
 //! A server is at an [`Address`], or at the other end of a stream or descriptor that is there already (`connect_stream`,
 //! `connect_descriptor`).
 //!
@@ -40,6 +44,7 @@ mod listener;
 pub mod mock;
 mod open;
 mod options;
+mod plan;
 pub mod protocol;
 mod reason;
 mod request;
@@ -47,17 +52,19 @@ mod said;
 #[cfg(feature = "client-blocking")]
 mod stream;
 pub mod transcript;
+mod undo;
 
 use std::time::Duration;
 
 #[cfg(feature = "client-async")]
-pub use self::asynchronous::{Client, Events, Job};
+pub use self::asynchronous::{Client, Events, Job, Plan};
 pub use self::core::{Dialect, Greeting};
 pub use self::error::{ClientError, ClientErrorKind};
 pub use self::event::{EventFilter, RawEvent};
 pub use self::job::JobState;
 pub use self::late::{LateReply, Outcome};
 pub use self::options::{CallOptions, ConnectOptions};
+pub use self::plan::PlanError;
 pub use self::reason::Reason;
 pub use self::transcript::Transcript;
 pub use crate::address::{Address, AddressError};

@@ -34,6 +34,7 @@ pub struct ConnectOptions {
     pub(super) reconnect: Option<Duration>,
     pub(super) transcript: Option<Arc<Transcript>>,
     pub(super) limits: Limits,
+    pub(super) refuses_unknown: bool,
 }
 
 impl ConnectOptions {
@@ -60,6 +61,7 @@ impl ConnectOptions {
             reconnect: None,
             transcript: None,
             limits: Limits::REPLY,
+            refuses_unknown: false,
         }
     }
 
@@ -126,6 +128,16 @@ impl ConnectOptions {
     #[must_use]
     pub fn reply_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Looks at each command before it is sent, and does not send what the server does not know: the command, an argument at any
+    /// depth, a value of an enumeration. The error has the path of it.
+    ///
+    /// The server is asked what it knows before the first command on a connection. A guest agent cannot tell.
+    #[must_use]
+    pub fn refuse_unknown(mut self) -> Self {
+        self.refuses_unknown = true;
         self
     }
 

@@ -69,6 +69,24 @@ impl Draft {
         })
     }
 
+    pub(super) fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// The arguments, as they will be sent.
+    pub(super) fn arguments(&self) -> Document {
+        let request = self.with_id(0);
+        // What was just written can be read.
+        let message = Document::parse(request.as_bytes().trim_ascii_end()).unwrap_or_default();
+        let arguments = message.root().get("arguments");
+        arguments.map(ValueRef::to_document).unwrap_or_default()
+    }
+
+    /// An error about this request, which is not sent.
+    pub(super) fn error(&self, kind: ClientErrorKind) -> ClientError {
+        self.with_id(0).error(kind)
+    }
+
     pub(super) fn with_id(&self, id: u64) -> Encoded {
         let mut bytes = Vec::with_capacity(self.head.len() + 24);
         bytes.extend_from_slice(&self.head);
@@ -215,7 +233,20 @@ impl Exchanged {
 
     /// The return value.
     pub(super) fn value(&self) -> Value {
-        self.answer.return_value().to_value()
+        self.returned().to_value()
+    }
+
+    /// The same as it came.
+    pub(super) fn returned(&self) -> ValueRef<'_> {
+        self.answer.return_value()
+    }
+
+    /// What was returned is not what it should be.
+    pub(super) fn misfit(&self, why: &str) -> ClientError {
+        let reply = LateReply::known(Outcome::Done(self.value()));
+        let kind = ClientErrorKind::Protocol(why.to_owned());
+        let error = self.request.error(kind).after_sending(Some(reply));
+        error.of_peer(&self.peer)
     }
 
     /// The command was executed, and what was to follow has not.

@@ -19,6 +19,10 @@ mod mocks;
 mod outcomes;
 #[cfg(all(feature = "client", feature = "server"))]
 mod peers;
+#[cfg(all(feature = "client", feature = "server"))]
+mod plans;
+#[cfg(all(feature = "client", feature = "server"))]
+mod probes;
 mod recordings;
 #[cfg(all(feature = "client", feature = "server"))]
 mod server;

@@ -3,6 +3,7 @@
 mod connect;
 mod driver;
 mod jobs;
+mod plans;
 mod until;
 
 use std::fmt;
@@ -17,17 +18,19 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use self::connect::{Connection, Wire, establish, open};
 use self::driver::Driver;
 pub use self::jobs::Job;
+pub use self::plans::Plan;
 use super::core::Greeting;
 use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::establish::not_opened;
 use super::event::{EventFilter, RawEvent};
-use super::front::Front;
+use super::front::{Front, Patience, exchange, peer_schema};
 use super::hub::Hub;
-use super::late::LateReply;
+use super::late::{LateReply, Outcome};
 use super::listener::{Following, Listener};
 use super::options::{CallOptions, ConnectOptions};
 use super::request::{Answer, Draft, Encoded, Exchanged, SILENT_SUCCESS};
 use crate::descriptor::PeerCredentials;
+use crate::introspection::PeerSchema;
 use crate::message::Request;
 use crate::transport::Transport;
 use crate::value::Value;
@@ -268,7 +271,7 @@ impl Client {
         options: CallOptions,
     ) -> Result<R::Returns, ClientError> {
         let draft = Draft::of(request, options.out_of_band)?;
-        self.exchange(draft, options).await?.decode()
+        exchange(self, draft, options).await?.decode()
     }
 
     /// Executes a command without types.
@@ -283,10 +286,10 @@ impl Client {
         options: CallOptions,
     ) -> Result<Value, ClientError> {
         let draft = Draft::new(command, arguments, options.out_of_band)?;
-        self.exchange(draft, options).await?.decode()
+        exchange(self, draft, options).await?.decode()
     }
 
-    async fn exchange(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError> {
+    async fn send_now(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError> {
         let is_answered = draft.is_answered;
         let request = draft.with_id(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
         drop(draft);
@@ -391,6 +394,30 @@ impl Client {
         self.next(&events.0, timeout).await
     }
 
+    /// What the server tells of itself. It is asked once on each connection.
+    ///
+    /// ```no_run
+    /// # async fn example(client: qapi_runtime::client::Client) -> Result<(), qapi_runtime::client::ClientError> {
+    /// let server = client.peer_schema().await?;
+    /// if server.has("blockdev-add/arguments/driver=qcow2/discard-no-unref") {
+    ///     // This QEMU is new enough for it, or has it from its distribution.
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`]. Guest agents do not tell.
+    pub async fn peer_schema(&self) -> Result<Arc<PeerSchema>, ClientError> {
+        peer_schema(self, Patience::new(self.inner.options.timeout)).await
+    }
+
+    /// Begins to do several things as one: when one of them fails, those before are undone.
+    pub fn plan(&self) -> Plan {
+        Plan::new(self)
+    }
+
     /// Closes the connection for all clones. Commands in flight end with
     /// [`ClientErrorKind::Closed`], and later ones are not sent.
     pub fn close(&self) {
@@ -412,8 +439,21 @@ impl Front for Client {
         self.inner.options.timeout
     }
 
-    async fn exchange(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError> {
-        Self::exchange(self, draft, options).await
+    fn refuses_unknown(&self) -> bool {
+        self.inner.options.refuses_unknown
+    }
+
+    fn hub<T>(&self, look: impl FnOnce(&mut Hub) -> T) -> T {
+        look(&mut lock(&self.inner.shared.hub))
+    }
+
+    async fn send(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError> {
+        self.send_now(draft, options).await
+    }
+
+    async fn settled(&self, reply: &LateReply, timeout: Duration) -> Outcome {
+        let settled = tokio::time::timeout(timeout, reply.settled());
+        settled.await.unwrap_or_else(|_| reply.outcome())
     }
 
     async fn next(

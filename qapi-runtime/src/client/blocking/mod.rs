@@ -18,6 +18,7 @@
 
 mod connection;
 mod jobs;
+mod plans;
 mod until;
 
 use std::fmt;
@@ -29,17 +30,20 @@ use std::time::{Duration, Instant};
 
 use self::connection::{Inner, Phase, establish, lock, open};
 pub use self::jobs::Job;
+pub use self::plans::Plan;
 use super::core::Greeting;
 use super::error::{ClientError, ClientErrorKind};
 use super::establish::not_opened;
 use super::event::{EventFilter, RawEvent};
-use super::front::Front;
+use super::front::{Front, Patience, exchange, now, peer_schema};
 use super::hub::Hub;
+use super::late::{LateReply, Outcome};
 use super::listener::Listener;
 use super::options::{CallOptions, ConnectOptions};
 use super::request::{Draft, Exchanged, SILENT_SUCCESS};
 use super::stream::{Stream, time_to};
 use crate::descriptor::PeerCredentials;
+use crate::introspection::PeerSchema;
 use crate::message::Request;
 use crate::value::Value;
 
@@ -166,7 +170,14 @@ impl Client {
         self.exchange(draft, options)?.decode()
     }
 
-    fn exchange(&self, draft: Draft, mut options: CallOptions) -> Result<Exchanged, ClientError> {
+    fn exchange(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError> {
+        match self.refuses_unknown() {
+            true => now(exchange(self, draft, options)),
+            false => self.send_now(draft, options),
+        }
+    }
+
+    fn send_now(&self, draft: Draft, mut options: CallOptions) -> Result<Exchanged, ClientError> {
         let is_answered = draft.is_answered;
         let timeout = options
             .timeout
@@ -233,6 +244,30 @@ impl Client {
         self.listen_from(filter, false).next(timeout)
     }
 
+    /// What the server tells of itself. It is asked once on each connection.
+    ///
+    /// ```no_run
+    /// # fn example(client: qapi_runtime::client::blocking::Client) -> Result<(), qapi_runtime::client::ClientError> {
+    /// let server = client.peer_schema()?;
+    /// if server.has("blockdev-add/arguments/driver=qcow2/discard-no-unref") {
+    ///     // This QEMU is new enough for it, or has it from its distribution.
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientErrorKind`]. Guest agents do not tell.
+    pub fn peer_schema(&self) -> Result<Arc<PeerSchema>, ClientError> {
+        now(peer_schema(self, Patience::new(self.inner.options.timeout)))
+    }
+
+    /// Begins to do several things as one: when one of them fails, those before are undone.
+    pub fn plan(&self) -> Plan {
+        Plan::new(self)
+    }
+
     /// Closes the connection for all clones. Commands in flight end with
     /// [`ClientErrorKind::Closed`].
     pub fn close(&self) {
@@ -254,8 +289,20 @@ impl Front for Client {
         self.inner.options.timeout
     }
 
-    async fn exchange(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError> {
-        Self::exchange(self, draft, options)
+    fn refuses_unknown(&self) -> bool {
+        self.inner.options.refuses_unknown
+    }
+
+    fn hub<T>(&self, look: impl FnOnce(&mut Hub) -> T) -> T {
+        look(&mut lock(&self.inner.state).hub)
+    }
+
+    async fn send(&self, draft: Draft, options: CallOptions) -> Result<Exchanged, ClientError> {
+        self.send_now(draft, options)
+    }
+
+    async fn settled(&self, reply: &LateReply, timeout: Duration) -> Outcome {
+        reply.wait(timeout)
     }
 
     async fn next(

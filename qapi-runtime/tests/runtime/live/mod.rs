@@ -2,6 +2,7 @@
 
 mod completions;
 mod late;
+mod plans;
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
