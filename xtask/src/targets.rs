@@ -25,6 +25,7 @@ const EVERYTHING: &[&str] = &[
     "--package=iothread",
     "--package=iothreadd",
     "--package=iothread-top",
+    "--package=iothread-metrics",
     "--package=qmp",
 ];
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use iothread_metrics::Listen;
 
 use crate::doctor::Code;
-use crate::exporter::Listen;
 use crate::output::{Format, Show};
 use crate::sample::{Settings, Watch};
 use crate::source::libvirt::Virsh;

@@ -12,10 +12,11 @@ use crate::imports::{Arrow, Crate};
 const MOST_FILES: usize = 7;
 
 /// The crates that are looked at, by their roots.
-const ROOTS: [&str; 4] = [
+const ROOTS: [&str; 5] = [
     "iothread/src/lib.rs",
     "iothread/iothreadd/src/lib.rs",
     "iothread/iothread-top/src/lib.rs",
+    "iothread/iothread-metrics/src/lib.rs",
     "xtask/src/main.rs",
 ];
 

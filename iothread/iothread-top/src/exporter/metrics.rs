@@ -3,22 +3,21 @@
 use std::fmt::{self, Write as _};
 use std::time::{Duration, Instant};
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::{Registry, Unit};
+use iothread_metrics::{Metric, Page, counters, gauges, infos, label, names, render};
 
-use super::series::{Guest, Series, ThreadSeries, label};
+use super::series::{Guest, Series, ThreadSeries};
 use crate::facts::{Kernel, Standing};
 use crate::sample::State;
 
 /// The text of OpenMetrics.
-pub(super) fn render(series: Series, now: Instant) -> Result<String, fmt::Error> {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(Metrics { series, now }));
-    let mut text = String::new();
-    text::encode(&mut text, &registry)?;
-    Ok(text)
+pub(super) fn page(series: Series, now: Instant) -> Result<String, fmt::Error> {
+    let metrics = Metrics { series, now };
+    render(move |page| {
+        metrics.guests(page)?;
+        metrics.threads(page)?;
+        metrics.holders(page)?;
+        metrics.left_out(page)
+    })
 }
 
 #[derive(Debug)]
@@ -27,86 +26,8 @@ struct Metrics {
     now: Instant,
 }
 
-impl Collector for Metrics {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        self.guests(&mut encoder)?;
-        self.threads(&mut encoder)?;
-        self.holders(&mut encoder)?;
-        self.left_out(&mut encoder)
-    }
-}
-
-/// What a series of a guest, and one of a thread, is told apart by.
-type Labels<'l, const N: usize> = [(&'static str, &'l str); N];
-
 /// Something that the kernel counts.
 type Count = fn(&Kernel) -> f64;
-
-/// The name, help and unit of a metric.
-struct About {
-    name: &'static str,
-    help: &'static str,
-    unit: Option<Unit>,
-}
-
-impl About {
-    const fn count(name: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            help,
-            unit: None,
-        }
-    }
-
-    const fn seconds(name: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            help,
-            unit: Some(Unit::Seconds),
-        }
-    }
-}
-
-fn gauges<'l, const N: usize>(
-    encoder: &mut DescriptorEncoder<'_>,
-    about: &About,
-    values: impl Iterator<Item = (Labels<'l, N>, f64)>,
-) -> Result<(), fmt::Error> {
-    let kind = MetricType::Gauge;
-    let mut metric =
-        encoder.encode_descriptor(about.name, about.help, about.unit.as_ref(), kind)?;
-    for (labels, value) in values {
-        metric.encode_family(&labels)?.encode_gauge(&value)?;
-    }
-    Ok(())
-}
-
-fn counters<'l, const N: usize>(
-    encoder: &mut DescriptorEncoder<'_>,
-    about: &About,
-    values: impl Iterator<Item = (Labels<'l, N>, f64)>,
-) -> Result<(), fmt::Error> {
-    let kind = MetricType::Counter;
-    let mut metric =
-        encoder.encode_descriptor(about.name, about.help, about.unit.as_ref(), kind)?;
-    for (labels, value) in values {
-        let mut family = metric.encode_family(&labels)?;
-        family.encode_counter::<NoLabelSet, f64, f64>(&value, None)?;
-    }
-    Ok(())
-}
-
-fn infos<'l, const N: usize>(
-    encoder: &mut DescriptorEncoder<'_>,
-    about: &About,
-    values: impl Iterator<Item = Labels<'l, N>>,
-) -> Result<(), fmt::Error> {
-    let mut metric = encoder.encode_descriptor(about.name, about.help, None, MetricType::Info)?;
-    for labels in values {
-        metric.encode_info(&labels)?;
-    }
-    Ok(())
-}
 
 impl Metrics {
     fn all_guests(&self) -> impl Iterator<Item = &Guest> {
@@ -118,8 +39,8 @@ impl Metrics {
             .flat_map(|guest| guest.threads.iter().map(|it| (guest.label.as_str(), it)))
     }
 
-    fn guests(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let up = About::count(
+    fn guests(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
+        let up = Metric::count(
             "iothread_guest_up",
             "Whether the guest answered the last look",
         );
@@ -128,9 +49,9 @@ impl Metrics {
             let is_up = it.look.state.is_fresh();
             ([("guest", it.label.as_str())], f64::from(u8::from(is_up)))
         });
-        gauges(encoder, &up, values)?;
+        gauges(page, &up, values)?;
 
-        let about = About::count(
+        let about = Metric::count(
             "iothread_guest_state",
             "1 for the state that the guest is in",
         );
@@ -140,25 +61,25 @@ impl Metrics {
                 (labels, f64::from(u8::from(it.look.state == state)))
             })
         });
-        gauges(encoder, &about, values)?;
+        gauges(page, &about, values)?;
 
-        let about = About::seconds(
+        let about = Metric::seconds(
             "iothread_guest_state_age",
             "How long it has been in this state",
         );
         let age = |then: Instant| self.now.saturating_duration_since(then).as_secs_f64();
         let values = self.all_guests();
         let values = values.map(|it| ([("guest", it.label.as_str())], age(it.look.since)));
-        gauges(encoder, &about, values)?;
+        gauges(page, &about, values)?;
 
-        let about = About::seconds("iothread_guest_answer_age", "How long ago it answered last");
+        let about = Metric::seconds("iothread_guest_answer_age", "How long ago it answered last");
         let values = self.all_guests().filter_map(|it| {
             let answered = it.look.answered?;
             Some(([("guest", it.label.as_str())], age(answered)))
         });
-        gauges(encoder, &about, values)?;
+        gauges(page, &about, values)?;
 
-        let about = About::seconds(
+        let about = Metric::seconds(
             "iothread_guest_look_duration",
             "How long the last look took",
         );
@@ -166,14 +87,14 @@ impl Metrics {
             let facts = it.look.fresh()?;
             Some(([("guest", it.label.as_str())], facts.took.as_secs_f64()))
         });
-        gauges(encoder, &about, values)?;
+        gauges(page, &about, values)?;
 
-        let about = About::count("iothread_guest_looks", "How often it was looked at");
+        let about = Metric::count("iothread_guest_looks", "How often it was looked at");
         let values = self.all_guests();
         let values = values.map(|it| ([("guest", it.label.as_str())], it.look.n_looks as f64));
-        counters(encoder, &about, values)?;
+        counters(page, &about, values)?;
 
-        let about = About::count("iothread_guest", "Where the guest is, and its version");
+        let about = Metric::count("iothread_guest", "Where the guest is, and its version");
         let texts: Vec<_> = self
             .all_guests()
             .filter_map(|it| {
@@ -188,9 +109,9 @@ impl Metrics {
                 ("server", server.as_str()),
             ]
         });
-        infos(encoder, &about, values)?;
+        infos(page, &about, values)?;
 
-        let about = About::count(
+        let about = Metric::count(
             "iothread_unnamed_threads",
             "Threads of the guest that nobody accounts for and that have no name, as deleted IOThreads may not",
         );
@@ -198,9 +119,9 @@ impl Metrics {
             let n_unnamed = it.look.fresh()?.n_unnamed?;
             Some(([("guest", it.label.as_str())], n_unnamed as f64))
         });
-        gauges(encoder, &about, values)?;
+        gauges(page, &about, values)?;
 
-        let about = About::count(
+        let about = Metric::count(
             "iothread_main_loop_disks",
             "Disks that could run on an IOThread and run in the main loop",
         );
@@ -210,10 +131,10 @@ impl Metrics {
             let n_disks: usize = here.map(|it| it.disks.len()).sum();
             Some(([("guest", it.label.as_str())], n_disks as f64))
         });
-        gauges(encoder, &about, values)
+        gauges(page, &about, values)
     }
 
-    fn threads(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    fn threads(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
         let labels = |(guest, it): &(&'_ str, &'_ ThreadSeries)| -> (String, String) {
             ((*guest).to_owned(), it.label.clone())
         };
@@ -239,10 +160,6 @@ impl Metrics {
                 })
             })
         };
-        let about = About::seconds(
-            "iothread_cpu",
-            "Time on a processor, be it for work or for polling",
-        );
         let values = two(
             "mode",
             [
@@ -250,13 +167,9 @@ impl Metrics {
                 ("system", |it| it.system.as_secs_f64()),
             ],
         );
-        counters(encoder, &about, values)?;
-        let about = About::seconds("iothread_run_delay", "Time of waiting for a processor");
-        counters(encoder, &about, one(|it| it.delayed.as_secs_f64()))?;
-        let about = About::count(
-            "iothread_context_switches",
-            "How often it gave up a processor",
-        );
+        counters(page, &names::CPU, values)?;
+        let delayed = one(|it| it.delayed.as_secs_f64());
+        counters(page, &names::RUN_DELAY, delayed)?;
         let values = two(
             "kind",
             [
@@ -264,25 +177,18 @@ impl Metrics {
                 ("forced", |it| it.forced as f64),
             ],
         );
-        counters(encoder, &about, values)?;
-        let about = About::count(
-            "iothread_last_cpu",
-            "The number of the processor that it was on",
-        );
-        gauges(encoder, &about, one(|it| f64::from(it.last_cpu)))?;
+        counters(page, &names::CONTEXT_SWITCHES, values)?;
+        let last = one(|it| f64::from(it.last_cpu));
+        gauges(page, &names::LAST_CPU, last)?;
 
-        let about = About::seconds(
-            "iothread_poll_max",
-            "The longest time for which its loop polls",
-        );
         let values = self.all_threads().filter_map(|(guest, it)| {
             let nanoseconds = u64::try_from(it.thread.poll_max_ns?).ok()?;
             let labels = [("guest", guest), ("iothread", it.label.as_str())];
             Some((labels, Duration::from_nanos(nanoseconds).as_secs_f64()))
         });
-        gauges(encoder, &about, values)?;
+        gauges(page, &names::POLL_MAX, values)?;
 
-        let about = About::count(
+        let about = Metric::count(
             "iothread_deleted",
             "1 for an IOThread that was deleted while in use and still runs",
         );
@@ -293,11 +199,10 @@ impl Metrics {
                 Standing::Listed | Standing::Internal => None,
             }
         });
-        gauges(encoder, &about, values)
+        gauges(page, &about, values)
     }
 
-    fn holders(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let about = About::count("iothread_holders", "How many holders of a kind it has");
+    fn holders(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
         let values = self.all_threads().flat_map(|(guest, it)| {
             let labels = move |kind| {
                 [
@@ -312,8 +217,7 @@ impl Metrics {
             let some = some.map(move |(kind, count)| (labels(kind.as_str()), *count as f64));
             some.chain(none)
         });
-        gauges(encoder, &about, values)?;
-        let about = About::count("iothread_holder", "Who holds it");
+        gauges(page, &names::HOLDERS, values)?;
         let values = self.all_threads().flat_map(|(guest, it)| {
             it.infos.iter().map(move |holder| {
                 [
@@ -324,13 +228,13 @@ impl Metrics {
                 ]
             })
         });
-        infos(encoder, &about, values)
+        infos(page, &names::HOLDER, values)
     }
 
     /// What there was no room for, so that nobody takes the rest for all.
-    fn left_out(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    fn left_out(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
         let series = &self.series;
-        let about = About::count(
+        let about = Metric::count(
             "iothread_exporter_left_out",
             "How many guests, threads, and names of holders are not exported, as there are too many",
         );
@@ -339,10 +243,10 @@ impl Metrics {
             ([("what", "threads")], series.n_threads_left_out as f64),
             ([("what", "holders")], series.n_infos_left_out as f64),
         ];
-        gauges(encoder, &about, values.into_iter())?;
-        let about = About::count("iothread_exporter", "The version of the exporter");
+        gauges(page, &about, values.into_iter())?;
+        let about = Metric::count("iothread_exporter", "The version of the exporter");
         let version = [("version", env!("CARGO_PKG_VERSION"))];
-        infos(encoder, &about, std::iter::once(version))
+        infos(page, &about, std::iter::once(version))
     }
 }
 
@@ -368,7 +272,7 @@ mod tests {
         let odd = "a\"b\\c\nd\u{1b}[2J\u{202e}";
         let looks = vec![look(odd, "/a", vec![thread(odd, &[(odd, odd)])])];
         let series = Series::new(looks, 0, Limits { n_infos: 10 });
-        let text = render(series, Instant::now()).unwrap();
+        let text = page(series, Instant::now()).unwrap();
         let shown = r#"a\"b\\c<U+000A>d<U+001B>[2J<U+202E>"#;
         let line = format!(
             "iothread_holder_info{{guest=\"{shown}\",iothread=\"{shown}\",kind=\"{shown}\",holder=\"{shown}\"}} 1"

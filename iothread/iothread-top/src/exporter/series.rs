@@ -3,18 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use iothread_metrics::label;
+
 use crate::facts::{Holder, Standing, Thread};
 use crate::sample::Look;
-use crate::view::printable;
 
 /// The most IOThreads of a guest. No guest that is well has nearly as many; what answers may be no guest.
 const MAX_THREADS: usize = 1_024;
 
 /// The most kinds of holders of a thread that have a count of their own; further ones are `other`.
 const MAX_KINDS: usize = 8;
-
-/// The longest value of a label, in characters.
-const MAX_LABEL: usize = 256;
 
 /// How many series there may be.
 #[derive(Debug, Clone, Copy)]
@@ -121,12 +119,6 @@ impl Series {
     }
 }
 
-/// A value of a label: short, and nothing in it steers whatever shows it.
-pub(super) fn label(text: &str) -> String {
-    let short: String = text.chars().take(MAX_LABEL).collect();
-    printable(&short)
-}
-
 /// A holder that holds several times has one series.
 fn distinct(holders: &[Holder]) -> Vec<Holder> {
     let mut seen = std::collections::HashSet::new();
@@ -163,6 +155,8 @@ fn kinds(holders: &[Holder]) -> Vec<(String, usize)> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use iothread_metrics::MAX_LABEL;
+
     use super::*;
     use crate::facts::Facts;
     use crate::sample::State;

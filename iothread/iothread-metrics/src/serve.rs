@@ -1,10 +1,11 @@
 //! HTTP.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -15,10 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 
-use super::classic::classic;
-use super::metrics::{front_page, render};
-use super::series::{Limits, Series};
-use crate::sample::Board;
+use crate::classic::classic;
 
 /// How many connections there may be at once. Who comes then waits.
 const MAX_CONNECTIONS: usize = 64;
@@ -32,40 +30,71 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// Answers until the process ends.
-pub(super) fn serve(listener: TcpListener, board: &Arc<Board>, limits: Limits) -> io::Result<()> {
+/// What is served.
+pub trait Exported: Send + Sync + 'static {
+    /// The metrics of this moment, as the text of OpenMetrics.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be written.
+    fn metrics(&self) -> Result<String, fmt::Error>;
+
+    /// A page for people who come by.
+    fn front_page(&self) -> String;
+}
+
+/// Answers until `end` comes.
+///
+/// # Errors
+///
+/// The host has no room for what it takes to serve.
+pub fn serve(
+    listener: TcpListener,
+    exported: &Arc<impl Exported>,
+    end: impl Future<Output = ()>,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        loop {
-            let place = Arc::clone(&room).acquire_owned().await;
-            let place = place.map_err(io::Error::other)?;
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            };
-            let board = Arc::clone(board);
-            tokio::spawn(async move {
-                let answer = service_fn(|request: Request<Incoming>| {
-                    let response = answer(&request, &board, limits);
-                    async { Ok::<_, Infallible>(response) }
-                });
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIME)
-                    .serve_connection(TokioIo::new(stream), answer);
-                // Whoever hangs up has what it wanted.
-                let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
-                drop(place);
-            });
+        tokio::select! {
+            served = accept(&listener, exported) => served,
+            () = end => Ok(()),
         }
     })
 }
 
-fn answer(request: &Request<Incoming>, board: &Board, limits: Limits) -> Response<Full<Bytes>> {
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    exported: &Arc<impl Exported>,
+) -> io::Result<()> {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let place = Arc::clone(&room).acquire_owned().await;
+        let place = place.map_err(io::Error::other)?;
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let exported = Arc::clone(exported);
+        tokio::spawn(async move {
+            let answer = service_fn(|request: Request<Incoming>| {
+                let response = answer(&request, &*exported);
+                async { Ok::<_, Infallible>(response) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIME)
+                .serve_connection(TokioIo::new(stream), answer);
+            // Whoever hangs up has what it wanted.
+            let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
+            drop(place);
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, exported: &impl Exported) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         refused
@@ -74,14 +103,11 @@ fn answer(request: &Request<Incoming>, board: &Board, limits: Limits) -> Respons
         return refused;
     }
     match request.uri().path() {
-        "/metrics" => {
-            let series = Series::new(board.looks(), board.n_left_out(), limits);
-            match render(series, Instant::now()) {
-                Ok(text) => metrics(text, wants_open_metrics(request)),
-                Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "cannot be written\n"),
-            }
-        }
-        "/" => plain(StatusCode::OK, front_page(board.looks().len())),
+        "/metrics" => match exported.metrics() {
+            Ok(text) => metrics(text, wants_open_metrics(request)),
+            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "cannot be written\n"),
+        },
+        "/" => plain(StatusCode::OK, exported.front_page()),
         _ => plain(StatusCode::NOT_FOUND, "metrics are at /metrics\n"),
     }
 }

@@ -8,7 +8,8 @@ use qapi_runtime::descriptor;
 
 /// An address of this host, or a socket that somebody else has made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Listen {
+pub enum Listen {
+    /// `HOST:PORT`.
     Tcp(String),
     /// As systemd hands it over.
     Descriptor(i32),
@@ -41,7 +42,12 @@ impl FromStr for Listen {
 }
 
 impl Listen {
-    pub(super) fn open(&self) -> io::Result<TcpListener> {
+    /// Listens, without waiting for anybody.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be had, or the descriptor is no such socket.
+    pub fn open(&self) -> io::Result<TcpListener> {
         let listener = match self {
             Self::Tcp(address) => TcpListener::bind(address.as_str()).map_err(|error| {
                 io::Error::new(

@@ -2,7 +2,7 @@
 
 /// The same metrics in the text format 0.0.4: a counter is called in full where it is described, infos are gauges, and there
 /// are neither units nor an end.
-pub(super) fn classic(text: &str) -> String {
+pub(crate) fn classic(text: &str) -> String {
     let mut classic = String::with_capacity(text.len());
     let counters = names(text, "counter");
     let infos = names(text, "info");
