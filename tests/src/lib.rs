@@ -11,6 +11,7 @@ pub mod arbitrary;
 #[cfg(feature = "generated")]
 pub mod generated;
 pub mod golden;
+pub mod http;
 mod iothreadd;
 #[cfg(feature = "load")]
 pub mod load;

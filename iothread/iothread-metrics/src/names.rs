@@ -58,6 +58,12 @@ pub const LOOP_EVENTS: Metric = Metric::count(
 pub const LOOP_SLEEPS: Metric =
     Metric::count("iothread_loop_sleeps", "How often its loop went to sleep");
 
+/// By `what`: `guests`, `threads`, `holders` or `exports`.
+pub const LEFT_OUT: Metric = Metric::count(
+    "iothread_exporter_left_out",
+    "How many of them are not told, as there are too many",
+);
+
 /// Of each thread.
 pub const POLL_TIME: Metric = Metric::seconds(
     "iothread_poll_time",

@@ -7,6 +7,7 @@ use iothread::qapi::IoThreadInfo;
 use qapi_runtime::message::Request;
 use qapi_runtime::{Error, Object, Value};
 
+use crate::calls::CountedService;
 use crate::chardev;
 use crate::devices;
 use crate::hmp;
@@ -73,18 +74,25 @@ const INLINE: &[&str] = &[
     Yank::COMMAND,
 ];
 
+/// The names of all commands, in the order of the service.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let commands = Dispatcher::<Handler>::COMMANDS.iter();
+    commands.map(|it| it.info.name)
+}
+
 /// The commands as one session of a monitor has them.
 pub(crate) fn of_session(
     parts: &Arc<Parts>,
     descriptors: &Arc<SessionDescriptors>,
     monitor: &str,
 ) -> SessionCommands {
+    let dispatcher = Dispatcher::new(Arc::new(Handler {
+        parts: Arc::clone(parts),
+        descriptors: Arc::clone(descriptors),
+        monitor: monitor.to_owned(),
+    }));
     SessionCommands {
-        service: Arc::new(Dispatcher::new(Arc::new(Handler {
-            parts: Arc::clone(parts),
-            descriptors: Arc::clone(descriptors),
-            monitor: monitor.to_owned(),
-        }))),
+        service: Arc::new(CountedService::new(dispatcher, &parts.calls)),
         runs_inline: |command| INLINE.contains(&command.name),
     }
 }
@@ -304,8 +312,7 @@ impl Commands for Handler {
         let name = |name: &str| CommandInfo {
             name: name.to_owned(),
         };
-        let commands = Dispatcher::<Self>::COMMANDS;
-        Ok(commands.iter().map(|it| name(it.info.name)).collect())
+        Ok(names().map(name).collect())
     }
 
     fn query_fdsets(&self) -> Result<Vec<FdsetInfo>, Error> {

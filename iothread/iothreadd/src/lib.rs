@@ -12,6 +12,7 @@
 mod block;
 mod blockdev;
 mod budgets;
+mod calls;
 mod chardev;
 mod commands;
 mod devices;
@@ -26,7 +27,9 @@ mod hmp;
 mod host;
 mod ident;
 mod keyval;
+mod latency;
 mod life;
+mod metrics;
 mod monitor;
 mod nbd;
 mod net;

@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::Parser;
+use iothread_metrics::Listen;
 use qapi_runtime::address::{Address as QmpAddress, split_settings};
 use qapi_runtime::visit::{CompatInput, CompatOutput, CompatPolicy};
 
@@ -48,9 +49,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Vec<String>,
 
-    /// Let other hosts reach monitors: one at an address that is not of the loopback interface is refused otherwise.
+    /// Serve metrics over HTTP: HOST:PORT, :PORT on this host alone, or fd:NUMBER of a socket that listens.
     ///
-    /// Monitors have no passwords. Who can reach one can open every file that the server can, and end it.
+    /// They are at /metrics, as OpenMetrics, and in the older text format for readers that do not ask for that.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<Listen>,
+
+    /// Let other hosts reach monitors and metrics: an address that is not of the loopback interface is refused otherwise.
+    ///
+    /// Neither have passwords. Who can reach a monitor can open every file that the server can, and end it.
     #[arg(long)]
     pub(crate) allow_remote: bool,
 

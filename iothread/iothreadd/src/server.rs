@@ -13,6 +13,7 @@ use thiserror::Error as ThisError;
 use crate::block::Blocks;
 use crate::blockdev;
 use crate::budgets::Budgets;
+use crate::calls::Calls;
 use crate::chardev::{self, Chardevs};
 use crate::commands;
 use crate::devices::{self, Devices};
@@ -23,10 +24,12 @@ use crate::host::Host;
 use crate::ident;
 use crate::keyval;
 use crate::life::Life;
+use crate::metrics::{Metrics, MetricsError};
 use crate::monitor::{MonitorError, Monitors, Owner, SessionCommands};
 use crate::nbd::NbdServer;
 use crate::net::address::Address;
 use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
+use crate::net::reach::Reach;
 use crate::objects::{self, Objects};
 use crate::options::{Options, QmpOption};
 use crate::parts::Parts;
@@ -34,6 +37,7 @@ use crate::qapi::{Shutdown, ShutdownCause};
 use crate::qom::Tree;
 use crate::report::report;
 use crate::signals::{self, Asked};
+use crate::sync::Mutex;
 use crate::task;
 use crate::threads::{Threads, end_in_any_case};
 use crate::version;
@@ -69,6 +73,8 @@ pub(crate) enum StartError {
     Qmp(#[from] MonitorError),
     #[error("--monitor: {0}")]
     Monitor(#[from] HumanMonitorError),
+    #[error("--metrics: {0}")]
+    Metrics(#[from] MetricsError),
     #[error("the start was broken off")]
     BrokenOff,
     #[error("only one monitor can be on the standard streams")]
@@ -87,6 +93,8 @@ struct Server {
     parts: Arc<Parts>,
     monitors: Arc<Monitors>,
     human_monitors: Arc<HumanMonitors>,
+    reach: Reach,
+    metrics: Mutex<Option<Metrics>>,
     is_ending: AtomicBool,
     /// Whether the end waits for nobody any more.
     in_a_hurry: AtomicBool,
@@ -208,6 +216,7 @@ impl Server {
                 exports: Arc::default(),
                 nbd: NbdServer::default(),
                 descriptor_sets,
+                calls: Arc::new(Calls::new(commands::names())),
                 name: options.name.clone(),
                 version,
                 life: this.clone(),
@@ -218,6 +227,8 @@ impl Server {
                 human_monitors: Arc::new(HumanMonitors::new(&parts, reach)),
                 parts,
                 monitors,
+                reach,
+                metrics: Mutex::default(),
                 is_ending: AtomicBool::new(false),
                 in_a_hurry: AtomicBool::new(false),
                 deadline: OnceLock::new(),
@@ -238,6 +249,10 @@ impl Server {
             return Err(StartError::StdioTwice);
         }
         self.create(main, options)?;
+        if let Some(listen) = &options.metrics {
+            let metrics = Metrics::serve(&self.parts, listen, self.reach)?;
+            *self.metrics.lock() = Some(metrics);
+        }
         for address in &options.monitor {
             self.human_monitors.add(address)?;
         }
@@ -371,6 +386,8 @@ impl Server {
         } = &*self.parts;
         self.monitors.clear();
         self.human_monitors.clear();
+        let metrics = self.metrics.lock().take();
+        drop(metrics);
         // One that is not running has nothing to give back.
         let _ = self.parts.stop_nbd(main);
         exports.end(main, host);

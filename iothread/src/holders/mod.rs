@@ -188,6 +188,12 @@ impl Holders {
         state.table.newest_first().cloned().collect()
     }
 
+    /// At most so many holders at one moment, the newest.
+    pub(crate) fn newest(&self, most: usize) -> Vec<Holder> {
+        let state = self.state.lock();
+        state.table.newest_first().take(most).cloned().collect()
+    }
+
     pub(crate) fn counts(&self) -> HolderCounts {
         self.state.lock().table.counts().clone()
     }

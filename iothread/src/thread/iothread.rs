@@ -167,6 +167,11 @@ impl IoThread {
         self.inner.core.holders().snapshot()
     }
 
+    /// At most so many of those who hold the thread at this moment, newest first; for whoever has no room for all.
+    pub fn newest_holders(&self, most: usize) -> Vec<Holder> {
+        self.inner.core.holders().newest(most)
+    }
+
     /// How many holders of each kind there are, in constant time.
     pub fn holder_counts(&self) -> HolderCounts {
         self.inner.core.holders().counts()

@@ -234,16 +234,12 @@ impl Metrics {
     /// What there was no room for, so that nobody takes the rest for all.
     fn left_out(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
         let series = &self.series;
-        let about = Metric::count(
-            "iothread_exporter_left_out",
-            "How many guests, threads, and names of holders are not exported, as there are too many",
-        );
         let values = [
             ([("what", "guests")], series.n_guests_left_out as f64),
             ([("what", "threads")], series.n_threads_left_out as f64),
             ([("what", "holders")], series.n_infos_left_out as f64),
         ];
-        gauges(page, &about, values.into_iter())?;
+        gauges(page, &names::LEFT_OUT, values.into_iter())?;
         let about = Metric::count("iothread_exporter", "The version of the exporter");
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         infos(page, &about, std::iter::once(version))

@@ -1,12 +1,13 @@
 //! Metrics over HTTP, and whoever reads them.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use libtest_mimic::Failed;
 use serde_json::Value;
+use tests::http::{exchange, get};
 use tests::{Suite, Tool, comes_true, eventually};
 
 use super::guests::{Disks, start_iothreadd};
@@ -88,23 +89,6 @@ impl Exporter {
         });
         body
     }
-}
-
-/// Head and body of an answer. Without keep-alive it ends when the connection does.
-fn get(at: &str, path: &str, accept: &str) -> (String, String) {
-    let request = format!("GET {path} HTTP/1.0\r\nHost: x\r\nAccept: {accept}\r\n\r\n");
-    exchange(at, request.as_bytes())
-}
-
-fn exchange(at: &str, request: &[u8]) -> (String, String) {
-    let mut stream = TcpStream::connect(at).unwrap();
-    stream.write_all(request).unwrap();
-    let mut answer = Vec::new();
-    // Whoever is refused may be cut off.
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    (head.to_owned(), body.to_owned())
 }
 
 fn metrics_are_served() -> Result<(), Failed> {

@@ -30,8 +30,8 @@ use qapi_runtime::Error;
 pub(crate) use self::active::Activated;
 use self::io::NodeIo;
 pub(crate) use self::io::{
-    Backend, Entered, Extent, IoBuffer, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome, Pending,
-    Request, Started, UserPath, is_zero,
+    Backend, Entered, Extent, IoBuffer, Kind, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome,
+    Pending, Request, Started, Totals, UserPath, is_zero,
 };
 use self::place::Place;
 pub(crate) use self::place::{ExportRights, Follower, Medium, MoveError, NodeUser};

@@ -1,8 +1,8 @@
 //! `query-blockstats`: how much is asked of nodes.
 
 use super::driver::{Discards, Driver, FileKind};
-use super::io::{Count, Kind, NodeIo, Totals};
-use super::{Blocks, Graph, Node, UserPath};
+use super::io::{Count, NodeIo};
+use super::{Blocks, Graph, Kind, Node, Totals, UserPath};
 use crate::qapi::{BlockDeviceStats, BlockStats, BlockStatsSpecific, BlockStatsSpecificFile};
 
 /// Whose load it is.
@@ -98,16 +98,16 @@ fn stats(totals: &Totals, highest_write: u64, whose: Whose) -> BlockDeviceStats 
         wr_bytes: int(written.bytes),
         zone_append_bytes: 0,
         unmap_bytes: int(unmapped.bytes),
-        rd_operations: int(read.n_done),
-        wr_operations: int(written.n_done),
+        rd_operations: int(read.n_done()),
+        wr_operations: int(written.n_done()),
         zone_append_operations: 0,
-        flush_operations: int(flushed.n_done),
-        unmap_operations: int(unmapped.n_done),
-        rd_total_time_ns: int(read.nanoseconds),
-        wr_total_time_ns: int(written.nanoseconds),
+        flush_operations: int(flushed.n_done()),
+        unmap_operations: int(unmapped.n_done()),
+        rd_total_time_ns: int(read.nanoseconds()),
+        wr_total_time_ns: int(written.nanoseconds()),
         zone_append_total_time_ns: 0,
-        flush_total_time_ns: int(flushed.nanoseconds),
-        unmap_total_time_ns: int(unmapped.nanoseconds),
+        flush_total_time_ns: int(flushed.nanoseconds()),
+        unmap_total_time_ns: int(unmapped.nanoseconds()),
         wr_highest_offset: int(highest_write),
         rd_merged: 0,
         wr_merged: 0,

@@ -14,6 +14,7 @@ use qapi_runtime::Error;
 
 use self::common::Plan;
 pub(crate) use self::common::{Common, go_over};
+use crate::block::Totals;
 use crate::finally::Finally;
 use crate::host::Host;
 use crate::ident::is_identifier;
@@ -63,6 +64,13 @@ pub(crate) trait Prepared {
         host: &Host,
         common: &Arc<Common>,
     ) -> Result<Arc<dyn Export>, Error>;
+}
+
+/// What was asked of an export.
+pub(crate) struct ExportLoad {
+    pub(crate) id: String,
+    pub(crate) r#type: BlockExportType,
+    pub(crate) totals: Totals,
 }
 
 /// How long an export that is removed waits for its requests. They are given a long time: a disk that is slow is more
@@ -262,6 +270,18 @@ impl Exports {
     pub(crate) fn queues(&self, id: &str) -> Result<Vec<BlockExportQueueInfo>, Error> {
         let export = self.find(id).ok_or_else(|| not_found(id))?;
         Ok(export.queues())
+    }
+
+    /// What was asked of at most so many exports, the oldest of them, and how many others there are.
+    pub(crate) fn loads(&self, most: usize) -> (Vec<ExportLoad>, usize) {
+        let exports = self.0.lock();
+        let load = |export: &Arc<dyn Export>| ExportLoad {
+            id: export.common().id().to_owned(),
+            r#type: export.export_type(),
+            totals: export.common().backend().totals(),
+        };
+        let loads = exports.iter().take(most).map(load).collect();
+        (loads, exports.len().saturating_sub(most))
     }
 
     /// `query-block-exports`: the newest first, as in QEMU.

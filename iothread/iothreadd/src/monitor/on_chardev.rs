@@ -10,6 +10,7 @@ use super::object::{MonitorObject, Settings};
 use super::{Monitor, MonitorError, Monitors, NewMonitor};
 use crate::chardev::{AttachError, Connection, FrontEnd, Usage};
 use crate::host::Host;
+use crate::net::reach::Served;
 use crate::qapi::{MonitorCloseAction, MonitorQmpProperties};
 use crate::qom::Object;
 
@@ -48,7 +49,7 @@ impl Monitors {
         properties: &MonitorQmpProperties,
     ) -> Result<Arc<dyn Object>, Error> {
         let addresses = host.chardevs.inet_addresses(&properties.chardev);
-        let checked = self.reach.check(&addresses);
+        let checked = self.reach.check(Served::Monitor, &addresses);
         checked.map_err(|error| Error::generic(error.to_string()))?;
         let close_action = properties
             .close_action

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use super::address::Address;
 use super::door::Door;
-use super::reach::{Reach, RemoteError, local_address, resolve};
+use super::reach::{Reach, RemoteError, Served, local_address, resolve};
 use super::stream::Stream;
 use crate::sync::{Level, Mutex};
 
@@ -98,7 +98,7 @@ impl Listener {
         };
         let candidates = resolve(host, port).map_err(failed)?;
         // Which of them it gets shows later, so all have to be in order.
-        reach.check(&candidates)?;
+        reach.check(Served::Monitor, &candidates)?;
         let bind = || -> io::Result<(TcpListener, SocketAddr)> {
             let listener = TcpListener::bind(candidates.as_slice())?;
             listener.set_nonblocking(true)?;
@@ -254,13 +254,13 @@ impl WayIn {
             Address::Tcp { host, port } => Self::Listener(Listener::at_host(host, *port, reach)?),
             Address::Inherited(number) => {
                 let inherited = Self::inherit(*number)?;
-                reach.check(&inherited.inet_addresses())?;
+                reach.check(Served::Monitor, &inherited.inet_addresses())?;
                 inherited
             }
             Address::Stdio => {
                 let inherited = Self::Stream(Stream::stdio().map_err(ListenError::Stdio)?);
                 // Whoever starts a program for each connection gives it the connection as these.
-                reach.check(&inherited.inet_addresses())?;
+                reach.check(Served::Monitor, &inherited.inet_addresses())?;
                 inherited
             }
         })

@@ -1,4 +1,4 @@
-//! Who can reach a monitor: this machine alone, unless more is allowed.
+//! Who can reach a monitor, or the metrics: this machine alone, unless more is allowed.
 //!
 //! Monitors have no passwords, and who can connect to one can do whatever the server can. Where only the loopback
 //! interface leads to them, these are the users of this machine.
@@ -18,31 +18,55 @@ pub(crate) enum Reach {
     AllHosts,
 }
 
-/// A monitor that other hosts could reach.
+/// What is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    Monitor,
+    Metrics,
+}
+
+/// Something that other hosts could reach.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "other hosts could reach a monitor at {address}, and it has no password: see --allow-remote"
-)]
+#[error("other hosts could reach {} at {address}, and {} no password: see --allow-remote", .served.name(), .served.has())]
 pub(crate) struct RemoteError {
+    served: Served,
     address: SocketAddr,
 }
 
+impl Served {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Monitor => "a monitor",
+            Self::Metrics => "the metrics",
+        }
+    }
+
+    fn has(self) -> &'static str {
+        match self {
+            Self::Monitor => "it has",
+            Self::Metrics => "they have",
+        }
+    }
+}
+
 impl Reach {
-    /// Checks the addresses at which a monitor is to be. With `--allow-remote` there is a warning instead of an error.
+    /// Checks the addresses at which something is to be. With `--allow-remote` there is a warning instead of an error.
     ///
     /// # Errors
     ///
     /// One of them is not an address of the loopback interface.
-    pub(crate) fn check(self, addresses: &[SocketAddr]) -> Result<(), RemoteError> {
+    pub(crate) fn check(self, served: Served, addresses: &[SocketAddr]) -> Result<(), RemoteError> {
         let remote = addresses.iter().find(|address| !is_loopback(address));
         let Some(&address) = remote else {
             return Ok(());
         };
         match self {
-            Self::ThisHost => Err(RemoteError { address }),
+            Self::ThisHost => Err(RemoteError { served, address }),
             Self::AllHosts => {
                 crate::report::report(&format!(
-                    "warning: other hosts can reach the monitor at {address}, and it has no password"
+                    "warning: other hosts can reach {} at {address}, and {} no password",
+                    served.name(),
+                    served.has()
                 ));
                 Ok(())
             }
@@ -74,7 +98,7 @@ mod tests {
     fn the_loopback_interface_alone() {
         let check = |texts: &[&str]| {
             let addresses: Vec<_> = texts.iter().map(|text| text.parse().unwrap()).collect();
-            Reach::ThisHost.check(&addresses).is_ok()
+            Reach::ThisHost.check(Served::Monitor, &addresses).is_ok()
         };
         for local in [
             "127.0.0.1:1",

@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 
 use qapi_runtime::Error;
 
+use crate::calls::Calls;
 use crate::devices::Devices;
 use crate::export::Exports;
 use crate::host::Host;
@@ -27,6 +28,8 @@ pub(crate) struct Parts {
     pub(crate) exports: Arc<Exports>,
     pub(crate) nbd: NbdServer,
     pub(crate) descriptor_sets: DescriptorSets,
+    /// What has become of commands.
+    pub(crate) calls: Arc<Calls>,
     /// What the server is called, if it has a name.
     pub(crate) name: Option<String>,
     /// What clients are told that this is.

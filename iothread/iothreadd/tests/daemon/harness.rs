@@ -110,6 +110,11 @@ impl Server {
         self.server.process_id()
     }
 
+    /// The lines that it has written to its standard error so far.
+    pub(crate) fn said(&mut self) -> Vec<String> {
+        self.server.said()
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.server.folder()
     }

@@ -24,6 +24,7 @@ mod live;
 mod load;
 mod logs;
 mod loops;
+mod metrics;
 mod monitors;
 mod name_lookup;
 mod nbd;

@@ -10,13 +10,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::{Operation, Outcome};
+use crate::latency::{Counted, Latencies, nanoseconds};
 
 /// Tells nodes' users apart.
 pub(crate) type UserPath = Arc<str>;
 
 /// Kinds of requests that are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::block) enum Kind {
+pub(crate) enum Kind {
     Read,
     /// Zeroes included.
     Write,
@@ -31,18 +32,29 @@ const N_PLACES: usize = 8;
 
 /// What has happened to requests of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::block) struct Count {
+pub(crate) struct Count {
     /// Those that were carried out, and how many bytes they were about.
-    pub(in crate::block) n_done: u64,
-    pub(in crate::block) bytes: u64,
-    pub(in crate::block) n_failed: u64,
+    pub(crate) done: Counted,
+    pub(crate) bytes: u64,
+    pub(crate) n_failed: u64,
+    /// How long those took that failed.
+    failed_nanoseconds: u64,
+}
+
+impl Count {
+    pub(in crate::block) fn n_done(&self) -> u64 {
+        self.done.count()
+    }
+
     /// How long all of them took together.
-    pub(in crate::block) nanoseconds: u64,
+    pub(in crate::block) fn nanoseconds(&self) -> u64 {
+        self.done.nanoseconds + self.failed_nanoseconds
+    }
 }
 
 /// The sum of what was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::block) struct Totals {
+pub(crate) struct Totals {
     counts: [Count; N_KINDS],
     /// When the last request ended, after the first look at the clock; 0 if there was none.
     last: u64,
@@ -62,10 +74,10 @@ struct Place {
 
 #[derive(Default)]
 struct Counters {
-    n_done: AtomicU64,
+    done: Latencies,
     bytes: AtomicU64,
     n_failed: AtomicU64,
-    nanoseconds: AtomicU64,
+    failed_nanoseconds: AtomicU64,
 }
 
 /// A request that has begun.
@@ -98,6 +110,8 @@ fn place() -> usize {
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; N_KINDS] = [Self::Read, Self::Write, Self::Flush, Self::Unmap];
+
     fn of(operation: &Operation) -> Option<Self> {
         match operation {
             Operation::Read(_) => Some(Self::Read),
@@ -131,14 +145,17 @@ impl Accounts {
         let add = |counter: &AtomicU64, number: u64| {
             counter.fetch_add(number, Ordering::Relaxed);
         };
+        let elapsed = nanoseconds(begun.since, now);
         match outcome.result {
             Ok(()) => {
-                add(&counters.n_done, 1);
+                counters.done.note(elapsed);
                 add(&counters.bytes, begun.bytes);
             }
-            Err(_) => add(&counters.n_failed, 1),
+            Err(_) => {
+                add(&counters.n_failed, 1);
+                add(&counters.failed_nanoseconds, elapsed);
+            }
         }
-        add(&counters.nanoseconds, nanoseconds(begun.since, now));
         place
             .last
             .store(nanoseconds(beginning(), now).max(1), Ordering::Relaxed);
@@ -157,29 +174,24 @@ impl Accounts {
     }
 }
 
-fn nanoseconds(since: Instant, until: Instant) -> u64 {
-    let elapsed = until.saturating_duration_since(since).as_nanos();
-    u64::try_from(elapsed).unwrap_or(u64::MAX)
-}
-
 impl Counters {
     fn read(&self) -> Count {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Count {
-            n_done: value(&self.n_done),
+            done: self.done.counted(),
             bytes: value(&self.bytes),
             n_failed: value(&self.n_failed),
-            nanoseconds: value(&self.nanoseconds),
+            failed_nanoseconds: value(&self.failed_nanoseconds),
         }
     }
 }
 
 impl AddAssign for Count {
     fn add_assign(&mut self, other: Self) {
-        self.n_done += other.n_done;
+        self.done += other.done;
         self.bytes += other.bytes;
         self.n_failed += other.n_failed;
-        self.nanoseconds += other.nanoseconds;
+        self.failed_nanoseconds += other.failed_nanoseconds;
     }
 }
 
@@ -193,7 +205,7 @@ impl AddAssign for Totals {
 }
 
 impl Totals {
-    pub(in crate::block) fn of(&self, kind: Kind) -> Count {
+    pub(crate) fn of(&self, kind: Kind) -> Count {
         self.counts[kind as usize]
     }
 
@@ -236,12 +248,12 @@ mod tests {
         let n_threads = 2 * N_PLACES as u64;
         let written = totals.of(Kind::Write);
         assert_eq!(
-            (written.n_done, written.bytes, written.n_failed),
+            (written.n_done(), written.bytes, written.n_failed),
             (n_threads, 512 * n_threads, 0)
         );
-        assert!(written.nanoseconds > 0);
+        assert!(written.nanoseconds() > 0);
         let flushed = totals.of(Kind::Flush);
-        assert_eq!((flushed.n_done, flushed.n_failed), (0, n_threads));
+        assert_eq!((flushed.n_done(), flushed.n_failed), (0, n_threads));
         assert_eq!(totals.of(Kind::Read), Count::default());
         assert!(totals.idle_time().is_some());
         assert_eq!(Totals::default().idle_time(), None);

@@ -50,6 +50,11 @@ impl Backend {
         self.io.size()
     }
 
+    /// What was asked for through it so far.
+    pub(crate) fn totals(&self) -> Totals {
+        self.in_flight.totals()
+    }
+
     /// Starts a request. What the page cache has is read at once, on this thread.
     ///
     /// A request that does not fit the node ends with `EIO`, one that would change a read-only node with `EPERM`.

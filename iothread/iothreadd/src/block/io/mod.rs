@@ -17,8 +17,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-pub(crate) use self::account::UserPath;
-pub(super) use self::account::{Count, Kind, Totals};
+pub(crate) use self::account::{Count, Kind, Totals, UserPath};
 use self::backend::InFlight;
 pub(crate) use self::backend::{Backend, Entered, Pending, Started};
 pub(crate) use self::buffer::{IoBuffer, is_zero};
