@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::late::{LateReply, Outcome};
+use super::lifeline::LifelineState;
 use super::reason::Reason;
+use super::silence::Silence;
 use crate::error::Error;
 use crate::introspection::UnknownPath;
 use crate::json::{Document, ValueRef};
@@ -62,6 +64,7 @@ struct Inner {
     note: Option<Box<str>>,
     /// Whether the server got all of the request.
     was_sent: bool,
+    silence: Silence,
     late: Option<LateReply>,
 }
 
@@ -104,6 +107,7 @@ impl ClientError {
             peer: None,
             note: None,
             was_sent: false,
+            silence: Silence::Unknown,
             late: None,
         }))
     }
@@ -125,6 +129,16 @@ impl ClientError {
     pub(super) fn with_note(mut self, note: Option<String>) -> Self {
         self.0.note = note.map(Into::into);
         self
+    }
+
+    /// Adds what the kernel tells.
+    pub(super) fn with_silence(mut self, silence: Silence) -> Self {
+        self.0.silence = silence;
+        self
+    }
+
+    pub(super) fn silence(&self) -> Silence {
+        self.0.silence
     }
 
     pub(super) fn awaiting(mut self, awaited: Awaited) -> Self {
@@ -173,6 +187,38 @@ impl ClientError {
     /// Why the server refused the command, where its text is one of those that are known.
     pub fn reason(&self) -> Option<Reason> {
         self.server_error().and_then(Reason::of)
+    }
+
+    /// How the server is, by this error. `None` if it says nothing of that: what speaks no QMP is no server, and what was not
+    /// sent was not asked.
+    pub fn lifeline(&self) -> Option<LifelineState> {
+        Some(match (&self.0.kind, self.0.awaited) {
+            (ClientErrorKind::Server(_) | ClientErrorKind::Reply(_), _) => LifelineState::Alive,
+            (ClientErrorKind::Io(_) | ClientErrorKind::Closed, _)
+            | (ClientErrorKind::TimedOut(_), Awaited::Connection) => LifelineState::Gone,
+            (ClientErrorKind::TimedOut(_), Awaited::Event)
+            | (
+                ClientErrorKind::Request(_)
+                | ClientErrorKind::Protocol(_)
+                | ClientErrorKind::NotKnown(_)
+                | ClientErrorKind::NoUndo
+                | ClientErrorKind::NoQuery
+                | ClientErrorKind::OobNotEnabled,
+                _,
+            ) => return None,
+            (
+                ClientErrorKind::TimedOut(_),
+                Awaited::Accepting
+                | Awaited::Greeting
+                | Awaited::Negotiation
+                | Awaited::Synchronization
+                | Awaited::Answer
+                | Awaited::Room,
+            ) => match self.0.silence {
+                Silence::ServesAnother => LifelineState::Busy,
+                Silence::Stopped | Silence::Unknown => LifelineState::Silent,
+            },
+        })
     }
 
     /// What became of the command, as far as it is known by now. An error that is about no command is one of something that
@@ -242,6 +288,7 @@ impl fmt::Display for ClientError {
             sent: _,
             received: _,
             was_sent: _,
+            silence: _,
             late: _,
         } = &*self.0;
         if awaited.is_connecting()

@@ -6,7 +6,9 @@ use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::hub::Hub;
 use super::open::RunningCommand;
 use super::options::{ConnectOptions, Peer};
+use super::silence::Silence;
 use crate::address::Address;
+use crate::descriptor::PeerCredentials;
 
 /// Why nobody may accept or greet.
 const ONE_CLIENT: &str =
@@ -22,24 +24,48 @@ fn may_be_busy(options: &ConnectOptions) -> bool {
     }
 }
 
+/// What the kernel tells of a server that is silent for a reason.
+fn known(silence: Silence) -> Option<&'static str> {
+    match silence {
+        Silence::Stopped => Some("its process is stopped"),
+        Silence::ServesAnother => {
+            Some("a monitor of QEMU serves one client at a time, and it serves another one")
+        }
+        Silence::Unknown => None,
+    }
+}
+
 /// The error of an address that could not be opened.
 pub(super) fn not_opened(error: io::Error, options: &ConnectOptions) -> ClientError {
+    let mut silence = Silence::Unknown;
     let (kind, note) = match error.kind() {
         // The queue of those who wait to be accepted is full.
         io::ErrorKind::WouldBlock => {
+            silence = Silence::of(options, None);
             let after = options.wait.max(options.handshake);
-            (
-                ClientErrorKind::TimedOut(after),
-                Some(ONE_CLIENT.to_owned()),
-            )
+            let note = known(silence).unwrap_or(ONE_CLIENT);
+            (ClientErrorKind::TimedOut(after), Some(note.to_owned()))
         }
         io::ErrorKind::TimedOut => (ClientErrorKind::TimedOut(options.handshake), None),
         _ => (ClientErrorKind::Io(error), None),
     };
     ClientError::new(kind)
         .awaiting(Awaited::Accepting)
+        .with_silence(silence)
         .with_note(note)
         .of_peer(&options.peer())
+}
+
+/// Adds to an error of the handshake what the kernel tells of a server that says nothing, while the connection is open.
+pub(super) fn with_silence(
+    error: ClientError,
+    options: &ConnectOptions,
+    credentials: Option<PeerCredentials>,
+) -> ClientError {
+    match error.kind() {
+        ClientErrorKind::TimedOut(_) => error.with_silence(Silence::of(options, credentials)),
+        _ => error,
+    }
 }
 
 /// Adds to an error of the handshake where it happened, and what came instead.
@@ -56,9 +82,10 @@ pub(super) fn not_established(
     if is_late || is_closed {
         notes.extend(hub.core().said().map(|said| format!("it says {said}")));
     }
-    if is_late && awaited == Awaited::Greeting && notes.is_empty() && may_be_busy(options) {
-        notes.push(ONE_CLIENT.to_owned());
-    }
+    let known = known(error.silence());
+    let says_nothing = is_late && awaited == Awaited::Greeting && notes.is_empty();
+    let guessed = (says_nothing && may_be_busy(options)).then_some(ONE_CLIENT);
+    notes.extend(known.or(guessed).map(str::to_owned));
     if is_closed {
         notes.extend(command.and_then(RunningCommand::end));
     }

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::EVENT_BACKLOG;
 use super::core::{Admission, ClientCore, Incoming};
 use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
+use super::lifeline::{Lifeline, Pulse};
 use super::listener::{Feed, Following};
 use super::options::ConnectOptions;
 use super::request::{Answer, Encoded};
@@ -34,6 +36,7 @@ pub(super) struct Hub {
     schema: Option<Arc<PeerSchema>>,
     /// The number of this connection.
     connection: u64,
+    pulse: Pulse,
 }
 
 /// Events that came before somebody listened for the first time.
@@ -77,7 +80,18 @@ impl Hub {
             was_answered: false,
             schema: None,
             connection: 0,
+            pulse: Pulse::new(),
         }
+    }
+
+    /// How the server is, if it has so long for an answer.
+    pub(super) fn lifeline(&self, patience: Duration) -> Lifeline {
+        self.pulse.lifeline(patience)
+    }
+
+    /// The connection was not made again.
+    pub(super) fn not_connected(&mut self, error: &ClientError) {
+        self.pulse.not_connected(error.lifeline());
     }
 
     /// The connection is lost. Those who wait for answers are told, and those who listen to what comes of a command; others who
@@ -89,6 +103,7 @@ impl Hub {
         self.listeners.retain(|listening| listening.is_lasting);
         self.schema = None;
         self.connection += 1;
+        self.pulse.lost();
         std::mem::take(&mut self.was_answered)
     }
 
@@ -99,11 +114,13 @@ impl Hub {
         }
         self.early.n_missed += other.early.n_missed;
         self.core = other.core;
+        self.pulse.adopt(other.pulse);
     }
 
     /// Tells everybody that nothing more will come.
     pub(super) fn close(&mut self) {
         self.core.ended(Ended::ByClient);
+        self.pulse.lost();
         self.waiting.clear();
         self.listeners.clear();
         self.early.is_kept = false;
@@ -123,6 +140,7 @@ impl Hub {
     ) {
         trace::asked(&self.peer, request.id, &request.command);
         self.core.sent(request);
+        self.pulse.asked(request.id);
         self.waiting.insert(request.id, deliver);
         if let Some(Following { filter, feed }) = following {
             self.add(Listening {
@@ -136,6 +154,9 @@ impl Hub {
     /// Nobody waits for the answer any more. If there will be one, it is still matched.
     pub(super) fn forget(&mut self, id: u64, is_answered: bool) {
         self.waiting.remove(&id);
+        if !is_answered {
+            self.pulse.forget(id);
+        }
         self.core.abandoned(id, is_answered);
     }
 
@@ -170,6 +191,7 @@ impl Hub {
     /// The request was not sent: tells who waits for its answer, which will not come.
     pub(super) fn fail(&mut self, id: u64, kind: ClientErrorKind) {
         self.core.unanswered(id);
+        self.pulse.forget(id);
         if let Some(deliver) = self.waiting.remove(&id) {
             deliver(Err(kind));
         }
@@ -228,11 +250,16 @@ impl Hub {
     }
 
     fn hand_on(&mut self, mut input: &[u8]) -> Result<(), ClientError> {
+        self.pulse.heard();
         while let Some(incoming) = self.core.receive(&mut input)? {
             match incoming {
-                Incoming::Ready => trace::ready(&self.peer),
+                Incoming::Ready => {
+                    trace::ready(&self.peer);
+                    self.pulse.forget_all();
+                }
                 Incoming::Reply(id, answer) => {
                     trace::replied(&self.peer, id);
+                    self.pulse.answered(id);
                     self.was_answered = true;
                     if let Some(deliver) = self.waiting.remove(&id) {
                         deliver(Ok(answer));

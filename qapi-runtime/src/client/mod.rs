@@ -20,6 +20,8 @@
 //! [`ConnectOptions::refuse_unknown`] nothing is sent that it does not know. `plan` does several things as one, and undoes them if one
 //! fails.
 //!
+//! How a server is can be told without asking it: `lifeline` of a client, and [`ClientError::lifeline`] where there is none.
+//!
 //! A server is at an [`Address`], or at the other end of a stream or descriptor that is there already (`connect_stream`,
 //! `connect_descriptor`).
 //!
@@ -39,6 +41,7 @@ mod front;
 mod hub;
 mod job;
 mod late;
+mod lifeline;
 mod listener;
 #[cfg(feature = "mock")]
 pub mod mock;
@@ -49,6 +52,7 @@ pub mod protocol;
 mod reason;
 mod request;
 mod said;
+mod silence;
 #[cfg(feature = "client-blocking")]
 mod stream;
 pub mod transcript;
@@ -63,6 +67,7 @@ pub use self::error::{ClientError, ClientErrorKind};
 pub use self::event::{EventFilter, RawEvent};
 pub use self::job::JobState;
 pub use self::late::{LateReply, Outcome};
+pub use self::lifeline::{Lifeline, LifelineState};
 pub use self::options::{CallOptions, ConnectOptions};
 pub use self::plan::PlanError;
 pub use self::reason::Reason;

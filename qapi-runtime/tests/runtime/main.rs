@@ -9,6 +9,8 @@ mod client;
 mod completions;
 mod json;
 #[cfg(all(feature = "client", feature = "server"))]
+mod lifelines;
+#[cfg(all(feature = "client", feature = "server"))]
 mod live;
 #[cfg(all(feature = "client", feature = "server"))]
 mod lost;

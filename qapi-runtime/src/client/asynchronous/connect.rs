@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::super::error::{ClientError, ClientErrorKind};
-use super::super::establish::{handshake_io, not_established, not_opened};
+use super::super::establish::{handshake_io, not_established, not_opened, with_silence};
 use super::super::hub::Hub;
 use super::super::open::{self, Opened, Opening, RunningCommand};
 use super::super::options::ConnectOptions;
@@ -88,7 +88,7 @@ pub(super) async fn establish(
     options: &ConnectOptions,
     hub: &mut Hub,
 ) -> Result<Connection, ClientError> {
-    let command = wire.command;
+    let (command, credentials) = (wire.command, wire.credentials);
     let (mut reader, mut writer) = wire.transport.split();
     let handshake = shake_hands(&mut reader, &mut writer, options, hub);
     let done = match tokio::time::timeout(options.handshake, handshake).await {
@@ -100,6 +100,7 @@ pub(super) async fn establish(
     match done {
         Ok(()) => Ok((reader, writer)),
         Err(error) => {
+            let error = with_silence(error, options, credentials);
             drop((reader, writer));
             Err(not_established(error, hub, options, command.as_ref()))
         }

@@ -339,7 +339,10 @@ impl Driver {
                     trace::not_connected(&self.shared.peer, &error);
                     server.trouble = Some(error.to_string());
                     hub.lost();
-                    lock(&self.shared.hub).adopt(hub);
+                    let mut shared = lock(&self.shared.hub);
+                    shared.adopt(hub);
+                    shared.not_connected(&error);
+                    drop(shared);
                     if Instant::now() >= deadline {
                         return None;
                     }

@@ -26,6 +26,7 @@ use super::event::{EventFilter, RawEvent};
 use super::front::{Front, Patience, exchange, peer_schema};
 use super::hub::Hub;
 use super::late::{LateReply, Outcome};
+use super::lifeline::Lifeline;
 use super::listener::{Following, Listener};
 use super::options::{CallOptions, ConnectOptions};
 use super::request::{Answer, Draft, Encoded, Exchanged, SILENT_SUCCESS};
@@ -416,6 +417,11 @@ impl Client {
     /// Begins to do several things as one: when one of them fails, those before are undone.
     pub fn plan(&self) -> Plan {
         Plan::new(self)
+    }
+
+    /// How the server is, if it has so long for an answer: told by what came and what is waited for, without asking it.
+    pub fn lifeline(&self, patience: Duration) -> Lifeline {
+        lock(&self.inner.shared.hub).lifeline(patience)
     }
 
     /// Closes the connection for all clones. Commands in flight end with

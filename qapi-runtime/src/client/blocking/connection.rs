@@ -11,7 +11,7 @@ use super::super::READ_SIZE;
 use super::super::backoff::Backoff;
 use super::super::core::{Admission, Greeting};
 use super::super::error::{Awaited, ClientError, ClientErrorKind};
-use super::super::establish::{handshake_io, not_established, not_opened};
+use super::super::establish::{handshake_io, not_established, not_opened, with_silence};
 use super::super::hub::Hub;
 use super::super::late::LateReply;
 use super::super::open::is_lasting;
@@ -136,6 +136,7 @@ pub(super) fn establish(
     hub: &mut Hub,
 ) -> Result<(), ClientError> {
     shake_hands(stream, options, hub).map_err(|error| {
+        let error = with_silence(error, options, credentials_of(stream));
         stream.shut_down();
         not_established(error, hub, options, stream.command.as_ref())
     })
@@ -556,6 +557,7 @@ impl Reader {
                 Err(error) => {
                     hub.lost();
                     state.hub.adopt(hub);
+                    state.hub.not_connected(&error);
                     state.trouble = Some(error.to_string());
                     trace::not_connected(&inner.peer, &error);
                     if time_to(deadline).is_zero() {

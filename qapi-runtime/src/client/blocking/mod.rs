@@ -38,6 +38,7 @@ use super::event::{EventFilter, RawEvent};
 use super::front::{Front, Patience, exchange, now, peer_schema};
 use super::hub::Hub;
 use super::late::{LateReply, Outcome};
+use super::lifeline::Lifeline;
 use super::listener::Listener;
 use super::options::{CallOptions, ConnectOptions};
 use super::request::{Draft, Exchanged, SILENT_SUCCESS};
@@ -266,6 +267,11 @@ impl Client {
     /// Begins to do several things as one: when one of them fails, those before are undone.
     pub fn plan(&self) -> Plan {
         Plan::new(self)
+    }
+
+    /// How the server is, if it has so long for an answer: told by what came and what is waited for, without asking it.
+    pub fn lifeline(&self, patience: Duration) -> Lifeline {
+        lock(&self.inner.state).hub.lifeline(patience)
     }
 
     /// Closes the connection for all clones. Commands in flight end with

@@ -1,0 +1,112 @@
+//! What the kernel tells of a server that does not accept or greet.
+
+use std::fs;
+use std::path::Path;
+
+use super::options::{ConnectOptions, Peer};
+use crate::address::Address;
+use crate::descriptor::PeerCredentials;
+
+/// Why a server does not greet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Its process is stopped.
+    Stopped,
+    /// It has accepted somebody else, and does not accept us.
+    ServesAnother,
+    /// Nobody can tell.
+    Unknown,
+}
+
+impl Silence {
+    /// Asks the kernel about a server of this machine, while a connection to it is open or waits to be accepted.
+    pub(super) fn of(options: &ConnectOptions, credentials: Option<PeerCredentials>) -> Self {
+        match &options.peer {
+            Peer::At(Address::Unix(path)) => silence(path, credentials.and_then(|it| it.process)),
+            Peer::At(
+                Address::Abstract(_)
+                | Address::Tcp(_)
+                | Address::Vsock { .. }
+                | Address::Fd(_)
+                | Address::Exec(_),
+            )
+            | Peer::Stream(_) => Self::Unknown,
+        }
+    }
+}
+
+fn silence(path: &Path, process: Option<u32>) -> Silence {
+    if process.is_some_and(is_stopped) {
+        return Silence::Stopped;
+    }
+    // The list has all sockets of this machine, of which there may be many: it is read in trouble only.
+    let list = fs::read("/proc/net/unix").unwrap_or_default();
+    let name = path.as_os_str().as_encoded_bytes();
+    let has = |state: &[u8]| {
+        let mut lines = list.split(|it| *it == b'\n');
+        lines.any(|line| state_of(line, name) == Some(state))
+    };
+    match has(ACCEPTED) && has(WAITING) {
+        true => Silence::ServesAnother,
+        false => Silence::Unknown,
+    }
+}
+
+/// Whether somebody has stopped it. In its line the state is behind the name, which may have blanks and brackets.
+fn is_stopped(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
+    matches!(behind.split_whitespace().next(), Some("T" | "t"))
+}
+
+/// The state of a connection whose server has it, and of one that the server has not accepted yet.
+const ACCEPTED: &[u8] = b"03";
+const WAITING: &[u8] = b"02";
+
+/// The state of a line's socket, if it is of that name.
+fn state_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    // Number, users, protocol, flags, type, state, inode, and the name, which may have blanks.
+    let before = line.strip_suffix(name)?.strip_suffix(b" ")?;
+    let fields = before.split(|byte| *byte == b' ');
+    let fields: Vec<_> = fields.filter(|it| !it.is_empty()).collect();
+    match fields[..] {
+        [_, _, _, _, _, state, _] => Some(state),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_tells_who_has_been_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a socket");
+        assert_eq!(silence(&path, None), Silence::Unknown);
+        let listener = UnixListener::bind(&path).unwrap();
+        let first = UnixStream::connect(&path).unwrap();
+        assert_eq!(silence(&path, None), Silence::Unknown);
+        let accepted = listener.accept().unwrap();
+        // Whoever is accepted and hears nothing has not been kept waiting by others.
+        assert_eq!(silence(&path, None), Silence::Unknown);
+        let second = UnixStream::connect(&path).unwrap();
+        assert_eq!(silence(&path, None), Silence::ServesAnother);
+        drop((first, accepted, second));
+    }
+
+    #[test]
+    fn lines_are_read_by_their_fields() {
+        let line = |state: &str, name: &str| {
+            format!("0000000000000000: 00000003 00000000 00000000 0001 {state} 12345 {name}")
+        };
+        let state = |line: String| state_of(line.as_bytes(), b"/run/a b").map(<[u8]>::to_vec);
+        assert_eq!(state(line("03", "/run/a b")).as_deref(), Some(ACCEPTED));
+        assert_eq!(state(line("02", "/run/a b")).as_deref(), Some(WAITING));
+        assert_eq!(state(line("03", "/run/a b c")), None);
+        assert_eq!(state(line("03", "x /run/a b")), None);
+        assert_eq!(state(String::new()), None);
+    }
+}
