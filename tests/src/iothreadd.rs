@@ -1,5 +1,6 @@
 //! `iothreadd` as a server of tests.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -49,4 +50,27 @@ pub fn iothreadd() -> &'static Path {
             .find(|path| path.is_file());
         found.expect("no iothreadd: `cargo build -p iothreadd` makes it")
     })
+}
+
+/// The name under which the suite of another package is the server: cargo builds no program of another package for it.
+pub const IOTHREADD: &str = "iothreadd";
+
+/// Whether this process was started by [`iothreadd_of_this`]. Then its `main` has to be that of `iothreadd`.
+#[must_use]
+pub fn is_iothreadd() -> bool {
+    let name = std::env::args_os().next();
+    name.is_some_and(|name| Path::new(&name).file_name() == Some(IOTHREADD.as_ref()))
+}
+
+/// A command that starts this program as `iothreadd`.
+///
+/// # Panics
+///
+/// When the program does not know where it is.
+#[must_use]
+pub fn iothreadd_of_this() -> Command {
+    let this = std::env::current_exe().expect("a program knows where it is");
+    let mut command = Command::new(this);
+    command.arg0(IOTHREADD);
+    command
 }

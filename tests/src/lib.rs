@@ -27,7 +27,7 @@ mod service;
 mod suite;
 mod terminal;
 
-pub use iothreadd::iothreadd;
+pub use iothreadd::{IOTHREADD, iothreadd, iothreadd_of_this, is_iothreadd};
 pub use patience::{PATIENCE, comes_true, eventually};
 pub use places::{QEMU_SCHEMAS, qemu_schema, schemas, workspace};
 pub use qmp::{Qmp, replace, send_with};

@@ -25,6 +25,8 @@ pub enum Tool {
     /// A folder with a Linux kernel and its modules, as in Debian's packages, for guests; named by the environment variable
     /// `GUEST_LINUX`.
     GuestLinux,
+    /// A second processor for this process; the path is where the kernel tells of processors.
+    SecondProcessor,
     /// A program on the `PATH`.
     Program(&'static str),
 }
@@ -46,6 +48,10 @@ impl Tool {
             Self::Shared => {
                 let folder = workspace().join("../shared");
                 folder.join("qemu").is_dir().then_some(folder)
+            }
+            Self::SecondProcessor => {
+                let n_processors = std::thread::available_parallelism().ok()?.get();
+                (n_processors > 1).then(|| PathBuf::from("/sys/devices/system/cpu"))
             }
             Self::Program(name) => {
                 let path = std::env::var_os("PATH")?;
@@ -80,7 +86,7 @@ impl Tool {
             | Self::QemuTen
             | Self::GuestLinux
             | Self::Program(_) => true,
-            Self::Shared => false,
+            Self::Shared | Self::SecondProcessor => false,
         }
     }
 
@@ -92,6 +98,7 @@ impl Tool {
             Self::GuestLinux => "a Linux for guests (GUEST_LINUX)",
             Self::Npm => "npm's validators (QAPI_NPM)",
             Self::Shared => "the reference material in ../shared",
+            Self::SecondProcessor => "a second processor",
             Self::Program(name) => name,
         }
     }

@@ -6,20 +6,12 @@ mod peers;
 mod runs;
 mod shell;
 
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
-use tests::{Server, Suite};
-
-/// The name under which this program is the server: a program of another package is not built for these tests.
-const IOTHREADD: &str = "iothreadd";
+use tests::{Server, Suite, iothreadd_of_this, is_iothreadd};
 
 fn main() -> ExitCode {
-    if std::env::args_os()
-        .next()
-        .is_some_and(|name| Path::new(&name).file_name() == Some(IOTHREADD.as_ref()))
-    {
+    if is_iothreadd() {
         return iothreadd::main();
     }
     let suite = Suite::new();
@@ -96,8 +88,7 @@ impl Place {
 /// A server with two IOThreads.
 fn start() -> Server {
     let started = Server::start(|socket| {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.arg0(IOTHREADD);
+        let mut command = iothreadd_of_this();
         command.args(["--object", "iothread,id=io0"]);
         command.args(["--object", "iothread,id=io1", "--qmp"]);
         command.arg(format!("unix:{}", socket.display()));
