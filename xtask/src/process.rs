@@ -40,6 +40,12 @@ pub(crate) const IOTHREADD: Program = Program {
     name: "iothreadd",
 };
 
+pub(crate) const IOTHREAD_TOP: Program = Program {
+    package: "iothread-top",
+    features: "",
+    name: "iothread-top",
+};
+
 pub(crate) const QAPI_GEN: Program = Program {
     package: "qapi-gen",
     features: "cli",

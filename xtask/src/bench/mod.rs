@@ -5,6 +5,7 @@ mod generate;
 mod measure;
 mod nbd;
 mod shapes;
+mod top;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -40,6 +41,8 @@ enum Subject {
     /// Schemas of every shape at n, 2n and 4n: processor time and memory of each command of `qapi-gen`; fails if one grows
     /// faster than its schema.
     Shapes(shapes::Args),
+    /// Processor time of `iothread-top` and its exporter while they watch many guests; fails if one takes 5 % or more.
+    Top(top::Args),
     /// A clean build of the code generated from QEMU's schema, beside the crate qapi-qmp.
     Build(build::Args),
 }
@@ -52,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Subject::Generate(args) => generate::run(args),
         Subject::Build(args) => build::run(args),
         Subject::Shapes(args) => shapes::run(args),
+        Subject::Top(args) => top::run(args),
     }
 }
 
