@@ -107,7 +107,7 @@ fn show(looking: Looking, showing: &ShowingOptions) -> io::Result<ExitCode> {
 
 fn on_screen(show: Show) -> Showing {
     Showing {
-        fields: show.fields.0,
+        fields: show.fields,
         filter: show.filter,
         order: show.order,
         grouping: show.grouping,

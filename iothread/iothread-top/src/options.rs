@@ -199,12 +199,11 @@ impl Looking {
 impl ShowingOptions {
     /// What is to be printed.
     pub(crate) fn show(&self) -> Show {
-        let all = || FieldList(Field::ALL.to_vec());
         let fields = self.fields.clone();
         Show {
             format: self.format(),
             fields: match self.csv {
-                true => fields.unwrap_or_else(all),
+                true => fields.unwrap_or_else(FieldList::all),
                 false => fields.unwrap_or_default(),
             },
             filter: Filter(self.filter.clone()),

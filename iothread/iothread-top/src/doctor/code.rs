@@ -65,10 +65,18 @@ a fifth. A thread runs on one processor at a time, so its disks can get no faste
 queues of one over both (iothread-vq-mapping). The figures suppose that all holders of the thread, or all queues of a single one,
 take the same part of its time.
 
-Time on a processor may be polling. Compare with what the guest does before anything is moved.",
+Where the server tells what its event loops do, polling does not count. Elsewhere time on a processor may be polling: compare with
+what the guest does before anything is moved.",
     DeletedThread "IO08" "IOThread that was deleted and still runs" "\
 An IOThread was deleted while a device used it. QEMU no longer lists it, and nobody can set its parameters, but it lives until its
 last user is gone. Unplug the device and plug it in with another IOThread.",
+    PollingThread "IO09" "polling for far longer than working" "\
+The loop of an IOThread polled for a fifth of the time or more, and at least four times as long as it worked. It keeps a processor
+busy for little: polling saves a wake-up for each request that comes soon after the last one, and nobody else runs meanwhile. Where
+that is not what the processor is there for, lower poll-max-ns of the IOThread; 0 is without polling.
+
+It is said only of servers that tell what their event loops do, as iothreadd. The kernel cannot tell polling from work, and neither
+can whoever asks QEMU.",
     IgnoredProperty "IO10" "property that means nothing" "\
 A device was given a property that has no effect as the rest of it is, and QEMU says nothing. An example is iothread= of a
 virtio-balloon without free-page-hint=on: the balloon uses its IOThread for these hints alone.",

@@ -3,10 +3,10 @@
 use std::fmt::{self, Write as _};
 use std::time::{Duration, Instant};
 
-use iothread_metrics::{Metric, Page, counters, gauges, infos, label, names, render};
+use iothread_metrics::{Labels, Metric, Page, counters, gauges, infos, label, names, render};
 
 use super::series::{Guest, Series, ThreadSeries};
-use crate::facts::{Kernel, Standing};
+use crate::facts::{EventLoop, Kernel, Standing};
 use crate::sample::State;
 
 /// The text of OpenMetrics.
@@ -15,6 +15,7 @@ pub(super) fn page(series: Series, now: Instant) -> Result<String, fmt::Error> {
     render(move |page| {
         metrics.guests(page)?;
         metrics.threads(page)?;
+        metrics.loops(page)?;
         metrics.holders(page)?;
         metrics.left_out(page)
     })
@@ -28,6 +29,9 @@ struct Metrics {
 
 /// Something that the kernel counts.
 type Count = fn(&Kernel) -> f64;
+
+/// Something that an event loop counts.
+type LoopCount = fn(&EventLoop) -> f64;
 
 impl Metrics {
     fn all_guests(&self) -> impl Iterator<Item = &Guest> {
@@ -200,6 +204,49 @@ impl Metrics {
             }
         });
         gauges(page, &about, values)
+    }
+
+    /// What event loops say of themselves.
+    fn loops(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {
+        let told: Vec<(&str, &str, &EventLoop)> = self
+            .all_threads()
+            .filter_map(|(guest, it)| {
+                Some((guest, it.label.as_str(), it.thread.event_loop.as_ref()?))
+            })
+            .collect();
+        fn parts<'l, const N: usize>(
+            told: &[(&'l str, &'l str, &'l EventLoop)],
+            name: &'static str,
+            values: [(&'static str, LoopCount); N],
+        ) -> impl Iterator<Item = (Labels<'l, 3>, f64)> {
+            told.iter().flat_map(move |(guest, iothread, told)| {
+                values.map(|(part, value)| {
+                    let labels = [("guest", *guest), ("iothread", *iothread), (name, part)];
+                    (labels, value(told))
+                })
+            })
+        }
+        let phases = [
+            (
+                "dispatching",
+                (|it| it.dispatching.as_secs_f64()) as LoopCount,
+            ),
+            ("polling", |it| it.polling.as_secs_f64()),
+            ("blocked", |it| it.blocked.as_secs_f64()),
+        ];
+        counters(page, &names::LOOP, parts(&told, "phase", phases))?;
+        let kinds = [
+            ("fd", (|it| it.fd_events as f64) as LoopCount),
+            ("bottom-half", |it| it.bottom_halves as f64),
+            ("posted", |it| it.posted as f64),
+            ("timer", |it| it.timers as f64),
+        ];
+        counters(page, &names::LOOP_EVENTS, parts(&told, "kind", kinds))?;
+        let outcomes = [
+            ("hit", (|it| it.poll_hits as f64) as LoopCount),
+            ("miss", |it| it.poll_misses as f64),
+        ];
+        counters(page, &names::POLLS, parts(&told, "outcome", outcomes))
     }
 
     fn holders(&self, page: &mut Page<'_>) -> Result<(), fmt::Error> {

@@ -1,5 +1,6 @@
 //! What is known of a guest at a moment: types only. Who made each of them is in [`crate::source`].
 
+mod event_loop;
 mod holder;
 mod thread;
 
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::event_loop::{EventLoop, LoopUsage};
 pub(crate) use self::holder::{Device, Disk, Export, Holder, Place};
 pub(crate) use self::thread::{Kernel, Origin, Standing, Thread, Usage};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Holder, seconds};
+use super::{EventLoop, Holder, LoopUsage, seconds};
 
 /// Who says something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,24 @@ pub(crate) struct Thread {
     pub(crate) poll_max_ns: Option<i64>,
     pub(crate) kernel: Option<Kernel>,
     pub(crate) usage: Option<Usage>,
+    /// Where the server tells it, as iothreadd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) event_loop: Option<EventLoop>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) loop_usage: Option<LoopUsage>,
+}
+
+impl Thread {
+    /// The part of the time in which it ran, or had no processor to run on. What its loop polled is not in it, where the server
+    /// tells that.
+    pub(crate) fn load(&self) -> Option<f64> {
+        let ran = self.usage.map(|it| it.cpu + it.delay);
+        match (ran, self.loop_usage) {
+            (Some(ran), Some(told)) => Some((ran - told.polling).max(told.dispatching)),
+            (Some(ran), None) => Some(ran),
+            (None, told) => told.map(|it| it.dispatching),
+        }
+    }
 }
 
 /// What the kernel has counted since the thread began.

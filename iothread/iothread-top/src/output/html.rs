@@ -7,7 +7,7 @@ use super::Show;
 use super::markup::escape;
 use super::svg::picture;
 use crate::sample::Look;
-use crate::view::{rows, summary};
+use crate::view::{Row, rows, summary};
 
 const STYLE: &str = "body{font:14px sans-serif;margin:2em;color:#123}table{border-collapse:collapse;margin-top:1em}\
 th,td{text-align:left;padding:.2em .8em .2em 0;border-bottom:1px solid #cdd5dd;vertical-align:top}\
@@ -20,8 +20,10 @@ pub(super) fn page(looks: &[Arc<Look>], show: &Show, now: Instant) -> String {
     show.order.sort(&mut shown, now);
     let time = humantime::format_rfc3339_seconds(SystemTime::now());
     let class = |is_number: bool| if is_number { " class=\"n\"" } else { "" };
+    let every: Vec<&Row> = shown.iter().collect();
+    let fields = show.fields.columns(&every);
     let mut table = String::from("<tr>");
-    for field in &show.fields.0 {
+    for field in &fields {
         let class = class(field.is_number());
         table.push_str(&format!(
             "<th scope=\"col\"{class}>{}</th>",
@@ -31,7 +33,7 @@ pub(super) fn page(looks: &[Arc<Look>], show: &Show, now: Instant) -> String {
     table.push_str("</tr>\n");
     for row in &shown {
         table.push_str("<tr>");
-        for field in &show.fields.0 {
+        for field in &fields {
             let class = class(field.is_number());
             table.push_str(&format!(
                 "<td{class}>{}</td>",

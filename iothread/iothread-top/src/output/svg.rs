@@ -92,6 +92,39 @@ fn height(thread: &Thread) -> usize {
     HEAD + n_lines(thread) * LINE + 8
 }
 
+/// A bar: what is work, or may be, is dark; what is known to be polling is light.
+fn load(body: &mut String, thread: &Thread, (x, y): (usize, usize)) {
+    let (dark, light, share) = match (thread.usage, thread.loop_usage) {
+        (_, Some(told)) => {
+            let share = format!("work {:.1}%", told.dispatching * 100.0);
+            (told.dispatching, told.polling, share)
+        }
+        (Some(usage), None) => (usage.cpu, 0.0, format!("{:.1}%", usage.cpu * 100.0)),
+        (None, None) => return,
+    };
+    text(body, (x + BOX - 8, y + 18), "text-anchor=\"end\"", &share);
+    let room = BOX - 16;
+    let at = |used: f64| {
+        // What a recording says may be anything.
+        let used = if used.is_finite() {
+            used.clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        used * room as f64
+    };
+    for (width, colour) in [
+        (room as f64, "#d5dde5"),
+        (at(dark + light), "#9c6"),
+        (at(dark), "#27c"),
+    ] {
+        let (x, y) = (x + 8, y + 26);
+        body.push_str(&format!(
+            "<rect x=\"{x}\" y=\"{y}\" height=\"6\" width=\"{width:.1}\" fill=\"{colour}\"/>\n"
+        ));
+    }
+}
+
 fn thread(body: &mut String, thread: &Thread, (x, y): (usize, usize), height: usize) {
     let is_deleted = thread.standing == Standing::Deleted;
     let border = if is_deleted { "#a11" } else { "#567" };
@@ -99,21 +132,9 @@ fn thread(body: &mut String, thread: &Thread, (x, y): (usize, usize), height: us
         "<rect x=\"{x}\" y=\"{y}\" width=\"{BOX}\" height=\"{height}\" rx=\"4\" fill=\"#f4f7fa\" stroke=\"{border}\"/>\n"
     ));
     let deleted = if is_deleted { " (deleted)" } else { "" };
-    let name = cut(&format!("{}{deleted}", thread.id), LETTERS - 7);
+    let name = cut(&format!("{}{deleted}", thread.id), LETTERS - 11);
     text(body, (x + 8, y + 18), "font-weight=\"bold\"", &name);
-    if let Some(usage) = thread.usage {
-        let part = if usage.cpu.is_finite() {
-            usage.cpu.clamp(0.0, 1.0)
-        } else {
-            0.0
-        };
-        let share = format!("{:.1}%", usage.cpu * 100.0);
-        text(body, (x + BOX - 8, y + 18), "text-anchor=\"end\"", &share);
-        let (room, used) = (BOX - 16, part * (BOX - 16) as f64);
-        let at = format!("x=\"{}\" y=\"{}\" height=\"6\"", x + 8, y + 26);
-        body.push_str(&format!("<rect {at} width=\"{room}\" fill=\"#d5dde5\"/>\n"));
-        body.push_str(&format!("<rect {at} width=\"{used:.1}\" fill=\"#27c\"/>\n"));
-    }
+    load(body, thread, (x, y));
     let mut at = y + HEAD;
     let mut line = |style: &str, what: &str| {
         text(body, (x + 8, at + 4), style, &cut(what, LETTERS));

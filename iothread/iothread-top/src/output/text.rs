@@ -13,7 +13,7 @@ pub(super) fn table(looks: &[Arc<Look>], show: &Show, now: Instant) -> String {
     show.filter.apply(&mut all, now);
     show.order.sort(&mut all, now);
     let every: Vec<&Row> = all.iter().collect();
-    let layout = Layout::new(&show.fields.0, &every, now, Room::Any);
+    let layout = Layout::new(&show.fields.columns(&every), &every, now, Room::Any);
     let mut text = layout.head();
     text.push('\n');
     for group in group(all, show.grouping, now) {

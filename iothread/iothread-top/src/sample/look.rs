@@ -13,18 +13,37 @@ use crate::facts::{Facts, Origin};
 use crate::source::devices::{self, Plan};
 use crate::source::kernel::Process;
 use crate::source::libvirt::{self, Told, Virsh};
-use crate::source::monitor::Monitor;
+use crate::source::loops;
+use crate::source::monitor::{AskError, Monitor};
 use crate::source::peer;
 use crate::target::Target;
 
 /// How long the plan of devices is good for where no device has come or gone: a medium may have changed.
 const PLAN_TIME: Duration = Duration::from_secs(10);
 
+/// What a server tells beside what all do. All of it is asked for as long as nothing is known.
+struct Tells {
+    /// The IOThreads that it keeps for itself.
+    internal: bool,
+    /// What its event loops do.
+    loops: bool,
+}
+
+impl Default for Tells {
+    fn default() -> Self {
+        Self {
+            internal: true,
+            loops: true,
+        }
+    }
+}
+
 /// Whoever looks at a server again and again.
 pub(crate) struct Looker {
     settings: Settings,
     monitor: Option<Monitor>,
     plan: Option<(Instant, Plan)>,
+    tells: Tells,
     virsh: Arc<Virsh>,
     domain: libvirt::Known,
     memory: Memory,
@@ -39,6 +58,7 @@ impl Looker {
             domain: libvirt::Known::default(),
             monitor: None,
             plan: None,
+            tells: Tells::default(),
             memory: Memory::default(),
             last: Look::new(target),
         }
@@ -73,7 +93,16 @@ impl Looker {
             }
             Err(trouble) => {
                 self.monitor = None;
-                (look.state, look.reason) = (trouble.state, trouble.reason);
+                let is_stopped = || {
+                    self.memory
+                        .process
+                        .is_some_and(|it| Process(it).is_stopped())
+                };
+                look.state = trouble.state;
+                look.reason = match trouble.state == State::Silent && is_stopped() {
+                    true => STOPPED.to_owned(),
+                    false => trouble.reason,
+                };
             }
         }
         if look.state != last.state {
@@ -155,7 +184,23 @@ impl Looker {
             process,
             ..Facts::default()
         };
-        let listed = peer::listed(monitor).await?;
+        let is_recent = |(made, _): &(Instant, Plan)| now.duration_since(*made) < PLAN_TIME;
+        let plan = self.plan.take().filter(|it| is_same && is_recent(it));
+        if plan.is_none() {
+            // It may be another server now.
+            self.tells = Tells::default();
+        }
+        // All at once, so that it is a matter of one turn.
+        let (listed, names, internal, loops) = tokio::try_join!(
+            peer::listed(monitor),
+            devices::names(monitor),
+            asked(self.tells.internal, peer::internal(monitor)),
+            asked(self.tells.loops, loops::ask(monitor)),
+        )?;
+        self.tells = Tells {
+            internal: internal.is_some(),
+            loops: loops.is_some(),
+        };
         if listed.is_none() {
             facts
                 .notes
@@ -167,14 +212,10 @@ impl Looker {
             // QEMU lists them as they are in a hash table; by their numbers they are in the order of creation.
             facts.threads.sort_by_key(|it| it.thread_id);
         }
-        let names = devices::names(monitor).await?;
-        let is_good = |(made, plan): &(Instant, Plan)| {
-            is_same && now.duration_since(*made) < PLAN_TIME && plan.names == names
+        let (made, plan) = match plan.filter(|(_, plan)| plan.names == names) {
+            Some(plan) => plan,
+            None => (now, devices::walk(monitor, names).await?),
         };
-        if !self.plan.as_ref().is_some_and(is_good) {
-            self.plan = Some((now, devices::walk(monitor, names).await?));
-        }
-        let (_, plan) = self.plan.as_ref().expect("it was just made");
         facts.name.clone_from(&plan.name);
         facts.devices.clone_from(&plan.devices);
         facts.exports.clone_from(&plan.exports);
@@ -186,12 +227,21 @@ impl Looker {
                 "the server does not tell the IOThreads of its exports, which are {n_exports}"
             ));
         }
-        if plan.tells_internal {
-            let internal = peer::internal(monitor).await?;
-            facts.threads.extend(internal.into_iter().flatten());
-        }
-        let vcpus = plan.vcpus.clone();
-        self.measure(&mut facts, &vcpus);
+        facts.threads.extend(internal.into_iter().flatten());
+        loops::attach(&mut facts.threads, loops.unwrap_or_default());
+        self.measure(&mut facts, &plan.vcpus);
+        self.plan = Some((made, plan));
         Ok(facts)
+    }
+}
+
+/// What a question gives, if it is to be asked.
+async fn asked<T>(
+    is_asked: bool,
+    question: impl Future<Output = Result<Option<T>, AskError>>,
+) -> Result<Option<T>, AskError> {
+    match is_asked {
+        true => question.await,
+        false => Ok(None),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::facts::{Facts, Holder, Kernel, Standing, Usage};
+use crate::facts::{EventLoop, Facts, Holder, Kernel, LoopUsage, Standing, Usage};
 
 /// How long somebody who gave up a thread is remembered, and how many are.
 const GONE_TIME: Duration = Duration::from_secs(60);
@@ -20,9 +20,11 @@ pub(crate) struct GoneHolder {
 /// It is of one process: what another one tells at the same place has nothing to do with it.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    process: Option<u32>,
+    pub(super) process: Option<u32>,
     /// What each thread had used, and when that was.
     counts: HashMap<i64, (Instant, Kernel)>,
+    /// What each loop had done.
+    loops: HashMap<i64, EventLoop>,
     /// The names of IOThreads that were listed once, for as long as they run.
     pub(super) known: HashMap<i64, String>,
     /// The holders of each IOThread at the last look.
@@ -62,9 +64,23 @@ impl Memory {
                 Standing::Internal => {}
             }
         }
+        self.compare_loops(facts);
         self.counts = counts;
         self.known = known;
         self.compare_holders(facts, now);
+    }
+
+    fn compare_loops(&mut self, facts: &mut Facts) {
+        let mut loops = HashMap::new();
+        for thread in &mut facts.threads {
+            let (Some(id), Some(now)) = (thread.thread_id, &thread.event_loop) else {
+                continue;
+            };
+            let before = self.loops.get(&id);
+            thread.loop_usage = before.and_then(|before| LoopUsage::between(before, now));
+            loops.insert(id, now.clone());
+        }
+        self.loops = loops;
     }
 
     fn compare_holders(&mut self, facts: &Facts, now: Instant) {

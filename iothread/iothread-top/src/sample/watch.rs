@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tokio::task::JoinHandle as TaskHandle;
 
@@ -102,6 +103,7 @@ impl Watch {
         virsh: Virsh,
     ) -> io::Result<Self> {
         let board = Arc::new(Board::default());
+        make_room();
         let (sooner, asked) = watch::channel(());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -137,6 +139,17 @@ impl Watch {
             sooner.send_replace(());
         }
     }
+}
+
+/// Each guest takes a descriptor, of which shells leave a thousand. As many are allowed as the system does.
+fn make_room() {
+    let limit = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where that is not allowed, looks fail that there is no room for, and say so.
+    let _ = setrlimit(Resource::Nofile, all);
 }
 
 impl Drop for Watch {

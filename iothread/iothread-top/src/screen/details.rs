@@ -124,6 +124,20 @@ fn head(look: &Look, thread: Option<&Thread>, now: Instant) -> Vec<String> {
             usage.forced,
         ));
     }
+    if let Some(told) = thread.loop_usage {
+        let part = |part: f64| format!("{:.1}%", part * 100.0);
+        let hits = told
+            .poll_hits
+            .map(|it| format!(", {} of its polls found some", part(it)));
+        lines.push(format!(
+            "its loop: {} work, {} polling, {} asleep; {:.0} events a second{}",
+            part(told.dispatching),
+            part(told.polling),
+            part(told.blocked),
+            told.events,
+            hits.unwrap_or_default(),
+        ));
+    }
     lines.push(match (&thread.holders, thread.from) {
         (None, _) => "nobody tells its holders".to_owned(),
         (Some(_), Some(Origin::Told)) => "holders, newest first, as the server tells:".to_owned(),

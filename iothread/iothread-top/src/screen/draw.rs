@@ -72,7 +72,8 @@ impl View {
         let width = usize::from(area.width);
         let all: Vec<&Row> = self.rows().collect();
         let columns = Room::Columns(width);
-        let layout = view::Layout::new(&self.showing.fields, &all, self.now, columns);
+        let fields = self.showing.fields.columns(&all);
+        let layout = view::Layout::new(&fields, &all, self.now, columns);
         let mut lines = vec![Line::styled(layout.head(), Modifier::UNDERLINED)];
         let n_seen = usize::from(area.height).saturating_sub(1).max(1);
         let lowest_top = (self.selected + 1).saturating_sub(n_seen);

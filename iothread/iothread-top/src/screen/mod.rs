@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ratatui::crossterm::event;
 
 use crate::sample::{Board, Look};
-use crate::view::{Field, Filter, Grouping, Order, Row, group, rows};
+use crate::view::{FieldList, Filter, Grouping, Order, Row, group, rows};
 
 /// How often what was found is shown, where no key is pressed.
 const FRAME: Duration = Duration::from_millis(250);
@@ -21,7 +21,7 @@ const FRAME: Duration = Duration::from_millis(250);
 /// What the screen shows, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct Showing {
-    pub(crate) fields: Vec<Field>,
+    pub(crate) fields: FieldList,
     pub(crate) filter: Filter,
     pub(crate) order: Order,
     pub(crate) grouping: Grouping,

@@ -14,7 +14,7 @@ use crate::view::{FieldList, Filter, Grouping, Order};
 
 fn view() -> View {
     View::new(Showing {
-        fields: FieldList::default().0,
+        fields: FieldList::default(),
         filter: Filter::default(),
         order: Order::default(),
         grouping: Grouping::None,

@@ -4,6 +4,6 @@
 pub(crate) mod devices;
 pub(crate) mod kernel;
 pub(crate) mod libvirt;
+pub(crate) mod loops;
 pub(crate) mod monitor;
 pub(crate) mod peer;
-pub(crate) mod socket;

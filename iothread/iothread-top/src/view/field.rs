@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::printable::printable;
 use super::row::{Row, seconds};
-use crate::facts::{Holder, Kernel, Standing, Thread, Usage};
+use crate::facts::{Holder, Kernel, LoopUsage, Standing, Thread, Usage};
 
 macro_rules! fields {
     ($($(#[doc = $about:literal])+ $field:ident $name:literal $heading:literal $is_number:literal $weight:literal,)+) => {
@@ -69,6 +69,16 @@ fields! {
     System "system" "SYS" true 2,
     /// time of waiting for a processor, as a part of all time
     Delay "delay" "DELAY" true 5,
+    /// the part of the time in which its loop ran what it has to do, where the server tells it
+    Dispatching "dispatching" "WORK" true 7,
+    /// the part in which its loop polled: on a processor, and no work
+    Polling "polling" "POLL" true 5,
+    /// the part in which its loop slept
+    Blocked "blocked" "SLEEP" true 1,
+    /// what its loop ran: descriptors, bottom halves, calls of other threads, timers; a second
+    Events "events" "EVENTS/S" true 1,
+    /// the part of its polls that found something to do
+    PollHits "poll-hits" "HITS" true 1,
     /// how often it goes to sleep, a second
     Voluntary "voluntary" "VOL/S" true 1,
     /// how often it is made to give way, a second
@@ -95,18 +105,23 @@ fields! {
     Process "process" "PID" true 1,
 }
 
-/// The columns unless others are asked for.
-const USUAL: [Field; 9] = [
+/// The columns unless others are asked for. Some are there only where a server tells them.
+const USUAL: [Field; 11] = [
     Field::Guest,
     Field::State,
     Field::Iothread,
     Field::Tid,
     Field::Cpu,
+    Field::Dispatching,
+    Field::Polling,
     Field::Delay,
     Field::Held,
     Field::From,
     Field::Holders,
 ];
+
+/// Those of the usual columns that are left out where nobody tells them.
+const IF_TOLD: [Field; 2] = [Field::Dispatching, Field::Polling];
 
 impl FromStr for Field {
     type Err = String;
@@ -122,11 +137,35 @@ impl FromStr for Field {
 
 /// Columns, from left to right.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FieldList(pub(crate) Vec<Field>);
+pub(crate) struct FieldList {
+    fields: Vec<Field>,
+    /// Whether the usual ones are among them as such.
+    is_usual: bool,
+}
 
 impl Default for FieldList {
     fn default() -> Self {
-        Self(USUAL.to_vec())
+        Self {
+            fields: USUAL.to_vec(),
+            is_usual: true,
+        }
+    }
+}
+
+impl FieldList {
+    pub(crate) fn all() -> Self {
+        Self {
+            fields: Field::ALL.to_vec(),
+            is_usual: false,
+        }
+    }
+
+    /// The columns for these rows.
+    pub(crate) fn columns(&self, rows: &[&Row]) -> Vec<Field> {
+        let tells = |row: &&Row| row.thread().is_some_and(|it| it.loop_usage.is_some());
+        let has_all = !self.is_usual || rows.iter().any(tells);
+        let shown = |it: &Field| has_all || !IF_TOLD.contains(it);
+        self.fields.iter().copied().filter(shown).collect()
     }
 }
 
@@ -135,20 +174,26 @@ impl FromStr for FieldList {
 
     /// Names with commas between; `all` is all of them, and a `+` in front adds to the usual ones.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (mut fields, names) = match text.strip_prefix('+') {
-            Some(more) => (USUAL.to_vec(), more),
-            None => (Vec::new(), text),
+        let (mut list, names) = match text.strip_prefix('+') {
+            Some(more) => (Self::default(), more),
+            None => {
+                let nothing = Self {
+                    fields: Vec::new(),
+                    is_usual: false,
+                };
+                (nothing, text)
+            }
         };
         if names == "all" {
-            return Ok(Self(Field::ALL.to_vec()));
+            return Ok(Self::all());
         }
         for name in names.split(',') {
             let field = name.parse()?;
-            if !fields.contains(&field) {
-                fields.push(field);
+            if !list.fields.contains(&field) {
+                list.fields.push(field);
             }
         }
-        Ok(Self(fields))
+        Ok(list)
     }
 }
 
@@ -172,6 +217,8 @@ impl Field {
         let kernel = |number: fn(&Kernel) -> f64| kernel.map(number);
         let part = |part: fn(&Usage) -> f64| usage.map(|it| part(&it) * 100.0);
         let rate = |rate: fn(&Usage) -> f64| usage.map(|it| rate(&it));
+        let told = thread.and_then(|it| it.loop_usage);
+        let told = |part: fn(&LoopUsage) -> f64| told.map(|it| part(&it) * 100.0);
         match self {
             Self::Age => Some(now.saturating_duration_since(row.look.since).as_secs_f64()),
             Self::Tid => thread?.thread_id.map(|it| it as f64),
@@ -179,6 +226,11 @@ impl Field {
             Self::User => part(|it| it.user),
             Self::System => part(|it| it.system),
             Self::Delay => part(|it| it.delay),
+            Self::Dispatching => told(|it| it.dispatching),
+            Self::Polling => told(|it| it.polling),
+            Self::Blocked => told(|it| it.blocked),
+            Self::Events => Some(thread?.loop_usage?.events),
+            Self::PollHits => Some(thread?.loop_usage?.poll_hits? * 100.0),
             Self::Voluntary => rate(|it| it.voluntary),
             Self::Forced => rate(|it| it.forced),
             Self::Time => kernel(|it| it.ran.as_secs_f64()),
@@ -213,10 +265,15 @@ impl Field {
         let number = || self.number(row, now);
         let shown = match self {
             Self::Age => number().map(|_| seconds(now.saturating_duration_since(row.look.since))),
-            Self::Cpu | Self::User | Self::System | Self::Delay => {
-                number().map(|it| format!("{it:.1}%"))
-            }
-            Self::Voluntary | Self::Forced => number().map(|it| format!("{it:.0}")),
+            Self::Cpu
+            | Self::User
+            | Self::System
+            | Self::Delay
+            | Self::Dispatching
+            | Self::Polling
+            | Self::Blocked
+            | Self::PollHits => number().map(|it| format!("{it:.1}%")),
+            Self::Voluntary | Self::Forced | Self::Events => number().map(|it| format!("{it:.0}")),
             Self::Time => number().map(|it| format!("{it:.2}")),
             Self::Tid | Self::On | Self::PollMax | Self::Held | Self::Process => {
                 number().map(|it| format!("{it}"))
@@ -291,6 +348,11 @@ impl Field {
             | Self::User
             | Self::System
             | Self::Delay
+            | Self::Dispatching
+            | Self::Polling
+            | Self::Blocked
+            | Self::Events
+            | Self::PollHits
             | Self::Voluntary
             | Self::Forced
             | Self::Time
@@ -352,7 +414,7 @@ mod tests {
 
     #[test]
     fn lists_of_fields() {
-        let list = |text: &str| text.parse::<FieldList>().map(|it| it.0);
+        let list = |text: &str| text.parse::<FieldList>().map(|it| it.fields);
         assert_eq!(list("cpu,guest,cpu"), Ok(vec![Field::Cpu, Field::Guest]));
         assert_eq!(list("+on").unwrap().len(), USUAL.len() + 1);
         assert_eq!(list("+cpu").unwrap(), USUAL);
@@ -371,6 +433,7 @@ mod tests {
             (Field::Time, "62.50", "62.5"),
             (Field::Guest, "vm0", "vm0"),
             (Field::PollMax, "-", ""),
+            (Field::Polling, "-", ""),
             (Field::Held, "2", "2"),
             (Field::Affinity, "0-3", "0-3"),
             (
@@ -381,6 +444,32 @@ mod tests {
         ] {
             assert_eq!(field.text(row, now), text);
             assert_eq!(field.plain(row, now), plain);
+        }
+        // Where a loop tells it, work and polling are told apart, and there are columns for them.
+        let mut polls = thread("io0", 0.75, &[]);
+        polls.loop_usage = Some(LoopUsage {
+            dispatching: 0.125,
+            polling: 0.625,
+            blocked: 0.25,
+            events: 1_000.0,
+            poll_hits: Some(0.5),
+        });
+        let polls = &rows(&[look("vm0", State::Alive, vec![polls])], false)[0];
+        for (field, text) in [
+            (Field::Dispatching, "12.5%"),
+            (Field::Polling, "62.5%"),
+            (Field::Blocked, "25.0%"),
+            (Field::Events, "1000"),
+            (Field::PollHits, "50.0%"),
+        ] {
+            assert_eq!(field.text(polls, now), text);
+            assert!(
+                FieldList::default()
+                    .columns(&[row, polls])
+                    .contains(&Field::Polling)
+            );
+            assert!(!FieldList::default().columns(&[row]).contains(&field));
+            assert!(FieldList::all().columns(&[row]).contains(&field));
         }
         assert_eq!(Field::Holders.brief(row, now, 80), "blk0 m<U+001B>0");
         assert_eq!(Field::Holders.brief(row, now, 3), "blk0");

@@ -114,7 +114,12 @@ pub(crate) fn summary(looks: &[Arc<Look>], rows: &[Row]) -> String {
     }
     let usage = threads.iter().filter_map(|it| it.usage);
     if let Some(cpu) = usage.map(|it| it.cpu).reduce(|a, b| a + b) {
-        parts.push(format!("{:.1}% of a CPU", cpu * 100.0));
+        let mut text = format!("{:.1}% of a CPU", cpu * 100.0);
+        let told = threads.iter().filter_map(|it| it.loop_usage);
+        if let Some(polling) = told.map(|it| it.polling).reduce(|a, b| a + b) {
+            text.push_str(&format!(", {:.1}% polling", polling * 100.0));
+        }
+        parts.push(text);
     }
     parts.join("; ")
 }

@@ -112,7 +112,7 @@ mod tests {
     fn drawn(rows: &[Row], room: Room) -> Vec<String> {
         let now = Instant::now();
         let all: Vec<&Row> = rows.iter().collect();
-        let layout = Layout::new(&FieldList::default().0, &all, now, room);
+        let layout = Layout::new(&FieldList::default().columns(&all), &all, now, room);
         let rows = rows.iter().map(|row| layout.row(row, now));
         std::iter::once(layout.head()).chain(rows).collect()
     }

@@ -42,13 +42,13 @@ pub(crate) fn add(suite: Suite) -> Suite {
 }
 
 /// An exporter, and where it listens.
-struct Exporter {
+pub(crate) struct Exporter {
     _program: Program,
     at: String,
 }
 
 impl Exporter {
-    fn start(targets: &[&str]) -> Self {
+    pub(crate) fn start(targets: &[&str]) -> Self {
         let fixed = ["exporter", "-d", "0.2", "--deadline", "5", "--listen", ":0"];
         let mut child = program(&[&fixed[..], targets].concat())
             .stderr(Stdio::piped())
@@ -66,7 +66,7 @@ impl Exporter {
         }
     }
 
-    fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let (head, body) = get(
             &self.at,
             "/metrics",
@@ -81,7 +81,7 @@ impl Exporter {
     }
 
     /// Waits for a line that begins so.
-    fn until(&self, line: &str) -> String {
+    pub(crate) fn until(&self, line: &str) -> String {
         let mut body = String::new();
         eventually(|| {
             body = self.metrics();
@@ -295,7 +295,7 @@ impl Prometheus {
 fn prometheus_scrapes_and_alerts(prometheus: &Path, qemu_img: &Path) -> Result<(), Failed> {
     let disks = Disks::start(["io0", "io0"]);
     let exporter = Exporter::start(&[&address(&disks.server)]);
-    let _load = ["e0", "e1", "e0", "e1"].map(|it| disks.load(qemu_img, it));
+    let _load = ["e0", "e1", "e0", "e1"].map(|it| disks.load(qemu_img, it, 64));
     let prometheus = Prometheus::start(prometheus, &exporter.at);
     eventually(|| {
         let busiest = prometheus.query("topk(1, guest_iothread:iothread_load:rate1m)");

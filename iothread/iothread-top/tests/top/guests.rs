@@ -1,36 +1,28 @@
 //! Servers to look at.
 
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use tests::{Qmp, Server, eventually};
+use tests::{IOTHREADD, Qmp, Server, eventually, iothreadd_of_this};
 
-use super::{IOTHREADD, Program};
-
-/// A command that is `iothreadd` with these arguments.
-fn iothreadd(arguments: &[&str]) -> std::io::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg0(IOTHREADD).args(arguments);
-    Ok(command)
-}
+use super::Program;
 
 /// `iothreadd` with these arguments beside its monitor.
 pub(crate) fn start_iothreadd(arguments: &[&str]) -> anyhow::Result<Server> {
-    let mut command = iothreadd(arguments)?;
     Server::start(|socket| {
-        command
-            .arg("--qmp")
-            .arg(format!("unix:{}", socket.display()));
+        let mut command = iothreadd_of_this();
+        command.args(arguments).arg("--qmp");
+        command.arg(format!("unix:{}", socket.display()));
         command
     })
 }
 
 /// `iothreadd` at these sockets, once it listens at all of them.
 pub(crate) fn start_at(sockets: &[&Path], arguments: &[&str]) -> anyhow::Result<Program> {
-    let mut command = iothreadd(arguments)?;
+    let mut command = iothreadd_of_this();
+    command.args(arguments);
     for socket in sockets {
         command
             .arg("--qmp")
@@ -77,8 +69,9 @@ impl Disks {
         Self { server, exports }
     }
 
-    /// Keeps an export busy.
-    pub(crate) fn load(&self, qemu_img: &Path, export: &str) -> Program {
+    /// Keeps an export busy, with so many requests at a time.
+    pub(crate) fn load(&self, qemu_img: &Path, export: &str, depth: u32) -> Program {
+        let depth = depth.to_string();
         let url = format!("nbd+unix:///{export}?socket={}", self.exports);
         let child = Command::new(qemu_img)
             .args([
@@ -86,7 +79,7 @@ impl Disks {
                 "-c",
                 "2000000000",
                 "-d",
-                "64",
+                &depth,
                 "-s",
                 "512",
                 "-f",

@@ -63,7 +63,8 @@ fn a_stopped_server_is_silent() -> Result<(), Failed> {
     server.signal(Signal::STOP)?;
     let silent = guest(&address(&server), SHORT);
     assert_eq!(silent["state"], "silent", "{silent}");
-    assert_eq!(silent["reason"], "its process is stopped");
+    let reason = silent["reason"].as_str().unwrap();
+    assert!(reason.contains("its process is stopped"), "{silent}");
     server.signal(Signal::CONT)?;
     // On a machine that is busy it may be late once more.
     assert!(comes_true(tests::PATIENCE, || {
@@ -140,7 +141,8 @@ fn whoever_says_nothing_is_silent() -> Result<(), Failed> {
     });
     let silent = guest(&peer.socket(), SHORT);
     assert_eq!(silent["state"], "silent", "{silent}");
-    assert_eq!(silent["reason"], "no greeting in 500ms");
+    let reason = silent["reason"].as_str().unwrap();
+    assert!(reason.starts_with("no greeting in 500ms"), "{silent}");
     Ok(())
 }
 

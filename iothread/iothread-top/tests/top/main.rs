@@ -7,23 +7,18 @@ mod guests;
 mod libvirt;
 mod lifeline;
 mod many;
+mod polling;
 mod qemu;
 mod screen;
+mod shares;
 mod tables;
 
-use std::path::Path;
 use std::process::{Child, Command, ExitCode, Output};
 
-use tests::{Server, Suite};
-
-/// The name under which this program is the server: a program of another package is not built for these tests.
-const IOTHREADD: &str = "iothreadd";
+use tests::{Server, Suite, is_iothreadd};
 
 fn main() -> ExitCode {
-    if std::env::args_os()
-        .next()
-        .is_some_and(|name| Path::new(&name).file_name() == Some(IOTHREADD.as_ref()))
-    {
+    if is_iothreadd() {
         return iothreadd::main();
     }
     let suite = Suite::new();
@@ -33,7 +28,9 @@ fn main() -> ExitCode {
     let suite = libvirt::add(suite);
     let suite = lifeline::add(suite);
     let suite = many::add(suite);
+    let suite = polling::add(suite);
     let suite = qemu::add(suite);
+    let suite = shares::add(suite);
     screen::add(suite).run()
 }
 

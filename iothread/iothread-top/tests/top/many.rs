@@ -2,13 +2,14 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use libtest_mimic::Failed;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tests::Suite;
+use tests::{Suite, eventually};
 
+use super::exporter::Exporter;
 use super::guests::start_at;
 use super::lifeline::start_trickling;
 use super::{Program, program};
@@ -16,12 +17,13 @@ use super::{Program, program};
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
         .always("nobody-waits-for-another", nobody_waits_for_another)
+        .always("five-hundred-guests", five_hundred_guests)
         .always("guests-come-and-go", guests_come_and_go)
 }
 
 /// Rounds of a program that runs on.
 pub(crate) struct Rounds {
-    _program: Program,
+    program: Program,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
@@ -34,7 +36,7 @@ impl Rounds {
             .unwrap();
         let out = child.stdout.take().unwrap();
         Self {
-            _program: Program(child),
+            program: Program(child),
             lines: BufReader::new(out).lines(),
         }
     }
@@ -69,7 +71,21 @@ fn n_looks(guest: &Value) -> u64 {
     guest["looks"].as_u64().unwrap()
 }
 
-/// Of 50 guests one is stopped, one says its greeting in drops, and one dies and comes back.
+/// What the exporter says of a guest: its state, and how often it was looked at.
+fn exported(metrics: &str, name: &str) -> Option<(String, f64)> {
+    let is_of = |line: &&str| line.contains(&format!("{name}\""));
+    let value = |line: &str| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap();
+    let mut lines = metrics.lines().filter(is_of);
+    let state = lines
+        .clone()
+        .filter(|it| it.starts_with("iothread_guest_state{"))
+        .find(|it| value(it) == 1.0)?;
+    let state = state.rsplit_once("state=\"")?.1.split('"').next()?;
+    let looks = lines.find(|it| it.starts_with("iothread_guest_looks_total{"))?;
+    Some((state.to_owned(), value(looks)))
+}
+
+/// Of 50 guests one is stopped, one says its greeting in drops, and one dies and comes back: for the table and for the exporter.
 fn nobody_waits_for_another() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let path = |name: &str| folder.path().join(name);
@@ -84,6 +100,11 @@ fn nobody_waits_for_another() -> Result<(), Failed> {
 
     let pattern = path("*.qmp").display().to_string();
     let mut rounds = Rounds::start(&[&pattern]);
+    let exporter = Exporter::start(&[&pattern]);
+    let is_exported = |name: &str, states: &[&str]| {
+        let found = exported(&exporter.metrics(), name);
+        found.is_some_and(|(state, _)| states.contains(&state.as_str()))
+    };
     let is_well = |guest: &Value| guest["target"].as_str().unwrap().contains("/well-");
     let guests = rounds.until(|guests| {
         state(guests, "/stopped.qmp") == Some("silent")
@@ -91,6 +112,11 @@ fn nobody_waits_for_another() -> Result<(), Failed> {
             && state(guests, "/mortal.qmp").is_some_and(|it| it == "alive" || it == "slow")
     });
     assert_eq!(guests.len(), 50);
+    eventually(|| {
+        is_exported("/stopped.qmp", &["silent"])
+            && is_exported("/trickling.qmp", &["silent"])
+            && is_exported("/mortal.qmp", &["alive", "slow"])
+    });
     // While the stopped one has its time once, each of the others is looked at again and again.
     let looks_of = |guests: &[Value], name: &str| {
         let is_it = |it: &&Value| it["target"].as_str().unwrap().ends_with(name);
@@ -105,17 +131,65 @@ fn nobody_waits_for_another() -> Result<(), Failed> {
         let mut others = before.iter().zip(guests).filter(|(it, _)| is_well(it));
         others.all(|(before, after)| n_looks(after) > n_looks(before) + 2)
     });
+    let n_exported = |metrics: &str, name: &str| exported(metrics, name).unwrap().1;
+    let mut before = exporter.metrics();
+    eventually(|| {
+        let now = exporter.metrics();
+        let more = |name: &str| n_exported(&now, name) - n_exported(&before, name);
+        if more("/stopped.qmp") > 1.0 {
+            // As above.
+            before = now;
+            return false;
+        }
+        (0..47).all(|it| more(&format!("/well-{it}.qmp")) > 2.0)
+    });
 
     drop(mortal);
     rounds.until(|guests| state(guests, "/mortal.qmp") == Some("gone"));
+    eventually(|| is_exported("/mortal.qmp", &["gone"]));
     let _mortal = start_at(&[&path("mortal.qmp")], &[])?;
     rounds.until(|guests| {
         state(guests, "/mortal.qmp").is_some_and(|it| it == "alive" || it == "slow")
     });
+    eventually(|| is_exported("/mortal.qmp", &["alive", "slow"]));
     kill_process(process, Signal::CONT)?;
     rounds.until(|guests| {
         state(guests, "/stopped.qmp").is_some_and(|it| it == "alive" || it == "slow")
     });
+    eventually(|| is_exported("/stopped.qmp", &["alive", "slow"]));
+    Ok(())
+}
+
+/// They take a descriptor each, for which there is room even where a shell leaves little, and no threads.
+fn five_hundred_guests() -> Result<(), Failed> {
+    const GUESTS: usize = 500;
+    let folder = tempfile::tempdir()?;
+    let sockets: Vec<PathBuf> = (0..GUESTS)
+        .map(|it| folder.path().join(format!("{it}.qmp")))
+        .collect();
+    let sockets: Vec<_> = sockets.iter().map(PathBuf::as_path).collect();
+    let _server = start_at(&sockets, &["--object", "iothread,id=io0"])?;
+    let top = env!("CARGO_BIN_EXE_iothread-top");
+    let script = format!("ulimit -S -n 200; exec '{top}' -b --json --hold --deadline 60 \"$@\"");
+    let pattern = folder.path().join("*.qmp").display().to_string();
+    let mut child = Command::new("sh")
+        .args(["-c", &script, "sh", &pattern])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let child = Program(child);
+    let mut rounds = Rounds {
+        program: child,
+        lines: out.lines(),
+    };
+    let is_well = |it: &Value| it["state"] == "alive" || it["state"] == "slow";
+    rounds.until(|guests| guests.len() == GUESTS && guests.iter().all(is_well));
+    let process = rounds.program.0.id();
+    let n_entries =
+        |what: &str| std::fs::read_dir(format!("/proc/{process}/{what}")).map(Iterator::count);
+    let (n_descriptors, n_threads) = (n_entries("fd")?, n_entries("task")?);
+    assert!(n_descriptors < GUESTS + 50, "{n_descriptors}");
+    assert!(n_threads < 10, "{n_threads}");
     Ok(())
 }
 

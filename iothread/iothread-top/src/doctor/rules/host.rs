@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::{CpuSet, Host};
-use super::{BUSY, Code, Finding, load, percent};
+use super::{BUSY, Code, Finding, percent};
 use crate::facts::Thread;
 use crate::sample::Look;
 use crate::view::counted;
@@ -60,7 +60,7 @@ fn named(threads: &[&(&Look, &Thread)]) -> Vec<String> {
 }
 
 fn crowded(crowd: &Crowd<'_>) -> Option<Finding> {
-    let is_busy = |it: &&(&Look, &Thread)| load(it.1).is_some_and(|it| it >= BUSY);
+    let is_busy = |it: &&(&Look, &Thread)| it.1.load().is_some_and(|it| it >= BUSY);
     let busy: Vec<_> = crowd.threads.iter().filter(is_busy).collect();
     if busy.len() <= crowd.n_cpus {
         return None;

@@ -1,13 +1,13 @@
 //! Who is how busy.
 
-use super::{BUSY, Code, Finding, Guest, SATURATED, load, percent};
+use super::{BUSY, Code, FAR, Finding, Guest, SATURATED, percent};
 use crate::facts::Thread;
 
 pub(super) fn saturated(guest: &Guest<'_>) -> Vec<Finding> {
     let loads: Vec<(&Thread, f64)> = guest
         .threads
         .iter()
-        .filter_map(|it| Some((*it, load(it)?)))
+        .filter_map(|it| Some((*it, it.load()?)))
         .collect();
     let idlest = loads
         .iter()
@@ -60,4 +60,33 @@ fn remedy(thread: &Thread, most: f64, idlest: &str, least: f64) -> String {
             after(holders.len() as f64)
         ),
     }
+}
+
+/// Threads whose loops take up a processor for little.
+pub(super) fn polling(guest: &Guest<'_>) -> Vec<Finding> {
+    let finding = |thread: &&Thread| {
+        let told = thread.loop_usage?;
+        if told.polling < BUSY || told.polling < FAR * told.dispatching {
+            return None;
+        }
+        let mut evidence = format!(
+            "{} polled for {} of the time and worked for {}",
+            thread.id,
+            percent(told.polling),
+            percent(told.dispatching)
+        );
+        if let Some(hits) = told.poll_hits {
+            evidence.push_str(&format!("; {} of its polls found something", percent(hits)));
+        }
+        let limit = thread
+            .poll_max_ns
+            .map_or_else(String::new, |it| format!(", which is {it}"));
+        let remedy = format!(
+            "lower poll-max-ns of {}{limit}, with qom-set or where it is made; 0 is without polling",
+            thread.id
+        );
+        let finding = guest.finding(Code::PollingThread, vec![thread.id.clone()]);
+        Some(finding.because(evidence).remedy(remedy))
+    };
+    guest.threads.iter().filter_map(finding).collect()
 }

@@ -32,6 +32,7 @@ pub(super) fn of_guest(look: &Look, facts: &Facts) -> Vec<Finding> {
     if findings.is_empty() {
         findings.extend(place::idle(&guest));
     }
+    findings.extend(load::polling(&guest));
     findings.extend(place::deleted(&guest));
     findings.extend(place::ignored(&guest));
     findings
@@ -70,14 +71,12 @@ fn ids(threads: &[&Thread]) -> Vec<String> {
     threads.iter().map(|it| it.id.clone()).collect()
 }
 
-/// The part of the time in which a thread ran or would have liked to.
-fn load(thread: &Thread) -> Option<f64> {
-    thread.usage.map(|it| it.cpu + it.delay)
-}
-
 /// From here on a thread is busy, and at its limit.
 const BUSY: f64 = 0.2;
 const SATURATED: f64 = 0.8;
+
+/// So many times as long as it works is far longer.
+const FAR: f64 = 4.0;
 
 fn percent(part: f64) -> String {
     format!("{:.0}%", part * 100.0)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{Code, Finding, Host, judge};
-use crate::facts::{Facts, Holder, Kernel, Thread, Usage};
+use crate::facts::{Facts, Holder, Kernel, LoopUsage, Thread, Usage};
 use crate::sample::{Look, State};
 
 /// A thread that ran and waited for so long, with so many holders.
@@ -112,4 +112,31 @@ fn fleets_on_few_processors() {
     assert_eq!(codes(&[pinned("a", "0"), pinned("b", "1")]), []);
     assert_eq!(codes(&[pinned("a", "0-1"), pinned("b", "0-1")]), []);
     assert_eq!(codes(&[pinned("a", "0-7"), pinned("b", "0-7")]), []);
+}
+
+/// Where the server tells it, polling is a matter of its own, and no work.
+#[test]
+fn a_thread_that_polls() {
+    let polls = |polling: f64, dispatching: f64| {
+        let mut thread = thread("io0", "0-7", (polling + dispatching, 0.0), 1);
+        thread.loop_usage = Some(LoopUsage {
+            dispatching,
+            polling,
+            blocked: 1.0 - polling - dispatching,
+            ..LoopUsage::default()
+        });
+        thread
+    };
+    let idle = || thread("io1", "0-7", (0.0, 0.0), 1);
+    let of = |thread| codes(&[guest("vm", vec![thread, idle()])]);
+    assert_eq!(of(polls(0.9, 0.1)), [Code::PollingThread]);
+    assert_eq!(of(polls(0.2, 0.05)), [Code::PollingThread]);
+    assert_eq!(of(polls(0.19, 0.0)), []);
+    assert_eq!(of(polls(0.5, 0.2)), []);
+    assert_eq!(of(polls(0.05, 0.9)), [Code::SaturatedThread]);
+    let findings = found(&[guest("vm", vec![polls(0.6, 0.1)])]);
+    assert_eq!(
+        findings[0].evidence,
+        "io0 polled for 60% of the time and worked for 10%"
+    );
 }

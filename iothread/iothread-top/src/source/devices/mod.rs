@@ -22,8 +22,6 @@ pub(crate) struct Plan {
     pub(crate) exports: Vec<Export>,
     /// Threads of virtual processors.
     pub(crate) vcpus: HashSet<i64>,
-    /// Whether the server tells the IOThreads that it keeps for itself.
-    pub(crate) tells_internal: bool,
     /// What could not be known.
     pub(crate) notes: Vec<String>,
 }

@@ -8,7 +8,6 @@ use super::Plan;
 use super::disks::{self, DiskOfDevice};
 use crate::facts::{Device, Export, Place};
 use crate::source::monitor::{AskError, Monitor, text};
-use crate::source::peer;
 
 /// Where objects and devices are that users make.
 const FOLDERS: [&str; 3] = [
@@ -25,10 +24,15 @@ const MAX_DEVICES: usize = 4_096;
 
 /// The objects and devices that users have made: paths and types, `PATH TYPE`.
 pub(crate) async fn names(monitor: &Monitor) -> Result<Vec<String>, AskError> {
-    let mut names = Vec::new();
-    for folder in FOLDERS {
+    let list = async |folder| {
         let children = monitor.ask_list("qom-list", &[("path", folder)]).await?;
-        for (name, kind) in children.iter().flatten().filter_map(child) {
+        Ok::<_, AskError>(children.unwrap_or_default())
+    };
+    let [objects, named, unnamed] = FOLDERS;
+    let all = tokio::try_join!(list(objects), list(named), list(unnamed))?;
+    let mut names = Vec::new();
+    for (folder, children) in FOLDERS.into_iter().zip(<[_; 3]>::from(all)) {
+        for (name, kind) in children.iter().filter_map(child) {
             names.push(format!("{folder}/{name} {kind}"));
         }
     }
@@ -78,7 +82,6 @@ pub(crate) async fn walk(monitor: &Monitor, names: Vec<String>) -> Result<Plan, 
     }
     plan.exports = exports(monitor).await?;
     plan.vcpus = vcpus(monitor).await?;
-    plan.tells_internal = peer::internal(monitor).await?.is_some();
     let name = monitor.ask("query-name", &[]).await?;
     plan.name = name.and_then(|it| text(&it, "name").map(str::to_owned));
     plan.names = names;
