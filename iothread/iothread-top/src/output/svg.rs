@@ -99,7 +99,7 @@ fn load(body: &mut String, thread: &Thread, (x, y): (usize, usize)) {
             let share = format!("work {:.1}%", told.dispatching * 100.0);
             (told.dispatching, told.polling, share)
         }
-        (Some(usage), None) => (usage.cpu, 0.0, format!("{:.1}%", usage.cpu * 100.0)),
+        (Some(usage), None) => (usage.cpu, 0.0, format!("CPU {:.1}%", usage.cpu * 100.0)),
         (None, None) => return,
     };
     text(body, (x + BOX - 8, y + 18), "text-anchor=\"end\"", &share);

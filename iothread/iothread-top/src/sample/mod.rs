@@ -124,6 +124,11 @@ impl Look {
         name.unwrap_or_else(|| self.target.to_string())
     }
 
+    /// Whether people have only its address.
+    pub(crate) fn has_no_name(&self) -> bool {
+        self.facts.as_ref().is_none_or(|it| it.name.is_none())
+    }
+
     /// The facts, if they are of now.
     pub(crate) fn fresh(&self) -> Option<&Facts> {
         self.facts.as_deref().filter(|_| self.state.is_fresh())

@@ -68,8 +68,12 @@ fn named(holder: &Holder) -> String {
 fn head(look: &Look, thread: Option<&Thread>, now: Instant) -> Vec<String> {
     let age = |then: Instant| seconds(now.saturating_duration_since(then));
     let mut lines = Vec::new();
-    let mut guest = format!("{} at {}: {}", look.title(), look.target, look.state.name());
-    guest.push_str(&format!(" for {}", age(look.since)));
+    let (title, target) = (look.title(), look.target.to_string());
+    let named = match title == target {
+        true => title,
+        false => format!("{title} at {target}"),
+    };
+    let mut guest = format!("{named}: {} for {}", look.state.name(), age(look.since));
     if !look.reason.is_empty() {
         guest.push_str(&format!(", {}", look.reason));
     }

@@ -5,12 +5,13 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{Item, Mode, View, details, keys};
 use crate::sample::State;
 use crate::view::{self, Grouping, Room, Row, cut, padded, printable, summary};
 
-const KEYS: &str = "q quit  enter details  s sort  g group  / filter  h help";
+const KEYS: &str = "q quit  h help  enter details  s sort  g group  / filter";
 
 /// From so many lines on, the selected row is told about below the list.
 const TALL: u16 = 18;
@@ -148,7 +149,21 @@ impl View {
         };
         let height = usize::from(area.height);
         let n_lines = details::count(&row, self.now);
-        self.details_top = self.details_top.min(n_lines.saturating_sub(1));
+        // The last page is a full one. Only its lines are looked at: there may be thousands before.
+        let tail = n_lines.saturating_sub(height);
+        let width = usize::from(area.width).max(1);
+        let rows: Vec<usize> = details::lines(&row, self.now)
+            .skip(tail)
+            .map(|line| line.width().div_ceil(width).max(1))
+            .collect();
+        let mut left = height;
+        let fits = rows.iter().rev().take_while(|it| {
+            let has_room = **it <= left;
+            left = left.saturating_sub(**it);
+            has_room
+        });
+        let n_last = fits.count().max(1);
+        self.details_top = self.details_top.min(n_lines.saturating_sub(n_last));
         let lines = details::lines(&row, self.now).skip(self.details_top);
         let lines: Vec<_> = lines.take(height).map(Line::raw).collect();
         Paragraph::new(lines).wrap(ratatui::widgets::Wrap { trim: false })

@@ -246,6 +246,8 @@ fn a_small_screen_with_much_to_show() {
     press(&mut view, KeyCode::End);
     let text = drawn(&mut view, 40, 10);
     assert!(text.contains("/machine/peripheral/disk49"), "{text}");
+    // The last page is a full one.
+    assert!(!text.lines().nth(8).unwrap().trim().is_empty(), "{text}");
     press(&mut view, KeyCode::Home);
     assert!(drawn(&mut view, 40, 10).contains("vm0 at unix:"));
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Instant;
 
-use super::printable::printable;
+use super::printable::{end_of, printable};
 use super::row::{Row, seconds};
 use crate::facts::{Holder, Kernel, LoopUsage, Standing, Thread, Usage};
 
@@ -70,7 +70,7 @@ fields! {
     /// time of waiting for a processor, as a part of all time
     Delay "delay" "DELAY" true 5,
     /// the part of the time in which its loop ran what it has to do, where the server tells it
-    Dispatching "dispatching" "WORK" true 7,
+    Dispatching "dispatching" "WORK" true 6,
     /// the part in which its loop polled: on a processor, and no work
     Polling "polling" "POLL" true 5,
     /// the part in which its loop slept
@@ -306,6 +306,10 @@ impl Field {
 
     /// The holders in little room: short names, and no more of them than can be seen.
     pub(crate) fn brief(self, row: &Row, now: Instant, width: usize) -> String {
+        // Addresses begin alike, and end with what tells them apart.
+        if self == Self::Guest && row.look.has_no_name() {
+            return end_of(&self.text(row, now), width);
+        }
         let holders = match (self, row.holders()) {
             (Self::Holders, Some(holders)) if !holders.is_empty() => holders,
             _ => return self.text(row, now),

@@ -36,6 +36,26 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     shown
 }
 
+/// The end of a text that does not fit into so many columns, behind a `+`.
+pub(crate) fn end_of(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let is_room = |ch: &char| {
+        used += ch.width().unwrap_or(0);
+        // One is left for the mark.
+        used < width
+    };
+    let kept = text.chars().rev().take_while(is_room).count();
+    let n_cut = text.chars().count() - kept;
+    let end: String = text.chars().skip(n_cut).collect();
+    match width {
+        0 => end,
+        _ => format!("+{end}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +73,17 @@ mod tests {
             ("", 0, ""),
         ] {
             assert_eq!(cut(text, width), shown, "{width}");
+            assert!(shown.width() <= width);
+        }
+        for (text, width, shown) in [
+            ("unix:/run/a.qmp", 15, "unix:/run/a.qmp"),
+            ("unix:/run/a.qmp", 6, "+a.qmp"),
+            ("線程零", 5, "+程零"),
+            ("線程零", 4, "+零"),
+            ("abcd", 1, "+"),
+            ("abcd", 0, ""),
+        ] {
+            assert_eq!(end_of(text, width), shown, "{width}");
             assert!(shown.width() <= width);
         }
     }
