@@ -59,14 +59,10 @@ mod holders;
 mod info;
 mod main_loop;
 mod parameters;
-#[cfg(feature = "qapi")]
-pub mod qapi;
 #[cfg(feature = "signal")]
 mod signal;
 mod slab;
 mod sync;
-#[cfg(feature = "testing")]
-pub mod testing;
 mod thread;
 mod trace;
 #[cfg(feature = "qapi")]
@@ -78,6 +74,8 @@ pub use self::context::{Completion, TaskError};
 pub use self::signal::{Signal, SignalWatch};
 #[cfg(feature = "qapi")]
 pub use self::wire::UnknownKind;
+#[cfg(feature = "qapi")]
+pub use iothread_qapi as qapi;
 pub use self::{
     builder::{
         CreateError, IoThreadBuilder, LoopBuilder, MainLoopBuilder, OfIoThread, OfMainLoop,

@@ -1,15 +1,15 @@
-//! What there is to say about IOThreads, as QAPI's types say it: those of [`qapi`](crate::qapi), which know QEMU's kinds of holders. A
+//! What there is to say about IOThreads, as QAPI's types say it: those of [`iothread_qapi`], which know QEMU's kinds of holders. A
 //! program with others has a schema of its own, and makes its types of [`IoThreadInfo`] itself.
 
+use iothread_qapi::{
+    self as qapi, IoThreadHolder, IoThreadHolderBlockExport, IoThreadHolderBlockNode,
+    IoThreadHolderMonitor, IoThreadHolderQomObject,
+};
 use thiserror::Error;
 
 use crate::holder::{Holder, HolderKind};
 use crate::info::IoThreadInfo;
 use crate::parameters::Parameter;
-use crate::qapi::{
-    self, IoThreadHolder, IoThreadHolderBlockExport, IoThreadHolderBlockNode,
-    IoThreadHolderMonitor, IoThreadHolderQomObject,
-};
 
 /// A holder is of a kind that the schema does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

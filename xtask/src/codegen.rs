@@ -27,9 +27,9 @@ struct Output {
 const OUTPUTS: [Output; 3] = [
     Output {
         schema: OWN_SCHEMA,
-        folder: "iothread/src/qapi",
+        folder: "iothread/iothread-qapi/src/qapi",
         only: &["query-iothreads", "x-query-internal-iothreads"],
-        options: of_library,
+        options: of_queries,
     },
     Output {
         schema: OWN_SCHEMA,
@@ -48,8 +48,8 @@ const OUTPUTS: [Output; 3] = [
 /// The schema that we ship.
 const OWN_SCHEMA: &str = "schema/qapi-schema.json";
 
-/// The library answers queries. It neither serves commands nor has events.
-fn of_library() -> Result<Options, OptionError> {
+/// Requests and answers: no server, and no events.
+fn of_queries() -> Result<Options, OptionError> {
     let omitted = [Part::Events, Part::Server, Part::Introspection];
     Ok(omitted.into_iter().fold(options(), Options::omit))
 }

@@ -7,8 +7,6 @@ mod fds;
 mod fixture;
 #[cfg(feature = "async")]
 mod futures;
-#[cfg(feature = "testing")]
-mod helpers;
 mod holders;
 mod hooks;
 mod later;

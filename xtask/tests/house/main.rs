@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 const RESERVED: [&str; 4] = ["aux", "con", "nul", "prn"];
 
 /// The packages that others can get.
-const PUBLISHED: [&str; 7] = [
+const PUBLISHED: [&str; 9] = [
     "qapi-gen",
     "qapi-runtime",
     "qapi-runtime/qmp",
     "iothread",
     "iothread/iothreadd",
+    "iothread/iothread-qapi",
+    "iothread/iothread-testing",
     "iothread/iothread-top",
     "iothread/iothread-metrics",
 ];

@@ -1,32 +1,11 @@
-//! Help for the tests of programs that use this crate.
-//!
-//! ```
-//! use iothread::holder;
-//! use iothread::testing::{TestLoop, TestThread};
-//!
-//! let io0 = TestThread::new("io0");
-//! let mut main = TestLoop::new();
-//! let device = io0.get_aio_context(holder::qom_object("/machine/d"))?;
-//! let (sent, received) = std::sync::mpsc::channel();
-//! device.spawn_blocking(|| 1, move |_, result| sent.send(result).expect("the test listens"))?;
-//! device.release_then(&main.context(), |_| ())?;
-//! let mut result = None;
-//! main.run_until(|| {
-//!     result = result.take().or_else(|| received.try_recv().ok());
-//!     result.is_some()
-//! });
-//! // Here the test would fail for a callback that has panicked, or a holder that is left.
-//! # assert_eq!(result, Some(Ok(1)));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs, missing_debug_implementations)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::ops::{Deref, DerefMut};
 use std::thread;
 
-use crate::builder::IoThreadBuilder;
-use crate::holder::Holder;
-use crate::main_loop::MainLoop;
-use crate::thread::{IoThread, Registry};
+use iothread::{Holder, IoThread, IoThreadBuilder, MainLoop, PanicReport, Registry};
 
 /// An IOThread in a registry of its own. At the end no holder may be left, and no callback may have panicked.
 #[derive(Debug)]
@@ -169,7 +148,7 @@ impl Drop for TestLoop {
     }
 }
 
-fn check_panics(context: &str, n_panics: u64, last: Option<crate::PanicReport>) {
+fn check_panics(context: &str, n_panics: u64, last: Option<PanicReport>) {
     let last = last.map(|report| report.to_string()).unwrap_or_default();
     assert!(
         n_panics == 0,

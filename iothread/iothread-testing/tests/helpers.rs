@@ -1,10 +1,10 @@
-//! What the library gives to the tests of others: threads and loops that fail for what a test has overlooked.
+//! What is given to the tests of others: threads and loops that fail for what a test has overlooked.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 
 use iothread::holder;
-use iothread::testing::{TestLoop, TestThread};
+use iothread_testing::{TestLoop, TestThread};
 
 /// The panic of a test that has overlooked something.
 fn failure(test: impl FnOnce()) -> String {
