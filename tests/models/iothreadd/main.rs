@@ -157,6 +157,49 @@ fn no_more_clients_come_in_than_there_are_places_and_the_door_is_open_while_ther
 }
 
 #[test]
+fn the_door_is_shut_behind_a_client_that_took_the_last_place_and_stays() {
+    loom::model(|| {
+        let (places, door) = (Arc::new(Places::new(1)), Arc::new(Door::new()));
+        let watched = Arc::new(Watched::default());
+        let visit = |leaves: bool| {
+            let (places, door) = (Arc::clone(&places), Arc::clone(&door));
+            let watched = Arc::clone(&watched);
+            thread::spawn(move || {
+                let open = |opens| door.set_wanted(opens, |lets_in| watched.set(lets_in));
+                let is_inside = places.take(open);
+                if is_inside && leaves {
+                    places.give_back(open);
+                }
+                is_inside && !leaves
+            })
+        };
+        let (leaver, stayer) = (visit(true), visit(false));
+        leaver.join().unwrap();
+        let stays = stayer.join().unwrap();
+        assert_eq!(watched.get(), Some(!stays));
+    });
+}
+
+#[test]
+fn the_door_is_open_if_one_leaves_while_another_takes_the_last_place() {
+    loom::model(|| {
+        let (places, door) = (Arc::new(Places::new(2)), Arc::new(Door::new()));
+        let watched = Arc::new(Watched::default());
+        let open = |opens| door.set_wanted(opens, |lets_in| watched.set(lets_in));
+        assert!(places.take(open));
+        let (taking, its_door) = (Arc::clone(&places), Arc::clone(&door));
+        let its_watched = Arc::clone(&watched);
+        let comer = thread::spawn(move || {
+            taking.take(|opens| its_door.set_wanted(opens, |lets_in| its_watched.set(lets_in)))
+        });
+        places.give_back(open);
+        assert!(comer.join().unwrap());
+        // There is room for one more, whether or not there was none for a moment.
+        assert_ne!(watched.get(), Some(false));
+    });
+}
+
+#[test]
 fn the_end_of_a_pause_lets_nobody_in_who_is_to_wait() {
     loom::model(|| {
         let door = Arc::new(Door::new());
