@@ -117,7 +117,7 @@ impl<L> LoopBuilder<L> {
         self.parameter(Parameter::PollWeight, shift.into())
     }
 
-    /// Largest batch of the AIO engine (default 0, the engine's own); see [`AioContext::aio_max_batch`](crate::AioContext::aio_max_batch).
+    /// Largest batch of the AIO engine (default 0, the engine's own); see [`Parameters::aio_max_batch`].
     pub fn aio_max_batch(self, n_requests: u32) -> Self {
         self.parameter(Parameter::AioMaxBatch, n_requests.into())
     }
@@ -233,14 +233,15 @@ impl LoopBuilder<OfIoThread> {
         let registry = of_kind
             .registry
             .unwrap_or_else(|| Registry::global().clone());
-        let Some(reservation) = registry.reserve(&id, of_kind.internal) else {
+        let Some(place) = registry.reserve(&id, of_kind.internal) else {
             return Err(CreateError::Duplicate { id });
         };
         let core = create(setup, &registry)?;
         let (join, kernel_id) =
             start(&core, of_kind.stack_size).map_err(|source| CreateError::Host { id, source })?;
-        let thread = IoThread::new(core, kernel_id, of_kind.internal, &registry, join);
-        reservation.fill(&thread);
+        let number = place.number();
+        let thread = IoThread::new(core, kernel_id, of_kind.internal, Box::new(place), join);
+        registry.list(number, &thread);
         Ok(thread)
     }
 }
@@ -303,7 +304,7 @@ fn start(core: &Arc<Core>, stack_size: Option<usize>) -> io::Result<(JoinHandle<
         builder = builder.stack_size(size);
     }
     let join = builder.spawn(move || {
-        let hooks = thread_core.hooks();
+        let hooks = &thread_core.hooks;
         if let Err(error) = hooks.start_thread(thread_core.name(), ThreadRole::Loop) {
             let _ = started.send(Err(error));
             return;
@@ -316,7 +317,7 @@ fn start(core: &Arc<Core>, stack_size: Option<usize>) -> io::Result<(JoinHandle<
         trace::started(thread_core.name(), number_of(kernel_id));
         EventLoop::new(Arc::clone(&thread_core)).run_to_end();
         trace::ended(thread_core.name());
-        thread_core.ended().finish();
+        thread_core.ended.finish();
     })?;
     // Nothing before the loop can panic, so there is an id.
     let kernel_id = ready.recv().map_err(io::Error::other)??;

@@ -6,24 +6,22 @@ use crate::sync::Mutex;
 type Callback = Box<dyn FnOnce() + Send>;
 
 /// The end of a holder or of a loop.
+#[derive(Default)]
 pub(crate) struct Ending(Mutex<State>);
 
-enum State {
-    Ahead(Vec<Callback>),
-    Over,
+#[derive(Default)]
+struct State {
+    callbacks: Vec<Callback>,
+    is_over: bool,
 }
 
 impl Ending {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(State::Ahead(Vec::new())))
-    }
-
     /// Calls `callback` at the end; now, if that has come.
     pub(crate) fn then(&self, callback: impl FnOnce() + Send + 'static) {
         {
             let mut state = self.0.lock();
-            if let State::Ahead(callbacks) = &mut *state {
-                callbacks.push(Box::new(callback));
+            if !state.is_over {
+                state.callbacks.push(Box::new(callback));
                 return;
             }
         }
@@ -32,11 +30,13 @@ impl Ending {
 
     /// Says that the end has come. Does nothing after the first time.
     pub(crate) fn finish(&self) {
-        let state = std::mem::replace(&mut *self.0.lock(), State::Over);
-        if let State::Ahead(callbacks) = state {
-            for callback in callbacks {
-                callback();
-            }
+        let callbacks = {
+            let mut state = self.0.lock();
+            state.is_over = true;
+            std::mem::take(&mut state.callbacks)
+        };
+        for callback in callbacks {
+            callback();
         }
     }
 }
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn every_callback_is_called_once_at_the_end_or_after_it() {
-        let ending = Ending::new();
+        let ending = Ending::default();
         let calls = Arc::new(AtomicUsize::new(0));
         let call = || {
             let calls = Arc::clone(&calls);

@@ -125,7 +125,7 @@ impl Registration for Guest {
 impl SharedContext {
     /// A new user of a main loop.
     pub(crate) fn on_main(main: &AioContext) -> Self {
-        let user = AioContext::without_holder(Arc::clone(main.core()));
+        let user = AioContext::new(Arc::clone(main.core()), None);
         let key = main.attachment().register(Arc::new(Guest(user.share())));
         if key.is_none() {
             // The loop is gone.

@@ -6,11 +6,10 @@ use std::ops::Deref;
 use std::thread;
 
 use crate::context::{
-    AioContext, ContextError, Core, EventLoop, LoopFailure, OnMain, PanicReport, PauseAll, Target,
-    Wait,
+    AioContext, ContextError, Core, EventLoop, LoopFailure, OnMain, PauseAll, Target, Wait,
 };
 use crate::held::SharedContext;
-use crate::parameters::{Parameter, ParameterError, Parameters};
+use crate::parameters::{Parameter, ParameterError};
 use crate::sync::Arc;
 
 /// An event loop that runs on the thread that made it, whenever that calls [`run`](Self::run). It cannot be sent to another
@@ -28,7 +27,7 @@ pub struct MainLoop {
 
 impl MainLoop {
     pub(crate) fn of(core: Arc<Core>) -> Self {
-        let context = Arc::new(AioContext::without_holder(Arc::clone(&core)));
+        let context = Arc::new(AioContext::new(Arc::clone(&core), None));
         Self {
             event_loop: EventLoop::new(core),
             context: MainContext { context },
@@ -76,7 +75,7 @@ impl Drop for MainLoop {
         let core = self.event_loop.core();
         core.request_stop();
         let rest = Arc::clone(core);
-        if let Some(_wait) = Wait::begin(|| Target::Rest(Arc::clone(&rest))) {
+        if let Some(_wait) = Wait::begin(|| Target::Rest(Arc::<Core>::clone(&rest))) {
             self.event_loop.run_to_end();
         } else {
             let run = move || EventLoop::new(rest).run_to_end();
@@ -134,11 +133,6 @@ impl MainContext {
         self.core().thread_id()
     }
 
-    /// The parameters at this moment.
-    pub fn parameters(&self) -> Parameters {
-        self.core().parameters()
-    }
-
     /// Changes a parameter of the loop.
     ///
     /// # Errors
@@ -151,11 +145,6 @@ impl MainContext {
     /// Lets no callback of any user of the loop start until the value is dropped; see [`Pause`](crate::Pause).
     pub fn pause_all(&self) -> PauseAll {
         PauseAll::new(self.core())
-    }
-
-    /// The last panic of a callback, if there was any.
-    pub fn last_panic(&self) -> Option<PanicReport> {
-        self.core().last_panic()
     }
 }
 

@@ -37,58 +37,41 @@ impl Parameter {
         Self::ThreadPoolMax,
     ];
 
-    /// Name of the property.
-    pub fn as_str(self) -> &'static str {
+    /// Its name, its default and its largest value, and whether 0 is no value of its own but stands for the default.
+    fn row(self) -> (&'static str, i64, i64, bool) {
         match self {
-            Self::PollMaxNs => "poll-max-ns",
-            Self::PollGrow => "poll-grow",
-            Self::PollShrink => "poll-shrink",
-            Self::PollWeight => "poll-weight",
-            Self::AioMaxBatch => "aio-max-batch",
-            Self::ThreadPoolMin => "thread-pool-min",
-            Self::ThreadPoolMax => "thread-pool-max",
+            Self::PollMaxNs => ("poll-max-ns", 32_768, i64::MAX, false),
+            Self::PollGrow => ("poll-grow", 2, i64::MAX, true),
+            Self::PollShrink => ("poll-shrink", 2, i64::MAX, true),
+            Self::PollWeight => ("poll-weight", 3, 63, true),
+            Self::AioMaxBatch => ("aio-max-batch", 0, i64::MAX, false),
+            Self::ThreadPoolMin => ("thread-pool-min", 0, i64::MAX, false),
+            Self::ThreadPoolMax => ("thread-pool-max", 64, i64::MAX, false),
         }
     }
 
-    /// The largest value. The smallest is 0.
-    pub fn max_value(self) -> i64 {
-        match self {
-            Self::PollWeight => 63,
-            Self::PollMaxNs
-            | Self::PollGrow
-            | Self::PollShrink
-            | Self::AioMaxBatch
-            | Self::ThreadPoolMin
-            | Self::ThreadPoolMax => i64::MAX,
-        }
+    /// Name of the property.
+    pub fn as_str(self) -> &'static str {
+        self.row().0
     }
 
     /// The value that an IOThread has unless told otherwise.
     pub fn default_value(self) -> i64 {
-        match self {
-            Self::PollMaxNs => 32_768,
-            Self::PollGrow | Self::PollShrink => 2,
-            Self::PollWeight => 3,
-            Self::AioMaxBatch | Self::ThreadPoolMin => 0,
-            Self::ThreadPoolMax => 64,
-        }
+        self.row().1
     }
 
-    /// Whether 0 is no value of its own, but stands for the default.
+    /// The largest value. The smallest is 0.
+    pub fn max_value(self) -> i64 {
+        self.row().2
+    }
+
     fn has_default_at_zero(self) -> bool {
-        match self {
-            Self::PollGrow | Self::PollShrink | Self::PollWeight => true,
-            Self::PollMaxNs | Self::AioMaxBatch | Self::ThreadPoolMin | Self::ThreadPoolMax => {
-                false
-            }
-        }
+        self.row().3
     }
 
     /// The parameter of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|parameter| parameter.as_str() == name)
+        Self::ALL.into_iter().find(|it| it.as_str() == name)
     }
 }
 
@@ -173,7 +156,8 @@ impl Parameters {
         self.unsigned(Parameter::PollWeight)
     }
 
-    /// The largest batch of requests of the AIO engine; 0 is the engine's default.
+    /// The largest batch of requests of the AIO engine; 0 is the engine's default. This crate has no such engine, and tunes nothing by it:
+    /// it is here for one that a program runs on a context.
     pub fn aio_max_batch(&self) -> u64 {
         self.unsigned(Parameter::AioMaxBatch)
     }

@@ -82,16 +82,6 @@ impl MainContext {
             }
         }
     }
-
-    /// Lets the loop's run return when the process receives `signal`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`on_signal`](Self::on_signal).
-    pub fn quit_on_signal(&self, signal: Signal) -> Result<SignalWatch, ContextError> {
-        let context = self.clone();
-        self.on_signal(signal, move |_| context.quit())
-    }
 }
 
 /// A socket that receives a byte with each signal.

@@ -28,14 +28,6 @@ impl<T> Mutex<T> {
 pub(crate) struct Condvar(std::sync::Condvar);
 
 impl Condvar {
-    pub(crate) fn new() -> Self {
-        Self(std::sync::Condvar::new())
-    }
-
-    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits for a notification, at most for `timeout`. Returns whether the time ran out.
     pub(crate) fn wait_timeout<'a, T>(
         &self,

@@ -14,7 +14,10 @@ fn signals_become_callbacks_until_their_watch_is_dropped() {
     let watch = context
         .on_signal(Signal::User1, move |_| sent.send(()).unwrap())
         .unwrap();
-    let _quit = context.quit_on_signal(Signal::Terminate).unwrap();
+    let ended = context.clone();
+    let _quit = context
+        .on_signal(Signal::Terminate, move |_| ended.quit())
+        .unwrap();
     kill_process(getpid(), Number::USR1).unwrap();
     while received.try_recv().is_err() {
         main_loop.run_once(true).unwrap();

@@ -1,13 +1,13 @@
 //! What a context has accepted of a user, and the end of that.
 
 use std::cell::Cell;
+use std::sync::mpsc;
 
 use super::aio_context::AioContext;
 use super::contain::CallbackKind;
 use super::core::Job;
 use super::dispatch::{Dispatch, Task};
 use super::failure::ContextError;
-use super::reply::Reply;
 use super::wait::{Target, Wait};
 use crate::slab::Key;
 use crate::sync::Arc;
@@ -120,7 +120,7 @@ impl AioContext {
         if let Some(record) = self.record()
             && !is_over
         {
-            core.holders().leave_guard(record);
+            core.holders.leave_guard(record);
         }
         let own = Activity(self.share());
         if may_run {
@@ -134,13 +134,15 @@ impl AioContext {
     pub(crate) fn release_and_wait(&self) {
         let attachment = Arc::clone(self.attachment());
         let core = Arc::clone(self.core());
-        let reply = Reply::new();
-        let told = Arc::clone(&reply);
-        attachment.over().then(move || told.set(Ok(())));
+        let (told, over) = mpsc::channel();
+        attachment.over().then(move || {
+            // Nobody may wait for it.
+            let _ = told.send(());
+        });
         self.release();
         if let Some(_wait) = Wait::begin(|| Target::Holder(core, attachment)) {
-            // Always `Ok`: there is no closure that could panic.
-            let _ = reply.wait();
+            // What is to tell it is kept until then.
+            let _ = over.recv();
         }
     }
 

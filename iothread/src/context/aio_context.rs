@@ -4,11 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::contain::PanicReport;
 use super::core::Core;
 use super::failure::{ContextError, LoopFailure};
 use super::stats::LoopStats;
 use crate::holder::Holder;
 use crate::holders::Attachment;
+use crate::parameters::Parameters;
 use crate::slab::Key;
 use crate::sync::{Arc, OnceLock};
 
@@ -26,20 +28,12 @@ pub struct AioContext {
 }
 
 impl AioContext {
-    /// The view of a user who has just been recorded.
-    pub(crate) fn of_record(core: Arc<Core>, record: Key) -> Self {
+    /// The view of a user, with the record of its holder where one is needed.
+    pub(crate) fn new(core: Arc<Core>, record: Option<Key>) -> Self {
         Self {
             core,
             attachment: OnceLock::new(),
-            record: Some(record),
-        }
-    }
-
-    pub(crate) fn without_holder(core: Arc<Core>) -> Self {
-        Self {
-            core,
-            attachment: OnceLock::new(),
-            record: None,
+            record,
         }
     }
 
@@ -59,9 +53,7 @@ impl AioContext {
     pub(crate) fn attachment(&self) -> &Arc<Attachment> {
         self.attachment.get_or_init(|| {
             // Shared views have theirs from the start, so the record is still there.
-            let holder = self
-                .record
-                .and_then(|key| self.core.holders().recorded(key));
+            let holder = self.record.and_then(|key| self.core.holders.recorded(key));
             let attachment = Arc::new(Attachment::new(holder));
             self.core.users.add(&attachment);
             attachment
@@ -103,10 +95,14 @@ impl AioContext {
         self.core.now(clock)
     }
 
-    /// The value of aio-max-batch; 0 leaves the size of a batch to the AIO engine. This crate has no such engine, and tunes nothing by
-    /// it: it is here for one that a program runs on the context.
-    pub fn aio_max_batch(&self) -> u64 {
-        self.core.parameters().aio_max_batch()
+    /// The parameters of the loop at this moment.
+    pub fn parameters(&self) -> Parameters {
+        self.core.parameters()
+    }
+
+    /// The last panic of a callback of the loop, if there was any.
+    pub fn last_panic(&self) -> Option<PanicReport> {
+        self.core.last_panic()
     }
 
     /// Why the loop has ended, if its wait for events was refused.

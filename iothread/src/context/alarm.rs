@@ -1,4 +1,4 @@
-//! Wakes a loop when the time of day is set, so that its timers on that clock keep their word.
+//! What ends a loop's wait by a clock of the kernel: timerfds among its file descriptors.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,60 +16,83 @@ const NEVER: Timespec = Timespec {
     tv_sec: 9_000_000_000,
     tv_nsec: 0,
 };
-const ZERO: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 0,
-};
 
-/// A timerfd that becomes readable when the time of day is set; made when it is first needed.
-#[derive(Debug, Default)]
-pub(super) struct Alarm {
+/// A timerfd that the loop's epoll watches; made when it is first set.
+#[derive(Debug)]
+pub(super) struct KernelTimer {
+    clock: TimerfdClockId,
+    /// Marks it among the events of epoll.
+    event: u64,
     fd: Option<OwnedFd>,
+}
+
+impl KernelTimer {
+    pub(super) fn new(clock: TimerfdClockId, event: u64) -> Self {
+        let fd = None;
+        Self { clock, event, fd }
+    }
+
+    /// Lets it become readable once, at `time`; never, if that is zero.
+    pub(super) fn set(
+        &mut self,
+        core: &Core,
+        flags: TimerfdTimerFlags,
+        time: Timespec,
+    ) -> io::Result<()> {
+        let fd = match &mut self.fd {
+            Some(fd) => fd,
+            slot @ None => {
+                let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+                let fd = timerfd_create(self.clock, flags)?;
+                // Each time-out is an edge, and setting the timer anew resets the counter: nobody needs to read it.
+                epoll::add(
+                    &core.epoll.0,
+                    &fd,
+                    epoll::EventData::new_u64(self.event),
+                    epoll::EventFlags::IN | epoll::EventFlags::ET,
+                )?;
+                slot.insert(fd)
+            }
+        };
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: time,
+        };
+        timerfd_settime(fd, flags, &once)?;
+        Ok(())
+    }
+}
+
+/// Wakes a loop when the time of day is set, so that its timers on that clock keep their word.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    timer: KernelTimer,
     armed: bool,
 }
 
 impl Alarm {
-    /// Marks the timerfd among the events of epoll.
+    /// Marks it among the events of epoll.
     pub(super) const EVENT: u64 = u64::MAX - 1;
+
+    pub(super) fn new() -> Self {
+        Self {
+            timer: KernelTimer::new(TimerfdClockId::Realtime, Self::EVENT),
+            armed: false,
+        }
+    }
 
     /// Prepares for a sleep with timers on the time of day.
     pub(super) fn arm(&mut self, core: &Core) {
         if !self.armed {
+            let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
             // A host without file descriptors left makes the timers late after a jump of the clock, nothing worse.
-            self.armed = self.set(core).is_ok();
+            self.armed = self.timer.set(core, flags, NEVER).is_ok();
         }
     }
 
     /// Says that the clock has been set.
     pub(super) fn fired(&mut self) {
         self.armed = false;
-    }
-
-    fn set(&mut self, core: &Core) -> io::Result<()> {
-        let fd = match &mut self.fd {
-            Some(fd) => fd,
-            slot @ None => {
-                let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-                let fd = timerfd_create(TimerfdClockId::Realtime, flags)?;
-                // Each change of the clock is an edge, so that nobody needs to read the counter.
-                epoll::add(
-                    &core.epoll.0,
-                    &fd,
-                    epoll::EventData::new_u64(Self::EVENT),
-                    epoll::EventFlags::IN | epoll::EventFlags::ET,
-                )?;
-                slot.insert(fd)
-            }
-        };
-        timerfd_settime(
-            fd,
-            TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET,
-            &Itimerspec {
-                it_interval: ZERO,
-                it_value: NEVER,
-            },
-        )?;
-        Ok(())
     }
 }
 
@@ -83,7 +106,7 @@ mod tests {
     fn the_kernel_takes_the_alarm_and_takes_it_again() {
         let setup = Setup::new(LoopKind::Main, "alarm".to_owned(), Parameters::default());
         let core = Core::new(setup, &VirtualClock::new()).unwrap();
-        let mut alarm = Alarm::default();
+        let mut alarm = Alarm::new();
         alarm.arm(&core);
         assert!(alarm.armed);
         alarm.fired();

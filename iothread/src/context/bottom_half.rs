@@ -50,7 +50,7 @@ impl AioContext {
     ) -> Result<Arc<Bh>, ContextError> {
         let bh = Arc::new(Bh {
             callback: Callback::new(self, CallbackKind::BottomHalf, Box::new(callback)),
-            schedule: Schedule::new(),
+            schedule: Schedule::default(),
         });
         bh.callback.register(Arc::<Bh>::clone(&bh))?;
         Ok(bh)

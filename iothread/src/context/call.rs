@@ -1,12 +1,13 @@
 //! Closures for the loop's thread: handed over, or waited for.
 
+use std::sync::mpsc;
+
 use thiserror::Error;
 
 use super::aio_context::AioContext;
-use super::core::Job;
+use super::core::{Core, Job};
 use super::dispatch::Dispatch;
 use super::failure::ContextError;
-use super::reply::Reply;
 use super::wait::{Target, Wait};
 use crate::sync::Arc;
 
@@ -63,20 +64,21 @@ impl AioContext {
         task: impl FnOnce(&mut Dispatch<'_>) -> R + Send + 'static,
     ) -> Result<R, CallError> {
         let activity = self.begin()?;
-        let Some(_wait) = Wait::begin(|| Target::Loop(Arc::clone(self.core()))) else {
+        let Some(_wait) = Wait::begin(|| Target::Loop(Arc::<Core>::clone(self.core()))) else {
             return Err(CallError::WouldDeadlock {
                 context: self.name().to_owned(),
             });
         };
-        let reply = Reply::new();
-        // Fulfilled even if the closure is never run.
-        let promise = Promise(Arc::clone(&reply));
+        let (told, outcome) = mpsc::sync_channel(1);
         self.core().push(Job::Run(Box::new(move || {
             // The closure is over, also for the account of the holder, when the caller hears of it.
             let outcome = activity.run(task);
-            promise.0.set(outcome);
+            // The caller waits for it.
+            let _ = told.send(outcome);
         })))?;
-        reply.wait().map_err(|message| CallError::Panicked {
+        // A closure that is dropped instead is dropped with its loop.
+        let outcome = outcome.recv().map_err(|_| self.core().has_ended())?;
+        outcome.map_err(|message| CallError::Panicked {
             context: self.name().to_owned(),
             message,
         })
@@ -92,15 +94,5 @@ impl AioContext {
     /// [`CallError::WouldDeadlock`], as for [`call`](Self::call).
     pub fn synchronize(&self) -> Result<(), CallError> {
         self.call(|_| ())
-    }
-}
-
-/// Tells the caller when the closure is dropped without having run.
-struct Promise<R>(Arc<Reply<R>>);
-
-impl<R> Drop for Promise<R> {
-    fn drop(&mut self) {
-        self.0
-            .set(Err("it was dropped before it could run".to_owned()));
     }
 }

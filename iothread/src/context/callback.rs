@@ -29,7 +29,7 @@ impl<F: ?Sized> Callback<F> {
             context: context.share(),
             kind,
             cell: CallbackCell::new(callback),
-            gate: Gate::new(),
+            gate: Gate::default(),
             key: OnceLock::new(),
         }
     }

@@ -79,13 +79,8 @@ pub(crate) type PanicHook = Arc<dyn Fn(&PanicReport) + Send + Sync>;
 
 /// Tells `hook` of a panic, or counts it for the process.
 pub(super) fn report(hook: Option<&PanicHook>, report: &PanicReport) {
-    let PanicReport {
-        context,
-        callback,
-        holder,
-        message,
-    } = report;
-    crate::trace::panicked(context, callback, holder.as_ref(), message);
+    let holder = report.holder.as_ref();
+    crate::trace::panicked(&report.context, &report.callback, holder, &report.message);
     let is_reported = hook.is_some_and(|hook| contain(|| hook(report)).is_ok());
     if !is_reported {
         UNREPORTED.fetch_add(1, Ordering::AcqRel);

@@ -14,26 +14,26 @@ use super::contain::{CallbackKind, PanicReport, contain, report};
 use super::failure::{ContextError, LoopFailure};
 use super::fd_table::FdTable;
 use super::inbox::{Closed, Inbox};
-use super::pool::Pool;
+use super::pool::{Outlook, Pool};
 use super::schedule::Urgency;
 use super::setup::{Hooks, LoopKind, Setup};
 use super::stats::{LoopStats, StatCells};
 use super::timers::Timers;
 use super::users::Users;
-use super::wait::{Deliveries, await_this_thread};
+use super::wait::{Awaited, Deliveries, await_this_thread};
 use crate::ending::Ending;
 use crate::holder::Holder;
 use crate::holders::{Attachment, Holders, Released, Running};
 use crate::parameters::{Parameter, ParameterCells, ParameterError, Parameters};
 use crate::slab::Key;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicBool, Mutex, OnceLock, Ordering};
 
 /// Marks the eventfd among the events of epoll; no key of a handler is that large in practice.
 pub(super) const WAKE_UP: u64 = u64::MAX;
 
 thread_local! {
-    /// The loop that this thread runs right now.
-    static CURRENT: Cell<Option<ContextId>> = const { Cell::new(None) };
+    /// The address of the loop that this thread runs right now; no other loop is there meanwhile.
+    static CURRENT: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A thread's kernel id as a number.
@@ -41,28 +41,12 @@ pub(crate) fn number_of(thread: Pid) -> u32 {
     thread.as_raw_nonzero().get().unsigned_abs()
 }
 
-/// Tells the contexts of a process apart; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct ContextId(u64);
-
-impl ContextId {
-    fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// The loop that the calling thread runs.
-    pub(super) fn current() -> Option<Self> {
-        CURRENT.get()
-    }
-}
-
 /// Says that this thread runs a loop, until dropped.
-pub(super) struct CurrentGuard(Option<ContextId>);
+pub(super) struct CurrentGuard(usize);
 
 impl CurrentGuard {
-    pub(super) fn enter(id: ContextId) -> Self {
-        Self(CURRENT.replace(Some(id)))
+    pub(super) fn enter(core: &Core) -> Self {
+        Self(CURRENT.replace(core.address()))
     }
 }
 
@@ -88,7 +72,6 @@ pub(super) trait Scheduled: Send + Sync {
 
 /// An event loop without the part that only its own thread touches.
 pub(crate) struct Core {
-    id: ContextId,
     kind: LoopKind,
     name: String,
     pub(super) inbox: Inbox<Job>,
@@ -105,17 +88,17 @@ pub(crate) struct Core {
     parameter_change: Mutex<()>,
     pub(super) stats: StatCells,
     last_panic: Mutex<Option<PanicReport>>,
-    hooks: Hooks,
+    pub(crate) hooks: Hooks,
     virtual_clock: VirtualClock,
-    holders: Holders,
+    pub(crate) holders: Holders,
     stop: AtomicBool,
     /// A main loop that is being dropped.
     is_over: AtomicBool,
     thread_id: OnceLock<Pid>,
     /// The thread that alone runs the loop.
     owner: OnceLock<ThreadId>,
-    /// The loop has ended.
-    ended: Ending,
+    /// What happens when the loop has ended.
+    pub(crate) ended: Ending,
     failure: OnceLock<LoopFailure>,
 }
 
@@ -132,7 +115,6 @@ impl Core {
             epoll::EventFlags::IN | epoll::EventFlags::ET,
         )?;
         let core = Arc::new(Self {
-            id: ContextId::new(),
             kind: setup.kind,
             name: setup.name,
             inbox,
@@ -142,7 +124,7 @@ impl Core {
             pool: Pool::default(),
             workers: Mutex::default(),
             deliveries: Deliveries::default(),
-            running: Running::new(),
+            running: Running::default(),
             users: Users::default(),
             parameters: ParameterCells::new(&setup.parameters),
             parameter_change: Mutex::new(()),
@@ -150,12 +132,12 @@ impl Core {
             last_panic: Mutex::default(),
             hooks: setup.hooks,
             virtual_clock: setup.virtual_clock.unwrap_or_else(|| virtual_clock.clone()),
-            holders: Holders::new(),
+            holders: Holders::default(),
             stop: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             thread_id: OnceLock::new(),
             owner: OnceLock::new(),
-            ended: Ending::new(),
+            ended: Ending::default(),
             failure: OnceLock::new(),
         });
         let clocked: Arc<dyn Clocked> = Arc::<Self>::clone(&core);
@@ -167,23 +149,10 @@ impl Core {
         &self.name
     }
 
-    pub(crate) fn holders(&self) -> &Holders {
-        &self.holders
-    }
-
     /// Says that the calling thread is the only one that will run the loop.
     pub(crate) fn set_owner(&self) {
         // Called once.
         let _ = self.owner.set(await_this_thread());
-    }
-
-    pub(super) fn owner(&self) -> Option<ThreadId> {
-        self.owner.get().copied()
-    }
-
-    /// What happens at the end of the loop.
-    pub(crate) fn ended(&self) -> &Ending {
-        &self.ended
     }
 
     /// Why the loop has ended, if it could not wait.
@@ -215,8 +184,8 @@ impl Core {
         }
     }
 
-    pub(super) fn id(&self) -> ContextId {
-        self.id
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     pub(crate) fn is_main(&self) -> bool {
@@ -224,7 +193,7 @@ impl Core {
     }
 
     pub(crate) fn is_current(&self) -> bool {
-        ContextId::current() == Some(self.id)
+        CURRENT.get() == self.address()
     }
 
     /// Kernel's id of the thread that runs the loop; known once that has begun.
@@ -254,15 +223,9 @@ impl Core {
         parameters.set(parameter, value);
         parameters.validate()?;
         self.parameters.set(parameter, parameters.get(parameter));
-        match parameter {
-            Parameter::ThreadPoolMin | Parameter::ThreadPoolMax => self.apply_pool_limits(),
-            // The loop reads these anew in every iteration, but it may be asleep.
-            Parameter::PollMaxNs
-            | Parameter::PollGrow
-            | Parameter::PollShrink
-            | Parameter::PollWeight
-            | Parameter::AioMaxBatch => self.notify(),
-        }
+        self.apply_pool_limits();
+        // The loop reads the others anew in every iteration, but it may be asleep.
+        self.notify();
         Ok(())
     }
 
@@ -358,11 +321,6 @@ impl Core {
         self.stop.swap(false, Ordering::AcqRel)
     }
 
-    /// What is done on the threads of the loop.
-    pub(crate) fn hooks(&self) -> &Hooks {
-        &self.hooks
-    }
-
     /// Tells the hook of an iteration, if there is one.
     pub(super) fn after_iteration(&self) {
         if let Some(hook) = &self.hooks.iteration {
@@ -405,5 +363,19 @@ impl Core {
 impl Clocked for Core {
     fn look_at_timers(&self) {
         self.notify();
+    }
+}
+
+impl Awaited for Core {
+    fn owner(&self) -> Option<ThreadId> {
+        self.owner.get().copied()
+    }
+
+    fn work(&self, user: Option<usize>) -> Outlook {
+        self.pool.outlook(user)
+    }
+
+    fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
     }
 }

@@ -60,7 +60,7 @@ impl EventLoop {
             pollable: Vec::new(),
             pollable_version: 0,
             polling: false,
-            alarm: Alarm::default(),
+            alarm: Alarm::new(),
             poll_time: PollTime::default(),
             wakeups: EventInterval::default(),
             waited_ns: 0,
@@ -75,7 +75,7 @@ impl EventLoop {
     ///
     /// A loop that cannot wait any more tells its hook, and stays until it is told to stop, for what it has accepted.
     pub(crate) fn run_to_end(&mut self) {
-        let _current = CurrentGuard::enter(self.core.id());
+        let _current = CurrentGuard::enter(&self.core);
         self.enter(Some(Phase::Dispatching));
         loop {
             let stopping = self.core.stop_requested();
@@ -109,41 +109,39 @@ impl EventLoop {
         self.enter(None);
         let failure = self.core.fail(error);
         crate::trace::failed(&failure.context, &failure.source);
-        match &self.core.hooks().failure {
+        match &self.core.hooks.failure {
             // A hook that panics has already reported more than it should.
             Some(hook) => drop(contain(|| hook(failure))),
             None => report(failure),
         }
     }
 
-    /// The failure that ended the loop before.
-    fn check(&self) -> Result<(), LoopFailure> {
-        self.core.failure().cloned().map_or(Ok(()), Err)
-    }
-
     /// Runs until the loop is told to stop, and can be run again.
     pub(crate) fn run_until_stopped(&mut self) -> Result<(), LoopFailure> {
-        self.check()?;
-        let _current = CurrentGuard::enter(self.core.id());
-        self.enter(Some(Phase::Dispatching));
-        while !self.core.take_stop_request() {
-            if let Err(error) = self.iterate(true) {
-                self.enter(None);
-                return Err(self.core.fail(error).clone());
+        self.run_for_a_while(|this| {
+            while !this.core.take_stop_request() {
+                this.iterate(true)?;
             }
-        }
-        // What this finds waits for the next run.
-        self.stop_polling();
-        self.enter(None);
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Runs one iteration. Returns whether anything was dispatched.
     pub(crate) fn run_once(&mut self, may_block: bool) -> Result<bool, LoopFailure> {
-        self.check()?;
-        let _current = CurrentGuard::enter(self.core.id());
+        self.run_for_a_while(|this| this.iterate(may_block))
+    }
+
+    fn run_for_a_while<R>(
+        &mut self,
+        run: impl FnOnce(&mut Self) -> io::Result<R>,
+    ) -> Result<R, LoopFailure> {
+        if let Some(failure) = self.core.failure() {
+            return Err(failure.clone());
+        }
+        let _current = CurrentGuard::enter(&self.core);
         self.enter(Some(Phase::Dispatching));
-        let outcome = self.iterate(may_block);
+        let outcome = run(self);
+        // What this finds waits for the next run.
         self.stop_polling();
         self.enter(None);
         outcome.map_err(|error| self.core.fail(error).clone())

@@ -8,7 +8,8 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 
 use super::aio_context::AioContext;
 use super::failure::ContextError;
-use super::fd::{FdDispatch, FdWatch};
+use super::fd::FdWatch;
+use super::handler::FdDispatch;
 
 impl AioContext {
     /// Watches an eventfd: `callback` is given what has been counted since it was last called, which the read has taken.
@@ -42,14 +43,13 @@ impl AioContext {
 /// A descriptor of one's own for the open file of `source`, whatever it is: it is closed with the returned value, and `source` keeps
 /// its own. For types that give out the number of their descriptor and no more, such as the `EventFd` of `vmm-sys-util`.
 ///
-/// It asks the kernel by `pidfd_getfd`, which works on a number and harms nobody where that number is wrong. The descriptor is
-/// closed on `exec`.
+/// The descriptor is closed on `exec`. How it is made, and what to do where that is refused, is said in
+/// [the guide](crate#what-runs-where-and-in-which-order).
 ///
 /// # Errors
 ///
-/// EBADF if `source` has no open file; EMFILE or ENFILE without descriptors left; ENOSYS before Linux 5.6. A sandbox may refuse it
-/// with ENOSYS or EPERM, as Docker's profile does without CAP_SYS_PTRACE. Then whoever opens the file has to keep it in a type that
-/// lends its descriptor, such as [`OwnedFd`], which can be watched as it is.
+/// EBADF if `source` has no open file; EMFILE or ENFILE without descriptors left; ENOSYS before Linux 5.6; ENOSYS or EPERM where a
+/// sandbox refuses it.
 pub fn duplicate(source: &impl AsRawFd) -> io::Result<OwnedFd> {
     let number = source.as_raw_fd();
     if number < 0 {

@@ -2,18 +2,17 @@
 
 use std::fmt;
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
+use slotmap::Key as _;
 
 use super::aio_context::AioContext;
 use super::callback::Callback;
 use super::contain::CallbackKind;
-use super::dispatch::Dispatch;
 use super::failure::ContextError;
 use super::fd_table::{Readiness, Watched};
-use super::handler::FdHandler;
+use super::handler::{FdDispatch, FdHandler, WatchedFd};
 use super::interest::{Interest, Polling};
 use super::polling::{EventInterval, PollParameters};
 use crate::holders::Registration;
@@ -128,43 +127,6 @@ impl AsFd for FdWatch {
     }
 }
 
-/// What a handler of a file descriptor may do beside.
-#[derive(Debug)]
-pub struct FdDispatch<'a> {
-    dispatch: Dispatch<'a>,
-    inner: &'a FdInner,
-}
-
-impl FdDispatch<'_> {
-    /// The file descriptor that is watched.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
-    }
-
-    /// Changes what is watched for, from now on. Costs no system call if nothing changes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`FdWatch::set_interest`].
-    pub fn set_interest(&mut self, interest: Interest) -> Result<(), ContextError> {
-        self.inner.set_interest(interest)
-    }
-}
-
-impl<'a> Deref for FdDispatch<'a> {
-    type Target = Dispatch<'a>;
-
-    fn deref(&self) -> &Dispatch<'a> {
-        &self.dispatch
-    }
-}
-
-impl<'a> DerefMut for FdDispatch<'a> {
-    fn deref_mut(&mut self) -> &mut Dispatch<'a> {
-        &mut self.dispatch
-    }
-}
-
 type Method = fn(&mut dyn FdHandler, &mut FdDispatch<'_>);
 
 /// What is called for each kind of event, in this order.
@@ -192,22 +154,6 @@ impl FdInner {
 
     fn interest(&self) -> Interest {
         Interest::from_bits(self.interest.load(Ordering::Acquire))
-    }
-
-    fn set_interest(&self, interest: Interest) -> Result<(), ContextError> {
-        let mut watch = self.watch.lock();
-        let Some(key) = watch.key else {
-            drop(watch);
-            return Err(self.gone());
-        };
-        if interest == self.interest() {
-            return Ok(());
-        }
-        self.apply(&mut watch, key, interest)
-            .map_err(ContextError::Watch)?;
-        self.interest.store(interest.to_bits(), Ordering::Release);
-        self.count(&mut watch);
-        Ok(())
     }
 
     /// Why the handler cannot be changed.
@@ -258,7 +204,7 @@ impl FdInner {
 
     fn apply(&self, watch: &mut Watch, key: Key, interest: Interest) -> io::Result<()> {
         let epoll = &self.callback.context().core().epoll.0;
-        let data = EventData::new_u64(key.to_bits());
+        let data = EventData::new_u64(key.data().as_ffi());
         let flags = if watch.is_paused {
             // Nothing, but the place is kept. A hang-up is told nevertheless, once, and is told again when this is over.
             EventFlags::ET
@@ -282,9 +228,30 @@ impl FdInner {
 
     fn run<R>(&self, run: impl FnOnce(&mut dyn FdHandler, &mut FdDispatch<'_>) -> R) -> Option<R> {
         self.callback.run(self, |handler, dispatch| {
-            let inner = self;
-            run(handler, &mut FdDispatch { dispatch, inner })
+            run(handler, &mut FdDispatch::new(dispatch, self))
         })
+    }
+}
+
+impl WatchedFd for FdInner {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+
+    fn set_interest(&self, interest: Interest) -> Result<(), ContextError> {
+        let mut watch = self.watch.lock();
+        let Some(key) = watch.key else {
+            drop(watch);
+            return Err(self.gone());
+        };
+        if interest == self.interest() {
+            return Ok(());
+        }
+        self.apply(&mut watch, key, interest)
+            .map_err(ContextError::Watch)?;
+        self.interest.store(interest.to_bits(), Ordering::Release);
+        self.count(&mut watch);
+        Ok(())
     }
 }
 
@@ -297,9 +264,11 @@ impl Watched for FdInner {
         self.run(|handler, dispatch| match readiness {
             Readiness::Polled => handler.poll_ready(dispatch),
             Readiness::Events(flags) => {
+                let happened = Interest::happened(flags);
                 for (interest, method) in METHODS {
                     // One of them may have changed its mind.
-                    if self.interest().happened(flags).contains(interest)
+                    if happened.contains(interest)
+                        && self.interest().contains(interest)
                         && !dispatch.wants_removal()
                         && !self.callback.is_removed()
                     {

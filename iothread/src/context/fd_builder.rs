@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 
 use super::aio_context::AioContext;
 use super::failure::ContextError;
-use super::fd::{FdDispatch, FdWatch};
-use super::handler::FdHandler;
+use super::fd::FdWatch;
+use super::handler::{FdDispatch, FdHandler};
 use super::interest::{Interest, Polling};
 use crate::sync::Arc;
 

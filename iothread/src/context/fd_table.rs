@@ -1,6 +1,7 @@
 //! The handlers of a context, as its loop knows them.
 
 use rustix::event::epoll::{Event, EventFlags};
+use slotmap::KeyData;
 
 use super::interest::Polling;
 use super::polling::PollParameters;
@@ -102,7 +103,7 @@ impl FdTable {
     pub(super) fn pollable(&self) -> Vec<Arc<dyn Watched>> {
         let entries = self.entries.lock();
         entries
-            .iter()
+            .values()
             .filter(|it| it.is_polled())
             .cloned()
             .collect()
@@ -112,7 +113,7 @@ impl FdTable {
     pub(super) fn resolve(&self, events: &[Event], ready: &mut Vec<(Arc<dyn Watched>, Readiness)>) {
         let entries = self.entries.lock();
         for event in events {
-            if let Some(handler) = entries.get(Key::from_bits(event.data.u64())) {
+            if let Some(handler) = entries.get(KeyData::from_ffi(event.data.u64()).into()) {
                 ready.push((Arc::clone(handler), Readiness::Events(event.flags)));
             }
         }

@@ -2,23 +2,22 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_channel::oneshot::{self, Canceled};
 use thiserror::Error;
 
 use super::aio_context::AioContext;
 use super::clock::Clock;
 use super::failure::ContextError;
-use super::fd::{FdDispatch, FdWatch};
-use super::handler::FdHandler;
+use super::fd::FdWatch;
+use super::handler::{FdDispatch, FdHandler};
 use super::interest::Interest;
 use super::schedule::Urgency;
 use super::timer::Timer;
-use crate::sync::{Arc, Mutex};
 
 /// Why something that was awaited on a context has no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -43,7 +42,8 @@ pub enum TaskError {
 /// Dropping it does not end what was begun by `spawn_future` or `run_blocking`. What was only waited for is waited for no more.
 #[must_use = "nobody hears of the outcome"]
 pub struct Completion<R> {
-    slot: Arc<Slot<R>>,
+    context: String,
+    outcome: oneshot::Receiver<Result<R, TaskError>>,
     /// What is only there as long as somebody waits.
     _waits_for: Option<WaitsFor>,
 }
@@ -54,85 +54,52 @@ enum WaitsFor {
     File(FdWatch),
 }
 
-/// Where the outcome comes to.
-struct Slot<R> {
-    context: String,
-    state: Mutex<State<R>>,
-}
-
-enum State<R> {
-    Ahead(Option<Waker>),
-    Over(Result<R, TaskError>),
-    Taken,
-}
-
 /// Whoever has it is to say what the outcome is; if it is dropped there is none.
 struct Promise<R> {
-    slot: Arc<Slot<R>>,
+    outcome: Option<oneshot::Sender<Result<R, TaskError>>>,
     view: AioContext,
 }
 
 impl<R> Promise<R> {
-    fn new(context: &AioContext) -> (Self, Arc<Slot<R>>) {
-        let slot = Arc::new(Slot {
-            context: context.name().to_owned(),
-            state: Mutex::new(State::Ahead(None)),
-        });
+    fn new(context: &AioContext) -> (Self, Completion<R>) {
+        let (sender, receiver) = oneshot::channel();
         let promise = Self {
-            slot: Arc::clone(&slot),
+            outcome: Some(sender),
             view: context.share(),
         };
-        (promise, slot)
+        let completion = Completion {
+            context: context.name().to_owned(),
+            outcome: receiver,
+            _waits_for: None,
+        };
+        (promise, completion)
     }
 
-    fn keep(&self, outcome: R) {
-        self.slot.finish(Ok(outcome));
+    /// Does nothing after the first time.
+    fn tell(&mut self, outcome: Result<R, TaskError>) {
+        if let Some(sender) = self.outcome.take() {
+            // Nobody may want to know.
+            let _ = sender.send(outcome);
+        }
     }
 
-    fn break_by_panic(&self) {
-        let context = self.slot.context.clone();
-        self.slot.finish(Err(TaskError::Panicked { context }));
+    fn keep(&mut self, outcome: R) {
+        self.tell(Ok(outcome));
+    }
+
+    fn break_by_panic(&mut self) {
+        let context = self.view.name().to_owned();
+        self.tell(Err(TaskError::Panicked { context }));
     }
 }
 
 impl<R> Drop for Promise<R> {
     fn drop(&mut self) {
         if self.view.is_released() {
-            let context = self.slot.context.clone();
-            self.slot.finish(Err(TaskError::GivenUp { context }));
+            let context = self.view.name().to_owned();
+            self.tell(Err(TaskError::GivenUp { context }));
         } else {
             self.break_by_panic();
-        }
-    }
-}
-
-impl<R> Slot<R> {
-    /// Does nothing after the first time.
-    fn finish(&self, outcome: Result<R, TaskError>) {
-        let mut state = self.state.lock();
-        match mem::replace(&mut *state, State::Taken) {
-            State::Ahead(waker) => {
-                *state = State::Over(outcome);
-                drop(state);
-                // Foreign code, so not under the lock.
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
-            over @ (State::Over(_) | State::Taken) => {
-                *state = over;
-                drop(state);
-                drop(outcome);
-            }
-        }
-    }
-}
-
-impl<R> Completion<R> {
-    fn of(slot: Arc<Slot<R>>) -> Self {
-        Self {
-            slot,
-            _waits_for: None,
         }
     }
 }
@@ -140,26 +107,19 @@ impl<R> Completion<R> {
 impl<R> Future for Completion<R> {
     type Output = Result<R, TaskError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // Foreign code, so not under the lock.
-        let waker = context.waker().clone();
-        let mut state = self.slot.state.lock();
-        let (next, polled, replaced) = match mem::replace(&mut *state, State::Taken) {
-            State::Ahead(former) => (State::Ahead(Some(waker)), Poll::Pending, former),
-            State::Over(outcome) => (State::Taken, Poll::Ready(outcome), Some(waker)),
-            State::Taken => (State::Taken, Poll::Pending, Some(waker)),
-        };
-        *state = next;
-        drop(state);
-        drop(replaced);
-        polled
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match Pin::new(&mut self.outcome).poll(context) {
+            Poll::Ready(Ok(outcome)) => Poll::Ready(outcome),
+            // Or it was taken before: every promise says something.
+            Poll::Ready(Err(Canceled)) | Poll::Pending => Poll::Pending,
+        }
     }
 }
 
 impl<R> fmt::Debug for Completion<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Completion")
-            .field("context", &self.slot.context)
+            .field("context", &self.context)
             .finish_non_exhaustive()
     }
 }
@@ -178,7 +138,7 @@ impl AioContext {
         &self,
         future: impl Future<Output = R> + Send + 'static,
     ) -> Result<Completion<R>, ContextError> {
-        let (promise, slot) = Promise::new(self);
+        let (mut promise, completion) = Promise::new(self);
         let mut future = Box::pin(future);
         let bh = self.register_bottom_half(move |dispatch| {
             let waker = dispatch.waker();
@@ -191,7 +151,7 @@ impl AioContext {
             }
         })?;
         bh.schedule(Urgency::Soon);
-        Ok(Completion::of(slot))
+        Ok(completion)
     }
 
     /// Waits for a while on one of the context's clocks; for a future on any thread.
@@ -200,13 +160,11 @@ impl AioContext {
     ///
     /// [`ContextError::Released`] once the holder has been released.
     pub fn sleep(&self, clock: Clock, delay: Duration) -> Result<Completion<()>, ContextError> {
-        let (promise, slot) = Promise::new(self);
+        let (mut promise, mut completion) = Promise::new(self);
         let timer = self.timer(clock, move |_| promise.keep(()))?;
         timer.arm_after(delay);
-        Ok(Completion {
-            slot,
-            _waits_for: Some(WaitsFor::Time(timer)),
-        })
+        completion._waits_for = Some(WaitsFor::Time(timer));
+        Ok(completion)
     }
 
     /// Waits until a file descriptor is ready for any of `interest`; what is ready is the outcome.
@@ -219,12 +177,10 @@ impl AioContext {
         source: impl AsFd + Send + Sync + 'static,
         interest: Interest,
     ) -> Result<Completion<Interest>, ContextError> {
-        let (promise, slot) = Promise::new(self);
+        let (promise, mut completion) = Promise::new(self);
         let watch = self.add_fd(source, interest, Ready(promise))?;
-        Ok(Completion {
-            slot,
-            _waits_for: Some(WaitsFor::File(watch)),
-        })
+        completion._waits_for = Some(WaitsFor::File(watch));
+        Ok(completion)
     }
 
     /// Runs blocking work on a worker, as [`spawn_blocking`](Self::spawn_blocking) does; its result is the outcome.
@@ -236,12 +192,12 @@ impl AioContext {
         &self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<Completion<R>, ContextError> {
-        let (promise, slot) = Promise::new(self);
+        let (mut promise, completion) = Promise::new(self);
         self.spawn_blocking(work, move |_, result| match result {
             Ok(result) => promise.keep(result),
             Err(_) => promise.break_by_panic(),
         })?;
-        Ok(Completion::of(slot))
+        Ok(completion)
     }
 }
 

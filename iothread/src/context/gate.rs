@@ -8,14 +8,10 @@ const CLOSED: u8 = 1;
 const HELD_BACK: u8 = 2;
 
 /// What lets the callback of one registration begin, unless its user is paused.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Gate(AtomicU8);
 
 impl Gate {
-    pub(crate) fn new() -> Self {
-        Self(AtomicU8::new(0))
-    }
-
     pub(crate) fn is_open(&self) -> bool {
         self.0.load(Ordering::Acquire) & CLOSED == 0
     }

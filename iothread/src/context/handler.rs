@@ -1,7 +1,12 @@
-//! The callbacks of a file descriptor.
+//! The callbacks of a file descriptor, and what they are given.
 
-use super::fd::FdDispatch;
-use super::interest::Polling;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::os::fd::BorrowedFd;
+
+use super::dispatch::Dispatch;
+use super::failure::ContextError;
+use super::interest::{Interest, Polling};
 use crate::sync::Arc;
 
 /// Callbacks of one file descriptor. They run on the context's thread, never two at a time.
@@ -94,40 +99,68 @@ pub trait SharedFdHandler: Send + Sync + 'static {
     fn poll_end(self: &Arc<Self>, dispatch: &mut FdDispatch<'_>) {}
 }
 
+/// Methods that do what the shared value does.
+macro_rules! pass_on {
+    ($($method:ident $(-> $outcome:ty)?),*) => {$(
+        fn $method(&mut self, dispatch: &mut FdDispatch<'_>) $(-> $outcome)? {
+            T::$method(self, dispatch)
+        }
+    )*};
+}
+
 impl<T: SharedFdHandler> FdHandler for Arc<T> {
-    fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {
-        T::readable(self, dispatch);
-    }
-
-    fn writable(&mut self, dispatch: &mut FdDispatch<'_>) {
-        T::writable(self, dispatch);
-    }
-
-    fn priority(&mut self, dispatch: &mut FdDispatch<'_>) {
-        T::priority(self, dispatch);
-    }
-
-    fn peer_closed(&mut self, dispatch: &mut FdDispatch<'_>) {
-        T::peer_closed(self, dispatch);
-    }
+    pass_on!(readable, writable, priority, peer_closed);
+    pass_on!(poll -> bool, poll_ready, poll_begin, poll_end);
 
     fn polling(&self) -> Polling {
         T::polling(self)
     }
+}
 
-    fn poll(&mut self, dispatch: &mut FdDispatch<'_>) -> bool {
-        T::poll(self, dispatch)
+/// What a handler of a file descriptor may do beside.
+#[derive(Debug)]
+pub struct FdDispatch<'a> {
+    dispatch: Dispatch<'a>,
+    watched: &'a dyn WatchedFd,
+}
+
+/// The registration behind a callback.
+pub(super) trait WatchedFd: fmt::Debug {
+    fn fd(&self) -> BorrowedFd<'_>;
+
+    fn set_interest(&self, interest: Interest) -> Result<(), ContextError>;
+}
+
+impl<'a> FdDispatch<'a> {
+    pub(super) fn new(dispatch: Dispatch<'a>, watched: &'a dyn WatchedFd) -> Self {
+        Self { dispatch, watched }
     }
 
-    fn poll_ready(&mut self, dispatch: &mut FdDispatch<'_>) {
-        T::poll_ready(self, dispatch);
+    /// The file descriptor that is watched.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.watched.fd()
     }
 
-    fn poll_begin(&mut self, dispatch: &mut FdDispatch<'_>) {
-        T::poll_begin(self, dispatch);
+    /// Changes what is watched for, from now on. Costs no system call if nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`FdWatch::set_interest`](crate::FdWatch::set_interest).
+    pub fn set_interest(&mut self, interest: Interest) -> Result<(), ContextError> {
+        self.watched.set_interest(interest)
     }
+}
 
-    fn poll_end(&mut self, dispatch: &mut FdDispatch<'_>) {
-        T::poll_end(self, dispatch);
+impl<'a> Deref for FdDispatch<'a> {
+    type Target = Dispatch<'a>;
+
+    fn deref(&self) -> &Dispatch<'a> {
+        &self.dispatch
+    }
+}
+
+impl<'a> DerefMut for FdDispatch<'a> {
+    fn deref_mut(&mut self) -> &mut Dispatch<'a> {
+        &mut self.dispatch
     }
 }

@@ -65,14 +65,12 @@ impl Interest {
         flags
     }
 
-    /// What of it has happened by what epoll tells.
-    pub(super) fn happened(self, flags: EventFlags) -> Self {
-        if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
-            return self;
-        }
+    /// What has happened by what epoll tells.
+    pub(super) fn happened(flags: EventFlags) -> Self {
+        let is_all = flags.intersects(EventFlags::HUP | EventFlags::ERR);
         let mut happened = Self::NONE;
         for (interest, flag, _) in Self::ALL {
-            happened |= interest.when(self.contains(interest) && flags.contains(flag));
+            happened |= interest.when(is_all || flags.contains(flag));
         }
         happened
     }

@@ -43,7 +43,6 @@ mod phase;
 mod poller;
 mod polling;
 mod pool;
-mod reply;
 mod schedule;
 mod setup;
 mod stats;
@@ -65,9 +64,9 @@ pub use self::{
     dispatch::Dispatch,
     eventfd::duplicate,
     failure::{ContextError, LoopFailure},
-    fd::{FdDispatch, FdWatch},
+    fd::FdWatch,
     fd_builder::FdWatchBuilder,
-    handler::{FdHandler, SharedFdHandler},
+    handler::{FdDispatch, FdHandler, SharedFdHandler},
     interest::{Interest, Polling},
     on_main::OnMain,
     pause::{Pause, PauseAll},

@@ -9,13 +9,7 @@ use super::aio_context::AioContext;
 /// Only the loop gives it: to its callbacks ([`Dispatch::on_main`](crate::Dispatch::on_main)), to closures
 /// ([`MainContext::run`](crate::MainContext::run)), and to the thread that made it before and after its run
 /// ([`MainLoop::on_main`](crate::MainLoop::on_main)). It cannot be sent or kept, so a function that takes one
-/// [cannot be called](crate#what-runs-where-and-in-which-order) from anywhere else:
-///
-/// ```compile_fail
-/// let main_loop = iothread::MainLoop::new().unwrap();
-/// let main = main_loop.on_main();
-/// std::thread::scope(|scope| drop(scope.spawn(|| main.context())));
-/// ```
+/// [cannot be called](crate#what-runs-where-and-in-which-order) from anywhere else.
 #[derive(Debug, Clone, Copy)]
 pub struct OnMain<'a> {
     context: &'a AioContext,

@@ -1,12 +1,12 @@
 //! Sections in which no callback of a user starts, or of all users.
 
 use std::fmt;
+use std::sync::mpsc;
 
 use super::aio_context::AioContext;
 use super::call::CallError;
 use super::core::Core;
 use super::failure::ContextError;
-use super::reply::Reply;
 use super::wait::{Target, Wait};
 use crate::holders::Attachment;
 use crate::sync::Arc;
@@ -17,6 +17,7 @@ use crate::sync::Arc;
 ///
 /// Sections may overlap; the last one that is dropped lets callbacks run. A handler that is polled may be told of the
 /// [begin](crate::FdHandler::poll_begin) and [end](crate::FdHandler::poll_end) of polling meanwhile.
+#[derive(Debug)]
 #[must_use = "dropping the value lets callbacks run again"]
 pub struct Pause {
     view: AioContext,
@@ -62,12 +63,6 @@ impl Drop for Pause {
     }
 }
 
-impl fmt::Debug for Pause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pause").field(&self.view).finish()
-    }
-}
-
 impl PauseAll {
     pub(crate) fn new(core: &Arc<Core>) -> Self {
         core.users.pause();
@@ -82,7 +77,7 @@ impl PauseAll {
     ///
     /// As there.
     pub fn drain(&self) -> Result<(), CallError> {
-        let own = AioContext::without_holder(Arc::clone(&self.core));
+        let own = AioContext::new(Arc::clone(&self.core), None);
         let synchronized = own.synchronize();
         own.release();
         synchronized?;
@@ -109,16 +104,18 @@ impl fmt::Debug for PauseAll {
 
 /// Waits until nothing is left that was accepted.
 fn drain(core: &Arc<Core>, attachment: &Arc<Attachment>) -> Result<(), CallError> {
-    let reply = Reply::new();
-    let told = Arc::clone(&reply);
-    attachment.when_idle(move || told.set(Ok(())));
-    let target = || Target::Holder(Arc::clone(core), Arc::clone(attachment));
+    let (told, idle) = mpsc::channel();
+    attachment.when_idle(move || {
+        // Nobody may wait for it.
+        let _ = told.send(());
+    });
+    let target = || Target::Holder(Arc::<Core>::clone(core), Arc::clone(attachment));
     let Some(_wait) = Wait::begin(target) else {
         return Err(CallError::WouldDeadlock {
             context: core.name().to_owned(),
         });
     };
-    // Always `Ok`: there is no closure that could panic.
-    let _ = reply.wait();
+    // What is to tell it is kept until then.
+    let _ = idle.recv();
     Ok(())
 }

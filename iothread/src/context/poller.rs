@@ -1,7 +1,6 @@
 //! How a loop waits for events: by the best call that the host allows.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
@@ -10,10 +9,9 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, epoll, poll};
 use rustix::fs::Timespec;
 use rustix::io::Errno;
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
-};
+use rustix::time::{TimerfdClockId, TimerfdTimerFlags};
 
+use super::alarm::KernelTimer;
 use super::core::Core;
 
 /// How many events one system call can return; more come with the next iteration.
@@ -47,7 +45,7 @@ impl Poller {
         Self {
             way: Way::Nanoseconds,
             events: Vec::with_capacity(N_EVENTS),
-            alarm_clock: AlarmClock::default(),
+            alarm_clock: AlarmClock::new(),
             #[cfg(test)]
             fault: None,
         }
@@ -142,48 +140,30 @@ fn timespec(ns: i64) -> Timespec {
     }
 }
 
-/// A timerfd that ends a wait to the nanosecond; made when it is first needed.
-#[derive(Debug, Default)]
+/// Ends a wait to the nanosecond.
+#[derive(Debug)]
 struct AlarmClock {
-    fd: Option<OwnedFd>,
+    timer: KernelTimer,
     is_set: bool,
 }
 
 impl AlarmClock {
+    fn new() -> Self {
+        Self {
+            timer: KernelTimer::new(TimerfdClockId::Monotonic, TIME_OUT),
+            is_set: false,
+        }
+    }
+
     /// Prepares for a wait. Without a timerfd, on a host that refuses it, the wait ends with its millisecond.
     fn set(&mut self, core: &Core, timeout_ns: Option<i64>) {
         if timeout_ns.is_none() && !self.is_set {
             return;
         }
         // No time at all takes an earlier setting back.
-        self.is_set = match self.try_set(core, timeout_ns.unwrap_or(0)) {
-            Ok(()) => timeout_ns.is_some(),
-            Err(_) => false,
-        };
-    }
-
-    fn try_set(&mut self, core: &Core, ns: i64) -> io::Result<()> {
-        let fd = match &mut self.fd {
-            Some(fd) => fd,
-            slot @ None => {
-                let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-                let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-                // Each time-out is an edge, and setting the timer anew resets the counter: nobody needs to read it.
-                epoll::add(
-                    &core.epoll.0,
-                    &fd,
-                    epoll::EventData::new_u64(TIME_OUT),
-                    epoll::EventFlags::IN | epoll::EventFlags::ET,
-                )?;
-                slot.insert(fd)
-            }
-        };
-        let once = Itimerspec {
-            it_interval: timespec(0),
-            it_value: timespec(ns),
-        };
-        timerfd_settime(fd, TimerfdTimerFlags::empty(), &once)?;
-        Ok(())
+        let time = timespec(timeout_ns.unwrap_or(0));
+        let is_taken = self.timer.set(core, TimerfdTimerFlags::empty(), time);
+        self.is_set = is_taken.is_ok() && timeout_ns.is_some();
     }
 }
 
@@ -213,7 +193,7 @@ mod tests {
 
     fn event_loop() -> (EventLoop, AioContext) {
         let core = core(Hooks::default());
-        let context = AioContext::without_holder(Arc::clone(&core));
+        let context = AioContext::new(Arc::clone(&core), None);
         (EventLoop::new(core), context)
     }
 
@@ -367,10 +347,10 @@ mod tests {
             ..Hooks::default()
         });
         let key = core
-            .holders()
+            .holders
             .record_guard(holder::block_export("e0"))
             .unwrap();
-        let context = AioContext::of_record(Arc::clone(&core), key);
+        let context = AioContext::new(Arc::clone(&core), Some(key));
         let timer = context
             .timer(Clock::Monotonic, |_| panic!("on a loop that has failed"))
             .unwrap();
@@ -399,12 +379,12 @@ mod tests {
         assert!(context.post(|_| ()).is_err());
         assert!(context.call(|_| ()).is_err());
         context.release();
-        assert_eq!(core.holders().snapshot(), [holder::block_export("e0")]);
+        assert_eq!(core.holders.snapshot(), [holder::block_export("e0")]);
         go.send(()).unwrap();
         assert_eq!(done.recv().unwrap(), (Ok(()), true));
         core.request_stop();
         running.join().unwrap();
-        assert!(core.holders().snapshot().is_empty());
+        assert!(core.holders.snapshot().is_empty());
         assert_eq!(core.stats().panics, 0);
     }
 }

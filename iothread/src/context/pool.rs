@@ -189,7 +189,7 @@ impl Pool {
         let state = self.state.lock();
         let is_meant = |of: usize| attachment.is_none_or(|attachment| attachment == of);
         let running = |is_meant: &dyn Fn(usize) -> bool| -> Vec<ThreadId> {
-            let meant = state.running.iter().filter(|(_, of)| is_meant(*of));
+            let meant = state.running.values().filter(|(_, of)| is_meant(*of));
             meant.map(|(thread, _)| *thread).collect()
         };
         let is_queued = state.queue.iter().any(|work| is_meant(work.attachment));

@@ -12,7 +12,7 @@ const IDLE: u8 = 4;
 const IDLE_QUEUED: u8 = 8;
 
 /// The state of one bottom half. Each kind of entry exists at most once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Schedule(AtomicU8);
 
 /// The two queues of a loop that a bottom half can be in.
@@ -34,10 +34,6 @@ impl Urgency {
 }
 
 impl Schedule {
-    pub(crate) fn new() -> Self {
-        Self(AtomicU8::new(0))
-    }
-
     /// Asks for a run. Returns whether the caller must queue an entry for it.
     #[must_use]
     pub(crate) fn schedule(&self, urgency: Urgency) -> bool {

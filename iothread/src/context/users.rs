@@ -16,7 +16,7 @@ struct State {
 
 impl State {
     fn all(&self) -> Vec<Arc<Attachment>> {
-        self.users.iter().filter_map(Weak::upgrade).collect()
+        self.users.values().filter_map(Weak::upgrade).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::thread::{self, ThreadId};
 
-use super::core::Core;
+use super::pool::Outlook;
 use crate::holders::Attachment;
 use crate::slab::{Key, Slab};
 use crate::sync::{Arc, Mutex, OnceLock};
@@ -18,17 +18,29 @@ thread_local! {
     static IS_AWAITED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// A loop, as whoever looks for circles sees it.
+pub(crate) trait Awaited: Send + Sync {
+    /// The thread that alone runs the loop.
+    fn owner(&self) -> Option<ThreadId>;
+
+    /// The work of one user or of all.
+    fn work(&self, user: Option<usize>) -> Outlook;
+
+    /// What others have still to deliver to one user or to all.
+    fn deliveries(&self) -> &Deliveries;
+}
+
 /// What a thread waits for.
 #[derive(Clone)]
 pub(crate) enum Target {
     /// That the loop runs a closure.
-    Loop(Arc<Core>),
+    Loop(Arc<dyn Awaited>),
     /// That nothing is left of a user who has been released.
-    Holder(Arc<Core>, Arc<Attachment>),
+    Holder(Arc<dyn Awaited>, Arc<Attachment>),
     /// The end of the loop, which another thread runs.
-    End(Arc<Core>),
+    End(Arc<dyn Awaited>),
     /// What others have still to deliver to a loop, which the waiting thread runs itself.
-    Rest(Arc<Core>),
+    Rest(Arc<dyn Awaited>),
 }
 
 /// A wait that is under way.
@@ -108,29 +120,29 @@ impl Search<'_> {
     /// Whether `target` cannot come before the waiting thread goes on.
     fn target(&mut self, target: &Target) -> bool {
         match target {
-            Target::Loop(core) => self.loop_of(core),
-            Target::Holder(core, attachment) => {
-                self.loop_of(core) || self.rest(core, Some(attachment.id()))
+            Target::Loop(awaited) => self.loop_of(awaited),
+            Target::Holder(awaited, user) => {
+                self.loop_of(awaited) || self.rest(awaited, Some(user.id()))
             }
-            Target::End(core) => self.loop_of(core) || self.rest(core, None),
-            Target::Rest(core) => self.rest(core, None),
+            Target::End(awaited) => self.loop_of(awaited) || self.rest(awaited, None),
+            Target::Rest(awaited) => self.rest(awaited, None),
         }
     }
 
-    fn loop_of(&mut self, core: &Core) -> bool {
-        core.owner().is_some_and(|thread| self.thread(thread))
+    fn loop_of(&mut self, awaited: &Arc<dyn Awaited>) -> bool {
+        awaited.owner().is_some_and(|thread| self.thread(thread))
     }
 
     /// Work and deliveries, of one user or of all.
-    fn rest(&mut self, core: &Core, attachment: Option<usize>) -> bool {
-        let work = core.pool.outlook(attachment);
+    fn rest(&mut self, awaited: &Arc<dyn Awaited>, user: Option<usize>) -> bool {
+        let work = awaited.work(user);
         work.running.into_iter().any(|worker| self.thread(worker))
             || work
                 .queued_for
                 .is_some_and(|workers| workers.into_iter().all(|worker| self.thread(worker)))
-            || core
-                .deliveries
-                .sources(attachment)
+            || awaited
+                .deliveries()
+                .sources(user)
                 .into_iter()
                 .any(|source| {
                     let waits = self.target(&source);
@@ -158,7 +170,7 @@ impl Search<'_> {
 
 /// What a context has accepted that comes when something on another one is over.
 #[derive(Default)]
-pub(super) struct Deliveries(Mutex<Slab<(usize, Target)>>);
+pub(crate) struct Deliveries(Mutex<Slab<(usize, Target)>>);
 
 impl Deliveries {
     /// Notes that a user waits for `from`.
@@ -175,7 +187,7 @@ impl Deliveries {
     fn sources(&self, attachment: Option<usize>) -> Vec<Target> {
         let deliveries = self.0.lock();
         deliveries
-            .iter()
+            .values()
             .filter(|(of, _)| attachment.is_none_or(|attachment| attachment == *of))
             .map(|(_, from)| from.clone())
             .collect()

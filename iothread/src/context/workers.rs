@@ -99,12 +99,12 @@ impl Core {
     fn start_worker(self: &Arc<Self>, slot: Slot) -> io::Result<()> {
         let core = Arc::clone(self);
         let mut builder = thread::Builder::new().name("worker".to_owned());
-        if let Some(size) = self.hooks().worker_stack_size {
+        if let Some(size) = self.hooks.worker_stack_size {
             builder = builder.stack_size(size);
         }
         let (begun, begins) = mpsc::channel();
         let handle = builder.spawn(move || {
-            let outcome = core.hooks().start_thread(core.name(), ThreadRole::Worker);
+            let outcome = core.hooks.start_thread(core.name(), ThreadRole::Worker);
             let is_fit = outcome.is_ok();
             // Nobody listens where there is no hook.
             let _ = begun.send(outcome);
@@ -113,7 +113,7 @@ impl Core {
             }
             drop(slot);
         })?;
-        if self.hooks().start.is_some() {
+        if self.hooks.start.is_some() {
             // One that the hook refuses is one that the host does not have.
             begins.recv().map_err(io::Error::other)??;
         }

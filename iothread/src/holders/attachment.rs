@@ -6,6 +6,7 @@ use crate::slab::{Key, Slab};
 use crate::sync::{Arc, AtomicUsize, Mutex, OnceLock, Ordering};
 
 /// One user's connection to a context: a recorded holder, or the main context's own code.
+#[derive(Default)]
 pub(crate) struct Attachment {
     /// A copy of what is recorded; `None` on a context that needs no holder.
     holder: Option<Holder>,
@@ -63,11 +64,7 @@ impl Attachment {
     pub(crate) fn new(holder: Option<Holder>) -> Self {
         Self {
             holder,
-            activity: AtomicUsize::new(0),
-            registered: Mutex::default(),
-            idle: Mutex::default(),
-            over: Ending::new(),
-            place: OnceLock::new(),
+            ..Self::default()
         }
     }
 
@@ -138,7 +135,7 @@ impl Attachment {
         let mut registered = self.registered.lock();
         registered.n_pauses += 1;
         if registered.n_pauses == 1 {
-            for registration in registered.entries.iter().flat_map(Slab::iter) {
+            for registration in registered.entries.iter().flat_map(Slab::values) {
                 registration.pause();
             }
         }
@@ -148,7 +145,7 @@ impl Attachment {
         let mut registered = self.registered.lock();
         registered.n_pauses -= 1;
         if registered.n_pauses == 0 {
-            for registration in registered.entries.iter().flat_map(Slab::iter) {
+            for registration in registered.entries.iter().flat_map(Slab::values) {
                 Arc::clone(registration).resume();
             }
         }
@@ -192,7 +189,7 @@ impl Attachment {
             let before = self.activity.fetch_add(RELEASED + 1, Ordering::AcqRel);
             (before, registered.entries.take())
         };
-        for registration in registrations.into_iter().flat_map(Slab::into_values) {
+        for (_, registration) in registrations.into_iter().flatten() {
             registration.cancel();
         }
         Some(Leaving {
@@ -205,14 +202,10 @@ impl Attachment {
 ///
 /// The loop enters *before* it takes the callback out of its cell, and a release looks *after* it has removed the
 /// callback from there. The cell's lock orders the two: either the loop finds no callback, or the release finds the entry.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Running(AtomicUsize);
 
 impl Running {
-    pub(crate) fn new() -> Self {
-        Self(AtomicUsize::new(0))
-    }
-
     /// Says that callbacks of `attachment` may run until the value is dropped. For the loop's thread.
     pub(crate) fn enter(&self, attachment: &Attachment) -> Entered<'_> {
         self.0.store(attachment.id(), Ordering::Relaxed);

@@ -43,20 +43,21 @@ pub enum UnrefError {
 }
 
 /// The holders of one IOThread.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Holders {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     table: Table,
     life: Life,
 }
 
 /// Whether the IOThread can be held, and what the last release means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Life {
+    #[default]
     Open,
     /// No handle is left; the last release ends the thread.
     Abandoned,
@@ -89,39 +90,26 @@ pub(crate) enum CloseError {
     AlreadyClosed,
 }
 
-/// A holder was not recorded, as the list is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotRecorded;
-
 impl Holders {
-    pub(crate) fn new() -> Self {
-        Self {
-            state: Mutex::new(State {
-                table: Table::default(),
-                life: Life::Open,
-            }),
-        }
-    }
-
-    /// Records `holder` for a guard, which releases it by the key.
-    pub(crate) fn record_guard(&self, holder: Holder) -> Result<Key, NotRecorded> {
+    /// Records `holder` for a guard, which releases it by the key; `None` if the list is closed.
+    pub(crate) fn record_guard(&self, holder: Holder) -> Option<Key> {
         self.record(holder, Origin::Guard)
     }
 
-    /// Records `holder` until an equal one is released by name.
-    pub(crate) fn record_named(&self, holder: Holder) -> Result<(), NotRecorded> {
+    /// Records `holder` until an equal one is released by name; `None` if the list is closed.
+    pub(crate) fn record_named(&self, holder: Holder) -> Option<()> {
         self.record(holder, Origin::Named).map(|_| ())
     }
 
-    fn record(&self, holder: Holder, origin: Origin) -> Result<Key, NotRecorded> {
+    fn record(&self, holder: Holder, origin: Origin) -> Option<Key> {
         let mut state = self.state.lock();
         if state.life == Life::Closed {
             // Freed outside the lock, as below.
             drop(state);
             drop(holder);
-            return Err(NotRecorded);
+            return None;
         }
-        Ok(state.table.insert(holder, origin))
+        Some(state.table.insert(holder, origin))
     }
 
     /// What a guard's record says.
@@ -221,7 +209,7 @@ mod tests {
 
     #[test]
     fn threads_record_and_release_at_once() {
-        let holders = Holders::new();
+        let holders = Holders::default();
         std::thread::scope(|scope| {
             for number in 0..3 {
                 let holders = &holders;
@@ -247,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_holder_that_leaves_is_listed_and_lets_the_thread_be_closed() {
-        let holders = Holders::new();
+        let holders = Holders::default();
         let key = holders.record_guard(holder::block_export("e0")).unwrap();
         assert_eq!(holders.close(Allowed::Leaving), Err(CloseError::Held(1)));
         holders.leave_guard(key);

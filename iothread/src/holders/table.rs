@@ -1,9 +1,7 @@
 //! The records of one IOThread's holders. Every operation but the snapshot takes constant time.
 
-use std::hash::BuildHasher;
+use std::collections::HashMap;
 use std::iter::successors;
-
-use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
 
 use crate::holder::{Holder, HolderCounts};
 use crate::slab::{Key, Slab};
@@ -23,8 +21,7 @@ pub(super) struct Table {
     entries: Slab<Entry>,
     newest: Option<Key>,
     /// The most recent entry of each named holder; the less recent equal ones are chained behind it.
-    named: HashTable<Key>,
-    hasher: DefaultHashBuilder,
+    named: HashMap<Holder, Key>,
     counts: HolderCounts,
     /// How many entries wait for the end of what their holders have left.
     n_leaving: usize,
@@ -41,11 +38,6 @@ struct Entry {
     older_equal: Option<Key>,
 }
 
-/// Equal holders have equal hashes; the kind may be left to the comparison, since names rarely meet across kinds.
-fn hash(hasher: &DefaultHashBuilder, holder: Option<&Holder>) -> u64 {
-    hasher.hash_one(holder.map_or("", Holder::name))
-}
-
 impl Table {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
@@ -57,51 +49,23 @@ impl Table {
 
     pub(super) fn insert(&mut self, holder: Holder, origin: Origin) -> Key {
         self.counts.add(holder.kind());
-        let older = self.newest;
-        let key = self.entries.insert(Entry {
+        let (older, named) = (self.newest, &mut self.named);
+        let key = self.entries.insert_with_key(|key| Entry {
+            older_equal: match origin {
+                Origin::Guard => None,
+                Origin::Named => named.insert(holder.clone(), key),
+            },
             holder,
             origin,
             is_leaving: false,
             newer: None,
             older,
-            older_equal: None,
         });
         if let Some(older) = older.and_then(|key| self.entries.get_mut(key)) {
             older.newer = Some(key);
         }
         self.newest = Some(key);
-        match origin {
-            Origin::Guard => {}
-            Origin::Named => self.index_named(key),
-        }
         key
-    }
-
-    /// Puts a new named entry in front of its equals.
-    fn index_named(&mut self, key: Key) {
-        let Self {
-            entries,
-            named,
-            hasher,
-            ..
-        } = self;
-        let holder_at = |key: Key| entries.get(key).map(|entry| &entry.holder);
-        let holder = holder_at(key);
-        let entry = named.entry(
-            hash(hasher, holder),
-            |other| holder_at(*other) == holder,
-            |other| hash(hasher, holder_at(*other)),
-        );
-        let older_equal = match entry {
-            hash_table::Entry::Occupied(mut head) => Some(std::mem::replace(head.get_mut(), key)),
-            hash_table::Entry::Vacant(place) => {
-                place.insert(key);
-                None
-            }
-        };
-        if let Some(entry) = entries.get_mut(key) {
-            entry.older_equal = older_equal;
-        }
     }
 
     /// Marks a guard's entry as one that goes as soon as nothing of its holder is left.
@@ -133,20 +97,14 @@ impl Table {
 
     /// Removes the most recent named entry that is equal.
     pub(super) fn remove_named(&mut self, holder: &Holder) -> Option<Holder> {
-        let hash = hash(&self.hasher, Some(holder));
-        let entries = &self.entries;
-        let found = self.named.find_entry(hash, |key| {
-            entries.get(*key).map(|entry| &entry.holder) == Some(holder)
-        });
-        let mut head = found.ok()?;
-        let key = *head.get();
-        match entries.get(key)?.older_equal {
-            Some(older) => *head.get_mut() = older,
+        let newest_equal = self.named.get_mut(holder)?;
+        let entry = self.entries.remove(*newest_equal)?;
+        match entry.older_equal {
+            Some(older) => *newest_equal = older,
             None => {
-                head.remove();
+                self.named.remove(holder);
             }
         }
-        let entry = self.entries.remove(key)?;
         self.unlink(&entry);
         Some(entry.holder)
     }

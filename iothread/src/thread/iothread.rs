@@ -7,14 +7,13 @@ use std::thread::JoinHandle;
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use thiserror::Error;
 
-use super::registry::{Registry, WeakRegistry};
 use crate::context::{
     AioContext, ContextError, Core, Dispatch, LoopFailure, LoopStats, PanicReport, PauseAll,
     Target, Wait, number_of,
 };
 use crate::held::HeldAioContext;
 use crate::holder::{Holder, HolderCounts};
-use crate::holders::{Allowed, CloseError, HoldError, NotRecorded, Released, UnrefError};
+use crate::holders::{Allowed, CloseError, HoldError, Released, UnrefError};
 use crate::info::IoThreadInfo;
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::sync::{Arc, Mutex};
@@ -64,18 +63,19 @@ struct Inner {
     core: Arc<Core>,
     kernel_id: Pid,
     internal: bool,
-    registry: WeakRegistry,
+    /// Dropped when the thread is deleted, which takes it out of the list of threads.
+    place: Mutex<Option<Box<dyn Send>>>,
     /// `None` once the thread has been told to end. Locked while anything uses the thread's kernel id.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl IoThread {
-    /// A thread that runs.
+    /// A thread that runs, and what keeps its place among others.
     pub(crate) fn new(
         core: Arc<Core>,
         kernel_id: Pid,
         internal: bool,
-        registry: &Registry,
+        place: Box<dyn Send>,
         thread: JoinHandle<()>,
     ) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl IoThread {
                 core,
                 kernel_id,
                 internal,
-                registry: registry.downgrade(),
+                place: Mutex::new(Some(place)),
                 thread: Mutex::new(Some(thread)),
             }),
         }
@@ -115,10 +115,10 @@ impl IoThread {
         let core = &self.inner.core;
         trace::held(self.id(), &holder);
         let record = core
-            .holders()
+            .holders
             .record_guard(holder)
-            .map_err(|NotRecorded| self.deleted())?;
-        let context = AioContext::of_record(Arc::clone(core), record);
+            .ok_or_else(|| self.deleted())?;
+        let context = AioContext::new(Arc::clone(core), Some(record));
         Ok(HeldAioContext::new(context))
     }
 
@@ -131,9 +131,9 @@ impl IoThread {
     pub fn ref_holder(&self, holder: Holder) -> Result<(), HoldError> {
         self.inner
             .core
-            .holders()
+            .holders
             .record_named(holder)
-            .map_err(|NotRecorded| self.deleted())
+            .ok_or_else(|| self.deleted())
     }
 
     /// Releases the most recent record equal to `holder` that [`ref_holder`](Self::ref_holder) made; never one that a
@@ -144,7 +144,7 @@ impl IoThread {
     /// There is no such record. Differs from QEMU: the series that QEMU was offered aborts.
     pub fn unref_holder(&self, holder: &Holder) -> Result<(), UnrefError> {
         let core = &self.inner.core;
-        match core.holders().release_named(holder) {
+        match core.holders.release_named(holder) {
             Some(released) => {
                 core.after_release(released);
                 Ok(())
@@ -164,17 +164,17 @@ impl IoThread {
 
     /// Who holds the thread at this moment, newest first.
     pub fn holders(&self) -> Vec<Holder> {
-        self.inner.core.holders().snapshot()
+        self.inner.core.holders.snapshot()
     }
 
     /// At most so many of those who hold the thread at this moment, newest first; for whoever has no room for all.
     pub fn newest_holders(&self, most: usize) -> Vec<Holder> {
-        self.inner.core.holders().newest(most)
+        self.inner.core.holders.newest(most)
     }
 
     /// How many holders of each kind there are, in constant time.
     pub fn holder_counts(&self) -> HolderCounts {
-        self.inner.core.holders().counts()
+        self.inner.core.holders.counts()
     }
 
     /// The thread at this moment: its entry in `query-iothreads`.
@@ -296,19 +296,19 @@ impl IoThread {
     ) -> Result<(), DeleteThenError> {
         self.close(Allowed::Leaving)?;
         let core = &self.inner.core;
-        let delivery = context.expect(|| Target::End(Arc::clone(core)), callback);
+        let delivery = context.expect(|| Target::End(Arc::<Core>::clone(core)), callback);
         // Dropping the handle detaches the thread, which ends by itself.
         drop(self.inner.thread.lock().take());
         core.request_stop();
         let delivery = delivery?;
-        core.ended().then(move || delivery.deliver());
+        core.ended.then(move || delivery.deliver());
         Ok(())
     }
 
     /// Forbids to take hold of the thread.
     fn close(&self, allowed: Allowed) -> Result<(), DeleteError> {
         let id = || self.id().to_owned();
-        match self.inner.core.holders().close(allowed) {
+        match self.inner.core.holders.close(allowed) {
             Ok(()) => {}
             Err(CloseError::Held(n_holders)) => {
                 return Err(DeleteError::InUse {
@@ -318,9 +318,8 @@ impl IoThread {
             }
             Err(CloseError::AlreadyClosed) => return Err(DeleteError::NotFound { id: id() }),
         }
-        if let Some(registry) = self.inner.registry.upgrade() {
-            registry.remove(self);
-        }
+        let place = self.inner.place.lock().take();
+        drop(place);
         Ok(())
     }
 
@@ -352,7 +351,7 @@ impl Inner {
         };
         self.core.request_stop();
         // One that this thread would wait for in vain ends later by itself.
-        if let Some(_wait) = Wait::begin(|| Target::End(Arc::clone(&self.core))) {
+        if let Some(_wait) = Wait::begin(|| Target::End(Arc::<Core>::clone(&self.core))) {
             // Callbacks are contained, so the thread does not panic.
             let _ = thread.join();
         }
@@ -362,7 +361,7 @@ impl Inner {
 impl Drop for Inner {
     /// Without handles and registry, only holders are left to want the thread.
     fn drop(&mut self) {
-        match self.core.holders().abandon() {
+        match self.core.holders.abandon() {
             Released::EndThread => self.end(),
             Released::StillWanted => {}
         }

@@ -1,6 +1,6 @@
 //! IOThreads, and which of them there are.
 //!
-//! - `iothread`: one of them; `registry`: all of a program, or of a part of it. Each knows the other.
+//! - `iothread`: one of them; `registry`: all of a program, or of a part of it.
 
 mod iothread;
 mod registry;

@@ -14,9 +14,6 @@ pub struct Registry {
     inner: Arc<Inner>,
 }
 
-/// A registry as its threads know it.
-pub(crate) struct WeakRegistry(Weak<Inner>);
-
 struct Inner {
     state: Mutex<State>,
     virtual_clock: VirtualClock,
@@ -121,12 +118,8 @@ impl Registry {
         self.internal_threads().iter().map(IoThread::info).collect()
     }
 
-    pub(crate) fn downgrade(&self) -> WeakRegistry {
-        WeakRegistry(Arc::downgrade(&self.inner))
-    }
-
     /// Sets an id aside for a thread that is being created; `None` if it is in use.
-    pub(crate) fn reserve(&self, id: &str, internal: bool) -> Option<Reservation<'_>> {
+    pub(crate) fn reserve(&self, id: &str, internal: bool) -> Option<Place> {
         let mut state = self.inner.state.lock();
         let number = state.n_created;
         let listing = state.listing(internal);
@@ -135,26 +128,19 @@ impl Registry {
         }
         listing.numbers.insert(id.to_owned(), number);
         state.n_created += 1;
-        Some(Reservation {
-            registry: self,
-            id: Some(id.to_owned()),
+        Some(Place {
+            registry: Arc::downgrade(&self.inner),
+            id: id.to_owned(),
             internal,
             number,
         })
     }
 
-    pub(crate) fn remove(&self, thread: &IoThread) {
+    /// Lists a thread at the place that it has.
+    pub(crate) fn list(&self, number: u64, thread: &IoThread) {
         let mut state = self.inner.state.lock();
         let listing = state.listing(thread.is_internal());
-        let removed = match listing.find(thread.id()) {
-            Some(listed) if listed.is_same(thread) => listing
-                .numbers
-                .remove(thread.id())
-                .and_then(|number| listing.threads.remove(&number)),
-            Some(_) | None => None,
-        };
-        drop(state);
-        drop(removed);
+        listing.threads.insert(number, thread.clone());
     }
 }
 
@@ -163,14 +149,6 @@ impl fmt::Debug for Registry {
         f.debug_struct("Registry")
             .field("threads", &self.threads())
             .finish_non_exhaustive()
-    }
-}
-
-impl WeakRegistry {
-    pub(crate) fn upgrade(&self) -> Option<Registry> {
-        Some(Registry {
-            inner: self.0.upgrade()?,
-        })
     }
 }
 
@@ -194,33 +172,32 @@ impl Listing {
     }
 }
 
-/// An id that is set aside; given back unless it is filled.
-pub(crate) struct Reservation<'a> {
-    registry: &'a Registry,
-    /// `None` once filled.
-    id: Option<String>,
+/// A place in a registry: an id that nobody else can have there, and the thread that is listed under it, until the value is dropped.
+pub(crate) struct Place {
+    registry: Weak<Inner>,
+    id: String,
     internal: bool,
     number: u64,
 }
 
-impl Reservation<'_> {
-    /// Lists the thread.
-    pub(crate) fn fill(mut self, thread: &IoThread) {
-        self.id = None;
-        let mut state = self.registry.inner.state.lock();
-        state
-            .listing(self.internal)
-            .threads
-            .insert(self.number, thread.clone());
+impl Place {
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 }
 
-impl Drop for Reservation<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(id) = &self.id {
-            let mut state = self.registry.inner.state.lock();
-            state.listing(self.internal).numbers.remove(id);
-        }
+        let Some(registry) = self.registry.upgrade() else {
+            return;
+        };
+        let mut state = registry.state.lock();
+        let listing = state.listing(self.internal);
+        listing.numbers.remove(&self.id);
+        let removed = listing.threads.remove(&self.number);
+        drop(state);
+        // The last handle of the thread, perhaps.
+        drop(removed);
     }
 }
 

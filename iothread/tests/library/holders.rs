@@ -228,7 +228,7 @@ fn parameters_have_the_known_defaults_and_can_be_changed() {
     assert_eq!(parameters().thread_pool_max(), 64);
     let held = io0.get_aio_context(holder::monitor("m")).unwrap();
     io0.set_parameter(Parameter::AioMaxBatch, 17).unwrap();
-    assert_eq!(held.aio_max_batch(), 17);
+    assert_eq!(held.parameters().aio_max_batch(), 17);
 }
 
 #[test]

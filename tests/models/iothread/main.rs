@@ -35,15 +35,13 @@ use loom::thread;
 use crate::context::cell::CallbackCell;
 use crate::context::inbox::{Closed, Inbox};
 use crate::context::schedule::{Schedule, Urgency};
-use crate::holders::{
-    Allowed, Attachment, CloseError, Holders, NotRecorded, Registration, Released, Running,
-};
+use crate::holders::{Allowed, Attachment, CloseError, Holders, Registration, Released, Running};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
 
 #[test]
 fn recorded_holders_are_seen_until_they_are_released() {
     loom::model(|| {
-        let holders = Arc::new(Holders::new());
+        let holders = Arc::new(Holders::default());
         let guards = Arc::clone(&holders);
         let guard = thread::spawn(move || {
             let key = guards.record_guard(holder::monitor("m")).unwrap();
@@ -72,16 +70,15 @@ fn recorded_holders_are_seen_until_they_are_released() {
 #[test]
 fn a_thread_is_either_held_or_closed() {
     loom::model(|| {
-        let holders = Arc::new(Holders::new());
+        let holders = Arc::new(Holders::default());
         let taking = Arc::clone(&holders);
         let taker = thread::spawn(move || match taking.record_guard(holder::monitor("m")) {
-            Ok(key) => {
+            Some(key) => {
                 assert_eq!(taking.close(Allowed::None), Err(CloseError::Held(1)));
                 let _ = taking.release_guard(key);
                 true
             }
-            Err(error) => {
-                assert_eq!(error, NotRecorded);
+            None => {
                 assert_eq!(taking.close(Allowed::None), Err(CloseError::AlreadyClosed));
                 false
             }
@@ -102,7 +99,7 @@ fn a_thread_is_either_held_or_closed() {
 #[test]
 fn the_last_release_ends_an_abandoned_thread_once() {
     loom::model(|| {
-        let holders = Arc::new(Holders::new());
+        let holders = Arc::new(Holders::default());
         let keys = [(); 2].map(|()| holders.record_guard(holder::monitor("m")).unwrap());
         let releases = keys.map(|key| {
             let holders = Arc::clone(&holders);
@@ -113,10 +110,7 @@ fn the_last_release_ends_an_abandoned_thread_once() {
             ends += usize::from(release.join().unwrap() == Released::EndThread);
         }
         assert_eq!(ends, 1);
-        assert!(matches!(
-            holders.record_guard(holder::monitor("m")),
-            Err(NotRecorded)
-        ));
+        assert!(matches!(holders.record_guard(holder::monitor("m")), None));
     });
 }
 
@@ -271,7 +265,7 @@ fn a_stopping_loop_waits_for_announced_deliveries() {
 #[test]
 fn who_holds_a_thread_finds_it_running_to_the_last_release() {
     loom::model(|| {
-        let holders = Arc::new(Holders::new());
+        let holders = Arc::new(Holders::default());
         let inbox = Arc::new(Inbox::new().unwrap());
         let stop = Arc::new(AtomicBool::new(false));
         let end_if = |released: Released, inbox: &Inbox<u32>, stop: &AtomicBool| match released {
@@ -283,16 +277,13 @@ fn who_holds_a_thread_finds_it_running_to_the_last_release() {
         };
         let (taking, pushing, flag) = (Arc::clone(&holders), Arc::clone(&inbox), Arc::clone(&stop));
         let holder = thread::spawn(move || match taking.record_guard(holder::monitor("m")) {
-            Ok(key) => {
+            Some(key) => {
                 // Not refused, whatever the others do.
                 pushing.push(1).unwrap();
                 end_if(taking.release_guard(key), &pushing, &flag);
                 true
             }
-            Err(error) => {
-                assert_eq!(error, NotRecorded);
-                false
-            }
+            None => false,
         });
         let (leaving, ending, flag) = (Arc::clone(&holders), Arc::clone(&inbox), Arc::clone(&stop));
         let owner = thread::spawn(move || end_if(leaving.abandon(), &ending, &flag));
@@ -309,7 +300,7 @@ fn who_holds_a_thread_finds_it_running_to_the_last_release() {
 fn a_bottom_half_runs_after_it_was_scheduled() {
     loom::model(|| {
         let inbox = Arc::new(Inbox::new().unwrap());
-        let schedule = Arc::new(Schedule::new());
+        let schedule = Arc::new(Schedule::default());
         // Each scheduler raises the wish before it schedules; the last run must have seen all of them.
         let wishes = Arc::new(AtomicUsize::new(0));
         let schedulers = [(); 2].map(|()| {
@@ -346,7 +337,7 @@ fn a_bottom_half_runs_after_it_was_scheduled() {
 fn a_cancelled_bottom_half_leaves_no_entry_behind() {
     loom::model(|| {
         let inbox = Arc::new(Inbox::new().unwrap());
-        let schedule = Arc::new(Schedule::new());
+        let schedule = Arc::new(Schedule::default());
         let (queue, scheduled) = (Arc::clone(&inbox), Arc::clone(&schedule));
         let scheduler = thread::spawn(move || {
             if scheduled.schedule(Urgency::Soon) {
@@ -478,7 +469,7 @@ fn a_release_that_sees_no_callback_finds_none_running_and_none_starts() {
     loom::model(|| {
         let attachment = Arc::new(Attachment::new(None));
         let cell = Arc::new(CallbackCell::new(Box::new(())));
-        let running = Arc::new(Running::new());
+        let running = Arc::new(Running::default());
         // What a callback uses, and the release takes away.
         let in_use = Arc::new(AtomicBool::new(false));
         let (user, slot) = (Arc::clone(&attachment), Arc::clone(&cell));
@@ -507,7 +498,7 @@ fn a_release_that_sees_no_callback_finds_none_running_and_none_starts() {
 #[test]
 fn a_holder_that_leaves_keeps_nobody_from_closing_the_list_and_is_listed_to_the_end() {
     loom::model(|| {
-        let holders = Arc::new(Holders::new());
+        let holders = Arc::new(Holders::default());
         let key = holders.record_guard(holder::monitor("m")).unwrap();
         let leaving = Arc::clone(&holders);
         let release = thread::spawn(move || {

@@ -141,7 +141,7 @@ fn of_two_moves_at_once_one_is_the_last_and_no_place_is_left_behind() {
 #[test]
 fn a_callback_that_a_pause_holds_back_runs_once_when_it_is_over() {
     loom::model(|| {
-        let gate = Arc::new(Gate::new());
+        let gate = Arc::new(Gate::default());
         let runs = Arc::new(AtomicUsize::new(0));
         let (passing, counting) = (Arc::clone(&gate), Arc::clone(&runs));
         let dispatching = thread::spawn(move || {
