@@ -77,7 +77,7 @@ fn tests_of_workspace() -> Command {
 fn run_tests(steps: &mut Steps, choice: Choice) {
     let mut artifacts = Vec::new();
     let is_built = steps.step("build", || {
-        // Benches and examples are only looked at by `cargo xtask lint`.
+        // Benches, and examples that are no tests, are only looked at by `cargo xtask lint`.
         artifacts = builds::build(tests_of_workspace().args(["--tests", "--no-run"]))?;
         Ok(())
     });
