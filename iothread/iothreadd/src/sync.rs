@@ -7,8 +7,8 @@
 
 use std::ops::{Deref, DerefMut};
 pub(crate) use std::sync::Arc;
-use std::sync::PoisonError;
 pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 /// The order of locks: one is taken while others are held only if all of these are of earlier levels, so no two threads can wait for
 /// each other. Where assertions are on, each lock is checked that has been told its level.
@@ -73,6 +73,21 @@ impl<T> Mutex<T> {
             guard: self.inner.lock().unwrap_or_else(PoisonError::into_inner),
             _held: held,
         }
+    }
+}
+
+/// A lock of one who writes or many who read, never poisoned. It guards no data but what is done while it is held, and no lock with a
+/// level is taken under it.
+#[derive(Debug, Default)]
+pub(crate) struct RwLock(std::sync::RwLock<()>);
+
+impl RwLock {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, ()> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, ()> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

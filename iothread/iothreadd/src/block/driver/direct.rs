@@ -1,7 +1,6 @@
 //! Transfers past the page cache, which only knows whole blocks.
 
 use std::fs;
-use std::sync::PoisonError;
 
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use rustix::io::{Errno, retry_on_intr};
@@ -63,17 +62,11 @@ impl Direct {
 
     pub(super) fn write(self, file: &File, data: &[u8], offset: u64) -> Result<(), Errno> {
         if self.is_whole(data, offset) {
-            let _shared = file
-                .whole_blocks
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
+            let _shared = file.whole_blocks.read();
             return file.write(data, offset);
         }
         // Nobody else may write what is read here and written again.
-        let _alone = file
-            .whole_blocks
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _alone = file.whole_blocks.write();
         let (start, len) = self.around(offset, data.len());
         let mut around = IoBuffer::new(len);
         read_blocks(file, &mut around, start, self.block)?;

@@ -4,7 +4,6 @@ use std::fs::{self, OpenOptions as HostOptions};
 use std::io;
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use qapi_runtime::Error;
@@ -20,7 +19,7 @@ use crate::block::io::{Operation, Outcome, Request};
 use crate::errno::reason;
 use crate::net::descriptors::{DescriptorSets, SetError, SetUse};
 use crate::qapi::{BlockdevAioOptions, BlockdevOptionsFile, OnOffAuto};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, RwLock};
 
 /// The longest transfer that is done at once where the page cache allows it: an event loop should not copy for longer.
 const MAX_INLINE: usize = 256 << 10;
@@ -64,7 +63,7 @@ pub(in crate::block) struct File {
     nowait_writes: AtomicBool,
     /// Held for reading by writes of whole blocks and changes without data, and for writing by writes that first read
     /// what is around them.
-    pub(super) whole_blocks: RwLock<()>,
+    pub(super) whole_blocks: RwLock,
     pub(super) n_discarded: [AtomicU64; 3],
     /// The set that it comes from, if it was open already.
     _set: Option<SetUse>,
@@ -212,7 +211,7 @@ impl File {
             durability: Durability::default(),
             nowait_reads: AtomicBool::new(!open_options.direct),
             nowait_writes: AtomicBool::new(!open_options.direct),
-            whole_blocks: RwLock::new(()),
+            whole_blocks: RwLock::default(),
             n_discarded: Default::default(),
             _set: set,
         })
@@ -384,7 +383,7 @@ impl File {
             durability: Durability::default(),
             nowait_reads: AtomicBool::new(false),
             nowait_writes: AtomicBool::new(false),
-            whole_blocks: RwLock::new(()),
+            whole_blocks: RwLock::default(),
             n_discarded: Default::default(),
             _set: None,
         }

@@ -1,7 +1,5 @@
 //! Requests to files, as workers carry them out.
 
-use std::sync::PoisonError;
-
 use rustix::fs::{Advice, FallocateFlags, SeekFrom, fadvise, fallocate, fdatasync, seek};
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 
@@ -166,11 +164,7 @@ impl File {
     /// Lets the host change a range without data. Past the page cache that must not come between the reading and the
     /// writing of a block that is partly in the range: what was there before would be written again.
     fn allocate(&self, mode: FallocateFlags, offset: u64, length: u64) -> Result<(), Errno> {
-        let _shared = self.direct.map(|_| {
-            self.whole_blocks
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-        });
+        let _shared = self.direct.map(|_| self.whole_blocks.read());
         retry_on_intr(|| fallocate(&self.file, mode, offset, length))
     }
 

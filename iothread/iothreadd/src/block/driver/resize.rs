@@ -1,7 +1,6 @@
 //! New sizes for files.
 
 use std::os::unix::fs::FileTypeExt as _;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use qapi_runtime::Error;
@@ -34,10 +33,7 @@ impl File {
     pub(in crate::block) fn resize(&self, length: u64) -> Result<(), Error> {
         let _alone = self.resizing.lock();
         // Past the page cache the end of the file is written in two steps.
-        let _whole = self
-            .whole_blocks
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _whole = self.whole_blocks.write();
         let resized = if self.is_regular() {
             retry_on_intr(|| ftruncate(&self.file, length)).map_err(|error| {
                 Error::generic(format!("Could not resize file: {}", reason(&error.into())))
