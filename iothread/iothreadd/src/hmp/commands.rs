@@ -12,6 +12,9 @@ use crate::keyval;
 use crate::objects;
 use crate::parts::Parts;
 
+/// What ends the server, and with it the conversation of who says it.
+const QUIT: &str = "quit|q";
+
 /// All commands but `info`.
 static COMMANDS: &[Command] = &[
     Command {
@@ -146,7 +149,7 @@ static COMMANDS: &[Command] = &[
         run: Run::Action(tree::qom_set),
     },
     Command {
-        name: "quit|q",
+        name: QUIT,
         parameters: &[],
         usage: "",
         help: "quit the server",
@@ -271,6 +274,11 @@ pub(crate) async fn execute(parts: &Arc<Parts>, line: &str, monitor: Option<&str
         Some(command) => run(parts, command, "info ", topic, arguments, monitor).await,
         None => unknown(&format!("{shown}{shown_topic}")),
     }
+}
+
+/// Whether a line is the command that ends the server.
+pub(super) fn is_quit(line: &str) -> bool {
+    find(COMMANDS, line).is_some_and(|command| command.name == QUIT)
 }
 
 /// The names of commands and topics that the last word of a text may become.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use super::commands::{complete, execute};
+use super::commands::{complete, execute, is_quit};
 use super::conversation::{Conversation, MAX_UNSENT, Said};
 use crate::net::connection::{Connection, End, Limits};
 use crate::net::stream::{Endpoint, Stream};
@@ -103,7 +103,8 @@ impl HumanSession {
         let Some(parts) = self.parts.upgrade() else {
             return;
         };
-        if matches!(line, "quit" | "q") {
+        if is_quit(line) {
+            // Not by its command, which prints a prompt after it.
             parts.quit();
             conversation.finish();
             return;
