@@ -22,7 +22,7 @@ pub(crate) enum Asked {
 ///
 /// # Errors
 ///
-/// What the host says.
+/// [`ContextError::Watch`] with EMFILE or ENFILE: each signal takes two file descriptors.
 pub(crate) fn watch(
     main: &MainContext,
     asked: impl Fn(Asked) + Clone + Send + 'static,
@@ -43,7 +43,7 @@ pub(crate) fn watch(
 ///
 /// # Errors
 ///
-/// What the host says.
+/// EINVAL, on a host without that signal.
 pub(crate) fn survive_full_files() -> io::Result<()> {
     // With any handler in place the write fails; nobody asks whether it ran. It stays for the life of the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
