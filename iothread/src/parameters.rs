@@ -38,7 +38,7 @@ impl Parameter {
     ];
 
     /// Its name, its default and its largest value, and whether 0 is no value of its own but stands for the default.
-    fn row(self) -> (&'static str, i64, i64, bool) {
+    const fn row(self) -> (&'static str, i64, i64, bool) {
         match self {
             Self::PollMaxNs => ("poll-max-ns", 32_768, i64::MAX, false),
             Self::PollGrow => ("poll-grow", 2, i64::MAX, true),
@@ -51,7 +51,7 @@ impl Parameter {
     }
 
     /// Name of the property.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         self.row().0
     }
 

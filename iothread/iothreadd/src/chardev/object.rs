@@ -7,7 +7,7 @@ use qapi_runtime::{Error, Value};
 use super::{Chardev, Chardevs, Kind};
 use crate::qapi::ChardevBackendKind;
 use crate::qom::Object;
-use crate::qom::types::{CONTAINER, Property, Type};
+use crate::qom::types::{CONTAINER, Property, Type, ValueType};
 
 const fn chardev_type(name: &'static str, own: &'static [Property]) -> Type {
     Type {
@@ -24,7 +24,7 @@ static PIPE: Type = chardev_type("chardev-pipe", &[]);
 static RINGBUF: Type = chardev_type("chardev-ringbuf", &[]);
 static SOCKET: Type = chardev_type(
     "chardev-socket",
-    &[Property::fixed("connected", "bool").described("Whether a peer is there")],
+    &[Property::fixed("connected", ValueType::Bool).described("Whether a peer is there")],
 );
 
 static STDIO: Type = chardev_type("chardev-stdio", &[]);

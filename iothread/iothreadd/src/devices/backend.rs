@@ -9,20 +9,20 @@ use super::drive::Disks;
 use super::notify::Queue;
 use super::placement::{HeldPlacement, Placement};
 use crate::qom::Object;
-use crate::qom::types::{Property, Type};
+use crate::qom::types::{Property, Type, ValueType};
 use crate::sync::Mutex;
 
 /// Where the object is, below its device.
 pub(super) const NAME: &str = "virtio-backend";
 
 /// Describes the queues of a device.
-pub(super) const QUEUES: Property = Property::fixed("x-queues", "any").described(
+pub(super) const QUEUES: Property = Property::fixed("x-queues", ValueType::Any).described(
     "Per queue: the IOThread, the thread that ran its handler last, how many notifications came, and how many \
      requests they made have ended",
 );
 
 /// Stands for what a guest does.
-pub(super) const NOTIFY: Property = Property::new("x-notify", "uint16")
+pub(super) const NOTIFY: Property = Property::new("x-notify", ValueType::Uint16)
     .described("Writing the index of a queue notifies it, as a guest does");
 
 /// What every backend has.

@@ -7,7 +7,7 @@ use qapi_runtime::{Error, Object as Members, Value};
 use super::unheeded;
 use crate::ident;
 use crate::keyval::{self, ValueKind};
-use crate::qom::types::{DEVICE, Property, Type};
+use crate::qom::types::{DEVICE, Property, Type, ValueType};
 use crate::qom::value::value_of;
 
 /// The values of a device's properties.
@@ -85,7 +85,7 @@ impl Properties {
     /// What a client reads.
     pub(super) fn value(&self, name: &str) -> Value {
         let property = self.object_type.property(name);
-        let is_link = property.is_some_and(|it| it.value_type.starts_with("link<"));
+        let is_link = property.is_some_and(|it| matches!(it.value_type, ValueType::Link(_)));
         match self.values.get(name) {
             Some(Value::String(link)) if is_link && !link.is_empty() && !link.starts_with('/') => {
                 let id = link.strip_prefix("objects/").unwrap_or(link);

@@ -14,23 +14,23 @@ use super::unheeded::{BLOCK, GEOMETRY, ONLY_SCSI_CD, ONLY_SCSI_HD, SCSI, join, s
 use crate::block::Medium;
 use crate::finally::Finally;
 use crate::host::Host;
-use crate::qom::types::{DEVICE, Initial, Property, Type};
+use crate::qom::types::{DEVICE, Initial, Property, Type, ValueType};
 
-const DRIVE: Property = Property::fixed("drive", "str")
+const DRIVE: Property = Property::fixed("drive", ValueType::Str)
     .described("Node name or ID of a block device to use as a backend");
 /// A place that is left open.
 const ANY: Initial = Initial::Int(4_294_967_295);
 
-const CHANNEL: Property = Property::fixed("channel", "uint32").initially(Initial::Int(0));
-const TARGET: Property = Property::fixed("scsi-id", "uint32").initially(ANY);
-const LUN: Property = Property::fixed("lun", "uint32").initially(ANY);
-const SHARE_RW: Property = Property::fixed("share-rw", "bool")
+const CHANNEL: Property = Property::fixed("channel", ValueType::Uint32).initially(Initial::Int(0));
+const TARGET: Property = Property::fixed("scsi-id", ValueType::Uint32).initially(ANY);
+const LUN: Property = Property::fixed("lun", ValueType::Uint32).initially(ANY);
+const SHARE_RW: Property = Property::fixed("share-rw", ValueType::Bool)
     .described("on/off")
     .initially(Initial::Bool(false));
-const SERIAL: Property = Property::fixed("serial", "str");
-const VENDOR: Property = Property::fixed("vendor", "str").shown(Initial::Text("QEMU"));
-const PRODUCT: Property = Property::fixed("product", "str");
-const VERSION: Property = Property::fixed("ver", "str").shown(Initial::Text("2.5+"));
+const SERIAL: Property = Property::fixed("serial", ValueType::Str);
+const VENDOR: Property = Property::fixed("vendor", ValueType::Str).shown(Initial::Text("QEMU"));
+const PRODUCT: Property = Property::fixed("product", ValueType::Str);
+const VERSION: Property = Property::fixed("ver", ValueType::Str).shown(Initial::Text("2.5+"));
 
 /// In what units guests are told that blocks can be discarded, in bytes.
 const DISCARD_GRANULARITY: u32 = 4096;
@@ -46,7 +46,7 @@ pub(super) static SCSI_HD: Type = Type {
             TARGET,
             LUN,
             SHARE_RW,
-            Property::fixed("removable", "bool")
+            Property::fixed("removable", ValueType::Bool)
                 .described("on/off")
                 .initially(Initial::Bool(false)),
             SERIAL,

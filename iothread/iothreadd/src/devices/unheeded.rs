@@ -5,7 +5,7 @@ use qapi_runtime::{Error, Value};
 
 use super::properties::Properties;
 use crate::qapi::OnOffAuto;
-use crate::qom::types::{DEVICE, Initial, Property, Type};
+use crate::qom::types::{DEVICE, Initial, Property, Type, ValueType};
 
 /// What a disk does about requests that fail.
 const POLICIES: [&str; 5] = ["report", "ignore", "enospc", "stop", "auto"];
@@ -17,28 +17,28 @@ const BLOCK_SIZES: std::ops::RangeInclusive<u64> = 512..=2 << 20;
 const MAX_SIZE: u64 = u32::MAX as u64;
 
 /// One that is kept.
-const fn kept(name: &'static str, value_type: &'static str) -> Property {
+const fn kept(name: &'static str, value_type: ValueType) -> Property {
     Property::fixed(name, value_type).unheeded()
 }
 
 const fn on(name: &'static str) -> Property {
-    let switch = kept(name, "bool").described("on/off");
+    let switch = kept(name, ValueType::Bool).described("on/off");
     switch.initially(Initial::Bool(true))
 }
 
 const fn off(name: &'static str) -> Property {
-    let switch = kept(name, "bool").described("on/off");
+    let switch = kept(name, ValueType::Bool).described("on/off");
     switch.initially(Initial::Bool(false))
 }
 
 const fn on_off_auto(name: &'static str) -> Property {
-    let switch = kept(name, "OnOffAuto").described("on/off/auto");
+    let switch = kept(name, ValueType::OnOffAuto).described("on/off/auto");
     switch.initially(Initial::Text("auto"))
 }
 
 /// Nothing stops here, and nothing is hidden.
 const fn policy(name: &'static str) -> Property {
-    kept(name, "BlockdevOnError")
+    kept(name, ValueType::OnError)
         .described("Error handling policy (report/ignore/enospc/stop/auto)")
         .initially(Initial::Text("auto"))
         .only(&["auto", "report"])
@@ -70,10 +70,10 @@ pub(super) static VIRTIO_PCI: Type = Type {
     own: &join::<2, 40, 42>(
         [
             // Checked with the bus.
-            Property::fixed("addr", "str")
+            Property::fixed("addr", ValueType::Str)
                 .described("Slot and optional function number, example: 06.0 or 06")
                 .initially(Initial::Int(-1)),
-            kept("busnr", "busnr").shown(Initial::Int(0)),
+            kept("busnr", ValueType::BusNumber).shown(Initial::Int(0)),
         ],
         PCI,
     ),
@@ -81,14 +81,14 @@ pub(super) static VIRTIO_PCI: Type = Type {
 
 /// Of every virtio device on a PCI bus.
 const PCI: [Property; 40] = [
-    kept("acpi-index", "uint32").initially(Initial::Int(0)),
+    kept("acpi-index", ValueType::Uint32).initially(Initial::Int(0)),
     off("aer"),
     on("any_layout"),
     off("ats"),
     on_off_auto("disable-legacy").shown(Initial::Text("off")),
     off("disable-modern"),
     on("event_idx"),
-    kept("failover_pair_id", "str").only(&[""]),
+    kept("failover_pair_id", ValueType::Str).only(&[""]),
     off("in_order"),
     on("indirect_desc"),
     off("iommu_platform"),
@@ -99,18 +99,18 @@ const PCI: [Property; 40] = [
     off("packed"),
     off("page-per-vq"),
     on("queue_reset"),
-    kept("rombar", "int32").initially(Initial::Int(-1)),
-    kept("romfile", "str").only(&[""]),
-    kept("romsize", "uint32").initially(Initial::Int(4_294_967_295)),
+    kept("rombar", ValueType::Int32).initially(Initial::Int(-1)),
+    kept("romfile", ValueType::Str).only(&[""]),
+    kept("romsize", ValueType::Uint32).initially(Initial::Int(4_294_967_295)),
     on("use-disabled-flag"),
     on("use-started"),
-    kept("vectors", "uint32").initially(Initial::Int(4_294_967_295)),
+    kept("vectors", ValueType::Uint32).initially(Initial::Int(4_294_967_295)),
     off("virtio-pci-bus-master-bug-migration"),
     on("x-ats-page-aligned"),
     off("x-disable-legacy-check"),
     off("x-disable-pcie"),
     off("x-ignore-backend-features"),
-    kept("x-max-bounce-buffer-size", "size")
+    kept("x-max-bounce-buffer-size", ValueType::Size)
         .described("Maximum buffer size allocated for bounce buffers used for mapped access to indirect DMA memory").initially(Initial::Int(4096)),
     off("x-pcie-ari-nextfn-1"),
     on("x-pcie-deverr-init"),
@@ -129,15 +129,15 @@ pub(super) const BLOCK: [Property; 12] = [
     on_off_auto("account-failed").only(&["auto", "on"]),
     on_off_auto("account-invalid").only(&["auto", "on"]),
     on_off_auto("backend_defaults").only(&["auto", "off"]),
-    kept("bootindex", "int32").shown(Initial::Int(-1)),
-    kept("discard_granularity", "size").initially(Initial::Int(4_294_967_295)),
-    kept("logical_block_size", "size")
+    kept("bootindex", ValueType::Int32).shown(Initial::Int(-1)),
+    kept("discard_granularity", ValueType::Size).initially(Initial::Int(4_294_967_295)),
+    kept("logical_block_size", ValueType::Size)
         .described("A power of two between 512 B and 2 MiB")
         .initially(Initial::Int(0))
         .shown(Initial::Int(512)),
-    kept("min_io_size", "size").initially(Initial::Int(0)),
-    kept("opt_io_size", "size").initially(Initial::Int(0)),
-    kept("physical_block_size", "size")
+    kept("min_io_size", ValueType::Size).initially(Initial::Int(0)),
+    kept("opt_io_size", ValueType::Size).initially(Initial::Int(0)),
+    kept("physical_block_size", ValueType::Size)
         .described("A power of two between 512 B and 2 MiB")
         .initially(Initial::Int(0))
         .shown(Initial::Int(512)),
@@ -148,21 +148,21 @@ pub(super) const BLOCK: [Property; 12] = [
 
 /// Of disks whose data are in cylinders, as far as guests are concerned.
 pub(super) const GEOMETRY: [Property; 6] = [
-    kept("cyls", "uint32").initially(Initial::Int(0)),
-    kept("heads", "uint32").initially(Initial::Int(0)),
-    kept("lcyls", "uint32").initially(Initial::Int(0)),
-    kept("lheads", "uint32").initially(Initial::Int(0)),
-    kept("lsecs", "uint32").initially(Initial::Int(0)),
-    kept("secs", "uint32").initially(Initial::Int(0)),
+    kept("cyls", ValueType::Uint32).initially(Initial::Int(0)),
+    kept("heads", ValueType::Uint32).initially(Initial::Int(0)),
+    kept("lcyls", ValueType::Uint32).initially(Initial::Int(0)),
+    kept("lheads", ValueType::Uint32).initially(Initial::Int(0)),
+    kept("lsecs", ValueType::Uint32).initially(Initial::Int(0)),
+    kept("secs", ValueType::Uint32).initially(Initial::Int(0)),
 ];
 
 /// Of `virtio-blk-pci` alone.
 pub(super) const VIRTIO_BLK: [Property; 10] = [
-    kept("class", "uint32").initially(Initial::Int(0)),
+    kept("class", ValueType::Uint32).initially(Initial::Int(0)),
     on("config-wce"),
     on("discard"),
-    kept("max-discard-sectors", "uint32").initially(Initial::Int(4_194_303)),
-    kept("max-write-zeroes-sectors", "uint32").initially(Initial::Int(4_194_303)),
+    kept("max-discard-sectors", ValueType::Uint32).initially(Initial::Int(4_194_303)),
+    kept("max-write-zeroes-sectors", ValueType::Uint32).initially(Initial::Int(4_194_303)),
     on("report-discard-granularity"),
     on("request-merging"),
     on("seg-max-adjust"),
@@ -187,21 +187,21 @@ pub(super) const VIRTIO_BALLOON: [Property; 4] = [
 
 /// Of every SCSI disk.
 pub(super) const SCSI: [Property; 8] = [
-    kept("device_id", "str"),
-    kept("max_io_size", "uint64").initially(Initial::Int(2_147_483_647)),
+    kept("device_id", ValueType::Str),
+    kept("max_io_size", ValueType::Uint64).initially(Initial::Int(2_147_483_647)),
     on("migrate-emulated-scsi-request"),
-    kept("port_index", "uint16").initially(Initial::Int(0)),
-    kept("port_wwn", "uint64").initially(Initial::Int(0)),
+    kept("port_index", ValueType::Uint16).initially(Initial::Int(0)),
+    kept("port_wwn", ValueType::Uint64).initially(Initial::Int(0)),
     off("quirk_mode_page_vendor_specific_apple"),
-    kept("scsi_version", "int32").initially(Initial::Int(5)),
-    kept("wwn", "uint64").initially(Initial::Int(0)),
+    kept("scsi_version", ValueType::Int32).initially(Initial::Int(5)),
+    kept("wwn", ValueType::Uint64).initially(Initial::Int(0)),
 ];
 
 /// Of `scsi-hd` alone.
 pub(super) const ONLY_SCSI_HD: [Property; 3] = [
     off("dpofua"),
-    kept("max_unmap_size", "uint64").initially(Initial::Int(1_073_741_824)),
-    kept("rotation_rate", "uint16").initially(Initial::Int(0)),
+    kept("max_unmap_size", ValueType::Uint64).initially(Initial::Int(1_073_741_824)),
+    kept("rotation_rate", ValueType::Uint16).initially(Initial::Int(0)),
 ];
 
 /// Of `scsi-cd` alone.
@@ -259,13 +259,13 @@ fn check_value(properties: &Properties, property: &Property) -> Result<(), Error
     let name = property.name;
     let mut shown = None;
     match property.value_type {
-        "bool" => shown = properties.get::<bool>(name)?.map(on_or_off),
-        "uint16" => drop(properties.get::<u16>(name)?),
-        "uint32" => drop(properties.get::<u32>(name)?),
-        "int32" => drop(properties.get::<i32>(name)?),
-        "uint64" => drop(properties.get::<u64>(name)?),
-        "int" => drop(properties.get::<i64>(name)?),
-        "size" => {
+        ValueType::Bool => shown = properties.get::<bool>(name)?.map(on_or_off),
+        ValueType::Uint16 => drop(properties.get::<u16>(name)?),
+        ValueType::Uint32 => drop(properties.get::<u32>(name)?),
+        ValueType::Int32 => drop(properties.get::<i32>(name)?),
+        ValueType::Uint64 => drop(properties.get::<u64>(name)?),
+        ValueType::Int => drop(properties.get::<i64>(name)?),
+        ValueType::Size => {
             let size = properties.get::<u64>(name)?;
             // Blocks have limits of their own.
             if let Some(size) =
@@ -277,13 +277,22 @@ fn check_value(properties: &Properties, property: &Property) -> Result<(), Error
                 )));
             }
         }
-        "OnOffAuto" => {
+        ValueType::OnOffAuto => {
             let value = properties.get::<OnOffAuto>(name)?;
             shown = value.map(|value| value.as_str().to_owned());
         }
-        _ => {
+        ValueType::Any
+        | ValueType::BusNumber
+        | ValueType::CloseAction
+        | ValueType::GuestStatistics
+        | ValueType::Link(_)
+        | ValueType::OnError
+        | ValueType::SocketAddress
+        | ValueType::Str
+        | ValueType::String
+        | ValueType::VirtQueueMapping => {
             shown = properties.get::<String>(name)?;
-            let is_policy = property.value_type == "BlockdevOnError";
+            let is_policy = property.value_type == ValueType::OnError;
             if let Some(text) = shown
                 .as_deref()
                 .filter(|it| is_policy && !POLICIES.contains(it))

@@ -15,13 +15,13 @@ use super::properties::Properties;
 use super::unheeded::{VIRTIO_BALLOON, VIRTIO_PCI, join, show_vectors};
 use crate::host::Host;
 use crate::qom::Object;
-use crate::qom::types::{Initial, Property, Type};
+use crate::qom::types::{Initial, Property, Type, ValueType};
 
 /// Inflating, deflating and statistics, which stay on the main loop.
 const N_FIXED: u16 = 3;
 
 const fn switch(name: &'static str) -> Property {
-    Property::fixed(name, "bool")
+    Property::fixed(name, ValueType::Bool)
         .described("on/off")
         .initially(Initial::Bool(false))
 }
@@ -33,9 +33,9 @@ pub(super) static PCI_TYPE: Type = Type {
         [
             switch("deflate-on-oom"),
             switch("free-page-hint"),
-            Property::fixed("iothread", "link<iothread>"),
-            Property::fixed(STATISTICS, "guest statistics"),
-            Property::new(INTERVAL, "int").shown(Initial::Int(0)),
+            Property::fixed("iothread", ValueType::Link("iothread")),
+            Property::fixed(STATISTICS, ValueType::GuestStatistics),
+            Property::new(INTERVAL, ValueType::Int).shown(Initial::Int(0)),
         ],
         VIRTIO_BALLOON,
     ),

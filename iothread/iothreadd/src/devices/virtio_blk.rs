@@ -16,7 +16,7 @@ use crate::block::Medium;
 use crate::finally::Finally;
 use crate::host::Host;
 use crate::qom::Object;
-use crate::qom::types::{Initial, Property, Type};
+use crate::qom::types::{Initial, Property, Type, ValueType};
 
 /// The most queues of a PCI device.
 const MAX_QUEUES: u16 = 1024;
@@ -37,21 +37,21 @@ pub(super) static PCI_TYPE: Type = Type {
 };
 
 const HEEDED: [Property; 8] = [
-    Property::fixed("drive", "str")
+    Property::fixed("drive", ValueType::Str)
         .described("Node name or ID of a block device to use as a backend"),
-    Property::fixed("iothread", "link<iothread>"),
-    Property::fixed("iothread-vq-mapping", "IOThreadVirtQueueMappingList")
+    Property::fixed("iothread", ValueType::Link("iothread")),
+    Property::fixed("iothread-vq-mapping", ValueType::VirtQueueMapping)
         .described(
             "IOThread virtqueue mapping list [{\"iothread\":\"<id>\", \"vqs\":[1,2,3,...]},...]",
         )
         .initially(Initial::EmptyList),
-    Property::fixed("num-queues", "uint16").initially(Initial::Int(65535)),
-    Property::fixed("queue-size", "uint16").initially(Initial::Int(256)),
-    Property::fixed("serial", "str"),
-    Property::fixed("share-rw", "bool")
+    Property::fixed("num-queues", ValueType::Uint16).initially(Initial::Int(65535)),
+    Property::fixed("queue-size", ValueType::Uint16).initially(Initial::Int(256)),
+    Property::fixed("serial", ValueType::Str),
+    Property::fixed("share-rw", ValueType::Bool)
         .described("on/off")
         .initially(Initial::Bool(false)),
-    Property::fixed("ioeventfd", "bool")
+    Property::fixed("ioeventfd", ValueType::Bool)
         .described("on/off")
         .initially(Initial::Bool(true)),
 ];

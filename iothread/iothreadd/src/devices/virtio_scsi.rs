@@ -15,7 +15,7 @@ use super::properties::Properties;
 use super::unheeded::{VIRTIO_PCI, VIRTIO_SCSI, join, show_vectors};
 use crate::host::Host;
 use crate::qom::Object;
-use crate::qom::types::{Initial, Property, Type};
+use crate::qom::types::{Initial, Property, Type, ValueType};
 
 /// The queues for control and for events, which stay on the main loop.
 const N_FIXED: u16 = 2;
@@ -36,17 +36,17 @@ pub(super) static PCI_TYPE: Type = Type {
 };
 
 const HEEDED: [Property; 7] = [
-    Property::fixed("iothread", "link<iothread>"),
-    Property::fixed("iothread-vq-mapping", "IOThreadVirtQueueMappingList")
+    Property::fixed("iothread", ValueType::Link("iothread")),
+    Property::fixed("iothread-vq-mapping", ValueType::VirtQueueMapping)
         .described(
             "IOThread virtqueue mapping list [{\"iothread\":\"<id>\", \"vqs\":[1,2,3,...]},...]",
         )
         .initially(Initial::EmptyList),
-    Property::fixed("num_queues", "uint32").initially(Initial::Int(4_294_967_295)),
-    Property::fixed("virtqueue_size", "uint32").initially(Initial::Int(256)),
-    Property::fixed("max_sectors", "uint32").initially(Initial::Int(65535)),
-    Property::fixed("cmd_per_lun", "uint32").initially(Initial::Int(128)),
-    Property::fixed("ioeventfd", "bool")
+    Property::fixed("num_queues", ValueType::Uint32).initially(Initial::Int(4_294_967_295)),
+    Property::fixed("virtqueue_size", ValueType::Uint32).initially(Initial::Int(256)),
+    Property::fixed("max_sectors", ValueType::Uint32).initially(Initial::Int(65535)),
+    Property::fixed("cmd_per_lun", ValueType::Uint32).initially(Initial::Int(128)),
+    Property::fixed("ioeventfd", ValueType::Bool)
         .described("on/off")
         .initially(Initial::Bool(true)),
 ];

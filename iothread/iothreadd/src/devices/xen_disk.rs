@@ -15,7 +15,7 @@ use crate::block::Medium;
 use crate::finally::Finally;
 use crate::host::Host;
 use crate::objects::Objects;
-use crate::qom::types::{DEVICE, Initial, Property, Type};
+use crate::qom::types::{DEVICE, Initial, Property, Type, ValueType};
 use crate::sync::Mutex;
 
 /// The highest partition that a name of a disk can have.
@@ -25,12 +25,12 @@ pub(super) static TYPE: Type = Type {
     name: "xen-disk",
     base: Some(&DEVICE),
     own: &[
-        Property::fixed("vdev", "str"),
-        Property::fixed("drive", "str")
+        Property::fixed("vdev", ValueType::Str),
+        Property::fixed("drive", ValueType::Str)
             .described("Node name or ID of a block device to use as a backend"),
-        Property::fixed("iothread", "link<iothread>"),
-        Property::fixed("max-ring-page-order", "uint32").initially(Initial::Int(4)),
-        Property::fixed("share-rw", "bool")
+        Property::fixed("iothread", ValueType::Link("iothread")),
+        Property::fixed("max-ring-page-order", ValueType::Uint32).initially(Initial::Int(4)),
+        Property::fixed("share-rw", ValueType::Bool)
             .described("on/off")
             .initially(Initial::Bool(false)),
         QUEUES,

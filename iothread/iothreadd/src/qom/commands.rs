@@ -115,7 +115,7 @@ fn properties_of(known: &Type, whose: Whose) -> Vec<ObjectPropertyInfo> {
     let is_listed = |property: &&Property| whose == Whose::Object || !property.is_of_objects;
     list.extend(known.properties().filter(is_listed).map(|property| {
         let mut info =
-            ObjectPropertyInfo::new(property.name.to_owned(), property.value_type.to_owned());
+            ObjectPropertyInfo::new(property.name.to_owned(), property.value_type.to_string());
         if whose == Whose::Type && !property.description.is_empty() {
             info.description = Some(property.description.to_owned());
         }

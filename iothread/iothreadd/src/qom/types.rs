@@ -1,5 +1,8 @@
 //! The types of objects and the properties that each of them has.
 
+use std::fmt;
+
+use iothread::Parameter;
 use qapi_runtime::Value;
 
 use crate::keyval::ValueKind;
@@ -18,8 +21,7 @@ pub(crate) struct Type {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Property {
     pub(crate) name: &'static str,
-    /// The QAPI type of its values, or `link<...>`.
-    pub(crate) value_type: &'static str,
+    pub(crate) value_type: ValueType,
     pub(crate) is_writable: bool,
     pub(crate) description: &'static str,
     pub(crate) initial: Initial,
@@ -31,6 +33,58 @@ pub(crate) struct Property {
     pub(crate) only: &'static [&'static str],
     /// Whether objects have it and the type does not tell of it.
     pub(crate) is_of_objects: bool,
+}
+
+/// The type of a property's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueType {
+    Any,
+    Bool,
+    BusNumber,
+    CloseAction,
+    GuestStatistics,
+    Int,
+    Int32,
+    /// An object of that type, by its path.
+    Link(&'static str),
+    OnError,
+    OnOffAuto,
+    Size,
+    SocketAddress,
+    /// A text, as devices call it.
+    Str,
+    /// A text, as other objects call it.
+    String,
+    Uint16,
+    Uint32,
+    Uint64,
+    VirtQueueMapping,
+}
+
+impl fmt::Display for ValueType {
+    /// Its name as clients and people know it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "any",
+            Self::Bool => "bool",
+            Self::BusNumber => "busnr",
+            Self::CloseAction => "MonitorQMPCloseAction",
+            Self::GuestStatistics => "guest statistics",
+            Self::Int => "int",
+            Self::Int32 => "int32",
+            Self::Link(target) => return write!(f, "link<{target}>"),
+            Self::OnError => "BlockdevOnError",
+            Self::OnOffAuto => "OnOffAuto",
+            Self::Size => "size",
+            Self::SocketAddress => "SocketAddress",
+            Self::Str => "str",
+            Self::String => "string",
+            Self::Uint16 => "uint16",
+            Self::Uint32 => "uint32",
+            Self::Uint64 => "uint64",
+            Self::VirtQueueMapping => "IOThreadVirtQueueMappingList",
+        })
+    }
 }
 
 /// The value that a property has unless it is given another.
@@ -58,7 +112,7 @@ impl Initial {
 }
 
 impl Property {
-    pub(crate) const fn new(name: &'static str, value_type: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str, value_type: ValueType) -> Self {
         Self {
             name,
             value_type,
@@ -70,6 +124,11 @@ impl Property {
             only: &[],
             is_of_objects: false,
         }
+    }
+
+    /// One that tunes an event loop.
+    const fn tunes(parameter: Parameter) -> Self {
+        Self::new(parameter.as_str(), ValueType::Int)
     }
 
     /// One that objects take, show, and do nothing about.
@@ -107,7 +166,7 @@ impl Property {
     }
 
     /// One that is set before the object is complete, or by the object itself.
-    pub(crate) const fn fixed(name: &'static str, value_type: &'static str) -> Self {
+    pub(crate) const fn fixed(name: &'static str, value_type: ValueType) -> Self {
         Self {
             is_writable: false,
             ..Self::new(name, value_type)
@@ -129,17 +188,31 @@ impl Property {
     pub(crate) fn is_structured(&self) -> bool {
         matches!(
             self.value_type,
-            "IOThreadVirtQueueMappingList" | "SocketAddress"
+            ValueType::VirtQueueMapping | ValueType::SocketAddress
         )
     }
 
     /// The form that its values have on the command line.
     pub(crate) fn value_kind(&self) -> ValueKind {
         match self.value_type {
-            "int" | "int32" | "uint16" | "uint32" | "uint64" => ValueKind::Int,
-            "size" => ValueKind::Size,
-            "bool" => ValueKind::Bool,
-            _ => ValueKind::String,
+            ValueType::Int
+            | ValueType::Int32
+            | ValueType::Uint16
+            | ValueType::Uint32
+            | ValueType::Uint64 => ValueKind::Int,
+            ValueType::Size => ValueKind::Size,
+            ValueType::Bool => ValueKind::Bool,
+            ValueType::Any
+            | ValueType::BusNumber
+            | ValueType::CloseAction
+            | ValueType::GuestStatistics
+            | ValueType::Link(_)
+            | ValueType::OnError
+            | ValueType::OnOffAuto
+            | ValueType::SocketAddress
+            | ValueType::Str
+            | ValueType::String
+            | ValueType::VirtQueueMapping => ValueKind::String,
         }
     }
 }
@@ -237,16 +310,16 @@ pub(crate) static COLO_COMPARE: Type = Type {
     name: "colo-compare",
     base: None,
     own: &[
-        Property::fixed("primary_in", "string"),
-        Property::fixed("secondary_in", "string"),
-        Property::fixed("outdev", "string"),
-        Property::fixed("iothread", "link<iothread>"),
-        Property::fixed("notify_dev", "string"),
-        Property::new("compare_timeout", "uint64"),
-        Property::new("expired_scan_cycle", "uint32"),
-        Property::new("max_queue_size", "uint32"),
-        Property::fixed("vnet_hdr_support", "bool"),
-        Property::fixed("x-counts", "any")
+        Property::fixed("primary_in", ValueType::String),
+        Property::fixed("secondary_in", ValueType::String),
+        Property::fixed("outdev", ValueType::String),
+        Property::fixed("iothread", ValueType::Link("iothread")),
+        Property::fixed("notify_dev", ValueType::String),
+        Property::new("compare_timeout", ValueType::Uint64),
+        Property::new("expired_scan_cycle", ValueType::Uint32),
+        Property::new("max_queue_size", ValueType::Uint32),
+        Property::fixed("vnet_hdr_support", ValueType::Bool),
+        Property::fixed("x-counts", ValueType::Any)
             .described("Packets by what became of them, and the thread that compares")
             .of_objects(),
     ],
@@ -257,9 +330,9 @@ pub(crate) static EVENT_LOOP_BASE: Type = Type {
     name: "event-loop-base",
     base: None,
     own: &[
-        Property::new("aio-max-batch", "int"),
-        Property::new("thread-pool-min", "int"),
-        Property::new("thread-pool-max", "int"),
+        Property::tunes(Parameter::AioMaxBatch),
+        Property::tunes(Parameter::ThreadPoolMin),
+        Property::tunes(Parameter::ThreadPoolMax),
     ],
 };
 
@@ -268,10 +341,10 @@ pub(crate) static IOTHREAD: Type = Type {
     name: "iothread",
     base: Some(&EVENT_LOOP_BASE),
     own: &[
-        Property::new("poll-max-ns", "int"),
-        Property::new("poll-grow", "int"),
-        Property::new("poll-shrink", "int"),
-        Property::new("poll-weight", "int"),
+        Property::tunes(Parameter::PollMaxNs),
+        Property::tunes(Parameter::PollGrow),
+        Property::tunes(Parameter::PollShrink),
+        Property::tunes(Parameter::PollWeight),
     ],
 };
 
@@ -287,9 +360,9 @@ pub(crate) static MONITOR_QMP: Type = Type {
     name: "monitor-qmp",
     base: None,
     own: &[
-        Property::fixed("chardev", "string"),
-        Property::new("pretty", "bool"),
-        Property::new("close-action", "MonitorQMPCloseAction"),
+        Property::fixed("chardev", ValueType::String),
+        Property::new("pretty", ValueType::Bool),
+        Property::new("close-action", ValueType::CloseAction),
     ],
 };
 
@@ -298,10 +371,10 @@ pub(crate) static DEVICE: Type = Type {
     name: "device",
     base: None,
     own: &[
-        Property::fixed("parent_bus", "link<bus>"),
-        Property::fixed("realized", "bool"),
-        Property::fixed("hotplugged", "bool"),
-        Property::fixed("hotpluggable", "bool"),
+        Property::fixed("parent_bus", ValueType::Link("bus")),
+        Property::fixed("realized", ValueType::Bool),
+        Property::fixed("hotplugged", ValueType::Bool),
+        Property::fixed("hotpluggable", ValueType::Bool),
     ],
 };
 

@@ -34,7 +34,7 @@ const LIMITS: Limits = Limits {
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A connection. Messages are sent and received on the IOThread; requests come from the main loop, one at a time.
-pub(super) struct Client {
+pub(super) struct VfioUserClient {
     stream: Stream,
     /// Has the IOThread.
     registry: Registry,
@@ -68,7 +68,7 @@ enum Failure {
 }
 
 /// Is called when the connection is ready.
-struct Ready(Weak<Client>);
+struct Ready(Weak<VfioUserClient>);
 
 impl Endpoint for Ready {
     fn readable(self: &Arc<Self>) {
@@ -84,7 +84,7 @@ impl Endpoint for Ready {
     }
 }
 
-impl Client {
+impl VfioUserClient {
     /// Takes the IOThread for a connection of the device at `path`, and makes it if this is the first.
     pub(super) fn start(
         host: &Host,

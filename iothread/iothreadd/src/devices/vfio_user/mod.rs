@@ -15,7 +15,7 @@ use std::time::Duration;
 use iothread::OnMain;
 use qapi_runtime::{Error, Value};
 
-use self::client::Client;
+use self::client::VfioUserClient;
 use self::protocol::{Command, ProtocolError, RegionInfo};
 use super::device::Device;
 use super::plug::{Plug, Realized};
@@ -23,7 +23,7 @@ use super::properties::Properties;
 use crate::chardev::connect_unix;
 use crate::host::Host;
 use crate::qapi::SocketAddress;
-use crate::qom::types::{DEVICE, Initial, Property, Type};
+use crate::qom::types::{DEVICE, Initial, Property, Type, ValueType};
 use crate::task::Work;
 
 /// How long the server may take for an answer, unless told otherwise, in milliseconds.
@@ -39,14 +39,14 @@ pub(super) static PCI_TYPE: Type = Type {
     name: "vfio-user-pci",
     base: Some(&DEVICE),
     own: &[
-        Property::fixed("socket", "SocketAddress").described("Where the server of the device listens"),
-        Property::fixed("x-msg-timeout", "uint32")
+        Property::fixed("socket", ValueType::SocketAddress).described("Where the server of the device listens"),
+        Property::fixed("x-msg-timeout", ValueType::Uint32)
             .described("How long to wait for an answer, in milliseconds")
             .initially(Initial::Int(5000)),
-        Property::fixed("x-pci-vendor-id", "uint32"),
-        Property::fixed("x-pci-device-id", "uint32"),
-        Property::fixed("x-regions", "any").described("Size and flags of each region"),
-        Property::fixed("x-connection", "any").described(
+        Property::fixed("x-pci-vendor-id", ValueType::Uint32),
+        Property::fixed("x-pci-device-id", ValueType::Uint32),
+        Property::fixed("x-regions", ValueType::Any).described("Size and flags of each region"),
+        Property::fixed("x-connection", ValueType::Any).described(
             "Whether the server is there, how many messages it has sent, and the thread that took the last one",
         ),
     ],
@@ -55,7 +55,7 @@ pub(super) static PCI_TYPE: Type = Type {
 /// A device that is plugged in.
 struct VfioUser {
     properties: Properties,
-    client: Arc<Client>,
+    client: Arc<VfioUserClient>,
 }
 
 /// What the server has told about the device.
@@ -83,7 +83,7 @@ async fn connect(plug: &Plug<'_>, mut properties: Properties) -> Realized {
     };
     let stream = connect_unix(&unix)?.stream;
     let timeout = Duration::from_millis(timeout.into());
-    let client = Client::start(plug.host, stream, &plug.path(), timeout)?;
+    let client = VfioUserClient::start(plug.host, stream, &plug.path(), timeout)?;
     // Gives the connection up if this ends early.
     let connecting = Connecting(Some(client));
     let info = negotiate(connecting.client()).await?;
@@ -104,16 +104,16 @@ async fn connect(plug: &Plug<'_>, mut properties: Properties) -> Realized {
 }
 
 /// A connection that is given up unless it is kept. On the main loop.
-struct Connecting(Option<Arc<Client>>);
+struct Connecting(Option<Arc<VfioUserClient>>);
 
 impl Connecting {
-    fn client(&self) -> &Arc<Client> {
+    fn client(&self) -> &Arc<VfioUserClient> {
         self.0
             .as_ref()
             .expect("it is there until it is kept, which consumes this")
     }
 
-    fn keep(mut self) -> Arc<Client> {
+    fn keep(mut self) -> Arc<VfioUserClient> {
         self.0
             .take()
             .expect("it is there until it is kept, which consumes this")
@@ -129,7 +129,7 @@ impl Drop for Connecting {
 }
 
 /// Agrees on a version, and asks what the device is like.
-async fn negotiate(client: &Arc<Client>) -> Result<DeviceInfo, Error> {
+async fn negotiate(client: &Arc<VfioUserClient>) -> Result<DeviceInfo, Error> {
     let unusable = |error: ProtocolError| Error::generic(format!("vfio-user: {error}"));
     let version = client
         .request(Command::Version, &protocol::version())
