@@ -7,7 +7,7 @@ use qapi_runtime::Error;
 
 use super::driver::{Driver, File, FileKind, Null, OpenOptions, Raw};
 use super::io::{DetectZeroes, NodeIo, Policy};
-use super::place::Place;
+use super::place::NodeContext;
 use super::{Blocks, Node};
 use crate::ident::is_identifier;
 use crate::net::descriptors::DescriptorSets;
@@ -294,9 +294,9 @@ impl Blocks {
             // A node joins the one that it stands on.
             Some((child, _)) => match graph.find(child) {
                 Ok(node) => node.place.joined(),
-                Err(_) => Place::default(),
+                Err(_) => NodeContext::default(),
             },
-            None => Place::default(),
+            None => NodeContext::default(),
         };
         let cache = options.cache.clone().unwrap_or_default();
         let policy = Policy {

@@ -33,7 +33,7 @@ pub(crate) use self::io::{
     Backend, Entered, Extent, IoBuffer, Kind, MAX_EXTENTS, MAX_TRANSFER, Operation, Outcome,
     Pending, Request, Started, Totals, UserPath, is_zero,
 };
-use self::place::Place;
+use self::place::NodeContext;
 pub(crate) use self::place::{ExportRights, Follower, Medium, MoveError, NodeUser};
 use self::users::Attached;
 use crate::qapi::{BlockdevCacheOptions, BlockdevDetectZeroesOptions};
@@ -72,7 +72,7 @@ struct Node {
     cache: BlockdevCacheOptions,
     detect_zeroes: BlockdevDetectZeroesOptions,
     users: Vec<Attached>,
-    place: Place,
+    place: NodeContext,
     /// When it came.
     since: u64,
 }

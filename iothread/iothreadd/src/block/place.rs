@@ -11,7 +11,7 @@ use crate::qemu_text::QemuText;
 
 /// The event loop of a node: that of an IOThread, or the main loop.
 #[derive(Clone, Default)]
-pub(super) struct Place {
+pub(super) struct NodeContext {
     thread: Option<IoThread>,
     /// Of the node that `x-blockdev-set-iothread` named; those that moved along hold nothing.
     held: Option<SharedContext>,
@@ -205,7 +205,7 @@ fn give_up(held: SharedContext) {
     held.close();
 }
 
-impl Place {
+impl NodeContext {
     /// The place of a node that stands on one at this place.
     pub(super) fn joined(&self) -> Self {
         Self {

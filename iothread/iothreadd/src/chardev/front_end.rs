@@ -9,7 +9,7 @@ use crate::net::stream::Stream;
 /// Who uses a character device.
 pub(crate) trait FrontEnd: Send + Sync {
     /// A peer is there. On the main loop; the connection may be used on any thread.
-    fn connected(&self, connection: Connection);
+    fn connected(&self, connection: PeerStream);
 
     /// What it sends first to a device that only takes what it is sent; `None` if it cannot do with such a device.
     fn first_words(&self) -> Option<Vec<u8>>;
@@ -55,7 +55,7 @@ impl From<Error> for AttachError {
 }
 
 /// A connection that a front end has from a device, and gives back by dropping it.
-pub(crate) struct Connection {
+pub(crate) struct PeerStream {
     stream: Stream,
     /// Absent for devices that have the same stream for good.
     lender: Option<(Weak<dyn Lender>, u64)>,
@@ -78,7 +78,7 @@ pub(super) enum Reason {
     Unused,
 }
 
-impl Connection {
+impl PeerStream {
     pub(super) fn without_lender(stream: Stream) -> Self {
         Self {
             stream,
@@ -121,7 +121,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for PeerStream {
     fn drop(&mut self) {
         if let Some((lender, number)) = self.lender() {
             lender.take_back(number, Reason::Unused);

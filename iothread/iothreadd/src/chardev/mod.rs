@@ -25,7 +25,7 @@ use iothread::{MainContext, OnMain};
 use qapi_runtime::Error;
 
 pub(crate) use self::connect::connect_unix;
-pub(crate) use self::front_end::{AttachError, Connection, FrontEnd, Usage};
+pub(crate) use self::front_end::{AttachError, FrontEnd, PeerStream, Usage};
 pub(crate) use self::object::{socket_type, stdio_type, types};
 pub(crate) use self::option::{OptionError, duplicate, options, parse, parse_backend};
 use self::plain::Plain;
@@ -437,7 +437,7 @@ impl Chardevs {
         };
         match (&chardev.kind, stream) {
             (Kind::Socket(device), _) => device.attach(front_end),
-            (_, Some(stream)) => front_end.connected(Connection::without_lender(stream)),
+            (_, Some(stream)) => front_end.connected(PeerStream::without_lender(stream)),
             (_, None) => {}
         }
         Ok(Attachment { chardev })

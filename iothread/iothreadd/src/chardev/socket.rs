@@ -11,7 +11,7 @@ use qapi_runtime::Error;
 use rustix::net::{Shutdown, getpeername, shutdown, sockopt};
 
 use super::connect::{Connected, Plan, Ready, adopt};
-use super::front_end::{Connection, FrontEnd, Lender, Reason};
+use super::front_end::{FrontEnd, Lender, PeerStream, Reason};
 use super::peer::{Peer, hang_up_of, is_over, is_over_behind_rest};
 use crate::errno::reason;
 use crate::net::descriptors::SessionDescriptors;
@@ -264,7 +264,7 @@ impl SocketDevice {
         state.peer = Peer::Lent(stream.clone());
         drop(state);
         let lender: Weak<dyn Lender> = Arc::<Self>::downgrade(self);
-        front_end.connected(Connection::lent_by(lender, generation, stream));
+        front_end.connected(PeerStream::lent_by(lender, generation, stream));
     }
 
     /// Waits for the peer to hang up, and receives nothing, since that has to wait for a front end.

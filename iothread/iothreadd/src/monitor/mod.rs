@@ -17,7 +17,7 @@ use thiserror::Error;
 pub(crate) use self::call::SessionCommands;
 use self::client::Client;
 use self::object::{MonitorObject, Settings};
-use crate::chardev::{Attachment, Connection};
+use crate::chardev::{Attachment, PeerStream};
 use crate::events::EventSink;
 use crate::host::Host;
 use crate::life::Life;
@@ -264,7 +264,7 @@ pub(crate) struct Monitor {
     /// Of a monitor on a character device.
     attachment: Mutex<Option<Attachment>>,
     /// The connections of the device, by the numbers of their clients.
-    connections: Mutex<HashMap<u64, Connection>>,
+    connections: Mutex<HashMap<u64, PeerStream>>,
     clients: Mutex<HashMap<u64, Arc<Client>>>,
     next_client: AtomicU64,
     /// Whether the server ends with the monitor's session.

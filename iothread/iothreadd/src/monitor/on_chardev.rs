@@ -8,7 +8,7 @@ use qapi_runtime::session::{Session, SessionConfig};
 
 use super::object::{MonitorObject, Settings};
 use super::{Monitor, MonitorError, Monitors, NewMonitor};
-use crate::chardev::{AttachError, Connection, FrontEnd, Usage};
+use crate::chardev::{AttachError, FrontEnd, PeerStream, Usage};
 use crate::host::Host;
 use crate::net::reach::Served;
 use crate::qapi::{MonitorCloseAction, MonitorQmpProperties};
@@ -20,7 +20,7 @@ struct Peers {
 }
 
 impl FrontEnd for Peers {
-    fn connected(&self, connection: Connection) {
+    fn connected(&self, connection: PeerStream) {
         if let Some(monitor) = self.monitor.upgrade() {
             let serving = Arc::clone(&monitor);
             // A monitor that is gone gives the connection back.
@@ -107,7 +107,7 @@ impl Monitors {
 
 impl Monitor {
     /// Begins the session of a peer; on the monitor's thread.
-    fn serve_connection(self: &Arc<Self>, connection: Connection) {
+    fn serve_connection(self: &Arc<Self>, connection: PeerStream) {
         let stream = connection.stream().clone();
         let number = self.next_number();
         self.connections.lock().insert(number, connection);

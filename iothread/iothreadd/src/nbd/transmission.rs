@@ -49,7 +49,7 @@ pub(super) struct Transmission {
 
 struct State {
     /// `None` once the connection is closed.
-    place: Option<Place>,
+    place: Option<Running>,
     connection: Connection<Exchange<NbdExport>>,
     /// Requests of this round that are handed to a worker together.
     quick: Vec<(Header, Pending)>,
@@ -58,7 +58,7 @@ struct State {
 }
 
 /// Where a connection runs; it is a client as long as it has this.
-struct Place {
+struct Running {
     context: SharedContext,
     _ticket: Ticket,
 }
@@ -105,7 +105,7 @@ impl Transmission {
                 stream,
                 room,
                 state: Mutex::new(State {
-                    place: Some(Place {
+                    place: Some(Running {
                         context: context.clone(),
                         _ticket: ticket,
                     }),

@@ -1,7 +1,7 @@
 //! What the users of a node have asked for, and how long that took.
 //!
 //! A request that is done at once costs two looks at the clock and a few additions to memory that only its thread writes
-//! to: threads have places of their own, as a user may send requests from many.
+//! to: threads have stripes of their own, as a user may send requests from many.
 
 use std::cell::Cell;
 use std::ops::AddAssign;
@@ -27,8 +27,8 @@ pub(crate) enum Kind {
 
 const N_KINDS: usize = 4;
 
-/// How many places there are; threads take turns at them.
-const N_PLACES: usize = 8;
+/// How many stripes there are; threads take turns at them.
+const N_STRIPES: usize = 8;
 
 /// What has happened to requests of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,12 +62,12 @@ pub(crate) struct Totals {
 
 /// What is counted for one user.
 #[derive(Default)]
-pub(super) struct Accounts([Place; N_PLACES]);
+pub(super) struct Accounts([Stripe; N_STRIPES]);
 
-/// What threads that share a place count. No two places are in the same lines of a cache.
+/// What threads that share a stripe count. No two stripes are in the same lines of a cache.
 #[derive(Default)]
 #[repr(align(128))]
-struct Place {
+struct Stripe {
     counts: [Counters; N_KINDS],
     last: AtomicU64,
 }
@@ -95,17 +95,17 @@ fn beginning() -> Instant {
     *BEGINNING.get_or_init(Instant::now)
 }
 
-/// The place of this thread.
-fn place() -> usize {
+/// The stripe of this thread.
+fn stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
+        static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
     }
-    PLACE.with(|place| {
-        if place.get() == usize::MAX {
-            place.set(NEXT.fetch_add(1, Ordering::Relaxed) % N_PLACES);
+    STRIPE.with(|stripe| {
+        if stripe.get() == usize::MAX {
+            stripe.set(NEXT.fetch_add(1, Ordering::Relaxed) % N_STRIPES);
         }
-        place.get()
+        stripe.get()
     })
 }
 
@@ -140,8 +140,8 @@ impl Accounts {
             return;
         };
         let now = Instant::now();
-        let place = &self.0[place()];
-        let counters = &place.counts[kind as usize];
+        let stripe = &self.0[stripe()];
+        let counters = &stripe.counts[kind as usize];
         let add = |counter: &AtomicU64, number: u64| {
             counter.fetch_add(number, Ordering::Relaxed);
         };
@@ -156,7 +156,7 @@ impl Accounts {
                 add(&counters.failed_nanoseconds, elapsed);
             }
         }
-        place
+        stripe
             .last
             .store(nanoseconds(beginning(), now).max(1), Ordering::Relaxed);
     }
@@ -164,11 +164,11 @@ impl Accounts {
     /// What was counted so far. Requests that end meanwhile may be in it in part.
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for place in &self.0 {
-            for (count, counters) in totals.counts.iter_mut().zip(&place.counts) {
+        for stripe in &self.0 {
+            for (count, counters) in totals.counts.iter_mut().zip(&stripe.counts) {
                 *count += counters.read();
             }
-            totals.last = totals.last.max(place.last.load(Ordering::Relaxed));
+            totals.last = totals.last.max(stripe.last.load(Ordering::Relaxed));
         }
         totals
     }
@@ -237,7 +237,7 @@ mod tests {
             fua: false,
         };
         std::thread::scope(|scope| {
-            for _ in 0..2 * N_PLACES {
+            for _ in 0..2 * N_STRIPES {
                 scope.spawn(|| {
                     accounts.note(&Begun::now(&write()), &outcome(Ok(())));
                     accounts.note(&Begun::now(&Operation::Flush), &outcome(Err(Errno::IO)));
@@ -245,7 +245,7 @@ mod tests {
             }
         });
         let totals = accounts.totals();
-        let n_threads = 2 * N_PLACES as u64;
+        let n_threads = 2 * N_STRIPES as u64;
         let written = totals.of(Kind::Write);
         assert_eq!(
             (written.n_done(), written.bytes, written.n_failed),

@@ -17,7 +17,7 @@ const LEAST_CAPACITY: usize = 4;
 
 /// What a connection takes without packets.
 const CONNECTION_OVERHEAD: usize =
-    2 * size_of::<(Tuple, Connection)>() + 2 * LEAST_CAPACITY * size_of::<Waiting>();
+    2 * size_of::<(Tuple, Flow)>() + 2 * LEAST_CAPACITY * size_of::<Waiting>();
 
 /// What is to be done after something has come in.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) enum Side {
 /// Everything that waits to be compared.
 #[derive(Default)]
 pub(super) struct Comparison {
-    connections: HashMap<Tuple, Connection>,
+    connections: HashMap<Tuple, Flow>,
     /// Whether a checkpoint has been asked for since the last scan.
     has_asked: bool,
     counts: Counts,
@@ -65,7 +65,7 @@ struct Held {
 
 /// One direction of a connection.
 #[derive(Default)]
-struct Connection {
+struct Flow {
     primary: VecDeque<Waiting>,
     secondary: VecDeque<Waiting>,
     /// Up to which number of TCP the data are known to be equal.
@@ -158,7 +158,7 @@ impl Comparison {
     /// Looks for packets of the primary that have waited for longer than `timeout`.
     pub(super) fn scan(&mut self, now: Duration, timeout: Duration) -> Actions {
         self.has_asked = false;
-        let is_late = |connection: &Connection| {
+        let is_late = |connection: &Flow| {
             let waiting = connection.primary.iter();
             waiting
                 .map(|it| it.since)
@@ -219,7 +219,7 @@ impl Waiting {
     }
 }
 
-impl Connection {
+impl Flow {
     fn queue(&mut self, side: Side) -> &mut VecDeque<Waiting> {
         match side {
             Side::Primary => &mut self.primary,

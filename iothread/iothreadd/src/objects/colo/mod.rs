@@ -20,7 +20,7 @@ use qapi_runtime::{Error, Value};
 
 use self::compare::Comparison;
 use self::port::{Ports, Role};
-use crate::chardev::{AttachError, Attachment, Connection, FrontEnd, Usage};
+use crate::chardev::{AttachError, Attachment, FrontEnd, PeerStream, Usage};
 use crate::host::Host;
 use crate::qapi::ColoCompareProperties;
 use crate::qemu_text::QemuText;
@@ -65,7 +65,7 @@ struct Peers {
 }
 
 impl FrontEnd for Peers {
-    fn connected(&self, connection: Connection) {
+    fn connected(&self, connection: PeerStream) {
         if let Some(colo) = self.colo.upgrade() {
             let role = self.role;
             let opening = Arc::clone(&colo);

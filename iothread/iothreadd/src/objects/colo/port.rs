@@ -79,7 +79,7 @@ impl HeldBack {
 struct Port {
     wire: Connection<Wire>,
     /// The right to it, which is given back.
-    lent: chardev::Connection,
+    lent: chardev::PeerStream,
 }
 
 /// How much room there has to be for the next packets to be taken in.
@@ -268,7 +268,7 @@ impl Port {
 
 impl ColoCompare {
     /// A peer has come; on the comparison's thread.
-    pub(super) fn open(self: &Arc<Self>, role: Role, lent: chardev::Connection) {
+    pub(super) fn open(self: &Arc<Self>, role: Role, lent: chardev::PeerStream) {
         let ready = Arc::new(Ready {
             colo: Arc::downgrade(self),
             role,
