@@ -84,7 +84,7 @@ pub(crate) struct ExporterOptions {
     #[arg(long, value_name = "ADDRESS", default_value = ":9793")]
     pub(crate) listen: Listen,
 
-    /// Name so many holders at most, of all guests together. All are counted.
+    /// Name at most this number of holders, of all guests together. Those beyond it are only counted.
     #[arg(long, value_name = "COUNT", default_value = "2000")]
     pub(crate) max_holders: usize,
 }
@@ -121,7 +121,7 @@ pub(crate) struct Looking {
 /// What is shown, and how.
 #[derive(Debug, Args)]
 pub(crate) struct ShowingOptions {
-    /// Print tables one after the other, without a screen; so it is where the output is no terminal.
+    /// Print tables one after the other instead of showing a screen. This is also done if the output is no terminal.
     #[arg(long, short = 'b')]
     pub(crate) batch: bool,
 
@@ -129,7 +129,7 @@ pub(crate) struct ShowingOptions {
     #[arg(long, conflicts_with = "count")]
     pub(crate) once: bool,
 
-    /// Print so many tables, then end; for ever unless given. Not for a screen.
+    /// End after this number of tables. Without it, tables are printed for ever. Cannot be used with a screen.
     #[arg(long, short = 'n', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 

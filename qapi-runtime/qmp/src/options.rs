@@ -82,11 +82,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SCHEMA", conflicts_with_all = ["command", "hmp", "script"])]
     pub(crate) docs: Option<PathBuf>,
 
-    /// Print JSON, one value a line; so it is where the output is no terminal.
+    /// Print JSON, one value a line. This is also done if the output is no terminal.
     #[arg(long, conflicts_with = "human")]
     pub(crate) json: bool,
 
-    /// Print for people; so it is on a terminal.
+    /// Print for people, as is done on a terminal anyway.
     #[arg(long)]
     pub(crate) human: bool,
 }
