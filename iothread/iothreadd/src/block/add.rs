@@ -196,7 +196,7 @@ impl Blocks {
         let n_before = graph.nodes.len();
         graph.nodes.append(&mut new);
         let fits = graph
-            .check_access(&name)
+            .check_access(&name, None)
             .and_then(|()| graph.update_locks(&name));
         if fits.is_err() {
             graph.nodes.truncate(n_before);

@@ -3,7 +3,21 @@
 use qapi_runtime::Error;
 
 use super::access::{Access, Permission, Permissions};
+use super::place::NodeUser;
 use super::{Graph, Node};
+
+/// Somebody who would like to use a node.
+pub(super) struct Candidate<'a> {
+    node: &'a str,
+    user: &'a NodeUser,
+    access: Access,
+}
+
+impl<'a> Candidate<'a> {
+    pub(super) fn new(node: &'a str, user: &'a NodeUser, access: Access) -> Self {
+        Self { node, user, access }
+    }
+}
 
 /// One user or parent of a node.
 struct Edge {
@@ -17,13 +31,18 @@ struct Edge {
 impl Graph {
     /// What is done with a node from above.
     pub(super) fn access(&self, node: &Node) -> Access {
-        let edges = self.edges(node);
+        self.access_with(node, None)
+    }
+
+    /// The same if somebody used it, or one above it, as well.
+    fn access_with(&self, node: &Node, new: Option<&Candidate<'_>>) -> Access {
+        let edges = self.edges(node, new);
         let accesses = edges.iter().map(|edge| edge.access);
         accesses.fold(Access::default(), Access::union)
     }
 
     /// Users and parents of a node, the newest first.
-    fn edges(&self, node: &Node) -> Vec<Edge> {
+    fn edges(&self, node: &Node, new: Option<&Candidate<'_>>) -> Vec<Edge> {
         let users = node.users.iter().map(|attached| Edge {
             description: attached.user.description(),
             role: "root",
@@ -34,17 +53,23 @@ impl Graph {
         let parents = self.nodes.iter().filter(is_parent).map(|parent| Edge {
             description: format!("node '{}'", parent.name),
             role: "file",
-            access: self.access_below(parent),
+            access: self.access_below(parent, new),
             since: parent.since,
         });
-        let mut edges: Vec<Edge> = users.chain(parents).collect();
+        let new = new.filter(|new| new.node == node.name).map(|new| Edge {
+            description: new.user.description(),
+            role: "root",
+            access: new.access,
+            since: u64::MAX,
+        });
+        let mut edges: Vec<Edge> = users.chain(parents).chain(new).collect();
         edges.sort_by_key(|edge| std::cmp::Reverse(edge.since));
         edges
     }
 
     /// What a node does with the one that it stands on.
-    fn access_below(&self, node: &Node) -> Access {
-        let mut access = self.access(node);
+    fn access_below(&self, node: &Node, new: Option<&Candidate<'_>>) -> Access {
+        let mut access = self.access_with(node, new);
         if node.io.driver().fixes_size_below() {
             let resize = Permissions::of(&[Permission::Resize]);
             access.unshared = access.unshared.union(resize);
@@ -52,15 +77,19 @@ impl Graph {
         access
     }
 
-    /// Checks that all users of a node and of those below it fit together.
-    pub(super) fn check_access(&self, name: &str) -> Result<(), Error> {
+    /// Checks that all users of a node and of those below it fit together, and with them one who is to come.
+    pub(super) fn check_access(
+        &self,
+        name: &str,
+        new: Option<&Candidate<'_>>,
+    ) -> Result<(), Error> {
         let mut next = Some(name);
         while let Some(name) = next {
             let node = self.find(name)?;
-            if node.io.is_read_only() && self.access(node).used.has(Permission::Write) {
+            if node.io.is_read_only() && self.access_with(node, new).used.has(Permission::Write) {
                 return Err(Error::generic("Block node is read-only"));
             }
-            let edges = self.edges(node);
+            let edges = self.edges(node, new);
             for (index, owner) in edges.iter().enumerate() {
                 for (other_index, other) in edges.iter().enumerate() {
                     let conflict = other.access.used.both(owner.access.unshared);

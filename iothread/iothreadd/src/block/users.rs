@@ -6,6 +6,7 @@ use qapi_runtime::Error;
 
 use super::access::Access;
 use super::io::Backend;
+use super::permission::Candidate;
 use super::place::NodeUser;
 use super::{Blocks, Graph, UserPath};
 
@@ -20,15 +21,21 @@ pub(super) struct Attached {
 impl Graph {
     /// Adds a user, if it fits the others, here and in other processes.
     pub(super) fn add_user(&mut self, name: &str, user: NodeUser) -> Result<(), Error> {
+        self.check_new(name, &user)?;
         let path = Arc::clone(&user.path);
         self.push_user(name, user)?;
-        let fits = self
-            .check_access(name)
-            .and_then(|()| self.update_locks(name));
+        // Other processes are asked by locking.
+        let fits = self.update_locks(name);
         if fits.is_err() {
             self.remove_user(name, &path);
         }
         fits
+    }
+
+    /// Checks that a new user would fit those that the node has in this process.
+    fn check_new(&self, name: &str, user: &NodeUser) -> Result<(), Error> {
+        let access = user.access(!self.find(name)?.io.is_read_only());
+        self.check_access(name, Some(&Candidate::new(name, user, access)))
     }
 
     pub(super) fn push_user(&mut self, name: &str, user: NodeUser) -> Result<(), Error> {
@@ -66,12 +73,7 @@ impl Graph {
 impl Blocks {
     /// Checks that a new user would fit those that the node has in this process.
     pub(crate) fn check_permission(&self, name: &str, new: &NodeUser) -> Result<(), Error> {
-        let mut graph = self.0.lock();
-        graph.push_user(name, new.clone())?;
-        let fits = graph.check_access(name);
-        let node = graph.find_mut(name)?;
-        node.users.pop();
-        fits
+        self.0.lock().check_new(name, new)
     }
 
     /// Shows a drive that has no medium.

@@ -1,7 +1,7 @@
 //! What the users of a node have asked for, and how long that took.
 //!
 //! A request that is done at once costs two looks at the clock and a few additions to memory that only its thread writes
-//! to: threads have stripes of their own, as a user may send requests from many.
+//! to: threads have stripes of their own, since a user may send requests from many.
 
 use std::cell::Cell;
 use std::ops::AddAssign;
