@@ -10,7 +10,6 @@ use super::notify::Queue;
 use super::placement::{HeldPlacement, Placement};
 use crate::qom::Object;
 use crate::qom::types::{Property, Type, ValueType};
-use crate::sync::Mutex;
 
 /// Where the object is, below its device.
 pub(super) const NAME: &str = "virtio-backend";
@@ -32,13 +31,12 @@ pub(super) const QUEUE_PROPERTIES: [Property; 2] = [QUEUES, NOTIFY];
 pub(super) struct Queues {
     object_type: &'static Type,
     queues: Vec<Queue>,
-    /// Taken when the device is unplugged.
-    placement: Mutex<Option<HeldPlacement>>,
+    placement: HeldPlacement,
 }
 
 impl Queues {
     /// Takes the contexts and starts all queues: the first `n_fixed` on the main loop, the others where they are placed.
-    /// After an error nothing is held.
+    /// They end with the value at the latest.
     pub(super) fn start(
         object_type: &'static Type,
         path: &str,
@@ -48,24 +46,15 @@ impl Queues {
         disks: &Disks,
     ) -> Result<Self, Error> {
         let placement = placement.hold(path)?;
-        let queues = {
-            let fixed = (0..n_fixed).map(|_| Queue::start(main.share(), &Disks::default()));
-            let placed =
-                (0..n_placed).map(|queue| Queue::start(placement.context(queue, main), disks));
-            let queues: Result<Vec<_>, _> = fixed.chain(placed).collect();
-            queues.map_err(|error| Error::generic(format!("cannot start the queues: {error}")))
-        };
-        match queues {
-            Ok(queues) => Ok(Self {
-                object_type,
-                queues,
-                placement: Mutex::new(Some(placement)),
-            }),
-            Err(error) => {
-                placement.release();
-                Err(error)
-            }
-        }
+        let fixed = (0..n_fixed).map(|_| Queue::start(main.share(), &Disks::default()));
+        let placed = (0..n_placed).map(|queue| Queue::start(placement.context(queue, main), disks));
+        let queues: Result<Vec<_>, _> = fixed.chain(placed).collect();
+        let failed = |error| Error::generic(format!("cannot start the queues: {error}"));
+        Ok(Self {
+            object_type,
+            queues: queues.map_err(failed)?,
+            placement,
+        })
     }
 
     /// Ends all handlers; those that run at the moment run to their end.
@@ -76,10 +65,7 @@ impl Queues {
     /// Ends all handlers, and gives the IOThreads back once the last request is over.
     pub(super) fn end(&self) {
         self.stop();
-        let placement = self.placement.lock().take();
-        if let Some(placement) = placement {
-            placement.release();
-        }
+        self.placement.release();
     }
 
     /// Reads [`QUEUES`].
@@ -103,6 +89,13 @@ impl Queues {
             Some(queue) => queue.notify(),
             None => Err(Error::generic(format!("there is no queue {index}"))),
         }
+    }
+}
+
+impl Drop for Queues {
+    /// For a device that does not come about.
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

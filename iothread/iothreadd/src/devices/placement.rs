@@ -72,14 +72,15 @@ impl Placement {
             Ok(held.map_err(|error| error.to_answer())?.share())
         };
         let contexts = self.0.iter().map(hold).collect::<Result<_, Error>>()?;
+        let assignments = self.0;
         Ok(HeldPlacement {
-            assignments: self.0,
+            assignments,
             contexts,
         })
     }
 }
 
-/// A placement whose threads are held.
+/// A placement whose threads are held, at the longest until the value is dropped.
 pub(super) struct HeldPlacement {
     assignments: Vec<Assignment>,
     /// One per assignment.
@@ -97,8 +98,14 @@ impl HeldPlacement {
     }
 
     /// Gives the threads back, after everything of the device is over that runs on them.
-    pub(super) fn release(self) {
+    pub(super) fn release(&self) {
         self.contexts.iter().for_each(SharedContext::release);
+    }
+}
+
+impl Drop for HeldPlacement {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

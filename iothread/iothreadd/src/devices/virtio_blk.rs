@@ -123,10 +123,7 @@ pub(super) fn realize(
         (0, num_queues),
         &disks,
     )?;
-    if let Err(error) = drive.attach(main, host, home.as_ref(), &disks) {
-        queues.end();
-        return Err(error);
-    }
+    drive.attach(main, host, home.as_ref(), &disks)?;
     Ok(Arc::new(VirtioBlk {
         properties,
         drive,

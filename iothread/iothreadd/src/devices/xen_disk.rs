@@ -75,13 +75,8 @@ pub(super) fn realize(
         let disks = Disks::default();
         let placement = Placement::on_thread(thread.clone(), 1);
         let ring = Queues::start(&TYPE, &path, placement, &host.main, (0, 1), &disks)?;
-        match drive.attach(main, host, Some(&thread), &disks) {
-            Ok(()) => Ok((ring, drive)),
-            Err(error) => {
-                ring.end();
-                Err(error)
-            }
-        }
+        drive.attach(main, host, Some(&thread), &disks)?;
+        Ok((ring, drive))
     };
     match start() {
         Ok((ring, drive)) => Ok(Arc::new(XenDisk {
