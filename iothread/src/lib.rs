@@ -16,8 +16,6 @@ mod holders;
 mod info;
 mod main_loop;
 mod parameters;
-#[cfg(feature = "signal")]
-mod signal;
 mod slab;
 mod sync;
 mod thread;
@@ -27,8 +25,6 @@ mod wire;
 
 #[cfg(feature = "async")]
 pub use self::context::{Completion, TaskError};
-#[cfg(feature = "signal")]
-pub use self::signal::{Signal, SignalWatch};
 #[cfg(feature = "qapi")]
 pub use self::wire::UnknownKind;
 pub use self::{

@@ -1,10 +1,13 @@
 //! UNIX signals: those that end the server, and one that must not.
 
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use iothread::{ContextError, MainContext, Signal, SignalWatch};
-use signal_hook::consts::SIGXFSZ;
+use iothread::{ContextError, FdWatch, MainContext};
+use signal_hook::SigId;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::low_level::{pipe, unregister};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +31,67 @@ pub(crate) fn watch(
     asked: impl Fn(Asked) + Clone + Send + 'static,
 ) -> Result<Vec<SignalWatch>, ContextError> {
     let signals = [
-        (Signal::Terminate, Asked::AgainIfRepeated),
-        (Signal::Interrupt, Asked::AgainIfRepeated),
-        (Signal::Hangup, Asked::Once),
+        (SIGTERM, Asked::AgainIfRepeated),
+        (SIGINT, Asked::AgainIfRepeated),
+        (SIGHUP, Asked::Once),
     ];
     let watch = |(signal, what)| {
         let asked = asked.clone();
-        main.on_signal(signal, move |_| asked(what))
+        SignalWatch::new(main, signal, move || asked(what))
     };
     signals.into_iter().map(watch).collect()
+}
+
+/// Has a signal heard, as long as the value is there. The signal's default action does not come back with its end: a signal that nobody
+/// hears any more is ignored.
+pub(crate) struct SignalWatch {
+    id: SigId,
+    _watch: FdWatch,
+}
+
+impl SignalWatch {
+    /// Calls `heard` on the main loop for each signal; those that come before it is called count once.
+    fn new(
+        main: &MainContext,
+        signal: i32,
+        heard: impl Fn() + Send + 'static,
+    ) -> Result<Self, ContextError> {
+        let (near, id) = bytes_of(signal).map_err(ContextError::Watch)?;
+        let watched = main
+            .watch(near)
+            .on_readable(move |near, _| {
+                drain(near);
+                heard();
+            })
+            .register();
+        match watched {
+            Ok(_watch) => Ok(Self { id, _watch }),
+            Err(error) => {
+                unregister(id);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for SignalWatch {
+    fn drop(&mut self) {
+        unregister(self.id);
+    }
+}
+
+/// A socket that receives a byte with each signal.
+fn bytes_of(signal: i32) -> io::Result<(UnixStream, SigId)> {
+    let (near, far) = UnixStream::pair()?;
+    near.set_nonblocking(true)?;
+    let id = pipe::register(signal, far)?;
+    Ok((near, id))
+}
+
+/// Reads what has come; an error means that nothing is left.
+fn drain(mut near: &UnixStream) {
+    let mut bytes = [0; 64];
+    while matches!(near.read(&mut bytes), Ok(n) if n == bytes.len()) {}
 }
 
 /// A write beyond the limit of a file's size fails with EFBIG instead of killing the process, as it does in QEMU.

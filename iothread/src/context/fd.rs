@@ -108,11 +108,6 @@ impl FdWatch {
     pub fn interest(&self) -> Interest {
         self.inner.interest()
     }
-
-    /// Removes the handler, as dropping the value does.
-    pub fn remove(self) {
-        drop(self);
-    }
 }
 
 impl Drop for FdWatch {

@@ -17,14 +17,6 @@ pub(super) enum Phase {
 
 impl Phase {
     const ALL: [Self; 3] = [Self::Dispatching, Self::Polling, Self::Asleep];
-
-    fn index(self) -> usize {
-        match self {
-            Self::Dispatching => 0,
-            Self::Polling => 1,
-            Self::Asleep => 2,
-        }
-    }
 }
 
 /// Nanoseconds in each phase.
@@ -55,7 +47,7 @@ const CHANGING: u64 = u64::MAX;
 const BITS: u32 = 2;
 
 fn encoded(phase: Phase, since_ns: i64) -> u64 {
-    (since_ns.unsigned_abs() << BITS) | (phase.index() as u64 + 1)
+    (since_ns.unsigned_abs() << BITS) | (phase as u64 + 1)
 }
 
 fn decoded(current: u64) -> Option<(Phase, u64)> {
@@ -70,7 +62,7 @@ impl Phases {
         let current = self.current.load(Ordering::Relaxed);
         if let Some((phase, since_ns)) = decoded(current) {
             self.current.store(CHANGING, Ordering::Relaxed);
-            let over = &self.over[phase.index()];
+            let over = &self.over[phase as usize];
             let elapsed_ns = now_ns.unsigned_abs().saturating_sub(since_ns);
             let sum = over.load(Ordering::Relaxed).wrapping_add(elapsed_ns);
             // Who reads this sees that the phase has ended.
@@ -85,7 +77,7 @@ impl Phases {
         let (current, mut times) = self.consistent();
         if let Some((phase, since_ns)) = decoded(current) {
             let elapsed_ns = monotonic_ns().unsigned_abs().saturating_sub(since_ns);
-            times[phase.index()] += elapsed_ns;
+            times[phase as usize] += elapsed_ns;
         }
         let [dispatching, polling, asleep] = array::from_fn(|index| {
             let before = self.told[index].fetch_max(times[index], Ordering::Relaxed);
@@ -100,7 +92,7 @@ impl Phases {
 
     /// Nanoseconds of waits that are over.
     pub(super) fn waited_ns(&self) -> u64 {
-        let of = |phase: Phase| self.over[phase.index()].load(Ordering::Relaxed);
+        let of = |phase: Phase| self.over[phase as usize].load(Ordering::Relaxed);
         of(Phase::Polling) + of(Phase::Asleep)
     }
 

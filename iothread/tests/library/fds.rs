@@ -149,7 +149,7 @@ fn a_removed_watch_closes_its_file_descriptor() {
         .on_readable(|_, _| {})
         .register()
         .unwrap();
-    watch.remove();
+    drop(watch);
     assert_eq!(far.read(&mut [0]).unwrap(), 0);
 }
 
