@@ -27,6 +27,7 @@ use self::doctor::{Host, Report, Verdict};
 use self::options::{Command, DoctorOptions, Looking, Options, ShowingOptions};
 use self::output::{Recorder, Recording, Replay, Round, Show};
 use self::screen::Showing;
+use self::view::printable;
 
 /// The command line, for man pages and completions.
 #[must_use]
@@ -43,7 +44,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Nobody may be left to read it.
-            let _ = writeln!(io::stderr(), "iothread-top: {error}");
+            let _ = writeln!(io::stderr(), "iothread-top: {}", printable(&error.to_string()));
             ExitCode::FAILURE
         }
     }

@@ -41,7 +41,8 @@ enum Subject {
     /// Schemas of every shape at n, 2n and 4n: processor time and memory of each command of `qapi-gen`; fails if one grows
     /// faster than its schema.
     Shapes(shapes::Args),
-    /// Processor time of `iothread-top` and its exporter while they watch many guests; fails if one takes 5 % or more.
+    /// Processor time of `iothread-top` and its exporter while they watch many guests, and how long another client waits
+    /// for its turn at a monitor that both watch; fails if it is 5 % or more, or a second.
     Top(top::Args),
     /// A clean build of the code generated from QEMU's schema, beside the crate qapi-qmp.
     Build(build::Args),

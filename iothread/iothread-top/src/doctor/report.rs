@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Code, Finding};
+use crate::output::to_line;
 use crate::sample::Look;
 use crate::view::{counted, printable};
 
@@ -92,9 +93,7 @@ impl Report {
 
     /// For machines: an object on a line.
     pub(crate) fn json(&self) -> String {
-        let mut line = serde_json::to_string(self).expect("keys are strings");
-        line.push('\n');
-        line
+        to_line(self)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use super::Show;
 use crate::sample::Look;
-use crate::view::{Row, rows};
+use crate::view::{Row, printable, rows};
 
 /// The rows of a round, each with the time in front, in seconds since 1970; before the first, the names of the fields.
 pub(super) fn lines(
@@ -28,7 +28,7 @@ pub(super) fn lines(
         writer.write_record(std::iter::once("at").chain(names))?;
     }
     for row in &all {
-        let values = fields.iter().map(|it| it.plain(row, now));
+        let values = fields.iter().map(|it| printable(&it.plain(row, now)));
         writer.write_record(std::iter::once(time.clone()).chain(values))?;
     }
     let bytes = writer.into_inner().map_err(|error| error.into_error())?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Show;
 use crate::facts::{Facts, Holder, Standing};
 use crate::sample::Look;
-use crate::view::rows;
+use crate::view::{printable, rows};
 
 #[derive(Serialize)]
 struct Round<'l> {
@@ -70,9 +70,29 @@ pub(super) fn line(looks: &[Arc<Look>], show: &Show, now: Instant) -> String {
         time: since.unwrap_or_default().as_secs_f64(),
         guests: guests.collect(),
     };
-    let mut line = serde_json::to_string(&round).expect("keys are strings");
+    to_line(&round)
+}
+
+/// A value on a line. What would steer a terminal, or is not to be seen, is escaped; it stands in strings alone.
+pub(crate) fn to_line(value: &impl Serialize) -> String {
+    let text = serde_json::to_string(value).expect("keys are strings");
+    let mut line = String::with_capacity(text.len() + 1);
+    for ch in text.chars() {
+        if is_plain(ch) {
+            line.push(ch);
+            continue;
+        }
+        for unit in ch.encode_utf16(&mut [0; 2]) {
+            line.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
     line.push('\n');
     line
+}
+
+/// Whether it is shown as it is.
+fn is_plain(ch: char) -> bool {
+    matches!(ch, ' '..='~') || printable(ch.encode_utf8(&mut [0; 4])).chars().eq([ch])
 }
 
 fn guest(look: &Look, facts: Option<Facts>, now: Instant) -> Guest<'_> {
@@ -95,5 +115,21 @@ fn guest(look: &Look, facts: Option<Facts>, now: Instant) -> Guest<'_> {
                 age: age(it.when),
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::to_line;
+
+    #[test]
+    fn nothing_in_a_line_steers_a_terminal() {
+        let text = "a\u{1b}[2J\u{9b}m\u{7f}\n\u{202e}線\u{e0001}";
+        let line = to_line(&text);
+        assert_eq!(
+            line,
+            "\"a\\u001b[2J\\u009bm\\u007f\\n\\u202e線\\udb40\\udc01\"\n"
+        );
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 }

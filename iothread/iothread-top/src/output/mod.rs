@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(crate) use self::json::to_line;
 pub(crate) use self::record::{Recorder, Recording};
 pub(crate) use self::replay::Replay;
 use crate::sample::{Look, Settings, Watch};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use libtest_mimic::Failed;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tests::http::{exchange, get};
 use tests::{Suite, Tool, comes_true, eventually};
@@ -23,6 +24,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
             "scrapes-that-are-none-harm-nobody",
             scrapes_that_are_none_harm_nobody,
         )
+        .always("a-scrape-at-the-end-is-whole-or-none", a_scrape_at_the_end)
         .always("a-socket-may-be-handed-over", a_socket_may_be_handed_over)
         .with(
             "promtool-finds-nothing-wrong",
@@ -43,7 +45,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
 
 /// An exporter, and where it listens.
 pub(crate) struct Exporter {
-    _program: Program,
+    program: Program,
     at: String,
 }
 
@@ -61,7 +63,7 @@ impl Exporter {
         let at = at.and_then(|it| it.strip_suffix("/metrics"));
         let at = at.unwrap_or_else(|| panic!("{said}")).to_owned();
         Self {
-            _program: Program(child),
+            program: Program(child),
             at,
         }
     }
@@ -173,6 +175,37 @@ fn scrapes_that_are_none_harm_nobody() -> Result<(), Failed> {
     assert!(!status(&long).contains("200"));
     assert!(exporter.metrics().ends_with("# EOF\n"));
     drop(halves);
+    Ok(())
+}
+
+/// Whoever scrapes while the exporter ends has all of it, or can tell.
+fn a_scrape_at_the_end() -> Result<(), Failed> {
+    let server = start_iothreadd(&["--object", "iothread,id=io0"])?;
+    let exporter = Exporter::start(&[&address(&server)]);
+    exporter.until("iothread_holders{");
+    let at = exporter.at.clone();
+    let (scraped, is_scraped) = std::sync::mpsc::channel();
+    let scraper = std::thread::spawn(move || {
+        // Until nobody listens.
+        while let Ok(mut stream) = TcpStream::connect(&at) {
+            let mut answer = Vec::new();
+            // It may be gone between any two bytes.
+            let _ = stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n");
+            let _ = stream.read_to_end(&mut answer);
+            let answer = String::from_utf8(answer).unwrap();
+            if let Some((head, body)) = answer.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|it| it.strip_prefix("content-length: "));
+                let length: usize = length.unwrap().parse().unwrap();
+                assert!(body.len() <= length, "{answer}");
+            }
+            // Nobody may be left to count.
+            let _ = scraped.send(());
+        }
+    });
+    is_scraped.iter().take(3).for_each(drop);
+    let process = Pid::from_raw(exporter.program.0.id().cast_signed()).unwrap();
+    kill_process(process, Signal::TERM)?;
+    scraper.join().unwrap();
     Ok(())
 }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 use libtest_mimic::Failed;
 use rustix::process::Signal;
 use serde_json::Value;
-use tests::{Suite, comes_true};
+use tests::{Suite, Tool, comes_true, eventually};
 
+use super::exporter::Exporter;
 use super::guests::start_iothreadd;
-use super::{address, top};
+use super::{Program, address, program, top};
 
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
@@ -32,6 +33,20 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .always(
             "answers-that-make-no-sense-are-a-row",
             answers_that_make_no_sense_are_a_row,
+        )
+        .always(
+            "nothing-that-a-server-says-steers-a-terminal",
+            nothing_that_a_server_says_steers_a_terminal,
+        )
+        .with(
+            "a-guest-agent-is-silent",
+            Tool::Program("qemu-ga"),
+            a_guest_agent_is_silent,
+        )
+        .with(
+            "without-proc-there-are-no-times",
+            Tool::Program("unshare"),
+            without_proc_there_are_no_times,
         )
 }
 
@@ -75,7 +90,7 @@ fn a_stopped_server_is_silent() -> Result<(), Failed> {
 }
 
 /// A server in this process that does something with each connection.
-struct Peer {
+pub(crate) struct Peer {
     folder: tempfile::TempDir,
 }
 
@@ -91,7 +106,7 @@ impl Peer {
         Self { folder }
     }
 
-    fn socket(&self) -> String {
+    pub(crate) fn socket(&self) -> String {
         self.folder.path().join("qmp").display().to_string()
     }
 }
@@ -209,6 +224,96 @@ fn answers_that_make_no_sense_are_a_row() -> Result<(), Failed> {
         bare["notes"][0], "the server has no query-iothreads",
         "{bare}"
     );
+    Ok(())
+}
+
+/// A name that sets the title of a terminal, begins a line, ends a label, and turns the direction.
+pub(crate) const ODD: &str = "\u{1b}]0;x\u{7}a\"b\\c\n\u{9b}2J\u{202e}";
+
+/// A server that calls everything so.
+pub(crate) fn start_odd() -> Peer {
+    let name = serde_json::to_string(ODD).unwrap();
+    let holder = format!(r#"{{"type": {name}, "node-name": {name}}}"#);
+    let answer = format!(r#"[{{"id": {name}, "thread-id": 1, "holders": [{holder}], "name": {name}, "type": {name}}}]"#);
+    answers(Box::leak(answer.into_boxed_str()))
+}
+
+fn nothing_that_a_server_says_steers_a_terminal() -> Result<(), Failed> {
+    let peer = start_odd();
+    let socket = peer.socket();
+    let is_harmless = |text: &str| {
+        let steers = |ch: char| ch != '\n' && (ch.is_control() || ch == '\u{202e}');
+        assert!(!text.contains(steers), "{text:?}");
+    };
+    for options in [
+        &["--once"][..],
+        &["--once", "-o", "all"],
+        &["--once", "-g", "guest"],
+        &["--once", "--json"],
+        &["--once", "--csv"],
+        &["--html"],
+        &["--svg"],
+        &["doctor"],
+        &["doctor", "--json"],
+    ] {
+        let fixed = ["-d", "0.1", "--deadline", LONG, &socket];
+        let output = top(&[options, &fixed[..]].concat());
+        let text = String::from_utf8(output.stdout)?;
+        is_harmless(&text);
+        assert!(text.contains("]0;x"), "{options:?}: {text}");
+    }
+    let recorded = tempfile::NamedTempFile::new()?;
+    std::fs::write(&recorded, format!("{{\"time\": 1, \"guests\": [{{\"target\": \"/x\", \"state\": {}, \"age\": 0}}]}}\n", serde_json::to_string(ODD)?))?;
+    let wrong = top(&["--replay", recorded.path().to_str().unwrap(), "--json"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let text = String::from_utf8(wrong.stderr)?;
+    is_harmless(&text);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let exporter = Exporter::start(&[&socket]);
+    let metrics = exporter.until("iothread_holder_info{");
+    is_harmless(&metrics);
+    Ok(())
+}
+
+fn a_guest_agent_is_silent(agent: &Path) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let child = std::process::Command::new(agent)
+        .args(["-m", "unix-listen", "-p", &path("agent")])
+        .args(["-t", &path(""), "-f", &path("pid")])
+        .stderr(std::process::Stdio::null())
+        .spawn()?;
+    let _agent = Program(child);
+    eventually(|| Path::new(&path("agent")).exists());
+    let silent = guest(&path("agent"), SHORT);
+    assert_eq!(silent["state"], "silent", "{silent}");
+    Ok(())
+}
+
+/// As in a container that hides other processes.
+fn without_proc_there_are_no_times(unshare: &Path) -> Result<(), Failed> {
+    let server = start_iothreadd(&["--object", "iothread,id=io0"])?;
+    let as_whom: &[&str] = match rustix::process::geteuid().is_root() {
+        true => &[],
+        false => &["-r"],
+    };
+    let inner = program(&[]);
+    let options = ["--once", "-d", "0.1", "--deadline", LONG, "-o", "iothread,cpu,held"];
+    let output = std::process::Command::new(unshare)
+        .args(as_whom)
+        .args(["-m", "sh", "-c", "mount -t tmpfs none /proc && exec \"$@\"", "sh"])
+        .arg(inner.get_program())
+        .args(options)
+        .arg(address(&server))
+        .output()?;
+    let text = String::from_utf8(output.stdout.clone())?;
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(rows[1], ["io0", "-", "0"], "{text}");
+    assert!(text.contains("not to be seen"), "{text}");
     Ok(())
 }
 

@@ -16,6 +16,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
             tables_name_threads_and_holders,
         )
         .always("json-has-all-that-is-known", json_has_all_that_is_known)
+        .always(
+            "twenty-holders-are-where-the-server-says",
+            twenty_holders_are_where_the_server_says,
+        )
         .always("csv-has-the-fields-asked-for", csv_has_the_fields_asked_for)
         .always("rows-are-chosen-and-sorted", rows_are_chosen_and_sorted)
         .always("recordings-are-shown-again", recordings_are_shown_again)
@@ -104,6 +108,52 @@ fn json_has_all_that_is_known() -> Result<(), Failed> {
         assert!(thread["kernel"]["affinity"].is_string(), "{thread}");
         assert!(thread["usage"]["cpu"].is_number(), "{thread}");
     }
+    Ok(())
+}
+
+/// Twenty holders of two kinds on four threads.
+fn twenty_holders_are_where_the_server_says() -> Result<(), Failed> {
+    let objects = (0..4).map(|it| format!("iothread,id=io{it}"));
+    let objects: Vec<String> = objects.collect();
+    let options = objects.iter().flat_map(|it| ["--object", it.as_str()]);
+    let server = start_iothreadd(&options.collect::<Vec<_>>())?;
+    let mut client = Qmp::open(server.socket())?;
+    let at = server.folder().join("nbd").display().to_string();
+    let at = json!({"addr": {"type": "unix", "data": {"path": at}}});
+    client.execute("nbd-server-start", at)?;
+    for number in 0..20 {
+        let (node, iothread) = (format!("n{number}"), format!("io{}", number % 3));
+        client.execute("blockdev-add", json!({"driver": "null-co", "node-name": node}))?;
+        if number < 15 {
+            let place = json!({"node-name": node, "iothread": iothread});
+            client.execute("x-blockdev-set-iothread", place)?;
+        } else {
+            let export = json!({
+                "type": "nbd", "id": format!("e{number}"), "node-name": node, "iothread": "io3"
+            });
+            client.execute("block-export-add", export)?;
+        }
+    }
+    let told = client.execute("query-iothreads", json!({}))?;
+    let name = |holder: &Value| {
+        let members = holder.as_object().unwrap().iter();
+        let name = members.filter(|(key, _)| *key != "type").map(|(_, it)| it.clone());
+        (holder["type"].clone(), name.collect::<Vec<_>>())
+    };
+    let told: Vec<_> = told.as_array().unwrap().iter().collect();
+    let text = text_of(&["--once", "--json", "-d", "0.1", "--deadline", "30", &address(&server)]);
+    let round: Value = serde_json::from_str(&text)?;
+    let threads = round["guests"][0]["threads"].as_array().unwrap();
+    let mut n_holders = 0;
+    for (thread, told) in threads.iter().zip(told) {
+        assert_eq!((&thread["id"], &thread["from"]), (&told["id"], &json!("told")));
+        let holders = thread["holders"].as_array().unwrap();
+        n_holders += holders.len();
+        let shown = holders.iter().map(|it| (it["kind"].clone(), vec![it["name"].clone()]));
+        let told = told["holders"].as_array().unwrap().iter().map(name);
+        assert!(shown.eq(told), "{text}");
+    }
+    assert!(n_holders >= 20, "{n_holders}: {text}");
     Ok(())
 }
 
