@@ -44,7 +44,11 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Nobody may be left to read it.
-            let _ = writeln!(io::stderr(), "iothread-top: {}", printable(&error.to_string()));
+            let _ = writeln!(
+                io::stderr(),
+                "iothread-top: {}",
+                printable(&error.to_string())
+            );
             ExitCode::FAILURE
         }
     }

@@ -124,11 +124,11 @@ mod tests {
 
     #[test]
     fn nothing_in_a_line_steers_a_terminal() {
-        let text = "a\u{1b}[2J\u{9b}m\u{7f}\n\u{202e}線\u{e0001}";
+        let text = "a\u{1b}[2J\u{9b}m\u{7f}\n\u{202e}線";
         let line = to_line(&text);
         assert_eq!(
             line,
-            "\"a\\u001b[2J\\u009bm\\u007f\\n\\u202e線\\udb40\\udc01\"\n"
+            "\"a\\u001b[2J\\u009bm\\u007f\\n\\u202e線\"\n"
         );
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }

@@ -1,6 +1,6 @@
 //! Metrics over HTTP, and whoever reads them.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -194,7 +194,9 @@ fn a_scrape_at_the_end() -> Result<(), Failed> {
             let _ = stream.read_to_end(&mut answer);
             let answer = String::from_utf8(answer).unwrap();
             if let Some((head, body)) = answer.split_once("\r\n\r\n") {
-                let length = head.lines().find_map(|it| it.strip_prefix("content-length: "));
+                let length = head
+                    .lines()
+                    .find_map(|it| it.strip_prefix("content-length: "));
                 let length: usize = length.unwrap().parse().unwrap();
                 assert!(body.len() <= length, "{answer}");
             }

@@ -234,7 +234,9 @@ pub(crate) const ODD: &str = "\u{1b}]0;x\u{7}a\"b\\c\n\u{9b}2J\u{202e}";
 pub(crate) fn start_odd() -> Peer {
     let name = serde_json::to_string(ODD).unwrap();
     let holder = format!(r#"{{"type": {name}, "node-name": {name}}}"#);
-    let answer = format!(r#"[{{"id": {name}, "thread-id": 1, "holders": [{holder}], "name": {name}, "type": {name}}}]"#);
+    let answer = format!(
+        r#"[{{"id": {name}, "thread-id": 1, "holders": [{holder}], "name": {name}, "type": {name}}}]"#
+    );
     answers(Box::leak(answer.into_boxed_str()))
 }
 
@@ -263,7 +265,13 @@ fn nothing_that_a_server_says_steers_a_terminal() -> Result<(), Failed> {
         assert!(text.contains("]0;x"), "{options:?}: {text}");
     }
     let recorded = tempfile::NamedTempFile::new()?;
-    std::fs::write(&recorded, format!("{{\"time\": 1, \"guests\": [{{\"target\": \"/x\", \"state\": {}, \"age\": 0}}]}}\n", serde_json::to_string(ODD)?))?;
+    std::fs::write(
+        &recorded,
+        format!(
+            "{{\"time\": 1, \"guests\": [{{\"target\": \"/x\", \"state\": {}, \"age\": 0}}]}}\n",
+            serde_json::to_string(ODD)?
+        ),
+    )?;
     let wrong = top(&["--replay", recorded.path().to_str().unwrap(), "--json"]);
     assert_eq!(wrong.status.code(), Some(1));
     let text = String::from_utf8(wrong.stderr)?;
@@ -298,10 +306,24 @@ fn without_proc_there_are_no_times(unshare: &Path) -> Result<(), Failed> {
         false => &["-r"],
     };
     let inner = program(&[]);
-    let options = ["--once", "-d", "0.1", "--deadline", LONG, "-o", "iothread,cpu,held"];
+    let options = [
+        "--once",
+        "-d",
+        "0.1",
+        "--deadline",
+        LONG,
+        "-o",
+        "iothread,cpu,held",
+    ];
     let output = std::process::Command::new(unshare)
         .args(as_whom)
-        .args(["-m", "sh", "-c", "mount -t tmpfs none /proc && exec \"$@\"", "sh"])
+        .args([
+            "-m",
+            "sh",
+            "-c",
+            "mount -t tmpfs none /proc && exec \"$@\"",
+            "sh",
+        ])
         .arg(inner.get_program())
         .args(options)
         .arg(address(&server))

@@ -123,7 +123,10 @@ fn twenty_holders_are_where_the_server_says() -> Result<(), Failed> {
     client.execute("nbd-server-start", at)?;
     for number in 0..20 {
         let (node, iothread) = (format!("n{number}"), format!("io{}", number % 3));
-        client.execute("blockdev-add", json!({"driver": "null-co", "node-name": node}))?;
+        client.execute(
+            "blockdev-add",
+            json!({"driver": "null-co", "node-name": node}),
+        )?;
         if number < 15 {
             let place = json!({"node-name": node, "iothread": iothread});
             client.execute("x-blockdev-set-iothread", place)?;
@@ -137,19 +140,34 @@ fn twenty_holders_are_where_the_server_says() -> Result<(), Failed> {
     let told = client.execute("query-iothreads", json!({}))?;
     let name = |holder: &Value| {
         let members = holder.as_object().unwrap().iter();
-        let name = members.filter(|(key, _)| *key != "type").map(|(_, it)| it.clone());
+        let name = members
+            .filter(|(key, _)| *key != "type")
+            .map(|(_, it)| it.clone());
         (holder["type"].clone(), name.collect::<Vec<_>>())
     };
     let told: Vec<_> = told.as_array().unwrap().iter().collect();
-    let text = text_of(&["--once", "--json", "-d", "0.1", "--deadline", "30", &address(&server)]);
+    let text = text_of(&[
+        "--once",
+        "--json",
+        "-d",
+        "0.1",
+        "--deadline",
+        "30",
+        &address(&server),
+    ]);
     let round: Value = serde_json::from_str(&text)?;
     let threads = round["guests"][0]["threads"].as_array().unwrap();
     let mut n_holders = 0;
     for (thread, told) in threads.iter().zip(told) {
-        assert_eq!((&thread["id"], &thread["from"]), (&told["id"], &json!("told")));
+        assert_eq!(
+            (&thread["id"], &thread["from"]),
+            (&told["id"], &json!("told"))
+        );
         let holders = thread["holders"].as_array().unwrap();
         n_holders += holders.len();
-        let shown = holders.iter().map(|it| (it["kind"].clone(), vec![it["name"].clone()]));
+        let shown = holders
+            .iter()
+            .map(|it| (it["kind"].clone(), vec![it["name"].clone()]));
         let told = told["holders"].as_array().unwrap().iter().map(name);
         assert!(shown.eq(told), "{text}");
     }
