@@ -42,8 +42,12 @@ struct Guest<'l> {
 struct Gone<'l> {
     iothread: &'l str,
     holder: &'l Holder,
-    /// Seconds since it was missed.
+    /// Seconds since it went, or was missed.
     age: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'l str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'l str>,
 }
 
 /// All that is known of the guests of which rows are shown, with those threads that are.
@@ -113,6 +117,8 @@ fn guest(look: &Look, facts: Option<Facts>, now: Instant) -> Guest<'_> {
                 iothread: &it.iothread,
                 holder: &it.holder,
                 age: age(it.when),
+                by: it.by.as_deref(),
+                to: it.to.as_deref(),
             })
             .collect(),
     }

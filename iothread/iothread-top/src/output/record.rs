@@ -141,6 +141,8 @@ struct Gone {
     iothread: String,
     holder: Holder,
     age: f64,
+    by: Option<String>,
+    to: Option<String>,
 }
 
 impl Guest {
@@ -158,6 +160,8 @@ impl Guest {
             iothread: it.iothread,
             holder: it.holder,
             when: ago(it.age),
+            by: it.by,
+            to: it.to,
         });
         Ok(Arc::new(Look {
             state,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qapi_runtime::address::Address;
+use qapi_runtime::client::Events;
 
 use super::memory::Memory;
 use super::open::{STOPPED, Trouble, open};
 use super::{Look, Settings, State};
 use crate::facts::{Facts, Origin};
 use crate::source::devices::{self, Plan};
+use crate::source::history::{self, History};
 use crate::source::kernel::Process;
 use crate::source::libvirt::{self, Told, Virsh};
 use crate::source::loops;
@@ -27,6 +29,8 @@ struct Tells {
     internal: bool,
     /// What its event loops do.
     loops: bool,
+    /// What has changed among holders.
+    history: bool,
 }
 
 impl Default for Tells {
@@ -34,6 +38,7 @@ impl Default for Tells {
         Self {
             internal: true,
             loops: true,
+            history: true,
         }
     }
 }
@@ -42,6 +47,8 @@ impl Default for Tells {
 pub(crate) struct Looker {
     settings: Settings,
     monitor: Option<Monitor>,
+    /// What a monitor that is kept tells without being asked.
+    events: Option<Events>,
     plan: Option<(Instant, Plan)>,
     tells: Tells,
     virsh: Arc<Virsh>,
@@ -57,6 +64,7 @@ impl Looker {
             virsh,
             domain: libvirt::Known::default(),
             monitor: None,
+            events: None,
             plan: None,
             tells: Tells::default(),
             memory: Memory::default(),
@@ -93,6 +101,7 @@ impl Looker {
             }
             Err(trouble) => {
                 self.monitor = None;
+                self.events = None;
                 let is_stopped = || {
                     self.memory
                         .process
@@ -125,13 +134,30 @@ impl Looker {
         let kept = self.monitor.take().filter(|it| !it.is_closed());
         let monitor = match kept {
             Some(monitor) => monitor,
-            None => open(address, &self.settings).await?,
+            None => {
+                self.events = None;
+                open(address, &self.settings).await?
+            }
         };
         let facts = self.question(&monitor, now).await?;
         if self.settings.hold || is_one_connection {
+            let listen = || monitor.listen(history::EVENT);
+            self.events = self.events.take().or_else(listen);
             self.monitor = Some(monitor);
         }
         Ok(facts)
+    }
+
+    /// Waits until the server says that holders have changed. It does so where it was told to, and the connection is kept.
+    pub(crate) async fn changed(&mut self) {
+        let told = match &mut self.events {
+            Some(events) => events.next().await.is_ok(),
+            None => false,
+        };
+        if !told {
+            // The next look says why.
+            std::future::pending::<()>().await;
+        }
     }
 
     async fn ask_libvirt(&mut self, name: &str, now: Instant) -> Result<Facts, Trouble> {
@@ -156,12 +182,12 @@ impl Looker {
         }
         self.memory.of(facts.process);
         devices::place(&mut facts.threads, &facts.devices, Origin::Libvirt);
-        self.measure(&mut facts, &HashSet::new());
+        self.measure(&mut facts, &HashSet::new(), None);
         Ok(facts)
     }
 
     /// Adds what the kernel tells, and what came since the last look.
-    fn measure(&mut self, facts: &mut Facts, vcpus: &HashSet<i64>) {
+    fn measure(&mut self, facts: &mut Facts, vcpus: &HashSet<i64>, history: Option<History>) {
         if let Some(process) = facts.process.map(Process) {
             process.number(&mut facts.threads);
             let known = &self.memory.known;
@@ -173,7 +199,7 @@ impl Looker {
                 facts.notes.push(note.to_owned());
             }
         }
-        self.memory.compare(facts, Instant::now());
+        self.memory.compare(facts, history, Instant::now());
     }
 
     async fn question(&mut self, monitor: &Monitor, now: Instant) -> Result<Facts, Trouble> {
@@ -190,17 +216,24 @@ impl Looker {
             // It may be another server now.
             self.tells = Tells::default();
         }
+        let since = self.memory.sequence;
         // All at once, so that it is a matter of one turn.
-        let (listed, names, internal, loops) = tokio::try_join!(
+        let (listed, names, internal, loops, history) = tokio::try_join!(
             peer::listed(monitor),
             devices::names(monitor),
             asked(self.tells.internal, peer::internal(monitor)),
             asked(self.tells.loops, loops::ask(monitor)),
+            asked(self.tells.history, history::ask(monitor, since)),
         )?;
         self.tells = Tells {
             internal: internal.is_some(),
             loops: loops.is_some(),
+            history: history.is_some(),
         };
+        if since.is_some() && history.as_ref().is_some_and(|it| it.has_gap) {
+            let note = "more holders have come and gone than the server remembers";
+            facts.notes.push(note.to_owned());
+        }
         if listed.is_none() {
             facts
                 .notes
@@ -229,7 +262,7 @@ impl Looker {
         }
         facts.threads.extend(internal.into_iter().flatten());
         loops::attach(&mut facts.threads, loops.unwrap_or_default());
-        self.measure(&mut facts, &plan.vcpus);
+        self.measure(&mut facts, &plan.vcpus, history);
         self.plan = Some((made, plan));
         Ok(facts)
     }

@@ -1,9 +1,10 @@
 //! What was seen at earlier looks at a server.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::facts::{EventLoop, Facts, Holder, Kernel, LoopUsage, Standing, Usage};
+use crate::source::history::History;
 
 /// How long somebody who gave up a thread is remembered, and how many are.
 const GONE_TIME: Duration = Duration::from_secs(60);
@@ -14,7 +15,11 @@ const MAX_GONE: usize = 100;
 pub(crate) struct GoneHolder {
     pub(crate) iothread: String,
     pub(crate) holder: Holder,
+    /// As exactly as the server tells it; otherwise when it was missed.
     pub(crate) when: Instant,
+    /// The command that did it, and the thread to which it took the holder, where the server tells that.
+    pub(crate) by: Option<String>,
+    pub(crate) to: Option<String>,
 }
 
 /// It is of one process: what another one tells at the same place has nothing to do with it.
@@ -29,6 +34,8 @@ pub(super) struct Memory {
     pub(super) known: HashMap<i64, String>,
     /// The holders of each IOThread at the last look.
     holders: HashMap<String, Vec<Holder>>,
+    /// The last change that the server has told.
+    pub(super) sequence: Option<u64>,
     gone: VecDeque<GoneHolder>,
 }
 
@@ -46,7 +53,8 @@ impl Memory {
     }
 
     /// Adds to the facts what came between the last look and this one, and keeps what the next one needs.
-    pub(super) fn compare(&mut self, facts: &mut Facts, now: Instant) {
+    /// Who gave up a thread is what the server tells, if it does.
+    pub(super) fn compare(&mut self, facts: &mut Facts, history: Option<History>, now: Instant) {
         let mut counts = HashMap::new();
         let mut known = HashMap::new();
         for thread in &mut facts.threads {
@@ -67,7 +75,33 @@ impl Memory {
         self.compare_loops(facts);
         self.counts = counts;
         self.known = known;
-        self.compare_holders(facts, now);
+        match history {
+            Some(history) => self.take(history, now),
+            None => self.compare_holders(facts, now),
+        }
+        self.gone.truncate(MAX_GONE);
+        self.gone
+            .retain(|it| now.duration_since(it.when) < GONE_TIME);
+    }
+
+    /// Takes what the server tells.
+    fn take(&mut self, history: History, now: Instant) {
+        self.sequence = Some(history.sequence);
+        let time = SystemTime::now();
+        for left in history.left {
+            let age = time.duration_since(left.time).unwrap_or_default();
+            // What was before this machine was started is of no interest.
+            let Some(when) = now.checked_sub(age) else {
+                continue;
+            };
+            self.gone.push_front(GoneHolder {
+                iothread: left.iothread,
+                holder: left.holder,
+                when,
+                by: left.by,
+                to: left.to,
+            });
+        }
     }
 
     fn compare_loops(&mut self, facts: &mut Facts) {
@@ -103,13 +137,12 @@ impl Memory {
                         iothread: iothread.clone(),
                         holder: holder.clone(),
                         when: now,
+                        by: None,
+                        to: None,
                     });
                 }
             }
         }
-        self.gone.truncate(MAX_GONE);
-        self.gone
-            .retain(|it| now.duration_since(it.when) < GONE_TIME);
         self.holders = holders;
     }
 
@@ -122,6 +155,7 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::facts::Thread;
+    use crate::source::history::Left;
 
     fn facts(holders: &[&str], ran: u64) -> Facts {
         let holder = |name: &&str| Holder {
@@ -151,12 +185,12 @@ mod tests {
         let start = Instant::now();
         memory.of(Some(1));
         let mut first = facts(&["a", "b"], 100);
-        memory.compare(&mut first, start);
+        memory.compare(&mut first, None, start);
         assert_eq!(first.threads[0].usage, None);
         assert!(memory.gone().is_empty());
 
         let mut second = facts(&["b"], 350);
-        memory.compare(&mut second, start + Duration::from_secs(1));
+        memory.compare(&mut second, None, start + Duration::from_secs(1));
         assert_eq!(second.threads[0].usage.unwrap().cpu, 0.25);
         let gone = memory.gone();
         assert_eq!(gone.len(), 1);
@@ -167,14 +201,49 @@ mod tests {
         assert_eq!(memory.known[&7], "io0");
 
         // It is forgotten after a while.
-        memory.compare(&mut facts(&["b"], 350), start + Duration::from_secs(90));
+        memory.compare(
+            &mut facts(&["b"], 350),
+            None,
+            start + Duration::from_secs(90),
+        );
         assert!(memory.gone().is_empty());
         // Another process has the same numbers.
         memory.of(Some(2));
         let mut third = facts(&[], 9_000);
-        memory.compare(&mut third, start + Duration::from_secs(91));
+        memory.compare(&mut third, None, start + Duration::from_secs(91));
         assert_eq!(third.threads[0].usage, None);
         assert!(memory.gone().is_empty());
+    }
+
+    /// A server that tells its history is believed, also about what lies between two looks.
+    #[test]
+    fn history_is_exact() {
+        let mut memory = Memory::default();
+        let left = |seconds| Left {
+            iothread: "io0".to_owned(),
+            holder: Holder {
+                name: format!("after-{seconds}"),
+                ..Holder::default()
+            },
+            time: SystemTime::now() - Duration::from_secs(seconds),
+            by: Some("blockdev-del".to_owned()),
+            to: None,
+        };
+        let history = History {
+            sequence: 9,
+            has_gap: false,
+            left: vec![left(90), left(30)],
+        };
+        let now = Instant::now();
+        memory.compare(&mut facts(&["a"], 0), Some(history), now);
+        let gone = memory.gone();
+        // A machine may have been started just now.
+        let known: Vec<_> = gone.iter().map(|it| it.holder.name.as_str()).collect();
+        assert!(known.is_empty() || known == ["after-30"], "{gone:?}");
+        assert_eq!(memory.sequence, Some(9));
+        // Nobody is missed whom the server does not tell.
+        memory.compare(&mut facts(&[], 0), Some(History::default()), now);
+        assert_eq!(memory.gone().len(), known.len());
     }
 
     #[test]
@@ -183,8 +252,8 @@ mod tests {
         let names: Vec<String> = (0..1_000).map(|it| it.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let start = Instant::now();
-        memory.compare(&mut facts(&names, 0), start);
-        memory.compare(&mut facts(&[], 0), start);
+        memory.compare(&mut facts(&names, 0), None, start);
+        memory.compare(&mut facts(&[], 0), None, start);
         assert_eq!(memory.gone().len(), MAX_GONE);
     }
 }

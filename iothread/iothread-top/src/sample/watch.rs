@@ -257,6 +257,7 @@ async fn look_on(
     loop {
         tokio::select! {
             _ = tick.tick() => {}
+            () = looker.changed() => {}
             changed = asked.changed() => if changed.is_err() {
                 return;
             },

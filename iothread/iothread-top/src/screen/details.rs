@@ -28,7 +28,10 @@ pub(super) fn lines(row: &Row, now: Instant) -> impl Iterator<Item = String> {
         .filter(move |it| id == Some(&it.iothread));
     let gone = gone.map(move |it| {
         let age = seconds(now.saturating_duration_since(it.when));
-        format!("gone {age} ago: {}", named(&it.holder))
+        let by = it.by.as_ref().map(|by| format!(", by {by}"));
+        let to = it.to.as_ref().map(|to| format!(", to {to}"));
+        let (by, to) = (by.unwrap_or_default(), to.unwrap_or_default());
+        format!("gone {age} ago{to}{by}: {}", named(&it.holder))
     });
     let notes = row.look.fresh().into_iter().flat_map(|it| &it.notes);
     let notes = notes.map(|note| format!("note: {note}"));

@@ -2,6 +2,7 @@
 //! and what the kernel counts.
 
 pub(crate) mod devices;
+pub(crate) mod history;
 pub(crate) mod kernel;
 pub(crate) mod libvirt;
 pub(crate) mod loops;

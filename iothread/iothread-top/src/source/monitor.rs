@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qapi_runtime::client::{CallOptions, Client, ClientError, ClientErrorKind};
+use qapi_runtime::client::{
+    CallOptions, Client, ClientError, ClientErrorKind, EventFilter, Events,
+};
 use qapi_runtime::{Object, Value};
 
 use super::libvirt::{Virsh, VirshError};
@@ -34,6 +36,14 @@ impl Monitor {
         match self {
             Self::Connected(client) => client.is_closed(),
             Self::OfDomain { .. } => false,
+        }
+    }
+
+    /// Events of a name, from now on; a server that is asked through libvirt sends them to that.
+    pub(crate) fn listen(&self, name: &str) -> Option<Events> {
+        match self {
+            Self::Connected(client) => Some(client.listen(EventFilter::name(name))),
+            Self::OfDomain { .. } => None,
         }
     }
 
@@ -74,11 +84,11 @@ impl Monitor {
     pub(crate) async fn ask(
         &self,
         command: &str,
-        arguments: &[(&str, &str)],
+        arguments: &[(&str, Value)],
     ) -> Result<Option<Value>, AskError> {
         let arguments: Object = arguments
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
         let arguments = (!arguments.is_empty()).then_some(Value::Object(arguments));
         match self {
@@ -114,7 +124,7 @@ impl Monitor {
     pub(crate) async fn ask_list(
         &self,
         command: &str,
-        arguments: &[(&str, &str)],
+        arguments: &[(&str, Value)],
     ) -> Result<Option<Vec<Value>>, AskError> {
         Ok(match self.ask(command, arguments).await? {
             Some(Value::Array(elements)) => Some(elements),
@@ -128,8 +138,11 @@ impl Monitor {
     ///
     /// As [`Monitor::ask`].
     pub(crate) async fn property(&self, path: &str, name: &str) -> Result<Option<Value>, AskError> {
-        self.ask("qom-get", &[("path", path), ("property", name)])
-            .await
+        self.ask(
+            "qom-get",
+            &[("path", path.into()), ("property", name.into())],
+        )
+        .await
     }
 }
 

@@ -42,7 +42,7 @@ fn thread(element: &Value, standing: Standing) -> Thread {
 }
 
 /// A holder of any kind: beside its type it has one member, its name.
-fn holder(value: &Value) -> Option<Holder> {
+pub(super) fn holder(value: &Value) -> Option<Holder> {
     let members = value.as_object()?;
     let name = members.iter().find(|(key, _)| *key != "type");
     let name = name.and_then(|(_, name)| name.as_str());

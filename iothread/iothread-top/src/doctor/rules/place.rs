@@ -2,7 +2,8 @@
 
 use super::{Code, Finding, Guest, ids};
 use crate::facts::{Device, Disk, Origin, Standing};
-use crate::view::counted;
+use crate::sample::GoneHolder;
+use crate::view::{counted, seconds};
 
 pub(super) fn idle(guest: &Guest<'_>) -> Vec<Finding> {
     let idle = ids(&guest.idle());
@@ -15,6 +16,14 @@ pub(super) fn idle(guest: &Guest<'_>) -> Vec<Finding> {
         counted(guest.threads.len(), "IOThread"),
         if idle.len() == 1 { "has" } else { "have" }
     );
+    let left = |it: &&GoneHolder| idle.contains(&it.iothread);
+    let left = guest.look.gone.iter().find(left).map(|it| {
+        let age = seconds(it.when.elapsed());
+        let by = it.by.as_ref().map(|by| format!(", by {by}"));
+        let by = by.unwrap_or_default();
+        format!("; {} left {} {age} ago{by}", it.holder.name, it.iothread)
+    });
+    let evidence = evidence + &left.unwrap_or_default();
     let finding = guest.finding(Code::IdleThread, idle).because(evidence);
     vec![
         finding

@@ -24,8 +24,10 @@ const MAX_DEVICES: usize = 4_096;
 
 /// The objects and devices that users have made: paths and types, `PATH TYPE`.
 pub(crate) async fn names(monitor: &Monitor) -> Result<Vec<String>, AskError> {
-    let list = async |folder| {
-        let children = monitor.ask_list("qom-list", &[("path", folder)]).await?;
+    let list = async |folder: &str| {
+        let children = monitor
+            .ask_list("qom-list", &[("path", folder.into())])
+            .await?;
         Ok::<_, AskError>(children.unwrap_or_default())
     };
     let [objects, named, unnamed] = FOLDERS;
@@ -162,7 +164,7 @@ impl Walk<'_> {
         if !self.properties.contains_key(kind) {
             let listed = self
                 .monitor
-                .ask_list("qom-list", &[("path", path)])
+                .ask_list("qom-list", &[("path", path.into())])
                 .await?
                 .unwrap_or_default();
             let names = listed.iter().filter_map(|it| text(it, "name"));
