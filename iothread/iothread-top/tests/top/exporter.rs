@@ -51,8 +51,12 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     pub(crate) fn start(targets: &[&str]) -> Self {
-        let fixed = ["exporter", "-d", "0.2", "--deadline", "5", "--listen", ":0"];
-        let mut child = program(&[&fixed[..], targets].concat())
+        Self::start_with(&[&["-d", "0.2"], targets].concat())
+    }
+
+    pub(crate) fn start_with(options: &[&str]) -> Self {
+        let fixed = ["exporter", "--deadline", "5", "--listen", ":0"];
+        let mut child = program(&[&fixed[..], options].concat())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

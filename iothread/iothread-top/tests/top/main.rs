@@ -4,6 +4,7 @@
 mod doctor;
 mod exporter;
 mod guests;
+mod history;
 mod libvirt;
 mod lifeline;
 mod many;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let suite = doctor::add(suite);
     let suite = exporter::add(suite);
     let suite = tables::add(suite);
+    let suite = history::add(suite);
     let suite = libvirt::add(suite);
     let suite = lifeline::add(suite);
     let suite = many::add(suite);
