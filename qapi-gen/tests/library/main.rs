@@ -6,6 +6,7 @@ mod introspection;
 mod limits;
 mod manual;
 mod print;
+mod probes;
 #[cfg(unix)]
 mod process;
 mod random;

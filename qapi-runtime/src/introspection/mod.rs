@@ -15,6 +15,7 @@
 //! | `blockdev-add/arguments/driver=nbd` | the value of the enumeration |
 //! | `blockdev-add/arguments/driver=qcow2/file/driver=nbd/server/type=unix/path` | the member, at any depth |
 //! | `query-block/returns/inserted/throttle_groups` | the member of what it returns |
+//! | `query-tpm-models/returns=tpm-crb` | the value, where it returns one or a list of them |
 //! | `DEVICE_DELETED/data/device` | the member of the event |
 //! | `blockdev-backup#deprecated` | the feature of the command, as of an event |
 //! | `blockdev-backup/arguments/compress#unstable` | the feature of the member or of its type |
@@ -23,7 +24,7 @@
 //! chooses one of them, and all that follows is looked for there and in the members that all branches have. Without it, any
 //! branch will do.
 //!
-//! Code that `qapi-gen` makes with `--paths` has them as constants.
+//! Code that `qapi-gen` makes with `--probes` has them as constants.
 
 mod check;
 mod read;

@@ -91,6 +91,10 @@ impl PeerSchema {
             features: vec![&entity.features],
         };
         if let Some((part, so_far)) = next() {
+            let (part, value) = match part.split_once('=') {
+                None => (part, None),
+                Some((part, value)) => (part, Some(value)),
+            };
             let ty = match (&entity.kind, part) {
                 (Kind::Command { arguments, .. }, "arguments") => *arguments,
                 (Kind::Command { returns, .. }, "returns") => *returns,
@@ -99,6 +103,13 @@ impl PeerSchema {
                 _ => return Err(malformed()),
             };
             place = self.place_of(ty, None);
+            if let Some(value) = value {
+                let named = self.value_of(ty, value).filter(|_| is_name(value));
+                place = Place {
+                    scopes: Vec::new(),
+                    features: vec![&named.ok_or_else(|| unknown(so_far))?.features],
+                };
+            }
         }
         while let Some((step, so_far)) = next() {
             let (member, value) = match step.split_once('=') {

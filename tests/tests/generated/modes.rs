@@ -53,7 +53,8 @@ impl Mode {
         let options = || {
             let options = Options::new().configuration(configuration.clone());
             match self {
-                Self::Set | Self::Unset | Self::Mapped => options,
+                Self::Set => options.probes(true),
+                Self::Unset | Self::Mapped => options,
                 Self::Tolerant => options.tolerate("*"),
             }
         };

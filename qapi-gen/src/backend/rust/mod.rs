@@ -15,6 +15,7 @@ mod layout;
 mod names;
 mod options;
 mod plan;
+mod probes;
 mod reach;
 mod root;
 mod server;

@@ -27,6 +27,7 @@ pub struct Options {
     pub(super) replacements: BTreeMap<String, String>,
     pub(super) omitted: BTreeSet<Part>,
     pub(super) partial: bool,
+    pub(super) probes: bool,
     pub(super) tolerated: BTreeSet<String>,
 }
 
@@ -100,6 +101,7 @@ impl Default for Options {
             replacements: BTreeMap::new(),
             omitted: BTreeSet::new(),
             partial: false,
+            probes: false,
             tolerated: BTreeSet::new(),
         }
     }
@@ -163,6 +165,14 @@ impl Options {
     #[must_use]
     pub fn partial(mut self, partial: bool) -> Self {
         self.partial = partial;
+        self
+    }
+
+    /// Whether there is a module `probes`, with a constant for each command and event, their members and features at any depth
+    /// and the values of enumerations: the paths by which `introspection::PeerSchema` of the runtime tells whether a server has them.
+    #[must_use]
+    pub fn probes(mut self, probes: bool) -> Self {
+        self.probes = probes;
         self
     }
 

@@ -12,6 +12,7 @@ use super::layout;
 use super::names::is_imported;
 use super::options::Part;
 use super::plan::{Body, DefinitionPlan, Plan};
+use super::probes;
 use super::server;
 use super::structs::Struct;
 use super::writer::{ModuleWriter, Place};
@@ -77,6 +78,13 @@ pub(super) fn emit(plan: &Plan<'_>, out: &mut Out<'_>) -> ControlFlow<()> {
             server_deprecated = gates.and_then(|gates| gates.deprecated);
             out.end()?;
         }
+    }
+    if plan.options.probes {
+        out.begin("probes.rs");
+        let title = "Paths of what the schema has, for `PeerSchema::has`.";
+        out.push(&header(plan, title));
+        probes::emit(plan.schema, out);
+        out.end()?;
     }
     out.file("mod.rs", &root(plan, server_deprecated.as_ref()))?;
     emit_folder(plan, out, &TYPES, Place::Types, write_types)?;
@@ -349,20 +357,19 @@ fn root(plan: &Plan<'_>, server_deprecated: Option<&Gate>) -> String {
         &[door, "::generated_for!(", DOOR_VERSION, ");"],
     );
     text.push('\n');
-    let parts = [
-        (Part::Commands, None),
-        (Part::Events, None),
-        (Part::Introspection, None),
-        (Part::Server, server_deprecated),
+    let has = |part| plan.options.has(part);
+    let modules = [
+        ("commands", has(Part::Commands), None),
+        ("events", has(Part::Events), None),
+        ("introspection", has(Part::Introspection), None),
+        ("probes", plan.options.probes, None),
+        ("server", has(Part::Server), server_deprecated),
     ];
-    for (part, deprecated) in parts {
-        if !plan.options.has(part) {
-            continue;
-        }
+    for (name, _, deprecated) in modules.into_iter().filter(|(_, is_there, _)| *is_there) {
         if let Some(gate) = deprecated {
             plan.options.mapping.expect_deprecated(&mut text, 0, gate);
         }
-        layout::line(&mut text, 0, &[visibility, " mod ", part.as_str(), ";"]);
+        layout::line(&mut text, 0, &[visibility, " mod ", name, ";"]);
     }
     layout::line(&mut text, 0, &["mod types;"]);
     text.push('\n');

@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// Give every function of the trait Commands a body that answers "not supported".
     #[arg(long)]
     partial: bool,
+    /// Add a module of paths to all that the schema has, by which a client asks whether its server has it.
+    #[arg(long)]
+    probes: bool,
     /// Let members be absent from what a client receives that are mandatory in the schema, as they are in the answers
     /// of older servers: they become an `Option`. NAME is a type, TYPE.MEMBER, an event, or `*` for all results and
     /// events. A server still demands them in arguments.
@@ -112,7 +115,8 @@ impl Args {
         let mut options = Options::new()
             .configuration(configuration)
             .docs(!self.no_docs)
-            .partial(self.partial);
+            .partial(self.partial)
+            .probes(self.probes);
         options = options.command(self.command());
         if let Some(licence) = &self.licence {
             options = options.licence(licence);
