@@ -7,6 +7,8 @@ mod bounds;
 mod client;
 #[cfg(all(feature = "client", feature = "server"))]
 mod completions;
+#[cfg(all(feature = "client", feature = "server"))]
+mod cut;
 mod json;
 #[cfg(all(feature = "client", feature = "server"))]
 mod lifelines;
