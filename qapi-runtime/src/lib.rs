@@ -64,7 +64,6 @@ mod interop;
 pub mod introspection;
 pub mod json;
 pub mod message;
-mod object;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod session;
@@ -82,6 +81,5 @@ mod value;
 pub mod visit;
 
 pub use self::error::{Error, ErrorClass, UnknownName};
-pub use self::object::Object;
-pub use self::value::Value;
+pub use self::value::{Object, Value};
 pub use self::visit::builtin::{Null, QType};

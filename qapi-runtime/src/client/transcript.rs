@@ -36,8 +36,7 @@ use std::time::{Duration, Instant};
 
 use super::core::Dialect;
 use crate::json::{Document, ParseError, ValueRef};
-use crate::object::Object;
-use crate::value::Value;
+use crate::value::{Object, Value};
 
 /// What happened on a connection.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::object::Object;
-use crate::value::Value;
+use crate::value::{Object, Value};
 
 /// The JSON kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,8 +6,7 @@ use super::input::Input;
 use super::object::ObjectInput;
 use super::output::{ObjectOutput, Output};
 use super::{Enumeration, Members, Visit};
-use crate::object::Object;
-use crate::value::Value;
+use crate::value::{Object, Value};
 
 /// QAPI's 'null'.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

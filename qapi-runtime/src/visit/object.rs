@@ -7,7 +7,7 @@ use super::input::{Input, Mode};
 use super::order::first_unexpected;
 use super::policy::{PolicyKind, SpecialFeatures};
 use crate::json::{Node, ValueRef, key_bit};
-use crate::object::Object;
+use crate::value::Object;
 
 /// The members of one object, taken by name in any order.
 #[derive(Debug)]

@@ -13,10 +13,9 @@ use super::{Mock, MockState, Opening, SYNCS, command_of, lock};
 use crate::client::core::Dialect;
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
 use crate::message::CAPABILITIES;
-use crate::object::Object;
 use crate::session::{Session, SessionConfig};
 use crate::socket::{BindError, listen_abstract};
-use crate::value::Value;
+use crate::value::{Object, Value};
 
 /// Listens on a name that nobody else has. Processes of several containers may have the same number and share names, so one
 /// that is taken is passed over.

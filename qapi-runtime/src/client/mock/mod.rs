@@ -43,9 +43,8 @@ use crate::address::Address;
 use crate::dispatch::Service;
 use crate::error::Error;
 use crate::json::ValueRef;
-use crate::object::Object;
 use crate::session::SessionConfig;
-use crate::value::Value;
+use crate::value::{Object, Value};
 
 /// What a mock does in one step of its script.
 #[derive(Clone, Debug)]

@@ -8,8 +8,7 @@ use super::listen::Mouth;
 use super::{Mock, MockState, SYNCS, Step, To, command_of, error_message};
 use crate::error::Error;
 use crate::json::{Document, ValueRef};
-use crate::object::Object;
-use crate::value::Value;
+use crate::value::{Object, Value};
 
 /// What happens with a client, which has a number from 0 on.
 pub(super) enum Word {

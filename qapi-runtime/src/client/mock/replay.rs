@@ -6,8 +6,7 @@ use super::{Mock, Opening, SYNCS, Step, To};
 use crate::client::core::Dialect;
 use crate::client::transcript::{Ended, Recorded, Transcript};
 use crate::message::CAPABILITIES;
-use crate::object::Object;
-use crate::value::Value;
+use crate::value::{Object, Value};
 
 /// A command of a recording without an answer so far.
 struct Asked {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::Object;
 use crate::json::Writer;
-use crate::object::Object;
 
 /// Any JSON value: QAPI's 'any'.
 ///

@@ -5,7 +5,7 @@ use std::ops::Index;
 use indexmap::IndexMap;
 use indexmap::map;
 
-use crate::value::Value;
+use super::Value;
 
 /// The members of a JSON object in their order. Each name is there once.
 ///
