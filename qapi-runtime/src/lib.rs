@@ -69,12 +69,6 @@ pub mod server;
 pub mod session;
 #[cfg(feature = "descriptor")]
 pub mod socket;
-#[cfg(any(
-    feature = "client-async",
-    feature = "client-blocking",
-    feature = "server"
-))]
-mod trace;
 #[cfg(any(feature = "client-async", feature = "server"))]
 mod transport;
 mod value;

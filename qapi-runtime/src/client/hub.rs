@@ -14,9 +14,9 @@ use super::lifeline::{Lifeline, Pulse};
 use super::listener::{Feed, Following};
 use super::options::ConnectOptions;
 use super::request::{Answer, Encoded};
+use super::trace;
 use super::transcript::Ended;
 use crate::introspection::PeerSchema;
-use crate::trace;
 
 /// Takes the answer to one request.
 pub(super) type Deliver = Box<dyn FnOnce(Result<Answer, ClientErrorKind>) + Send>;

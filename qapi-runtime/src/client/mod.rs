@@ -55,6 +55,7 @@ mod said;
 mod silence;
 #[cfg(feature = "client-blocking")]
 mod stream;
+mod trace;
 pub mod transcript;
 mod undo;
 

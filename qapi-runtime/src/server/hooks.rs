@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Connection;
+use super::{Connection, trace};
 use crate::error::Error;
 use crate::session::{CallId, Observer};
-use crate::trace;
 
 /// What a server asks and tells its owner: for access rules, logs and metrics. Each function does nothing by default.
 ///

@@ -33,6 +33,7 @@ mod connection;
 mod hooks;
 mod listen;
 mod notice;
+mod trace;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -62,7 +63,6 @@ use crate::message::EventData;
 use crate::session::{
     EventLimiter, EventMessage, EventQueue, SESSION_MEMORY, Session, SessionConfig,
 };
-use crate::trace;
 use crate::transport::Transport;
 use crate::visit::VisitError;
 

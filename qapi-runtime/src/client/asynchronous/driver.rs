@@ -15,9 +15,9 @@ use super::super::error::ClientErrorKind;
 use super::super::hub::Hub;
 use super::super::open::is_lasting;
 use super::super::options::ConnectOptions;
+use super::super::trace;
 use super::connect::{Connection, establish, open, sleep_until};
 use super::{Outgoing, Shared, lock};
-use crate::trace;
 
 /// How long what the peer has sent is read after it has stopped reading.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -18,8 +18,8 @@ use super::super::open::is_lasting;
 use super::super::options::{CallOptions, ConnectOptions};
 use super::super::request::{Answer, Draft, Encoded};
 use super::super::stream::{Deadline, NotSent, Stream, time_to};
+use super::super::trace;
 use crate::descriptor::{PeerCredentials, peer_credentials};
-use crate::trace;
 
 /// Where the answer to one request comes.
 pub(super) type Answers = mpsc::Receiver<Result<Answer, ClientErrorKind>>;

@@ -1,11 +1,10 @@
 //! What is told to `tracing`, for programs that have asked for it by the feature.
 
 /// Whether anything is told.
-#[cfg(feature = "server")]
-pub(crate) const IS_ON: bool = cfg!(feature = "tracing");
+pub(super) const IS_ON: bool = cfg!(feature = "tracing");
 
-#[cfg(all(feature = "server", feature = "tracing"))]
-mod server {
+#[cfg(feature = "tracing")]
+mod told {
     use std::time::Duration;
 
     use crate::error::Error;
@@ -54,8 +53,8 @@ mod server {
     }
 }
 
-#[cfg(all(feature = "server", not(feature = "tracing")))]
-mod server {
+#[cfg(not(feature = "tracing"))]
+mod told {
     use std::time::Duration;
 
     use crate::error::Error;
@@ -67,55 +66,4 @@ mod server {
     pub(crate) fn noticed(_: &Notice) {}
 }
 
-#[cfg(feature = "server")]
-pub(crate) use self::server::{answered, connected, disconnected, noticed};
-
-#[cfg(all(
-    any(feature = "client-async", feature = "client-blocking"),
-    feature = "tracing"
-))]
-mod client {
-    use crate::client::ClientError;
-
-    /// Commands may be sent.
-    pub(crate) fn ready(peer: &str) {
-        tracing::debug!(peer, "ready for commands");
-    }
-
-    /// A connection is lost.
-    pub(crate) fn lost(peer: &str) {
-        tracing::debug!(peer, "connection lost");
-    }
-
-    /// A connection is not made again; there may be another attempt.
-    pub(crate) fn not_connected(peer: &str, error: &ClientError) {
-        tracing::debug!(peer, %error, "not connected");
-    }
-
-    /// A command is sent.
-    pub(crate) fn asked(peer: &str, id: u64, command: &str) {
-        tracing::trace!(peer, id, command, "command sent");
-    }
-
-    /// A command is answered.
-    pub(crate) fn replied(peer: &str, id: u64) {
-        tracing::trace!(peer, id, "command answered");
-    }
-}
-
-#[cfg(all(
-    any(feature = "client-async", feature = "client-blocking"),
-    not(feature = "tracing")
-))]
-mod client {
-    use crate::client::ClientError;
-
-    pub(crate) fn ready(_: &str) {}
-    pub(crate) fn lost(_: &str) {}
-    pub(crate) fn not_connected(_: &str, _: &ClientError) {}
-    pub(crate) fn asked(_: &str, _: u64, _: &str) {}
-    pub(crate) fn replied(_: &str, _: u64) {}
-}
-
-#[cfg(any(feature = "client-async", feature = "client-blocking"))]
-pub(crate) use self::client::{asked, lost, not_connected, ready, replied};
+pub(super) use self::told::{answered, connected, disconnected, noticed};
