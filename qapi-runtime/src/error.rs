@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::visit::VisitError;
-
 /// The class of a QMP error.
 ///
 /// QMP: section "Error"; the set is closed in QAPI (`QapiErrorClass`).
@@ -108,12 +106,6 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<VisitError> for Error {
-    fn from(error: VisitError) -> Self {
-        Self::generic(error.to_string())
-    }
-}
 
 /// A text that names no value of a QAPI enum; the error of `FromStr` of generated enums.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -96,15 +96,6 @@ impl Document {
         }
     }
 
-    /// Parses the first JSON value of `text`, in the dialect of QMP.
-    ///
-    /// # Errors
-    ///
-    /// The reference's text for the first mistake; also when anything but white space follows.
-    pub fn parse(text: &[u8]) -> Result<Self, super::ParseError> {
-        super::Parser::parse_complete(text)
-    }
-
     pub(crate) fn node(&self, index: usize) -> Node {
         self.nodes.get(index).copied().unwrap_or(Node::Null)
     }
@@ -285,21 +276,6 @@ impl<'a> ValueRef<'a> {
             // A part is never larger than the whole it is taken from.
             Err(TooLarge) => Document::default(),
         }
-    }
-}
-
-impl fmt::Debug for ValueRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// The wire form, on one line.
-impl fmt::Display for ValueRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut writer = super::Writer::new();
-        writer.value_ref(*self);
-        f.write_str(&String::from_utf8_lossy(writer.as_bytes()))
     }
 }
 

@@ -19,6 +19,7 @@ mod mistake;
 mod number;
 mod parser;
 mod scan;
+mod shown;
 mod text;
 mod writer;
 

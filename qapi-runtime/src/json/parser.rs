@@ -160,30 +160,6 @@ impl Parser {
         Parsed::Error(error)
     }
 
-    /// Parses one complete text that holds one value.
-    pub(super) fn parse_complete(text: &[u8]) -> Result<Document, ParseError> {
-        let mut parser = Self::new(Limits::REPLY);
-        let mut rest = text;
-        match parser.feed(&mut rest) {
-            Parsed::Value => {}
-            Parsed::Error(error) => return Err(error),
-            Parsed::Incomplete => match parser.finish() {
-                Some(Parsed::Value) => return Ok(parser.take_document()),
-                Some(Parsed::Error(error)) => return Err(error),
-                Some(Parsed::Incomplete) | None => return Err(parser.premature()),
-            },
-        }
-        let document = parser.take_document();
-        let behind = parser.place.after(&rest[..skip_space(rest, 0)]);
-        match parser.feed(&mut rest) {
-            Parsed::Incomplete if !parser.is_mid_value() => Ok(document),
-            Parsed::Error(error) => Err(error),
-            Parsed::Incomplete | Parsed::Value => {
-                Err(ParseError::syntax(behind, "expecting end of input"))
-            }
-        }
-    }
-
     /// Ends the stream: a number or keyword at its very end is complete now, and a value that is
     /// not complete is an error. `None` if nothing has begun.
     pub fn finish(&mut self) -> Option<Parsed> {
@@ -591,6 +567,36 @@ impl Parser {
         };
         self.reset_value();
         parsed
+    }
+}
+
+impl Document {
+    /// Parses the first JSON value of `text`, in the dialect of QMP.
+    ///
+    /// # Errors
+    ///
+    /// The reference's text for the first mistake; also when anything but white space follows.
+    pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
+        let mut parser = Parser::new(Limits::REPLY);
+        let mut rest = text;
+        match parser.feed(&mut rest) {
+            Parsed::Value => {}
+            Parsed::Error(error) => return Err(error),
+            Parsed::Incomplete => match parser.finish() {
+                Some(Parsed::Value) => return Ok(parser.take_document()),
+                Some(Parsed::Error(error)) => return Err(error),
+                Some(Parsed::Incomplete) | None => return Err(parser.premature()),
+            },
+        }
+        let document = parser.take_document();
+        let behind = parser.place.after(&rest[..skip_space(rest, 0)]);
+        match parser.feed(&mut rest) {
+            Parsed::Incomplete if !parser.is_mid_value() => Ok(document),
+            Parsed::Error(error) => Err(error),
+            Parsed::Incomplete | Parsed::Value => {
+                Err(ParseError::syntax(behind, "expecting end of input"))
+            }
+        }
     }
 }
 

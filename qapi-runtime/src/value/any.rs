@@ -1,9 +1,6 @@
 //! QAPI's 'any'.
 
-use std::fmt;
-
 use super::Object;
-use crate::json::Writer;
 
 /// Any JSON value: QAPI's 'any'.
 ///
@@ -98,17 +95,6 @@ impl Value {
     /// Whether this is `null`.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
-    }
-}
-
-/// The wire form, on one line; `{:#}` is the pretty form.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut writer = Writer::new();
-        writer.set_pretty(f.alternate());
-        writer.value(self);
-        // The wire form is ASCII.
-        f.write_str(&String::from_utf8_lossy(writer.as_bytes()))
     }
 }
 

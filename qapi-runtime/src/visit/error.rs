@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::error::Error;
+
 /// One step of the path to a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
@@ -210,3 +212,9 @@ impl fmt::Debug for VisitError {
 }
 
 impl std::error::Error for VisitError {}
+
+impl From<VisitError> for Error {
+    fn from(error: VisitError) -> Self {
+        Self::generic(error.to_string())
+    }
+}
