@@ -35,8 +35,9 @@ fn circles<T: Clone + Ord>(arrows: impl IntoIterator<Item = (T, T)>) -> Vec<BTre
     let reached_from = |start: &T| {
         let mut reached = BTreeSet::new();
         let mut ahead = vec![start];
-        while let Some(to) = ahead.pop().and_then(|it| next.get(it)) {
-            ahead.extend(to.iter().filter(|it| reached.insert((*it).clone())));
+        while let Some(at) = ahead.pop() {
+            let to = next.get(at).into_iter().flatten();
+            ahead.extend(to.filter(|it| reached.insert((*it).clone())));
         }
         reached
     };
@@ -202,6 +203,14 @@ fn what_is_passed_on_is_followed_to_where_it_is() {
         ("b.rs", "pub(crate) struct B(Box<crate::a::A>);"),
     ]);
     assert_eq!(in_a_circle.len(), 1, "{in_a_circle:?}");
+}
+
+#[test]
+fn what_uses_nothing_does_not_end_the_search() {
+    let ring = [(1, 2), (2, 3), (3, 4), (4, 1)];
+    let to_the_side = ring.map(|(from, _)| (from, 9));
+    let found = circles(ring.into_iter().chain(to_the_side));
+    assert_eq!(found, [BTreeSet::from([1, 2, 3, 4])]);
 }
 
 #[test]
