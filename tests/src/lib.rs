@@ -21,6 +21,7 @@ mod places;
 mod qmp;
 mod random;
 pub mod reference;
+mod schemas;
 mod server;
 #[cfg(feature = "service")]
 mod service;
@@ -29,9 +30,10 @@ mod terminal;
 
 pub use iothreadd::{IOTHREADD, iothreadd, iothreadd_of_this, is_iothreadd};
 pub use patience::{PATIENCE, comes_true, eventually};
-pub use places::{QEMU_SCHEMAS, qemu_schema, schemas, workspace};
+pub use places::workspace;
 pub use qmp::{Qmp, replace, send_with};
 pub use random::Random;
+pub use schemas::{QEMU_SCHEMAS, qemu_schema, schemas};
 pub use server::Server;
 #[cfg(feature = "service")]
 pub use service::service;

@@ -1,6 +1,6 @@
 //! Where things are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The top folder of the workspace that this program is run for. Cargo says so when it runs something; what was compiled
 /// in may be the folder of another checkout with the same target folder.
@@ -16,30 +16,4 @@ pub fn workspace() -> PathBuf {
         .ancestors()
         .find(|folder| folder.join("xtask/Cargo.toml").is_file());
     top.expect("the tests belong to a workspace").to_owned()
-}
-
-/// QEMU's schemas in the reference material, oldest last: folders below `qemu/`.
-pub const QEMU_SCHEMAS: [&str; 6] = [
-    "11.1.3/qapi",
-    "11.1.3/storage-daemon/qapi",
-    "10.2.2/qapi",
-    "10.2.2/storage-daemon/qapi",
-    "10.2.2/qga",
-    "10.0.13/qapi",
-];
-
-/// The file of one of [`QEMU_SCHEMAS`] in the reference material, which is the folder `shared`.
-#[must_use]
-pub fn qemu_schema(shared: &Path, schema: &str) -> PathBuf {
-    shared.join("qemu").join(schema).join("qapi-schema.json")
-}
-
-/// The schema of `iothreadd`, and QEMU's where they are here. If they are not, says so for `test`.
-#[must_use]
-pub fn schemas(test: &str) -> Vec<PathBuf> {
-    let mut schemas = vec![workspace().join("schema/qapi-schema.json")];
-    if let Some(shared) = crate::Tool::Shared.for_test(test) {
-        schemas.extend(QEMU_SCHEMAS.map(|schema| qemu_schema(&shared, schema)));
-    }
-    schemas
 }
