@@ -5,7 +5,6 @@ mod error;
 mod expression;
 mod finish;
 mod graph;
-pub(crate) mod names;
 mod resolve;
 
 use std::any::Any;
@@ -22,7 +21,6 @@ use crate::syntax::ast::Item;
 use crate::syntax::{Comments, read_schema};
 
 use draft::Context;
-pub(crate) use finish::relative;
 use graph::{DocSlot, Graph};
 
 /// How a schema is checked; lint levels alone are options, too.

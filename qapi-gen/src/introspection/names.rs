@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 use heck::ToUpperCamelCase as _;
 
 use super::{Element, ElementId, Introspection, Kind};
-use crate::check::names::{is_camel, stem};
+use crate::naming::{is_camel, stem};
 
 /// The longest name that is made, in bytes; QEMU's take at most 63. What would be longer loses its middle.
 const MAX_LENGTH: usize = 72;

@@ -1,8 +1,8 @@
 //! Names.
 
 use super::{Findings, context};
-use crate::check::names::stem;
 use crate::ir::{DefinitionKind, Feature, Part, PartRole, Schema};
+use crate::naming::stem;
 
 /// Small letters and hyphens, even where an exception permits others.
 pub(super) fn check_style(schema: &Schema, findings: &mut Findings<'_>) {

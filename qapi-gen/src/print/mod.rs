@@ -13,12 +13,12 @@ use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-use crate::check::relative;
 use crate::ir::{
     DefinitionKind, Doc, Entity, ExceptionKind, Header, Module, ModuleId, ObjectKind, Schema,
     TypeKind,
 };
 use crate::output::Emission;
+use crate::path::relative;
 use crate::source::Span;
 
 /// Prints `schema`: one file for each module but the built-in one, the main file first, each at

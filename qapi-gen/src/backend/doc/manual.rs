@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::Options;
 use super::anchors::{Anchors, BRANCH, PART};
-use crate::check::relative;
 use crate::ir::{Doc, DocSection, Entity, Module, Schema, TypeId, TypeKind};
 use crate::markup::{self, Block, Place, Text, plain_text};
 use crate::output::{MARKER, WARNING};
+use crate::path::relative;
 use crate::references::{References, header, used_types};
 
 /// A manual.

@@ -4,8 +4,8 @@ use super::key::is_falsy;
 use super::{Checker, all_of};
 use crate::check::draft::{DraftBranch, DraftMember, Members, Named, TypeRef};
 use crate::check::error::{ExprError, Source};
-use crate::check::names;
 use crate::ir::{Attributes, Condition, EnumValue};
+use crate::naming;
 use crate::syntax::ast::{self, Node, Object};
 
 impl Checker<'_> {
@@ -39,7 +39,7 @@ impl Checker<'_> {
         let is_optional = full_name.starts_with('*');
         let bare_name = full_name.without_first(u32::from(is_optional));
         let is_good = self.check_lower(&bare_name, name.span, source, is_permissive, is_permissive);
-        if is_good && names::is_reserved_member(&bare_name) {
+        if is_good && naming::is_reserved_member(&bare_name) {
             self.error(&ExprError::NameReserved(source.to_string()), name.span);
         }
         let (mut condition, mut features) = (Condition::Always, Box::default());

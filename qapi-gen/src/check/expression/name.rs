@@ -3,9 +3,9 @@
 use super::Checker;
 use crate::check::draft::Named;
 use crate::check::error::{ExprError, Source};
-use crate::check::names;
 use crate::ir::{DefinitionKind, ExceptionKind};
 use crate::limits::MAX_NAME;
+use crate::naming;
 use crate::source::Span;
 
 impl Checker<'_> {
@@ -33,7 +33,7 @@ impl Checker<'_> {
                 let Some(stem) = self.check_stem(&name.name, name.span, source) else {
                     return;
                 };
-                if !names::is_camel(stem) {
+                if !naming::is_camel(stem) {
                     let error = ExprError::NameNotCamel(source.to_string());
                     self.error(&error, name.span);
                 } else if name.name.ends_with("List") {
@@ -53,7 +53,7 @@ impl Checker<'_> {
             self.error(&ExprError::NameTooLong(MAX_NAME), span);
             return None;
         }
-        let stem = names::stem(name);
+        let stem = naming::stem(name);
         if stem.is_none() {
             self.error(&ExprError::NameInvalid(source.to_string()), span);
         }

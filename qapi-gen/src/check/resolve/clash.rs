@@ -12,7 +12,7 @@ use super::{MemberRef, Resolver, State};
 use crate::check::draft::DraftBranch;
 use crate::check::error::SchemaError;
 use crate::check::graph::{Graph, Node, NodeId, NodeKind};
-use crate::check::names::collision_key;
+use crate::naming::collision_key;
 use crate::source::Span;
 use crate::steps::step;
 

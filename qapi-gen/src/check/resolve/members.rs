@@ -10,7 +10,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use super::{MemberRef, Resolver};
 use crate::check::draft::DraftMember;
 use crate::check::graph::{NodeId, NodeKind};
-use crate::check::names::{collide, collision_key};
+use crate::naming::{collide, collision_key};
 use crate::steps::step;
 
 /// Up to this many members a scan is faster than a table.

@@ -15,10 +15,10 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use super::draft::{DraftBranch, DraftMember, Named};
 use super::error::SchemaError;
 use super::graph::{Graph, Node, NodeId, NodeKind};
-use super::names::{collide, collision_key};
 use crate::diagnostic::{Diagnostic, Related, Report};
 use crate::ir::{EnumValue, ExceptionKind, Pragmas};
 use crate::limits::{MAX_REPEATED, REPEATED_PER_LISTED};
+use crate::naming::{collide, collision_key};
 use crate::source::{SourceMap, Span};
 use crate::text::{ByName, Nearest};
 

@@ -37,7 +37,7 @@ fn is_reserved_for_generator(name: &str) -> bool {
 }
 
 /// Whether a member's name is one that the generator uses for unions and optional members.
-pub(super) fn is_reserved_member(name: &str) -> bool {
+pub(crate) fn is_reserved_member(name: &str) -> bool {
     name == "u"
         || name
             .strip_prefix("has")
