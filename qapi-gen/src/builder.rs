@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use crate::backend::rust::{Options, RustBackend};
 use crate::check;
-use crate::compile::{Compiled, Rejected, compile};
+use crate::compile::compile;
 use crate::diagnostic::{Level, Lint, LintLevels, render_short};
 use crate::ir::Configuration;
 use crate::loader::{FileLoader, Loader, RootedLoader, read_text};
+use crate::outcome::{Compiled, Rejected};
 use crate::output;
 use crate::source::SourceMap;
 

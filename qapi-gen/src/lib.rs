@@ -28,6 +28,7 @@ pub mod loader;
 mod markup;
 mod name;
 mod naming;
+mod outcome;
 pub mod output;
 mod path;
 mod print;
@@ -40,4 +41,5 @@ mod text;
 pub mod validate;
 
 pub use builder::{BuildError, Builder};
-pub use compile::{Compiled, Rejected, compile};
+pub use compile::compile;
+pub use outcome::{Compiled, Rejected};

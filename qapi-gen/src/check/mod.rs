@@ -10,12 +10,12 @@ mod resolve;
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::compile::{Compiled, Rejected};
 use crate::diagnostic::{Level, Lint, LintLevels, Report};
 use crate::introspection::{Peeked, compile_told};
 use crate::ir::Pragmas;
 use crate::lint;
 use crate::loader::Loader;
+use crate::outcome::{Compiled, Rejected};
 use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::Item;
 use crate::syntax::{Comments, read_schema};

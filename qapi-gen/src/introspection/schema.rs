@@ -9,10 +9,10 @@ use super::read::BYTE_ORDER_MARK;
 use super::text::{Plan, builtin_name, write};
 use super::{Element, ElementId, Introspection, IntrospectionError, Kind, Variants};
 use crate::check::{self, Options};
-use crate::compile::{Compiled, Rejected};
 use crate::diagnostic::{Code, Diagnostic, LintLevels, Report};
 use crate::ir::{Entity, Schema, ToldName, ToldNames, TypeId};
 use crate::loader::{Loader, MemoryLoader};
+use crate::outcome::{Compiled, Rejected};
 use crate::source::SourceMap;
 
 impl Introspection {

@@ -1,6 +1,6 @@
 //! Documentation comments.
 
-use super::{Findings, context};
+use super::findings::{Findings, context};
 use crate::ir::{DocSectionKind, Schema};
 
 /// A documented definition says since when it is there.

@@ -1,6 +1,6 @@
 //! Exceptions that nothing needs.
 
-use super::Findings;
+use super::findings::Findings;
 use super::names::is_unusual;
 use crate::ir::{
     DefinitionKind, Entity, Exception, ExceptionKind, Part, PartRole, Schema, TypeId, TypeKind,

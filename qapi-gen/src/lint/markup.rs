@@ -1,6 +1,6 @@
 //! The markup of documentation comments.
 
-use super::{Findings, context};
+use super::findings::{Findings, context};
 use crate::diagnostic::Definition;
 use crate::ir::{Doc, DocSectionKind, Entity, Schema};
 use crate::markup::{self, Document, Inline, Place, ReferenceKind, Text};

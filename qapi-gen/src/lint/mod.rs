@@ -6,13 +6,15 @@
 mod documentation;
 mod example;
 mod exceptions;
+mod findings;
 mod markup;
 mod names;
 mod usage;
 
-use crate::diagnostic::{Code, Definition, Diagnostic, Level, Lint, LintLevels, Report};
-use crate::ir::{self, Schema};
-use crate::source::Span;
+use crate::diagnostic::{Level, Lint, LintLevels, Report};
+use crate::ir::Schema;
+
+use findings::Findings;
 
 /// A lint: what it is called, and what looks for it.
 type Check = fn(&Schema, &mut Findings<'_>);
@@ -45,27 +47,4 @@ pub(crate) fn check(schema: &Schema, report: &mut Report) {
             check(schema, &mut Findings { lint, report });
         }
     }
-}
-
-/// Where a lint reports.
-struct Findings<'r> {
-    lint: Lint,
-    report: &'r mut Report,
-}
-
-impl Findings<'_> {
-    /// Reports `message` at `span`, inside of a definition or outside of all.
-    fn push(&mut self, message: String, span: Span, definition: Option<Definition>) {
-        let diagnostic =
-            Diagnostic::new(Code::Lint(self.lint), message, span).in_definition(definition);
-        self.report.lint(self.lint, diagnostic);
-    }
-}
-
-/// What messages call the definition.
-fn context(definition: &ir::Definition<'_>) -> Option<Definition> {
-    Some(Definition {
-        kind: definition.kind().as_str(),
-        name: definition.name().to_owned(),
-    })
 }

@@ -1,6 +1,6 @@
 //! Names.
 
-use super::{Findings, context};
+use super::findings::{Findings, context};
 use crate::ir::{DefinitionKind, Feature, Part, PartRole, Schema};
 use crate::naming::stem;
 

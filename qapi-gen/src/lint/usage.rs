@@ -1,6 +1,6 @@
 //! What a schema has for nothing.
 
-use super::{Findings, context};
+use super::findings::{Findings, context};
 use crate::ir::{Entity, Schema};
 
 /// Every type is part of the interface: a command or an event uses it, if only by way of others.

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::Options;
 use super::anchors::{Anchors, BRANCH, PART};
+use super::options::Options;
 use crate::ir::{Doc, DocSection, Entity, Module, Schema, TypeId, TypeKind};
 use crate::markup::{self, Block, Place, Text, plain_text};
 use crate::output::{MARKER, WARNING};

@@ -29,8 +29,8 @@ pub use options::{OptionError, Options, Part};
 
 use std::fmt;
 
-use crate::compile::Rejected;
 use crate::ir::{CommandId, Entity, EventId, Schema, TypeId};
+use crate::outcome::Rejected;
 use crate::output::Files;
 
 use self::plan::Plan;

@@ -4,7 +4,7 @@ mod json;
 mod message;
 mod value;
 
-use super::Findings;
+use super::findings::Findings;
 use super::markup::for_each_section;
 use crate::diagnostic::Definition;
 use crate::ir::{Entity, Schema};
