@@ -13,13 +13,10 @@ use super::event::{EventFilter, RawEvent};
 use super::lifeline::{Lifeline, Pulse};
 use super::listener::{Feed, Following};
 use super::options::ConnectOptions;
-use super::request::{Answer, Encoded};
+use super::request::{Deliver, Encoded};
 use super::trace;
 use super::transcript::Ended;
 use crate::introspection::PeerSchema;
-
-/// Takes the answer to one request.
-pub(super) type Deliver = Box<dyn FnOnce(Result<Answer, ClientErrorKind>) + Send>;
 
 /// The connection that there is, and all who wait for something from it.
 ///

@@ -5,8 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::ClientErrorKind;
-use super::hub::Deliver;
-use super::request::Answer;
+use super::request::{Answer, Deliver};
 use crate::error::Error;
 use crate::json::ValueRef;
 use crate::value::Value;

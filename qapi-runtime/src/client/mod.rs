@@ -34,6 +34,7 @@ mod backoff;
 #[cfg(feature = "client-blocking")]
 pub mod blocking;
 mod core;
+mod dialect;
 mod error;
 mod establish;
 mod event;
@@ -63,7 +64,8 @@ use std::time::Duration;
 
 #[cfg(feature = "client-async")]
 pub use self::asynchronous::{Client, Events, Job, Plan};
-pub use self::core::{Dialect, Greeting};
+pub use self::core::Greeting;
+pub use self::dialect::Dialect;
 pub use self::error::{ClientError, ClientErrorKind};
 pub use self::event::{EventFilter, RawEvent};
 pub use self::job::JobState;

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::core::Dialect;
+use super::dialect::Dialect;
 use super::listener::Following;
 use super::transcript::Transcript;
 use crate::address::Address;

@@ -12,6 +12,9 @@ use crate::message::Request;
 use crate::value::Value;
 use crate::visit::{CompatPolicy, Input, Mode, Output, Visit};
 
+/// Takes the answer to one request.
+pub(super) type Deliver = Box<dyn FnOnce(Result<Answer, ClientErrorKind>) + Send>;
+
 /// A request on its way.
 #[derive(Clone, Debug)]
 pub struct Encoded {

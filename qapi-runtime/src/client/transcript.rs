@@ -34,7 +34,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::core::Dialect;
+use super::dialect::Dialect;
 use crate::json::{Document, ParseError, ValueRef};
 use crate::value::{Object, Value};
 

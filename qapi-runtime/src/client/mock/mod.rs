@@ -38,7 +38,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::core::Dialect;
+use super::dialect::Dialect;
 use crate::address::Address;
 use crate::dispatch::Service;
 use crate::error::Error;

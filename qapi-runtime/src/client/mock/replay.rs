@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Mock, Opening, SYNCS, Step, To};
-use crate::client::core::Dialect;
+use crate::client::dialect::Dialect;
 use crate::client::transcript::{Ended, Recorded, Transcript};
 use crate::message::CAPABILITIES;
 use crate::value::{Object, Value};
