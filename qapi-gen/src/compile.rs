@@ -3,7 +3,7 @@
 use crate::check::{self, Options};
 use crate::introspection::{Peeked, compile_told};
 use crate::loader::Loader;
-use crate::outcome::{Compiled, Rejected};
+use crate::outcome::{Compiled, Diagnosis, Rejected};
 
 /// Reads and checks the schema at `path`, with all files that it includes. What a server answered to `query-qmp-schema`,
 /// saved as JSON, is a schema too: [`introspection`](crate::introspection) says what follows from it.
@@ -34,5 +34,14 @@ pub fn compile(
     match Peeked::read(path, loader) {
         Ok(loader) => check::check(path, &loader, options.into()),
         Err(told) => compile_told(path, &told, options.into()),
+    }
+}
+
+/// As [`compile`], for the diagnostics alone.
+#[must_use]
+pub fn diagnose(path: &str, loader: &dyn Loader, options: impl Into<Options>) -> Diagnosis {
+    match Peeked::read(path, loader) {
+        Ok(loader) => check::diagnose(path, &loader, options.into()),
+        Err(told) => Diagnosis::of(compile_told(path, &told, options.into())),
     }
 }

@@ -41,5 +41,5 @@ mod text;
 pub mod validate;
 
 pub use builder::{BuildError, Builder};
-pub use compile::compile;
-pub use outcome::{Compiled, Rejected};
+pub use compile::{compile, diagnose};
+pub use outcome::{Compiled, Diagnosis, Rejected};

@@ -1,5 +1,6 @@
 //! What comes of a schema: it may be used, or not.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -102,3 +103,35 @@ impl fmt::Display for Rejected {
 }
 
 impl std::error::Error for Rejected {}
+
+/// The diagnostics of a schema.
+///
+/// It also holds what they were found in, which takes a while to be taken apart if it is large:
+/// a process that prints them and ends may leave that to the system, with [`std::mem::forget`].
+#[derive(Debug)]
+pub struct Diagnosis {
+    /// Every file that was read.
+    pub sources: Arc<SourceMap>,
+    /// Every diagnostic.
+    pub report: Report,
+    /// What nobody looks at any more.
+    pub(crate) _rest: Box<dyn Any + Send>,
+}
+
+impl Diagnosis {
+    /// What was said of a schema when it was compiled.
+    pub(crate) fn of(compiled: Result<Compiled, Rejected>) -> Self {
+        match compiled {
+            Ok(Compiled { schema, report }) => Self {
+                sources: Arc::clone(schema.sources()),
+                report,
+                _rest: Box::new(schema),
+            },
+            Err(Rejected { report, sources }) => Self {
+                sources,
+                report,
+                _rest: Box::new(()),
+            },
+        }
+    }
+}

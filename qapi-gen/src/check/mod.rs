@@ -7,15 +7,13 @@ mod finish;
 mod graph;
 mod resolve;
 
-use std::any::Any;
 use std::sync::Arc;
 
 use crate::diagnostic::{Level, Lint, LintLevels, Report};
-use crate::introspection::{Peeked, compile_told};
 use crate::ir::Pragmas;
 use crate::lint;
 use crate::loader::Loader;
-use crate::outcome::{Compiled, Rejected};
+use crate::outcome::{Compiled, Diagnosis, Rejected};
 use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::Item;
 use crate::syntax::{Comments, read_schema};
@@ -96,50 +94,17 @@ pub(crate) fn check(
     Err(Rejected::new(report, sources))
 }
 
-/// The diagnostics of a schema.
-///
-/// It also holds what they were found in, which takes a while to be taken apart if it is large:
-/// a process that prints them and ends may leave that to the system, with [`std::mem::forget`].
-#[derive(Debug)]
-pub struct Diagnosis {
-    /// Every file that was read.
-    pub sources: Arc<SourceMap>,
-    /// Every diagnostic.
-    pub report: Report,
-    _rest: Box<dyn Any + Send>,
-}
-
-/// As [`compile`](crate::compile), for the diagnostics alone.
-#[must_use]
-pub fn diagnose(path: &str, loader: &dyn Loader, options: impl Into<Options>) -> Diagnosis {
-    let options = options.into();
+/// The diagnostics of a schema alone, and what else there is of it.
+pub(crate) fn diagnose(path: &str, loader: &dyn Loader, options: Options) -> Diagnosis {
     // Lints look at a schema.
-    let compiled = match Peeked::read(path, loader) {
-        Ok(loader) if lint::is_enabled(&options.levels) => check(path, &loader, options),
-        Ok(loader) => {
-            let analysis = analyse(path, &loader, options);
-            return Diagnosis {
-                sources: Arc::new(analysis.sources),
-                report: analysis.report,
-                _rest: Box::new((analysis.graph, analysis.resolved)),
-            };
-        }
-        Err(told) => compile_told(path, &told, options),
-    };
-    match compiled {
-        Ok(Compiled { schema, report }) => Diagnosis {
-            sources: Arc::clone(schema.sources()),
-            report,
-            _rest: Box::new(schema),
-        },
-        Err(rejected) => {
-            let (report, sources) = rejected.into_parts();
-            Diagnosis {
-                sources,
-                report,
-                _rest: Box::new(()),
-            }
-        }
+    if lint::is_enabled(&options.levels) {
+        return Diagnosis::of(check(path, loader, options));
+    }
+    let analysis = analyse(path, loader, options);
+    Diagnosis {
+        sources: Arc::new(analysis.sources),
+        report: analysis.report,
+        _rest: Box::new((analysis.graph, analysis.resolved)),
     }
 }
 

@@ -19,12 +19,11 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
 use qapi_gen::backend::dump::dump;
-use qapi_gen::check::{Diagnosis, diagnose};
-use qapi_gen::compile;
 use qapi_gen::diagnostic::{
     Code, Level, Lint, LintLevels, render_human, render_json, render_short,
 };
 use qapi_gen::loader::{Loader, MemoryLoader};
+use qapi_gen::{Diagnosis, compile, diagnose};
 use tests::{Suite, golden};
 
 use crate::files;

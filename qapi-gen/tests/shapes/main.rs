@@ -22,7 +22,6 @@ use qapi_gen::backend::doc::{DocBackend, Format, Options as DocOptions};
 use qapi_gen::backend::dump::dump;
 use qapi_gen::backend::introspect::{Options as IntrospectOptions, introspect};
 use qapi_gen::backend::rust::{Options as RustOptions, RustBackend};
-use qapi_gen::check::diagnose;
 use qapi_gen::diagnostic::{
     Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
@@ -32,7 +31,7 @@ use qapi_gen::loader::MemoryLoader;
 use qapi_gen::output::Files;
 use qapi_gen::source::SourceMap;
 use qapi_gen::validate::Validator;
-use qapi_gen::{Compiled, compile};
+use qapi_gen::{Compiled, compile, diagnose};
 use shapes::{Shape, Verdict};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 

@@ -7,10 +7,9 @@ use std::time::Instant;
 
 use libtest_mimic::{Failed, Trial};
 use qapi_gen::backend::doc::Format;
-use qapi_gen::check::diagnose;
-use qapi_gen::compile;
 use qapi_gen::diagnostic::LintLevels;
 use qapi_gen::loader::FileLoader;
+use qapi_gen::{compile, diagnose};
 
 /// Memory in bytes for each byte of the schema.
 const MOST: u64 = 20;

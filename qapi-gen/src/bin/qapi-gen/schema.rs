@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use qapi_gen::backend::introspect::OpenCondition;
-use qapi_gen::check::{self, Diagnosis, Options};
+use qapi_gen::check::Options;
 use qapi_gen::diagnostic::{
     Diagnostic, Level, Lint, LintLevels, Report, render_human, render_json, render_short,
 };
@@ -14,7 +14,7 @@ use qapi_gen::internals::read_text;
 use qapi_gen::ir::{Condition, Configuration, Schema};
 use qapi_gen::loader::{FileLoader, Loader, RootedLoader};
 use qapi_gen::source::SourceMap;
-use qapi_gen::{Compiled, Rejected, compile};
+use qapi_gen::{Compiled, Diagnosis, Rejected, compile};
 
 use super::{config, console, server};
 
@@ -143,11 +143,11 @@ pub(crate) enum MessageFormat {
 pub(crate) fn diagnose(path: &str, files: &LoadArgs, lints: &LintArgs) -> io::Result<Diagnosis> {
     if let Some(told) = server::ask(path)? {
         let options = files.options(lints.levels(LintLevels::default()));
-        return Ok(check::diagnose(path, &told, options));
+        return Ok(qapi_gen::diagnose(path, &told, options));
     }
     let levels = lints.levels(config::levels_beside(path)?);
     let options = files.options(levels);
-    Ok(check::diagnose(path, &*files.loader()?, options))
+    Ok(qapi_gen::diagnose(path, &*files.loader()?, options))
 }
 
 /// The schema at `path`, which may be the address of a server.
