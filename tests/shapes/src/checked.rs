@@ -1,7 +1,7 @@
 //! Many of one thing in one place: definitions, members, values, branches, features, conditions.
 
-use crate::Verdict::{Limited, Valid};
-use crate::{FILES, Shape, lines, list, name};
+use crate::shape::Verdict::{Limited, Valid};
+use crate::shape::{FILES, Shape, lines, list, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
     Shape::new("definitions", Valid, 100, definitions),

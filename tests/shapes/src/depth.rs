@@ -1,7 +1,7 @@
 //! Types in each other: bases, branches, arrays, alternates, members, conditions, includes.
 
-use crate::Verdict::{Limited, Valid};
-use crate::{Shape, lines, name};
+use crate::shape::Verdict::{Limited, Valid};
+use crate::shape::{Shape, lines, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
     Shape::new("bases", Limited, 400, bases),

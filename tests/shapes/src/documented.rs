@@ -1,7 +1,7 @@
 //! Documentation comments: sections, texts, headings, references, lists, tables.
 
-use crate::Verdict::{Limited, Valid};
-use crate::{Shape, lines, list, name};
+use crate::shape::Verdict::{Limited, Valid};
+use crate::shape::{Shape, lines, list, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
     Shape::new("documented-definitions", Valid, 50, definitions),

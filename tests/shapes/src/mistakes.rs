@@ -1,7 +1,7 @@
 //! Many mistakes of one kind.
 
-use crate::Verdict::Refused;
-use crate::{Shape, lines, list, name};
+use crate::shape::Verdict::Refused;
+use crate::shape::{Shape, lines, list, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
     Shape::new("unknown-types", Refused, 400, unknown_types),

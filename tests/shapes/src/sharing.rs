@@ -1,7 +1,7 @@
 //! The same thing used in many places: what a schema means may grow faster than its text.
 
-use crate::Verdict::{Limited, Valid};
-use crate::{Shape, lines, list, name};
+use crate::shape::Verdict::{Limited, Valid};
+use crate::shape::{Shape, lines, list, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
     Shape::new("tower", Valid, 25, tower),
