@@ -152,6 +152,12 @@ fn request(text: &str) -> Result<Call, String> {
     })
 }
 
+/// The command, and its arguments, that executes a line of the human monitor.
+pub(crate) fn human_monitor(line: &str) -> (&'static str, Value) {
+    let arguments = Value::from_iter([("command-line".to_owned(), Value::from(line))]);
+    ("human-monitor-command", arguments)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

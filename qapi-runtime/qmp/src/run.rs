@@ -11,7 +11,7 @@ use qapi_runtime::descriptor::inherited;
 
 use crate::arguments;
 use crate::failure::Failure;
-use crate::line::{self, Line};
+use crate::line::{self, Line, human_monitor};
 use crate::options::Options;
 use crate::output::{Format, print_lines};
 use crate::peer::Peer;
@@ -74,12 +74,6 @@ fn execute_human(peer: &Peer, options: &Options, line: &str) -> Result<(), Failu
     let answer = peer.client.execute_raw(command, Some(&arguments), call);
     let answer = answer.map_err(Failure::Client)?;
     print_lines(answer.as_str().unwrap_or_default())
-}
-
-/// The command, and its arguments, that executes a line of the human monitor.
-pub(crate) fn human_monitor(line: &str) -> (&'static str, Value) {
-    let arguments = Value::from_iter([("command-line".to_owned(), Value::from(line))]);
-    ("human-monitor-command", arguments)
 }
 
 /// Executes one command and prints what comes of it.

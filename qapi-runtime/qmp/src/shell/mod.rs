@@ -25,11 +25,10 @@ use self::editor::Editor;
 use self::later::Later;
 use self::printer::Printer;
 use crate::failure::Failure;
-use crate::line::{self, Call, Line};
+use crate::line::{self, Call, Line, human_monitor};
 use crate::options::Options;
 use crate::output::{Format, print, print_lines, shown};
 use crate::peer::Peer;
-use crate::run::human_monitor;
 
 /// The longest name of a guest that is shown in front of each line.
 const MAX_NAME: usize = 32;
