@@ -5,7 +5,8 @@ use std::io;
 use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::hub::Hub;
 use super::open::RunningCommand;
-use super::options::{ConnectOptions, Peer};
+use super::options::ConnectOptions;
+use super::peer::Peer;
 use super::silence::Silence;
 use crate::address::Address;
 use crate::descriptor::PeerCredentials;
@@ -41,7 +42,7 @@ pub(super) fn not_opened(error: io::Error, options: &ConnectOptions) -> ClientEr
     let (kind, note) = match error.kind() {
         // The queue of those who wait to be accepted is full.
         io::ErrorKind::WouldBlock => {
-            silence = Silence::of(options, None);
+            silence = Silence::of(&options.peer, None);
             let after = options.wait.max(options.handshake);
             let note = known(silence).unwrap_or(ONE_CLIENT);
             (ClientErrorKind::TimedOut(after), Some(note.to_owned()))
@@ -63,7 +64,7 @@ pub(super) fn with_silence(
     credentials: Option<PeerCredentials>,
 ) -> ClientError {
     match error.kind() {
-        ClientErrorKind::TimedOut(_) => error.with_silence(Silence::of(options, credentials)),
+        ClientErrorKind::TimedOut(_) => error.with_silence(Silence::of(&options.peer, credentials)),
         _ => error,
     }
 }

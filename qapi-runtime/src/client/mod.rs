@@ -48,6 +48,7 @@ mod listener;
 pub mod mock;
 mod open;
 mod options;
+mod peer;
 mod plan;
 pub mod protocol;
 mod reason;

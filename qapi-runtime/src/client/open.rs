@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
-use super::options::Peer;
+use super::peer::Peer;
 use crate::address::Address;
 use crate::descriptor;
 use crate::socket::connect_path;

@@ -6,17 +6,10 @@ use std::time::Duration;
 
 use super::dialect::Dialect;
 use super::listener::Following;
+use super::peer::Peer;
 use super::transcript::Transcript;
 use crate::address::Address;
 use crate::json::Limits;
-
-/// What the client is connected to.
-#[derive(Clone, Debug)]
-pub(super) enum Peer {
-    At(Address),
-    /// A stream that somebody else has made, by the name that errors have for it.
-    Stream(Arc<str>),
-}
 
 /// The longest time that is told from all of it: some hundred years, so that there is a point in
 /// time at its end.

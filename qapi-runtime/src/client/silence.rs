@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::options::{ConnectOptions, Peer};
+use super::peer::Peer;
 use crate::address::Address;
 use crate::descriptor::PeerCredentials;
 
@@ -20,8 +20,8 @@ pub(super) enum Silence {
 
 impl Silence {
     /// Asks the kernel about a server of this machine, while a connection to it is open or waits to be accepted.
-    pub(super) fn of(options: &ConnectOptions, credentials: Option<PeerCredentials>) -> Self {
-        match &options.peer {
+    pub(super) fn of(peer: &Peer, credentials: Option<PeerCredentials>) -> Self {
+        match peer {
             Peer::At(Address::Unix(path)) => silence(path, credentials.and_then(|it| it.process)),
             Peer::At(
                 Address::Abstract(_)
