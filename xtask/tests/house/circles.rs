@@ -12,11 +12,17 @@ use crate::imports::{Arrow, Crate};
 const MOST_FILES: usize = 7;
 
 /// The crates that are looked at, by their roots.
-const ROOTS: [&str; 5] = [
+const ROOTS: [&str; 11] = [
+    "qapi-gen/src/lib.rs",
+    "qapi-gen/src/bin/qapi-gen/main.rs",
+    "qapi-runtime/src/lib.rs",
+    "qapi-runtime/qmp/src/lib.rs",
     "iothread/src/lib.rs",
+    "iothread/iothread-metrics/src/lib.rs",
     "iothread/iothreadd/src/lib.rs",
     "iothread/iothread-top/src/lib.rs",
-    "iothread/iothread-metrics/src/lib.rs",
+    "tests/src/lib.rs",
+    "tests/shapes/src/lib.rs",
     "xtask/src/main.rs",
 ];
 
