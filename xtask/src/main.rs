@@ -14,6 +14,7 @@ macro_rules! eprintln {
     };
 }
 
+mod alone;
 mod api;
 mod bench;
 mod codegen;
@@ -58,7 +59,8 @@ enum Task {
     Docs(docs::Args),
     /// Write man pages and completions of all programs to target/man/ and target/completions/.
     Man(man::Args),
-    /// Check that what is portable compiles for Windows, macOS and s390x, and everything with the oldest compiler.
+    /// Check that what is portable compiles for Windows, macOS and s390x, everything with the oldest compiler, and each
+    /// package by itself, with all features and with each one.
     Targets(targets::Args),
     /// Play recordings of the reference against iothreadd.
     Conformance(conformance::Args),

@@ -1,4 +1,5 @@
-//! `targets`: whether what is to be portable compiles for other systems, and with the oldest compiler.
+//! `targets`: whether what is to be portable compiles for other systems, and all with the oldest compiler, and each package by
+//! itself.
 //!
 //! Uses toolchains under target/rustup/toolchains/, which `.ci/run` prepares. Those of the machine stay as they are.
 
@@ -7,6 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use tests::workspace;
 
+use crate::alone;
 use crate::process::succeed;
 
 /// Arguments of `targets`.
@@ -83,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         !args.complete || n_lacking == 0,
         "{n_lacking} could not be checked"
     );
-    Ok(())
+    alone::check()
 }
 
 impl Check {
