@@ -72,6 +72,8 @@ pub use self::event::{EventFilter, RawEvent};
 pub use self::job::JobState;
 pub use self::late::{LateReply, Outcome};
 pub use self::lifeline::{Lifeline, LifelineState};
+#[cfg(feature = "client-blocking")]
+pub use self::open::open;
 pub use self::options::{CallOptions, ConnectOptions};
 pub use self::plan::PlanError;
 pub use self::reason::Reason;

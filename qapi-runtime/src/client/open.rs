@@ -68,6 +68,27 @@ pub(super) fn begin(peer: &Peer) -> Opening<'_> {
     }
 }
 
+/// Opens whatever it is, within the time where it takes some.
+#[cfg(feature = "client-blocking")]
+pub(super) fn open_within(peer: &Peer, patience: Duration) -> io::Result<Opened> {
+    Ok(match begin(peer) {
+        Opening::Done(opened) => opened?,
+        Opening::Tcp(address) => connect_tcp(&address, patience)?.into(),
+        Opening::Vsock { cid, port } => connect_vsock(cid, port, patience)?.into(),
+        Opening::Stream(name) => return Err(no_stream(name)),
+    })
+}
+
+/// Opens an address and says nothing there: for those who pass on what others say. Over TCP and vsock it may take so long.
+///
+/// # Errors
+///
+/// What the system refuses, as to connect where nobody listens.
+#[cfg(feature = "client-blocking")]
+pub fn open(address: &Address, patience: Duration) -> io::Result<OwnedFd> {
+    Ok(open_within(&Peer::At(address.clone()), patience)?.descriptor)
+}
+
 /// What is said to a client that should be given a stream.
 pub(super) fn no_stream(name: &str) -> io::Error {
     io::Error::new(

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, Shutdown};
 
-use super::open::{self, Opened, Opening, RunningCommand};
+use super::open::{self, Opened, RunningCommand};
 use super::options::ConnectOptions;
 use super::{CONNECT_PAUSE, READ_SIZE};
 use crate::descriptor;
@@ -96,14 +96,7 @@ impl Stream {
 
     /// Connects without waiting for room in the queue of those who wait to be accepted.
     fn open(options: &ConnectOptions) -> io::Result<Self> {
-        Self::of_descriptor(match open::begin(&options.peer) {
-            Opening::Done(opened) => opened?,
-            Opening::Tcp(address) => open::connect_tcp(&address, options.handshake)?.into(),
-            Opening::Vsock { cid, port } => {
-                open::connect_vsock(cid, port, options.handshake)?.into()
-            }
-            Opening::Stream(name) => return Err(open::no_stream(name)),
-        })
+        Self::of_descriptor(open::open_within(&options.peer, options.handshake)?)
     }
 
     /// Tries until the server is there, or has room for one more.

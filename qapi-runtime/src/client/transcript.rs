@@ -1,7 +1,8 @@
 //! The log of a session: what went which way, on which connection, and when.
 //!
 //! It is what clients record ([`ConnectOptions::record`](super::ConnectOptions::record)) and mocks play
-//! ([`Mock::replay`](super::mock::Mock::replay)).
+//! ([`Mock::replay`](super::mock::Mock::replay)), and what the command `qmp` records between any client and any server, and
+//! replays.
 //!
 //! # The form, version 1
 //!
@@ -13,7 +14,10 @@
 //!   - `opened`: the address of the peer, with `dialect`, which is `qmp` or `guest-agent`;
 //!   - `sent`: a message of the client, as it was sent;
 //!   - `received`: a message of the server, as it came;
-//!   - `closed`: who has ended the connection, `client` or `server`.
+//!   - `closed`: who has ended the connection, `client` or `server`;
+//! - beside a message, where there is a reason,
+//!   - `descriptors`, how many descriptors travelled with it;
+//!   - `masked`, the members that were secrets, by their ways in the message, as `arguments.password`; their values are `"***"`.
 //!
 //! ```text
 //! {"qmp-session-log": 1}
@@ -35,7 +39,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::dialect::Dialect;
-use crate::json::{Document, ParseError, ValueRef};
+use crate::json::{Document, Kind, ParseError, ValueRef};
 use crate::value::{Object, Value};
 
 /// What happened on a connection.
@@ -76,6 +80,12 @@ pub struct Entry {
     pub at: Duration,
     /// What happened.
     pub what: Recorded,
+    /// How many descriptors travelled with the message.
+    pub descriptors: u64,
+    /// The members of the message that are masked, by their ways: names and places in lists, with dots between.
+    pub masked: Vec<String>,
+    /// The number of the line, from 1 on.
+    pub line: usize,
 }
 
 /// A log in the making; shared by clients and whoever wants to keep it. The [module](self) describes its text.
@@ -107,6 +117,8 @@ pub struct TranscriptError {
 #[derive(Debug)]
 enum TranscriptErrorKind {
     NotJson(ParseError),
+    /// The last line, without its end.
+    Cut(ParseError),
     NotALog,
     OtherVersion(String),
     BadMember(&'static str),
@@ -124,6 +136,7 @@ impl fmt::Display for TranscriptError {
         write!(f, "line {}: ", self.line)?;
         match &self.kind {
             TranscriptErrorKind::NotJson(error) => write!(f, "{error}"),
+            TranscriptErrorKind::Cut(error) => write!(f, "the log is cut off here: {error}"),
             TranscriptErrorKind::NotALog => {
                 write!(
                     f,
@@ -142,7 +155,7 @@ impl fmt::Display for TranscriptError {
 impl std::error::Error for TranscriptError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
-            TranscriptErrorKind::NotJson(error) => Some(error),
+            TranscriptErrorKind::NotJson(error) | TranscriptErrorKind::Cut(error) => Some(error),
             TranscriptErrorKind::NotALog
             | TranscriptErrorKind::OtherVersion(_)
             | TranscriptErrorKind::BadMember(_) => None,
@@ -215,18 +228,23 @@ impl Transcript {
     pub fn parse(text: &str) -> Result<Self, TranscriptError> {
         let mut is_log = false;
         let mut log = Log::default();
+        let n_lines = text.lines().count();
         for (index, line) in text.lines().enumerate() {
             if line.trim().is_empty() {
                 continue;
             }
+            let is_cut = index + 1 == n_lines && !text.ends_with('\n');
             let failed = |kind| TranscriptError {
                 line: index + 1,
                 kind,
             };
             let line = Document::parse(line.as_bytes());
-            let line = line.map_err(|error| failed(TranscriptErrorKind::NotJson(error)))?;
+            let line = line.map_err(|error| match is_cut {
+                true => failed(TranscriptErrorKind::Cut(error)),
+                false => failed(TranscriptErrorKind::NotJson(error)),
+            })?;
             if is_log {
-                let entry = Entry::from_line(line.root());
+                let entry = Entry::from_line(line.root(), index + 1);
                 let entry = entry.map_err(|name| failed(TranscriptErrorKind::BadMember(name)))?;
                 if let Some(entry) = entry {
                     log.n_connections = log.n_connections.max(entry.connection);
@@ -288,6 +306,14 @@ impl Entry {
             Recorded::Closed(Ended::ByServer) => ("closed", Value::from(SERVER)),
         };
         line.insert(name.to_owned(), value);
+        if self.descriptors > 0 {
+            let (name, value) = number("descriptors", self.descriptors.into());
+            line.insert(name, value);
+        }
+        if !self.masked.is_empty() {
+            let masked = self.masked.iter().map(|way| Value::from(way.as_str()));
+            line.insert("masked".to_owned(), masked.collect());
+        }
         if let Recorded::Opened { dialect, .. } = self.what {
             let dialect = match dialect {
                 Dialect::Qmp => QMP,
@@ -299,7 +325,7 @@ impl Entry {
     }
 
     /// Nothing if the line has nothing that is known; the name of a member that is wrong.
-    fn from_line(line: ValueRef<'_>) -> Result<Option<Self>, &'static str> {
+    fn from_line(line: ValueRef<'_>, number_of_line: usize) -> Result<Option<Self>, &'static str> {
         let what = if let Some(peer) = line.get("opened") {
             Recorded::Opened {
                 peer: peer.as_str().ok_or("opened")?.to_owned(),
@@ -327,6 +353,16 @@ impl Entry {
             connection: number("connection").ok_or("connection")??,
             at: Duration::from_micros(number("at").unwrap_or(Ok(0))?),
             what,
+            descriptors: number("descriptors").unwrap_or(Ok(0))?,
+            masked: match line.get("masked") {
+                Some(ways) if ways.kind() == Kind::Array => {
+                    let ways = ways.elements().map(|way| way.as_str().map(str::to_owned));
+                    ways.collect::<Option<_>>().ok_or("masked")?
+                }
+                Some(_) => return Err("masked"),
+                None => Vec::new(),
+            },
+            line: number_of_line,
         }))
     }
 }
@@ -387,6 +423,10 @@ impl Log {
             connection,
             at,
             what,
+            descriptors: 0,
+            masked: Vec::new(),
+            // Behind the line with the version.
+            line: self.entries.len() + 2,
         });
     }
 }
@@ -397,8 +437,8 @@ mod tests {
 
     const TEXT: &str = r#"{"qmp-session-log": 1}
 {"connection": 1, "at": 0, "opened": "unix:/x", "dialect": "guest-agent"}
-{"connection": 1, "at": 5, "sent": {"execute": "guest-ping"}}
-{"connection": 1, "at": 6, "received": {"return": {}}}
+{"connection": 1, "at": 5, "sent": {"execute": "guest-ping"}, "descriptors": 1}
+{"connection": 1, "at": 6, "received": {"return": {"key": "***"}}, "masked": ["return.key"]}
 {"connection": 1, "at": 7, "closed": "server"}
 {"connection": 2, "at": 8, "opened": "unix:/x", "dialect": "qmp"}
 {"connection": 2, "at": 9, "closed": "client"}
@@ -423,10 +463,11 @@ mod tests {
             r#"{"qmp-session-log": 1, "made-by": "x"}"#,
             "",
             r#"{"connection": 1, "note": "x"}"#,
-            r#"{"connection": 1, "at": 1, "sent": {}, "masked": true}"#,
+            r#"{"connection": 1, "at": 1, "sent": {}, "signed": true}"#,
         ];
         let log = Transcript::parse(&lines.join("\n")).unwrap();
         assert_eq!(log.entries().len(), 1);
+        assert_eq!(log.entries()[0].line, 4);
     }
 
     #[test]
@@ -453,6 +494,14 @@ mod tests {
             (
                 &format!("{form}\n{{\"connection\": 1, \"closed\": \"me\"}}"),
                 "line 3: 'closed' is not what it should be",
+            ),
+            (
+                &format!("{form}{{\"connection\": 1, \"sent\": {{}}, \"masked\": [1]}}"),
+                "line 2: 'masked' is not what it should be",
+            ),
+            (
+                &format!("{form}{{\"connection\": 1, \"sent\": {{\"execute\""),
+                "line 2: the log is cut off here: 1:37: JSON parse error, premature end of input",
             ),
         ] {
             let error = Transcript::parse(text).unwrap_err();

@@ -35,7 +35,7 @@ struct Connection {
 impl Mock {
     /// A mock that plays the part of the server in a recording: it expects the commands that were sent, and sends what was
     /// received when it was received. Which answer belongs to which command is told by their ids in the recording; commands
-    /// between which nothing was received may come in another order, and have other ids. Where the server had hung up, the
+    /// between which nothing was received may come in another order, and have other ids; one with masked arguments may have any. Where the server had hung up, the
     /// mock does, and goes on with the next client.
     pub fn replay(transcript: &Transcript) -> Self {
         let mut mock = Self::new();
@@ -51,7 +51,9 @@ impl Mock {
             let connection = &mut connections[place].1;
             match entry.what {
                 Recorded::Opened { dialect, .. } => mock.dialect = dialect,
-                Recorded::Sent(message) => mock.replay_sent(connection, &message),
+                Recorded::Sent(message) => {
+                    mock.replay_sent(connection, &message, !entry.masked.is_empty());
+                }
                 Recorded::Received(message) => {
                     let number = u64::try_from(place + 1).unwrap_or(u64::MAX);
                     mock.replay_received(connection, message, number);
@@ -69,7 +71,7 @@ impl Mock {
         mock
     }
 
-    fn replay_sent(&mut self, connection: &mut Connection, message: &Value) {
+    fn replay_sent(&mut self, connection: &mut Connection, message: &Value, is_masked: bool) {
         let command = message.get("execute").or_else(|| message.get("exec-oob"));
         let Some(command) = command.and_then(Value::as_str) else {
             return;
@@ -92,7 +94,8 @@ impl Mock {
             let arguments = message.get("arguments").cloned();
             let arguments = arguments.unwrap_or_else(|| Value::Object(Object::new()));
             let mock = std::mem::take(self);
-            *self = mock.expect(command, Some(arguments));
+            // What was a secret is not known.
+            *self = mock.expect(command, (!is_masked).then_some(arguments));
         }
     }
 
