@@ -40,15 +40,24 @@ impl Part {
     ///
     /// Why the server would refuse it, in QEMU's words.
     pub(crate) fn check(&self, command: &str, arguments: &Value, oob: bool) -> Result<(), String> {
-        // A server's schema has no conditions.
-        let configuration = Configuration::with_default(true);
-        let validator =
-            Validator::new(&self.schema, &configuration).map_err(|it| it.to_string())?;
         let execute = if oob { "exec-oob" } else { "execute" };
         let request = Value::from_iter([
             (execute.to_owned(), Value::from(command)),
             ("arguments".to_owned(), arguments.clone()),
         ]);
+        self.check_message(&request)
+    }
+
+    /// Checks a command as it is sent.
+    ///
+    /// # Errors
+    ///
+    /// Why the server would refuse it, in QEMU's words.
+    pub(crate) fn check_message(&self, request: &Value) -> Result<(), String> {
+        // A server's schema has no conditions.
+        let configuration = Configuration::with_default(true);
+        let validator =
+            Validator::new(&self.schema, &configuration).map_err(|it| it.to_string())?;
         let reply = validator.reply(request.to_string().as_bytes());
         let reply = Document::parse(&reply).map_err(|error| error.to_string())?;
         let error = reply.root().get("error");

@@ -22,8 +22,10 @@ pub(crate) enum Status {
     TimedOut = 5,
     /// The command was executed, and the event did not come in time.
     NoEvent = 6,
-    /// A file or standard output.
+    /// A file, standard output, or a socket to listen on.
     Io = 7,
+    /// A client has done something else than it should.
+    Strayed = 8,
     CommandNotFound = 10,
     DeviceNotFound = 11,
     DeviceNotActive = 12,
@@ -49,6 +51,10 @@ pub(crate) enum Failure {
     Event(ClientError),
     /// A file, or standard output.
     Io(String, io::Error),
+    /// A socket to listen on.
+    Listen(io::Error),
+    /// A client did something else than the log says, so often.
+    Strayed(String, usize),
     /// A line of a script.
     Line(String, usize, Box<Failure>),
 }
@@ -62,7 +68,8 @@ impl Failure {
                 ClientErrorKind::TimedOut(_) => Status::NoEvent,
                 _ => Status::Lost,
             },
-            Self::Io(..) => Status::Io,
+            Self::Io(..) | Self::Listen(_) => Status::Io,
+            Self::Strayed(..) => Status::Strayed,
             Self::Line(_, _, failure) => failure.status(),
         }
     }
@@ -103,6 +110,7 @@ impl fmt::Display for Failure {
                     | Status::NotConnected
                     | Status::NoEvent
                     | Status::Io
+                    | Status::Strayed
                     | Status::CommandNotFound
                     | Status::DeviceNotFound
                     | Status::DeviceNotActive
@@ -112,6 +120,9 @@ impl fmt::Display for Failure {
             }
             Self::Event(error) => write!(f, "the command was executed, but: {error}"),
             Self::Io(what, error) => write!(f, "{what}: {error}"),
+            Self::Listen(error) => error.fmt(f),
+            Self::Strayed(log, 1) => write!(f, "{log}: a client strayed in one place"),
+            Self::Strayed(log, n) => write!(f, "{log}: clients strayed in {n} places"),
             Self::Line(name, line, failure) => {
                 let done = match line - 1 {
                     0 => "nothing was executed before it".to_owned(),

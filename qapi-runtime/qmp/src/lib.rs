@@ -1,21 +1,31 @@
 #![doc = include_str!("../README.md")]
 //!
+//! # As a library
+//!
+//! [`record`] and [`replay`] are for tests of programs that use a client, in any language: a proxy that writes down what goes
+//! through it, and a server that answers as was written down.
+//!
 //! # How it is made
 //!
-//! [`options`] is the command line. [`peer`] connects and knows the server's schema, which [`cache`] keeps. [`arguments`] makes
-//! values of words by the types of that schema, [`check`] looks whether they fit, [`run`] executes, and [`output`] prints.
-//! [`line`] reads lines of scripts and of the [`shell`].
+//! [`command_line`] and [`options`] are what was asked for. For one command, [`peer`] connects and knows the server's schema, which
+//! [`cache`] keeps; [`arguments`] makes values of words by the types of that schema, [`check`] looks whether they fit, [`run`]
+//! executes, and [`output`] prints. [`line`] reads lines of scripts and of the [`shell`]. For sessions of others, [`session`] starts [`record`] and [`replay`], which stand on [`wire`].
 
 mod arguments;
 mod cache;
 mod check;
+mod command_line;
 mod failure;
 mod line;
 mod options;
 mod output;
 mod peer;
+pub mod record;
+pub mod replay;
 mod run;
+mod session;
 mod shell;
+mod wire;
 mod words;
 
 use std::io::{self, Write as _};
@@ -23,21 +33,31 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use self::options::Options;
+use self::command_line::CommandLine;
 use self::output::shown;
 
 /// The command line, for man pages and completions.
 #[must_use]
 pub fn command() -> clap::Command {
-    Options::command()
+    CommandLine::command()
 }
 
 /// Runs the program of the same name with the arguments of this process, until it ends.
 #[must_use]
 pub fn main() -> ExitCode {
     // A wrong option ends the process here, with status 2.
-    let options = Options::parse();
-    match run::run(&options) {
+    let CommandLine { tool, options } = CommandLine::parse();
+    let result = match (tool, options) {
+        (Some(tool), _) => session::run(&tool),
+        (None, Some(options)) => run::run(&options),
+        (None, None) => CommandLine::command()
+            .error(
+                clap::error::ErrorKind::MissingRequiredArgument,
+                "an address is expected",
+            )
+            .exit(),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Nobody may be left to read it.

@@ -1,22 +1,13 @@
-//! The command line.
+//! What is to be executed on a server, and how.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::Args;
 use qapi_runtime::client::Address;
 
-/// Executes a command on a QMP server or guest agent. Without a command it is a shell.
-///
-/// Arguments are KEY=VALUE, where VALUE is read by the type that the argument has in the server's own schema; KEY.KEY=VALUE is a
-/// member of a member, KEY:=JSON is JSON, and an object of JSON has all arguments. They are checked before anything is sent.
-///
-/// The exit status is 0 if the command was executed; 1 if the server refused it, or 10 for CommandNotFound, 11 for
-/// DeviceNotFound, 12 for DeviceNotActive, 13 for KVMMissingCap, 19 for another class; 2 if nothing was sent, since the command
-/// line or the arguments are wrong; 3 if there is no server; 4 if the connection was lost and 5 if the time was up, after the
-/// command was sent; 6 if the event did not come; 7 for files and output.
-#[derive(Debug, Parser)]
-#[command(name = "qmp", version)]
+/// Where the server is, what is to be executed, and how.
+#[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Where the server is: unix:PATH, a path, tcp:HOST:PORT, vsock:CID:PORT, fd:NUMBER, or exec:COMMAND.
     #[arg(value_name = "ADDRESS")]

@@ -78,8 +78,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for ch in text.chars() {
-        let turns = matches!(ch, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if ch.is_control() || turns {
+        if is_obeyed(ch) {
             // Writing to a string cannot fail.
             let _ = write!(shown, "{}", ch.escape_unicode());
         } else {
@@ -87,6 +86,13 @@ pub(crate) fn shown(text: &str) -> String {
         }
     }
     shown
+}
+
+/// Whether a terminal would obey a character, and not only show it.
+pub(crate) fn is_obeyed(ch: char) -> bool {
+    let turns =
+        matches!(ch, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    ch.is_control() || turns
 }
 
 /// Writes a value with its members one below the other. In a list the first member stands on the line of its dash.

@@ -3,6 +3,8 @@
 
 mod live;
 mod peers;
+mod recording;
+mod replaying;
 mod runs;
 mod shell;
 
@@ -18,6 +20,8 @@ fn main() -> ExitCode {
     let suite = runs::add(suite);
     let suite = peers::add(suite);
     let suite = shell::add(suite);
+    let suite = recording::add(suite);
+    let suite = replaying::add(suite);
     live::add(suite).run()
 }
 
