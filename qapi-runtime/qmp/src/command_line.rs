@@ -1,11 +1,14 @@
 //! The command line: one command on a server, or a tool for sessions.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use qapi_runtime::client::Address;
 
-use crate::options::Options;
+use crate::options::{Options, parse_seconds};
+use crate::torment::Profile;
 
 /// Executes a command on a QMP server or guest agent; without a command it is a shell. Records and replays sessions of others.
 ///
@@ -44,6 +47,9 @@ pub(crate) enum Tool {
     /// Be a server that answers as a log says. Ids are free. Where a client does something else than was recorded, a line says
     /// so, and the exit status is 8. Ends when as many clients have come and gone as the log has connections.
     Replay(Replay),
+    /// Be a server that behaves as no server should, in front of one that does or of a log; or, with --run, a conformance kit:
+    /// gives a driver the steps of each profile, and reports what was not right. CONFORMANCE.md describes profiles and drivers.
+    Torment(Torment),
 }
 
 /// Arguments of `record`.
@@ -89,4 +95,42 @@ pub(crate) struct Replay {
     /// Check commands by this answer to query-qmp-schema, a file, and not by the one that the log may have.
     #[arg(long, value_name = "FILE")]
     pub(crate) schema: Option<PathBuf>,
+}
+
+/// Arguments of `torment`.
+#[derive(Debug, Args)]
+pub(crate) struct Torment {
+    /// Where the server is, or a file that is a log.
+    #[arg(value_name = "SERVER|LOG", required_unless_present_any = ["run", "drive"])]
+    pub(crate) server: Option<String>,
+
+    /// Where clients connect: unix:PATH, a path, tcp:HOST:PORT, or fd:NUMBER for a socket that listens.
+    #[arg(long, value_name = "ADDRESS", requires = "server", required_unless_present_any = ["run", "drive"])]
+    pub(crate) listen: Option<Address>,
+
+    /// What the server does. With --run it may be given several times, and is all of them unless it is.
+    #[arg(
+        long,
+        value_name = "PROFILE",
+        required_unless_present_any = ["run", "drive"],
+        value_parser = PossibleValuesParser::new(Profile::ALL.map(Profile::name))
+            .try_map(|name| name.parse::<Profile>()),
+    )]
+    pub(crate) profile: Vec<Profile>,
+
+    /// How many seconds `late-replies` are late.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, conflicts_with = "run")]
+    pub(crate) delay: Option<Duration>,
+
+    /// The driver, a command for the shell. The exit status is 8 if something was not right.
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["server", "listen"])]
+    pub(crate) run: Option<String>,
+
+    /// Print what came of each step, a line of JSON for each profile.
+    #[arg(long, requires = "run")]
+    pub(crate) json: bool,
+
+    /// Be the driver of the client that this program uses.
+    #[arg(long, exclusive = true)]
+    pub(crate) drive: bool,
 }

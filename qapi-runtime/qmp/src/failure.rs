@@ -55,6 +55,8 @@ pub(crate) enum Failure {
     Listen(io::Error),
     /// A client did something else than the log says, so often.
     Strayed(String, usize),
+    /// In so many profiles of all a client was not right.
+    Wrong(usize, usize),
     /// A line of a script.
     Line(String, usize, Box<Failure>),
 }
@@ -69,7 +71,7 @@ impl Failure {
                 _ => Status::Lost,
             },
             Self::Io(..) | Self::Listen(_) => Status::Io,
-            Self::Strayed(..) => Status::Strayed,
+            Self::Strayed(..) | Self::Wrong(..) => Status::Strayed,
             Self::Line(_, _, failure) => failure.status(),
         }
     }
@@ -123,6 +125,7 @@ impl fmt::Display for Failure {
             Self::Listen(error) => error.fmt(f),
             Self::Strayed(log, 1) => write!(f, "{log}: a client strayed in one place"),
             Self::Strayed(log, n) => write!(f, "{log}: clients strayed in {n} places"),
+            Self::Wrong(n_wrong, n) => write!(f, "wrong in {n_wrong} of {n} profiles"),
             Self::Line(name, line, failure) => {
                 let done = match line - 1 {
                     0 => "nothing was executed before it".to_owned(),

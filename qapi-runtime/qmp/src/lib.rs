@@ -2,20 +2,23 @@
 //!
 //! # As a library
 //!
-//! [`record`] and [`replay`] are for tests of programs that use a client, in any language: a proxy that writes down what goes
-//! through it, and a server that answers as was written down.
+//! [`record`], [`replay`] and [`torment`] are for tests of programs that use a client, in any language: a proxy that writes down what
+//! goes through it, a server that answers as was written down, and one that behaves as no server should. [`kit`] runs a client
+//! through all that the last one does.
 //!
 //! # How it is made
 //!
 //! [`command_line`] and [`options`] are what was asked for. For one command, [`peer`] connects and knows the server's schema, which
 //! [`cache`] keeps; [`arguments`] makes values of words by the types of that schema, [`check`] looks whether they fit, [`run`]
-//! executes, and [`output`] prints. [`line`] reads lines of scripts and of the [`shell`]. For sessions of others, [`session`] starts [`record`] and [`replay`], which stand on [`wire`].
+//! executes, and [`output`] prints. [`line`] reads lines of scripts and of the [`shell`]. For sessions of others, [`session`] starts
+//! [`record`], [`replay`], [`torment`] and [`kit`], which stand on [`wire`].
 
 mod arguments;
 mod cache;
 mod check;
 mod command_line;
 mod failure;
+pub mod kit;
 mod line;
 mod options;
 mod output;
@@ -25,6 +28,7 @@ pub mod replay;
 mod run;
 mod session;
 mod shell;
+pub mod torment;
 mod wire;
 mod words;
 

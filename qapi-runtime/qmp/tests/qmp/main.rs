@@ -3,11 +3,14 @@
 
 mod live;
 mod peers;
+mod planted;
 mod recording;
 mod replaying;
 mod runs;
 mod shell;
+mod tormenting;
 
+use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use tests::{Server, Suite, iothreadd_of_this, is_iothreadd};
@@ -16,12 +19,24 @@ fn main() -> ExitCode {
     if is_iothreadd() {
         return iothreadd::main();
     }
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&name).file_name().unwrap_or_default();
+    match name.to_str().unwrap_or_default() {
+        tormenting::ASYNCHRONOUS => return tormenting::drive_asynchronously(),
+        name => {
+            let fault = name.strip_prefix(planted::NAME);
+            if let Some(fault) = fault.and_then(|fault| fault.strip_prefix('-')) {
+                return planted::main(fault);
+            }
+        }
+    }
     let suite = Suite::new();
     let suite = runs::add(suite);
     let suite = peers::add(suite);
     let suite = shell::add(suite);
     let suite = recording::add(suite);
     let suite = replaying::add(suite);
+    let suite = tormenting::add(suite);
     live::add(suite).run()
 }
 
