@@ -13,7 +13,7 @@ pub(crate) fn stem(name: &str) -> Option<&str> {
         None => name,
     };
     let rest = match rest.strip_prefix("x-").or_else(|| rest.strip_prefix("X-")) {
-        // `x-` alone is no prefix, nor is one in front of something that is no name.
+        // `x-` alone is not a prefix, and neither is it in front of something that is not a name.
         Some(stem) if is_stem(stem) => stem,
         Some(_) | None => rest,
     };
@@ -44,7 +44,7 @@ pub(crate) fn is_reserved_member(name: &str) -> bool {
             .is_some_and(|rest| rest.starts_with(['-', '_', '.']))
 }
 
-/// CamelCase: a capital first, a small letter somewhere behind it, no separators.
+/// CamelCase: a capital first, a small letter somewhere after it, no separators.
 pub(crate) fn is_camel(stem: &str) -> bool {
     let mut bytes = stem.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_uppercase())

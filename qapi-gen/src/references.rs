@@ -305,7 +305,7 @@ fn is_index(name: &str) -> bool {
         .is_some_and(|rest| rest == "index" || rest.ends_with("-index"))
 }
 
-/// What every definition has, for one that is no include.
+/// What every definition has; includes are not definitions.
 pub(crate) fn header(schema: &Schema, entity: Entity) -> Option<&Header> {
     schema.header(entity)
 }

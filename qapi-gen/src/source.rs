@@ -107,7 +107,7 @@ impl Columns {
         reference: 1,
     };
 
-    /// The columns behind `text`.
+    /// The columns after `text`.
     fn after(self, text: &str) -> Self {
         steps(text.len() / 64);
         text.chars().fold(self, |column, ch| Self {

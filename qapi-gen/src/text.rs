@@ -19,7 +19,7 @@ impl ByName {
         Self(OnceLock::new())
     }
 
-    /// The first of `n` positions that has the name `name`; some positions may have none.
+    /// The first of `n` positions that has the name `name`; some positions may have no name.
     pub(crate) fn find<'n>(
         &self,
         name: &str,

@@ -127,7 +127,7 @@ impl<'s> Validator<'s> {
         }
     }
 
-    /// The answer to the first value in `text`, as wire JSON without a line end. Empty where there is none.
+    /// The answer to the first value in `text`, as wire JSON without a line end. Empty if `text` has no value.
     #[must_use]
     pub fn reply(&self, text: &[u8]) -> Vec<u8> {
         let mut first = Vec::new();

@@ -9,7 +9,7 @@ use crate::ir::{
 
 /// Renders `schema`: modules in order, in each its entities; then all documentation.
 ///
-/// Built-in types and arrays of them are left out, but for `q_empty` and `QType`.
+/// Built-in types and arrays of them are left out, except `q_empty` and `QType`.
 #[must_use]
 pub fn dump(schema: &Schema) -> String {
     let mut dumper = Dumper {

@@ -26,7 +26,7 @@ macro_rules! codes {
         }
 
         impl Code {
-            /// Every code that is no lint.
+            /// Every code that is not a lint.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             /// The code as it is printed.

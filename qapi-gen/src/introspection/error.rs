@@ -28,19 +28,19 @@ pub enum IntrospectionError {
     #[error("element {0} of the array uses type '{name}', which the array does not have", name = Shown(.1))]
     UnknownType(usize, String),
     /// A name has characters that no name of QAPI has.
-    #[error("element {0} of the array has the name '{name}', which is no QAPI name", name = Shown(.1))]
+    #[error("element {0} of the array has the name '{name}', which is not a QAPI name", name = Shown(.1))]
     Name(usize, String),
-    /// Arguments, data or a branch are of a type that is no object.
-    #[error("element {0} of the array has {1} of type '{name}', which is no object", name = Shown(.2))]
+    /// Arguments, data or a branch are of a type that is not an object.
+    #[error("element {0} of the array has {1} of type '{name}', which is not an object", name = Shown(.2))]
     NotObject(usize, &'static str, String),
     /// The elements of an array are arrays.
     #[error("element {0} of the array is an array of arrays")]
     ArrayOfArrays(usize),
     /// The tag of a union is no mandatory member that has an enumeration for its type.
-    #[error("element {0} of the array has the tag '{name}', which is no mandatory member of enumeration type", name = Shown(.1))]
+    #[error("element {0} of the array has the tag '{name}', which is not a mandatory member of enumeration type", name = Shown(.1))]
     Tag(usize, String),
     /// A branch belongs to no value of the tag.
-    #[error("element {0} of the array has a branch '{name}', which is no value of its tag", name = Shown(.1))]
+    #[error("element {0} of the array has a branch '{name}', which is not a value of its tag", name = Shown(.1))]
     Branch(usize, String),
     /// A union is a branch of itself, if only by way of others.
     #[error("element {0} of the array is a branch of itself")]

@@ -16,7 +16,7 @@ use crate::outcome::{Compiled, Rejected};
 use crate::source::SourceMap;
 
 impl Introspection {
-    /// The schema as QAPI source, which compiles to a schema with the same introspection but for the numbers of types.
+    /// The schema as QAPI source, which compiles to a schema with the same introspection, except for the numbers of types.
     ///
     /// # Errors
     ///
@@ -278,7 +278,7 @@ fn check_names(id: ElementId, names: &[String]) -> Result<(), IntrospectionError
     names.iter().try_for_each(|name| check_name(id, name))
 }
 
-/// The one mistake of a text that is no introspection.
+/// The one mistake of a text that is not an introspection.
 fn reject(name: &str, error: &IntrospectionError) -> Rejected {
     let mut report = Report::new(LintLevels::default());
     let message = format!("{name}: {error}");

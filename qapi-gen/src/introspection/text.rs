@@ -213,7 +213,7 @@ impl Writer<'_> {
         matches!(self.elements[element].kind, Kind::Object { .. })
     }
 
-    /// A definition, behind a blank line.
+    /// A definition, after a blank line.
     fn push(&mut self, definition: &str) {
         self.out.push('\n');
         self.out.push_str(definition);

@@ -72,7 +72,7 @@ impl<'s> Part<'s> {
         self.span
     }
 
-    /// Its type; a value has none.
+    /// Its type; a value of an enumeration has no type.
     #[must_use]
     pub fn type_id(&self) -> Option<TypeId> {
         self.type_id

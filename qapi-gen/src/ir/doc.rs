@@ -39,7 +39,7 @@ impl Doc {
     }
 
     /// Its sections in source order; the first one is plain, the overview. A member that is not
-    /// documented, because the schema excepts it, has an empty section behind the others of its
+    /// documented, because the schema excepts it, has an empty section after the others of its
     /// kind.
     #[must_use]
     pub fn sections(&self) -> &[DocSection] {

@@ -33,7 +33,7 @@ impl Pragmas {
         self.names[kind as usize].contains(name)
     }
 
-    /// Forgets what is about documentation, for a schema that has none.
+    /// Forgets what is about documentation, for a schema without documentation.
     pub(crate) fn forget_documentation(&mut self) {
         let kind = ExceptionKind::Documentation;
         self.doc_required = false;

@@ -54,7 +54,7 @@ impl Type {
 /// The kinds of [`Type`].
 #[derive(Debug)]
 pub enum TypeKind {
-    /// A built-in type that is no enumeration.
+    /// A built-in type that is not an enumeration.
     Builtin(Builtin),
     /// An enumeration; `QType` is the built-in one.
     Enum(Enum),

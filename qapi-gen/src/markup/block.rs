@@ -255,7 +255,7 @@ impl<'t> BlockParser<'t> {
             self.align(&mut body, column);
             items.push(self.nested(&body, column));
         }
-        // Blank lines behind the list are nobody's.
+        // Blank lines after the list belong to nothing.
         out.push(match kind {
             Marker::Bullet(_) => Block::Bullets(items),
             Marker::Number(first) => Block::Numbered(first, items),

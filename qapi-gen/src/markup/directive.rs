@@ -283,7 +283,7 @@ impl<'t> Directive<'t, '_> {
     }
 }
 
-/// `option: value` behind its first colon.
+/// `option: value` after its first colon.
 fn split_option(text: &str) -> Option<(&str, &str)> {
     let (option, value) = text.split_once(':')?;
     (!option.is_empty() && !option.contains(' ')).then_some((option, value))

@@ -123,14 +123,14 @@ impl<'t> InlineParser<'_, 't> {
             _ => self.named_link(at),
         };
         taken.unwrap_or_else(|| {
-            // A run of the same mark that is no markup is looked at once.
+            // A run of the same mark that is not markup is looked at once.
             let mark = rest.as_bytes()[0];
             let run = rest.bytes().take_while(|byte| *byte == mark).count();
             at + if matches!(mark, b'*' | b'`') { run } else { 1 }
         })
     }
 
-    /// A backslash takes the meaning of the character behind it, and is not shown.
+    /// A backslash takes the meaning of the character after it, and is not shown.
     fn escape(&mut self, at: usize) -> usize {
         self.flush(at);
         let escaped = self.text[at + 1..].chars().next();
@@ -197,7 +197,7 @@ impl<'t> InlineParser<'_, 't> {
         })
     }
 
-    /// The first `mark` behind the one at `at` of which `is_end` says that it ends the markup.
+    /// The first `mark` after the one at `at` of which `is_end` says that it ends the markup.
     fn search(
         &mut self,
         at: usize,
@@ -247,7 +247,7 @@ impl<'t> InlineParser<'_, 't> {
         Some(self.push(at, end + mark.len(), inline))
     }
 
-    /// `` `text` ``, whose mark stands at `at` behind a role that starts at `start`.
+    /// `` `text` ``, whose mark stands at `at` after a role that starts at `start`.
     fn interpreted(&mut self, start: usize, at: usize, role: &'t str) -> Option<usize> {
         if start == at && !self.may_start(at, 1) {
             return None;
@@ -261,7 +261,7 @@ impl<'t> InlineParser<'_, 't> {
             let end = end + 1 + underscores.min(2);
             return Some(self.hyperlink(start, end, content));
         }
-        // The role may stand behind.
+        // The role may follow.
         let suffix = after.strip_prefix(':').map_or("", role_at);
         let (role, end) = if role.is_empty()
             && !suffix.is_empty()
@@ -275,7 +275,7 @@ impl<'t> InlineParser<'_, 't> {
         Some(self.push(start, end, inline))
     }
 
-    /// As [`Self::find_end`] for a backquote, behind which `_` or a role may follow.
+    /// As [`Self::find_end`] for a backquote, which `_` or a role may follow.
     fn find_backquote(&mut self, at: usize) -> Option<usize> {
         let text = self.text;
         self.search(at, "`", |parser, end| {

@@ -3,11 +3,11 @@
 /// A line without the blanks around its text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
-    /// Where its first character that is no blank stands; for a blank line equal to `end`.
+    /// Where its first character that is not a blank stands; for a blank line equal to `end`.
     pub(super) start: usize,
-    /// Where its last character that is no blank ends.
+    /// Where its last character that is not a blank ends.
     pub(super) end: usize,
-    /// The column of its first character that is no blank.
+    /// The column of its first character that is not a blank.
     pub(super) indent: usize,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn lines_of(text: &str) -> Vec<Line> {
     lines
 }
 
-/// The column of the first character that is no blank, and the bytes before it. A tab leads to
+/// The column of the first character that is not a blank, and the bytes before it. A tab leads to
 /// the next multiple of 8.
 pub(super) fn indent_of(line: &str) -> (usize, usize) {
     let mut column = 0;

@@ -41,7 +41,7 @@ impl<'l, L: Links> Markdown<'l, L> {
         self.out
     }
 
-    /// Starts a block: behind a blank line if there is something before it.
+    /// Starts a block: after a blank line if there is something before it.
     pub(crate) fn start_block(&mut self) {
         if !self.is_fresh {
             self.out.push('\n');

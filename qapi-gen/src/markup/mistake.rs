@@ -35,7 +35,7 @@ pub enum MistakeKind {
     /// A heading where there may be none.
     #[error("a heading is allowed in free-form documentation only")]
     HeadingInDefinition,
-    /// `::` without an indented block behind it.
+    /// `::` that no indented block follows.
     #[error("'::' announces a literal block, but none follows")]
     NoLiteralBlock,
     /// A line that does not line up with the one above.
@@ -45,7 +45,7 @@ pub enum MistakeKind {
     #[error("a list needs a blank line before it")]
     ListWithoutBlank,
     /// Text that follows a list at once.
-    #[error("a list needs a blank line behind it")]
+    #[error("a list needs a blank line after it")]
     ListEndsWithoutBlank,
     /// A table whose lines do not fit each other.
     #[error("malformed table")]

@@ -160,7 +160,7 @@ pub struct Table<'t> {
 /// A cell of a [`Table`].
 pub type Cell<'t> = Vec<Inline<'t>>;
 
-/// A part of running text. A line end and the indentation behind it stand for one blank.
+/// A part of running text. A line end and the indentation after it stand for one blank.
 #[derive(Debug, PartialEq, Clone)]
 pub enum Inline<'t> {
     /// Plain text.

@@ -26,7 +26,7 @@ impl Text {
         };
         let last = lines.iter().rposition(is_filled).unwrap_or(first);
         let lines = &lines[first..=last];
-        // The text behind a tag starts in its line and goes on indented.
+        // The text after a tag starts in its line and goes on indented.
         let is_described = section.kind() != DocSectionKind::Plain;
         let starts_in_tag = is_described && indent_of(sources.text(lines[0])).0 == 0;
         let indented = if is_described {

@@ -51,7 +51,7 @@ impl<'s> Out<'s> {
         self.state
     }
 
-    /// Begins a file. There is none unless [`Self::end`] is called.
+    /// Begins a file, which is only written if [`Self::end`] is called.
     pub(crate) fn begin(&mut self, path: impl Into<PathBuf>) {
         self.path = path.into();
         self.text.clear();

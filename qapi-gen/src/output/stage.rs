@@ -41,7 +41,7 @@ pub(super) struct Stage<'f> {
 /// it at the same time.
 struct Large {
     path: PathBuf,
-    /// The one in its place, behind what was compared, while they are the same.
+    /// The file that is in its place, read as far as was compared, while both are the same.
     found: Option<File>,
     buffer: Vec<u8>,
     temporary: Option<(Temporary, File)>,
@@ -240,7 +240,7 @@ impl<'f> Stage<'f> {
                 let is_candidate = path.extension().is_some_and(|it| self.kinds.contains(it))
                     && !self.made.contains(&path)
                     && path.is_file();
-                // No file is equal to nothing but an empty one, which is nobody's.
+                // Nothing equals a missing file, except an empty one, which belongs to nobody.
                 if is_candidate && Found::at(&path, b"")? == Found::Ours {
                     stale.push(path);
                 }

@@ -60,7 +60,7 @@ pub(super) fn print_definition(out: &mut String, doc: &Doc, schema: &Schema) -> 
     Ok(())
 }
 
-/// The lines without blank ones at start and end, which are no part of the text.
+/// The lines without blank ones at start and end, which are not part of the text.
 fn trim(lines: &[Span]) -> &[Span] {
     let has_text = |line: &Span| line.start() != line.end();
     match (

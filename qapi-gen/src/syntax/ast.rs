@@ -122,7 +122,7 @@ pub(crate) struct Include {
     pub(crate) path: String,
 }
 
-/// A top-level expression that is no directive.
+/// A top-level expression that is not a directive.
 #[derive(Debug)]
 pub(crate) struct Definition {
     pub(crate) object: Object,
@@ -133,7 +133,7 @@ pub(crate) struct Definition {
 #[derive(Debug)]
 pub(crate) struct Doc {
     pub(crate) span: Span,
-    /// The name behind `@` in the first line, `None` for free-form documentation.
+    /// The name after `@` in the first line, `None` for free-form documentation.
     pub(crate) symbol: Option<Span>,
     /// Sections in source order; the first one is plain.
     pub(crate) sections: Vec<Section>,

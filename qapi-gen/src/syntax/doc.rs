@@ -12,7 +12,7 @@ use crate::steps::step;
 /// A line of a documentation comment has at most this many characters, its `# ` included.
 const MAX_DOC_LINE: usize = 70;
 
-/// Parses the documentation comment that is the current token, and moves behind it.
+/// Parses the documentation comment that is the current token, and moves past it.
 pub(super) fn parse_doc(parser: &mut Parser<'_>) -> Doc {
     let span = parser.token().span;
     let file = parser.shared_text();
@@ -229,7 +229,7 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
         })
     }
 
-    /// Moves to the next line; at the closing `##` and at the end of the text there is none.
+    /// Moves to the next line; at the closing `##` and at the end of the text there is no next line.
     fn next(&mut self) {
         step();
         self.line = None;

@@ -29,7 +29,7 @@ pub(super) enum TokenKind {
     Unterminated,
     /// A documentation comment, from its first `##` to its last.
     Documentation,
-    /// Text that is no token.
+    /// Text that is not a token.
     Stray,
     End,
 }
@@ -70,7 +70,7 @@ pub(super) fn tokenize(text: &str, start: u32) -> Vec<Token> {
 }
 
 /// Where the documentation comments of `text` are, if each of them starts its line. `None` where
-/// a `##` stands behind something else: whether that is code or a string, the grammar knows.
+/// a `##` stands after something else: whether that is code or a string, the grammar knows.
 fn documentation(text: &str) -> Option<Vec<Range<usize>>> {
     let bytes = text.as_bytes();
     let marks = memmem::Finder::new("##");
@@ -198,7 +198,7 @@ fn grammar_tokens(text: &str, start: u32, tokens: &mut Vec<Token>) {
     }
 }
 
-/// A string without escapes, and the punctuation behind it.
+/// A string without escapes, and the punctuation after it.
 fn push_string(text: &str, start: u32, tokens: &mut Vec<Token>) {
     let end = memrchr(b'\'', text.as_bytes()).map_or(text.len(), |quote| quote + 1);
     let span = Span::new(start, start + end as u32);

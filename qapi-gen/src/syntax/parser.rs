@@ -108,7 +108,7 @@ impl<'r> Parser<'r> {
     }
 
     /// The span of the whole file's end, where the reference places a mistake at the end: its
-    /// last line, behind the last character.
+    /// last line, after the last character.
     fn end_span(&self) -> Span {
         let trimmed = match self.text.strip_suffix('\n') {
             Some(rest) => rest.strip_suffix('\r').unwrap_or(rest),
@@ -129,7 +129,7 @@ impl<'r> Parser<'r> {
         self.report.push(diagnostic.at_line(line));
     }
 
-    /// Moves to the next token and reports it if it is none.
+    /// Moves to the next token, and reports text that is not a token.
     pub(super) fn advance(&mut self) {
         if self.token().kind != TokenKind::End {
             self.skip();
@@ -180,7 +180,7 @@ impl<'r> Parser<'r> {
         Err(Lost)
     }
 
-    /// Whether the current token is none, which was reported.
+    /// Whether the current text is not a token, which was reported.
     pub(super) fn is_bad(&self) -> bool {
         self.is_bad
     }
@@ -477,7 +477,7 @@ fn piece_end(text: &str, from: usize) -> usize {
             break;
         };
         let line = at + line_end + 1;
-        // The lines that are blank are passed together, lest each is looked at from each.
+        // Blank lines are passed together, so that each is looked at once.
         let rest = &bytes[line..];
         let first = rest.iter().position(|byte| !byte.is_ascii_whitespace());
         steps(first.unwrap_or(rest.len()) / 64);

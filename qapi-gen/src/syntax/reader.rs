@@ -267,7 +267,7 @@ impl Reader<'_> {
     }
 }
 
-/// `name` relative to the folder of `including`, as the reference writes it: one slash behind the
+/// `name` relative to the folder of `including`, as the reference writes it: one slash after the
 /// folder, and nothing else is normalised.
 fn join(including: &str, name: &str) -> String {
     let folder = match including.rfind('/') {

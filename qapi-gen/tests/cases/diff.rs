@@ -122,7 +122,7 @@ fn each_rule_is_shown_by_its_page() {
     assert!(n_pages > 10);
 }
 
-/// A server tells as much of itself as its schema, but for widths and conditions.
+/// A server tells as much of itself as its schema, except widths and conditions.
 fn introspection_is_as_good_as_the_schema() {
     let text = include_str!("../diff/union.old.json");
     let schema = schema("old.json", text);

@@ -24,7 +24,7 @@ fn main() {
 ///
 /// # Panics
 ///
-/// When there are none.
+/// When there are no cases.
 fn files(folder: &str, end: &str) -> Vec<PathBuf> {
     let folder = tests::workspace().join("qapi-gen/tests").join(folder);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)

@@ -105,7 +105,7 @@ fn html_is_valid(modules: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// markdownlint with its default rules but for three that are about taste.
+/// markdownlint with its default rules, except three that are about taste.
 fn markdown_is_clean(modules: &Path) -> Result<(), Failed> {
     for schema in schemas("markdown-is-clean") {
         let folder = manual(&schema, Format::Markdown)?;
@@ -144,7 +144,7 @@ fn man_pages_are_clean(mandoc: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Keys that are no characters, in the browser's code for them.
+/// Keys that are not characters, in the browser's code for them.
 const ENTER: &str = "\u{e007}";
 
 fn address_of(folder: &TempDir, page: &str) -> String {

@@ -122,7 +122,7 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// There is none, or something covers it.
+    /// There is no such element, or something covers it.
     pub(crate) fn click(&self, selector: &str) -> Result<()> {
         let element = self.find(selector)?;
         self.post(&format!("/element/{element}/click"), &json!({}))
@@ -152,7 +152,7 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// There is no such element.
     pub(crate) fn text(&self, selector: &str) -> Result<String> {
         let element = self.find(selector)?;
         let path = format!("{}/element/{element}/text", self.session);

@@ -48,7 +48,7 @@ fn each_value_is_answered() {
             ],
             true,
         ),
-        // What is behind a mistake in brackets is dropped up to their end.
+        // What is after a mistake in brackets is dropped up to their end.
         (
             format!("{{\"a\" 1, 2}} {good}"),
             vec![mistake("6", "expecting ':'"), success.to_owned()],

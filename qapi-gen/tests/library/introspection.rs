@@ -377,7 +377,7 @@ fn what_a_schema_tells_is_that_schema() {
     }
 }
 
-/// The one diagnostic of what is no introspection.
+/// The one diagnostic of what is not an introspection.
 fn mistake(text: &str) -> (Code, String) {
     let loader = MemoryLoader::new().with("told.json", text);
     let checked = load("told.json", &loader, LintLevels::default());
@@ -419,11 +419,11 @@ fn what_is_no_introspection_is_told_once() {
         ),
         (
             with(r#"{"name": "x", "meta-type": "command", "arg-type": "str", "ret-type": "0"}"#),
-            "element 4 of the array has arguments of type 'str', which is no object",
+            "element 4 of the array has arguments of type 'str', which is not an object",
         ),
         (
             with(r#"{"name": "x', 'y", "meta-type": "event", "arg-type": "0"}"#),
-            "element 4 of the array has the name 'x', 'y', which is no QAPI name",
+            "element 4 of the array has the name 'x', 'y', which is not a QAPI name",
         ),
         (
             with(r#"{"name": "[2]", "meta-type": "array", "element-type": "[2]"}"#),
@@ -434,14 +434,14 @@ fn what_is_no_introspection_is_told_once() {
                 r#"{"name": "2", "meta-type": "object", "members": [{"name": "t", "type": "str"}],
                 "tag": "t", "variants": []}"#,
             ),
-            "element 4 of the array has the tag 't', which is no mandatory member of enumeration type",
+            "element 4 of the array has the tag 't', which is not a mandatory member of enumeration type",
         ),
         (
             with(
                 r#"{"name": "2", "meta-type": "object", "members": [{"name": "t", "type": "1"}],
                 "tag": "t", "variants": [{"case": "b", "type": "0"}]}"#,
             ),
-            "element 4 of the array has a branch 'b', which is no value of its tag",
+            "element 4 of the array has a branch 'b', which is not a value of its tag",
         ),
         (
             with(

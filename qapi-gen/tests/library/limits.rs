@@ -103,7 +103,7 @@ fn shape(name: &str, n: usize) -> Checked {
 
 #[test]
 fn bases() {
-    // The first one has none.
+    // The first one has no base.
     for name in ["bases", "bases-backwards"] {
         assert_eq!(codes(&shape(name, MAX_BASES + 1)), []);
         assert_eq!(codes(&shape(name, MAX_BASES + 2)), [Code::BasesTooDeep]);

@@ -351,7 +351,7 @@ fn a_reader_that_went_away_is_no_panic() {
     assert!(["0", "1"].contains(&status.as_str()), "{status}");
 }
 
-/// Files that are no result of a run, in a folder and those in it.
+/// Files that did not come from a run, in a folder and those in it.
 fn leftovers(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut queue = vec![folder.to_owned()];
@@ -448,7 +448,7 @@ fn a_run_that_fails_changes_nothing() {
     let names: Vec<_> = fs::read_dir(at.join("out")).expect("there").collect();
     assert_eq!(names.len(), 1, "{names:?}");
     assert_eq!(leftovers(at), Vec::<PathBuf>::new());
-    // What is no file is neither waited for nor replaced.
+    // What is not a file is neither waited for nor replaced.
     let output = shell(
         at,
         "mkfifo fifo/server.rs; $G generate schema.json --out-dir fifo",

@@ -3,8 +3,8 @@
 //! Each shape of the crate `shapes` is made at n, 2n and 4n and given to everything that reads
 //! schemas. What that costs is counted, so that the result is the same on every machine: allocations,
 //! bytes allocated, bytes of output, and steps, which are looks at parts of a schema (see
-//! `qapi_gen::internals::steps`). What a schema of size 1 costs is the same at every n and is taken off, lest it
-//! hides the growth of the rest. Of that, 2n may cost 2.25 times as much as n, and 4n 4.5 times;
+//! `qapi_gen::internals::steps`). What a schema of size 1 costs is the same at every n and is taken off, so that
+//! it does not hide the growth of the rest. Of that, 2n may cost 2.25 times as much as n, and 4n 4.5 times;
 //! allocations have some tolerance (see `TOLERANCE`), but far less than a scan in a scan would need.
 //!
 //! `SHAPES=1` prints the counts.

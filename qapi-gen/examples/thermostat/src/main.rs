@@ -28,7 +28,7 @@ include!(concat!(env!("OUT_DIR"), "/qapi.rs"));
 
 use qapi::{AddRoom, Commands, Dispatcher, Mode, SetTarget, Status, TargetChanged};
 
-/// The device: what is behind the commands.
+/// The device that the commands are about.
 struct Thermostat {
     status: Mutex<Status>,
 }

@@ -91,7 +91,7 @@ pub(super) struct View<'s> {
     pub(super) returns: Option<Returns<'s>>,
     pub(super) errors: Option<&'s DocSection>,
     pub(super) features: Vec<(&'s Feature, Option<&'s DocSection>)>,
-    /// What is said behind everything else: notes, examples.
+    /// What is said after everything else: notes, examples.
     pub(super) remarks: Vec<&'s DocSection>,
     /// `deprecated` and `unstable`, where it is that as a whole.
     pub(super) marks: Vec<&'static str>,

@@ -63,7 +63,7 @@ impl<'s> Chapter<'s> {
     }
 }
 
-/// File names that are no chapter's.
+/// File names that no chapter may have.
 const RESERVED: [&str; 8] = [
     "index", "readme", "summary", "commands", "events", "types", "members", "search",
 ];
@@ -345,7 +345,7 @@ fn stem_of(module: &str) -> String {
 #[derive(Default)]
 struct FileNames {
     taken: HashSet<String>,
-    /// The last number that was put behind a name.
+    /// The last number that was put after a name.
     numbers: HashMap<String, usize>,
 }
 

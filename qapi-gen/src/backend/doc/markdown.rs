@@ -248,7 +248,7 @@ impl<'m, 's> ChapterWriter<'m, 's> {
         }
     }
 
-    /// Adds what `write` writes, behind a blank line.
+    /// Adds what `write` writes, after a blank line.
     fn add(
         &mut self,
         scope: Option<Entity>,

@@ -86,7 +86,7 @@ impl ModuleWriter<'_, '_> {
         }
     }
 
-    /// A struct around the content, behind its doc.
+    /// A struct around the content, after its doc.
     fn emit_newtype(&mut self, name: &str, header: &Header, content: &str, id: Option<TypeId>) {
         rust!(self, "$cfg");
         let has_default = id.is_none_or(|id| self.plan.shapes.has_default(id));

@@ -187,7 +187,7 @@ impl ModuleWriter<'_, '_> {
         );
     }
 
-    /// The same where it has none.
+    /// The same for an event without data.
     fn emit_no_event(&mut self, name: &str, unknown: &str) {
         rust!(
             self,

@@ -64,7 +64,7 @@ impl Data {
         }
     }
 
-    /// The module behind its header.
+    /// The module after its header.
     pub(super) fn emit(&self, plan: &Plan<'_>, out: &mut Out<'_>) {
         const DOC: &str = "/// The JSON text, on one line.\n";
         let parts = match self {
@@ -115,7 +115,7 @@ fn push_literal(out: &mut Out<'_>, json: &str) {
             b'"' => in_string = !in_string,
             b'[' | b'{' if !in_string => depth += 1,
             b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            // The blank behind the comma stays on this line; a literal skips blanks of the next.
+            // The blank after the comma stays on this line; a literal skips blanks of the next.
             b' ' if !in_string && depth == 1 => {
                 push_line(out, &json[start..=at]);
                 out.push("\\\n");

@@ -153,7 +153,7 @@ impl<'t> Form<'t> {
             None if before.starts_with("..") => before.split_at(2),
             None => ("", before),
         };
-        // The rest of a structure has no comma behind it; a macro by itself is an item.
+        // The rest of a structure has no comma after it; a macro by itself is an item.
         let is_statement = [";", ",", "?;", "?,", ".await?;"].contains(&tail);
         let is_known = (is_statement && !(head.is_empty() && callee.ends_with('!')))
             || (head == ".." && tail.is_empty());
@@ -170,7 +170,7 @@ impl<'t> Form<'t> {
     }
 }
 
-/// What stands before, in and behind the first parentheses of `text`.
+/// What stands before, in and after the first parentheses of `text`.
 fn parenthesised(text: &str) -> Option<(&str, &str, &str)> {
     let open = text.find('(')?;
     let mut depth = 0_usize;
@@ -359,7 +359,7 @@ fn call(out: &mut String, width: usize, head: &str, callee: &str, arguments: &[&
     } else {
         line(out, 0, &[head, callee, "("]);
     }
-    // Macros take no comma behind the last argument.
+    // Macros take no comma after the last argument.
     let last_comma = if callee.ends_with('!') { "" } else { "," };
     let separator = if arguments.iter().all(|it| it.len() <= SHORT_ARGUMENT) {
         ", ".to_owned()
@@ -497,7 +497,7 @@ fn signature(
     out.push_str(head);
     out.push('(');
     if one_line == MAX_WIDTH && end == ";" {
-        // There must be room for a brace even where there is none; the parameters stay all the same.
+        // There must be room for a brace even where no brace follows.
         push_joined(out, parameters);
         line(out, 0, &[")"]);
         return line(out, width, &[result.trim_start(), end]);
@@ -527,7 +527,7 @@ pub(super) fn use_list(out: &mut String, head: &str, path: &str, names: &[&str])
     line(out, 0, &[head, path, "::{"]);
     let mut column = 0;
     for (n, name) in names.iter().enumerate() {
-        // The blank behind a comma counts, though it is not there at the end of a line.
+        // The blank after a comma counts, though it is not there at the end of a line.
         let blank = usize::from(n + 1 < names.len());
         if column > 0 && column + 2 + name.len() + blank > MAX_WIDTH {
             out.push('\n');

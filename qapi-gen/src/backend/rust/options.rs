@@ -66,7 +66,7 @@ impl Part {
     }
 }
 
-/// A fragment of Rust that is none.
+/// A fragment that is not valid Rust.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("option '{option}': '{fragment}' is not {expected}: {reason}")]
 pub struct OptionError {
@@ -226,7 +226,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// `visibility` is none.
+    /// `visibility` is not a visibility of Rust.
     pub fn visibility(mut self, visibility: &str) -> Result<Self, OptionError> {
         let parser = |input: syn::parse::ParseStream<'_>| match input.parse()? {
             syn::Visibility::Inherited => Err(input.error("expected `pub`")),
@@ -244,7 +244,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// `attributes` are none.
+    /// `attributes` are not attributes of Rust.
     pub fn attributes(mut self, name: &str, attributes: &str) -> Result<Self, OptionError> {
         let parser = syn::Attribute::parse_outer;
         let parsed = parse_with("attributes", attributes, "outer attributes", parser)?;

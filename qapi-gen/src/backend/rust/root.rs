@@ -146,7 +146,7 @@ struct Gates {
     deprecated: Option<Gate>,
 }
 
-/// A module behind `header`; nothing if `write` writes nothing, which may be asked to do so twice.
+/// A module after `header`; nothing if `write` writes nothing. `write` may be called twice.
 fn print_module<'a>(
     plan: &Plan<'a>,
     out: &mut Out<'_>,
@@ -167,7 +167,7 @@ fn print_module<'a>(
     let (head, links) = writer.head();
     out.push(header);
     out.push(&head);
-    // The blank line behind the last item is none at the end of the file.
+    // There is no blank line after the last item of the file.
     let mut blanks = String::new();
     let mut push = |text: &str| {
         let text = links.print(text);
@@ -405,7 +405,7 @@ fn root(plan: &Plan<'_>, server_deprecated: Option<&Gate>) -> String {
     let server = server
         .filter(|name| plan.options.has(Part::Server) && !is_known(name))
         .map(always);
-    // What would mean two things is found in its own module alone; but for types, which are here.
+    // A name that would mean two things is found in its own module alone; types stay in this one.
     let commands = commands.into_iter();
     let commands = commands
         .filter(|export| !types.contains(export.name) && !event_names.contains(export.name));

@@ -174,7 +174,7 @@ fn measure_one(plan: &Plan<'_>, shapes: &mut Shapes, index: usize) {
     shapes.has_default[index] = has_default;
 }
 
-/// The types that a type holds in place, but for boxes.
+/// The types that a type holds in place, except boxes.
 fn contents(plan: &Plan<'_>, index: usize) -> Vec<usize> {
     let Some(ty) = &plan.types[index] else {
         return Vec::new();

@@ -79,7 +79,7 @@ macro_rules! rust {
 pub(super) use rust;
 
 /// The lines of a template without the indentation that all of them have. The first line and the
-/// blanks in front of the closing quote are none.
+/// the blanks in front of the closing quote do not count.
 fn lines_of(template: &'static str) -> impl Iterator<Item = (usize, &'static str)> {
     let body = template.strip_prefix('\n').unwrap_or(template);
     let body = match body.rfind('\n') {
@@ -125,9 +125,9 @@ impl ModuleWriter<'_, '_> {
             text.push_str(before);
             let is_part = |ch: char| ch.is_ascii_alphanumeric() || ch == '_';
             let end = after.find(|ch| !is_part(ch)).unwrap_or(after.len());
-            let (name, behind) = after.split_at(end);
+            let (name, tail) = after.split_at(end);
             self.push_value(&mut text, name, values);
-            rest = behind;
+            rest = tail;
         }
         text.push_str(rest);
         layout::print(&mut self.out, self.indent, &text);

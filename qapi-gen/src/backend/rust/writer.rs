@@ -61,7 +61,7 @@ enum Origin {
 /// Origin, path below it and name.
 type Import = (Origin, &'static str, &'static str);
 
-/// Imports that stand together: whence, when they are there, paths and names.
+/// Imports that stand together: where from, under which condition, paths and names.
 type ImportGroup = (Origin, Gate, Vec<(&'static str, &'static str)>);
 
 /// Builds one module.
@@ -130,7 +130,7 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         self.has_items
     }
 
-    /// Starts an item that is there under `gate`, the first one behind a blank line.
+    /// Starts an item that is there under `gate`, the first one after a blank line.
     pub(super) fn begin_item(&mut self, gate: &Gate) {
         if !self.has_items {
             self.has_items = true;
@@ -380,7 +380,7 @@ impl ModuleWriter<'_, '_> {
                     None => lists.push((path, vec![name])),
                 }
             }
-            // rustfmt sorts a list behind the paths below its own.
+            // rustfmt sorts a list after the paths below its own.
             let is_root = |path: &str| path.is_empty() || path == "super";
             lists
                 .sort_by_key(|(path, names)| path.is_empty() || (is_root(path) && names.len() > 1));

@@ -25,7 +25,7 @@ struct Settings {
     lints: BTreeMap<Spanned<String>, Spanned<String>>,
 }
 
-/// The levels of lints that the file beside `schema` sets; the defaults where there is none.
+/// The levels of lints that the file beside `schema` sets; the defaults where no such file is.
 pub(crate) fn levels_beside(schema: &str) -> io::Result<LintLevels> {
     let path = Path::new(schema).with_file_name(FILE);
     let text = match read_text(&path) {

@@ -48,11 +48,11 @@ enum Command {
     Validate(validate::Args),
     /// Tell what a change of the interface breaks, and for whom.
     Diff(diff::Args),
-    /// Explain the rule behind the code of a diagnostic.
+    /// Explain the rule that a diagnostic's code stands for.
     Explain(explain::Args),
     /// Write the man pages of this program, one for each command.
     Man {
-        /// The folder, which is made if there is none.
+        /// The folder, which is made if it does not exist.
         #[arg(long, value_name = "DIR")]
         out_dir: PathBuf,
     },

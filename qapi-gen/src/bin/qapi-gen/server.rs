@@ -4,7 +4,7 @@ use std::io;
 
 use qapi_gen::loader::MemoryLoader;
 
-/// What addresses begin with: the forms of `qapi_runtime::address`, but for a bare path, which is that of a file.
+/// What addresses begin with: the forms of `qapi_runtime::address`, except a bare path, which is that of a file.
 const KINDS: [&str; 5] = ["unix:", "tcp:", "vsock:", "fd:", "exec:"];
 
 /// Whether `path` is the address of a server.

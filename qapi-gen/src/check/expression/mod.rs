@@ -55,7 +55,7 @@ fn all_of<N, T>(parts: &[N], check: impl FnMut(&N) -> Option<T>) -> Box<[T]> {
     checked.into()
 }
 
-/// The names behind the keys that define something.
+/// The names that the keys of definitions give.
 fn names_of(object: &Object, sources: &SourceMap) -> Vec<String> {
     let members = object.members.iter();
     members

@@ -27,7 +27,7 @@ enum Task<'a> {
 /// The base of an object.
 #[derive(Clone, Copy)]
 enum Base {
-    /// There is none to be had.
+    /// It could not be found out.
     None,
     /// A mistake was reported, and members are missing that the author meant.
     Lost,

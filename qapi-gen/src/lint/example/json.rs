@@ -99,7 +99,7 @@ impl<'t> Parser<'_, 't> {
     /// The text of the current token, and where it stands in the document.
     fn current(&self) -> (&'t str, Range<usize>) {
         let Some(token) = self.tokens.get(self.at) else {
-            // Behind everything: the end of the last line.
+            // After everything: the end of the last line.
             let end = self
                 .code
                 .lines
@@ -129,7 +129,7 @@ impl<'t> Parser<'_, 't> {
         }
     }
 
-    /// An arrow and the value behind it; nothing if the message is left out.
+    /// An arrow and the value after it; nothing if the message is left out.
     fn message(&mut self) -> Result<Option<Message>, Problem> {
         let sender = match self.kind() {
             Some(TokenKind::FromClient) => Sender::Client,

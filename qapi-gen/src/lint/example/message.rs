@@ -34,7 +34,7 @@ impl<'s> Conversation<'s> {
     pub(super) fn check(&mut self, message: &Message, problems: &mut Vec<Problem>) {
         let Data::Object(object) = &message.value.data else {
             if !matches!(message.value.data, Data::Elision) {
-                let message_text = "example has a message that is no object".to_owned();
+                let message_text = "example has a message that is not an object".to_owned();
                 problems.push(Problem {
                     message: message_text,
                     at: message.value.at.clone(),
@@ -124,7 +124,7 @@ impl<'s> Conversation<'s> {
         }
     }
 
-    /// The command that a reply is to: the one with its id, else the first that has none yet.
+    /// The command that a reply is to: the one with its id, else the first one without a reply.
     fn answered(&mut self, reply: &Object) -> Option<&'s Command> {
         if self.pending.is_empty() {
             return self.documented;

@@ -62,8 +62,8 @@ pub(crate) fn read(html: &str) -> Result<Page, String> {
             break;
         };
         let end = tag.find('>').ok_or("a tag that never ends")?;
-        let (tag, behind) = (&tag[..end], &tag[end + 1..]);
-        rest = behind;
+        let (tag, tail) = (&tag[..end], &tag[end + 1..]);
+        rest = tail;
         if let Some(name) = tag.strip_prefix('/') {
             let opened = open
                 .pop()

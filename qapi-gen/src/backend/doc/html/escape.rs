@@ -28,7 +28,7 @@ pub(super) fn push_text(out: &mut String, text: &str) {
     out.push_str(rest);
 }
 
-/// Appends `text` as a part of an address behind `#`.
+/// Appends `text` as a part of an address after `#`.
 pub(super) fn push_fragment(out: &mut String, text: &str) {
     for byte in text.bytes() {
         let is_plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');

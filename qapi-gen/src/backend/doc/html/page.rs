@@ -79,7 +79,7 @@ impl<'m, 's> PageWriter<'m, 's> {
         }
     }
 
-    /// Begins the file of a page that is no chapter.
+    /// Begins the file of a page that is not a chapter.
     pub(super) fn begin(&mut self, title: &str, out: &mut Out<'_>) {
         out.begin(format!("{}.html", self.file));
         out.push(&self.head(title, None));
@@ -194,7 +194,7 @@ impl<'m, 's> PageWriter<'m, 's> {
         self.part_ids.clear();
     }
 
-    /// Links to the chapters before and behind.
+    /// Links to the chapter before and the chapter after.
     fn neighbours(&mut self, n: usize) {
         let chapters = &self.manual.chapters;
         let before = chapters[..n]
@@ -255,7 +255,7 @@ impl<'m, 's> PageWriter<'m, 's> {
         out
     }
 
-    /// What stands behind it.
+    /// What follows it.
     fn foot(&self) -> String {
         let mut out = String::from("</main>\n</div>\n<footer>\n<p>");
         let marker = self.manual.marker();

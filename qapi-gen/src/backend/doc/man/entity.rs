@@ -70,7 +70,7 @@ impl PageWriter<'_, '_> {
         self.out.push_str(&format!("\\fB{text}:\\fR\n"));
     }
 
-    /// A tag of one line, and the text of a section behind it.
+    /// A tag of one line, and the text of a section after it.
     fn tag(&mut self, tag: &str, section: Option<&DocSection>) {
         self.out.push_str(".TP\n");
         self.out.push_str(tag);
@@ -156,7 +156,7 @@ impl PageWriter<'_, '_> {
                 self.out.push_str("\\fR\n");
             }
             if let Some(section) = returns.section {
-                // The description goes on behind the type.
+                // The description goes on after the type.
                 self.is_fresh = true;
                 self.doc_section(section);
             }
@@ -211,7 +211,7 @@ fn condition(condition: &Condition) -> Option<String> {
     (!condition.is_always()).then(|| format!("if {}", condition_text(condition)))
 }
 
-/// A name in bold with facts behind it.
+/// A name in bold with facts after it.
 fn tag_of(name: &str, facts: &[String]) -> String {
     let mut tag = String::from("\\fB");
     push_code(&mut tag, name);

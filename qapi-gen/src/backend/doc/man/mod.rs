@@ -36,7 +36,7 @@ pub(super) fn render(manual: &Manual<'_>, out: &mut Out<'_>) -> ControlFlow<()> 
 }
 
 /// The name of a chapter's page. The module of the main file has the first page's name with
-/// something behind it.
+/// something after it.
 fn page_name(stem: &str, chapter: &Chapter<'_>) -> String {
     if chapter.is_root {
         format!("{stem}-main")

@@ -50,7 +50,7 @@ impl<'m, 's> PageWriter<'m, 's> {
         out
     }
 
-    /// What stands behind it.
+    /// What follows it.
     pub(super) fn foot(&self, name: &str) -> String {
         let mut out = String::new();
         if name != self.stem {
@@ -188,7 +188,7 @@ impl<'m, 's> PageWriter<'m, 's> {
         self.tagged(item);
     }
 
-    /// The text behind a tag: its first paragraph belongs to it, the rest is indented as it is.
+    /// The text after a tag: its first paragraph belongs to it, the rest is indented as it is.
     pub(super) fn tagged(&mut self, blocks: &[Block<'_>]) {
         let rest = match blocks.split_first() {
             Some((Block::Paragraph(content), rest)) => {

@@ -28,7 +28,7 @@ impl Policies {
     }
 }
 
-/// Of what has no special feature, as most things have none.
+/// The policy of what has no special feature, which is most.
 static NONE: [Policies; 1] = [Policies {
     gate: Gate::ALWAYS,
     deprecated: false,
