@@ -160,7 +160,7 @@ impl Reader {
     }
 
     /// Whether both directions are over: the peer has closed its socket, or TCP has given the connection up. Of a peer that
-    /// has only ended its own direction, and of streams that are no sockets, it cannot be told.
+    /// has only ended its own direction, and of streams that are not sockets, it cannot be told.
     #[cfg(feature = "server")]
     pub(crate) fn peer_is_gone(&self) -> bool {
         let socket = match self {
@@ -251,7 +251,7 @@ impl Writer {
                 let _ = shutdown(&**stream, Shutdown::Write);
             }
             Self::Descriptor(descriptor) => {
-                // What is no socket ends with its last descriptor.
+                // What is not a socket ends with its last descriptor.
                 let _ = shutdown(descriptor.get_ref(), Shutdown::Write);
             }
             Self::Any { writer, .. } => {
@@ -263,7 +263,7 @@ impl Writer {
     }
 
     /// After a failure to write: makes sure that the reader comes to the end of the connection,
-    /// behind what the peer had sent before.
+    /// after what the peer had sent before.
     #[cfg(feature = "client-async")]
     pub(crate) fn give_up(&self) {
         if let Self::Unix(stream) = self {

@@ -266,7 +266,7 @@ impl Reader<'_> {
     }
 }
 
-/// A value of a built-in type; the text itself where it is none, which a check tells of.
+/// A value of a built-in type. Where the text is not such a value it stays a text, and the check tells of it.
 fn scalar(text: String, builtin: Builtin) -> Value {
     let value = match builtin {
         Builtin::Str => None,

@@ -39,7 +39,7 @@ impl Entry {
         read_file(&self.path).ok()
     }
 
-    /// Keeps a schema. A cache that cannot be written is none, and no mistake.
+    /// Keeps a schema. A cache that cannot be written is not used, and that is not an error.
     pub(crate) fn write(&self, schema: &[u8]) {
         // Whoever fails here has lost a few milliseconds of the next run.
         let _ = self.try_write(schema);

@@ -318,7 +318,7 @@ impl ClientCore {
             match parsed {
                 Parsed::Incomplete => return Ok(None),
                 Parsed::Error(error) => {
-                    // The agent marks the start of its answer with a byte that is no JSON, and
+                    // The agent marks the start of its answer with a byte that is not JSON, and
                     // what comes before is left over from others.
                     if !matches!(self.phase, Phase::Syncing(_)) {
                         self.said.hear(input);

@@ -252,7 +252,7 @@ impl ClientError {
         self.0.late.as_ref().map_or(outcome, LateReply::outcome)
     }
 
-    /// The answer that may still come, if the command has none yet; the one that has come, if something else has not.
+    /// The answer that may still come, if the command has no answer yet; the one that has come, if something else has not.
     pub fn late_reply(&self) -> Option<&LateReply> {
         self.0.late.as_ref()
     }

@@ -30,7 +30,7 @@ impl RawEvent {
             .unwrap_or("")
     }
 
-    /// The data; an empty object if the event has none.
+    /// The data; an empty object if the event has no data.
     pub fn data(&self) -> ValueRef<'_> {
         self.message.root().get("data").unwrap_or_else(empty_object)
     }

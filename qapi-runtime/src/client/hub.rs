@@ -231,7 +231,7 @@ impl Hub {
         }
     }
 
-    /// Hands on all that is in `input`. If that is no QMP, all who wait are told so.
+    /// Hands on all that is in `input`. If that is not QMP, all who wait are told so.
     pub(super) fn receive(&mut self, input: &[u8]) -> Result<(), ClientError> {
         let result = self.hand_on(input);
         if let Err(error) = &result {

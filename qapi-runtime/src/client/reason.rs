@@ -92,7 +92,7 @@ const TEXTS: &[(&str, Reason)] = &[
 ];
 
 impl Reason {
-    /// What an error of QEMU means; `None` where its text is none of those that are known. The class
+    /// What an error of QEMU means; `None` where its text is not known. The class
     /// `DeviceNotFound` says it without.
     #[must_use]
     pub fn of(error: &Error) -> Option<Self> {

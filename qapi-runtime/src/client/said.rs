@@ -1,4 +1,4 @@
-//! What a peer says that is no message of the protocol, for people.
+//! What a peer says that is not a message of the protocol, for people.
 
 /// Bytes of it that are kept and shown.
 const SHOWN: usize = 80;

@@ -222,7 +222,7 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// A descriptor that is no socket.
+/// A descriptor that is not a socket.
 struct Other {
     descriptor: OwnedFd,
     /// Readable when nobody is to wait any more.

@@ -224,7 +224,7 @@ impl Transcript {
     ///
     /// # Errors
     ///
-    /// The line that is no JSON or not of this form, or that the first one is missing.
+    /// The line that is not JSON or not of this form, or that the first one is missing.
     pub fn parse(text: &str) -> Result<Self, TranscriptError> {
         let mut is_log = false;
         let mut log = Log::default();
@@ -379,7 +379,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn sent(&mut self, bytes: &[u8]) {
-        // What is no JSON is the byte that resets a parser.
+        // What is not JSON is the byte that resets a parser.
         if let Ok(message) = Document::parse(bytes.strip_prefix(&[0xff]).unwrap_or(bytes)) {
             self.push(Recorded::Sent(message.root().to_value()));
         }

@@ -24,7 +24,7 @@ pub enum Kind {
 /// One entry of the tape, 16 bytes.
 ///
 /// A container is followed by its content: an array by its elements, an object by pairs of a
-/// `String` (the key) and a value. `end` is the index behind the last entry of the container.
+/// `String` (the key) and a value. `end` is the index after the last entry of the container.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Node {
     Null,
@@ -112,7 +112,7 @@ impl Document {
         self.text.as_bytes().get(start..start + len as usize)
     }
 
-    /// The index behind the value at `index`.
+    /// The index after the value at `index`.
     pub(crate) fn skip(&self, index: usize) -> usize {
         match self.node(index) {
             Node::Array { end, .. } | Node::Object { end, .. } => end as usize,
@@ -485,13 +485,13 @@ impl DocumentBuilder {
         let Some((index, count)) = self.open.pop() else {
             return;
         };
-        let behind = self.document.nodes.len() as u32;
+        let after = self.document.nodes.len() as u32;
         match self.document.nodes.get_mut(index as usize) {
             Some(Node::Array { len, end }) => {
                 *len = count;
-                *end = behind;
+                *end = after;
             }
-            Some(Node::Object { end, .. }) => *end = behind,
+            Some(Node::Object { end, .. }) => *end = after,
             _ => {}
         }
     }

@@ -180,16 +180,16 @@ impl FastParser {
 
     #[inline]
     fn close(&mut self, frame: &mut Frame, nodes: &mut [Node]) {
-        let behind = nodes.len() as u32;
+        let after = nodes.len() as u32;
         if let Some(node) = nodes.get_mut(frame.node) {
             *node = match frame.array_len {
                 0 => Node::Object {
                     mask: frame.mask,
-                    end: behind,
+                    end: after,
                 },
                 len => Node::Array {
                     len: len - 1,
-                    end: behind,
+                    end: after,
                 },
             };
         }

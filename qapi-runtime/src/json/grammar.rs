@@ -281,15 +281,15 @@ impl Grammar {
         let Some(frame) = self.frames.pop() else {
             return;
         };
-        let behind = self.nodes.len() as u32;
+        let after = self.nodes.len() as u32;
         match self.nodes.get_mut(frame.node as usize) {
             Some(Node::Object { mask, end }) => {
                 *mask = frame.mask;
-                *end = behind;
+                *end = after;
             }
             Some(Node::Array { len, end }) => {
                 *len = frame.n_children;
-                *end = behind;
+                *end = after;
             }
             _ => {}
         }

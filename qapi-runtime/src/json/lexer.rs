@@ -20,11 +20,11 @@ pub(super) enum LexState {
     /// Between tokens.
     #[default]
     Start,
-    /// Behind a lexical error, until a byte that can begin something new.
+    /// After a lexical error, until a byte that can begin something new.
     Recovery,
     /// In a string that this quote closes.
     String(u8),
-    /// Behind a backslash in a string that this quote closes.
+    /// After a backslash in a string that this quote closes.
     Escape(u8),
     Sign,
     Zero,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The reference's message for input that is no JSON value.
+/// The reference's message for input that is not a JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     message: String,

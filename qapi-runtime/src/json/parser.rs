@@ -141,7 +141,7 @@ impl Parser {
         self.brackets = 0;
     }
 
-    /// Forgets what a value has so far, but for the brackets that are open.
+    /// Forgets what a value has so far, except the brackets that are open.
     fn forget_tokens(&mut self) {
         self.grammar.clear();
         self.n_tokens = 0;

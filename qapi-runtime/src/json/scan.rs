@@ -17,7 +17,7 @@ fn special_bytes(word: u64, quote: u8) -> u64 {
     (zero | control | word) & HIGH
 }
 
-/// The first byte at or behind `at` that ends a run of plain string content.
+/// The first byte at or after `at` that ends a run of plain string content.
 #[inline]
 pub(super) fn skip_plain(bytes: &[u8], mut at: usize, quote: u8) -> usize {
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {

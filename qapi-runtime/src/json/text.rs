@@ -11,7 +11,7 @@ pub(super) enum StringError {
     Utf8,
     /// A backslash before something that it does not escape.
     Escape,
-    /// `\u` with something that is no character; the text of the escape as it was written.
+    /// `\u` with something that is not a character; the text of the escape as it was written.
     Unicode(Vec<u8>),
 }
 

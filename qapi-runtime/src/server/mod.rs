@@ -194,7 +194,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A descriptor that is no such socket, and a server that has shut down.
+    /// A descriptor of anything else, and a server that has shut down.
     pub fn serve_descriptor(&self, socket: OwnedFd) -> io::Result<()> {
         if self.task().is_none() {
             return Err(has_shut_down());

@@ -20,7 +20,7 @@ pub struct EventQueue {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Events and gaps, to see without the lock that there are none.
+    /// Events and gaps, to see without the lock whether there are any.
     n_waiting: AtomicUsize,
     waiting: Mutex<Waiting>,
 }

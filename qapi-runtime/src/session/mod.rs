@@ -424,7 +424,7 @@ impl Session {
         }
     }
 
-    /// Answers input that is no JSON, in its turn.
+    /// Answers input that is not JSON, in its turn.
     fn mistake(&mut self, error: ParseError) {
         if self.in_band_running() {
             self.queue.push_back(Queued::Wrong(error));

@@ -155,7 +155,7 @@ impl<K: Into<String>, V: Into<Value>> Extend<(K, V)> for Object {
 ///
 /// # Panics
 ///
-/// There is none.
+/// There is no value.
 impl Index<&str> for Object {
     type Output = Value;
 

@@ -38,7 +38,7 @@ pub trait Enumeration: Sized + Clone + 'static {
 ///
 /// # Errors
 ///
-/// A value that is no string, an unknown name in strict mode, a value that the policy refuses.
+/// A value that is not a string, an unknown name in strict mode, a value that the policy refuses.
 pub fn read_enum<T: Enumeration>(input: &mut Input<'_>) -> Result<T, VisitError> {
     let name = input.string()?;
     match T::from_name(name) {

@@ -16,7 +16,7 @@ pub struct ObjectInput<'i, 'a> {
     first: usize,
     end: usize,
     mask: u64,
-    /// Entry and position of the member behind the one that was taken last: members mostly come
+    /// Entry and position of the member after the one that was taken last: members mostly come
     /// in the order of the schema.
     next: usize,
     next_position: usize,

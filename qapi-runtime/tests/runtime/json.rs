@@ -48,8 +48,8 @@ fn parse_pieces(input: &[u8], pieces: &[usize]) -> Vec<String> {
         let length = pieces
             .next()
             .map_or(rest.len(), |piece| *piece.min(&rest.len()));
-        let (mut piece, behind) = rest.split_at(length);
-        rest = behind;
+        let (mut piece, after) = rest.split_at(length);
+        rest = after;
         loop {
             match parser.feed(&mut piece) {
                 Parsed::Incomplete => break,

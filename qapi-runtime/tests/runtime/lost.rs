@@ -46,7 +46,7 @@ impl Peer {
         assert!(self.try_answer(), "the client is gone");
     }
 
-    /// Answers one command, whichever it is. False if there is none any more.
+    /// Answers one command, whichever it is. False if no command comes any more.
     fn try_answer(&mut self) -> bool {
         let mut line = String::new();
         if self.0.read_line(&mut line).unwrap() == 0 {
@@ -316,7 +316,7 @@ fn large() -> Value {
     Value::from_iter([("text".to_owned(), Value::from(text))])
 }
 
-/// Time-outs hold for requests that cannot be written, and for those behind them.
+/// Time-outs hold for requests that cannot be written, and for those after them.
 #[test]
 fn a_server_that_does_not_read_holds_up_nobody() {
     let scene = numb();

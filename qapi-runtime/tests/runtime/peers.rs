@@ -1,4 +1,4 @@
-//! Peers that are late, early or lost, and those that are no peers.
+//! Peers that are late, early or lost, and those that are not peers.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -400,7 +400,7 @@ fn serde_refuses_duplicate_members() {
     refused(serde_json::from_str::<Value>(&object).map(drop), "m1234");
 }
 
-/// Flattened members and untagged enums reach a type in this way, and so do formats that are no text.
+/// Flattened members and untagged enums reach a type in this way, and so do formats that are not text.
 #[test]
 fn serde_refuses_duplicate_members_of_any_format() {
     use serde::Deserialize as _;

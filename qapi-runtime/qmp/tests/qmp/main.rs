@@ -58,7 +58,7 @@ impl Place {
         Self::new(format!("unix:{}", server.socket().display()))
     }
 
-    /// The program with these arguments behind the address.
+    /// The program with these arguments after the address.
     fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_qmp"));
         command

@@ -1,4 +1,4 @@
-//! Servers that are none, or that go.
+//! Peers that are not servers, and servers that go.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -61,7 +61,7 @@ impl Peer {
 
     /// A line, and what its `id` is.
     fn hear(&mut self) -> (String, String) {
-        // An agent's parser is reset by a byte that is no text.
+        // An agent's parser is reset by a byte that is not text.
         let mut line = Vec::new();
         self.0.read_until(b'\n', &mut line).unwrap();
         let line = String::from_utf8_lossy(&line).into_owned();

@@ -255,7 +255,7 @@ fn a_kept_schema_never_refuses() {
     // Of another server, that has little: what it lacks is asked for anew, and kept.
     let little = r#"[{"name": "stop", "meta-type": "command", "arg-type": "0", "ret-type": "0"},
         {"name": "0", "meta-type": "object", "members": []}]"#;
-    // And what is no schema at all.
+    // And what is not a schema at all.
     for text in [
         little.as_bytes(),
         b"",

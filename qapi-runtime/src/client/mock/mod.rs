@@ -195,7 +195,7 @@ impl Mock {
         self
     }
 
-    /// Sends bytes as they are: what is no QMP, or only the first half of it.
+    /// Sends bytes as they are: what is not QMP, or only the first half of it.
     #[must_use]
     pub fn bytes(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.steps.push_back(Step::SendBytes(bytes.into()));

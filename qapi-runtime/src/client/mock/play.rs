@@ -137,7 +137,7 @@ impl Player {
         }
     }
 
-    /// The client that the script is with; waits for one if there is none.
+    /// The client that the script is with; waits for one if no client is connected.
     fn client(&mut self) -> Result<usize, Over> {
         loop {
             match self.current {

@@ -123,7 +123,7 @@ impl Mock {
             connection.is_ready = true;
             return;
         }
-        // An answer without an id is to the first command that has none yet.
+        // An answer without an id is to the first command without an answer.
         let id = message.get("id");
         let is_for = |asked: &Asked| id.is_none() || asked.id.as_ref() == id;
         let asked = connection.asked.iter().position(is_for);

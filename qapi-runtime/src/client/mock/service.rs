@@ -34,7 +34,7 @@ pub(super) fn serve_service(
         pending.start = pending.end - input.len();
         let count = session.output().len();
         if count > 0 {
-            // What waits behind that much output goes on in the next turn.
+            // What waits for that much output goes on in the next turn.
             stream.write_all(session.output())?;
             session.consume_output(count);
         } else if session.is_finished() {

@@ -216,7 +216,7 @@ async fn monitors_on_other_streams() {
         .unwrap();
 }
 
-/// A guest agent that is stopped: commands that are given up take nobody's answer, and a connection is made as soon as it goes on.
+/// A guest agent that is stopped: commands that are given up do not take the answers of others, and a connection is made as soon as it goes on.
 #[test]
 fn a_guest_agent_that_is_late() {
     let Some(program) = Tool::Program("qemu-ga").for_test("a late guest agent") else {

@@ -119,7 +119,7 @@ fn until_cancelled(state: Arc<State>, _: &mut Input<'_>) -> Result<BoxFuture, Er
     }))
 }
 
-/// The same for a handler that is no future.
+/// The same for a handler that is not a future.
 fn ask_until_cancelled(state: &State, _: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
     while !state.connection.is_cancelled() {
         std::thread::yield_now();
@@ -429,7 +429,7 @@ fn abstract_names_and_leftover_sockets() {
         .block_on(server.listen(&ListenAddress::unix(&path)))
         .unwrap();
     Client::connect(&path);
-    // What is no socket stays.
+    // What is not a socket stays.
     let file = folder.path().join("file");
     std::fs::write(&file, "precious").unwrap();
     let refused = runtime.block_on(server.listen(&ListenAddress::unix(&file)));
