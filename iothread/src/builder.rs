@@ -221,7 +221,7 @@ impl LoopBuilder<OfIoThread> {
     ///
     /// # Errors
     ///
-    /// An id that is no identifier or in use, or a bad parameter. [`CreateError::Host`] with EAGAIN if the host or the limits of
+    /// An id that is not an identifier or is in use, or a bad parameter. [`CreateError::Host`] with EAGAIN if the host or the limits of
     /// the process allow no further thread, EMFILE or ENFILE if there are no two file descriptors left, or ENOMEM.
     pub fn spawn(self) -> Result<IoThread, CreateError> {
         let Self { setup, of_kind } = self;

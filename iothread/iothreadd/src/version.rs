@@ -17,7 +17,7 @@ pub(crate) fn own() -> VersionInfo {
     }
 }
 
-/// `MAJOR.MINOR.MICRO`, and `,package=TEXT` behind it.
+/// `MAJOR.MINOR.MICRO`, followed by `,package=TEXT`.
 pub(crate) fn parse(text: &str) -> Result<VersionInfo, String> {
     let (numbers, rest) = text.split_once(',').unwrap_or((text, ""));
     let package = match rest {

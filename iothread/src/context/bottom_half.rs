@@ -63,7 +63,7 @@ impl BottomHalf {
         self.bh.schedule(Urgency::Soon);
     }
 
-    /// Lets the callback run with the loop's next iteration, or after 10 milliseconds when there is none.
+    /// Lets the callback run with the loop's next iteration, or after 10 milliseconds when the loop does not run.
     pub fn schedule_idle(&self) {
         self.bh.schedule(Urgency::Idle);
     }

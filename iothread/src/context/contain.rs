@@ -100,7 +100,7 @@ fn message_of(payload: Box<dyn Any + Send>) -> String {
     } else if let Some(message) = payload.downcast_ref::<String>() {
         message.clone()
     } else {
-        "a value that is no message".to_owned()
+        "a value that is not a message".to_owned()
     };
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         // Dropping this one could panic again, without end.

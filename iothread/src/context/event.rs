@@ -25,7 +25,7 @@ impl Event {
 
     /// Takes all signals, for a wait that is level-triggered.
     pub(crate) fn reset(&self) {
-        // An error means that there is none.
+        // An error means that nothing was counted.
         let _ = rustix::io::read(&self.fd, &mut [0; 8]);
     }
 }

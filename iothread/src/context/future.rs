@@ -54,7 +54,7 @@ enum WaitsFor {
     File(FdWatch),
 }
 
-/// Whoever has it is to say what the outcome is; if it is dropped there is none.
+/// Whoever has it is to say what the outcome is; if it is dropped there is no outcome.
 struct Promise<R> {
     outcome: Option<oneshot::Sender<Result<R, TaskError>>>,
     view: AioContext,

@@ -134,7 +134,7 @@ impl Holders {
         released
     }
 
-    /// Releases the most recent equal record that was made by name; `None` if there is none.
+    /// Releases the most recent equal record that was made by name; `None` if there is no such record.
     pub(crate) fn release_named(&self, holder: &Holder) -> Option<Released> {
         let mut state = self.state.lock();
         let record = state.table.remove_named(holder)?;
@@ -144,7 +144,7 @@ impl Holders {
         Some(released)
     }
 
-    /// Forbids further holders, provided there are none, or none but those that `allowed` says.
+    /// Forbids further holders, provided there are no holders now, except those that `allowed` names.
     pub(crate) fn close(&self, allowed: Allowed) -> Result<(), CloseError> {
         let mut state = self.state.lock();
         if state.life == Life::Closed {

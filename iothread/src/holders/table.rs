@@ -20,7 +20,7 @@ pub(super) enum Origin {
 pub(super) struct Table {
     entries: Slab<Entry>,
     newest: Option<Key>,
-    /// The most recent entry of each named holder; the less recent equal ones are chained behind it.
+    /// The most recent entry of each named holder; the less recent equal ones are chained after it.
     named: HashMap<Holder, Key>,
     counts: HolderCounts,
     /// How many entries wait for the end of what their holders have left.

@@ -88,7 +88,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// There is none, or somebody holds it.
+    /// There is no such thread, or somebody holds it.
     pub fn delete(&self, id: &str) -> Result<(), DeleteError> {
         self.found(id)?.delete()
     }
@@ -98,7 +98,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// There is none, or a holder is listed.
+    /// There is no such thread, or a holder is listed.
     pub fn try_delete(&self, id: &str) -> Result<(), DeleteError> {
         self.found(id)?.try_delete()
     }

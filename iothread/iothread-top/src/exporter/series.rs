@@ -25,7 +25,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) look: Arc<Look>,
-    /// Its name; with its address behind if others have the same.
+    /// Its name; its address follows if others have the same name.
     pub(super) label: String,
     pub(super) threads: Vec<ThreadSeries>,
 }

@@ -121,7 +121,7 @@ fn the_selected_row_is_told_about() {
     view.take(looks, Instant::now());
     assert_eq!(view.selected_row().unwrap().thread().unwrap().id, "io1");
     assert_eq!(view.selected, 2);
-    // And goes nowhere behind the last one.
+    // And does not go past the last one.
     for _ in 0..9 {
         press(&mut view, KeyCode::Char('j'));
     }

@@ -31,7 +31,7 @@ pub(crate) struct Seen {
 
 impl Process {
     /// Counts what all threads used, and adds those that were deleted and still run: `known` has the numbers and names of
-    /// IOThreads that were listed once. `others` are threads that are no IOThreads.
+    /// IOThreads that were listed once. `others` are threads that are not IOThreads.
     pub(crate) fn look(
         self,
         threads: &mut Vec<Thread>,

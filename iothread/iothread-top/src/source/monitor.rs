@@ -76,7 +76,7 @@ impl Monitor {
         }
     }
 
-    /// What a command returns; nothing if the server refuses it or has none of that name.
+    /// What a command returns; nothing if the server refuses it or has no command of that name.
     ///
     /// # Errors
     ///
@@ -132,7 +132,7 @@ impl Monitor {
         })
     }
 
-    /// A property of an object; nothing if it has none of that name.
+    /// A property of an object; nothing if it has no property of that name.
     ///
     /// # Errors
     ///

@@ -305,7 +305,7 @@ fn what_is_wrong_is_said() -> Result<(), Failed> {
         text.contains("gone for 0s: No such file or directory"),
         "{text}"
     );
-    // No socket matches: there are no guests, and that is no mistake.
+    // No socket matches: there are no guests, and that is not a mistake.
     let pattern = folder.path().join("*.qmp");
     assert_eq!(
         text_of(&["--once", pattern.to_str().unwrap()])

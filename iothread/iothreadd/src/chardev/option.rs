@@ -45,7 +45,7 @@ const TEXT: &str = "str";
 const NUMBER: &str = "num";
 const SIZE: &str = "size";
 
-/// What options there are but for the one that is for all, with how their forms are shown.
+/// The options, except the one that all devices have, and how their forms are shown.
 pub(crate) fn options() -> impl Iterator<Item = (&'static str, &'static str)> {
     let mut options: Vec<_> = OPTIONS
         .into_iter()

@@ -85,7 +85,7 @@ impl Ringbuf {
     }
 }
 
-/// Takes what QEMU takes: breaks between lines, and an end that is no whole group, which is dropped.
+/// Takes what QEMU takes: breaks between lines, and an incomplete group at the end, which is dropped.
 fn decode(data: &str) -> Result<Vec<u8>, Error> {
     let is_symbol = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=\n".contains(&byte);
     if !data.bytes().all(is_symbol) {

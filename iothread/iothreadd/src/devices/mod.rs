@@ -115,7 +115,7 @@ impl Devices {
         })
     }
 
-    /// Whether there is none, not even one that is going.
+    /// Whether there is no device, not even one that is on its way out.
     pub(crate) fn is_empty(&self) -> bool {
         self.named.0.lock().is_empty() && self.unnamed.0.lock().is_empty()
     }

@@ -1,7 +1,7 @@
 //! Queues of virtio devices: an eventfd that the guest notifies, and a handler.
 //!
 //! Without a guest there are no requests in memory, so each notification stands for one: the first block of every disk
-//! behind the queue is read, on the queue's event loop.
+//! of the queue is read, on the queue's event loop.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -74,7 +74,7 @@ impl Properties {
         self.values.insert(name.to_owned(), value);
     }
 
-    /// All that a device was told or has by itself, but for what only it can answer.
+    /// All that a device was told or has by itself, except what only it can answer.
     pub(super) fn all(&self) -> Vec<(&'static str, Value)> {
         let own = self.object_type.properties();
         let of_all = |property: &Property| DEVICE.property(property.name).is_some();
@@ -97,7 +97,7 @@ impl Properties {
     }
 }
 
-/// Takes an argument that is no property.
+/// Takes an argument that is not a property.
 pub(super) fn take<T: Visit>(
     arguments: &mut Members,
     name: &'static str,
@@ -131,7 +131,7 @@ impl Given {
     ///
     /// # Errors
     ///
-    /// A text that is no value of its property.
+    /// A text that is not a value of its property.
     pub(super) fn typed(self, object_type: &'static Type) -> Result<Members, Error> {
         if !self.is_text {
             return Ok(self.members);

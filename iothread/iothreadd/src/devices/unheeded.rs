@@ -1,4 +1,4 @@
-//! Properties that are for guests, of which there are none here: they are taken and shown with QEMU's types and initial
+//! Properties that are for guests. Here are no guests: they are taken and shown with QEMU's types and initial
 //! values, and nothing comes of them. Where something would, only the values are taken that leave it as it is.
 
 use qapi_runtime::{Error, Value};

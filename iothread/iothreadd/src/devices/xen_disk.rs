@@ -105,7 +105,7 @@ fn delete_thread(main: OnMain<'_>, host: &Host, objects: &Objects, id: Option<St
 ///
 /// # Errors
 ///
-/// In QEMU's words: whatever is none of these.
+/// In QEMU's words: anything else.
 fn canonical_vdev(text: &str) -> Result<String, Error> {
     let invalid = || Error::generic("invalid virtual disk specifier");
     if let Some(rest) = text.strip_prefix('d') {

@@ -240,7 +240,7 @@ impl Exports {
         exports.iter().for_each(|export| export.size_changed());
     }
 
-    /// Whether there is none, not even one that is going.
+    /// Whether there is no export, not even one that is on its way out.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.lock().is_empty()
     }

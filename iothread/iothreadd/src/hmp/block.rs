@@ -50,7 +50,7 @@ fn nbd_server_options(given: &Arguments) -> Result<NbdServerOptionsLegacy, Error
         let data = InetSocketAddress::new(host.to_owned(), port.to_owned());
         SocketAddressLegacy::Inet(InetSocketAddressWrapper { data })
     };
-    // With -a QEMU exports the backends of drives, of which there are none here.
+    // With -a QEMU exports the backends of drives. Here are no drives.
     Ok(NbdServerOptionsLegacy::new(addr))
 }
 

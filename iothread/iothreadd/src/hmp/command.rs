@@ -23,7 +23,7 @@ pub(super) struct Command {
 pub(super) enum Run {
     /// Prints a text.
     Text(fn(&Arc<Parts>, &Arguments) -> String),
-    /// Prints a text, or why there is none.
+    /// Prints a text, or why there is no text.
     Query(fn(&Arc<Parts>, &Arguments) -> Result<String, Error>),
     /// The same of what only the main loop may change.
     Change(fn(OnMain<'_>, &Arc<Parts>, &Arguments) -> String),
@@ -38,7 +38,7 @@ pub(super) enum Run {
 
 /// Why a command with options failed.
 pub(super) enum OptionsError {
-    /// Options that are none.
+    /// Options that the command does not have.
     Malformed,
     /// The same, and what is wrong with them is told before.
     Told {

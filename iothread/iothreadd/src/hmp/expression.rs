@@ -11,7 +11,7 @@ const MAX_DEPTH: usize = 100;
 ///
 /// # Errors
 ///
-/// In QEMU's words: what is no expression.
+/// In QEMU's words: what is not an expression.
 pub(super) fn evaluate(text: &str) -> Result<(i64, &str), String> {
     let mut reader = Reader {
         rest: text,

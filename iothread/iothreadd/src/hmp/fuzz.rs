@@ -52,11 +52,11 @@ pub(crate) fn line(input: &[u8]) {
         let _ = Arguments::parse(parameters, rest);
     }
     for text in [&*text, rest] {
-        if let Ok((_, behind)) = evaluate(text) {
-            assert!(text.ends_with(behind) && behind.len() < text.len());
+        if let Ok((_, rest)) = evaluate(text) {
+            assert!(text.ends_with(rest) && rest.len() < text.len());
         }
-        if let Some((_, behind)) = split_word(text) {
-            assert!(text.ends_with(behind) && behind.len() < text.len());
+        if let Some((_, rest)) = split_word(text) {
+            assert!(text.ends_with(rest) && rest.len() < text.len());
         }
     }
 }

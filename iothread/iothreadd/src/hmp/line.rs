@@ -39,7 +39,7 @@ pub(super) fn is_blank(text: &str) -> bool {
     skip_space(text).is_empty()
 }
 
-/// A word, or a text in double quotes in which backslashes escape; `None` if there is none.
+/// A word, or a text in double quotes in which backslashes escape; `None` at the end.
 pub(super) fn split_word(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(is_space).unwrap_or(text.len());

@@ -140,7 +140,7 @@ impl NbdServer {
         self.0.lock().is_some()
     }
 
-    /// `nbd-server-stop`, but for the exports.
+    /// `nbd-server-stop`, except what it does to exports.
     pub(crate) fn stop(&self, _: OnMain<'_>) -> Result<(), Error> {
         let stopped = self.0.lock().take();
         let Some(Running { clients, .. }) = stopped else {

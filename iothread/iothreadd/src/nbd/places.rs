@@ -31,7 +31,7 @@ impl Places {
         true
     }
 
-    /// Gives a place back. `open` is told if there was none left.
+    /// Gives a place back. `open` is told if no place was left before.
     pub(super) fn give_back(&self, open: impl FnOnce(bool)) {
         let mut taken = self.taken.lock();
         let was_full = self.is_full(*taken);

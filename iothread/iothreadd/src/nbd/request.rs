@@ -30,7 +30,7 @@ pub(super) struct Refusal {
 }
 
 impl Header {
-    /// Reads a header; `None` if it is none, after which nothing can be understood any more.
+    /// Reads a header. `None` if these bytes are not a header: nothing after them can be understood.
     pub(super) fn read(bytes: &[u8; REQUEST_SIZE]) -> Option<Self> {
         let (magic, rest) = bytes.split_first_chunk()?;
         if u32::from_be_bytes(*magic) != REQUEST_MAGIC {

@@ -290,7 +290,7 @@ impl Transmission {
             return;
         };
         let request = Request {
-            // A flush has none.
+            // A flush has no range.
             offset: if matches!(operation, Operation::Flush) {
                 0
             } else {

@@ -17,7 +17,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens a file, which is made if it does not exist, and emptied unless the copy comes behind what it has.
+    /// Opens a file, which is made if it does not exist, and emptied unless the copy is appended to what it has.
     ///
     /// # Errors
     ///

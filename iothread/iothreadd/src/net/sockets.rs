@@ -90,7 +90,7 @@ pub(crate) fn listen_at(
 ///
 /// # Errors
 ///
-/// In QEMU's words: there is none of this name, or it is not a socket.
+/// In QEMU's words: nothing has this name, or it is not a socket.
 pub(crate) fn take_socket(descriptors: &SessionDescriptors, name: &str) -> Result<OwnedFd, Error> {
     let socket = descriptors.take_named(name)?;
     match sockopt::socket_type(&socket) {

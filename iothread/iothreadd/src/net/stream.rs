@@ -106,7 +106,7 @@ impl Stream {
         matches!(self.ends, Ends::Tcp(_))
     }
 
-    /// Whether it is none of a socket.
+    /// Whether it does not belong to a socket.
     pub(crate) fn is_stdio(&self) -> bool {
         matches!(self.ends, Ends::Stdio(_))
     }

@@ -15,7 +15,7 @@ pub(crate) struct RawTerminal {
 }
 
 impl RawTerminal {
-    /// `None` if the descriptor is none of a terminal.
+    /// `None` if the descriptor does not belong to a terminal.
     pub(crate) fn new(descriptor: &Arc<OwnedFd>) -> Option<Self> {
         let before = tcgetattr(descriptor).ok()?;
         let mut raw = before.clone();

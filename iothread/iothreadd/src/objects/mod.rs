@@ -146,7 +146,7 @@ impl Objects {
         let entry = self.find(id);
         let entry = entry.ok_or_else(|| Error::generic(format!("object '{id}' not found")))?;
         match entry.kind {
-            // Refused while anybody holds it, also a device or an export that is gone but for its last requests.
+            // Refused while anybody holds it, also a device or an export of which only the last requests are left.
             Kind::IoThread => {
                 let deleted = host.threads.registry().try_delete(id);
                 deleted.map_err(|error| error.to_answer())?;

@@ -20,7 +20,7 @@ use crate::net::descriptors::DescriptorSets;
 use crate::objects::Objects;
 use crate::qapi::{RunState, StatusInfo, VersionInfo};
 
-/// The parts of the server, but for the monitors through which commands come.
+/// The parts of the server, except the monitors through which commands come.
 pub(crate) struct Parts {
     pub(crate) host: Arc<Host>,
     pub(crate) objects: Arc<Objects>,

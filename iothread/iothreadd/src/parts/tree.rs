@@ -22,7 +22,7 @@ impl Parts {
         let chardevs: Arc<dyn Object> = Arc::<Chardevs>::clone(&self.host.chardevs);
         let objects: Arc<dyn Object> = Arc::<Objects>::clone(&self.objects);
         let below_root = vec![
-            // For QEMU's graphical consoles, of which there are none here.
+            // For QEMU's graphical consoles. Here are no consoles.
             ("backend", container(&CONTAINER, Vec::new())),
             ("machine", container(&MACHINE, machine)),
             ("chardevs", chardevs),

@@ -13,7 +13,7 @@ use self::types::Type;
 
 /// Something with a place in the tree.
 pub(crate) trait Object: Send + Sync {
-    /// Its type, which knows its properties but for the children.
+    /// Its type, which knows its properties except the children.
     fn object_type(&self) -> &'static Type;
 
     /// The value of one of the type's properties; not called for others.

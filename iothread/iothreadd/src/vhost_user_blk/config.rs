@@ -17,7 +17,7 @@ const MAX_SEGMENTS: u32 = 126;
 /// The most sectors that are discarded, or made zeroes, by one request, as in QEMU.
 pub(super) const MAX_RANGE_SECTORS: u32 = 32 << 10;
 
-/// The size of the whole space; behind what is defined come zeroes.
+/// The size of the whole space; after what is defined come zeroes.
 const SPACE_SIZE: usize = 256;
 
 /// Where the device says, and the driver sets, whether writes may stay in a cache.

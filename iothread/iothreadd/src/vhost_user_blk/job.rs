@@ -253,7 +253,7 @@ impl Ticket {
         self.finish(Status::Failed, 0)
     }
 
-    /// Tells the guest how it ended, but for the ring. `data` is how many bytes of its memory were written.
+    /// Tells the guest how it ended, except on the ring. `data` is how many bytes of its memory were written.
     fn finish(&self, status: Status, data: u64) -> Finished {
         let written = match self.status {
             Some(address) if self.memory.write(address, &[status.to_byte()]).is_ok() => {

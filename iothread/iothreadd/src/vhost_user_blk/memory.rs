@@ -41,7 +41,7 @@ impl From<&VhostUserMemoryRegion> for Region {
 fn map(region: &VhostUserMemoryRegion, file: File) -> Result<Arc<GuestRegionMmap>, BadMemory> {
     // On the platforms that this runs on every size fits.
     usize::try_from(region.memory_size).map_err(|_| BadMemory)?;
-    // Touching memory behind the end of its file would end the process. Devices do not tell how long they are.
+    // Touching memory beyond the end of its file would end the process. Devices do not tell how long they are.
     let metadata = file.metadata().map_err(|_| BadMemory)?;
     let end = region.mmap_offset.checked_add(region.memory_size);
     if metadata.is_file() && end.is_none_or(|end| end > metadata.len()) {

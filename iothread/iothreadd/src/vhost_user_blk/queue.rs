@@ -208,7 +208,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Ends the queue: no request is taken any more, those under way are carried out. Returns whether there is none.
+    /// Ends the queue: no request is taken any more, those under way are carried out. Returns whether no request is under way.
     pub(super) fn stop(&self) -> bool {
         let mut state = self.state.lock();
         state.is_started = false;
@@ -221,7 +221,7 @@ impl Queue {
         state.n_jobs == 0
     }
 
-    /// As new, but for its place; it must have ended.
+    /// As new, except for its place; it must have ended.
     pub(super) fn reset(&self) {
         let mut state = self.state.lock();
         state.ring.reset();
@@ -627,7 +627,7 @@ impl SharedFdHandler for Queue {
             }
             // It was taken back.
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            // That is no eventfd.
+            // That is not an eventfd.
             Ok(_) | Err(_) => {
                 let mut state = self.state.lock();
                 self.fail(&mut state);

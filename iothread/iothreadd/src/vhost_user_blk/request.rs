@@ -1,5 +1,5 @@
 //! What a chain of descriptors asks for. Guests are not trusted: whatever a chain looks like, the outcome is a request, or
-//! a status that says why there is none.
+//! a status that says why there is no data.
 
 use std::mem::take;
 

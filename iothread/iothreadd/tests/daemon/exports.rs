@@ -70,7 +70,7 @@ impl Fixture {
     fn has_image_open(&self) -> bool {
         let descriptors = format!("/proc/{}/fd", self.server.id());
         let mut descriptors = std::fs::read_dir(descriptors).unwrap();
-        // One that is closed meanwhile is none to look at.
+        // One that was closed meanwhile is not looked at.
         descriptors
             .any(|it| std::fs::read_link(it.unwrap().path()).is_ok_and(|it| it == self.image))
     }

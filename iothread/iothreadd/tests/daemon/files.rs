@@ -104,7 +104,7 @@ fn transfers_through_the_page_cache() {
 
 #[test]
 fn transfers_past_the_page_cache() {
-    // 586 sectors, which are no whole number of larger blocks.
+    // 586 sectors, which are not a whole number of larger blocks.
     let contents = vec![3; 300_000];
     let options = json!({"cache": {"direct": true}});
     if let Some(fixture) = Fixture::new(&contents, options) {

@@ -428,7 +428,7 @@ fn garbage_is_survived() {
         state >> 33
     };
     for round in 0..300 {
-        // Behind nothing, behind the flags, behind an option, or behind a choice.
+        // After nothing, after the flags, after an option, or after a choice.
         let mut nbd = match round % 4 {
             0 => Nbd::connect(&socket),
             1 => Nbd::haggle(&socket),

@@ -63,7 +63,7 @@ fn files_are_made_longer_and_shorter() {
         assert_eq!(size(&mut client, "r"), shown);
     }
     client.execute("blockdev-del", json!({"node-name": "r"}));
-    // Behind an offset, of which the file has to have room for, too.
+    // With an offset: the file has to have room for what it skips, too.
     client.execute(
         "blockdev-add",
         json!({"driver": "raw", "node-name": "w", "file": "f", "offset": 512}),

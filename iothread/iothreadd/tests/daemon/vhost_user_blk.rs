@@ -287,7 +287,7 @@ fn bad_chains() -> Vec<(&'static str, Vec<Descriptor>, Option<u8>)> {
             None,
         ),
         (
-            "what is to be read behind what is to be written",
+            "what is to be read after what is to be written",
             vec![header(), second_last(WRITE, 2), second_last(0, 3), last],
             Some(1),
         ),
@@ -303,7 +303,7 @@ fn bad_chains() -> Vec<(&'static str, Vec<Descriptor>, Option<u8>)> {
             None,
         ),
         (
-            "data behind the memory",
+            "data beyond the memory",
             vec![header(), piece(MEMORY_SIZE, 512, NEXT | WRITE, 2), last],
             Some(1),
         ),
@@ -322,12 +322,12 @@ fn bad_chains() -> Vec<(&'static str, Vec<Descriptor>, Option<u8>)> {
             Some(1),
         ),
         (
-            "a header behind the memory",
+            "a header beyond the memory",
             vec![piece(MEMORY_SIZE, 16, NEXT, 1), last],
             Some(1),
         ),
         (
-            "a status behind the memory",
+            "a status beyond the memory",
             vec![
                 header(),
                 second_last(WRITE, 2),
@@ -356,7 +356,7 @@ fn bad_chains() -> Vec<(&'static str, Vec<Descriptor>, Option<u8>)> {
             Some(1),
         ),
         (
-            "a table behind the memory",
+            "a table beyond the memory",
             vec![piece(MEMORY_SIZE, 64, INDIRECT, 0)],
             None,
         ),
@@ -455,7 +455,7 @@ fn a_broken_ring_stands_still_until_it_is_set_up_again() {
     let options = json!({"writable": true, "iothread": "io0", "num-queues": 2});
     it.export("e", &options);
     for break_it in [
-        // A descriptor that is none.
+        // A descriptor that does not exist.
         (|guest: &mut Guest| guest.submit(0, QUEUE_SIZE)) as fn(&mut Guest),
         |guest| guest.submit(0, u16::MAX),
         // More requests than there are places.

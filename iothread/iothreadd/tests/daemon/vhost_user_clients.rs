@@ -342,7 +342,7 @@ fn refusals_are_told_to_clients_that_ask() {
     let addresses = guest.addresses(0);
     guest.frontend.set_vring_addr(0, &addresses).unwrap_err();
     good(&mut guest);
-    // Memory that is in use already, memory beyond the end of its file, and files that are none.
+    // Memory that is in use already, memory beyond the end of its file, and descriptors that are not files.
     guest.frontend.add_mem_region(&region).unwrap_err();
     let beyond = VhostUserMemoryRegionInfo {
         guest_phys_addr: 1 << 40,

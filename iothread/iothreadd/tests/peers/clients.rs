@@ -129,7 +129,7 @@ fn qapi_rs(client: &Path) -> Result<(), Failed> {
     run_script(&mut Command::new(client), &["holders"])
 }
 
-/// The shell of QEMU's own tools: a language of its own for commands, replies behind prompts, events
+/// The shell of QEMU's own tools: a language of its own for commands, replies after prompts, events
 /// when it is asked for them.
 fn qmp_shell(python: &Path) -> Result<(), Failed> {
     const PROMPT: &str = "(QEMU) ";

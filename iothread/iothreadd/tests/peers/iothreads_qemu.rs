@@ -14,7 +14,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
     )
 }
 
-/// Commands whose replies must be equal, but for what [`normalize`] takes away.
+/// Commands whose replies must be equal, except what [`normalize`] takes away.
 fn script() -> Vec<(&'static str, Value)> {
     let command = |name: &'static str, arguments: Value| (name, arguments);
     let plain = |name: &'static str| (name, json!({}));

@@ -114,7 +114,7 @@ pub(crate) const STAYS: &str = "the client stays";
 /// How people are told of a node that is not active.
 const INACTIVE: &str = ", inactive";
 
-/// Whether two answers are equal, but for nodes that are active in theirs and not in ours.
+/// Whether two answers are equal, except nodes that are active in theirs and not in ours.
 fn is_more_active(theirs: &Value, ours: &Value) -> bool {
     match (theirs, ours) {
         (Value::Object(theirs), Value::Object(ours)) => {

@@ -7,10 +7,10 @@
 //! - `--OPTION VALUE`: an option of the command line.
 //! - `> COMMAND ARGUMENTS`, `>fd COMMAND ARGUMENTS`: a command, the second with a descriptor beside it.
 //! - `$ LINE`: a line of the human monitor.
-//! - Behind a command: the value that it returns, in JSON, where `"*"` is anything, an object may have more members if one
+//! - After a command: the value that it returns, in JSON, where `"*"` is anything, an object may have more members if one
 //!   of the pattern's is called `...`, and a list may have more elements if one of the pattern's is `"..."`; or
 //!   `! TEXT`, its error, or `!CLASS TEXT`, if that has a class of its own.
-//! - Behind a line: what is printed, each line behind `| `.
+//! - After a line: what is printed, each line after `| `.
 //! - `exits TEXT`, in place of commands: what the program says that does not start.
 //!
 //! `@` stands for the folder of the server, which has a file `image` of 64 KiB.

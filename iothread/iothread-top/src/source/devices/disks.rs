@@ -12,7 +12,7 @@ pub(super) struct DiskOfDevice {
     pub(super) is_removable: bool,
 }
 
-/// The disks in the answer to `query-block`. Backends without a device, and drives without a medium, are none.
+/// The disks in the answer to `query-block`. Backends without a device, and drives without a medium, are left out.
 pub(super) fn disks(blocks: &[Value]) -> Vec<DiskOfDevice> {
     let disk = |block: &Value| {
         let inserted = block.get("inserted")?;

@@ -16,7 +16,7 @@ const FOLDERS: [&str; 3] = [
     "/machine/peripheral-anon",
 ];
 
-/// The one kind of object that is no device and uses an IOThread.
+/// The one kind of object that is not a device and uses an IOThread.
 const COLO_COMPARE: &str = "colo-compare";
 
 /// The most devices that are looked at in a guest. QEMU has no limit, and each takes several questions.
@@ -42,7 +42,7 @@ pub(crate) async fn names(monitor: &Monitor) -> Result<Vec<String>, AskError> {
     Ok(names)
 }
 
-/// The name and the type of a child; other properties are none.
+/// The name and the type of a child; `None` for other properties.
 fn child(property: &Value) -> Option<(&str, &str)> {
     let kind = text(property, "type")?.strip_prefix("child<")?;
     Some((text(property, "name")?, kind.strip_suffix('>')?))
@@ -92,7 +92,7 @@ pub(crate) async fn walk(monitor: &Monitor, names: Vec<String>) -> Result<Plan, 
 
 struct Walk<'m> {
     monitor: &'m Monitor,
-    /// The properties that objects of a type have. Those of one type have the same, but for children.
+    /// The properties that objects of a type have. Objects of one type have the same ones, except children.
     properties: HashMap<String, HashSet<String>>,
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Domain;
 
-/// The process that was started with the domain's UUID and runs its emulator; nothing if there is none of them to be seen, or
+/// The process that was started with the domain's UUID and runs its emulator; nothing if no such process can be seen, or
 /// more than one: then nobody knows which it is.
 ///
 /// libvirt tells no process. Anybody can give a command such arguments, but not make another program of it; whoever can start

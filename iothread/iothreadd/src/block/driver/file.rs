@@ -50,7 +50,7 @@ pub(in crate::block) struct File {
     kind: FileKind,
     pub(super) file: fs::File,
     filename: String,
-    /// Changes while `resizing` is held, or before what is behind a new end is cut off.
+    /// Changes while `resizing` is held, or before what is beyond a new end is cut off.
     pub(super) size: AtomicU64,
     pub(super) resizing: Mutex<()>,
     read_only: bool,
@@ -332,7 +332,7 @@ impl File {
             Ok(count) if count as u64 == request.operation.length() => {
                 FileAnswer::Done(Outcome::of(request, Ok(())))
             }
-            // What is missing is not in the cache, or behind the end of the file.
+            // What is missing is not in the cache, or beyond the end of the file.
             Ok(count) => FileAnswer::WouldBlock(request, count),
             Err(Errno::OPNOTSUPP) => {
                 supported.store(false, Ordering::Relaxed);

@@ -68,7 +68,7 @@ impl File {
         }
     }
 
-    /// Reads; behind the end of the file there are zeroes.
+    /// Reads; beyond the end of the file there are zeroes.
     pub(super) fn read(&self, mut buffer: &mut [u8], mut offset: u64) -> Result<(), Errno> {
         while !buffer.is_empty() {
             match retry_on_intr(|| pread(&self.file, &mut *buffer, offset)) {

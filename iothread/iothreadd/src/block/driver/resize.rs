@@ -18,7 +18,7 @@ impl File {
         kind.is_ok_and(|kind| !kind.is_block_device() && !kind.is_char_device())
     }
 
-    /// Takes no requests any more for what is behind this length.
+    /// From now on refuses requests for what is beyond this length.
     pub(in crate::block) fn begin_to_shrink(&self, length: u64) {
         if self.is_regular() {
             self.size.fetch_min(length, Ordering::AcqRel);

@@ -55,7 +55,7 @@ pub(super) struct NodeIo {
     ways: Mutex<Vec<Weak<InFlight>>>,
     /// What users that are gone have asked for.
     past: Arc<Mutex<Totals>>,
-    /// The end of the data furthest behind that were to be written.
+    /// The highest end of all data that were to be written.
     highest_write: AtomicU64,
 }
 
@@ -127,7 +127,7 @@ impl NodeIo {
         way.map(|way| way.totals()).unwrap_or_default()
     }
 
-    /// The end of the data furthest behind that were to be written.
+    /// The highest end of all data that were to be written.
     pub(super) fn highest_write(&self) -> u64 {
         self.highest_write.load(Ordering::Relaxed)
     }

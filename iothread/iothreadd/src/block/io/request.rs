@@ -7,7 +7,7 @@ use super::IoBuffer;
 /// The most bytes that one request may read or write, as in QEMU's NBD server.
 pub(crate) const MAX_TRANSFER: usize = 32 << 20;
 
-/// The most extents that one answer has; a caller goes on behind the last one.
+/// The most extents that one answer has; a caller goes on after the last one.
 pub(crate) const MAX_EXTENTS: usize = 16 << 10;
 
 /// A request to a node.

@@ -58,7 +58,7 @@ struct State {
     thread_id: i64,
 }
 
-/// The payload of a reply, or why there is none.
+/// The payload of a reply, or why there is no reply.
 type Answer = Result<Vec<u8>, Failure>;
 
 enum Failure {

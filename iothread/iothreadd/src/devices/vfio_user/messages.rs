@@ -28,7 +28,7 @@ pub(super) enum Said {
     },
     /// A command of the server's own, which has been answered if it wants that.
     Command,
-    /// Something that is no message; with it this is over.
+    /// Something that is not a message. The connection ends with it.
     Nonsense(ProtocolError),
 }
 

@@ -22,7 +22,7 @@ const TYPE_MASK: u32 = 0xf;
 const TYPE_REPLY: u32 = 1;
 /// Nobody waits for a reply.
 const NO_REPLY: u32 = 1 << 4;
-/// The reply says only why there is none.
+/// The reply says only why there is no result.
 const ERROR: u32 = 1 << 5;
 
 /// The device is one of PCI.

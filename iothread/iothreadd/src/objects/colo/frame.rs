@@ -39,7 +39,7 @@ impl Frame {
     }
 }
 
-/// A stream that is none of packets. There is no way to find the next packet on it.
+/// A stream that does not consist of packets. There is no way to find the next packet on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum FrameError {
     #[error("a packet of {0} bytes, more than {MAX_LENGTH}")]

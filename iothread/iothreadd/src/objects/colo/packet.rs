@@ -100,7 +100,7 @@ impl Packet {
         })
     }
 
-    /// What has to be equal: the data of TCP, or all behind the IP header.
+    /// What has to be equal: the data of TCP, or all after the IP header.
     pub(super) fn payload(&self) -> &[u8] {
         self.frame
             .data
@@ -108,7 +108,7 @@ impl Packet {
             .unwrap_or_default()
     }
 
-    /// Number of the byte behind the last one.
+    /// Number of the byte after the last one.
     pub(super) fn sequence_end(&self) -> u32 {
         let length = u32::try_from(self.end - self.start).unwrap_or(0);
         let sequence = self.tcp.map_or(0, |tcp| tcp.sequence);
@@ -133,7 +133,7 @@ fn parse_tcp(segment: &[u8]) -> Option<(Tcp, usize)> {
     Some((tcp, header))
 }
 
-/// Whether a number of TCP is behind another, as they wrap around.
+/// Whether a number of TCP is after another, as they wrap around.
 pub(super) fn is_after(number: u32, other: u32) -> bool {
     other.wrapping_sub(number) > u32::MAX / 2
 }
@@ -143,13 +143,13 @@ pub(super) mod tests {
     use super::*;
 
     /// A frame with an IPv4 packet from port 1 to `port`.
-    pub(crate) fn frame(protocol: u8, port: u8, behind: &[u8]) -> Frame {
+    pub(crate) fn frame(protocol: u8, port: u8, transport: &[u8]) -> Frame {
         let mut data = vec![0; 12];
         data.extend_from_slice(&TYPE_IPV4);
-        let total = u16::try_from(20 + 4 + behind.len()).unwrap().to_be_bytes();
+        let total = u16::try_from(20 + 4 + transport.len()).unwrap().to_be_bytes();
         data.extend_from_slice(&[0x45, 0, total[0], total[1], 0, 0, 0, 0, 64, protocol, 0, 0]);
         data.extend_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2, 0, 1, 0, port]);
-        data.extend_from_slice(behind);
+        data.extend_from_slice(transport);
         Frame {
             data,
             header_length: 0,
@@ -158,12 +158,12 @@ pub(super) mod tests {
 
     /// A frame with a segment of TCP.
     pub(crate) fn segment(sequence: u32, acknowledged: u32, payload: &[u8]) -> Frame {
-        let mut behind = Vec::new();
-        behind.extend_from_slice(&sequence.to_be_bytes());
-        behind.extend_from_slice(&acknowledged.to_be_bytes());
-        behind.extend_from_slice(&[0x50, 0x10, 0, 0, 0, 0, 0, 0]);
-        behind.extend_from_slice(payload);
-        frame(PROTOCOL_TCP, 80, &behind)
+        let mut transport = Vec::new();
+        transport.extend_from_slice(&sequence.to_be_bytes());
+        transport.extend_from_slice(&acknowledged.to_be_bytes());
+        transport.extend_from_slice(&[0x50, 0x10, 0, 0, 0, 0, 0, 0]);
+        transport.extend_from_slice(payload);
+        frame(PROTOCOL_TCP, 80, &transport)
     }
 
     #[test]

@@ -221,7 +221,7 @@ impl Ports {
         }
     }
 
-    /// The next frame that has been received, if it is to be looked at now. A stream that is none of frames ends.
+    /// The next frame that has been received, if it is to be looked at now. A stream that does not consist of frames ends.
     fn next_frame(&mut self, role: Role) -> Option<Frame> {
         let is_held = !self.takes_in(role);
         let wire = &mut self.get(role).as_mut()?.wire;

@@ -5,7 +5,7 @@ use crate::net::protocol::{Protocol, Step};
 use crate::net::stream::Passed;
 use crate::net::unsent::Unsent;
 
-/// Frames in both directions. The events are frames, in their order, or what is none; with that this is over.
+/// Frames in both directions. The events are frames, in their order; something that is not a frame is the last event.
 pub(super) struct Wire {
     deframer: Deframer,
     unsent: Unsent,

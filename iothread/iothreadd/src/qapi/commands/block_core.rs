@@ -175,7 +175,7 @@ impl Request for BlockdevSetActive {
 qapi_runtime::codegen::impl_serde!(BlockdevSetActive);
 
 /// Give a node another size, and with it the file that it stands on.
-/// What is behind the new end is lost.
+/// What is beyond the new end is lost.
 ///
 /// The virtual machines of vhost-user-blk exports are told at once, if
 /// they can be.  The clients of exports over NBD see the new size when

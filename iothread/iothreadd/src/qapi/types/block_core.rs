@@ -1354,8 +1354,8 @@ pub struct BlockDeviceStats {
     /// How long all discards took together, in
     /// nanoseconds.
     pub unmap_total_time_ns: i64,
-    /// Where the data end that were written furthest
-    /// behind in the node.
+    /// The end of the data at the highest offset that
+    /// was written.
     pub wr_highest_offset: i64,
     /// How many reads became part of others.  Always 0, as are
     /// the next three: requests are not merged.

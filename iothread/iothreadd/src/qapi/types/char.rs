@@ -141,7 +141,7 @@ pub struct ChardevCommon {
     /// The device does not wait for the file: what cannot be written
     /// there at once is left out.
     pub logfile: Option<String>,
-    /// Whether to write behind what the log file has already
+    /// Whether to write after what the log file has already
     /// (default: false, which empties it).
     pub logappend: Option<bool>,
 }
@@ -172,14 +172,14 @@ pub struct ChardevFile {
     /// The device does not wait for the file: what cannot be written
     /// there at once is left out.
     pub logfile: Option<String>,
-    /// Whether to write behind what the log file has already
+    /// Whether to write after what the log file has already
     /// (default: false, which empties it).
     pub logappend: Option<bool>,
     /// A file to read from.  If absent, there is nothing to read.
     pub r#in: Option<String>,
     /// The file to write to, made if it does not exist.
     pub out: String,
-    /// Whether to write behind what the file has already
+    /// Whether to write after what the file has already
     /// (default: false, which empties it).
     pub append: Option<bool>,
 }
@@ -229,7 +229,7 @@ pub struct ChardevHostdev {
     /// The device does not wait for the file: what cannot be written
     /// there at once is left out.
     pub logfile: Option<String>,
-    /// Whether to write behind what the log file has already
+    /// Whether to write after what the log file has already
     /// (default: false, which empties it).
     pub logappend: Option<bool>,
     /// The path.  For the backend "pipe", input comes from the
@@ -278,7 +278,7 @@ pub struct ChardevSocket {
     /// The device does not wait for the file: what cannot be written
     /// there at once is left out.
     pub logfile: Option<String>,
-    /// Whether to write behind what the log file has already
+    /// Whether to write after what the log file has already
     /// (default: false, which empties it).
     pub logappend: Option<bool>,
     /// Where to listen, or what to connect to.
@@ -349,7 +349,7 @@ pub struct ChardevRingbuf {
     /// The device does not wait for the file: what cannot be written
     /// there at once is left out.
     pub logfile: Option<String>,
-    /// Whether to write behind what the log file has already
+    /// Whether to write after what the log file has already
     /// (default: false, which empties it).
     pub logappend: Option<bool>,
     /// The bytes that there is room for, a power of two

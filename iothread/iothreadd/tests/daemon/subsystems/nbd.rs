@@ -44,7 +44,7 @@ fn n_calls(world: &World, thread: i64) -> u64 {
 fn read_block(mut stream: UnixStream) -> std::io::Result<()> {
     let mut greeting = [0; 18];
     stream.read_exact(&mut greeting)?;
-    // Fixed newstyle, no zeroes behind the answer.
+    // Fixed newstyle, no zeroes after the answer.
     stream.write_all(&3_u32.to_be_bytes())?;
     stream.write_all(b"IHAVEOPT")?;
     stream.write_all(&1_u32.to_be_bytes())?;

@@ -493,7 +493,7 @@ pub(super) fn colo_compare() -> Row {
         holder: of_object("/objects/cmp"),
         work: |world| {
             let mut peer = UnixStream::connect(world.path("pri"))?;
-            // Four bytes that are no packet, and go through.
+            // Four bytes that are not a packet, and go through.
             peer.write_all(&[0, 0, 0, 4, 1, 2, 3, 4])?;
             loop {
                 let counts = world.property("/objects/cmp", "x-counts")?;
