@@ -30,7 +30,7 @@ impl<'s> Generator<'s> {
         }
     }
 
-    /// A value of the type, `None` if no value could be found: an enum may have none.
+    /// A value of the type, `None` if no value could be found: an enum may have no values.
     pub fn value(&mut self, id: TypeId) -> Option<Value> {
         self.at(id, 0)
     }
@@ -197,7 +197,7 @@ impl<'s> Generator<'s> {
         }
     }
 
-    /// Breaks `value` somewhere: another kind, a member too many or too few, a name that is none,
+    /// Breaks `value` somewhere: another kind, a member too many or too few, a name that is not valid,
     /// a number that is out of range.
     pub fn mutate(&mut self, value: &mut Value) {
         let random = &mut self.random;

@@ -103,7 +103,7 @@ pub struct Crate<'a> {
     pub files: Vec<(&'a str, String)>,
     /// Features of `qapi-runtime`.
     pub runtime_features: &'a [&'a str],
-    /// Further dependencies, each as `name` and what stands behind `name =`.
+    /// Further dependencies, each as `name` and what stands after `name =`.
     pub dependencies: &'a [(&'a str, &'a str)],
 }
 

@@ -54,7 +54,7 @@ fn is_expected(info: &PanicHookInfo<'_>) -> bool {
         Some(text) => Some(text.as_str()),
         None => payload.downcast_ref::<&str>().copied(),
     };
-    let text = text.unwrap_or("a value that is no text");
+    let text = text.unwrap_or("a value that is not text");
     let mut state = state();
     let mut is_expected = false;
     for announcement in &mut state.expected {

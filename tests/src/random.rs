@@ -30,7 +30,7 @@ impl Random {
         self.below(n) == 0
     }
 
-    /// One of `items`, `None` if there are none.
+    /// One of `items`, `None` if there are no items.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         if items.is_empty() {
             return None;

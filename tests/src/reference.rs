@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 ///
 /// # Errors
 ///
-/// There are none, or the folder cannot be read.
+/// The folder has no such files, or cannot be read.
 pub fn cases(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;

@@ -86,9 +86,9 @@ fn many_files(n: usize) -> Files {
     Files(files)
 }
 
-/// A name for the number `i` without digits: `qaaaaz`, `qaaabz`, ... All are of one length, lest a
-/// schema grows faster than the number of its parts; only where they run out, after 390,625, they are
-/// a letter longer.
+/// A name for the number `i` without digits: `qaaaaz`, `qaaabz`, ... All are of one length:
+/// otherwise a schema would grow faster than the number of its parts. Only where they run out, after
+/// 390,625, they are a letter longer.
 #[must_use]
 pub fn name(mut i: usize) -> String {
     const N_SHORT: usize = 25_usize.pow(4);
@@ -101,7 +101,7 @@ pub fn name(mut i: usize) -> String {
     format!("q{}z", String::from_iter(letters))
 }
 
-/// `parts` one behind the other.
+/// `part` for each number, one after the other.
 pub(crate) fn lines(n: usize, part: impl Fn(usize) -> String) -> String {
     (0..n).map(part).collect()
 }

@@ -64,7 +64,7 @@ impl Connection {
         Ok(self.writer.write_all(bytes).await?)
     }
 
-    /// The next message that is no event.
+    /// The next message that is not an event.
     async fn receive(&mut self, counters: &Counters) -> Result<Value> {
         receive(&mut self.reader, &mut self.line, counters).await
     }

@@ -37,7 +37,7 @@ fn parent(path: &str) -> Option<&str> {
     path.rsplit_once("::").map(|(parent, _)| parent)
 }
 
-/// What is declared, behind its attributes.
+/// What is declared, after its attributes.
 fn declared(what: &str) -> &str {
     let mut rest = what;
     while let Some(attribute) = rest.strip_prefix("#[") {

@@ -204,7 +204,7 @@ fn fields(fields: &Fields, path: &str) -> Vec<String> {
     .collect()
 }
 
-/// What stands behind the name of a variant.
+/// What stands after the name of a variant.
 fn shape(fields: &Fields) -> String {
     let shown = fields.iter().map(|field| match &field.ident {
         Some(name) => format!("{name}: {}", text(&field.ty)),

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// A folder of schemas with the reference's diagnostic (.err) and dump (.out).
     #[arg(long, value_name = "DIR")]
     suite: Vec<PathBuf>,
-    /// QMP sessions, one JSON object a line: what is sent, and what comes back but for the greeting. They are played
+    /// QMP sessions, one JSON object a line: what is sent, and what comes back except the greeting. They are played
     /// against iothreadd and compared as JSON values without their timestamps.
     #[arg(long, value_name = "FILE")]
     protocol: Vec<PathBuf>,

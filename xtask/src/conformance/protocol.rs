@@ -87,7 +87,7 @@ fn play(iothreadd: &Path, sent: &[u8]) -> Result<Vec<Value>> {
         .context("cannot start iothreadd")?;
     let mut stdin = child.stdin.take().context("no pipe")?;
     let output = thread::scope(|scope| {
-        // The pipe is closed behind it. If the server ends early, that shows in what comes back.
+        // The pipe is closed after it. If the server ends early, that shows in what comes back.
         scope.spawn(move || {
             let _ = stdin.write_all(sent);
         });

@@ -91,7 +91,7 @@ fn python() -> Result<PathBuf> {
     Ok(python)
 }
 
-/// `cargo` on the client of the crate `qapi`, which is a workspace of its own: its dependencies are nobody else's.
+/// `cargo` on the client of the crate `qapi`, which is a workspace of its own: nothing else has its dependencies.
 fn on_qapi_rs(command: &str) -> Command {
     let mut cargo = cargo();
     cargo.env("CARGO_TARGET_DIR", workspace().join("target/qapi-rs"));
