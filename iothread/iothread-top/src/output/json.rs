@@ -132,10 +132,7 @@ mod tests {
     fn nothing_in_a_line_steers_a_terminal() {
         let text = "a\u{1b}[2J\u{9b}m\u{7f}\n\u{202e}線";
         let line = to_line(&text);
-        assert_eq!(
-            line,
-            "\"a\\u001b[2J\\u009bm\\u007f\\n\\u202e線\"\n"
-        );
+        assert_eq!(line, "\"a\\u001b[2J\\u009bm\\u007f\\n\\u202e線\"\n");
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 }

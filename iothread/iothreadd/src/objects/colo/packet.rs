@@ -146,7 +146,9 @@ pub(super) mod tests {
     pub(crate) fn frame(protocol: u8, port: u8, transport: &[u8]) -> Frame {
         let mut data = vec![0; 12];
         data.extend_from_slice(&TYPE_IPV4);
-        let total = u16::try_from(20 + 4 + transport.len()).unwrap().to_be_bytes();
+        let total = u16::try_from(20 + 4 + transport.len())
+            .unwrap()
+            .to_be_bytes();
         data.extend_from_slice(&[0x45, 0, total[0], total[1], 0, 0, 0, 0, 64, protocol, 0, 0]);
         data.extend_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2, 0, 1, 0, port]);
         data.extend_from_slice(transport);
