@@ -19,6 +19,7 @@ macro_rules! codes {
         /// the schema does to the other side of the wire: `D01` commands and events, `D02`
         /// arguments, `D03` results and the data of events, `D04` features and conditions.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum Code {
             $($(#[$attr])* $variant,)*
             /// A lint; its name is its code.
@@ -292,6 +293,7 @@ macro_rules! lints {
     ($($(#[$attr:meta])* $variant:ident = $name:literal, $level:ident;)*) => {
         /// A rule of style, with a level that the user chooses.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum Lint {
             $($(#[$attr])* $variant,)*
         }

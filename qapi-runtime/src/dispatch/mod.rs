@@ -76,6 +76,8 @@ impl Reply {
 }
 
 /// What became of a call.
+///
+/// There will be no third way: who calls a service has to finish each call, and could not finish one of an unknown kind.
 pub enum Outcome {
     /// The return value is in the output.
     Done,

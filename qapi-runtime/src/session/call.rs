@@ -35,6 +35,8 @@ enum Work {
 }
 
 /// What became of a call that was started.
+///
+/// There will be no third way: who drives a session has to finish each call, and could not finish one of an unknown kind.
 pub enum Started {
     /// It is over.
     Done(Result<Reply, Error>),

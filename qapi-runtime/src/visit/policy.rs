@@ -36,6 +36,7 @@ impl SpecialFeatures {
 
 /// What to do with input that uses a special feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CompatInput {
     /// Take it silently.
     #[default]
@@ -48,6 +49,7 @@ pub enum CompatInput {
 
 /// What to do with output that has a special feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CompatOutput {
     /// Send it.
     #[default]
