@@ -289,7 +289,9 @@ fn end_with_one_newline(mut text: String) -> String {
 fn header(plan: &Plan<'_>, title: &str) -> String {
     let options = plan.options;
     let one_line = |text: &str| text.replace(|ch: char| ch.is_control(), " ");
-    let mut header = format!("// {MARKER} `{}`{WARNING}\n", one_line(&options.command));
+    // The last word is what other tools look for.
+    let command = one_line(&options.command);
+    let mut header = format!("// {MARKER} `{command}`{WARNING} @generated\n");
     if let Some(licence) = &options.licence {
         header.push_str("// SPDX-License-Identifier: ");
         header.push_str(&one_line(licence));
