@@ -26,6 +26,7 @@ pub struct Greeting {
 
 /// What came from the server.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Incoming {
     /// The connection is ready for commands; for a guest agent, maybe once more.
     Ready,
@@ -309,7 +310,7 @@ impl ClientCore {
     ///
     /// # Errors
     ///
-    /// What the server sent is no QMP; the connection is of no use any more.
+    /// What the server sent is not QMP; the connection is of no use any more.
     pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, ClientError> {
         loop {
             let before = *input;

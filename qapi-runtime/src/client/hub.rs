@@ -231,6 +231,15 @@ impl Hub {
         }
     }
 
+    fn ready(&mut self) {
+        trace::ready(&self.peer);
+        if !std::mem::replace(&mut self.is_ready, true)
+            && let Some(on_connection) = &self.on_connection
+        {
+            on_connection.call();
+        }
+    }
+
     /// Hands on all that is in `input`. If that is not QMP, all who wait are told so.
     pub(super) fn receive(&mut self, input: &[u8]) -> Result<(), ClientError> {
         let result = self.hand_on(input);

@@ -1,5 +1,6 @@
 //! How a client connects, and how a command is sent.
 
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +114,17 @@ impl ConnectOptions {
     #[must_use]
     pub fn reconnect(mut self, trying: Duration) -> Self {
         self.reconnect = Some(trying.min(FOR_EVER));
+        self
+    }
+
+    /// Has a function called whenever a connection is ready for commands: the first one, and after
+    /// [`Self::reconnect`] each further one. Listeners go on over all of them, and events that the server emitted
+    /// in between are lost: who keeps a state by events learns here that it has to be asked for again.
+    ///
+    /// The function runs where the client reads, so it must not block or use the client. It wakes a task or a thread that does.
+    #[must_use]
+    pub fn on_connection(mut self, ready: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_connection = Some(OnConnection(Arc::new(ready)));
         self
     }
 

@@ -1,6 +1,7 @@
 //! The clients against mocks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use qapi_runtime::client::mock::{Mock, RunningMock};
@@ -221,7 +222,9 @@ fn lost_connections_are_made_again() {
         .start()
         .unwrap();
     let options = ConnectOptions::new(mock.address()).reconnect(Duration::from_secs(10));
+    let (options, n_connections) = counting(options);
     let client = blocking::Client::connect(options).unwrap();
+    assert_eq!(n_connections.load(Ordering::SeqCst), 1);
     let stopped = client.listen(EventFilter::name("STOP"));
     let error = client
         .execute_raw("one", None, CallOptions::new())
@@ -236,6 +239,7 @@ fn lost_connections_are_made_again() {
     };
     assert_eq!(two, Value::Int(2));
     stopped.next(SOON).unwrap();
+    assert_eq!(n_connections.load(Ordering::SeqCst), 2);
 }
 
 #[test]
@@ -305,7 +309,7 @@ fn broken_servers_are_refused() {
         .execute_raw("x", None, CallOptions::new())
         .unwrap_err();
     let expected = format!(
-        "x: what '{}' sent is no QMP: 3:1: JSON parse error, invalid keyword 'this', it says 'this is not JSON'",
+        "x: what '{}' sent is not QMP: 3:1: JSON parse error, invalid keyword 'this', it says 'this is not JSON'",
         mock.address()
     );
     assert_eq!(error.to_string(), expected);
@@ -351,6 +355,16 @@ async fn the_asynchronous_client_does_the_same() {
     assert!(matches!(error.kind(), ClientErrorKind::Closed));
 }
 
+/// Options that count how often a connection was ready.
+fn counting(options: ConnectOptions) -> (ConnectOptions, Arc<AtomicU64>) {
+    let n_connections = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&n_connections);
+    let options = options.on_connection(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    (options, n_connections)
+}
+
 #[tokio::test]
 async fn asynchronous_events_time_outs_and_reconnection() {
     let mock = Mock::new()
@@ -365,7 +379,9 @@ async fn asynchronous_events_time_outs_and_reconnection() {
         .start()
         .unwrap();
     let options = ConnectOptions::new(mock.address()).reconnect(Duration::from_secs(10));
+    let (options, n_connections) = counting(options);
     let client = Client::connect(options).await.unwrap();
+    assert_eq!(n_connections.load(Ordering::SeqCst), 1);
     let mut events = client.listen(EventFilter::name("STOP"));
     let options = CallOptions::new().timeout(Duration::from_millis(20));
     let error = client.execute_raw("slow", None, options).await.unwrap_err();
@@ -376,6 +392,7 @@ async fn asynchronous_events_time_outs_and_reconnection() {
     let error = raw("last").await.unwrap_err();
     assert!(matches!(error.kind(), ClientErrorKind::Closed));
     assert_eq!(raw("again").await.unwrap(), Value::Int(2));
+    assert_eq!(n_connections.load(Ordering::SeqCst), 2);
     let waiting = client.wait_for_event(EventFilter::all(), Some(Duration::from_millis(10)));
     assert!(waiting.await.is_err());
     assert!(mock.finish().is_empty());
