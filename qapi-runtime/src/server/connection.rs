@@ -52,12 +52,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(number: u64, peer: Peer, server: Weak<Shared>) -> Self {
+    pub(super) fn new(
+        number: u64,
+        peer: Peer,
+        control: SessionControl,
+        server: Weak<Shared>,
+    ) -> Self {
         Self {
             number,
             peer,
             server,
-            control: SessionControl::default(),
+            control,
             descriptors: Descriptors::default(),
             is_cancelled: Arc::new(watch::Sender::new(false)),
         }
@@ -66,7 +71,7 @@ impl Connection {
     /// The connection of no server, whose client is never gone: for tests of handlers.
     #[must_use]
     pub fn detached() -> Self {
-        Self::new(0, Peer::default(), Weak::new())
+        Self::new(0, Peer::default(), SessionControl::default(), Weak::new())
     }
 
     fn cancel(&self) {
@@ -115,7 +120,7 @@ impl Connection {
         self.peer.address
     }
 
-    /// What ends the session: for the handler of `quit`.
+    /// What ends the session, and the phase of `preconfig`: for the handlers of `quit` and `x-exit-preconfig`.
     pub fn control(&self) -> &SessionControl {
         &self.control
     }

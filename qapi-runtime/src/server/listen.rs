@@ -82,7 +82,7 @@ impl Listener {
             Self::Unix { listener, .. } => Ok(Transport::Unix(listener.accept().await?.0)),
             Self::Tcp(listener) => loop {
                 let stream = listener.accept().await?.0;
-                // Where that fails the client is gone, which is no reason to keep others waiting.
+                // Where that fails the client is gone, and others need not wait.
                 if set_up(&stream).is_ok() {
                     return Ok(Transport::Tcp(stream));
                 }

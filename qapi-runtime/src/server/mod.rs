@@ -61,7 +61,7 @@ use crate::dispatch::{CommandInfo, Service};
 use crate::error::Error;
 use crate::message::EventData;
 use crate::session::{
-    EventLimiter, EventMessage, EventQueue, SESSION_MEMORY, Session, SessionConfig,
+    EventLimiter, EventMessage, EventQueue, SESSION_MEMORY, Session, SessionConfig, SessionControl,
 };
 use crate::transport::Transport;
 use crate::visit::VisitError;
@@ -90,6 +90,8 @@ enum Stop {
 
 struct Shared {
     config: SessionConfig,
+    /// That of no session: those of all sessions are made of it.
+    control: SessionControl,
     budget: Budget,
     make_service: Box<MakeService>,
     runs_inline: Arc<RunsInline>,
@@ -155,6 +157,7 @@ impl Server {
         Self {
             shared: Arc::new(Shared {
                 config,
+                control: SessionControl::default(),
                 budget,
                 make_service: Box::new(make_service),
                 runs_inline: Arc::new(runs_inline),
@@ -271,7 +274,8 @@ impl Server {
             credentials: transport.peer_credentials(),
             address: transport.peer_of_tcp(),
         };
-        let connection = Connection::new(number, peer, Arc::downgrade(&shared));
+        let control = shared.control.of_another();
+        let connection = Connection::new(number, peer, control, Arc::downgrade(&shared));
         let mut config = shared.config.clone();
         if transport.is_tcp() {
             // No web page reaches a unix socket.
@@ -374,6 +378,11 @@ impl Server {
     /// Data that no peer can be sent.
     pub fn emit_event<E: EventData>(&self, event: &E) -> Result<(), VisitError> {
         self.shared.emit_event(event)
+    }
+
+    /// Ends the phase in which only commands with 'allow-preconfig' may run ([`SessionConfig::preconfig`]), for all clients.
+    pub fn leave_preconfig(&self) {
+        self.shared.control.leave_preconfig();
     }
 
     /// Ends the server: nobody is accepted any more, the files of its sockets are removed, handlers are told

@@ -21,7 +21,7 @@ pub struct SessionConfig {
     pub compat: CompatPolicy,
     /// What the parser takes.
     pub limits: Limits,
-    /// Whether only commands with 'allow-preconfig' may run at first.
+    /// Whether only commands with 'allow-preconfig' may run at first, until [`SessionControl::leave_preconfig`].
     pub preconfig: bool,
     /// Unsent bytes from which on events are dropped. Replies are never.
     ///
@@ -58,10 +58,11 @@ impl Default for SessionConfig {
     }
 }
 
-/// Lets a handler end the session that it runs for.
+/// Lets a handler end the session that it runs for, and the phase of [`SessionConfig::preconfig`].
 #[derive(Clone, Debug, Default)]
 pub struct SessionControl {
     closing: Arc<AtomicBool>,
+    has_left_preconfig: Arc<AtomicBool>,
 }
 
 impl SessionControl {
@@ -74,5 +75,24 @@ impl SessionControl {
     /// Whether the session is ending.
     pub fn is_quitting(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    /// The control of a further session of the same server: it ends by itself, and leaves `preconfig` together with this one.
+    #[must_use]
+    pub fn of_another(&self) -> Self {
+        Self {
+            closing: Arc::default(),
+            has_left_preconfig: Arc::clone(&self.has_left_preconfig),
+        }
+    }
+
+    /// Ends the phase in which only commands with 'allow-preconfig' may run, for all sessions of the server. This is what
+    /// `x-exit-preconfig` does.
+    pub fn leave_preconfig(&self) {
+        self.has_left_preconfig.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_left_preconfig(&self) -> bool {
+        self.has_left_preconfig.load(Ordering::Acquire)
     }
 }

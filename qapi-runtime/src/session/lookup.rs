@@ -47,7 +47,8 @@ impl Session {
         if envelope.out_of_band && !info.allow_oob {
             return Err(no_oob(name));
         }
-        if self.config.preconfig && !info.allow_preconfig {
+        let is_early = self.config.preconfig && !self.control.has_left_preconfig();
+        if is_early && !info.allow_preconfig {
             return Err(Error::generic(format!(
                 "The command '{name}' is permitted only after machine initialization has completed"
             )));

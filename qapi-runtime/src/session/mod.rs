@@ -289,8 +289,8 @@ impl Session {
     }
 
     /// Ends the phase in which only commands with 'allow-preconfig' may run.
-    pub fn leave_preconfig(&mut self) {
-        self.config.preconfig = false;
+    pub fn leave_preconfig(&self) {
+        self.control.leave_preconfig();
     }
 
     /// How many events were dropped because the peer does not read.

@@ -270,6 +270,33 @@ fn clients_are_served_apart() {
 }
 
 #[test]
+fn all_clients_leave_preconfig_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp.sock");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = SessionConfig {
+        preconfig: true,
+        ..SessionConfig::default()
+    };
+    let server = server_with(config, &Arc::new(Semaphore::new(0)), |_| false);
+    runtime
+        .block_on(server.listen(&ListenAddress::unix(&path)))
+        .unwrap();
+    let mut first = Client::connect(&path);
+    first.send(r#"{"execute": "query-name"}"#);
+    let refused = first.line();
+    assert!(
+        refused.contains("is permitted only after machine initialization"),
+        "{refused}"
+    );
+    server.leave_preconfig();
+    for client in [&mut first, &mut Client::connect(&path)] {
+        client.send(r#"{"execute": "query-name"}"#);
+        assert_eq!(client.line(), r#"{"return": {}}"#);
+    }
+}
+
+#[test]
 fn descriptors_reach_the_handler() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("qmp.sock");
