@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::{Result, bail};
 use libtest_mimic::Failed;
-use qapi_gen::backend::rust::{Options, Part};
+use qapi_gen::backend::rust::{Handlers, Options, Part};
 use qapi_gen::ir::{Configuration, Schema, TypeId};
 use qapi_gen::validate::Validator;
 use serde_json::{Value, json};
@@ -22,13 +22,13 @@ const N_VALUES: u64 = 40;
 /// The generated dispatcher answers what the validator answers, which knows the schema alone.
 pub(crate) fn dispatcher_as_validator() -> Result<(), Failed> {
     // What a client does not mind, a server demands.
-    for (schema, holds, is_tolerant) in [
-        ("names", true, false),
-        ("shapes", true, true),
-        ("conditions", true, false),
-        ("conditions", false, true),
+    for (schema, holds, is_tolerant, handlers) in [
+        ("names", true, false, Handlers::BySchema),
+        ("shapes", true, true, Handlers::Async),
+        ("conditions", true, false, Handlers::BySchema),
+        ("conditions", false, true, Handlers::Sync),
     ] {
-        compare_dispatcher(schema, holds, is_tolerant)?;
+        compare_dispatcher(schema, holds, is_tolerant, handlers)?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ mod template;
 mod unions;
 mod writer;
 
-pub use options::{OptionError, Options, Part};
+pub use options::{Handlers, OptionError, Options, Part};
 
 use std::fmt;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syn::parse::Parser;
 
-use crate::ir::Configuration;
+use crate::ir::{Command, Configuration};
 
 use super::gate::CfgMapping;
 
@@ -64,6 +64,19 @@ impl Part {
             Self::Introspection => "introspection",
         }
     }
+}
+
+/// Which functions of the trait `Commands` are asynchronous: they return a future.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Handlers {
+    /// Those of commands with 'coroutine' in the schema.
+    #[default]
+    BySchema,
+    /// All of them.
+    Async,
+    /// No function.
+    Sync,
 }
 
 /// A fragment that is not valid Rust.
@@ -198,7 +211,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// `predicate` is no configuration predicate.
+    /// `predicate` is not a configuration predicate.
     pub fn cfg(mut self, name: &str, predicate: &str) -> Result<Self, OptionError> {
         let parsed: syn::Meta = parse("cfg", predicate, "a configuration predicate")?;
         self.mapping
@@ -211,7 +224,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// `path` is no path.
+    /// `path` is not a path.
     pub fn runtime(mut self, path: &str) -> Result<Self, OptionError> {
         let parsed: syn::Path = parse_with("runtime", path, "a path", syn::Path::parse_mod_style)?;
         self.runtime = tokens(&parsed);
@@ -264,7 +277,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// `path` is no type.
+    /// `path` is not a type.
     pub fn replace(mut self, name: &str, path: &str) -> Result<Self, OptionError> {
         let parsed: syn::Type = parse("replace", path, "a type")?;
         self.replacements.insert(name.to_owned(), tokens(&parsed));

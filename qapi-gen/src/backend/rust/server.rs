@@ -134,9 +134,10 @@ impl ModuleWriter<'_, '_> {
         let is_conversion = ["from_", "into_"].iter().any(|it| method.starts_with(it))
             || (method.starts_with("to_") && method.ends_with("_mut"));
         let is_new = method == "new";
+        let is_async = self.plan.options.is_async(command);
         let lints = [
             (is_conversion || is_new, "clippy::wrong_self_convention"),
-            (is_new && !command.is_coroutine(), "clippy::new_ret_no_self"),
+            (is_new && !is_async, "clippy::new_ret_no_self"),
         ];
         for (_, lint) in lints.iter().filter(|(is_met, _)| *is_met) {
             rust!(
@@ -174,7 +175,7 @@ impl ModuleWriter<'_, '_> {
         };
         let (result, error) = (self.known("Result"), self.known("Error"));
         let mut result = format!("{result}<{returns}, {error}>");
-        if command.is_coroutine() {
+        if self.plan.options.is_async(command) {
             let (future, send) = (self.known("Future"), self.known("Send"));
             result = format!("impl {future}<Output = {result}> + {send}");
         }
@@ -193,7 +194,7 @@ impl ModuleWriter<'_, '_> {
                 rust!(w, "let _ = arguments;");
             }
         });
-        let unsupported = if command.is_coroutine() {
+        let unsupported = if self.plan.options.is_async(command) {
             format!("std::future::ready(Err({error}::unsupported()))")
         } else {
             format!("Err({error}::unsupported())")
@@ -347,7 +348,7 @@ impl ModuleWriter<'_, '_> {
             return;
         }
         let call = self.handler_call(plan);
-        if !plan.definition.is_coroutine() {
+        if !self.plan.options.is_async(plan.definition) {
             return rust!(
                 self,
                 "
@@ -413,7 +414,7 @@ impl ModuleWriter<'_, '_> {
             let arguments = if has_arguments { "arguments" } else { "" };
             return format!("handler.{method}({arguments})");
         }
-        let receiver = if plan.definition.is_coroutine() {
+        let receiver = if self.plan.options.is_async(plan.definition) {
             "&*handler"
         } else {
             "handler"

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use qapi_gen::backend::rust::{OptionError, Options, Part, RustBackend};
+use qapi_gen::backend::rust::{Handlers, OptionError, Options, Part, RustBackend};
 use qapi_gen::ir::Configuration;
 
 use super::console;
@@ -30,11 +30,11 @@ pub(crate) struct Args {
     /// The licence that every file states, an SPDX expression.
     #[arg(long, value_name = "SPDX")]
     licence: Option<String>,
-    /// Take only these commands, events and types of the schema, with everything that they reach. A server of its own
-    /// names qmp_capabilities and query-qmp-schema too, if clients are to find them.
+    /// Take only these commands, events and types of the schema, with everything that they use. For a server, also
+    /// name qmp_capabilities and query-qmp-schema if clients need them.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// Leave a part of the code out: a client needs neither server nor introspection. Types are always there.
+    /// Leave out a part of the code: a client needs neither server nor introspection. Types are always generated.
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     omit: Vec<PartName>,
     /// Give every function of the trait Commands a body that answers "not supported".
@@ -87,6 +87,24 @@ impl From<PartName> for Part {
             PartName::Events => Self::Events,
             PartName::Server => Self::Server,
             PartName::Introspection => Self::Introspection,
+        }
+    }
+}
+
+/// How the functions of the trait Commands are called.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum HandlersName {
+    Schema,
+    Async,
+    Sync,
+}
+
+impl From<HandlersName> for Handlers {
+    fn from(name: HandlersName) -> Self {
+        match name {
+            HandlersName::Schema => Self::BySchema,
+            HandlersName::Async => Self::Async,
+            HandlersName::Sync => Self::Sync,
         }
     }
 }
@@ -145,8 +163,8 @@ impl Args {
         Ok(options)
     }
 
-    /// The command as the generated files name it; the output folder is not part of it, so that
-    /// two folders can be compared.
+    /// The command as the generated files name it; the output folder is not part of it, so that two folders can be
+    /// compared.
     fn command(&self) -> String {
         let name = self.schema.rsplit('/').next().unwrap_or_default();
         let printable = name.chars().filter(|ch| !ch.is_control());
@@ -178,7 +196,9 @@ fn print_features(features: &[String]) -> io::Result<()> {
     if features.is_empty() {
         return Ok(());
     }
-    let mut table = String::from("[features]\n");
+    let mut table = String::from(
+        "# Conditions of the schema, for Cargo.toml: code is there where its feature is on.\n[features]\n",
+    );
     for feature in features {
         table.push_str(feature);
         table.push_str(" = []\n");
