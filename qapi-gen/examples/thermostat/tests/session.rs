@@ -76,6 +76,21 @@ fn three_commands_and_an_event() {
     assert_eq!(reply, expected);
 }
 
+/// The schema has the command, and the dispatcher answers it by itself.
+#[test]
+fn the_interface_describes_itself() {
+    let mut server = Server::start();
+    let mut client = server.connect();
+    read(&mut client);
+    execute(&mut client, r#"{"execute": "qmp_capabilities"}"#);
+    let reply = execute(&mut client, r#"{"execute": "query-qmp-schema"}"#);
+    assert!(reply.starts_with(r#"{"return": [{"#), "{reply}");
+    for name in ["set-target", "TARGET_CHANGED", "query-qmp-schema"] {
+        let member = format!(r#""name": "{name}""#);
+        assert!(reply.contains(&member), "{name}: {reply}");
+    }
+}
+
 #[test]
 fn mistakes_are_answered() {
     let mut server = Server::start();
