@@ -77,7 +77,16 @@ impl From<Rejected> for BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Reason::Rejected(rejected) => fmt::Display::fmt(rejected, f),
+            Reason::Rejected(rejected) => {
+                fmt::Display::fmt(rejected, f)?;
+                let diagnostics = rejected.report().diagnostics().iter();
+                let mut helps: Vec<_> = diagnostics.filter_map(|it| it.help.as_deref()).collect();
+                helps.dedup();
+                for help in helps {
+                    writeln!(f, "help: {help}")?;
+                }
+                f.write_str("help: 'qapi-gen check' shows these places in the source")
+            }
             Reason::Other(reason) => f.write_str(reason),
         }
     }
@@ -95,7 +104,7 @@ impl Builder {
     /// Everything is generated, conditions become `#[cfg]`.
     #[must_use]
     pub fn new() -> Self {
-        let options = Options::new().command("build script");
+        let options = Options::new().command("qapi_gen::Builder");
         Self {
             options,
             ..Self::default()
@@ -281,7 +290,7 @@ impl Builder {
         // It is a file name, too: no `r#`.
         if syn::parse_str::<syn::Ident>(module).is_err() || module.starts_with("r#") {
             return Err(BuildError::new(format!(
-                "'{module}' is no name for a module"
+                "'{module}' is not a name for a module"
             )));
         }
         Ok(PathBuf::from(out_dir).join(module))

@@ -3,6 +3,11 @@
 use crate::visit::{Input, Members, SpecialFeatures, Visit, VisitError};
 
 /// A command as a client sends it: its arguments, and the type of its result.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a command",
+    note = "commands are in the generated module `commands`; one whose arguments are a type of the schema is a struct \
+            around that type, such as `TargetAdd(Target::new(..))`"
+)]
 pub trait Request: Members {
     /// The name.
     const COMMAND: &'static str;

@@ -149,6 +149,13 @@ impl Configuration {
         self.names.insert(name.into(), value);
     }
 
+    /// The same configuration with `name` set or unset, to be chained.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: bool) -> Self {
+        self.set(name, value);
+        self
+    }
+
     /// What is known about `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<bool> {

@@ -12,6 +12,14 @@ use crate::steps::step;
 /// A line of a documentation comment has at most this many characters, its `# ` included.
 const MAX_DOC_LINE: usize = 70;
 
+/// What an author does who does not keep a rule of QEMU's own documentation.
+fn how_to_allow(lint: Lint) -> String {
+    format!(
+        "QEMU's own schemas keep this rule; '--allow {}' is for schemas that do not",
+        lint.as_str()
+    )
+}
+
 /// Parses the documentation comment that is the current token, and moves past it.
 pub(super) fn parse_doc(parser: &mut Parser<'_>) -> Doc {
     let span = parser.token().span;
@@ -297,7 +305,9 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
         }
         let message = "documentation line longer than 70 characters".to_owned();
         let code = Code::Lint(Lint::DocLineLength);
-        let diagnostic = Diagnostic::new(code, message, line.span()).at_column(line.hash);
+        let diagnostic = Diagnostic::new(code, message, line.span())
+            .at_column(line.hash)
+            .with_help(Some(how_to_allow(Lint::DocLineLength)));
         self.parser.report.lint(Lint::DocLineLength, diagnostic);
     }
 
@@ -320,7 +330,8 @@ impl<'p, 'r, 't> DocParser<'p, 'r, 't> {
             // The reference names the column of the one space.
             let diagnostic = Diagnostic::new(code, message, span)
                 .at_column(space)
-                .with_note(Some(note));
+                .with_note(Some(note))
+                .with_help(Some(how_to_allow(Lint::DocSentenceSpace)));
             self.parser.report.lint(Lint::DocSentenceSpace, diagnostic);
         }
     }

@@ -21,10 +21,10 @@ use super::{config, console, server};
 /// Which files are read.
 #[derive(Args, Default)]
 pub(crate) struct LoadArgs {
-    /// Include files from below this folder only; links count by where they lead.
+    /// Only include files from below this folder. What counts for a link is where it leads.
     #[arg(long, value_name = "DIR")]
     include_root: Option<PathBuf>,
-    /// Ignore documentation: comments are not parsed and need not be there. For schemas of QEMU before 9.1, whose
+    /// Ignore documentation: comments are not parsed, and may be missing. For schemas of QEMU before 9.1, whose
     /// comments follow other rules.
     #[arg(long)]
     no_doc_check: bool,
@@ -83,19 +83,24 @@ impl LintArgs {
 /// Which conditions hold.
 #[derive(Args)]
 pub(crate) struct ConfigArgs {
-    /// A file that says which conditions hold, in the form of Kconfig: `NAME=y` or
-    /// `# NAME is not set`.
+    /// A file that says which conditions hold, in the form of Kconfig: `NAME=y` or `# NAME is not set`.
     #[arg(long, value_name = "FILE")]
     config: Vec<PathBuf>,
     /// A condition that holds: NAME, or NAME=n for one that does not.
     #[arg(short = 'D', value_name = "NAME[=y|n]", value_parser = parse_define)]
     define: Vec<(String, bool)>,
+    /// Whether conditions hold that neither a file nor -D names. Without it they stay open.
+    #[arg(long, value_name = "y|n", value_parser = parse_value)]
+    define_others: Option<bool>,
 }
 
 impl ConfigArgs {
-    /// What the options say; `-D` wins over files. A name that no option mentions stays open.
+    /// What the options say; `-D` wins over files.
     pub(crate) fn read(&self) -> io::Result<Configuration> {
-        let mut configuration = Configuration::new();
+        let mut configuration = match self.define_others {
+            None => Configuration::new(),
+            Some(value) => Configuration::with_default(value),
+        };
         for path in &self.config {
             let in_file =
                 |reason: String| io::Error::other(format!("{}: {reason}", path.display()));
@@ -114,18 +119,21 @@ impl ConfigArgs {
 /// A name of conditions, and whether it is set.
 fn parse_define(text: &str) -> Result<(String, bool), String> {
     let (name, value) = text.split_once('=').unwrap_or((text, "y"));
-    let value = match value {
-        "y" => true,
-        "n" => false,
-        _ => {
-            return Err("a condition is set with NAME or NAME=y, and unset with NAME=n".to_owned());
-        }
-    };
+    let value = parse_value(value)
+        .map_err(|_| "a condition is set with NAME or NAME=y, and unset with NAME=n".to_owned())?;
     if !Condition::is_name(name) {
         let reason = "has capital letters, digits and '_', and begins with a letter";
         return Err(format!("the name of a condition {reason}"));
     }
     Ok((name.to_owned(), value))
+}
+
+fn parse_value(text: &str) -> Result<bool, String> {
+    match text {
+        "y" => Ok(true),
+        "n" => Ok(false),
+        _ => Err("expected y or n".to_owned()),
+    }
 }
 
 /// Forms of diagnostics.
@@ -176,8 +184,8 @@ pub(crate) fn read(
     compile_at(path, files, lints.levels(levels))
 }
 
-/// Reads the schema at `path` to make something of it. Rules of style are for `check`: here they
-/// do not hold unless an option asks for them. `None` if it has mistakes, which are printed.
+/// Reads the schema at `path` to make something of it. Rules of style are for `check`: here they do not hold unless an
+/// option asks for them. `None` if it has mistakes, which are printed.
 pub(crate) fn read_for_output(
     path: &str,
     files: &LoadArgs,
@@ -187,8 +195,8 @@ pub(crate) fn read_for_output(
     read_and_print(path, files, levels, MessageFormat::Human)
 }
 
-/// Reads the schema at `path` to make a manual of it: what readers of one would see is a warning
-/// unless an option says otherwise. `None` if it has mistakes, which are printed.
+/// Reads the schema at `path` to make a manual of it: what readers of one would see is a warning unless an option says
+/// otherwise. `None` if it has mistakes, which are printed.
 pub(crate) fn read_for_manual(
     path: &str,
     files: &LoadArgs,

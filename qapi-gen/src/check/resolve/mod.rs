@@ -380,7 +380,11 @@ impl<'a> Resolver<'a> {
             _ => ty,
         };
         if !matches!(element.kind, NodeKind::Object { .. }) {
-            self.error(node, &SchemaError::ReturnType(ty.describe()), returns.span);
+            let error = SchemaError::ReturnType(ty.describe());
+            let (exceptions, command) = (ExceptionKind::CommandReturns.as_str(), &node.name);
+            let help = format!("the pragma '{exceptions}' with '{command}' in its list allows it");
+            let diagnostic = self.diagnostic(node, &error, returns.span);
+            self.report.push(diagnostic.with_help(Some(help)));
         }
     }
 
