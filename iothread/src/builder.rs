@@ -48,7 +48,7 @@ pub struct OfMainLoop(());
 #[derive(Debug, Error)]
 pub enum CreateError {
     /// The id is not an identifier: a letter, then letters, digits, `-`, `.` and `_`.
-    #[error("'{id}' is no identifier")]
+    #[error("'{id}' is not an identifier")]
     BadId {
         /// The id.
         id: String,

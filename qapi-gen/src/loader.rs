@@ -75,7 +75,7 @@ impl RootedLoader {
     ///
     /// # Errors
     ///
-    /// `root` is no folder that can be found.
+    /// `root` is not a folder that can be found.
     pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
         let name = root.into();
         let root = fs::canonicalize(&name)?;

@@ -16,7 +16,7 @@ use crate::steps::step;
 /// How many types are looked through around a definition before the whole schema is.
 const MAX_NEIGHBOURS: usize = 200;
 
-/// Of the types that a definition or a type uses so many are looked through.
+/// How many of the types that a definition or a type uses are looked through.
 const MAX_USES: usize = 1000;
 
 /// What a name refers to.

@@ -40,7 +40,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value is no JSON.
+    /// The value is not JSON.
     fn mistake(error: &ParseError) -> Self {
         let mut output = Output::new();
         let writer = output.writer();

@@ -115,7 +115,7 @@ pub struct UnknownName {
 }
 
 impl UnknownName {
-    /// `name` is no value of the QAPI enum `type_name`.
+    /// `name` is not a value of the QAPI enum `type_name`.
     pub fn new(type_name: &'static str, name: &str) -> Self {
         Self {
             type_name,
@@ -131,7 +131,7 @@ impl UnknownName {
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' is no value of {}", self.name, self.type_name)
+        write!(f, "'{}' is not a value of {}", self.name, self.type_name)
     }
 }
 

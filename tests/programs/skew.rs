@@ -101,7 +101,7 @@ fn what_only_a_decoder_makes_is_not_sent() {
     let error = status.write(&mut Output::new()).expect_err("not sendable");
     assert_eq!(
         error.to_string(),
-        "'asleep' at state is no value of State and cannot be sent"
+        "'asleep' at state is not a value of State and cannot be sent"
     );
 }
 

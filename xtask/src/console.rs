@@ -1,4 +1,4 @@
-//! What a task says. An output that cannot be written, because it is full or its reader went away, is no reason to panic: the
+//! What a task says. An output that cannot be written, because it is full or its reader went away, does not cause a panic: the
 //! task goes on, tidies up after itself, and fails.
 
 use std::fmt;

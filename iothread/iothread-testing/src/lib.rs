@@ -19,7 +19,7 @@ impl TestThread {
     ///
     /// # Panics
     ///
-    /// The host has no room for a thread, or the id is no identifier.
+    /// The host has no room for a thread, or the id is not an identifier.
     pub fn new(id: &str) -> Self {
         Self::with(id, |builder| builder.poll_max(std::time::Duration::ZERO))
     }

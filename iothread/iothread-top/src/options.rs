@@ -16,11 +16,12 @@ use crate::view::{Condition, Field, FieldList, Filter, Grouping, Order};
 
 /// Shows who holds the IOThreads of QEMU and iothreadd, and how busy they are.
 ///
-/// Holders are what the server tells; of a QEMU that does not, what follows from the properties of its devices. Times come
-/// from this machine's kernel, so they are shown only for a server behind a unix socket that has made it itself, in this
-/// namespace of processes. A time on a processor is one of work or of polling: the kernel cannot tell them apart.
+/// Servers tell their holders. Where a QEMU does not, they are derived from the properties of its devices. Times come
+/// from this machine's kernel. So they are shown only for a server that has made its unix socket itself, in this
+/// namespace of processes. Time on a processor is spent on work or on polling: the kernel cannot tell them apart.
 ///
-/// A monitor of QEMU serves one client at a time. So for each look the connection is made anew, unless --hold is given.
+/// A monitor of QEMU serves one client at a time. So the connection is made anew for each look, unless --hold is
+/// given.
 #[derive(Debug, Parser)]
 #[command(
     name = "iothread-top",
@@ -40,13 +41,13 @@ pub(crate) struct Options {
     pub(crate) showing: ShowingOptions,
 }
 
-/// What else it does than show.
+/// What it does instead of showing.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Say what is wrong with how guests use their IOThreads, and what would help.
     ///
-    /// Looks twice, and ends with status 0 if nothing is wrong, 1 if something is, and 3 if nothing is and some guests did not
-    /// answer.
+    /// Looks twice. The exit status is 0 if nothing is wrong, 1 if something is, and 3 if nothing is wrong but some
+    /// guests did not answer.
     Doctor(DoctorOptions),
 
     /// Serve metrics of all guests over HTTP, for Prometheus and others that read OpenMetrics.
@@ -69,7 +70,7 @@ pub(crate) struct DoctorOptions {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Leave out what these codes find. May be given several times.
+    /// Do not report what this code finds. May be given several times.
     #[arg(long, value_name = "CODE")]
     pub(crate) allow: Vec<Code>,
 }
@@ -109,11 +110,11 @@ pub(crate) struct Looking {
     #[arg(long, value_name = "URI")]
     pub(crate) libvirt_uri: Option<String>,
 
-    /// Ask the monitors of libvirt's domains, too, with qemu-monitor-command. libvirt marks these domains as tainted.
+    /// Also ask the monitors of libvirt's domains, with qemu-monitor-command. libvirt marks these domains as tainted.
     #[arg(long)]
     pub(crate) libvirt_monitor: bool,
 
-    /// Keep connections from look to look. A monitor of QEMU serves nobody else meanwhile.
+    /// Keep connections between looks. A monitor of QEMU serves no other client meanwhile.
     #[arg(long)]
     pub(crate) hold: bool,
 }
@@ -133,11 +134,11 @@ pub(crate) struct ShowingOptions {
     #[arg(long, short = 'n', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 
-    /// Print an object of JSON for each look, on a line.
+    /// Print a line with an object of JSON for each look.
     #[arg(long, conflicts_with_all = ["csv", "group", "fields", "sort"])]
     pub(crate) json: bool,
 
-    /// Print lines of values with commas between.
+    /// Print lines of comma-separated values.
     #[arg(long, conflicts_with = "group")]
     pub(crate) csv: bool,
 
@@ -149,32 +150,33 @@ pub(crate) struct ShowingOptions {
     #[arg(long, conflicts_with_all = ["csv", "json", "group", "fields"])]
     pub(crate) svg: bool,
 
-    /// Write what is found to a new file, too: a line of JSON for each look.
+    /// Also write what is found to a new file: a line of JSON for each look.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
 
-    /// Show what is in such a file instead of guests: on a screen at the pace of then, and otherwise at once.
+    /// Show what is in such a file instead of guests: on a screen at the recorded pace, otherwise at once.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "targets"])]
     pub(crate) replay: Option<PathBuf>,
 
-    /// Show the threads that the server keeps for itself, too.
+    /// Also show the threads that the server keeps for itself.
     #[arg(long, short = 'i')]
     pub(crate) internal: bool,
 
-    /// The columns: names with commas between; +NAMES adds to the usual ones, and all is all of them.
+    /// The columns: comma-separated names. +NAMES adds to the usual ones; all means all of them.
     #[arg(long, short = 'o', value_name = "FIELDS", long_help = fields_help())]
     pub(crate) fields: Option<FieldList>,
 
-    /// Sort by a field, numbers from the largest; -FIELD the other way round. Without it the servers' order is kept.
+    /// Sort by a field, the largest number first; -FIELD sorts the other way round. Without it the servers' order is
+    /// kept.
     #[arg(long, short = 's', value_name = "FIELD", allow_hyphen_values = true)]
     pub(crate) sort: Option<Order>,
 
-    /// Show only rows for which it holds: FIELD=PATTERN, FIELD!=PATTERN, FIELD>NUMBER, FIELD<NUMBER, or a part of a name.
+    /// Show only rows that match: FIELD=PATTERN, FIELD!=PATTERN, FIELD>NUMBER, FIELD<NUMBER, or a part of a name.
     /// May be given several times.
     #[arg(long, short = 'f', value_name = "CONDITION")]
     pub(crate) filter: Vec<Condition>,
 
-    /// Put rows together.
+    /// Group rows.
     #[arg(long, short = 'g', value_enum)]
     pub(crate) group: Option<Grouping>,
 }
@@ -241,7 +243,7 @@ impl ShowingOptions {
 }
 
 fn fields_help() -> String {
-    let mut help = "The columns: names with commas between; +NAMES adds to the usual ones, and all is all of them. \
+    let mut help = "The columns: comma-separated names. +NAMES adds to the usual ones; all means all of them. \
                     The fields are:\n"
         .to_owned();
     for field in Field::ALL {

@@ -61,11 +61,11 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) allow_remote: bool,
 
-    /// How much memory peers take up, all of a kind together: qmp=SIZE, nbd=SIZE, vhost-user-blk=SIZE, colo=SIZE, or
-    /// several of them with commas, where SIZE is a number of bytes, or one with K, M, G or T.
+    /// Limit the memory that all peers of a kind take up together: qmp=SIZE, nbd=SIZE, vhost-user-blk=SIZE, colo=SIZE,
+    /// or several of them with commas, where SIZE is a number of bytes, or one with K, M, G or T.
     ///
-    /// Unless told otherwise, qmp is 512M and the others are 256M. Peers share it fairly; whoever wants more waits. A SIZE
-    /// is at least 1M.
+    /// The default is 512M for qmp and 256M for the others. Peers share it fairly, and wait when they need more. A
+    /// SIZE is at least 1M.
     #[arg(long, value_name = "LIMITS", value_parser = parse_limits)]
     pub(crate) limit: Vec<LimitOption>,
 
@@ -276,7 +276,7 @@ fn parse_limits(text: &str) -> Result<LimitOption, String> {
         if size < LEAST_LIMIT {
             return Err(format!("'{value}' is less than 1M"));
         }
-        // What is more than can be addressed is no limit.
+        // More than can be addressed means no limit.
         Ok((kind, usize::try_from(size).unwrap_or(usize::MAX)))
     };
     let limits: Result<Vec<_>, _> = text.split(',').map(limit).collect();

@@ -36,7 +36,7 @@ pub enum ContextError {
 /// A loop's wait for events was refused by the kernel, and the loop has ended.
 ///
 /// It has told its file descriptors and timers nothing since, takes nothing new ([`ContextError::Ended`](crate::ContextError::Ended)), and
-/// runs what it had accepted. A host without `epoll_pwait2` is no reason: a loop does without.
+/// runs what it had accepted. A host without `epoll_pwait2` does not end it: a loop does without.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 #[error("event loop '{context}' cannot wait for events: {source}")]

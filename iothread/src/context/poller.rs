@@ -55,7 +55,7 @@ impl Poller {
     ///
     /// # Errors
     ///
-    /// The kernel refuses to wait, in whatever way. A signal is no error.
+    /// The kernel refuses to wait, in whatever way. A signal is not an error.
     pub(super) fn wait(&mut self, core: &Core, timeout_ns: Option<i64>) -> io::Result<()> {
         self.events.clear();
         loop {

@@ -142,7 +142,7 @@ mod tests {
         table.insert(holder, origin)
     }
 
-    /// Of block nodes, and of monitors.
+    /// How many holders are block nodes, and how many are monitors.
     fn counts(table: &Table) -> [usize; 2] {
         [HolderKind::BLOCK_NODE, HolderKind::MONITOR].map(|kind| table.counts().of(kind))
     }

@@ -70,7 +70,7 @@ fn what_is_no_eventfd_is_not_watched_for_ever() {
     let context = held(&io0);
     let (near, far) = pair();
     let _watch = context
-        .watch_eventfd(near, |_, _| panic!("three bytes are no count"))
+        .watch_eventfd(near, |_, _| panic!("three bytes are not a count"))
         .unwrap();
     std::io::Write::write_all(&mut &far, b"abc").unwrap();
     while io0.stats().fds > 0 {

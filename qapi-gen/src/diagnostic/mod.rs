@@ -32,7 +32,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// The word that output formats print: `warning` or `error`.
+    /// The word that output formats print: `error`, `warning`, or `note` for what is allowed.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -30,7 +30,7 @@ pub enum Side {
 pub struct Change {
     /// The interface in which the place of the diagnostic is.
     pub side: Side,
-    /// What changed, with the shortest way to it. A warning is no breach, but worth knowing.
+    /// What changed, with the shortest way to it. A warning is not a breach, but worth knowing.
     pub diagnostic: Diagnostic,
     /// The command or event that the way begins with, and all that have the change.
     pub reached: Reached,

@@ -15,7 +15,7 @@ pub struct Interface {
     pub(super) commands: IndexMap<String, Command>,
     pub(super) events: IndexMap<String, Event>,
     pub(super) types: Vec<Shape>,
-    /// Types that are no longer needed by name carry their features here.
+    /// The features of types that have no name in introspection data.
     pub(super) features: Vec<Vec<String>>,
 }
 

@@ -4,12 +4,12 @@ use std::fmt::{self, Write as _};
 
 use thiserror::Error;
 
-/// Why a text is no answer to `query-qmp-schema`, or none that a schema follows from. Elements of the array are counted
+/// Why a text is not an answer to `query-qmp-schema`, or why no schema follows from it. Elements of the array are counted
 /// from 0.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum IntrospectionError {
-    /// It is no JSON.
+    /// It is not JSON.
     #[error("not JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// It is a reply, and the server has refused the command; its words.
@@ -36,7 +36,7 @@ pub enum IntrospectionError {
     /// The elements of an array are arrays.
     #[error("element {0} of the array is an array of arrays")]
     ArrayOfArrays(usize),
-    /// The tag of a union is no mandatory member that has an enumeration for its type.
+    /// The tag of a union is not a mandatory member that has an enumeration for its type.
     #[error("element {0} of the array has the tag '{name}', which is not a mandatory member of enumeration type", name = Shown(.1))]
     Tag(usize, String),
     /// A branch belongs to no value of the tag.

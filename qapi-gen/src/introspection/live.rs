@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// Nobody serves there, what does is no QMP server, or it does not answer within ten seconds. The text names the address.
+/// Nobody serves there, or it is not a QMP server, or it does not answer within ten seconds. The text names the address.
 pub fn ask(address: &Address) -> io::Result<Vec<u8>> {
     let options = ConnectOptions::new(address.clone())
         .handshake_timeout(PATIENCE)

@@ -3,7 +3,7 @@
 use super::{ElementId, Introspection, Kind};
 
 impl Introspection {
-    /// The commands and events of these names, with all types that they use. Names that there are not are no mistake. Making a
+    /// The commands and events of these names, with all types that they use. Names that do not exist are not a mistake. Making a
     /// schema of a part takes a part of the time.
     ///
     /// Types without names are called by their places in the part: the same type may have another name than in the whole.

@@ -9,7 +9,7 @@ use super::{Condition, Feature};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Attributes(Option<Arc<(Condition, Box<[Feature]>)>>);
 
-/// Of what has no condition.
+/// The condition of what has no 'if' in the schema.
 static ALWAYS: Condition = Condition::Always;
 
 impl Attributes {

@@ -177,7 +177,8 @@ impl Feature {
         &self.name
     }
 
-    /// When it is there.
+    /// The condition under which it exists: [`Condition::Always`] unless the schema has an 'if' for it. A
+    /// [`Configuration`](crate::ir::Configuration) decides it.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         self.attributes.condition()
@@ -227,7 +228,8 @@ impl Header {
         self.module
     }
 
-    /// When it is there.
+    /// The condition under which it exists: [`Condition::Always`] unless the schema has an 'if' for it. A
+    /// [`Configuration`](crate::ir::Configuration) decides it.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         self.attributes.condition()
@@ -272,7 +274,7 @@ impl Names {
         self.hasher.hash_one(name)
     }
 
-    /// Of all `entities` but includes, each of which has its name from `name_of`. No two have the same.
+    /// The names of all `entities` except includes. `name_of` gives each its name, and no two have the same.
     pub(crate) fn of<'n>(entities: &[Entity], name_of: impl Fn(Entity) -> Option<&'n str>) -> Self {
         let mut names = Self {
             table: HashTable::with_capacity(entities.len()),
@@ -305,7 +307,7 @@ pub struct Schema {
     pub(crate) entities: Vec<Entity>,
     pub(crate) names: Names,
     pub(crate) empty: TypeId,
-    /// Of a schema that was made of introspection.
+    /// What a server told, if the schema was made from introspection.
     pub(crate) told: Option<ToldNames>,
 }
 
@@ -376,6 +378,10 @@ impl Schema {
     }
 
     /// A type.
+    ///
+    /// # Panics
+    ///
+    /// The id is that of another schema, which has more of them.
     #[must_use]
     pub fn ty(&self, id: TypeId) -> &Type {
         step();
@@ -383,24 +389,40 @@ impl Schema {
     }
 
     /// A command.
+    ///
+    /// # Panics
+    ///
+    /// The id is that of another schema, which has more of them.
     #[must_use]
     pub fn command(&self, id: CommandId) -> &Command {
         &self.commands[id.index()]
     }
 
     /// An event.
+    ///
+    /// # Panics
+    ///
+    /// The id is that of another schema, which has more of them.
     #[must_use]
     pub fn event(&self, id: EventId) -> &Event {
         &self.events[id.index()]
     }
 
     /// A module.
+    ///
+    /// # Panics
+    ///
+    /// The id is that of another schema, which has more of them.
     #[must_use]
     pub fn module(&self, id: ModuleId) -> &Module {
         &self.modules[id.index()]
     }
 
     /// A documentation comment.
+    ///
+    /// # Panics
+    ///
+    /// The id is that of another schema, which has more of them.
     #[must_use]
     pub fn doc(&self, id: DocId) -> &Doc {
         &self.docs[id.index()]

@@ -198,7 +198,8 @@ impl EnumValue {
         &self.name
     }
 
-    /// When it is there.
+    /// The condition under which it exists: [`Condition::Always`] unless the schema has an 'if' for it. A
+    /// [`Configuration`](crate::ir::Configuration) decides it.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         self.attributes.condition()
@@ -305,7 +306,8 @@ impl Member {
         self.optional
     }
 
-    /// When it is there.
+    /// The condition under which it exists: [`Condition::Always`] unless the schema has an 'if' for it. A
+    /// [`Configuration`](crate::ir::Configuration) decides it.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         self.attributes.condition()
@@ -385,7 +387,8 @@ impl Branch {
         self.type_id
     }
 
-    /// When it is there.
+    /// The condition under which it exists: [`Condition::Always`] unless the schema has an 'if' for it. A
+    /// [`Configuration`](crate::ir::Configuration) decides it.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         self.attributes.condition()

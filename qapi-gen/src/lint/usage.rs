@@ -1,4 +1,4 @@
-//! What a schema has for nothing.
+//! What a schema has and does not use.
 
 use super::findings::{Findings, context};
 use crate::ir::{Entity, Schema};

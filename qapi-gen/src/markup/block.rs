@@ -157,11 +157,11 @@ impl<'t> BlockParser<'t> {
             }
         }
         let mark = rule_at(1)?;
-        // `::` and `...` under a line are no headings.
+        // `::` and `...` under a line are not headings.
         if self.depth > 0 || lines[1].indent != first.indent || matches!(mark, b':' | b'.' | b'|') {
             return None;
         }
-        // A line above would be part of a paragraph; a short one under a long text is no heading.
+        // A line above would be part of a paragraph; a short one under a long text is not a heading.
         if lines[1].text(self.text).len() < 4 && text.len() > 4 {
             return None;
         }

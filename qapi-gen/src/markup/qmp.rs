@@ -39,7 +39,7 @@ pub enum TokenKind {
     Stray,
 }
 
-/// The tokens of `code`, in order. Blanks between them are no tokens.
+/// The tokens of `code`, in order. Blanks between them are not tokens.
 #[must_use]
 pub fn tokens(code: &Code<'_>) -> Vec<Token> {
     let mut tokens = Vec::new();

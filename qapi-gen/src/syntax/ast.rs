@@ -140,7 +140,7 @@ pub(crate) struct Doc {
     /// The lines of all sections, without the comment's `# ` and without trailing blanks. An empty
     /// span is a blank line.
     pub(crate) lines: Vec<Span>,
-    /// A mistake inside was reported: what is missing here is no further mistake.
+    /// A mistake inside was reported: what is missing here is not another mistake.
     pub(crate) is_broken: bool,
 }
 
@@ -185,7 +185,7 @@ pub(crate) enum SectionKind {
 pub(crate) struct Ast {
     pub(crate) items: Vec<Item>,
     pub(crate) pragmas: Pragmas,
-    /// Names of definitions that could not be parsed: using them is no mistake.
+    /// Names of definitions that could not be parsed: using them is not a mistake.
     pub(crate) lost_names: Vec<String>,
     /// A file could not be read, so any name may be missing through no fault of its user.
     pub(crate) is_incomplete: bool,

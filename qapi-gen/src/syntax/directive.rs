@@ -6,7 +6,7 @@ use super::parser::Parser;
 use crate::ir::{Exception, ExceptionKind, Pragmas};
 use crate::source::SourceMap;
 
-/// The path of an `include` directive as it is written; `None` when the directive is no good.
+/// The path of an `include` directive as it is written; `None` when the directive is not usable.
 pub(super) fn parse_include(
     parser: &mut Parser<'_>,
     sources: &SourceMap,

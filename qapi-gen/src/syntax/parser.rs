@@ -41,7 +41,7 @@ pub(super) struct Parser<'r> {
     at: usize,
     /// Where in the text the next piece starts.
     next_piece: usize,
-    /// The current token is no good, which was reported.
+    /// The current token is not usable, which was reported.
     is_bad: bool,
     pub(super) report: &'r mut Report,
 }

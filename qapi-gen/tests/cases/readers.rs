@@ -160,7 +160,7 @@ fn browser(chromedriver: &Path) -> Result<(), Failed> {
     let shoot = |name: &str| -> Result<(), Failed> {
         let image = browser.screenshot()?;
         if !image.starts_with(b"\x89PNG") {
-            return Err("the screenshot is no PNG".into());
+            return Err("the screenshot is not a PNG".into());
         }
         Ok(std::fs::write(screenshots.join(name), image)?)
     };

@@ -461,7 +461,7 @@ fn what_is_no_introspection_is_told_once() {
     }
 }
 
-/// What is cut off is no schema, wherever it is cut: one mistake, and no panic.
+/// What is cut off is not a schema, wherever it is cut: one mistake, and no panic.
 #[test]
 fn what_is_cut_off_is_refused() {
     let text = small().to_string();

@@ -340,7 +340,7 @@ fn messages_that_cannot_be_written_are_a_status() {
     assert!(!folder.path().join("new").exists());
 }
 
-/// A reader that went away is no mistake worth a message.
+/// A reader that went away is not a mistake worth a message.
 #[test]
 fn a_reader_that_went_away_is_no_panic() {
     let folder = folder_with(&[("schema.json", COMMAND)]);

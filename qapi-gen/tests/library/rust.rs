@@ -251,7 +251,7 @@ fn members_may_be_absent_where_it_is_said() {
             .map(|file| file.contents.as_str())
             .collect();
         for member in members {
-            // `Base`, which has a copy of what `Result` inherits, is no result itself.
+            // `Base`, which has a copy of what `Result` inherits, is not a result itself.
             let is_option = text.contains(&format!("pub {member}: Option<"));
             assert_eq!(
                 is_option,

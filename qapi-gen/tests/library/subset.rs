@@ -91,7 +91,7 @@ fn docs_features_and_conditions_stay() {
 fn all_names_that_are_of_nothing_are_told() {
     for name in ["nothing", "str", "PointList", "QType", "q_obj_draw-arg"] {
         let error = read(FIGURES).only(&[name, "draw", "more"]).err();
-        let error = error.expect("it is no definition");
+        let error = error.expect("it is not a definition");
         assert_eq!(error.names(), [name, "more"]);
         let text = format!("the schema does not define '{name}', 'more'");
         assert_eq!(error.to_string(), text);

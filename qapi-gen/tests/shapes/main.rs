@@ -296,7 +296,7 @@ fn measure_growth(shape: Shape) -> Result<(), Failed> {
         return Err("some are refused and some are not".into());
     }
     for (index, (name, at_one)) in one.by_command.iter().enumerate() {
-        // What a schema without mistakes costs is no part of what one with mistakes does.
+        // What a schema without mistakes costs is not part of what one with mistakes does.
         let fixed = match smallest.is_refused == is_expected {
             true => smallest.by_command[index].1,
             false => Cost::default(),

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use qapi_gen::ir::{Alternate, Builtin, Entity, Member, Schema, TypeId, TypeKind};
 use qapi_runtime::{Object, Value};
 
-/// Members in each other by dots; more are no mistake of the hand.
+/// Members in each other by dots; more are not a slip of the hand.
 const MAX_DEPTH: usize = 64;
 
 /// What was written, before anybody has asked what it should be.
@@ -16,7 +16,7 @@ pub(crate) enum Written {
     Json(Value),
     /// The same key several times.
     List(Vec<Written>),
-    /// Of dotted keys.
+    /// Members that were given by dotted keys.
     Members(IndexMap<String, Written>),
 }
 
@@ -29,9 +29,9 @@ pub(crate) fn read(words: &[String]) -> Result<Written, String> {
     if let [word] = words
         && word.trim_start().starts_with('{')
     {
-        return match json(word).map_err(|error| format!("'{word}' is no JSON: {error}"))? {
+        return match json(word).map_err(|error| format!("'{word}' is not JSON: {error}"))? {
             object @ Value::Object(_) => Ok(Written::Json(object)),
-            _ => Err(format!("'{word}' is no object")),
+            _ => Err(format!("'{word}' is not an object")),
         };
     }
     let mut members = IndexMap::new();
@@ -54,7 +54,7 @@ pub(crate) fn read_so_far(words: &[String]) -> IndexMap<String, Written> {
 fn read_word(members: &mut IndexMap<String, Written>, word: &str) -> Result<(), String> {
     let Some((key, value)) = word.split_once('=') else {
         return Err(format!(
-            "'{word}' is no argument: KEY=VALUE or KEY:=JSON is expected"
+            "'{word}' is not an argument: KEY=VALUE or KEY:=JSON is expected"
         ));
     };
     let (key, value) = match key.strip_suffix(':') {
@@ -66,7 +66,7 @@ fn read_word(members: &mut IndexMap<String, Written>, word: &str) -> Result<(), 
     };
     let parts: Vec<&str> = key.split('.').collect();
     if parts.iter().any(|part| part.is_empty()) || parts.len() > MAX_DEPTH {
-        return Err(format!("'{key}' is no key"));
+        return Err(format!("'{key}' is not a key"));
     }
     insert(members, &parts, value).map_err(|()| format!("'{key}' has a value already"))
 }
@@ -404,10 +404,10 @@ mod tests {
         for (words, expected) in [
             (
                 &["n"][..],
-                "'n' is no argument: KEY=VALUE or KEY:=JSON is expected",
+                "'n' is not an argument: KEY=VALUE or KEY:=JSON is expected",
             ),
-            (&["a..b=1"], "'a..b' is no key"),
-            (&["=1"], "'' is no key"),
+            (&["a..b=1"], "'a..b' is not a key"),
+            (&["=1"], "'' is not a key"),
             (&["a=1", "a.b=2"], "'a.b' has a value already"),
             (&["a.b=1", "a=2"], "'a' has a value already"),
             (
@@ -416,7 +416,7 @@ mod tests {
             ),
             (
                 &[r#"{"a": "#],
-                "'{\"a\": ' is no JSON: EOF while parsing a value at line 1 column 6",
+                "'{\"a\": ' is not JSON: EOF while parsing a value at line 1 column 6",
             ),
         ] {
             assert_eq!(arguments(words), Err(expected.to_owned()));

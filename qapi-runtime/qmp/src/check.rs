@@ -20,7 +20,7 @@ impl Part {
     ///
     /// # Errors
     ///
-    /// What it told is no schema, for people.
+    /// What it told is not a schema, for people.
     pub(crate) fn read(told: &[u8], command: &str) -> Result<Self, String> {
         let told = Introspection::read(told).map_err(|error| error.to_string())?;
         let part = told.part(&[command]);

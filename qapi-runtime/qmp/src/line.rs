@@ -112,7 +112,7 @@ fn call(words: &[String]) -> Result<Call, String> {
                 words = rest;
             }
             [word, ..] if word.starts_with('.') && word != ".fd" => {
-                return Err(format!("'{word}' is no word of this program: see .help"));
+                return Err(format!("'{word}' is not a word of this program: see .help"));
             }
             [command, arguments @ ..] if !command.starts_with('.') => {
                 return Ok(Call {
@@ -195,13 +195,13 @@ mod tests {
     fn mistakes_are_told() {
         for (line, expected) in [
             (".hmp", "a line of the human monitor is expected"),
-            (".hm x", "'.hm' is no word"),
+            (".hm x", "'.hm' is not a word"),
             (".exit now", "nothing is expected"),
             (".fd", "a command is expected"),
             (".fd a", "a command is expected"),
             (".oob", "a command is expected"),
             ("a 'b", "not closed"),
-            ("a b", "'b' is no argument"),
+            ("a b", "'b' is not an argument"),
             ("{\"execute\": 1}", "'execute' has no place"),
             ("{\"a\": 1}", "'a' has no place"),
             ("{}", "is expected"),

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "LINE", conflicts_with_all = ["command", "script", "agent"])]
     pub(crate) hmp: Option<String>,
 
-    /// Execute the commands in a file, one a line, up to the first that fails; `-` is standard input. A line has a command and
+    /// Execute the commands in a file, one per line, up to the first that fails; `-` is standard input. A line has a command and
     /// its arguments, with quotes as a shell has them, or .hmp and a line of the human monitor, or is empty, or begins with `#`.
     #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "command")]
     pub(crate) script: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub(crate) struct Options {
     )]
     pub(crate) wait_event: Vec<String>,
 
-    /// Seconds that the command may take, and after it the event; 0 is for ever.
+    /// Seconds that the command may take, and the event after it; 0 means no limit.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     pub(crate) timeout: Duration,
 
@@ -65,7 +65,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_seconds)]
     pub(crate) retry: Duration,
 
-    /// Send arguments without a look at the server's schema. VALUE is JSON where it can be, and a string elsewhere.
+    /// Send arguments without a check against the server's schema. VALUE is JSON if it reads as JSON, otherwise a
+    /// string.
     #[arg(long)]
     pub(crate) no_check: bool,
 

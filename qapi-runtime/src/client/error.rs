@@ -32,7 +32,7 @@ pub enum ClientErrorKind {
     Reply(VisitError),
     /// The arguments cannot be sent.
     Request(VisitError),
-    /// What the server sent is no QMP.
+    /// What the server sent is not QMP.
     Protocol(String),
     /// The server does not know the command or something in its arguments, and is not sent it:
     /// [`ConnectOptions::refuse_unknown`](super::ConnectOptions::refuse_unknown).
@@ -343,7 +343,7 @@ impl fmt::Display for ClientError {
             ClientErrorKind::Reply(error) => f.write_str(&error.detail())?,
             ClientErrorKind::Request(error) => error.fmt(f)?,
             ClientErrorKind::Protocol(text) => match peer {
-                Some(peer) => write!(f, "what '{peer}' sent is no QMP: {text}")?,
+                Some(peer) => write!(f, "what '{peer}' sent is not QMP: {text}")?,
                 None => f.write_str(text)?,
             },
             ClientErrorKind::NotKnown(error) => error.fmt(f)?,

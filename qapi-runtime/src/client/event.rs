@@ -15,7 +15,7 @@ pub struct RawEvent {
 }
 
 impl RawEvent {
-    /// `None` if the message is no event.
+    /// `None` if the message is not an event.
     pub(super) fn new(message: Document) -> Option<Self> {
         message.root().get("event")?.as_str()?;
         Some(Self { message })
@@ -113,7 +113,7 @@ impl EventFilter {
         Self::names([name])
     }
 
-    /// Of these, the ones whose data has the string `value` as its member `member`.
+    /// Only events whose data has the string `value` as its member `member`.
     #[must_use]
     pub fn with_member(mut self, member: &str, value: &str) -> Self {
         for kind in &mut self.kinds {

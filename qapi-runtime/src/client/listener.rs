@@ -126,7 +126,7 @@ impl Listener {
         (Self { queue, peer }, Following { filter, feed })
     }
 
-    /// Of a connection that is closed.
+    /// The listener of a connection that is closed.
     pub(super) fn over(peer: &Arc<str>) -> Self {
         let queue = Arc::<Queue>::default();
         queue.lock().is_over = true;

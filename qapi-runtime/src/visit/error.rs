@@ -22,9 +22,9 @@ pub enum VisitErrorKind {
     Missing,
     /// The value is of another kind; what was expected, in the reference's words.
     Type(&'static str),
-    /// The value is no integer that fits 64 unsigned bits.
+    /// The value is not an integer that fits 64 unsigned bits.
     ///
-    /// Of its own because the reference words it like a range, and has the whole path.
+    /// It is a kind of its own because the reference words it like a range, and has the whole path.
     Unsigned,
     /// The type does not have the member.
     Unexpected,
@@ -191,7 +191,7 @@ impl fmt::Display for VisitError {
             VisitErrorKind::Policy(text) => f.write_str(text),
             VisitErrorKind::Unsendable(type_name, name) => write!(
                 f,
-                "'{name}' at {} is no value of {type_name} and cannot be sent",
+                "'{name}' at {} is not a value of {type_name} and cannot be sent",
                 self.path_text()
             ),
             VisitErrorKind::NotFinite => {

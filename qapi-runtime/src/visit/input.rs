@@ -192,7 +192,7 @@ impl<'a> Input<'a> {
         VisitError::new(VisitErrorKind::Alternate(name.into()))
     }
 
-    /// `name` is no value of the enum: an error in strict mode, kept in lenient mode.
+    /// `name` is not a value of the enum: an error in strict mode, kept in lenient mode.
     ///
     /// # Errors
     ///

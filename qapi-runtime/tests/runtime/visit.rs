@@ -267,7 +267,7 @@ fn lenient_readers_survive_newer_peers() {
     let error = written(&shape, CompatPolicy::ACCEPT).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "'blue' at color is no value of Color and cannot be sent"
+        "'blue' at color is not a value of Color and cannot be sent"
     );
 
     let error = read::<Vec<Shape>>("[{'kind': 'point'}]", Mode::Lenient, CompatPolicy::ACCEPT);
@@ -391,7 +391,7 @@ fn serde_refuses_duplicate_members() {
     let twice_in_different_objects =
         r#"{"kind":"group","name":"a","parts":[{"kind":"point","name":"a"}]}"#;
     serde_json::from_str::<Shape>(twice_in_different_objects).unwrap();
-    // Many members are no reason to miss one.
+    // No member is missed among many.
     let mut members: Vec<String> = (0..3_000).map(|n| format!("\"m{n}\":{n}")).collect();
     let object = format!("{{{}}}", members.join(","));
     serde_json::from_str::<Value>(&object).unwrap();
@@ -420,7 +420,7 @@ fn names_of_enums() {
     assert_eq!("green".parse::<Color>().unwrap(), Color::Green);
     assert_eq!(
         "blue".parse::<Color>().unwrap_err().to_string(),
-        "'blue' is no value of Color"
+        "'blue' is not a value of Color"
     );
     assert_eq!(format!("{:>5}|", Color::Red), "  red|");
 }

@@ -20,7 +20,7 @@ enum Answer {
 
 const GENERIC: &str = "GenericError";
 
-/// Requests that have no `id`, since they are no command or no JSON at all.
+/// Requests that have no `id`, since they are not commands or not JSON at all.
 const WITHOUT_ID: [(&str, &str); 6] = [
     ("]", "JSON parse error, expecting value"),
     ("hello", "JSON parse error, invalid keyword 'hello'"),

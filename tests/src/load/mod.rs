@@ -44,7 +44,7 @@ pub const SHORT: Load = Load {
 pub struct Report {
     /// Replies that were what they had to be, all of them.
     pub n_replies: u64,
-    /// Of these, errors.
+    /// How many of these are errors.
     pub n_errors: u64,
     /// Events that were received.
     pub n_events: u64,

@@ -100,7 +100,7 @@ pub(crate) fn own_schemas(is_full: bool) -> Result<(), Failed> {
         check(&written, features)?;
     }
     check_layout(&written)?;
-    // Schema text is no doctest.
+    // Schema text is not a doctest.
     let output = written.cargo("test").arg("--doc").output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() || !text.contains("running 0 tests") {

@@ -111,7 +111,7 @@ fn one(program: &Path, arguments: &[&str], files: &Files) -> Result<Usage> {
     if arguments.first() == Some(&"validate") {
         command.arg(&commands);
     }
-    // Schemas with mistakes are refused, which is no failure of the bench.
+    // Schemas with mistakes are refused, which is not a failure of the bench.
     let (used, status) = measure_any(&command)?;
     match status.code() {
         Some(0 | 1) => Ok(used),

@@ -44,7 +44,7 @@ fn entries(value: &Value) -> Result<Vec<Value>> {
     value
         .as_array()
         .cloned()
-        .context("the schema is no array of entries")
+        .context("the schema is not an array of entries")
 }
 
 fn generate(path: &Path, configuration: &Configuration) -> Result<Value> {

@@ -43,7 +43,7 @@ impl Recording {
                 .get(member)
                 .with_context(|| format!("no member '{member}'"))?;
             for part in parts.elements() {
-                text.push_str(part.as_str().context("a part is no string")?);
+                text.push_str(part.as_str().context("a part is not a string")?);
             }
         }
         let [sent, received] = texts;

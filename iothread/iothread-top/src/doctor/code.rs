@@ -102,7 +102,7 @@ impl FromStr for Code {
         let found = Self::ALL.iter().find(is_it);
         found.copied().ok_or_else(|| {
             let all: Vec<_> = Self::ALL.iter().map(|it| it.code()).collect();
-            format!("'{text}' is no code; those are {}", all.join(", "))
+            format!("'{text}' is not a code; those are {}", all.join(", "))
         })
     }
 }

@@ -17,7 +17,7 @@ const MAX_KINDS: usize = 8;
 /// How many series there may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Of those that name holders, for all guests together.
+    /// How many series may name holders, for all guests together.
     pub(crate) n_infos: usize,
 }
 

@@ -153,7 +153,7 @@ impl Guest {
             now.checked_sub(age).unwrap_or(now)
         };
         let state = State::ALL.into_iter().find(|it| it.name() == self.state);
-        let state = state.ok_or_else(|| format!("'{}' is no state", self.state))?;
+        let state = state.ok_or_else(|| format!("'{}' is not a state", self.state))?;
         let target = self.target.parse();
         let target = target.map_err(|error| format!("'{}': {error}", self.target))?;
         let gone = self.gone_holders.into_iter().map(|it| GoneHolder {

@@ -165,7 +165,7 @@ fn a_filter_is_typed() {
         press(view, KeyCode::Enter);
     };
     type_in(&mut view, "cpu>x");
-    assert!(drawn(&mut view, 100, 12).contains("'x' is no number"));
+    assert!(drawn(&mut view, 100, 12).contains("'x' is not a number"));
     for _ in 0..5 {
         press(&mut view, KeyCode::Backspace);
     }

@@ -80,7 +80,7 @@ impl Monitor {
     ///
     /// # Errors
     ///
-    /// The connection is no good any more.
+    /// The connection is not usable any more.
     pub(crate) async fn ask(
         &self,
         command: &str,

@@ -84,7 +84,7 @@ impl FromStr for Targets {
         };
         if let Some(path) = path
             && path.contains(WILD)
-            // A path of that very name is no pattern.
+            // A path of that very name is not a pattern.
             && !std::path::Path::new(path).exists()
             && let Ok(pattern) = glob::Pattern::new(path)
         {

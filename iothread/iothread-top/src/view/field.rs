@@ -130,7 +130,7 @@ impl FromStr for Field {
         let found = Self::ALL.iter().find(|it| it.name() == text);
         found.copied().ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|it| it.name()).collect();
-            format!("'{text}' is no field; those are {}", names.join(", "))
+            format!("'{text}' is not a field; those are {}", names.join(", "))
         })
     }
 }

@@ -57,11 +57,11 @@ impl FromStr for Condition {
         let number = || {
             let number: f64 = value
                 .parse()
-                .map_err(|_| format!("'{value}' is no number"))?;
+                .map_err(|_| format!("'{value}' is not a number"))?;
             match field.is_number() {
                 true => Ok(number),
                 false => Err(format!(
-                    "'{}' is no number, so it is compared with =",
+                    "'{}' is not a number, so it is compared with =",
                     field.name()
                 )),
             }

@@ -70,7 +70,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Of a device with this node, which writes to it if it can.
+    /// The access of a device with this node, which writes to it if it can.
     pub(super) fn of_device(writes: bool, shares_writing: bool) -> Self {
         let mut access = Self::of_export(writes);
         access.unshared = match shares_writing {
@@ -80,7 +80,7 @@ impl Access {
         access
     }
 
-    /// Of an export, whose clients do not learn of a new size.
+    /// The access of an export, whose clients do not learn of a new size.
     pub(super) fn of_export(writes: bool) -> Self {
         let used: &[Permission] = match writes {
             true => &[Permission::Read, Permission::Write],
@@ -92,7 +92,7 @@ impl Access {
         }
     }
 
-    /// Of who gives it another size.
+    /// The access that changes the size of the node.
     pub(super) fn of_resizer() -> Self {
         Self {
             used: Permissions::of(&[Permission::Resize]),

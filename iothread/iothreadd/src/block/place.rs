@@ -13,7 +13,7 @@ use crate::qemu_text::QemuText;
 #[derive(Clone, Default)]
 pub(super) struct NodeContext {
     thread: Option<IoThread>,
-    /// Of the node that `x-blockdev-set-iothread` named; those that moved along hold nothing.
+    /// The context that the node holds if `x-blockdev-set-iothread` named it; nodes that moved along with it hold nothing.
     held: Option<SharedContext>,
     /// The context of the export that moved the node, which others use as long as it is there.
     lent: Option<Lent>,

@@ -16,7 +16,7 @@ pub(super) struct Driver {
     pub(super) bus: BusType,
     /// Under which title QEMU lists it.
     group: &'static str,
-    /// Of what part of it holds IOThreads is.
+    /// The type of the part of the device that holds IOThreads.
     backend: Option<&'static Type>,
     pub(super) realize: Realize,
 }

@@ -79,7 +79,7 @@ pub(super) static VIRTIO_PCI: Type = Type {
     ),
 };
 
-/// Of every virtio device on a PCI bus.
+/// What every virtio device on a PCI bus has.
 const PCI: [Property; 40] = [
     kept("acpi-index", ValueType::Uint32).initially(Initial::Int(0)),
     off("aer"),
@@ -124,7 +124,7 @@ const PCI: [Property; 40] = [
     off("x-pcie-pm-no-soft-reset"),
 ];
 
-/// Of every disk.
+/// What every disk has.
 pub(super) const BLOCK: [Property; 12] = [
     on_off_auto("account-failed").only(&["auto", "on"]),
     on_off_auto("account-invalid").only(&["auto", "on"]),
@@ -146,7 +146,7 @@ pub(super) const BLOCK: [Property; 12] = [
     on_off_auto("write-cache"),
 ];
 
-/// Of disks whose data are in cylinders, as far as guests are concerned.
+/// What disks have whose data are in cylinders, as guests see them.
 pub(super) const GEOMETRY: [Property; 6] = [
     kept("cyls", ValueType::Uint32).initially(Initial::Int(0)),
     kept("heads", ValueType::Uint32).initially(Initial::Int(0)),
@@ -156,7 +156,7 @@ pub(super) const GEOMETRY: [Property; 6] = [
     kept("secs", ValueType::Uint32).initially(Initial::Int(0)),
 ];
 
-/// Of `virtio-blk-pci` alone.
+/// What only `virtio-blk-pci` has.
 pub(super) const VIRTIO_BLK: [Property; 10] = [
     kept("class", ValueType::Uint32).initially(Initial::Int(0)),
     on("config-wce"),
@@ -170,14 +170,14 @@ pub(super) const VIRTIO_BLK: [Property; 10] = [
     on("x-enable-wce-if-config-wce"),
 ];
 
-/// Of `virtio-scsi-pci` alone.
+/// What only `virtio-scsi-pci` has.
 pub(super) const VIRTIO_SCSI: [Property; 3] = [
     on("hotplug").only(&["on"]),
     on("param_change"),
     on("seg_max_adjust"),
 ];
 
-/// Of `virtio-balloon-pci` alone.
+/// What only `virtio-balloon-pci` has.
 pub(super) const VIRTIO_BALLOON: [Property; 4] = [
     off("free-page-reporting"),
     on("ioeventfd"),
@@ -185,7 +185,7 @@ pub(super) const VIRTIO_BALLOON: [Property; 4] = [
     off("qemu-4-0-config-size"),
 ];
 
-/// Of every SCSI disk.
+/// What every SCSI disk has.
 pub(super) const SCSI: [Property; 8] = [
     kept("device_id", ValueType::Str),
     kept("max_io_size", ValueType::Uint64).initially(Initial::Int(2_147_483_647)),
@@ -197,14 +197,14 @@ pub(super) const SCSI: [Property; 8] = [
     kept("wwn", ValueType::Uint64).initially(Initial::Int(0)),
 ];
 
-/// Of `scsi-hd` alone.
+/// What only `scsi-hd` has.
 pub(super) const ONLY_SCSI_HD: [Property; 3] = [
     off("dpofua"),
     kept("max_unmap_size", ValueType::Uint64).initially(Initial::Int(1_073_741_824)),
     kept("rotation_rate", ValueType::Uint16).initially(Initial::Int(0)),
 ];
 
-/// Of `scsi-cd` alone.
+/// What only `scsi-cd` has.
 pub(super) const ONLY_SCSI_CD: [Property; 3] = [
     off("quirk_mode_page_apple_vendor"),
     off("quirk_mode_page_truncated"),

@@ -44,9 +44,9 @@ enum Argument {
 /// Why a line does not fit the parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Mistake {
-    /// Of the command, whose name goes before the text.
+    /// A mistake in the command; its name goes before the text.
     OfCommand(String),
-    /// Of an expression.
+    /// A mistake in an expression.
     OfExpression(String),
 }
 

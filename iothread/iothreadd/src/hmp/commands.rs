@@ -252,7 +252,7 @@ fn find<'a>(commands: &'a [Command], name: &str) -> Option<&'a Command> {
     commands.iter().find(|command| command.is_called(name))
 }
 
-/// Executes a line and returns what it prints. A line that cannot be understood is no error.
+/// Executes a line and returns what it prints. A line that cannot be understood is not an error.
 ///
 /// The line may have come through a QMP monitor.
 pub(crate) async fn execute(parts: &Arc<Parts>, line: &str, monitor: Option<&str>) -> String {

@@ -261,7 +261,7 @@ pub(crate) struct Monitor {
     /// Unset for the standard streams, which are there from the start.
     listener: OnceLock<Listener>,
     yank: Mutex<Option<YankGuard>>,
-    /// Of a monitor on a character device.
+    /// What connects a monitor to its character device.
     attachment: Mutex<Option<Attachment>>,
     /// The connections of the device, by the numbers of their clients.
     connections: Mutex<HashMap<u64, PeerStream>>,

@@ -282,7 +282,7 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
 /// What wakes an endpoint; dropping it ends that.
 pub(crate) struct Watches {
     input: Input,
-    /// Of its own where the directions are two descriptors.
+    /// The watch of the output, where the two directions are two descriptors.
     output: Option<FdWatch>,
     wanted: Interest,
 }

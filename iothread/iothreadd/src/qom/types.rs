@@ -29,7 +29,7 @@ pub(crate) struct Property {
     pub(crate) shown: Option<Initial>,
     /// Whether objects take it, show it, and do nothing about it.
     pub(crate) is_unheeded: bool,
-    /// Of a property that is not heeded, the only values that may be given; empty if any may.
+    /// The only values that may be given to a property that is not heeded; empty if any value may.
     pub(crate) only: &'static [&'static str],
     /// Whether objects have it and the type does not tell of it.
     pub(crate) is_of_objects: bool,

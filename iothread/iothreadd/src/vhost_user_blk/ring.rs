@@ -25,7 +25,7 @@ pub(super) struct Ring {
     err: Option<OwnedFd>,
 }
 
-/// The ring cannot be used: its place is no memory, or what the guest has written there makes no sense.
+/// The ring cannot be used: its place is not memory, or what the guest has written there makes no sense.
 #[derive(Debug)]
 pub(super) struct BrokenRing;
 

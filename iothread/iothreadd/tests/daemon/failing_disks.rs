@@ -293,7 +293,7 @@ fn what_is_trimmed_with_fua_is_synchronised() {
     }
 }
 
-/// A signal in the middle of a system call is no failure of the disk.
+/// A signal in the middle of a system call is not a failure of the disk.
 #[test]
 fn what_is_interrupted_is_tried_again() {
     let Some(disk) = FuseDisk::mount(1 << 20, Writes::Through) else {

@@ -94,7 +94,7 @@ fn sessions_share_their_memory() {
     assert!(peak(&server) - before < 32 * MIB, "{}", peak(&server));
 }
 
-/// As many workers as QEMU would take are no reason to start them.
+/// A number of workers as large as QEMU accepts does not start them.
 #[test]
 fn any_number_of_workers_is_accepted() {
     let most = i64::from(i32::MAX);

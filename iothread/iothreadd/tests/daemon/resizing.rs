@@ -153,7 +153,7 @@ fn what_cannot_be_resized_is_refused() {
     assert_eq!(size(&mut client, "f"), 4096);
 }
 
-/// A device in use is no obstacle, and its requests go on.
+/// A device in use does not prevent it, and its requests go on.
 #[test]
 fn disks_are_resized_while_they_are_used() {
     let (server, _) = server_with_image();

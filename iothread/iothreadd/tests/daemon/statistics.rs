@@ -84,7 +84,7 @@ fn requests_of_exports_are_counted_for_their_node() {
     client.event();
     let nodes = client.execute("query-blockstats", json!({"query-nodes": true}));
     assert_eq!(numbers(&nodes[1]["stats"], &counts[..2]), [2, 5120]);
-    // Exports are no devices.
+    // Exports are not devices.
     assert_eq!(client.execute("query-blockstats", json!({})), json!([]));
 }
 

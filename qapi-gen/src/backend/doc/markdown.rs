@@ -218,7 +218,7 @@ impl Links for ManualLinks<'_, '_> {
         };
         match code.language.filter(is_plain) {
             Some(language) if !code.is_qmp() => language,
-            // Arrows and elisions are no JSON.
+            // Arrows and elisions are not JSON.
             Some(_) | None => "text",
         }
     }

@@ -164,14 +164,14 @@ impl ModuleWriter<'_, '_> {
         !is_tag && is_object && item.id.is_some_and(closes)
     }
 
-    /// `new` with the mandatory members, where there are optional ones to be spared.
+    /// `new` with the mandatory members, where there are optional ones that a caller need not write.
     fn emit_constructor(&mut self, item: &Struct<'_, '_>) {
         let (optional, mandatory): (Vec<_>, Vec<_>) = item
             .fields
             .iter()
             .partition(|field| field.member.is_optional());
         let is_open = mandatory.iter().any(|field| !field.gate.is_always());
-        // A type called `New` is no place for a constructor called so.
+        // A type called `New` cannot have a constructor called so.
         if item.name == "New"
             || optional.is_empty()
             || mandatory.is_empty()

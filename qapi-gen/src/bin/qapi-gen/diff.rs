@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// The interface as it is now, in either form.
     #[arg(value_name = "NEW")]
     new: String,
-    /// Who was written for the old interface.
+    /// Which side still uses the old interface.
     #[arg(
         long = "for",
         value_enum,
@@ -36,8 +36,8 @@ pub(crate) struct Args {
     /// Do not report changes of this code.
     #[arg(long, value_name = "CODE")]
     allow: Vec<Code>,
-    /// Name all commands and events that have a change. Without it only the one that is nearest to the change is
-    /// named, and the others are counted.
+    /// Name all commands and events that a change reaches. Without it only the nearest one is named, and the others
+    /// are counted.
     #[arg(long)]
     all: bool,
     /// How changes are printed.

@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// The main file of the schema, what query-qmp-schema returned, or the address of a server, such as unix:PATH.
     #[arg(value_name = "SCHEMA")]
     schema: String,
-    /// What the manual is made of.
+    /// The format of the manual.
     #[arg(long, value_enum)]
     format: FormatArg,
     /// The folder that gets the manual. A file in the place of a generated one that was not generated is an error.

@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Show the names of types, and types that nothing uses.
     #[arg(long)]
     unmask: bool,
-    /// Take only these commands, events and types of the schema, with everything that they reach.
+    /// Take only these commands, events and types of the schema, with everything that they use.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     #[command(flatten)]

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// Checks QAPI schemas and makes what follows from them.
+/// Checks QAPI schemas, and generates code, introspection data and manuals from them.
 #[derive(Parser)]
 #[command(name = "qapi-gen", version, about, disable_help_subcommand = true)]
 struct Cli {
@@ -44,7 +44,7 @@ enum Command {
     Generate(Box<generate::Args>),
     /// Print what query-qmp-schema returns: the wire interface as one JSON array.
     Introspect(introspect::Args),
-    /// Check QMP commands, JSON objects on lines, and print what a server must answer to each.
+    /// Check QMP commands, a JSON object per line, and print what a server must answer to each.
     Validate(validate::Args),
     /// Tell what a change of the interface breaks, and for whom.
     Diff(diff::Args),

@@ -12,7 +12,7 @@ pub(crate) fn is_address(path: &str) -> bool {
     KINDS.iter().any(|kind| path.starts_with(kind))
 }
 
-/// What the server at `path` tells of itself, as the file at that path; `None` if `path` is no address.
+/// What the server at `path` tells of itself, as the file at that path; `None` if `path` is not an address.
 pub(crate) fn ask(path: &str) -> io::Result<Option<MemoryLoader>> {
     if !is_address(path) {
         return Ok(None);

@@ -22,8 +22,8 @@ pub(crate) struct Args {
     /// The commands: any number of JSON objects a line, each whole on its line. Standard input if it is `-` or absent.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// End with status 1 if a command was refused, or a value is no command. Without it the status is 0 whatever the
-    /// answers are.
+    /// End with status 1 if a command was refused, or if a value is not a command. Without it the status is 0,
+    /// whatever the answers are.
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]

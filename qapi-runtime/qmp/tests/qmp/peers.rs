@@ -217,7 +217,7 @@ fn a_guest_agent_is_spoken_to() {
     assert_eq!(place.text_of(&arguments), "{\"pid\": 7}\n");
     server.join().unwrap();
     assert!(place.kept().is_empty());
-    // To somebody who is no agent it is said.
+    // It is said to a peer that is not an agent.
     let server = start();
     let failure = Place::at(&server).failure_of(3, &["--agent", "guest-ping"]);
     assert!(failure.contains("not a guest agent"), "{failure}");

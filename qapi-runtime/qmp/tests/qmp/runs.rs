@@ -115,7 +115,7 @@ fn mistakes_are_told() {
             "does not accept value 'teapot'",
         ),
         (&["make-tea"], "The command make-tea has not been found"),
-        (&["query-status", "oops"], "'oops' is no argument"),
+        (&["query-status", "oops"], "'oops' is not an argument"),
         (&["query-status", "{\"a\": "], "is no JSON: EOF"),
         (&["query-status", "--fd", "77"], "--fd 77: "),
         (&["query-status", "--wait-event", "STOP,x"], "MEMBER=VALUE"),
@@ -272,7 +272,7 @@ fn a_kept_schema_never_refuses() {
     let failure = place.failure_of(10, &["stop"]);
     assert!(failure.contains("(CommandNotFound)"), "{failure}");
     assert!(!kept.exists());
-    // A folder that cannot be is no folder.
+    // A folder that cannot be is not a folder.
     let mut program = place.program(&["query-status"]);
     let output = program
         .env("XDG_CACHE_HOME", "/dev/null/x")

@@ -103,7 +103,7 @@ fn a_mistake_does_not_end_it() {
     say(
         &mut terminal,
         ".nothing",
-        "'.nothing' is no word of this program",
+        "'.nothing' is not a word of this program",
     );
     say(
         &mut terminal,

@@ -123,7 +123,7 @@ async fn a_monitor_that_serves_another_client_is_named() {
     }
 }
 
-/// QEMU's human monitor speaks first, but no QMP; its QMP monitor is no guest agent.
+/// QEMU's human monitor speaks first, but no QMP; its QMP monitor is not a guest agent.
 #[test]
 fn other_monitors_are_quoted() {
     with_each_qemu("QEMU's human monitor", |qemu| {

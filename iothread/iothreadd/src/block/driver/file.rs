@@ -74,7 +74,7 @@ pub(in crate::block) struct File {
 pub(in crate::block) struct Discards {
     pub(in crate::block) n_done: u64,
     pub(in crate::block) n_failed: u64,
-    /// Of those that were carried out.
+    /// The bytes of the requests that were carried out.
     pub(in crate::block) bytes: u64,
 }
 

@@ -46,7 +46,7 @@ pub(super) enum ProtocolError {
     ReplyLength { command: Command, length: usize },
     #[error("incompatible server version {major}.{minor}")]
     Version { major: u16, minor: u16 },
-    #[error("capabilities of the server are no JSON object")]
+    #[error("capabilities of the server are not a JSON object")]
     Capabilities,
     #[error("no PCI device")]
     NoPciDevice,

@@ -54,7 +54,7 @@ struct Settings {
 struct State {
     comparison: Comparison,
     ports: Ports,
-    /// Of the memory that all comparisons share.
+    /// The part of the memory that all comparisons share.
     member: Member,
 }
 

@@ -100,7 +100,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// A discriminator is no `Option`: its enumeration has a value for names that are unknown, as no name is. One in
+    /// A discriminator is not an `Option`: its enumeration has a value for unknown names, and a missing name counts as one. One in
     /// whose place the user has a type of their own stays mandatory.
     fn settle_tag(&self, variants: &Variants, fields: &mut [Field<'_>]) {
         let kind = self.schema.ty(variants.tag_type());

@@ -70,7 +70,7 @@ impl Parts {
         archive.program("init", include_bytes!("init"));
         archive.program("verify", &compile_program(folder));
         for module in MODULES {
-            // Those that are built in are no files.
+            // Those that are built in are not files.
             if let Ok(contents) = std::fs::read(self.modules.join(module)) {
                 let name = Path::new(module).file_name().unwrap();
                 archive.program(name.to_str().unwrap(), &contents);
