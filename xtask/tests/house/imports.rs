@@ -102,7 +102,9 @@ impl Crate {
         if let Some((_, items)) = module.content {
             return self.read_items(root, file, path, items);
         }
-        let name = path.last().expect("the root is not a module of another one");
+        let name = path
+            .last()
+            .expect("the root is not a module of another one");
         let stem = file.file_stem().expect("a file of Rust").to_str().unwrap();
         let folder = match stem {
             "lib" | "main" | "mod" => file.with_file_name(""),
