@@ -55,9 +55,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics: Option<Listen>,
 
-    /// Let other hosts reach monitors and metrics: an address that is not of the loopback interface is refused otherwise.
+    /// Let other hosts reach monitors and metrics. Without it their addresses must be of the loopback interface.
     ///
-    /// Neither have passwords. Who can reach a monitor can open every file that the server can, and end it.
+    /// They have no passwords. Who can reach a monitor can open every file that the server can, and end it.
     #[arg(long)]
     pub(crate) allow_remote: bool,
 

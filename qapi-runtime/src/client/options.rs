@@ -29,6 +29,23 @@ pub struct ConnectOptions {
     pub(super) transcript: Option<Arc<Transcript>>,
     pub(super) limits: Limits,
     pub(super) refuses_unknown: bool,
+    pub(super) on_connection: Option<OnConnection>,
+}
+
+/// What is called whenever a connection is ready.
+#[derive(Clone)]
+pub(super) struct OnConnection(Arc<dyn Fn() + Send + Sync>);
+
+impl OnConnection {
+    pub(super) fn call(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for OnConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnConnection")
+    }
 }
 
 impl ConnectOptions {
@@ -56,6 +73,7 @@ impl ConnectOptions {
             transcript: None,
             limits: Limits::REPLY,
             refuses_unknown: false,
+            on_connection: None,
         }
     }
 

@@ -34,12 +34,20 @@ pub(crate) fn dispatcher_as_validator() -> Result<(), Failed> {
 }
 
 /// Builds a program that reads commands and has no handlers; gives what was generated, and its path.
-fn dispatcher(schema: &str, holds: bool, is_tolerant: bool) -> Result<(Module, PathBuf)> {
+fn dispatcher(
+    schema: &str,
+    holds: bool,
+    is_tolerant: bool,
+    handlers: Handlers,
+) -> Result<(Module, PathBuf)> {
     // Two tests have the same program.
     static BUILDING: Mutex<()> = Mutex::new(());
     let _building = BUILDING.lock();
     let configuration = Configuration::with_default(holds);
-    let options = Options::new().configuration(configuration).partial(true);
+    let options = Options::new()
+        .configuration(configuration)
+        .partial(true)
+        .handlers(handlers);
     let options = if is_tolerant {
         options.tolerate("*")
     } else {
@@ -59,9 +67,14 @@ fn dispatcher(schema: &str, holds: bool, is_tolerant: bool) -> Result<(Module, P
     Ok((module.expect("one was given"), path))
 }
 
-fn compare_dispatcher(schema: &str, holds: bool, is_tolerant: bool) -> Result<()> {
+fn compare_dispatcher(
+    schema: &str,
+    holds: bool,
+    is_tolerant: bool,
+    handlers: Handlers,
+) -> Result<()> {
     let configuration = Configuration::with_default(holds);
-    let (module, program) = dispatcher(schema, holds, is_tolerant)?;
+    let (module, program) = dispatcher(schema, holds, is_tolerant, handlers)?;
     let requests = requests(module.schema(), &configuration);
     let validator = Validator::new(module.schema(), &configuration)?;
     let expected: Vec<Vec<u8>> = requests
@@ -341,7 +354,7 @@ pub(crate) fn another_version() -> Result<(), Failed> {
 
 /// What a policy refuses, in the reference's words.
 pub(crate) fn policies() -> Result<(), Failed> {
-    let (_, program) = dispatcher("conditions", true, false)?;
+    let (_, program) = dispatcher("conditions", true, false, Handlers::BySchema)?;
     let features = r#"{"execute": "take-old", "arguments": {"f": {"old": 1}}}"#;
     let value = r#"{"execute": "take-old", "arguments": {"e": "old"}}"#;
     let (command, new) = (r#"{"execute": "old"}"#, r#"{"execute": "new"}"#);
