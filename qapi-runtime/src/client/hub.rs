@@ -34,6 +34,9 @@ pub(super) struct Hub {
     /// The number of this connection.
     connection: u64,
     pulse: Pulse,
+    on_connection: Option<OnConnection>,
+    /// Whether that was called for this connection: a guest agent becomes ready more than once.
+    is_ready: bool,
 }
 
 /// Events that came before somebody listened for the first time.
@@ -78,6 +81,8 @@ impl Hub {
             schema: None,
             connection: 0,
             pulse: Pulse::new(),
+            on_connection: options.on_connection.clone(),
+            is_ready: false,
         }
     }
 
@@ -112,6 +117,7 @@ impl Hub {
         self.early.n_missed += other.early.n_missed;
         self.core = other.core;
         self.pulse.adopt(other.pulse);
+        self.is_ready = other.is_ready;
     }
 
     /// Tells everybody that nothing more will come.
@@ -233,6 +239,7 @@ impl Hub {
 
     fn ready(&mut self) {
         trace::ready(&self.peer);
+        self.pulse.forget_all();
         if !std::mem::replace(&mut self.is_ready, true)
             && let Some(on_connection) = &self.on_connection
         {
@@ -259,10 +266,7 @@ impl Hub {
         self.pulse.heard();
         while let Some(incoming) = self.core.receive(&mut input)? {
             match incoming {
-                Incoming::Ready => {
-                    trace::ready(&self.peer);
-                    self.pulse.forget_all();
-                }
+                Incoming::Ready => self.ready(),
                 Incoming::Reply(id, answer) => {
                     trace::replied(&self.peer, id);
                     self.pulse.answered(id);
