@@ -106,6 +106,7 @@ impl Hub {
         self.schema = None;
         self.connection += 1;
         self.pulse.lost();
+        self.is_ready = false;
         std::mem::take(&mut self.was_answered)
     }
 
