@@ -1,8 +1,4 @@
-//! Event-loop threads that know who holds them.
-//!
-//! An [`IoThread`] runs an event loop on behalf of devices, block nodes, exports and monitors: its *holders*. Its
-//! context is handed out together with the record of who has it, in one step, and that record ends with the value. So
-//! [`query_iothreads`] tells at any moment exactly who is on which thread.
+#![doc = include_str!("../README.md")]
 #![doc = include_str!("../docs/guide.md")]
 #![deny(missing_docs, missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -51,9 +47,3 @@ pub use self::{
 };
 #[cfg(feature = "qapi")]
 pub use iothread_qapi as qapi;
-
-/// Has the program of the front page run as those of the documentation.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-#[derive(Debug)]
-pub struct FrontPage;
