@@ -2,6 +2,7 @@
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dialect {
     /// A QMP server: greets, negotiates.
     #[default]

@@ -12,7 +12,7 @@ use super::error::{ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
 use super::lifeline::{Lifeline, Pulse};
 use super::listener::{Feed, Following};
-use super::options::ConnectOptions;
+use super::options::{ConnectOptions, OnConnection};
 use super::request::{Deliver, Encoded};
 use super::trace;
 use super::transcript::Ended;

@@ -28,6 +28,7 @@ pub struct Options {
     pub(super) omitted: BTreeSet<Part>,
     pub(super) partial: bool,
     pub(super) probes: bool,
+    pub(super) handlers: Handlers,
     pub(super) tolerated: BTreeSet<String>,
 }
 
@@ -115,6 +116,7 @@ impl Default for Options {
             omitted: BTreeSet::new(),
             partial: false,
             probes: false,
+            handlers: Handlers::default(),
             tolerated: BTreeSet::new(),
         }
     }
@@ -187,6 +189,21 @@ impl Options {
     pub fn probes(mut self, probes: bool) -> Self {
         self.probes = probes;
         self
+    }
+
+    /// Which functions of the trait `Commands` are asynchronous, whatever the schema says about 'coroutine'.
+    #[must_use]
+    pub fn handlers(mut self, handlers: Handlers) -> Self {
+        self.handlers = handlers;
+        self
+    }
+
+    pub(super) fn is_async(&self, command: &Command) -> bool {
+        match self.handlers {
+            Handlers::BySchema => command.is_coroutine(),
+            Handlers::Async => true,
+            Handlers::Sync => false,
+        }
     }
 
     /// Lets members be absent from what a client receives that are mandatory in the schema: they become an `Option`. A

@@ -43,8 +43,12 @@ pub(crate) struct Args {
     /// Add a module of paths to all that the schema has, by which a client asks whether its server has it.
     #[arg(long)]
     probes: bool,
-    /// Let members be absent from what a client receives that are mandatory in the schema, as they are in the answers
-    /// of older servers: they become an `Option`. NAME is a type, TYPE.MEMBER, an event, or `*` for all results and
+    /// Which functions of the trait Commands return a future: those of commands with 'coroutine' in the schema, all, or
+    /// none.
+    #[arg(long, value_name = "WHICH", default_value = "schema")]
+    handlers: HandlersName,
+    /// Accept that mandatory members are absent from what a client receives, as they are from the answers of older
+    /// servers. These members become an `Option`. NAME is a type, TYPE.MEMBER, an event, or `*` for all results and
     /// events. A server still demands them in arguments.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     tolerate: Vec<String>,
@@ -134,7 +138,8 @@ impl Args {
             .configuration(configuration)
             .docs(!self.no_docs)
             .partial(self.partial)
-            .probes(self.probes);
+            .probes(self.probes)
+            .handlers(self.handlers.into());
         options = options.command(self.command());
         if let Some(licence) = &self.licence {
             options = options.licence(licence);
