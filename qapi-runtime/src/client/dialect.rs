@@ -15,3 +15,14 @@ pub enum Dialect {
     /// time it is synchronized again before the next one is sent.
     GuestAgent,
 }
+
+impl Dialect {
+    /// What session logs call it: `qmp` or `guest-agent`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Qmp => "qmp",
+            Self::GuestAgent => "guest-agent",
+        }
+    }
+}

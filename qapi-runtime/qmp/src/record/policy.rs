@@ -50,15 +50,11 @@ impl Recording {
             asked: VecDeque::new(),
             ended: None,
         };
-        let dialect = match dialect {
-            Dialect::Qmp => "qmp",
-            Dialect::GuestAgent => "guest-agent",
-        };
         let peer = Value::from(server.to_string()).to_string();
         recording.write(
             "opened",
             peer.as_bytes(),
-            &[("dialect", Value::from(dialect))],
+            &[("dialect", Value::from(dialect.as_str()))],
         );
         recording
     }
