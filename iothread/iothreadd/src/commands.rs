@@ -10,6 +10,7 @@ use qapi_runtime::{Error, Object, Value};
 use crate::calls::CountedService;
 use crate::chardev;
 use crate::devices;
+use crate::finally::Finally;
 use crate::hmp;
 use crate::host::Host;
 use crate::monitor::SessionCommands;
@@ -34,6 +35,7 @@ use crate::qapi::{
     NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo, StatusInfo,
     StrOrNull, VersionInfo, YankInstance,
 };
+use crate::task;
 
 /// Executes the commands of one session.
 struct Handler {
@@ -110,15 +112,13 @@ impl Commands for Handler {
         sets.add(&self.descriptors, arguments.fdset_id, arguments.opaque)
     }
 
-    fn block_export_add(&self, arguments: BlockExportOptions) -> Result<(), Error> {
-        self.parts
-            .add_export(self.on_main()?, &self.descriptors, &arguments)
+    async fn block_export_add(&self, arguments: BlockExportOptions) -> Result<(), Error> {
+        self.parts.add_export(&self.descriptors, &arguments).await
     }
 
-    fn block_export_del(&self, arguments: BlockExportDel) -> Result<(), Error> {
+    async fn block_export_del(&self, arguments: BlockExportDel) -> Result<(), Error> {
         let BlockExportDel { id, mode } = arguments;
-        self.parts
-            .delete_export(self.on_main()?, &id, mode.as_ref())
+        self.parts.delete_export(&id, mode.as_ref()).await
     }
 
     async fn block_resize(&self, arguments: BlockResize) -> Result<(), Error> {
@@ -142,11 +142,10 @@ impl Commands for Handler {
             .await
     }
 
-    fn blockdev_del(&self, arguments: BlockdevDel) -> Result<(), Error> {
-        self.parts
-            .host
-            .blocks
-            .delete(self.on_main()?, &arguments.node_name)
+    async fn blockdev_del(&self, arguments: BlockdevDel) -> Result<(), Error> {
+        let Host { blocks, main, .. } = &*self.parts.host;
+        let name = &arguments.node_name;
+        task::see_through(main, |main, gone| blocks.delete(main, name, gone)).await?
     }
 
     async fn blockdev_set_active(&self, arguments: BlockdevSetActive) -> Result<(), Error> {
@@ -214,15 +213,14 @@ impl Commands for Handler {
         Ok(hmp::execute(&self.parts, &arguments.command_line, Some(&self.monitor)).await)
     }
 
-    fn nbd_server_add(&self, arguments: NbdServerAddOptions) -> Result<(), Error> {
-        self.parts.add_over_nbd(self.on_main()?, arguments)
+    async fn nbd_server_add(&self, arguments: NbdServerAddOptions) -> Result<(), Error> {
+        self.parts.add_over_nbd(arguments).await
     }
 
     #[expect(deprecated, reason = "handled like everything else")]
-    fn nbd_server_remove(&self, arguments: NbdServerRemove) -> Result<(), Error> {
+    async fn nbd_server_remove(&self, arguments: NbdServerRemove) -> Result<(), Error> {
         let NbdServerRemove { name, mode } = arguments;
-        self.parts
-            .remove_over_nbd(self.on_main()?, &name, mode.as_ref())
+        self.parts.remove_over_nbd(&name, mode.as_ref()).await
     }
 
     async fn nbd_server_start(&self, arguments: NbdServerOptionsLegacy) -> Result<(), Error> {
@@ -231,23 +229,19 @@ impl Commands for Handler {
             .await
     }
 
-    fn nbd_server_stop(&self) -> Result<(), Error> {
-        self.parts.stop_nbd(self.on_main()?)
+    async fn nbd_server_stop(&self) -> Result<(), Error> {
+        self.parts.stop_nbd().await
     }
 
-    fn object_add(&self, arguments: ObjectOptions) -> Result<(), Error> {
+    async fn object_add(&self, arguments: ObjectOptions) -> Result<(), Error> {
         let Parts { objects, host, .. } = &*self.parts;
-        objects.add(self.on_main()?, host, arguments)
+        objects.add(host, arguments).await
     }
 
-    fn object_del(&self, arguments: ObjectDel) -> Result<(), Error> {
-        let objects = &self.parts.objects;
-        objects.delete_for(
-            self.on_main()?,
-            &self.parts.host,
-            &arguments.id,
-            Some(&self.monitor),
-        )
+    async fn object_del(&self, arguments: ObjectDel) -> Result<(), Error> {
+        let Parts { objects, host, .. } = &*self.parts;
+        let monitor = Some(&*self.monitor);
+        objects.delete_for(host, &arguments.id, monitor).await
     }
 
     /// Sessions execute it themselves.
@@ -378,10 +372,13 @@ impl Commands for Handler {
         chardevs.with_ringbuf(&device, |ringbuf| ringbuf.write(&data, format.as_ref()))
     }
 
-    fn x_blockdev_set_iothread(&self, arguments: XBlockdevSetIothread) -> Result<(), Error> {
+    async fn x_blockdev_set_iothread(&self, arguments: XBlockdevSetIothread) -> Result<(), Error> {
         let force = arguments.force.unwrap_or(false);
         let Host {
-            blocks, threads, ..
+            blocks,
+            threads,
+            main,
+            ..
         } = &*self.parts.host;
         let thread = || match &arguments.iothread {
             StrOrNull::S(id) => {
@@ -390,7 +387,11 @@ impl Commands for Handler {
             }
             StrOrNull::N(_) => Ok(None),
         };
-        blocks.set_iothread(self.on_main()?, &arguments.node_name, thread, force)
+        let name = &arguments.node_name;
+        let set = |main: OnMain<'_>, moved: &Finally| {
+            blocks.set_iothread(main, name, thread, force, moved)
+        };
+        task::see_through(main, set).await?
     }
 
     fn x_query_block_export_queues(

@@ -24,6 +24,15 @@ impl Finally {
         }))
     }
 
+    /// Another one, which has to be done before this one can be.
+    pub(crate) fn preceded_by(
+        &self,
+        task: impl FnOnce(OnMain<'_>, &Self) + Send + 'static,
+    ) -> Self {
+        let kept = self.clone();
+        Self::new(&self.0.main, move |main| task(main, &kept))
+    }
+
     /// Does it now if nobody else has a clone; otherwise it is done later.
     pub(crate) fn or_now(self, main: OnMain<'_>) {
         // If others drop theirs at this moment, it is posted.
@@ -89,5 +98,21 @@ mod tests {
         panics.join().unwrap_err();
         main_loop.run_once(false).unwrap();
         assert_eq!(done(), 3);
+        // What precedes it, and what precedes that.
+        let finally = Finally::new(&main, counting());
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let noting = |name: &'static str| {
+            let order = Arc::clone(&order);
+            move |_: OnMain<'_>, _: &Finally| order.lock().push(name)
+        };
+        let second = finally.preceded_by(noting("second"));
+        let first = second.preceded_by(noting("first"));
+        finally.or_now(main_loop.on_main());
+        second.or_now(main_loop.on_main());
+        assert_eq!((done(), order.lock().len()), (3, 0));
+        first.or_now(main_loop.on_main());
+        while main_loop.run_once(false).unwrap() {}
+        assert_eq!(done(), 4);
+        assert_eq!(*order.lock(), ["first", "second"]);
     }
 }

@@ -28,6 +28,7 @@ mod host;
 mod ident;
 mod keyval;
 mod latency;
+mod leaving;
 mod life;
 mod metrics;
 mod monitor;

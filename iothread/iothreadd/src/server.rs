@@ -19,6 +19,7 @@ use crate::commands;
 use crate::devices::{self, Devices};
 use crate::events::Events;
 use crate::export::END_LIMIT;
+use crate::finally::Finally;
 use crate::hmp::{HumanMonitorError, HumanMonitors};
 use crate::host::Host;
 use crate::ident;
@@ -38,7 +39,6 @@ use crate::qom::Tree;
 use crate::report::report;
 use crate::signals::{self, Asked};
 use crate::sync::Mutex;
-use crate::task;
 use crate::threads::{Threads, end_in_any_case};
 use crate::version;
 use crate::yank::Yanks;
@@ -145,8 +145,22 @@ pub(crate) fn run(options: Options) -> Result<(), StartError> {
         server.parts.host.chardevs.clear(main_loop.on_main());
         leave_behind(&stuck);
     }
-    server.tear_down(main_loop.on_main());
+    server.tear_down(&mut main_loop);
     served
+}
+
+/// Begins something, and runs the loop until it is over.
+fn see_through<T>(main_loop: &mut MainLoop, begin: impl FnOnce(OnMain<'_>, &Finally) -> T) -> T {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&is_over);
+    let last = Finally::new(&main_loop.context(), move |_| {
+        over.store(true, Ordering::Release);
+    });
+    let begun = begin(main_loop.on_main(), &last);
+    last.or_now(main_loop.on_main());
+    // A loop that does not run any more leaves it as it is.
+    while !is_over.load(Ordering::Acquire) && main_loop.run_once(true).is_ok() {}
+    begun
 }
 
 /// Makes what the command line asks for, on the main loop like everything that is made later.
@@ -157,14 +171,17 @@ fn start(
 ) -> Result<(), StartError> {
     let (sender, started) = mpsc::channel();
     let starting = Arc::clone(server);
-    main_loop.context().run(move |main| {
+    let starting = main_loop.context().spawn_future(async move {
         // The other end waits for it.
-        let _ = sender.send(starting.start(main, &options));
+        let _ = sender.send(starting.start(&options).await);
     })?;
+    drop(starting);
     loop {
         match started.try_recv() {
             Ok(result) => return result,
             Err(TryRecvError::Disconnected) => return Err(StartError::BrokenOff),
+            // A file system that does not open a file, for one, does not keep it from that.
+            Err(TryRecvError::Empty) if server.is_ending() => return Ok(()),
             Err(TryRecvError::Empty) => main_loop.run_once(true)?,
         };
     }
@@ -238,7 +255,7 @@ impl Server {
     }
 
     /// Makes what the command line asks for. The monitors come last, so that their clients find the rest.
-    fn start(&self, main: OnMain<'_>, options: &Options) -> Result<(), StartError> {
+    async fn start(&self, options: &Options) -> Result<(), StartError> {
         let on_stdio = options
             .qmp
             .iter()
@@ -248,7 +265,10 @@ impl Server {
         if on_stdio.count() > 1 {
             return Err(StartError::StdioTwice);
         }
-        self.create(main, options)?;
+        self.create(options).await?;
+        if self.is_ending() {
+            return Ok(());
+        }
         if let Some(listen) = &options.metrics {
             let metrics = Metrics::serve(&self.parts, listen, self.reach)?;
             *self.metrics.lock() = Some(metrics);
@@ -276,7 +296,7 @@ impl Server {
     }
 
     /// Makes what options describe: what others use comes first.
-    fn create(&self, main: OnMain<'_>, options: &Options) -> Result<(), StartError> {
+    async fn create(&self, options: &Options) -> Result<(), StartError> {
         let Parts {
             host,
             objects,
@@ -312,7 +332,7 @@ impl Server {
             if objects::uses_chardevs(&object) {
                 later.push(object);
             } else {
-                let added = objects.add(main, host, object);
+                let added = objects.add(host, object).await;
                 added.map_err(StartError::Object)?;
             }
         }
@@ -320,21 +340,24 @@ impl Server {
             let descriptors = SessionDescriptors::default();
             let added = chardev::parse(option)
                 .map_err(Error::from)
-                .and_then(|(id, backend)| host.chardevs.add_now(main, id, &backend, &descriptors));
+                .and_then(|(id, backend)| {
+                    let main = host.on_main()?;
+                    host.chardevs.add_now(main, id, &backend, &descriptors)
+                });
             added.map_err(wrong("chardev", option))?;
         }
         for option in &options.blockdev {
-            let added = blockdev::parse(option)
-                .and_then(|node| host.blocks.add_now(main, descriptor_sets, node));
+            let node = blockdev::parse(option).map_err(wrong("blockdev", option))?;
+            let added = host.blocks.add(&host.main, descriptor_sets, node).await;
             added.map_err(wrong("blockdev", option))?;
         }
         for object in later {
-            let added = objects.add(main, host, object);
+            let added = objects.add(host, object).await;
             added.map_err(StartError::Object)?;
         }
         for option in &options.device {
-            let added =
-                devices::parse(option).and_then(|device| task::wait(devices.add(host, device)));
+            let device = devices::parse(option).map_err(wrong("device", option))?;
+            let added = devices.add(host, device).await;
             added.map_err(wrong("device", option))?;
         }
         Ok(())
@@ -389,7 +412,7 @@ impl Server {
         let metrics = self.metrics.lock().take();
         drop(metrics);
         // One that is not running has nothing to give back.
-        let _ = self.parts.stop_nbd(main);
+        let _ = self.parts.nbd.stop(main);
         exports.end(main, host);
         devices.end(main, host);
         if self.in_a_hurry.load(Ordering::Acquire) {
@@ -436,11 +459,13 @@ impl Server {
     }
 
     /// Gives everything back.
-    fn tear_down(&self, main: OnMain<'_>) {
+    fn tear_down(&self, main_loop: &mut MainLoop) {
         let Parts { host, objects, .. } = &*self.parts;
-        host.blocks.clear(main);
-        objects.clear(main, host);
-        host.chardevs.clear(main);
+        see_through(main_loop, |main, gone| host.blocks.clear(main, gone));
+        while see_through(main_loop, |main, gone| {
+            objects.delete_newest(main, host, gone)
+        }) {}
+        host.chardevs.clear(main_loop.on_main());
     }
 }
 
@@ -471,8 +496,13 @@ impl Owner for Server {
     }
 
     fn delete(&self, main: OnMain<'_>, monitor: &str, chardev: &str) {
+        let Parts { host, objects, .. } = &*self.parts;
+        let (server, chardev) = (Arc::clone(host), chardev.to_owned());
         // Somebody may have been faster, with each of them.
-        let _ = self.parts.objects.delete(main, &self.parts.host, monitor);
-        let _ = self.parts.host.chardevs.remove(main, chardev);
+        let gone = Finally::new(&host.main, move |main| {
+            let _ = server.chardevs.remove(main, &chardev);
+        });
+        let _ = objects.delete(main, host, monitor, &gone);
+        gone.or_now(main);
     }
 }

@@ -1,13 +1,14 @@
 //! Commands that go on after their handler has returned.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use iothread::{MainContext, OnMain};
 use qapi_runtime::Error;
+
+use crate::finally::Finally;
+use crate::oneshot;
 
 /// What a command comes to.
 pub(crate) type Work<'w, T> = Pin<Box<dyn Future<Output = T> + Send + 'w>>;
@@ -29,20 +30,6 @@ pub(crate) fn start<T: Send + 'static>(
             // The main loop is gone only when nobody is left who waits, and nobody asks for the outcome.
             let _ = main.spawn_future(async move { done(work.await) });
             None
-        }
-    }
-}
-
-/// Waits for some work, for callers that run no loop. The work must not need the main loop.
-pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    let waker = Waker::from(Arc::new(Parked(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match work.as_mut().poll(&mut context) {
-            Poll::Ready(result) => return result,
-            // Somebody else may wake this thread, too; then the work is looked at in vain.
-            Poll::Pending => thread::park(),
         }
     }
 }
@@ -73,10 +60,25 @@ pub(crate) async fn on_worker<T: Send + 'static>(
     result.map_err(|_| Error::generic("the work was broken off"))
 }
 
-struct Parked(Thread);
-
-impl Wake for Parked {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
+/// Begins something, and waits until all of it is over that goes on elsewhere: until nobody has a clone of what `begin` is
+/// given.
+///
+/// # Errors
+///
+/// This is another thread than the main loop's; nothing is begun then.
+pub(crate) async fn see_through<T>(
+    main: &MainContext,
+    begin: impl FnOnce(OnMain<'_>, &Finally) -> T,
+) -> Result<T, Error> {
+    let (sender, over) = oneshot::channel();
+    let last = Finally::new(main, move |_| sender.send(()));
+    let begun = {
+        let main = here(main)?;
+        let begun = begin(main, &last);
+        last.or_now(main);
+        begun
+    };
+    // Without a main loop nobody waits.
+    let _ = over.await;
+    Ok(begun)
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use iothread::MainContext;
+use iothread::{MainContext, OnMain};
 use qapi_runtime::Error;
 
 use super::io::NodeIo;
 use super::{Blocks, Graph};
 use crate::finally::Finally;
-use crate::oneshot;
+use crate::task;
 
 /// Nodes that were inactive before.
 #[derive(Default)]
@@ -159,16 +159,12 @@ impl Blocks {
 
     /// Waits until the requests have ended that are under way now.
     pub(super) async fn requests_have_ended(&self, main: &MainContext) {
-        let (sender, receiver) = oneshot::channel();
-        let idle = Finally::new(main, move |_| sender.send(()));
-        for node in &self.0.lock().nodes {
-            node.io.keep_until_idle(&idle);
-        }
-        match main.here() {
-            Some(main) => idle.or_now(main),
-            None => drop(idle),
-        }
-        // Without a main loop nobody waits.
-        let _ = receiver.await;
+        let begin = |_: OnMain<'_>, idle: &Finally| {
+            for node in &self.0.lock().nodes {
+                node.io.keep_until_idle(idle);
+            }
+        };
+        // Commands run on the main loop.
+        let _ = task::see_through(main, begin).await;
     }
 }

@@ -131,19 +131,6 @@ impl Blocks {
         self.finish_adding(task::here(main)?, making, file)
     }
 
-    /// The same for options: opening a file keeps the caller.
-    pub(crate) fn add_now(
-        &self,
-        main: OnMain<'_>,
-        sets: &DescriptorSets,
-        options: BlockdevOptions,
-    ) -> Result<(), Error> {
-        let making = self.begin_to_add(options)?;
-        let opening = making.lowest.opening();
-        let file = opening.map(|opening| opening.open(sets)).transpose()?;
-        self.finish_adding(main, making, file)
-    }
-
     /// What waits for a file system to open files: for people.
     pub(crate) fn stuck(&self) -> Vec<String> {
         let describe = |name: &String| format!("block node '{name}' waits for its file");

@@ -36,6 +36,7 @@ pub(crate) use self::io::{
 use self::place::NodeContext;
 pub(crate) use self::place::{ExportRights, Follower, Medium, MoveError, NodeUser};
 use self::users::Attached;
+use crate::finally::Finally;
 use crate::qapi::{BlockdevCacheOptions, BlockdevDetectZeroesOptions};
 use crate::sync::{Level, Mutex};
 
@@ -149,9 +150,26 @@ fn no_node(name: &str) -> Error {
     Error::generic(format!("Failed to find node with node-name='{name}'"))
 }
 
+/// Forgets nodes that are not in the graph any more, and keeps `done` until that is done. To close a file may take as long
+/// as its file system likes.
+fn forget(main: OnMain<'_>, nodes: Vec<Node>, done: &Finally) {
+    let mut ways = Vec::new();
+    for node in nodes {
+        node.place.give_up(main, done);
+        ways.push(node.io);
+    }
+    if ways.iter().any(|io| io.has_file()) {
+        let kept = done.clone();
+        // A main loop that takes nothing any more is at its end.
+        let _ = main
+            .context()
+            .spawn_blocking(move || drop(ways), move |_, _| drop(kept));
+    }
+}
+
 impl Blocks {
-    /// `blockdev-del`
-    pub(crate) fn delete(&self, _: OnMain<'_>, name: &str) -> Result<(), Error> {
+    /// `blockdev-del`. Keeps `gone` until nothing is left of the node.
+    pub(crate) fn delete(&self, main: OnMain<'_>, name: &str, gone: &Finally) -> Result<(), Error> {
         let mut graph = self.0.lock();
         let node = graph.find(name)?;
         if !node.users.is_empty() {
@@ -165,19 +183,15 @@ impl Blocks {
         if graph.has_parent(name) {
             return Err(Error::generic(format!("Block device {name} is in use")));
         }
-        let gone = graph.remove_node(name);
+        let nodes = graph.remove_node(name);
         drop(graph);
-        for node in gone {
-            node.place.give_up();
-        }
+        forget(main, nodes, gone);
         Ok(())
     }
 
     /// Deletes all nodes, at the end of the server.
-    pub(crate) fn clear(&self, _: OnMain<'_>) {
+    pub(crate) fn clear(&self, main: OnMain<'_>, gone: &Finally) {
         let nodes = std::mem::take(&mut self.0.lock().nodes);
-        for node in nodes {
-            node.place.give_up();
-        }
+        forget(main, nodes, gone);
     }
 }

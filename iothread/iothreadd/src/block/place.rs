@@ -6,7 +6,9 @@ use iothread::{IoThread, OnMain, SharedContext, holder};
 use qapi_runtime::Error;
 
 use super::access::Access;
-use super::{Blocks, Graph, Node, UserPath};
+use super::{Blocks, Graph, Node, UserPath, forget};
+use crate::finally::Finally;
+use crate::leaving;
 use crate::qemu_text::QemuText;
 
 /// The event loop of a node: that of an IOThread, or the main loop.
@@ -30,8 +32,8 @@ struct Lent {
 /// A user that is wherever its node is.
 pub(crate) trait Follower: Send + Sync {
     /// The node has moved to an IOThread that it or another export holds; `None` is the main loop. Afterwards the user's
-    /// former place is given up, so what it still wants to do there is refused.
-    fn follow(&self, main: OnMain<'_>, home: Option<SharedContext>);
+    /// former place is given up, so what it still wants to do there is refused. Keeps `moved` until it is there.
+    fn follow(&self, main: OnMain<'_>, home: Option<SharedContext>, moved: &Finally);
 }
 
 /// A device or an export that uses a node.
@@ -188,21 +190,24 @@ struct Moved {
 }
 
 impl Moved {
-    fn finish(self, main: OnMain<'_>) {
+    fn finish(self, main: OnMain<'_>, done: &Finally) {
         for follower in self.followers {
-            follower.follow(main, self.home.clone());
+            follower.follow(main, self.home.clone(), done);
         }
-        self.released.into_iter().for_each(give_up);
+        for held in self.released {
+            give_up(main, held, done);
+        }
     }
 }
 
-/// Gives an IOThread back, after what still runs there on behalf of the node. Requests that workers have are not waited for,
-/// since they may take as long as the disk likes: the holder is on record until they are over.
-fn give_up(held: SharedContext) {
-    // A refusal means that this thread is, or waits for, the one that would be waited for.
-    let _ = held.synchronize();
-    // Followers have left it; one that is late has nothing there any more.
-    held.close();
+/// Gives an IOThread back, after what still runs there on behalf of the node, and keeps `done` until then. Requests that
+/// workers have are not waited for, since they may take as long as the disk likes: the holder is on record until they are
+/// over.
+fn give_up(main: OnMain<'_>, held: SharedContext, done: &Finally) {
+    let left = held.clone();
+    // Followers have left it by then; one that is late has nothing there any more.
+    let close = done.preceded_by(move |_, _| left.close());
+    leaving::after_callbacks(main, &held, close);
 }
 
 impl NodeContext {
@@ -215,10 +220,10 @@ impl NodeContext {
         }
     }
 
-    /// Gives the IOThread back, if the node holds one.
-    pub(super) fn give_up(self) {
+    /// Gives the IOThread back, if the node holds one, and keeps `done` until then.
+    pub(super) fn give_up(self, main: OnMain<'_>, done: &Finally) {
         if let Some(held) = self.held {
-            give_up(held);
+            give_up(main, held, done);
         }
     }
 
@@ -347,13 +352,14 @@ impl Blocks {
     }
 
     /// `x-blockdev-set-iothread`: moves a node, and makes it a holder of the IOThread. The node is looked at before the thread is
-    /// looked for, as in QEMU.
+    /// looked for, as in QEMU. Keeps `moved` until nothing runs on its former thread any more.
     pub(crate) fn set_iothread(
         &self,
         main: OnMain<'_>,
         name: &str,
         thread: impl FnOnce() -> Result<Option<IoThread>, Error>,
         force: bool,
+        moved: &Finally,
     ) -> Result<(), Error> {
         self.0.lock().check_movable(name, force)?;
         let thread = thread()?;
@@ -367,17 +373,17 @@ impl Blocks {
             None => None,
         };
         let mut graph = self.0.lock();
-        let mut moved = graph.relocate(name, thread.as_ref(), None, None)?;
+        let mut left = graph.relocate(name, thread.as_ref(), None, None)?;
         if let Some(index) = graph.index(name) {
             graph.nodes[index].place.held = held;
         }
-        moved.home = graph.home(name);
+        left.home = graph.home(name);
         drop(graph);
-        moved.finish(main);
+        left.finish(main, moved);
         Ok(())
     }
 
-    /// A device begins to use a node, and moves it to where it runs itself.
+    /// A device begins to use a node, and moves it to where it runs itself. Keeps `moved` until that is done.
     ///
     /// # Errors
     ///
@@ -388,8 +394,9 @@ impl Blocks {
         name: &str,
         user: NodeUser,
         thread: Option<&IoThread>,
+        moved: &Finally,
     ) -> Result<(), MoveError> {
-        self.attach_lending(main, name, user, thread, None)
+        self.attach_lending(main, name, user, thread, None, moved)
     }
 
     /// As [`attach`](Self::attach), for an export that lends its context to those who are wherever the node is.
@@ -400,6 +407,7 @@ impl Blocks {
         user: NodeUser,
         thread: Option<&IoThread>,
         lent: Option<&SharedContext>,
+        moved: &Finally,
     ) -> Result<(), MoveError> {
         let path = Arc::clone(&user.path);
         let lent = lent.map(|context| Lent {
@@ -408,22 +416,22 @@ impl Blocks {
         });
         let mut graph = self.0.lock();
         graph.add_user(name, user).map_err(MoveError::Denied)?;
-        let moved = if graph.is_at(name, thread) {
+        let left = if graph.is_at(name, thread) {
             // Nobody moves it, so whoever holds it there goes on.
             Ok(graph.lend(name, lent.as_ref()))
         } else {
             graph.relocate(name, thread, Some(&path), lent.as_ref())
         };
-        let mut moved = match moved {
-            Ok(moved) => moved,
+        let mut left = match left {
+            Ok(left) => left,
             Err(error) => {
                 graph.remove_user(name, &path);
                 return Err(error);
             }
         };
-        moved.home = graph.home(name);
+        left.home = graph.home(name);
         drop(graph);
-        moved.finish(main);
+        left.finish(main, moved);
         Ok(())
     }
 
@@ -443,23 +451,22 @@ impl Blocks {
         Ok(graph.home(name))
     }
 
-    /// A device or an export does not use a node any more, which goes back to the main loop unless others insist.
-    pub(crate) fn detach(&self, main: OnMain<'_>, name: &str, path: &str) {
+    /// A device or an export does not use a node any more, which goes back to the main loop unless others insist. Keeps
+    /// `moved` until that is done.
+    pub(crate) fn detach(&self, main: OnMain<'_>, name: &str, path: &str, moved: &Finally) {
         let mut graph = self.0.lock();
         graph.remove_user(name, path);
-        let mut moved = match graph.relocate(name, None, None, None) {
-            Ok(moved) => moved,
+        let mut left = match graph.relocate(name, None, None, None) {
+            Ok(left) => left,
             Err(_) => graph.withdraw(name, path),
         };
-        moved.home = graph.home(name);
+        left.home = graph.home(name);
         let gone = match graph.is_left_over(name) {
             true => graph.remove_node(name),
             false => Vec::new(),
         };
         drop(graph);
-        moved.finish(main);
-        for node in gone {
-            node.place.give_up();
-        }
+        left.finish(main, moved);
+        forget(main, gone, moved);
     }
 }

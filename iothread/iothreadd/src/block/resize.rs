@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use iothread::MainContext;
+use iothread::{MainContext, OnMain};
 use qapi_runtime::Error;
 
 use super::driver::Driver;
 use super::io::NodeIo;
 use super::place::NodeUser;
-use super::{Blocks, Graph, Node};
+use super::{Blocks, Graph, Node, forget};
+use crate::finally::Finally;
 use crate::task;
 
 /// The largest size, as in QEMU.
@@ -119,7 +120,7 @@ impl Blocks {
             Driver::Null(_) | Driver::Raw(_) => Ok(()),
         })
         .await;
-        self.end_of_resize(name);
+        task::see_through(main, |main, done| self.end_of_resize(main, name, done)).await?;
         resized?
     }
 
@@ -141,7 +142,7 @@ impl Blocks {
         }
     }
 
-    fn end_of_resize(&self, name: &str) {
+    fn end_of_resize(&self, main: OnMain<'_>, name: &str, done: &Finally) {
         let mut graph = self.0.lock();
         graph.remove_one_user(name, RESIZER);
         let gone = match graph.is_left_over(name) {
@@ -149,8 +150,6 @@ impl Blocks {
             false => Vec::new(),
         };
         drop(graph);
-        for node in gone {
-            node.place.give_up();
-        }
+        forget(main, gone, done);
     }
 }

@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 use super::bus::{Bus, BusType, PCI_BUS, ScsiBus, XEN_BUS};
+use super::device::Device;
 use super::drivers::{self, Driver};
 use super::plug::{Plug, Realize};
 use super::position::{self, Position};
 use super::properties::{Given, Properties, take};
 use super::slots::Plugged;
 use super::{Devices, placement};
+use crate::finally::Finally;
 use crate::host::Host;
 use crate::ident::is_identifier;
 use crate::sync::Mutex;
+use crate::task;
 
 impl Devices {
     /// `device_add`. A device that has to agree with a peer does not keep the main loop.
-    pub(crate) async fn add(&self, host: &Host, given: impl Into<Given>) -> Result<(), Error> {
+    pub(crate) async fn add(&self, host: &Arc<Host>, given: impl Into<Given>) -> Result<(), Error> {
         let mut given = given.into();
         let arguments = &mut given.members;
         let name: String = take(arguments, "driver")?
@@ -50,21 +54,32 @@ impl Devices {
             position: &position,
             bus: &bus,
         };
-        let device = match driver.realize {
-            Realize::AtOnce(realize) => realize(host.on_main()?, &plug, properties)?,
+        match driver.realize {
+            Realize::AtOnce(realize) => {
+                let plug_in = |main: OnMain<'_>, moved: &Finally| {
+                    let device = realize(main, &plug, properties, moved)?;
+                    self.insert(&plug, device);
+                    Ok(())
+                };
+                task::see_through(&host.main, plug_in).await?
+            }
             Realize::InTime(realize) => {
                 let _coming = position.id().map(|id| Coming::new(&self.coming, id));
-                realize(&plug, properties).await?
+                let device = realize(&plug, properties).await?;
+                self.insert(&plug, device);
+                Ok(())
             }
-        };
-        self.slots(&position).0.lock().push(Plugged {
-            name: position.name,
+        }
+    }
+
+    fn insert(&self, plug: &Plug<'_>, device: Arc<dyn Device>) {
+        self.slots(plug.position).0.lock().push(Plugged {
+            name: plug.position.name.clone(),
             device,
-            bus_path: bus.path(),
+            bus_path: plug.bus.path(),
             is_leaving: Arc::default(),
             removal: Arc::default(),
         });
-        Ok(())
     }
 
     /// Finds the bus that a device names, or the first that fits it.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use iothread::MainContext;
+use iothread::{MainContext, OnMain};
 use qapi_runtime::{Error, Value};
 
 use super::drive::Disks;
 use super::notify::Queue;
 use super::placement::{HeldPlacement, Placement};
+use crate::finally::Finally;
 use crate::qom::Object;
 use crate::qom::types::{Property, Type, ValueType};
 
@@ -62,10 +63,10 @@ impl Queues {
         self.queues.iter().for_each(Queue::stop);
     }
 
-    /// Ends all handlers, and gives the IOThreads back once the last request is over.
-    pub(super) fn end(&self) {
+    /// Ends all handlers, and gives the IOThreads back once the last request is over. Keeps `gone` until then.
+    pub(super) fn end(&self, main: OnMain<'_>, gone: &Finally) {
         self.stop();
-        self.placement.release();
+        self.placement.release(main, gone);
     }
 
     /// Reads [`QUEUES`].
@@ -95,7 +96,7 @@ impl Queues {
 impl Drop for Queues {
     /// For a device that does not come about.
     fn drop(&mut self) {
-        self.end();
+        self.stop();
     }
 }
 

@@ -43,6 +43,6 @@ pub(super) trait Device: Send + Sync {
         None
     }
 
-    /// Gives back everything that the device has; called once, when it is idle.
-    fn unrealize(&self, main: OnMain<'_>, host: &Host);
+    /// Gives back everything that the device has, and keeps `gone` until that is done; called once, when it is idle.
+    fn unrealize(&self, main: OnMain<'_>, host: &Arc<Host>, gone: &Finally);
 }

@@ -79,20 +79,22 @@ impl Drive {
         NodeUser::device(Arc::clone(&self.user), self.medium, self.shares_writing)
     }
 
-    /// Takes the node to `home`, keeps it from others, and lets the queues with these disks send requests to it.
+    /// Takes the node to `home`, keeps it from others, and lets the queues with these disks send requests to it. Keeps
+    /// `moved` until the node is there.
     pub(super) fn attach(
         &self,
         main: OnMain<'_>,
         host: &Host,
         home: Option<&IoThread>,
         disks: &Disks,
+        moved: &Finally,
     ) -> Result<(), Error> {
         let blocks = &host.blocks;
-        blocks.attach(main, &self.node, self.node_user(), home)?;
+        blocks.attach(main, &self.node, self.node_user(), home, moved)?;
         let backend = match blocks.backend(&self.node, &self.user) {
             Ok(backend) => Arc::new(backend),
             Err(error) => {
-                blocks.detach(main, &self.node, &self.user);
+                blocks.detach(main, &self.node, &self.user, moved);
                 return Err(error);
             }
         };
@@ -116,10 +118,10 @@ impl Drive {
         (!backend.is_idle()).then_some(&self.node)
     }
 
-    /// Gives the node back, after the last request to it.
-    pub(super) fn detach(&self, main: OnMain<'_>, host: &Host) {
+    /// Gives the node back, after the last request to it, and keeps `gone` until that is done.
+    pub(super) fn detach(&self, main: OnMain<'_>, host: &Host, gone: &Finally) {
         if self.backend.get().is_some() {
-            host.blocks.detach(main, &self.node, &self.user);
+            host.blocks.detach(main, &self.node, &self.user, gone);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Which event loops serve a device: its properties `iothread` and `iothread-vq-mapping`.
 
-use iothread::{IoThread, MainContext, SharedContext, holder};
+use iothread::{IoThread, MainContext, OnMain, SharedContext, holder};
 use qapi_runtime::Error;
 
 use super::properties::Properties;
 use super::vq_mapping::{self, Assignment};
+use crate::finally::Finally;
 use crate::host::Host;
+use crate::leaving;
 use crate::qapi::IoThreadVirtQueueMapping;
 use crate::qemu_text::QemuText;
 use crate::threads::Threads;
@@ -97,15 +99,17 @@ impl HeldPlacement {
         }
     }
 
-    /// Gives the threads back, after everything of the device is over that runs on them.
-    pub(super) fn release(&self) {
-        self.contexts.iter().for_each(SharedContext::release);
+    /// Gives the threads back, and keeps `gone` until everything of the device is over that runs on them.
+    pub(super) fn release(&self, main: OnMain<'_>, gone: &Finally) {
+        for context in &self.contexts {
+            leaving::release(main, context, gone);
+        }
     }
 }
 
 impl Drop for HeldPlacement {
     fn drop(&mut self) {
-        self.release();
+        self.contexts.iter().for_each(SharedContext::close);
     }
 }
 

@@ -10,12 +10,13 @@ use super::bus::Bus;
 use super::device::Device;
 use super::position::Position;
 use super::properties::Properties;
+use crate::finally::Finally;
 use crate::host::Host;
 use crate::task::Work;
 
 /// What a new device is told beside its properties.
 pub(super) struct Plug<'p> {
-    pub(super) host: &'p Host,
+    pub(super) host: &'p Arc<Host>,
     pub(super) devices: &'p Devices,
     pub(super) position: &'p Position,
     pub(super) bus: &'p Bus,
@@ -28,10 +29,11 @@ impl Plug<'_> {
     }
 }
 
-/// Makes a device. After an error everything is as before.
+/// Makes a device. After an error everything is as before; the last argument is kept until it is, or the device is where
+/// it is to be.
 #[derive(Clone, Copy)]
 pub(super) enum Realize {
-    AtOnce(fn(OnMain<'_>, &Plug<'_>, Properties) -> Realized),
+    AtOnce(fn(OnMain<'_>, &Plug<'_>, Properties, &Finally) -> Realized),
     /// It waits for a peer, and the main loop goes on meanwhile.
     InTime(RealizeInTime),
 }

@@ -74,14 +74,17 @@ impl Devices {
         }
         let (remover, removing) = (Arc::clone(self), Arc::clone(host));
         let leaving = plugged.clone();
-        let unplug = move |main: OnMain<'_>| {
-            leaving.device.unrealize(main, &removing);
+        let gone = Finally::new(&host.main, move |_| {
             let slots = remover.slots(&position);
             slots.0.lock().retain(|known| !known.is(&leaving));
             announce(&removing, &position, &*leaving.device);
             leaving.removal.end();
+        });
+        let (device, unplugging) = (Arc::clone(&plugged.device), Arc::clone(host));
+        let unplug = move |main: OnMain<'_>, gone: &Finally| {
+            device.unrealize(main, &unplugging, gone);
         };
-        let idle = Finally::new(&host.main, unplug);
+        let idle = gone.preceded_by(unplug);
         let on_bus = plugged.device.scsi_bus().map(|bus| bus.positions());
         for position in on_bus.into_iter().flatten() {
             if let Some(unit) = self.slots(&position).find(&position.name) {
@@ -91,6 +94,7 @@ impl Devices {
             }
         }
         plugged.device.quiesce(main, &idle);
+        drop(gone);
         idle.or_now(main);
     }
 

@@ -97,6 +97,7 @@ pub(super) fn realize(
     main: OnMain<'_>,
     plug: &Plug<'_>,
     mut properties: Properties,
+    moved: &Finally,
 ) -> Result<Arc<dyn Device>, Error> {
     let Bus::Scsi(bus) = plug.bus else {
         return Err(Error::generic("a SCSI disk needs a SCSI bus"));
@@ -131,7 +132,7 @@ pub(super) fn realize(
     };
     let attach = |node| {
         let drive = Drive::new(plug.host, node, user, medium, &properties)?;
-        drive.attach(main, plug.host, bus.home.as_ref(), &bus.disks)?;
+        drive.attach(main, plug.host, bus.home.as_ref(), &bus.disks, moved)?;
         Ok(drive)
     };
     let drive = node.map(attach).transpose();
@@ -173,9 +174,9 @@ impl Device for ScsiDisk {
         }
     }
 
-    fn unrealize(&self, main: OnMain<'_>, host: &Host) {
+    fn unrealize(&self, main: OnMain<'_>, host: &Arc<Host>, gone: &Finally) {
         match &self.content {
-            Content::Drive(drive) => drive.detach(main, host),
+            Content::Drive(drive) => drive.detach(main, host, gone),
             Content::Nothing(path) => host.blocks.remove_empty_drive(path),
         }
         self.bus.remove(self.address);

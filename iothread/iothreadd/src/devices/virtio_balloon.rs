@@ -13,6 +13,7 @@ use super::placement::{Placement, iothread_of};
 use super::plug::Plug;
 use super::properties::Properties;
 use super::unheeded::{VIRTIO_BALLOON, VIRTIO_PCI, join, show_vectors};
+use crate::finally::Finally;
 use crate::host::Host;
 use crate::qom::Object;
 use crate::qom::types::{Initial, Property, Type, ValueType};
@@ -84,6 +85,7 @@ pub(super) fn realize(
     _: OnMain<'_>,
     plug: &Plug<'_>,
     mut properties: Properties,
+    _: &Finally,
 ) -> Result<Arc<dyn Device>, Error> {
     properties.get::<bool>("deflate-on-oom")?;
     let has_hints = properties.get_or("free-page-hint", false)?;
@@ -157,7 +159,7 @@ impl Device for VirtioBalloon {
         vec![self.backend.as_child()]
     }
 
-    fn unrealize(&self, _: OnMain<'_>, _: &Host) {
-        self.backend.queues.end();
+    fn unrealize(&self, main: OnMain<'_>, _: &Arc<Host>, gone: &Finally) {
+        self.backend.queues.end(main, gone);
     }
 }

@@ -97,6 +97,7 @@ pub(super) fn realize(
     main: OnMain<'_>,
     plug: &Plug<'_>,
     mut properties: Properties,
+    moved: &Finally,
 ) -> Result<Arc<dyn Device>, Error> {
     let host = plug.host;
     let num_queues = match properties.get("num-queues")? {
@@ -123,7 +124,10 @@ pub(super) fn realize(
         (0, num_queues),
         &disks,
     )?;
-    drive.attach(main, host, home.as_ref(), &disks)?;
+    if let Err(error) = drive.attach(main, host, home.as_ref(), &disks, moved) {
+        queues.end(main, moved);
+        return Err(error);
+    }
     Ok(Arc::new(VirtioBlk {
         properties,
         drive,
@@ -149,8 +153,8 @@ impl Device for VirtioBlk {
         self.drive.busy_node()
     }
 
-    fn unrealize(&self, main: OnMain<'_>, host: &Host) {
-        self.backend.queues.end();
-        self.drive.detach(main, host);
+    fn unrealize(&self, main: OnMain<'_>, host: &Arc<Host>, gone: &Finally) {
+        self.backend.queues.end(main, gone);
+        self.drive.detach(main, host, gone);
     }
 }

@@ -13,6 +13,7 @@ use super::placement::{Placement, default_queues};
 use super::plug::Plug;
 use super::properties::Properties;
 use super::unheeded::{VIRTIO_PCI, VIRTIO_SCSI, join, show_vectors};
+use crate::finally::Finally;
 use crate::host::Host;
 use crate::qom::Object;
 use crate::qom::types::{Initial, Property, Type, ValueType};
@@ -69,6 +70,7 @@ pub(super) fn realize(
     _: OnMain<'_>,
     plug: &Plug<'_>,
     mut properties: Properties,
+    _: &Finally,
 ) -> Result<Arc<dyn Device>, Error> {
     let num_queues: u32 = match properties.get("num_queues")? {
         Some(number) if number != AS_MANY_AS_FIT => number,
@@ -134,7 +136,7 @@ impl Device for VirtioScsi {
         Some(&self.bus)
     }
 
-    fn unrealize(&self, _: OnMain<'_>, _: &Host) {
-        self.backend.queues.end();
+    fn unrealize(&self, main: OnMain<'_>, _: &Arc<Host>, gone: &Finally) {
+        self.backend.queues.end(main, gone);
     }
 }

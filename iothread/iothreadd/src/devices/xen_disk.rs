@@ -52,6 +52,7 @@ pub(super) fn realize(
     main: OnMain<'_>,
     plug: &Plug<'_>,
     mut properties: Properties,
+    moved: &Finally,
 ) -> Result<Arc<dyn Device>, Error> {
     let (host, objects) = (plug.host, &plug.devices.objects);
     let vdev: Option<String> = properties.get("vdev")?;
@@ -75,29 +76,44 @@ pub(super) fn realize(
         let disks = Disks::default();
         let placement = Placement::on_thread(thread.clone(), 1);
         let ring = Queues::start(&TYPE, &path, placement, &host.main, (0, 1), &disks)?;
-        drive.attach(main, host, Some(&thread), &disks)?;
-        Ok((ring, drive))
+        let attached = drive.attach(main, host, Some(&thread), &disks, moved);
+        Ok((ring, drive, attached))
     };
-    match start() {
-        Ok((ring, drive)) => Ok(Arc::new(XenDisk {
-            properties,
-            drive,
-            ring,
-            objects: Arc::clone(objects),
-            own_thread: Mutex::new(own_thread),
-        })),
-        Err(error) => {
-            delete_thread(main, host, objects, own_thread);
-            Err(error)
+    let (ring, error) = match start() {
+        Ok((ring, drive, Ok(()))) => {
+            return Ok(Arc::new(XenDisk {
+                properties,
+                drive,
+                ring,
+                objects: Arc::clone(objects),
+                own_thread: Mutex::new(own_thread),
+            }));
         }
+        Ok((ring, _, Err(error))) => (Some(ring), error),
+        Err(error) => (None, error),
+    };
+    let released = before_thread_goes(host, objects, own_thread, moved);
+    if let Some(ring) = ring {
+        ring.end(main, &released);
     }
+    released.or_now(main);
+    Err(error)
 }
 
-fn delete_thread(main: OnMain<'_>, host: &Host, objects: &Objects, id: Option<String>) {
-    if let Some(id) = id {
-        // Whoever else has taken hold of it keeps it: then it is an object like any other.
-        let _ = objects.delete(main, host, &id);
-    }
+/// What the disk has to give back before its own IOThread, if it has one, can be deleted.
+fn before_thread_goes(
+    host: &Arc<Host>,
+    objects: &Arc<Objects>,
+    id: Option<String>,
+    gone: &Finally,
+) -> Finally {
+    let (host, objects) = (Arc::clone(host), Arc::clone(objects));
+    gone.preceded_by(move |main, gone| {
+        if let Some(id) = id {
+            // Whoever else has taken hold of it keeps it: then it is an object like any other.
+            let _ = objects.delete(main, &host, &id, gone);
+        }
+    })
 }
 
 /// The name of a disk as a Xen guest knows it: `xvda`, `hda`, `sda` or `d0`, each with a partition after it (`xvda1`,
@@ -194,11 +210,12 @@ impl Device for XenDisk {
         self.drive.busy_node()
     }
 
-    fn unrealize(&self, main: OnMain<'_>, host: &Host) {
-        self.ring.end();
-        self.drive.detach(main, host);
+    fn unrealize(&self, main: OnMain<'_>, host: &Arc<Host>, gone: &Finally) {
         let own_thread = self.own_thread.lock().take();
-        delete_thread(main, host, &self.objects, own_thread);
+        let released = before_thread_goes(host, &self.objects, own_thread, gone);
+        self.ring.end(main, &released);
+        self.drive.detach(main, host, &released);
+        released.or_now(main);
     }
 }
 

@@ -10,7 +10,9 @@ use super::Export;
 use crate::block::{
     Activated, Backend, Blocks, ExportRights, Follower, MoveError, NodeUser, UserPath,
 };
+use crate::finally::Finally;
 use crate::host::Host;
+use crate::leaving;
 use crate::qapi::{BlockExportIothreads, BlockExportOptions, BlockExportOptionsType};
 use crate::qemu_text::QemuText;
 use crate::sync::Mutex;
@@ -35,6 +37,8 @@ pub(crate) struct Common {
     is_shutting_down: AtomicBool,
     /// Ends the patience with requests under way.
     patience: Mutex<Option<Timer>>,
+    /// What is to be done when it is gone; `None` as long as it may have requests under way.
+    until_gone: Mutex<Option<Vec<Finally>>>,
     export: OnceLock<Weak<dyn Export>>,
 }
 
@@ -103,11 +107,13 @@ fn user_path(id: &str) -> UserPath {
 }
 
 impl Common {
-    /// Takes the IOThreads and the node that a plan names. After an error everything is as before.
+    /// Takes the IOThreads and the node that a plan names, and keeps `moved` until it is where it is to be. After an error
+    /// everything is as before.
     pub(super) fn attach(
         main: OnMain<'_>,
         host: &Host,
         plan: Plan<'_>,
+        moved: &Finally,
     ) -> Result<Arc<Self>, Error> {
         let Plan {
             options,
@@ -137,11 +143,12 @@ impl Common {
             next_context: AtomicUsize::new(0),
             is_shutting_down: AtomicBool::new(false),
             patience: Mutex::default(),
+            until_gone: Mutex::default(),
             export: OnceLock::new(),
         });
         let attached = match threads.first() {
             None => common.join(main, blocks, is_fixed),
-            Some(home) => common.place(main, blocks, home, is_fixed, contexts.first()),
+            Some(home) => common.place(main, blocks, home, is_fixed, contexts.first(), moved),
         };
         if let Err(error) = attached {
             blocks.deactivate(node, &common.activated);
@@ -154,8 +161,8 @@ impl Common {
     }
 
     /// Takes [`attach`](Self::attach) back, for an export that cannot be made after all.
-    pub(super) fn undo(&self, main: OnMain<'_>, blocks: &Blocks) {
-        self.detach(main, blocks);
+    pub(super) fn undo(&self, main: OnMain<'_>, blocks: &Blocks, undone: &Finally) {
+        self.detach(main, blocks, undone);
         blocks.deactivate(&self.node_name, &self.activated);
     }
 
@@ -183,10 +190,11 @@ impl Common {
         home: &IoThread,
         is_fixed: bool,
         lent: Option<&SharedContext>,
+        moved: &Finally,
     ) -> Result<(), Error> {
         let node = &self.node_name;
         let user = NodeUser::export(Arc::clone(&self.path), self.rights, !is_fixed, None);
-        match blocks.attach_lending(main, node, user.clone(), Some(home), lent) {
+        match blocks.attach_lending(main, node, user.clone(), Some(home), lent, moved) {
             // It runs on its thread nevertheless; nodes can be used from any.
             Err(MoveError::Refused) if !is_fixed => {
                 blocks.attach_in_place(main, node, user)?;
@@ -217,14 +225,29 @@ impl Common {
         drop(timer);
     }
 
-    /// Gives everything back, once nothing of it starts requests any more and the last one has ended. So this does not wait
-    /// for the node.
-    pub(super) fn detach(&self, main: OnMain<'_>, blocks: &Blocks) {
-        blocks.detach(main, &self.node_name, &self.path);
+    /// Keeps something until the export is gone, if that waits for nothing but what runs on threads.
+    pub(super) fn keep_until_gone(&self, gone: &Finally) {
+        if let Some(kept) = &mut *self.until_gone.lock() {
+            kept.push(gone.clone());
+        }
+    }
+
+    /// The export is gone.
+    pub(super) fn set_gone(&self) {
+        let kept = self.until_gone.lock().take();
+        drop(kept);
+    }
+
+    /// Gives everything back, once nothing of it starts requests any more and the last one has ended. Keeps `gone` until
+    /// that is done.
+    pub(super) fn detach(&self, main: OnMain<'_>, blocks: &Blocks, gone: &Finally) {
+        *self.until_gone.lock() = Some(Vec::new());
+        blocks.detach(main, &self.node_name, &self.path, gone);
         let contexts = std::mem::take(&mut *self.contexts.lock());
         if self.is_holder {
-            // After what still runs there; the export is idle, so that does not take long.
-            contexts.iter().for_each(SharedContext::release);
+            for context in &contexts {
+                leaving::release(main, context, gone);
+            }
         }
     }
 
@@ -285,11 +308,11 @@ impl Common {
 }
 
 impl Follower for Common {
-    fn follow(&self, main: OnMain<'_>, home: Option<SharedContext>) {
+    fn follow(&self, main: OnMain<'_>, home: Option<SharedContext>, moved: &Finally) {
         let contexts = vec![self.context_at(home)];
         let before = std::mem::replace(&mut *self.contexts.lock(), contexts);
         if let Some(export) = self.export.get().and_then(Weak::upgrade) {
-            export.follow(main);
+            export.follow(main, moved);
         }
         // Those of others, which are not to be released.
         drop(before);
@@ -331,18 +354,16 @@ fn hold(threads: &[IoThread], id: &str) -> Result<Vec<SharedContext>, Error> {
 }
 
 /// Has something go over to another context. `leave` sees to it that nothing of it begins on the former one any more,
-/// and returns that unless it is over. What has begun there ends, and then `enter` lets it go on where it is now.
+/// and returns that unless it is over. What has begun there ends, and then `enter` lets it go on where it is by then; until
+/// that is done `moved` is kept.
 pub(crate) fn go_over(
-    _: OnMain<'_>,
+    main: OnMain<'_>,
+    moved: &Finally,
     leave: impl FnOnce() -> Option<SharedContext>,
-    enter: impl FnOnce(),
+    enter: impl FnOnce() + Send + 'static,
 ) {
-    let Some(former) = leave() else {
-        return;
-    };
-    // A refusal means that this thread is, or waits for, the one that would be waited for, or that it was given up: then nothing of it
-    // runs there at this moment.
-    let _ = former.synchronize();
-    drop(former);
-    enter();
+    if let Some(former) = leave() {
+        let entering = moved.preceded_by(move |_, _| enter());
+        leaving::after_callbacks(main, &former, entering);
+    }
 }

@@ -43,8 +43,9 @@ pub(crate) trait Export: Send + Sync {
     /// Waits for nothing of what is under way in an export that is being closed: that has failed.
     fn give_up(&self);
 
-    /// Goes on at the contexts that [`Common::next_context`] gives from now on; it must not keep any other.
-    fn follow(&self, main: OnMain<'_>);
+    /// Goes on at the contexts that [`Common::next_context`] gives from now on; it must not keep any other. Keeps `moved`
+    /// until it is there.
+    fn follow(&self, main: OnMain<'_>, moved: &Finally);
 
     /// Nodes have been given other sizes, perhaps that of the export, too.
     fn size_changed(&self) {}
@@ -89,13 +90,15 @@ fn not_found(id: &str) -> Error {
 pub(crate) struct Exports(Mutex<Vec<Arc<dyn Export>>>);
 
 impl Exports {
-    /// `block-export-add`: `prepare` does what only the kind of export can do, before anything is taken.
+    /// `block-export-add`: `prepare` does what only the kind of export can do, before anything is taken. Keeps `moved` until
+    /// the node is where it is to be, or after an error was before.
     pub(crate) fn add<'o>(
         &self,
         main: OnMain<'_>,
         host: &Host,
         options: &'o BlockExportOptions,
         prepare: impl FnOnce(&'o BlockExportOptions) -> Result<Box<dyn Prepared>, Error>,
+        moved: &Finally,
     ) -> Result<(), Error> {
         if !is_identifier(&options.id) {
             return Err(Error::generic("Invalid block export id"));
@@ -108,11 +111,11 @@ impl Exports {
         }
         let plan = Plan::new(host, options)?;
         let prepared = prepare(options)?;
-        let common = Common::attach(main, host, plan)?;
+        let common = Common::attach(main, host, plan, moved)?;
         let export = prepared.make(main, host, &common);
         self.insert(
             &common,
-            export.inspect_err(|_| common.undo(main, &host.blocks))?,
+            export.inspect_err(|_| common.undo(main, &host.blocks, moved))?,
         );
         Ok(())
     }
@@ -127,13 +130,14 @@ impl Exports {
         exports.iter().find(|it| it.common().id() == id).cloned()
     }
 
-    /// `block-export-del`
+    /// `block-export-del`. Keeps `gone` until the export is gone, unless clients or requests are in the way.
     pub(crate) fn delete(
         self: &Arc<Self>,
         main: OnMain<'_>,
         host: &Arc<Host>,
         id: &str,
         mode: &BlockExportRemoveMode,
+        gone: &Finally,
     ) -> Result<(), Error> {
         let export = self.find(id).ok_or_else(|| not_found(id))?;
         if export.common().is_shutting_down() {
@@ -154,6 +158,7 @@ impl Exports {
             }
         }
         self.remove(main, host, &export, REMOVAL_LIMIT);
+        export.common().keep_until_gone(gone);
         Ok(())
     }
 
@@ -190,23 +195,33 @@ impl Exports {
     }
 
     /// An export is closed, and the node does nothing for it any more; when the event is sent, all that it had is given back.
-    fn finish(&self, main: OnMain<'_>, host: &Host, export: &Arc<dyn Export>) {
-        let common = export.common();
-        common.detach(main, &host.blocks);
-        self.0.lock().retain(|it| !Arc::ptr_eq(it, export));
-        host.events.emit(&BlockExportDeleted {
-            id: common.id().to_owned(),
+    fn finish(self: &Arc<Self>, main: OnMain<'_>, host: &Arc<Host>, export: &Arc<dyn Export>) {
+        let (exports, ending, closing) = (Arc::clone(self), Arc::clone(host), Arc::clone(export));
+        let gone = Finally::new(&host.main, move |_| {
+            exports.0.lock().retain(|it| !Arc::ptr_eq(it, &closing));
+            let common = closing.common();
+            ending.events.emit(&BlockExportDeleted {
+                id: common.id().to_owned(),
+            });
+            common.set_gone();
         });
+        export.common().detach(main, &host.blocks, &gone);
+        gone.or_now(main);
     }
 
-    /// Removes all exports of a kind, the newest first.
+    /// Removes all exports of a kind, the newest first. Keeps `gone` until those are gone that have neither clients nor
+    /// requests.
     pub(crate) fn remove_all(
         self: &Arc<Self>,
         main: OnMain<'_>,
         host: &Arc<Host>,
         kind: &BlockExportType,
+        gone: &Finally,
     ) {
-        self.remove_those(main, host, REMOVAL_LIMIT, |it| it.export_type() == *kind);
+        let removed = self.remove_those(main, host, REMOVAL_LIMIT, |it| it.export_type() == *kind);
+        for export in removed {
+            export.common().keep_until_gone(gone);
+        }
     }
 
     /// Removes all exports, because the server ends.
@@ -226,12 +241,13 @@ impl Exports {
         host: &Arc<Host>,
         limit: Duration,
         is_meant: impl Fn(&dyn Export) -> bool,
-    ) {
+    ) -> Vec<Arc<dyn Export>> {
         let mut exports: Vec<Arc<dyn Export>> = self.0.lock().clone();
         exports.retain(|export| is_meant(&**export));
-        while let Some(export) = exports.pop() {
-            self.remove(main, host, &export, limit);
+        for export in exports.iter().rev() {
+            self.remove(main, host, export, limit);
         }
+        exports
     }
 
     /// Lets those tell their clients whose node has been given another size.

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use iothread::OnMain;
 use qapi_runtime::Error;
 
 use super::arguments::Arguments;
@@ -55,38 +54,37 @@ fn nbd_server_options(given: &Arguments) -> Result<NbdServerOptionsLegacy, Error
 }
 
 /// `nbd_server_stop`
-pub(super) fn nbd_server_stop(
-    main: OnMain<'_>,
-    parts: &Arc<Parts>,
-    _: &Arguments,
-) -> Result<(), Error> {
-    parts.stop_nbd(main)
+pub(super) fn nbd_server_stop<'a>(
+    parts: &'a Arc<Parts>,
+    _: &'a Arguments,
+) -> Work<'a, Result<(), Error>> {
+    Box::pin(parts.stop_nbd())
 }
 
 /// `nbd_server_add`
-pub(super) fn nbd_server_add(
-    main: OnMain<'_>,
-    parts: &Arc<Parts>,
-    given: &Arguments,
-) -> Result<(), Error> {
+pub(super) fn nbd_server_add<'a>(
+    parts: &'a Arc<Parts>,
+    given: &'a Arguments,
+) -> Work<'a, Result<(), Error>> {
     let mut wanted = NbdServerAddOptions::new(given.text(1).to_owned());
     wanted.writable = Some(given.flag(0));
     wanted.name = given.optional(2).map(str::to_owned);
-    parts.add_over_nbd(main, wanted)
+    Box::pin(parts.add_over_nbd(wanted))
 }
 
 /// `nbd_server_remove`
-pub(super) fn nbd_server_remove(
-    main: OnMain<'_>,
-    parts: &Arc<Parts>,
-    given: &Arguments,
-) -> Result<(), Error> {
-    let mode = if given.flag(0) {
-        BlockExportRemoveMode::Hard
-    } else {
-        BlockExportRemoveMode::Safe
-    };
-    parts.remove_over_nbd(main, given.text(1), Some(&mode))
+pub(super) fn nbd_server_remove<'a>(
+    parts: &'a Arc<Parts>,
+    given: &'a Arguments,
+) -> Work<'a, Result<(), Error>> {
+    Box::pin(async move {
+        let mode = if given.flag(0) {
+            BlockExportRemoveMode::Hard
+        } else {
+            BlockExportRemoveMode::Safe
+        };
+        parts.remove_over_nbd(given.text(1), Some(&mode)).await
+    })
 }
 
 /// `block_resize`

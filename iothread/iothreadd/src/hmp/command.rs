@@ -25,8 +25,8 @@ pub(super) enum Run {
     Text(fn(&Arc<Parts>, &Arguments) -> String),
     /// Prints a text, or why there is no text.
     Query(fn(&Arc<Parts>, &Arguments) -> Result<String, Error>),
-    /// The same of what only the main loop may change.
-    Change(fn(OnMain<'_>, &Arc<Parts>, &Arguments) -> String),
+    /// Prints a text when it has done something that may take its time.
+    Late(PrintInTime),
     /// Does something, and prints only why it failed.
     Action(fn(OnMain<'_>, &Arc<Parts>, &Arguments) -> Result<(), Error>),
     /// The same, and it may have to wait, also for a name server.
@@ -53,6 +53,8 @@ impl From<Error> for OptionsError {
         Self::Refused(error)
     }
 }
+
+pub(super) type PrintInTime = for<'a> fn(&'a Arc<Parts>, &'a Arguments) -> Work<'a, String>;
 
 pub(super) type ActInTime =
     for<'a> fn(&'a Arc<Parts>, &'a Arguments) -> Work<'a, Result<(), Error>>;

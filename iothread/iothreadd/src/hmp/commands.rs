@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iothread::OnMain;
+use qapi_runtime::Error;
 
 use super::arguments::{Arguments, Mistake, Parameter};
 use super::command::{Command, OptionsError, Run};
@@ -11,6 +11,7 @@ use super::{block, chardev, iothreads, tree};
 use crate::keyval;
 use crate::objects;
 use crate::parts::Parts;
+use crate::task::Work;
 
 /// What ends the server, and with it the conversation of who says it.
 const QUIT: &str = "quit|q";
@@ -82,14 +83,14 @@ static COMMANDS: &[Command] = &[
         ],
         usage: "nbd_server_add [-w] device [name]",
         help: "export a block device via NBD",
-        run: Run::Action(block::nbd_server_add),
+        run: Run::InTime(block::nbd_server_add),
     },
     Command {
         name: "nbd_server_remove",
         parameters: &[Parameter::Flag('f'), Parameter::Word],
         usage: "nbd_server_remove [-f] name",
         help: "remove an export previously exposed via NBD",
-        run: Run::Action(block::nbd_server_remove),
+        run: Run::InTime(block::nbd_server_remove),
     },
     Command {
         name: "nbd_server_start",
@@ -103,24 +104,21 @@ static COMMANDS: &[Command] = &[
         parameters: &[],
         usage: "nbd_server_stop",
         help: "stop serving block devices using the NBD protocol",
-        run: Run::Action(block::nbd_server_stop),
+        run: Run::InTime(block::nbd_server_stop),
     },
     Command {
         name: "object_add",
         parameters: &[Parameter::Rest],
         usage: "[qom-type=]type,id=str[,prop=value][,...]",
         help: "create QOM object",
-        run: Run::Action(|main, parts, given| {
-            let object = objects::parse(given.text(0))?;
-            parts.objects.add(main, &parts.host, object)
-        }),
+        run: Run::InTime(object_add),
     },
     Command {
         name: "object_del",
         parameters: &[Parameter::Word],
         usage: "id",
         help: "destroy QOM object",
-        run: Run::Change(object_del),
+        run: Run::Late(object_del),
     },
     Command {
         name: "qom-get",
@@ -327,10 +325,7 @@ async fn run(
             Ok(text) => text,
             Err(error) => describe(&error),
         },
-        Run::Change(print) => match parts.host.on_main() {
-            Ok(main) => print(main, parts, &arguments),
-            Err(error) => describe(&error),
-        },
+        Run::Late(print) => print(parts, &arguments).await,
         Run::Action(act) => {
             let acted = parts.host.on_main();
             match acted.and_then(|main| act(main, parts, &arguments)) {
@@ -387,18 +382,26 @@ fn help(topic: &str) -> String {
     )
 }
 
+/// `object_add`
+fn object_add<'a>(parts: &'a Arc<Parts>, given: &'a Arguments) -> Work<'a, Result<(), Error>> {
+    Box::pin(async move {
+        let object = objects::parse(given.text(0))?;
+        parts.objects.add(&parts.host, object).await
+    })
+}
+
 /// `object_del`. Who is in the way is told below the error.
-fn object_del(main: OnMain<'_>, parts: &Arc<Parts>, given: &Arguments) -> String {
-    let id = given.text(0);
-    let deleted = parts
-        .objects
-        .delete_for(main, &parts.host, id, given.monitor());
-    let Err(error) = deleted else {
-        return String::new();
-    };
-    let holders = parts.host.threads.holders(id);
-    let holders = holders.map(|holders| format!("It is held by {holders}{LINE_END}"));
-    format!("{}{}", describe(&error), holders.unwrap_or_default())
+fn object_del<'a>(parts: &'a Arc<Parts>, given: &'a Arguments) -> Work<'a, String> {
+    Box::pin(async move {
+        let id = given.text(0);
+        let deleted = parts.objects.delete_for(&parts.host, id, given.monitor());
+        let Err(error) = deleted.await else {
+            return String::new();
+        };
+        let holders = parts.host.threads.holders(id);
+        let holders = holders.map(|holders| format!("It is held by {holders}{LINE_END}"));
+        format!("{}{}", describe(&error), holders.unwrap_or_default())
+    })
 }
 
 fn info_iothreads(parts: &Arc<Parts>, given: &Arguments) -> String {

@@ -9,7 +9,9 @@ use qapi_runtime::session::{Session, SessionConfig};
 use super::object::{MonitorObject, Settings};
 use super::{Monitor, MonitorError, Monitors, NewMonitor};
 use crate::chardev::{AttachError, FrontEnd, PeerStream, Usage};
+use crate::finally::Finally;
 use crate::host::Host;
+use crate::leaving;
 use crate::net::reach::Served;
 use crate::qapi::{MonitorCloseAction, MonitorQmpProperties};
 use crate::qom::Object;
@@ -40,13 +42,15 @@ impl FrontEnd for Peers {
 }
 
 impl Monitors {
-    /// `object-add` of a monitor: takes the device and the monitors' IOThread.
+    /// `object-add` of a monitor: takes the device and the monitors' IOThread. After an error `undone` is kept until all is
+    /// as before.
     pub(crate) fn add_on_chardev(
         &self,
         main: OnMain<'_>,
         host: &Host,
         id: &str,
         properties: &MonitorQmpProperties,
+        undone: &Finally,
     ) -> Result<Arc<dyn Object>, Error> {
         let addresses = host.chardevs.inet_addresses(&properties.chardev);
         let checked = self.reach.check(Served::Monitor, &addresses);
@@ -78,7 +82,7 @@ impl Monitors {
         {
             Ok(attachment) => *monitor.attachment.lock() = Some(attachment),
             Err(error) => {
-                self.remove(main, id);
+                self.remove(main, id, undone);
                 return Err(match error {
                     AttachError::Missing => {
                         Error::generic(format!("chardev \"{}\" not found", properties.chardev))
@@ -92,15 +96,15 @@ impl Monitors {
         Ok(Arc::new(MonitorObject(settings)))
     }
 
-    /// `object-del` of a monitor: ends its session, and gives everything back.
-    pub(crate) fn remove(&self, _: OnMain<'_>, name: &str) {
+    /// `object-del` of a monitor: ends its session, and gives everything back. Keeps `gone` until that is done.
+    pub(crate) fn remove(&self, main: OnMain<'_>, name: &str, gone: &Finally) {
         let removed = {
             let mut list = self.list.lock();
             let index = list.iter().position(|monitor| monitor.name == name);
             index.map(|index| list.remove(index))
         };
         if let Some(monitor) = removed {
-            monitor.end();
+            monitor.end(main, gone);
         }
     }
 }
@@ -133,7 +137,7 @@ impl Monitor {
     }
 
     /// Ends all sessions at once and gives everything back. Peers of a device learn of it, and leave when they like.
-    fn end(&self) {
+    fn end(&self, main: OnMain<'_>, gone: &Finally) {
         // No new peers.
         let attachment = self.attachment.lock().take();
         drop(attachment);
@@ -147,6 +151,6 @@ impl Monitor {
         for (_, connection) in connections {
             connection.dismiss();
         }
-        self.context.release();
+        leaving::release(main, &self.context, gone);
     }
 }

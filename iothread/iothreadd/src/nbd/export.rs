@@ -111,9 +111,9 @@ impl Export for NbdExport {
         }
     }
 
-    fn follow(&self, main: OnMain<'_>) {
+    fn follow(&self, main: OnMain<'_>, moved: &Finally) {
         for connection in self.all() {
-            connection.follow(main);
+            connection.follow(main, moved);
         }
     }
 }

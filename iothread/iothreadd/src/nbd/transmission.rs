@@ -60,6 +60,8 @@ struct State {
 /// Where a connection runs; it is a client as long as it has this.
 struct Running {
     context: SharedContext,
+    /// How many times it is still to enter it: once at the start, and after each move. Only the last of them counts.
+    n_coming: usize,
     _ticket: Ticket,
 }
 
@@ -106,7 +108,8 @@ impl Transmission {
                 room,
                 state: Mutex::new(State {
                     place: Some(Running {
-                        context: context.clone(),
+                        context,
+                        n_coming: 1,
                         _ticket: ticket,
                     }),
                     connection: Connection::new(exchange, LIMITS),
@@ -116,31 +119,50 @@ impl Transmission {
             }
         });
         export.add(&transmission);
-        if transmission.enter(&context).is_err() {
-            transmission.end();
-        }
+        transmission.enter();
     }
 
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Begins to run on a context: watches the socket there, and looks at what is there already.
-    fn enter(self: &Arc<Self>, context: &SharedContext) -> Result<(), ContextError> {
-        {
+    /// Begins to run where it is to be, unless it is to go on from there: watches the socket there, and looks at what is there
+    /// already.
+    fn enter(self: &Arc<Self>) {
+        let entered = {
             let mut state = self.state.lock();
-            if state.place.is_some() {
-                let stream = self.stream.clone();
-                state.connection.attach(context, stream, self)?;
-                self.room.enter(context);
+            let State {
+                place: Some(place),
+                connection,
+                ..
+            } = &mut *state
+            else {
+                return;
+            };
+            place.n_coming -= 1;
+            if place.n_coming > 0 {
+                return;
             }
+            self.run_on(&place.context, connection)
+        };
+        if entered.is_err() {
+            self.end();
         }
+    }
+
+    fn run_on(
+        self: &Arc<Self>,
+        context: &SharedContext,
+        connection: &mut Connection<Exchange<NbdExport>>,
+    ) -> Result<(), ContextError> {
+        connection.attach(context, self.stream.clone(), self)?;
+        self.room.enter(context);
         let entered = Arc::clone(self);
         context.post(move |_| entered.progress(false))
     }
 
-    /// Goes where the export is now.
-    pub(super) fn follow(self: &Arc<Self>, main: OnMain<'_>) {
+    /// Goes where the export is now. Keeps `moved` until it is there.
+    pub(super) fn follow(self: &Arc<Self>, main: OnMain<'_>, moved: &Finally) {
         let Some(context) = self.export.common().next_context() else {
             return;
         };
@@ -151,13 +173,11 @@ impl Transmission {
             // The handler may be running at this moment.
             state.connection.detach();
             self.room.leave();
-            Some(std::mem::replace(&mut place.context, context.clone()))
+            place.n_coming += 1;
+            Some(std::mem::replace(&mut place.context, context))
         };
-        go_over(main, leave, || {
-            if self.enter(&context).is_err() {
-                self.end();
-            }
-        });
+        let entering = Arc::clone(self);
+        go_over(main, moved, leave, move || entering.enter());
     }
 
     /// Begins to disconnect the client: what it has asked for so far is still answered. Keeps `closed` until that is done;

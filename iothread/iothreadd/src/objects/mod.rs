@@ -12,6 +12,7 @@ use self::colo::ColoCompare;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::colo::fuzz;
 pub(crate) use self::option::{help, parse, parse_option};
+use crate::finally::Finally;
 use crate::host::Host;
 use crate::ident::{self, is_identifier};
 use crate::monitor::Monitors;
@@ -22,6 +23,7 @@ use crate::qom::types::{self, Type};
 use crate::qom::value::value_of;
 use crate::report::report;
 use crate::sync::Mutex;
+use crate::task;
 
 /// All objects below `/objects`, in the order of their creation.
 pub(crate) struct Objects {
@@ -59,11 +61,18 @@ impl Objects {
     }
 
     /// `object-add`
-    pub(crate) fn add(
+    pub(crate) async fn add(&self, host: &Host, options: ObjectOptions) -> Result<(), Error> {
+        let make = |main: OnMain<'_>, undone: &Finally| self.make(main, host, options, undone);
+        task::see_through(&host.main, make).await?
+    }
+
+    /// Keeps `undone` until it has given back what an object had that could not be made.
+    fn make(
         &self,
         main: OnMain<'_>,
         host: &Host,
         options: ObjectOptions,
+        undone: &Finally,
     ) -> Result<(), Error> {
         let ObjectOptions { qom_type, id } = options;
         if !is_identifier(&id) {
@@ -79,14 +88,14 @@ impl Objects {
             }
             ObjectOptionsQomType::ColoCompare(properties) => {
                 self.check_duplicate(&id)?;
-                let colo = ColoCompare::create(main, host, &id, &properties)?;
+                let colo = ColoCompare::create(main, host, &id, &properties, undone)?;
                 let object: Arc<dyn Object> = Arc::<ColoCompare>::clone(&colo);
                 (Kind::ColoCompare(colo), object)
             }
             ObjectOptionsQomType::MonitorQmp(properties) => {
                 self.check_duplicate(&id)?;
                 let monitors = &self.monitors;
-                let object = monitors.add_on_chardev(main, host, &id, &properties)?;
+                let object = monitors.add_on_chardev(main, host, &id, &properties, undone)?;
                 (Kind::Monitor, object)
             }
             ObjectOptionsQomType::Unknown(name) => {
@@ -122,9 +131,8 @@ impl Objects {
     }
 
     /// `object-del` by a client of the monitor `monitor`.
-    pub(crate) fn delete_for(
+    pub(crate) async fn delete_for(
         &self,
-        main: OnMain<'_>,
         host: &Host,
         id: &str,
         monitor: Option<&str>,
@@ -133,7 +141,9 @@ impl Objects {
         if monitor == Some(id) && self.find(id).is_some_and(is_monitor) {
             return Err(Error::generic("Cannot delete the current QMP monitor"));
         }
-        self.delete(main, host, id).inspect_err(|error| {
+        let delete = |main: OnMain<'_>, gone: &Finally| self.delete(main, host, id, gone);
+        let deleted = task::see_through(&host.main, delete).await?;
+        deleted.inspect_err(|error| {
             // The error says as much as QEMU's would.
             if let Some(holders) = host.threads.holders(id) {
                 report(&format!("{}: it is held by {holders}", error.desc));
@@ -141,8 +151,14 @@ impl Objects {
         })
     }
 
-    /// `object-del`
-    pub(crate) fn delete(&self, main: OnMain<'_>, host: &Host, id: &str) -> Result<(), Error> {
+    /// Deletes an object, and keeps `gone` until nothing is left of it.
+    pub(crate) fn delete(
+        &self,
+        main: OnMain<'_>,
+        host: &Host,
+        id: &str,
+        gone: &Finally,
+    ) -> Result<(), Error> {
         let entry = self.find(id);
         let entry = entry.ok_or_else(|| Error::generic(format!("object '{id}' not found")))?;
         match entry.kind {
@@ -157,8 +173,8 @@ impl Objects {
                     "Deleting main loop '{id}' is not supported"
                 )));
             }
-            Kind::Monitor | Kind::OwnMonitor => self.monitors.remove(main, id),
-            Kind::ColoCompare(colo) => colo.end(main),
+            Kind::Monitor | Kind::OwnMonitor => self.monitors.remove(main, id, gone),
+            Kind::ColoCompare(colo) => colo.end(main, gone),
         }
         self.list.lock().retain(|known| known.id != id);
         Ok(())
@@ -169,15 +185,17 @@ impl Objects {
         list.iter().find(|entry| entry.id == id).cloned()
     }
 
-    /// Deletes everything, at the end of the server.
-    pub(crate) fn clear(&self, main: OnMain<'_>, host: &Host) {
-        // What was created last may use what was there.
-        let last = || self.list.lock().last().map(|entry| entry.id.clone());
-        while let Some(id) = last() {
-            // Whoever still holds a thread keeps it until the process ends.
-            let _ = self.delete(main, host, &id);
-            self.list.lock().retain(|entry| entry.id != id);
-        }
+    /// Deletes the newest object, at the end of the server: what was created last may use what was there. Returns whether
+    /// there was one.
+    pub(crate) fn delete_newest(&self, main: OnMain<'_>, host: &Host, gone: &Finally) -> bool {
+        let newest = self.list.lock().last().map(|entry| entry.id.clone());
+        let Some(id) = newest else {
+            return false;
+        };
+        // Whoever still holds a thread keeps it until the process ends.
+        let _ = self.delete(main, host, &id, gone);
+        self.list.lock().retain(|entry| entry.id != id);
+        true
     }
 
     pub(crate) fn check_duplicate(&self, id: &str) -> Result<(), Error> {

@@ -5,23 +5,26 @@ use qapi_runtime::Error;
 
 use super::Parts;
 use crate::export::Prepared;
+use crate::finally::Finally;
 use crate::net::descriptors::SessionDescriptors;
 use crate::qapi::{
     BlockExportOptions, BlockExportOptionsNbd, BlockExportOptionsType, BlockExportRemoveMode,
     BlockExportType, NbdServerAddOptions,
 };
-use crate::vhost_user_blk;
+use crate::{task, vhost_user_blk};
 
 impl Parts {
     /// `block-export-add`
-    pub(crate) fn add_export(
+    pub(crate) async fn add_export(
         &self,
-        main: OnMain<'_>,
         descriptors: &SessionDescriptors,
         options: &BlockExportOptions,
     ) -> Result<(), Error> {
-        let prepare = |options| self.prepare_export(main, descriptors, options);
-        self.exports.add(main, &self.host, options, prepare)
+        let add = |main: OnMain<'_>, moved: &Finally| {
+            let prepare = |options| self.prepare_export(main, descriptors, options);
+            self.exports.add(main, &self.host, options, prepare, moved)
+        };
+        task::see_through(&self.host.main, add).await?
     }
 
     /// All kinds of exports.
@@ -46,30 +49,31 @@ impl Parts {
     }
 
     /// `block-export-del`
-    pub(crate) fn delete_export(
+    pub(crate) async fn delete_export(
         &self,
-        main: OnMain<'_>,
         id: &str,
         mode: Option<&BlockExportRemoveMode>,
     ) -> Result<(), Error> {
         let mode = mode.unwrap_or(&BlockExportRemoveMode::Safe);
-        self.exports.delete(main, &self.host, id, mode)
+        let delete = |main: OnMain<'_>, gone: &Finally| {
+            self.exports.delete(main, &self.host, id, mode, gone)
+        };
+        task::see_through(&self.host.main, delete).await?
     }
 
     /// `nbd-server-stop`
-    pub(crate) fn stop_nbd(&self, main: OnMain<'_>) -> Result<(), Error> {
-        self.nbd.stop(main)?;
-        self.exports
-            .remove_all(main, &self.host, &BlockExportType::Nbd);
-        Ok(())
+    pub(crate) async fn stop_nbd(&self) -> Result<(), Error> {
+        let stop = |main: OnMain<'_>, gone: &Finally| {
+            self.nbd.stop(main)?;
+            self.exports
+                .remove_all(main, &self.host, &BlockExportType::Nbd, gone);
+            Ok(())
+        };
+        task::see_through(&self.host.main, stop).await?
     }
 
     /// `nbd-server-add`
-    pub(crate) fn add_over_nbd(
-        &self,
-        main: OnMain<'_>,
-        wanted: NbdServerAddOptions,
-    ) -> Result<(), Error> {
+    pub(crate) async fn add_over_nbd(&self, wanted: NbdServerAddOptions) -> Result<(), Error> {
         let NbdServerAddOptions {
             name,
             description,
@@ -90,13 +94,13 @@ impl Parts {
         // What cannot be written is exported read-only, whatever was asked for.
         options.writable = Some(writable.unwrap_or(false) && is_writable);
         // Over NBD exports take no descriptors.
-        self.add_export(main, &SessionDescriptors::default(), &options)
+        let nobody = SessionDescriptors::default();
+        self.add_export(&nobody, &options).await
     }
 
     /// `nbd-server-remove`
-    pub(crate) fn remove_over_nbd(
+    pub(crate) async fn remove_over_nbd(
         &self,
-        main: OnMain<'_>,
         name: &str,
         mode: Option<&BlockExportRemoveMode>,
     ) -> Result<(), Error> {
@@ -110,6 +114,6 @@ impl Parts {
                 "Block export '{name}' is not an NBD export"
             )));
         }
-        self.delete_export(main, name, mode)
+        self.delete_export(name, mode).await
     }
 }

@@ -19,10 +19,16 @@ pub trait Commands: Send + Sync {
     fn add_fd(&self, arguments: commands::AddFd) -> Result<AddfdInfo, Error>;
 
     /// Handles [`block-export-add`](super::commands::BlockExportAdd).
-    fn block_export_add(&self, arguments: BlockExportOptions) -> Result<(), Error>;
+    fn block_export_add(
+        &self,
+        arguments: BlockExportOptions,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`block-export-del`](super::commands::BlockExportDel).
-    fn block_export_del(&self, arguments: commands::BlockExportDel) -> Result<(), Error>;
+    fn block_export_del(
+        &self,
+        arguments: commands::BlockExportDel,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`block_resize`](super::commands::BlockResize).
     fn block_resize(
@@ -37,7 +43,10 @@ pub trait Commands: Send + Sync {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`blockdev-del`](super::commands::BlockdevDel).
-    fn blockdev_del(&self, arguments: commands::BlockdevDel) -> Result<(), Error>;
+    fn blockdev_del(
+        &self,
+        arguments: commands::BlockdevDel,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`blockdev-set-active`](super::commands::BlockdevSetActive).
     fn blockdev_set_active(
@@ -88,10 +97,16 @@ pub trait Commands: Send + Sync {
     ) -> impl Future<Output = Result<String, Error>> + Send;
 
     /// Handles [`nbd-server-add`](super::commands::NbdServerAdd).
-    fn nbd_server_add(&self, arguments: NbdServerAddOptions) -> Result<(), Error>;
+    fn nbd_server_add(
+        &self,
+        arguments: NbdServerAddOptions,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`nbd-server-remove`](super::commands::NbdServerRemove).
-    fn nbd_server_remove(&self, arguments: commands::NbdServerRemove) -> Result<(), Error>;
+    fn nbd_server_remove(
+        &self,
+        arguments: commands::NbdServerRemove,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`nbd-server-start`](super::commands::NbdServerStart).
     fn nbd_server_start(
@@ -100,13 +115,19 @@ pub trait Commands: Send + Sync {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`nbd-server-stop`](super::commands::NbdServerStop).
-    fn nbd_server_stop(&self) -> Result<(), Error>;
+    fn nbd_server_stop(&self) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`object-add`](super::commands::ObjectAdd).
-    fn object_add(&self, arguments: ObjectOptions) -> Result<(), Error>;
+    fn object_add(
+        &self,
+        arguments: ObjectOptions,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`object-del`](super::commands::ObjectDel).
-    fn object_del(&self, arguments: commands::ObjectDel) -> Result<(), Error>;
+    fn object_del(
+        &self,
+        arguments: commands::ObjectDel,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`qmp_capabilities`](super::commands::QmpCapabilities).
     fn qmp_capabilities(&self, arguments: commands::QmpCapabilities) -> Result<(), Error>;
@@ -193,7 +214,7 @@ pub trait Commands: Send + Sync {
     fn x_blockdev_set_iothread(
         &self,
         arguments: commands::XBlockdevSetIothread,
-    ) -> Result<(), Error>;
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Handles [`x-query-block-export-queues`](super::commands::XQueryBlockExportQueues).
     fn x_query_block_export_queues(
@@ -231,10 +252,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("block-export-add")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.block_export_add(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.block_export_add(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {
@@ -242,10 +266,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("block-export-del")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.block_export_del(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.block_export_del(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {
@@ -281,10 +308,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("blockdev-del")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.blockdev_del(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.blockdev_del(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {
@@ -399,10 +429,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 special_features: SpecialFeatures::DEPRECATED,
                 ..CommandInfo::new("nbd-server-add")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.nbd_server_add(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.nbd_server_add(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {
@@ -411,10 +444,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 special_features: SpecialFeatures::DEPRECATED,
                 ..CommandInfo::new("nbd-server-remove")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.nbd_server_remove(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.nbd_server_remove(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {
@@ -436,10 +472,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("nbd-server-stop")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 commands::NbdServerStop::read(input)?;
-                let result = handler.nbd_server_stop();
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.nbd_server_stop().await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {
@@ -447,10 +486,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("object-add")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.object_add(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.object_add(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {
@@ -458,10 +500,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("object-del")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.object_del(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.object_del(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {
@@ -719,10 +764,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 special_features: SpecialFeatures::UNSTABLE,
                 ..CommandInfo::new("x-blockdev-set-iothread")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.x_blockdev_set_iothread(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    handler.x_blockdev_set_iothread(arguments).await?;
+                    Ok(Reply::new(&(), compat)?)
+                }))
             }),
         },
         Command {

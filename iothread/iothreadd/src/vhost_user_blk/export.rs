@@ -270,10 +270,10 @@ impl Export for VhostUserBlkExport {
         }
     }
 
-    fn follow(&self, main: OnMain<'_>) {
+    fn follow(&self, main: OnMain<'_>, moved: &Finally) {
         let contexts = self.common.contexts();
         if let (Some(session), Some(context)) = (self.session(), contexts.first()) {
-            session.follow(main, context);
+            session.follow(main, context, moved);
         }
     }
 

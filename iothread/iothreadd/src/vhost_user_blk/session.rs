@@ -14,6 +14,7 @@ use super::device::Device;
 use super::export::VhostUserBlkExport;
 use super::message::{Barrier, Broken, MAX_SIZE, Messages, config_change};
 use crate::export::go_over;
+use crate::finally::Finally;
 use crate::net::connection::{Connection, End, Limits};
 use crate::net::protocol::Protocol as _;
 use crate::net::stream::{Endpoint, Stream};
@@ -41,6 +42,8 @@ pub(super) struct Session {
 /// The connection.
 struct Link {
     context: SharedContext,
+    /// Moves to it that are not complete: what ran elsewhere may not be over. Only the last of them counts.
+    n_moves: usize,
     /// No message is handled any more; the session is over when the requests under way are answered.
     is_ending: bool,
     connection: Connection<Messages>,
@@ -74,6 +77,7 @@ impl Session {
             has_spoken: AtomicBool::new(false),
             link: Mutex::new(Some(Link {
                 context,
+                n_moves: 0,
                 is_ending: false,
                 connection: Connection::new(Messages::default(), LIMITS),
                 backend: Backend {
@@ -124,13 +128,19 @@ impl Session {
         link.context.post(move |_| entered.progress())
     }
 
-    /// Goes where the export is now. Requests under way are answered from there.
-    pub(super) fn follow(self: &Arc<Self>, main: OnMain<'_>, context: &SharedContext) {
+    /// Goes where the export is now. Requests under way are answered from there. Keeps `moved` until it is there.
+    pub(super) fn follow(
+        self: &Arc<Self>,
+        main: OnMain<'_>,
+        context: &SharedContext,
+        moved: &Finally,
+    ) {
         let leave = || {
             let former = {
                 let mut link = self.link.lock();
                 let link = link.as_mut()?;
                 link.connection.detach();
+                link.n_moves += 1;
                 std::mem::replace(&mut link.context, context.clone())
             };
             for queue in self.device.queues() {
@@ -138,12 +148,25 @@ impl Session {
             }
             Some(former)
         };
-        go_over(main, leave, || {
+        let arriving = Arc::clone(self);
+        go_over(main, moved, leave, move || arriving.arrive());
+    }
+
+    /// A move is complete.
+    fn arrive(self: &Arc<Self>) {
+        let stays = match &mut *self.link.lock() {
+            Some(link) => {
+                link.n_moves -= 1;
+                link.n_moves == 0
+            }
+            None => false,
+        };
+        if stays {
             self.enter();
             for queue in self.device.queues() {
                 queue.enter();
             }
-        });
+        }
     }
 
     /// Takes no more requests and no more messages, on any thread. The client is disconnected when those under way are

@@ -169,6 +169,11 @@ impl NodeIo {
     }
 
     /// The node at the bottom, which has the data.
+    /// Whether a file is behind it.
+    pub(super) fn has_file(&self) -> bool {
+        matches!(self.bottom().driver(), Driver::File(_))
+    }
+
     pub(super) fn bottom(&self) -> &Self {
         match &self.child {
             Some(child) => child.bottom(),

@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use iothread::{Clock, Registry, SharedContext, Timer, holder};
+use iothread::{Clock, OnMain, Registry, SharedContext, Timer, holder};
 use qapi_runtime::Error;
 use rustix::thread::gettid;
 
 use super::messages::{Messages, Said};
 use super::protocol::{Command, request};
 use crate::errno::message_of;
+use crate::finally::Finally;
 use crate::host::Host;
+use crate::leaving;
 use crate::net::connection::{Connection, End, Limits};
 use crate::net::stream::{Endpoint, Stream};
 use crate::oneshot;
@@ -209,14 +211,14 @@ impl VfioUserClient {
         )
     }
 
-    /// Gives the connection up, and the IOThread back; without connections it ends. On the main loop.
-    pub(super) fn end(&self) {
+    /// Gives the connection up, and the IOThread back; without connections that ends. Keeps `gone` until this is done.
+    pub(super) fn end(&self, main: OnMain<'_>, gone: &Finally) {
         self.state.lock().end();
         self.stream.close();
-        if !self.context.is_released() {
-            self.context.release();
-            delete_unused_thread(&self.registry);
-        }
+        let registry = self.registry.clone();
+        let released = gone.preceded_by(move |_, _| delete_unused_thread(&registry));
+        leaving::release(main, &self.context, &released);
+        released.or_now(main);
     }
 }
 

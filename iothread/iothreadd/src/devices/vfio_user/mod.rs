@@ -21,10 +21,11 @@ use super::device::Device;
 use super::plug::{Plug, Realized};
 use super::properties::Properties;
 use crate::chardev::connect_unix;
+use crate::finally::Finally;
 use crate::host::Host;
 use crate::qapi::SocketAddress;
 use crate::qom::types::{DEVICE, Initial, Property, Type, ValueType};
-use crate::task::Work;
+use crate::task::{self, Work};
 
 /// How long the server may take for an answer, unless told otherwise, in milliseconds.
 const TIMEOUT_MS: u32 = 5000;
@@ -84,10 +85,14 @@ async fn connect(plug: &Plug<'_>, mut properties: Properties) -> Realized {
     let stream = connect_unix(&unix)?.stream;
     let timeout = Duration::from_millis(timeout.into());
     let client = VfioUserClient::start(plug.host, stream, &plug.path(), timeout)?;
-    // Gives the connection up if this ends early.
-    let connecting = Connecting(Some(client));
-    let info = negotiate(connecting.client()).await?;
-    let client = connecting.keep();
+    let info = match negotiate(&client).await {
+        Ok(info) => info,
+        Err(error) => {
+            let give_up = |main: OnMain<'_>, gone: &Finally| client.end(main, gone);
+            task::see_through(&plug.host.main, give_up).await?;
+            return Err(error);
+        }
+    };
     let region = |region: &RegionInfo| {
         Value::from_iter([
             ("size".to_owned(), Value::from(region.size)),
@@ -101,31 +106,6 @@ async fn connect(plug: &Plug<'_>, mut properties: Properties) -> Realized {
     properties.set("x-pci-vendor-id", Value::from(info.vendor));
     properties.set("x-pci-device-id", Value::from(info.device));
     Ok(Arc::new(VfioUser { properties, client }))
-}
-
-/// A connection that is given up unless it is kept. On the main loop.
-struct Connecting(Option<Arc<VfioUserClient>>);
-
-impl Connecting {
-    fn client(&self) -> &Arc<VfioUserClient> {
-        self.0
-            .as_ref()
-            .expect("it is there until it is kept, which consumes this")
-    }
-
-    fn keep(mut self) -> Arc<VfioUserClient> {
-        self.0
-            .take()
-            .expect("it is there until it is kept, which consumes this")
-    }
-}
-
-impl Drop for Connecting {
-    fn drop(&mut self) {
-        if let Some(client) = self.0.take() {
-            client.end();
-        }
-    }
 }
 
 /// Agrees on a version, and asks what the device is like.
@@ -190,7 +170,7 @@ impl Device for VfioUser {
         ]))
     }
 
-    fn unrealize(&self, _: OnMain<'_>, _: &Host) {
-        self.client.end();
+    fn unrealize(&self, main: OnMain<'_>, _: &Arc<Host>, gone: &Finally) {
+        self.client.end(main, gone);
     }
 }

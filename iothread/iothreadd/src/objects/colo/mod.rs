@@ -21,7 +21,9 @@ use qapi_runtime::{Error, Value};
 use self::compare::Comparison;
 use self::port::{Ports, Role};
 use crate::chardev::{AttachError, Attachment, FrontEnd, PeerStream, Usage};
+use crate::finally::Finally;
 use crate::host::Host;
+use crate::leaving;
 use crate::qapi::ColoCompareProperties;
 use crate::qemu_text::QemuText;
 use crate::qom::Object;
@@ -80,12 +82,14 @@ impl FrontEnd for Peers {
 }
 
 impl ColoCompare {
-    /// `object-add`: takes the IOThread, then the devices. After an error everything is as before.
+    /// `object-add`: takes the IOThread, then the devices. After an error everything is as before; `undone` is kept until it
+    /// is.
     pub(super) fn create(
         main: OnMain<'_>,
         host: &Host,
         id: &str,
         properties: &ColoCompareProperties,
+        undone: &Finally,
     ) -> Result<Arc<Self>, Error> {
         let thread = host.linked_iothread(&properties.iothread)?;
         let settings = Settings {
@@ -125,7 +129,7 @@ impl ColoCompare {
         match attached {
             Ok(()) => Ok(colo),
             Err(error) => {
-                colo.end(main);
+                colo.end(main, undone);
                 Err(error)
             }
         }
@@ -188,17 +192,23 @@ impl ColoCompare {
         let _ = self.context.post(move |_| run());
     }
 
-    /// `object-del`: lets what waits through, and gives everything back.
-    pub(super) fn end(self: &Arc<Self>, _: OnMain<'_>) {
+    /// `object-del`: lets what waits through, and gives everything back. Keeps `gone` until that is done.
+    pub(super) fn end(self: &Arc<Self>, main: OnMain<'_>, gone: &Finally) {
         // No new peers.
         let attachments = std::mem::take(&mut *self.attachments.lock());
         drop(attachments);
-        let ending = Arc::clone(self);
-        // Can only be refused on the thread itself, which does not delete objects, and if this has been done before.
-        let _ = self.context.call(move |_| ending.flush_and_close());
         let scan = self.scan.lock().take();
         drop(scan);
-        self.context.release();
+        let ended = Arc::clone(self);
+        let flushed = gone.preceded_by(move |main, gone| {
+            leaving::release(main, &ended.context, gone);
+        });
+        let (ending, kept) = (Arc::clone(self), flushed.clone());
+        self.post(move || {
+            ending.flush_and_close();
+            drop(kept);
+        });
+        flushed.or_now(main);
     }
 
     fn flush_and_close(&self) {
