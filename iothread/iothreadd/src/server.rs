@@ -132,7 +132,7 @@ pub(crate) fn run(options: Options) -> Result<(), StartError> {
     let main = main_loop.context();
     let server = Server::new(&main, registry, &options)?;
     let asked = Arc::clone(&server);
-    let _signals = signals::watch(&main, move |what| asked.end_by_signal(what))?;
+    let _signals = signals::watch(&main, move |main, what| asked.end_by_signal(main, what))?;
     let started = start(&mut main_loop, &server, options);
     let served = started.and_then(|()| {
         main_loop.run().inspect_err(|_| end_in_any_case())?;
@@ -274,7 +274,8 @@ impl Server {
             *self.metrics.lock() = Some(metrics);
         }
         for address in &options.monitor {
-            self.human_monitors.add(address)?;
+            let main = self.parts.host.on_main().map_err(StartError::Object)?;
+            self.human_monitors.add(main, address)?;
         }
         for option in &options.qmp {
             self.add_monitor(option)?;
@@ -364,9 +365,9 @@ impl Server {
     }
 
     /// A signal ends the server. A user who has no patience waits neither for clients that do not read nor for disks.
-    fn end_by_signal(&self, asked: Asked) {
+    fn end_by_signal(&self, main: OnMain<'_>, asked: Asked) {
         if !self.is_ending() {
-            self.end(ShutdownCause::HostSignal);
+            self.end(main, ShutdownCause::HostSignal);
         } else if asked == Asked::AgainIfRepeated {
             self.in_a_hurry.store(true, Ordering::Release);
             self.parts.host.main.quit();
@@ -374,7 +375,7 @@ impl Server {
         }
     }
 
-    fn end(&self, reason: ShutdownCause) {
+    fn end(&self, here: OnMain<'_>, reason: ShutdownCause) {
         if self.is_ending.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -394,7 +395,7 @@ impl Server {
             Err(_) => host.main.quit(),
         }
         self.monitors.close();
-        self.human_monitors.close();
+        self.human_monitors.close(here);
         self.session_is_over();
     }
 
@@ -408,7 +409,7 @@ impl Server {
             ..
         } = &*self.parts;
         self.monitors.clear();
-        self.human_monitors.clear();
+        self.human_monitors.clear(main);
         let metrics = self.metrics.lock().take();
         drop(metrics);
         // One that is not running has nothing to give back.
@@ -480,7 +481,7 @@ impl Life for Server {
         };
         let main = &self.parts.host.main;
         // A main loop that is gone has ended already.
-        let _ = main.post(move |_| server.end(ShutdownCause::HostQmpQuit));
+        let _ = main.run(move |main| server.end(main, ShutdownCause::HostQmpQuit));
     }
 
     fn session_is_over(&self) {

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use iothread::{ContextError, FdWatch, MainContext};
+use iothread::{ContextError, FdWatch, MainContext, OnMain};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level::{pipe, unregister};
@@ -28,7 +28,7 @@ pub(crate) enum Asked {
 /// [`ContextError::Watch`] with EMFILE or ENFILE: each signal takes two file descriptors.
 pub(crate) fn watch(
     main: &MainContext,
-    asked: impl Fn(Asked) + Clone + Send + 'static,
+    asked: impl Fn(OnMain<'_>, Asked) + Clone + Send + 'static,
 ) -> Result<Vec<SignalWatch>, ContextError> {
     let signals = [
         (SIGTERM, Asked::AgainIfRepeated),
@@ -37,7 +37,7 @@ pub(crate) fn watch(
     ];
     let watch = |(signal, what)| {
         let asked = asked.clone();
-        SignalWatch::new(main, signal, move || asked(what))
+        SignalWatch::new(main, signal, move |main| asked(main, what))
     };
     signals.into_iter().map(watch).collect()
 }
@@ -54,14 +54,16 @@ impl SignalWatch {
     fn new(
         main: &MainContext,
         signal: i32,
-        heard: impl Fn() + Send + 'static,
+        heard: impl Fn(OnMain<'_>) + Send + 'static,
     ) -> Result<Self, ContextError> {
         let (near, id) = bytes_of(signal).map_err(ContextError::Watch)?;
         let watched = main
             .watch(near)
-            .on_readable(move |near, _| {
+            .on_readable(move |near, dispatch| {
                 drain(near);
-                heard();
+                if let Some(main) = dispatch.on_main() {
+                    heard(main);
+                }
             })
             .register();
         match watched {

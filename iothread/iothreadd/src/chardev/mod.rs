@@ -135,7 +135,7 @@ impl Chardevs {
                 && socket.data.wait == Some(true)
                 && device.first_peer().await.is_none()
             {
-                self.discard(&chardev);
+                self.discard(task::here(&self.main)?, &chardev);
                 return Err(Error::generic("the wait for a peer was broken off"));
             }
             Ok(ChardevReturn::default())
@@ -162,15 +162,16 @@ impl Chardevs {
         descriptors: &SessionDescriptors,
     ) -> Result<Arc<Chardev>, Error> {
         let kind = self.open(id, backend, descriptors).await?;
-        self.insert(Chardev::new(id.to_owned(), backend.tag(), kind, false))
+        let chardev = Chardev::new(id.to_owned(), backend.tag(), kind, false);
+        self.insert(task::here(&self.main)?, chardev)
     }
 
     /// Lists a device that is open.
-    fn insert(&self, chardev: Arc<Chardev>) -> Result<Arc<Chardev>, Error> {
+    fn insert(&self, main: OnMain<'_>, chardev: Arc<Chardev>) -> Result<Arc<Chardev>, Error> {
         let id = &chardev.id;
         // What contains the devices has a property, too. And opening may have taken its time.
         if id == "type" || self.is_taken(id) {
-            chardev.close();
+            chardev.close(main);
             return Err(Error::generic(format!(
                 "attempt to add duplicate property '{id}' to object (type 'container')"
             )));
@@ -182,7 +183,7 @@ impl Chardevs {
     /// As `add`, for options: what has to be waited for keeps the caller.
     pub(crate) fn add_now(
         &self,
-        _: OnMain<'_>,
+        main: OnMain<'_>,
         id: String,
         backend: &ChardevBackend,
         descriptors: &SessionDescriptors,
@@ -202,10 +203,10 @@ impl Chardevs {
                 connected,
                 found: None,
             };
-            self.open_with(&id, backend, descriptors, ready)
+            self.open_with(main, &id, backend, descriptors, ready)
         })?;
         let chardev = Chardev::new(id, backend.tag(), kind, true);
-        self.insert(chardev).map(drop)
+        self.insert(main, chardev).map(drop)
     }
 
     /// Whether an option has made a device of this name.
@@ -237,7 +238,7 @@ impl Chardevs {
                 ..connect::Ready::default()
             },
         };
-        self.open_with(id, backend, descriptors, ready)
+        self.open_with(task::here(&self.main)?, id, backend, descriptors, ready)
     }
 
     /// Does what takes its time before a device is opened.
@@ -269,6 +270,7 @@ impl Chardevs {
 
     fn open_with(
         &self,
+        main: OnMain<'_>,
         id: &str,
         backend: &ChardevBackend,
         descriptors: &SessionDescriptors,
@@ -287,10 +289,10 @@ impl Chardevs {
                 Kind::Ringbuf(Ringbuf::new(size, ready.log)?)
             }
             ChardevBackend::Socket(socket) => {
-                let device = SocketDevice::open(&self.main, &socket.data, descriptors, ready)?;
+                let device = SocketDevice::open(main, &self.main, &socket.data, descriptors, ready)?;
                 let instance = YankInstance::Chardev(YankInstanceChardev { id: id.to_owned() });
                 if let Err(error) = device.register(&self.yanks, instance) {
-                    device.close();
+                    device.close(main);
                     return Err(error);
                 }
                 Kind::Socket(device)
@@ -330,6 +332,7 @@ impl Chardevs {
             }
         };
         let new = Chardev::new(id.clone(), backend.tag(), kind, old.is_of_option);
+        let main = task::here(&self.main)?;
         let mut list = self.list.lock();
         // It may have been removed, or got a user, while the new one was connecting.
         let is_unused = !old.user.lock().is_there;
@@ -338,18 +341,18 @@ impl Chardevs {
             Some(place) => *place = new,
             None => {
                 drop(list);
-                new.close();
+                new.close(main);
                 old.register_again(&self.yanks);
                 return Err(missing());
             }
         }
         drop(list);
-        old.close();
+        old.close(main);
         Ok(ChardevReturn::default())
     }
 
     /// `chardev-remove`
-    pub(crate) fn remove(&self, _: OnMain<'_>, id: &str) -> Result<(), Error> {
+    pub(crate) fn remove(&self, main: OnMain<'_>, id: &str) -> Result<(), Error> {
         let missing = || Error::generic(format!("Chardev '{id}' not found"));
         let is_busy = || Error::generic(format!("Chardev '{id}' is busy"));
         if self.own.has(id) {
@@ -359,15 +362,15 @@ impl Chardevs {
         if chardev.user.lock().is_there {
             return Err(is_busy());
         }
-        self.discard(&chardev);
+        self.discard(main, &chardev);
         Ok(())
     }
 
-    fn discard(&self, chardev: &Arc<Chardev>) {
+    fn discard(&self, main: OnMain<'_>, chardev: &Arc<Chardev>) {
         let mut list = self.list.lock();
         list.retain(|known| !Arc::ptr_eq(known, chardev));
         drop(list);
-        chardev.close();
+        chardev.close(main);
     }
 
     /// `chardev-send-break`: there is no device that has one.
@@ -410,7 +413,7 @@ impl Chardevs {
     /// There is no such device, it has a front end, or it has no peers and the front end needs some.
     pub(crate) fn attach(
         &self,
-        _: OnMain<'_>,
+        main: OnMain<'_>,
         id: &str,
         usage: Usage,
         front_end: Arc<dyn FrontEnd>,
@@ -436,7 +439,7 @@ impl Chardevs {
             reads: usage == Usage::Read,
         };
         match (&chardev.kind, stream) {
-            (Kind::Socket(device), _) => device.attach(front_end),
+            (Kind::Socket(device), _) => device.attach(main, front_end),
             (_, Some(stream)) => front_end.connected(PeerStream::without_lender(stream)),
             (_, None) => {}
         }
@@ -458,9 +461,9 @@ impl Chardevs {
     }
 
     /// Removes all devices, at the end of the server.
-    pub(crate) fn clear(&self, _: OnMain<'_>) {
+    pub(crate) fn clear(&self, main: OnMain<'_>) {
         let list = std::mem::take(&mut *self.list.lock());
-        list.iter().for_each(|chardev| chardev.close());
+        list.iter().for_each(|chardev| chardev.close(main));
     }
 }
 
@@ -502,9 +505,9 @@ impl Chardev {
         }
     }
 
-    fn close(&self) {
+    fn close(&self, main: OnMain<'_>) {
         if let Kind::Socket(device) = &self.kind {
-            device.close();
+            device.close(main);
         }
     }
 

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iothread::{Clock, FdDispatch, FdWatch, Interest, MainContext, Timer};
+use iothread::{Clock, Dispatch, FdDispatch, FdWatch, Interest, MainContext, OnMain, Timer};
 use qapi_runtime::Error;
 use rustix::net::{Shutdown, getpeername, shutdown, sockopt};
 
@@ -65,17 +65,20 @@ struct State {
 
 impl Lender for SocketDevice {
     fn take_back(self: Arc<Self>, number: u64, reason: Reason) {
-        self.post(move |device| match reason {
-            Reason::HungUp => device.hung_up(number),
-            Reason::Dismissed => device.dismissed(number),
-            Reason::Unused => device.returned(number),
+        let device = Arc::clone(&self);
+        // Without a main loop everything is over.
+        let _ = self.main.run(move |main| match reason {
+            Reason::HungUp => device.hung_up(main, number),
+            Reason::Dismissed => device.dismissed(main, number),
+            Reason::Unused => device.returned(main, number),
         });
     }
 }
 
 impl SocketDevice {
-    /// Opens a device. On the main loop.
+    /// Opens a device.
     pub(super) fn open(
+        here: OnMain<'_>,
         main: &MainContext,
         options: &ChardevSocket,
         descriptors: &SessionDescriptors,
@@ -128,8 +131,8 @@ impl SocketDevice {
         };
         let device = Self::new(main, way, nodelay, ready.log);
         match connected {
-            Some(connected) => device.connected(connected),
-            None => device.try_to_connect(),
+            Some(connected) => device.connected(here, connected),
+            None => device.try_to_connect(here),
         }
         Ok(device)
     }
@@ -151,7 +154,7 @@ impl SocketDevice {
         };
         for listener in listeners {
             let device = Arc::downgrade(self);
-            let watched = listener.watch(&self.main, move |stream| {
+            let watched = listener.watch_on_main(&self.main, move |main, stream| {
                 let Some(device) = device.upgrade() else {
                     return;
                 };
@@ -163,7 +166,7 @@ impl SocketDevice {
                     let _ = sockopt::set_tcp_nodelay(socket, true);
                 }
                 let peer = peer_of(&stream);
-                device.connected(Connected { stream, peer });
+                device.connected(main, Connected { stream, peer });
             });
             watched.map_err(|error| Error::generic(error.to_string()))?;
         }
@@ -205,14 +208,8 @@ impl SocketDevice {
         drop(waiting);
     }
 
-    fn post(self: &Arc<Self>, run: impl FnOnce(&Arc<Self>) + Send + 'static) {
-        let device = Arc::clone(self);
-        // Without a main loop everything is over.
-        let _ = self.main.post(move |_| run(&device));
-    }
-
     /// A peer has come.
-    fn connected(self: &Arc<Self>, connected: Connected) {
+    fn connected(self: &Arc<Self>, main: OnMain<'_>, connected: Connected) {
         let Connected { stream, peer } = connected;
         let stream = stream.with_log(self.log.clone());
         let mut state = self.state.lock();
@@ -226,7 +223,7 @@ impl SocketDevice {
         state.peer_address = peer;
         state.connection = self.name_of(&stream);
         let waiting = std::mem::take(&mut state.waiting);
-        self.place(state, stream);
+        self.place(main, state, stream);
         for sender in waiting {
             sender.send(());
         }
@@ -247,7 +244,12 @@ impl SocketDevice {
     }
 
     /// Gives a connection to the front end, or else keeps an eye on it.
-    fn place(self: &Arc<Self>, mut state: MutexGuard<'_, State>, stream: Stream) {
+    fn place(
+        self: &Arc<Self>,
+        main: OnMain<'_>,
+        mut state: MutexGuard<'_, State>,
+        stream: Stream,
+    ) {
         let generation = state.generation;
         let Some(front_end) = state.front_end.clone() else {
             match self.watch_idle(&stream, generation) {
@@ -256,7 +258,7 @@ impl SocketDevice {
                     state.peer = Peer::None;
                     drop(state);
                     stream.close();
-                    self.resume();
+                    self.resume(main);
                 }
             }
             return;
@@ -297,16 +299,16 @@ impl SocketDevice {
             .watch(socket)
             .on_readable(move |socket: &Arc<OwnedFd>, dispatch| {
                 if is_gone(socket, dispatch)
-                    && let Some(device) = device.upgrade()
+                    && let (Some(device), Some(main)) = (device.upgrade(), dispatch.on_main())
                 {
-                    device.hung_up(generation);
+                    device.hung_up(main, generation);
                 }
             });
         watch.register().ok()
     }
 
     /// The peer is gone.
-    fn hung_up(self: &Arc<Self>, generation: u64) {
+    fn hung_up(self: &Arc<Self>, main: OnMain<'_>, generation: u64) {
         let peer = {
             let mut state = self.state.lock();
             if state.generation != generation {
@@ -316,18 +318,18 @@ impl SocketDevice {
         };
         if peer.is_there() {
             peer.end();
-            self.resume();
+            self.resume(main);
         }
     }
 
     /// The front end has given a connection back that is not over.
-    fn returned(self: &Arc<Self>, generation: u64) {
+    fn returned(self: &Arc<Self>, main: OnMain<'_>, generation: u64) {
         let mut state = self.state.lock();
         if state.generation != generation {
             return;
         }
         match std::mem::take(&mut state.peer) {
-            Peer::Lent(stream) if !state.is_closed => self.place(state, stream),
+            Peer::Lent(stream) if !state.is_closed => self.place(main, state, stream),
             Peer::Lent(stream) => {
                 drop(state);
                 stream.close();
@@ -336,8 +338,8 @@ impl SocketDevice {
         }
     }
 
-    /// The front end has ended a session whose peer is still there. On the main loop.
-    fn dismissed(self: &Arc<Self>, generation: u64) {
+    /// The front end has ended a session whose peer is still there.
+    fn dismissed(self: &Arc<Self>, main: OnMain<'_>, generation: u64) {
         let mut state = self.state.lock();
         if state.generation != generation {
             return;
@@ -359,13 +361,13 @@ impl SocketDevice {
             None => {
                 drop(state);
                 stream.close();
-                self.resume();
+                self.resume(main);
             }
         }
     }
 
     /// Looks for the next peer.
-    fn resume(self: &Arc<Self>) {
+    fn resume(self: &Arc<Self>, main: OnMain<'_>) {
         if self.state.lock().is_closed {
             return;
         }
@@ -373,7 +375,7 @@ impl SocketDevice {
             Way::Listen(_) => self.set_accepting(true),
             Way::Connect { again, .. } => {
                 if let Some((_, delay)) = again {
-                    self.retry_after(*delay);
+                    self.retry_after(main, *delay);
                 }
             }
         }
@@ -385,11 +387,11 @@ impl SocketDevice {
         }
     }
 
-    fn retry_after(self: &Arc<Self>, delay: Duration) {
+    fn retry_after(self: &Arc<Self>, main: OnMain<'_>, delay: Duration) {
         let device = Arc::downgrade(self);
-        let timer = self.main.timer(Clock::Monotonic, move |_| {
-            if let Some(device) = device.upgrade() {
-                device.try_to_connect();
+        let timer = main.context().timer(Clock::Monotonic, move |dispatch| {
+            if let (Some(device), Some(main)) = (device.upgrade(), dispatch.on_main()) {
+                device.try_to_connect(main);
             }
         });
         // Can only fail when everything ends.
@@ -400,7 +402,7 @@ impl SocketDevice {
         }
     }
 
-    fn try_to_connect(self: &Arc<Self>) {
+    fn try_to_connect(self: &Arc<Self>, main: OnMain<'_>) {
         let Way::Connect {
             again: Some((plan, delay)),
             ..
@@ -410,18 +412,23 @@ impl SocketDevice {
         };
         let (plan, delay) = (plan.clone(), *delay);
         let device = Arc::clone(self);
-        // As above.
-        let _ = self.main.spawn_blocking(
-            move || plan.connect(),
-            move |_, result| match result {
-                Ok(Ok(connected)) => device.connected(connected),
+        let connected = move |dispatch: &mut Dispatch<'_>, result| {
+            let Some(main) = dispatch.on_main() else {
+                return;
+            };
+            match result {
+                Ok(Ok(connected)) => device.connected(main, connected),
                 Ok(Err(_)) | Err(_) => {
                     if !device.state.lock().is_closed {
-                        device.retry_after(delay);
+                        device.retry_after(main, delay);
                     }
                 }
-            },
-        );
+            }
+        };
+        // As above.
+        let _ = main
+            .context()
+            .spawn_blocking(move || plan.connect(), connected);
     }
 
     /// The own addresses of sockets that others have connected to: those on which it listens, and one that it was given.
@@ -461,19 +468,18 @@ impl SocketDevice {
         receiver
     }
 
-    /// On the main loop.
-    pub(super) fn attach(self: &Arc<Self>, front_end: Arc<dyn FrontEnd>) {
+    pub(super) fn attach(self: &Arc<Self>, main: OnMain<'_>, front_end: Arc<dyn FrontEnd>) {
         let mut state = self.state.lock();
         state.front_end = Some(front_end);
         match std::mem::take(&mut state.peer) {
             Peer::Idle { stream, watch } => {
                 drop(watch);
-                self.place(state, stream);
+                self.place(main, state, stream);
             }
             dismissed @ Peer::Dismissed { .. } => {
                 drop(state);
                 dismissed.end();
-                self.resume();
+                self.resume(main);
             }
             other @ (Peer::None | Peer::Lent(_)) => state.peer = other,
         }
@@ -484,8 +490,8 @@ impl SocketDevice {
         drop(front_end);
     }
 
-    /// Ends everything. On the main loop.
-    pub(super) fn close(&self) {
+    /// Ends everything.
+    pub(super) fn close(&self, _: OnMain<'_>) {
         let (peer, waiting, retry) = {
             let mut state = self.state.lock();
             state.is_closed = true;

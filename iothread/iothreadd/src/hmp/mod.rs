@@ -20,7 +20,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use iothread::ContextError;
+use iothread::{ContextError, OnMain};
 use thiserror::Error;
 
 pub(crate) use self::commands::execute;
@@ -60,32 +60,31 @@ impl HumanMonitors {
     }
 
     /// Serves human monitors at an address.
-    pub(crate) fn add(self: &Arc<Self>, address: &Address) -> Result<(), HumanMonitorError> {
-        let main = &self.parts.host.main;
-        let serving = Arc::downgrade(self);
-        let serve = move |stream| {
-            if let Some(monitors) = serving.upgrade() {
-                monitors.serve(stream);
-            }
-        };
+    pub(crate) fn add(
+        self: &Arc<Self>,
+        main: OnMain<'_>,
+        address: &Address,
+    ) -> Result<(), HumanMonitorError> {
         let listener = match WayIn::open(address, self.reach)? {
             WayIn::Listener(listener) => listener,
             WayIn::Stream(stream) => {
-                return main.post(move |_| serve(stream)).map_err(|source| {
-                    HumanMonitorError::Watch {
-                        what: "a client".to_owned(),
-                        source,
-                    }
-                });
+                self.serve(main, stream);
+                return Ok(());
             }
         };
-        let watched = listener.watch(main, serve);
+        let serving = Arc::downgrade(self);
+        let serve = move |main: OnMain<'_>, stream| {
+            if let Some(monitors) = serving.upgrade() {
+                monitors.serve(main, stream);
+            }
+        };
+        let watched = listener.watch_on_main(&self.parts.host.main, serve);
         let what = listener.to_string();
         self.listeners.lock().push(listener);
         watched.map_err(|source| HumanMonitorError::Watch { what, source })
     }
 
-    fn serve(self: &Arc<Self>, stream: Stream) {
+    fn serve(self: &Arc<Self>, main: OnMain<'_>, stream: Stream) {
         let ending = Arc::downgrade(self);
         let over = move |session: &Arc<HumanSession>| {
             if let Some(monitors) = ending.upgrade() {
@@ -94,7 +93,7 @@ impl HumanMonitors {
         };
         let session = HumanSession::new(&self.parts, stream, Box::new(over));
         self.sessions.lock().push(Arc::clone(&session));
-        session.start();
+        session.start(main);
     }
 
     /// A session is over.
@@ -104,12 +103,12 @@ impl HumanMonitors {
             .retain(|known| !Arc::ptr_eq(known, session));
     }
 
-    /// Ends all sessions at the end of the server, each when it has sent what it has printed. On the main loop.
-    pub(crate) fn close(&self) {
+    /// Ends all sessions at the end of the server, each when it has sent what it has printed.
+    pub(crate) fn close(&self, main: OnMain<'_>) {
         self.stop_listening();
         let sessions = self.sessions.lock().clone();
         for session in sessions {
-            session.finish();
+            session.finish(main);
         }
     }
 
@@ -125,11 +124,11 @@ impl HumanMonitors {
     }
 
     /// Ends all sessions at once.
-    pub(crate) fn clear(&self) {
+    pub(crate) fn clear(&self, main: OnMain<'_>) {
         self.stop_listening();
         let sessions = std::mem::take(&mut *self.sessions.lock());
         for session in sessions {
-            session.abandon();
+            session.abandon(main);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
+use iothread::{Dispatch, OnMain};
+
 use super::commands::{complete, execute, is_quit};
 use super::conversation::{Conversation, MAX_UNSENT, Said};
 use crate::net::connection::{Connection, End, Limits};
@@ -54,14 +56,11 @@ impl HumanSession {
         })
     }
 
-    /// Sends the first prompt and begins to receive. On the main loop.
-    pub(super) fn start(self: &Arc<Self>) {
-        let Some(parts) = self.parts.upgrade() else {
-            return;
-        };
+    /// Sends the first prompt and begins to receive.
+    pub(super) fn start(self: &Arc<Self>, main: OnMain<'_>) {
         let mut state = self.state.lock();
         let stream = self.stream.clone();
-        match state.connection.attach(&parts.host.main, stream, self) {
+        match state.connection.attach(main.context(), stream, self) {
             Ok(()) => self.progress(&mut state),
             Err(error) => {
                 report(&format!("cannot serve a client: {error}"));
@@ -71,14 +70,14 @@ impl HumanSession {
     }
 
     /// Executes no further line, and ends the session when all is sent.
-    pub(super) fn finish(self: &Arc<Self>) {
+    pub(super) fn finish(self: &Arc<Self>, _: OnMain<'_>) {
         let mut state = self.state.lock();
         state.connection.protocol_mut().finish();
         self.progress(&mut state);
     }
 
     /// Ends the session at once.
-    pub(super) fn abandon(&self) {
+    pub(super) fn abandon(&self, _: OnMain<'_>) {
         let mut state = self.state.lock();
         state.terminal = None;
         state.connection.close();
@@ -149,14 +148,14 @@ impl HumanSession {
 }
 
 impl Endpoint for HumanSession {
-    fn readable(self: &Arc<Self>) {
+    fn readable(self: &Arc<Self>, _: &Dispatch<'_>) {
         let mut state = self.state.lock();
         let connection = &mut state.connection;
         let end = connection.readable(|conversation, said| self.take(conversation, said));
         self.see_to_end(&mut state, end);
     }
 
-    fn writable(self: &Arc<Self>) {
+    fn writable(self: &Arc<Self>, _: &Dispatch<'_>) {
         self.progress(&mut self.state.lock());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use iothread::{ContextError, MainContext, Timer};
+use iothread::{ContextError, Dispatch, MainContext, Timer};
 use qapi_runtime::Error;
 use qapi_runtime::dispatch::{Reply, Service};
 use qapi_runtime::session::{
@@ -300,7 +300,7 @@ impl State {
 }
 
 impl Endpoint for Client {
-    fn readable(self: &Arc<Self>) {
+    fn readable(self: &Arc<Self>, _: &Dispatch<'_>) {
         let mut state = self.state.lock();
         let connection = &mut state.connection;
         let end = connection.readable(|conversation, call| self.run(conversation, call));
@@ -312,7 +312,7 @@ impl Endpoint for Client {
         }
     }
 
-    fn writable(self: &Arc<Self>) {
+    fn writable(self: &Arc<Self>, _: &Dispatch<'_>) {
         self.progress(&mut self.state.lock());
     }
 }

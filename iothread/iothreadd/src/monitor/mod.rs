@@ -305,7 +305,7 @@ impl Monitor {
     fn listen(self: &Arc<Self>, listener: Listener) -> Result<(), MonitorError> {
         let what = listener.to_string();
         let accepting = Arc::downgrade(self);
-        let watched = listener.watch(&self.context, move |stream| {
+        let watched = listener.watch(&self.context, move |stream, _| {
             if let Some(monitor) = accepting.upgrade() {
                 monitor.serve(stream);
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iothread::{ContextError, MainContext};
+use iothread::{ContextError, MainContext, OnMain};
 use qapi_runtime::budget::Budget;
 
 use super::Offers;
@@ -62,16 +62,16 @@ impl Clients {
     pub(super) fn listen(self: &Arc<Self>) -> Result<(), ContextError> {
         for listener in &self.listeners {
             let accepting = Arc::downgrade(self);
-            listener.watch(&self.main, move |stream| {
+            listener.watch_on_main(&self.main, move |main, stream| {
                 if let Some(clients) = accepting.upgrade() {
-                    clients.accept(stream);
+                    clients.accept(main, stream);
                 }
             })?;
         }
         Ok(())
     }
 
-    fn accept(self: &Arc<Self>, stream: Stream) {
+    fn accept(self: &Arc<Self>, main: OnMain<'_>, stream: Stream) {
         if !self.places.take(|opens| self.set_accepting(opens)) {
             // It came in while the door was being closed.
             return;
@@ -92,7 +92,7 @@ impl Clients {
             }
             state.negotiations.insert(number, Arc::clone(&negotiation));
         }
-        negotiation.start(&self.main, stream, self.limit);
+        negotiation.start(main, stream, self.limit);
     }
 
     fn set_accepting(&self, accepts: bool) {

@@ -45,8 +45,8 @@ impl NbdExport {
         self.next_connection.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Adds a connection; on the main loop.
-    pub(super) fn add(&self, connection: &Arc<Transmission>) {
+    /// Adds a connection.
+    pub(super) fn add(&self, _: OnMain<'_>, connection: &Arc<Transmission>) {
         let number = connection.number();
         self.connections
             .lock()
@@ -95,13 +95,13 @@ impl Export for NbdExport {
         !self.connections.lock().is_empty()
     }
 
-    fn close(&self, _: OnMain<'_>, closed: &Finally) {
+    fn close(&self, main: OnMain<'_>, closed: &Finally) {
         if let Some(offers) = self.offers.upgrade() {
             offers.remove(self);
         }
         // A connection that has ended is not kept here any more: it knows its export.
         for connection in self.all() {
-            connection.finish(closed);
+            connection.finish(main, closed);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iothread::{Clock, MainContext, Timer};
+use iothread::{Clock, Dispatch, OnMain, Timer};
 
 use super::clients::{Clients, Ticket};
 use super::export::NbdExport;
@@ -53,28 +53,28 @@ impl Negotiation {
     /// Sends the greeting, and begins to listen.
     pub(super) fn start(
         self: &Arc<Self>,
-        main: &MainContext,
+        main: OnMain<'_>,
         stream: Stream,
         limit: Option<Duration>,
     ) {
         let is_started = match &mut *self.state.lock() {
             Some(state) => {
                 // Without being watched, or without a limit, the client would stay for ever.
-                state.connection.attach(main, stream, self).is_ok()
+                state.connection.attach(main.context(), stream, self).is_ok()
                     && limit.is_none_or(|limit| self.limit(state, main, limit))
             }
             None => return,
         };
         match is_started {
-            true => self.progress(),
+            true => self.progress(main),
             false => self.end(),
         }
     }
 
     /// Ends it after a time. Returns whether that is possible.
-    fn limit(self: &Arc<Self>, state: &mut State, main: &MainContext, limit: Duration) -> bool {
+    fn limit(self: &Arc<Self>, state: &mut State, main: OnMain<'_>, limit: Duration) -> bool {
         let late = Arc::downgrade(self);
-        let timer = main.timer(Clock::Monotonic, move |_| {
+        let timer = main.context().timer(Clock::Monotonic, move |_| {
             if let Some(late) = late.upgrade() {
                 late.end();
             }
@@ -101,7 +101,7 @@ impl Negotiation {
     }
 
     /// Answers what has come, and sends what can be sent.
-    fn progress(&self) {
+    fn progress(&self, main: OnMain<'_>) {
         let mut guard = self.state.lock();
         let Some(state) = &mut *guard else {
             return;
@@ -112,7 +112,7 @@ impl Negotiation {
                 let state = guard.take();
                 drop(guard);
                 if let Some(state) = state {
-                    self.choose(state, choice);
+                    self.choose(main, state, choice);
                 }
                 return;
             }
@@ -130,7 +130,7 @@ impl Negotiation {
     }
 
     /// The client uses an export from now on, elsewhere.
-    fn choose(&self, state: State, choice: Choice<NbdExport>) {
+    fn choose(&self, main: OnMain<'_>, state: State, choice: Choice<NbdExport>) {
         let State {
             mut connection,
             ticket,
@@ -146,20 +146,23 @@ impl Negotiation {
         clients.remove(self.number);
         if let Some(stream) = stream {
             let member = clients.budget().join();
-            Transmission::start(choice, stream, ticket, member, &input, output);
+            Transmission::start(main, choice, stream, ticket, member, (&input, output));
         }
     }
 }
 
 impl Endpoint for Negotiation {
-    fn readable(self: &Arc<Self>) {
+    fn readable(self: &Arc<Self>, dispatch: &Dispatch<'_>) {
         if let Some(state) = &mut *self.state.lock() {
             state.connection.receive();
         }
-        self.progress();
+        self.writable(dispatch);
     }
 
-    fn writable(self: &Arc<Self>) {
-        self.progress();
+    fn writable(self: &Arc<Self>, dispatch: &Dispatch<'_>) {
+        // Nobody starts it elsewhere.
+        if let Some(main) = dispatch.on_main() {
+            self.progress(main);
+        }
     }
 }

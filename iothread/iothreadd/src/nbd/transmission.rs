@@ -74,16 +74,17 @@ struct Ending {
 }
 
 impl Transmission {
-    /// Begins to serve a client that has chosen an export; on the main loop. `input` is what it has sent already, `output`
-    /// what it is to receive first.
+    /// Begins to serve a client that has chosen an export. `rest` is what it has sent already, and what it is to receive
+    /// first.
     pub(super) fn start(
+        main: OnMain<'_>,
         choice: Choice<NbdExport>,
         stream: Stream,
         ticket: Ticket,
         member: Member,
-        input: &[u8],
-        output: Vec<u8>,
+        rest: (&[u8], Vec<u8>),
     ) {
+        let (input, output) = rest;
         let export = Arc::clone(&choice.export);
         // An export that is going, or gone, serves nobody any more.
         let context = export.common().next_context();
@@ -118,7 +119,7 @@ impl Transmission {
                 }),
             }
         });
-        export.add(&transmission);
+        export.add(main, &transmission);
         transmission.enter();
     }
 
@@ -180,9 +181,8 @@ impl Transmission {
         go_over(main, moved, leave, move || entering.enter());
     }
 
-    /// Begins to disconnect the client: what it has asked for so far is still answered. Keeps `closed` until that is done;
-    /// on the main loop.
-    pub(super) fn finish(self: &Arc<Self>, closed: &Finally) {
+    /// Begins to disconnect the client: what it has asked for so far is still answered. Keeps `closed` until that is done.
+    pub(super) fn finish(self: &Arc<Self>, _: OnMain<'_>, closed: &Finally) {
         {
             let mut state = self.state.lock();
             if state.place.is_none() || state.ending.is_some() {
@@ -381,11 +381,11 @@ impl Transmission {
 }
 
 impl Endpoint for Transmission {
-    fn readable(self: &Arc<Self>) {
+    fn readable(self: &Arc<Self>, _: &Dispatch<'_>) {
         self.progress(true);
     }
 
-    fn writable(self: &Arc<Self>) {
+    fn writable(self: &Arc<Self>, _: &Dispatch<'_>) {
         self.progress(false);
     }
 }

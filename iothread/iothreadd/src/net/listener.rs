@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use iothread::{AioContext, Clock, ContextError, FdWatch, Interest, Timer};
+use iothread::{AioContext, Clock, ContextError, Dispatch, FdWatch, Interest, MainContext, OnMain, Timer};
 use qapi_runtime::socket::{BindError, SocketFile, listen_abstract, listen_path};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -140,11 +140,24 @@ impl Listener {
         }
     }
 
+    /// Accepts clients from now on, on the main loop.
+    pub(crate) fn watch_on_main(
+        &self,
+        main: &MainContext,
+        accept: impl Fn(OnMain<'_>, Stream) + Send + 'static,
+    ) -> Result<(), ContextError> {
+        self.watch(main, move |stream, dispatch| {
+            if let Some(main) = dispatch.on_main() {
+                accept(main, stream);
+            }
+        })
+    }
+
     /// Accepts clients from now on, on the context's thread.
     pub(crate) fn watch(
         &self,
         context: &AioContext,
-        accept: impl Fn(Stream) + Send + 'static,
+        accept: impl Fn(Stream, &Dispatch<'_>) + Send + 'static,
     ) -> Result<(), ContextError> {
         let is_unix = self.is_unix();
         let watched: Arc<OnceLock<Weak<FdWatch>>> = Arc::default();
@@ -159,7 +172,7 @@ impl Listener {
         let watch = context
             .watch(Arc::clone(&self.socket))
             .on_readable(move |socket, dispatch| match accept_one(socket, is_unix) {
-                Ok(stream) => accept(stream),
+                Ok(stream) => accept(stream, dispatch),
                 Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}
                 Err(_) => {
                     closing.set_paused(true, |_| {

@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use iothread::{
-    AioContext, BottomHalf, ContextError, FdDispatch, FdHandler, FdWatch, Interest, Polling,
+    AioContext, BottomHalf, ContextError, Dispatch, FdDispatch, FdHandler, FdWatch, Interest,
+    Polling,
 };
 use qapi_runtime::descriptor::receive;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -268,10 +269,10 @@ impl Drop for Stdio {
 /// Whoever serves a connection.
 pub(crate) trait Endpoint: Send + Sync + 'static {
     /// There is something to receive, or the peer is gone.
-    fn readable(self: &Arc<Self>);
+    fn readable(self: &Arc<Self>, dispatch: &Dispatch<'_>);
 
     /// There is room to send, or the peer is gone.
-    fn writable(self: &Arc<Self>);
+    fn writable(self: &Arc<Self>, dispatch: &Dispatch<'_>);
 
     /// How it hears of input while its event loop polls.
     fn polling(&self) -> Polling {
@@ -314,7 +315,7 @@ impl Watches {
                     Ok(watch) => Input::Watched(watch),
                     Err(error) if is_file(&error) => {
                         let reader = Arc::clone(endpoint);
-                        Input::Ready(context.bottom_half(move |_| reader.readable())?)
+                        Input::Ready(context.bottom_half(move |dispatch| reader.readable(dispatch))?)
                     }
                     Err(error) => return Err(error),
                 };
@@ -376,12 +377,12 @@ fn is_file(error: &ContextError) -> bool {
 struct Handler<E>(Arc<E>);
 
 impl<E: Endpoint> FdHandler for Handler<E> {
-    fn readable(&mut self, _: &mut FdDispatch<'_>) {
-        self.0.readable();
+    fn readable(&mut self, dispatch: &mut FdDispatch<'_>) {
+        self.0.readable(dispatch);
     }
 
-    fn writable(&mut self, _: &mut FdDispatch<'_>) {
-        self.0.writable();
+    fn writable(&mut self, dispatch: &mut FdDispatch<'_>) {
+        self.0.writable(dispatch);
     }
 
     fn polling(&self) -> Polling {

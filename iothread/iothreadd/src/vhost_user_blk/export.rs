@@ -143,29 +143,29 @@ impl Prepared for NewDevice {
         });
         let unusable = |error| Error::generic(format!("Failed to listen on socket: {error}"));
         let silent = Weak::clone(&export.this);
-        let timer = host.main.timer(Clock::Monotonic, move |_| {
-            if let Some(export) = silent.upgrade() {
-                export.look_for_silence();
+        let timer = host.main.timer(Clock::Monotonic, move |dispatch| {
+            if let (Some(export), Some(main)) = (silent.upgrade(), dispatch.on_main()) {
+                export.look_for_silence(main);
             }
         });
         let timer = timer.map_err(unusable)?;
         export.silence.get_or_init(|| timer);
         for listener in &export.listeners {
             let accepting = Weak::clone(&export.this);
-            let accept = move |stream| {
+            let accept = move |main: OnMain<'_>, stream| {
                 if let Some(export) = accepting.upgrade() {
-                    export.accept(stream);
+                    export.accept(main, stream);
                 }
             };
-            listener.watch(&host.main, accept).map_err(unusable)?;
+            listener.watch_on_main(&host.main, accept).map_err(unusable)?;
         }
         Ok(export)
     }
 }
 
 impl VhostUserBlkExport {
-    /// A client has connected; on the main loop.
-    fn accept(&self, stream: Stream) {
+    /// A client has connected.
+    fn accept(&self, _: OnMain<'_>, stream: Stream) {
         let mut state = self.state.lock();
         if state.is_closed || state.session.is_some() {
             // It came in while the door was being closed.
@@ -200,8 +200,8 @@ impl VhostUserBlkExport {
         session.enter();
     }
 
-    /// A client that has connected and says nothing makes way for one that may; on the main loop.
-    fn look_for_silence(&self) {
+    /// A client that has connected and says nothing makes way for one that may.
+    fn look_for_silence(&self, _: OnMain<'_>) {
         let Some(session) = self.session().filter(|session| !session.has_spoken()) else {
             return;
         };

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use iothread::{ContextError, OnMain, Polling, SharedContext};
+use iothread::{ContextError, Dispatch, OnMain, Polling, SharedContext};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use vhost::vhost_user::BackendReqHandler;
@@ -312,11 +312,11 @@ impl Backend {
 }
 
 impl Endpoint for Session {
-    fn readable(self: &Arc<Self>) {
+    fn readable(self: &Arc<Self>, _: &Dispatch<'_>) {
         self.go_on(|connection, handle| connection.readable(handle));
     }
 
-    fn writable(self: &Arc<Self>) {
+    fn writable(self: &Arc<Self>, _: &Dispatch<'_>) {
         self.go_on(|connection, handle| connection.progress(handle));
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use iothread::{Clock, OnMain, Registry, SharedContext, Timer, holder};
+use iothread::{Clock, Dispatch, OnMain, Registry, SharedContext, Timer, holder};
 use qapi_runtime::Error;
 use rustix::thread::gettid;
 
@@ -73,13 +73,13 @@ enum Failure {
 struct Ready(Weak<VfioUserClient>);
 
 impl Endpoint for Ready {
-    fn readable(self: &Arc<Self>) {
+    fn readable(self: &Arc<Self>, _: &Dispatch<'_>) {
         if let Some(client) = self.0.upgrade() {
             client.receive();
         }
     }
 
-    fn writable(self: &Arc<Self>) {
+    fn writable(self: &Arc<Self>, _: &Dispatch<'_>) {
         if let Some(client) = self.0.upgrade() {
             client.state.lock().progress();
         }

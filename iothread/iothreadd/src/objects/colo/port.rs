@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use iothread::Clock;
+use iothread::{Clock, Dispatch};
 use rustix::thread::gettid;
 
 use super::compare::{Actions, Comparison, Side};
@@ -104,13 +104,13 @@ struct Ready {
 }
 
 impl Endpoint for Ready {
-    fn readable(self: &Arc<Self>) {
+    fn readable(self: &Arc<Self>, _: &Dispatch<'_>) {
         if let Some(colo) = self.colo.upgrade() {
             colo.receive(self.role);
         }
     }
 
-    fn writable(self: &Arc<Self>) {
+    fn writable(self: &Arc<Self>, _: &Dispatch<'_>) {
         if let Some(colo) = self.colo.upgrade() {
             colo.go_on();
         }
