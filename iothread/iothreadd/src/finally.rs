@@ -47,7 +47,8 @@ impl Finally {
 
 impl Drop for Last {
     fn drop(&mut self) {
-        if let Some(task) = self.task.lock().take() {
+        let task = self.task.lock().take();
+        if let Some(task) = task {
             // A main loop that has ended has nobody left to tell.
             let _ = self.main.run(task);
         }

@@ -7,20 +7,19 @@
 
 use std::ops::{Deref, DerefMut};
 pub(crate) use std::sync::Arc;
+use std::sync::PoisonError;
 pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 /// The order of locks: one is taken while others are held only if all of these are of earlier levels, so no two threads can wait for
-/// each other. Where assertions are on, each lock is checked that has been told its level.
-///
-/// A lock without a level is the last one: what it guards is looked at or changed at once, and no lock is taken meanwhile.
+/// each other. Where assertions are on, each lock is checked. There is none without a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// A session of a monitor, that of a program or of people, which executes commands.
     Session,
     /// What knows all of a kind: monitors, character devices, the offers of the NBD server, the client of a vhost-user export.
     List,
-    /// A connection: of an NBD or vhost-user client, of a character device, of a comparison, to a vfio-user server.
+    /// A connection: of an NBD or vhost-user client, while it haggles and after that, of a character device, of a comparison,
+    /// to a vfio-user server.
     Peer,
     /// A queue of a vhost-user client.
     Queue,
@@ -32,13 +31,19 @@ pub(crate) enum Level {
     Graph,
     /// The users that send requests to a node.
     Users,
+    /// A file is given another size; on a worker.
+    Resizing,
+    /// Blocks of a file that are written in two steps; on a worker.
+    Blocks,
+    /// All others: what they guard is looked at or changed at once, and no lock is taken meanwhile.
+    Last,
 }
 
 /// A mutex that is never poisoned.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mutex<T> {
     inner: std::sync::Mutex<T>,
-    level: Option<Level>,
+    level: Level,
 }
 
 /// What is guarded, as long as the lock is held.
@@ -52,17 +57,14 @@ pub(crate) struct MutexGuard<'a, T> {
 impl<T> Mutex<T> {
     /// One under which no other lock is taken.
     pub(crate) fn new(value: T) -> Self {
-        Self {
-            inner: std::sync::Mutex::new(value),
-            level: None,
-        }
+        Self::at(Level::Last, value)
     }
 
-    /// One that others may be taken under.
+    /// One that others of later levels may be taken under.
     pub(crate) fn at(level: Level, value: T) -> Self {
         Self {
-            level: Some(level),
-            ..Self::new(value)
+            inner: std::sync::Mutex::new(value),
+            level,
         }
     }
 
@@ -76,18 +78,9 @@ impl<T> Mutex<T> {
     }
 }
 
-/// A lock of one who writes or many who read, never poisoned. It guards no data but what is done while it is held, and no lock with a
-/// level is taken under it.
-#[derive(Debug, Default)]
-pub(crate) struct RwLock(std::sync::RwLock<()>);
-
-impl RwLock {
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, ()> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, ()> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
     }
 }
 
@@ -105,6 +98,52 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
+/// A lock that several may have at once for what they do beside each other. It guards no data.
+#[derive(Debug)]
+pub(crate) struct RwLock {
+    inner: std::sync::RwLock<()>,
+    level: Level,
+}
+
+/// The lock is held, by others too.
+#[derive(Debug)]
+pub(crate) struct ReadGuard<'a> {
+    _guard: std::sync::RwLockReadGuard<'a, ()>,
+    _held: order::Held,
+}
+
+/// The lock is held, by nobody else.
+#[derive(Debug)]
+pub(crate) struct WriteGuard<'a> {
+    _guard: std::sync::RwLockWriteGuard<'a, ()>,
+    _held: order::Held,
+}
+
+impl RwLock {
+    pub(crate) fn at(level: Level) -> Self {
+        Self {
+            inner: std::sync::RwLock::new(()),
+            level,
+        }
+    }
+
+    pub(crate) fn read(&self) -> ReadGuard<'_> {
+        let held = order::Held::begin(self.level);
+        ReadGuard {
+            _guard: self.inner.read().unwrap_or_else(PoisonError::into_inner),
+            _held: held,
+        }
+    }
+
+    pub(crate) fn write(&self) -> WriteGuard<'_> {
+        let held = order::Held::begin(self.level);
+        WriteGuard {
+            _guard: self.inner.write().unwrap_or_else(PoisonError::into_inner),
+            _held: held,
+        }
+    }
+}
+
 /// Which locks a thread has.
 #[cfg(debug_assertions)]
 mod order {
@@ -118,33 +157,29 @@ mod order {
 
     /// A lock that this thread has, or waits for.
     #[derive(Debug)]
-    pub(super) struct Held(Option<Level>);
+    pub(super) struct Held(Level);
 
     impl Held {
-        pub(super) fn begin(level: Option<Level>) -> Self {
-            if let Some(level) = level {
-                // A thread that ends has no list any more, and no other locks.
-                let last = HELD.try_with(|held| held.borrow().iter().max().copied());
-                let last = last.ok().flatten();
-                assert!(
-                    last.is_none_or(|last| last < level),
-                    "a lock of level {level:?} is taken under one of {last:?}"
-                );
-                let _ = HELD.try_with(|held| held.borrow_mut().push(level));
-            }
+        pub(super) fn begin(level: Level) -> Self {
+            // A thread that ends has no list any more, and no other locks.
+            let last = HELD.try_with(|held| held.borrow().iter().max().copied());
+            let last = last.ok().flatten();
+            assert!(
+                last.is_none_or(|last| last < level),
+                "a lock of level {level:?} is taken under one of {last:?}"
+            );
+            let _ = HELD.try_with(|held| held.borrow_mut().push(level));
             Self(level)
         }
     }
 
     impl Drop for Held {
         fn drop(&mut self) {
-            if let Some(level) = self.0 {
-                let _ = HELD.try_with(|held| {
-                    let mut held = held.borrow_mut();
-                    let index = held.iter().rposition(|it| *it == level);
-                    index.map(|index| held.remove(index))
-                });
-            }
+            let _ = HELD.try_with(|held| {
+                let mut held = held.borrow_mut();
+                let index = held.iter().rposition(|it| *it == self.0);
+                index.map(|index| held.remove(index))
+            });
         }
     }
 }
@@ -157,7 +192,7 @@ mod order {
     pub(super) struct Held;
 
     impl Held {
-        pub(super) fn begin(_: Option<Level>) -> Self {
+        pub(super) fn begin(_: Level) -> Self {
             Self
         }
     }
@@ -185,6 +220,7 @@ mod tests {
         };
         assert!(is_refused(&graph, &list));
         assert!(is_refused(&graph, &Mutex::at(Level::Graph, ())));
+        assert!(is_refused(&last, &Mutex::default()));
         // Nothing is left of what was refused, nor of what was given up in another order.
         let first = list.lock();
         let second = graph.lock();
@@ -192,5 +228,9 @@ mod tests {
         assert!(is_refused(&Mutex::at(Level::Users, ()), &list));
         drop(second);
         assert!(!is_refused(&list, &graph));
+        let blocks = RwLock::at(Level::Blocks);
+        let _read = blocks.read();
+        let written = catch_unwind(AssertUnwindSafe(|| drop(blocks.write())));
+        assert!(written.is_err());
     }
 }

@@ -289,7 +289,8 @@ impl Chardevs {
                 Kind::Ringbuf(Ringbuf::new(size, ready.log)?)
             }
             ChardevBackend::Socket(socket) => {
-                let device = SocketDevice::open(main, &self.main, &socket.data, descriptors, ready)?;
+                let device =
+                    SocketDevice::open(main, &self.main, &socket.data, descriptors, ready)?;
                 let instance = YankInstance::Chardev(YankInstanceChardev { id: id.to_owned() });
                 if let Err(error) = device.register(&self.yanks, instance) {
                     device.close(main);

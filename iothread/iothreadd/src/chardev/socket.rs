@@ -244,12 +244,7 @@ impl SocketDevice {
     }
 
     /// Gives a connection to the front end, or else keeps an eye on it.
-    fn place(
-        self: &Arc<Self>,
-        main: OnMain<'_>,
-        mut state: MutexGuard<'_, State>,
-        stream: Stream,
-    ) {
+    fn place(self: &Arc<Self>, main: OnMain<'_>, mut state: MutexGuard<'_, State>, stream: Stream) {
         let generation = state.generation;
         let Some(front_end) = state.front_end.clone() else {
             match self.watch_idle(&stream, generation) {

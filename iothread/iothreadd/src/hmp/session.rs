@@ -11,7 +11,7 @@ use crate::net::stream::{Endpoint, Stream};
 use crate::net::terminal::RawTerminal;
 use crate::parts::Parts;
 use crate::report::report;
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 use crate::task;
 
 const LIMITS: Limits = Limits {
@@ -49,10 +49,13 @@ impl HumanSession {
             parts: Arc::downgrade(parts),
             over,
             stream,
-            state: Mutex::new(State {
-                connection: Connection::new(conversation, LIMITS),
-                terminal,
-            }),
+            state: Mutex::at(
+                Level::Session,
+                State {
+                    connection: Connection::new(conversation, LIMITS),
+                    terminal,
+                },
+            ),
         })
     }
 

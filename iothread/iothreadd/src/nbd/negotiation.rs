@@ -12,7 +12,7 @@ use super::handshake::Choice;
 use super::transmission::Transmission;
 use crate::net::connection::{Connection, Limits};
 use crate::net::stream::{Endpoint, Stream};
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// The next option waits until the answer to the last one is sent.
 const LIMITS: Limits = Limits {
@@ -42,11 +42,14 @@ impl Negotiation {
         Arc::new(Self {
             clients: Arc::downgrade(clients),
             number,
-            state: Mutex::new(Some(State {
-                connection: Connection::new(haggling, LIMITS),
-                ticket,
-                timer: None,
-            })),
+            state: Mutex::at(
+                Level::Peer,
+                Some(State {
+                    connection: Connection::new(haggling, LIMITS),
+                    ticket,
+                    timer: None,
+                }),
+            ),
         })
     }
 
@@ -60,7 +63,10 @@ impl Negotiation {
         let is_started = match &mut *self.state.lock() {
             Some(state) => {
                 // Without being watched, or without a limit, the client would stay for ever.
-                state.connection.attach(main.context(), stream, self).is_ok()
+                state
+                    .connection
+                    .attach(main.context(), stream, self)
+                    .is_ok()
                     && limit.is_none_or(|limit| self.limit(state, main, limit))
             }
             None => return,

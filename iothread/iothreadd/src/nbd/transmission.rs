@@ -23,7 +23,7 @@ use crate::finally::Finally;
 use crate::net::connection::{Connection, End, Limits};
 use crate::net::protocol::{Outgoing as _, Protocol as _};
 use crate::net::stream::{Endpoint, Stream};
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 const LIMITS: Limits = Limits {
     unsent: ENOUGH_OUTPUT,
@@ -107,16 +107,19 @@ impl Transmission {
                 export: Arc::clone(&export),
                 stream,
                 room,
-                state: Mutex::new(State {
-                    place: Some(Running {
-                        context,
-                        n_coming: 1,
-                        _ticket: ticket,
-                    }),
-                    connection: Connection::new(exchange, LIMITS),
-                    quick: Vec::new(),
-                    ending: None,
-                }),
+                state: Mutex::at(
+                    Level::Peer,
+                    State {
+                        place: Some(Running {
+                            context,
+                            n_coming: 1,
+                            _ticket: ticket,
+                        }),
+                        connection: Connection::new(exchange, LIMITS),
+                        quick: Vec::new(),
+                        ending: None,
+                    },
+                ),
             }
         });
         export.add(main, &transmission);

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use iothread::{AioContext, Clock, ContextError, Dispatch, FdWatch, Interest, MainContext, OnMain, Timer};
+use iothread::{
+    AioContext, Clock, ContextError, Dispatch, FdWatch, Interest, MainContext, OnMain, Timer,
+};
 use qapi_runtime::socket::{BindError, SocketFile, listen_abstract, listen_path};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;

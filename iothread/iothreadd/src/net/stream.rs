@@ -315,7 +315,9 @@ impl Watches {
                     Ok(watch) => Input::Watched(watch),
                     Err(error) if is_file(&error) => {
                         let reader = Arc::clone(endpoint);
-                        Input::Ready(context.bottom_half(move |dispatch| reader.readable(dispatch))?)
+                        Input::Ready(
+                            context.bottom_half(move |dispatch| reader.readable(dispatch))?,
+                        )
                     }
                     Err(error) => return Err(error),
                 };

@@ -22,7 +22,7 @@ use crate::net::stream::Stream;
 use crate::qapi::{
     BlockExportOptionsVhostUserBlk, BlockExportQueueInfo, BlockExportType, SocketAddress,
 };
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// The sizes that a block may have, as in QEMU.
 const MIN_BLOCK_SIZE: u32 = 512;
@@ -138,7 +138,7 @@ impl Prepared for NewDevice {
             counters: (0..self.num_queues).map(|_| Arc::default()).collect(),
             listeners: self.listeners,
             silence: OnceLock::new(),
-            state: Mutex::default(),
+            state: Mutex::at(Level::List, State::default()),
             this: Weak::clone(this),
         });
         let unusable = |error| Error::generic(format!("Failed to listen on socket: {error}"));
@@ -157,7 +157,9 @@ impl Prepared for NewDevice {
                     export.accept(main, stream);
                 }
             };
-            listener.watch_on_main(&host.main, accept).map_err(unusable)?;
+            listener
+                .watch_on_main(&host.main, accept)
+                .map_err(unusable)?;
         }
         Ok(export)
     }

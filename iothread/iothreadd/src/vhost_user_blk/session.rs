@@ -19,7 +19,7 @@ use crate::net::connection::{Connection, End, Limits};
 use crate::net::protocol::Protocol as _;
 use crate::net::stream::{Endpoint, Stream};
 use crate::net::unsent::Unsent;
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// Who does not read is not answered either, and after 16 messages, each received in two parts, others have their turn.
 const LIMITS: Limits = Limits {
@@ -75,17 +75,20 @@ impl Session {
             stream,
             device: Arc::clone(&device),
             has_spoken: AtomicBool::new(false),
-            link: Mutex::new(Some(Link {
-                context,
-                n_moves: 0,
-                is_ending: false,
-                connection: Connection::new(Messages::default(), LIMITS),
-                backend: Backend {
-                    handler,
-                    handled,
-                    channel: None,
-                },
-            })),
+            link: Mutex::at(
+                Level::Peer,
+                Some(Link {
+                    context,
+                    n_moves: 0,
+                    is_ending: false,
+                    connection: Connection::new(Messages::default(), LIMITS),
+                    backend: Backend {
+                        handler,
+                        handled,
+                        channel: None,
+                    },
+                }),
+            ),
         });
         device.set_session(&Arc::downgrade(&session));
         Ok(session)

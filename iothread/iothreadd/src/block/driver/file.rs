@@ -19,7 +19,7 @@ use crate::block::io::{Operation, Outcome, Request};
 use crate::errno::reason;
 use crate::net::descriptors::{DescriptorSets, SetError, SetUse};
 use crate::qapi::{BlockdevAioOptions, BlockdevOptionsFile, OnOffAuto};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Level, Mutex, RwLock};
 
 /// The longest transfer that is done at once where the page cache allows it: an event loop should not copy for longer.
 const MAX_INLINE: usize = 256 << 10;
@@ -205,13 +205,13 @@ impl File {
             file,
             filename,
             size: AtomicU64::new(size),
-            resizing: Mutex::default(),
+            resizing: Mutex::at(Level::Resizing, ()),
             read_only,
             locks,
             durability: Durability::default(),
             nowait_reads: AtomicBool::new(!open_options.direct),
             nowait_writes: AtomicBool::new(!open_options.direct),
-            whole_blocks: RwLock::default(),
+            whole_blocks: RwLock::at(Level::Blocks),
             n_discarded: Default::default(),
             _set: set,
         })
@@ -376,14 +376,14 @@ impl File {
             file,
             filename: String::new(),
             size: AtomicU64::new(size),
-            resizing: Mutex::default(),
+            resizing: Mutex::at(Level::Resizing, ()),
             read_only: false,
             direct: None,
             locks: ImageLocks::new(false),
             durability: Durability::default(),
             nowait_reads: AtomicBool::new(false),
             nowait_writes: AtomicBool::new(false),
-            whole_blocks: RwLock::default(),
+            whole_blocks: RwLock::at(Level::Blocks),
             n_discarded: Default::default(),
             _set: None,
         }

@@ -20,7 +20,7 @@ use crate::net::stream::{Endpoint, Stream};
 use crate::oneshot;
 use crate::qemu_text::QemuText;
 use crate::report::report;
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 /// Id of the IOThread, which is there while there is a connection.
 const IOTHREAD: &str = "vfio-user";
@@ -111,13 +111,16 @@ impl VfioUserClient {
             next_id: AtomicU16::new(0),
             timeout,
             deadline: Instant::now() + timeout.max(HANDSHAKE),
-            state: Mutex::new(State {
-                connection: Connection::new(Messages::new(), LIMITS),
-                waiting: HashMap::new(),
-                patience: None,
-                n_messages: 0,
-                thread_id: 0,
-            }),
+            state: Mutex::at(
+                Level::Peer,
+                State {
+                    connection: Connection::new(Messages::new(), LIMITS),
+                    waiting: HashMap::new(),
+                    patience: None,
+                    n_messages: 0,
+                    thread_id: 0,
+                },
+            ),
         });
         let starting = Arc::clone(&client);
         client.post(move || starting.watch());

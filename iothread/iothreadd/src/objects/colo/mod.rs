@@ -28,7 +28,7 @@ use crate::qapi::ColoCompareProperties;
 use crate::qemu_text::QemuText;
 use crate::qom::Object;
 use crate::qom::types::{self, Type};
-use crate::sync::Mutex;
+use crate::sync::{Level, Mutex};
 
 const TIMEOUT_MS: u64 = 3000;
 const SCAN_CYCLE_MS: u32 = 1000;
@@ -114,11 +114,14 @@ impl ColoCompare {
             context,
             attachments: Mutex::default(),
             scan: Mutex::default(),
-            state: Mutex::new(State {
-                comparison: Comparison::default(),
-                ports: Ports::new(has_headers),
-                member: host.budgets.colo().join(),
-            }),
+            state: Mutex::at(
+                Level::Peer,
+                State {
+                    comparison: Comparison::default(),
+                    ports: Ports::new(has_headers),
+                    member: host.budgets.colo().join(),
+                },
+            ),
         });
         let attached = colo.start_scans().and_then(|()| {
             for (role, chardev) in ports {
