@@ -9,7 +9,7 @@ use crate::process::succeed;
 use tests::workspace;
 
 /// The targets in `tests/fuzz/targets`.
-const TARGETS: [&str; 12] = [
+const TARGETS: [&str; 14] = [
     "schema",
     "wire",
     "session",
@@ -18,10 +18,12 @@ const TARGETS: [&str; 12] = [
     "nbd-handshake",
     "nbd-requests",
     "vhost-user",
+    "guest-memory",
     "vfio-user",
     "colo",
     "human-monitor",
     "options",
+    "names",
 ];
 
 /// Arguments of `fuzz`.
@@ -101,7 +103,8 @@ fn seeds(target: &str) -> Vec<PathBuf> {
         "vhost-user" => &["tests/fuzz/seeds/vhost-user"],
         "vfio-user" => &["tests/fuzz/seeds/vfio-user"],
         "colo" => &["tests/fuzz/seeds/colo"],
-        "human-monitor" | "options" => &["tests/fuzz/seeds/text"],
+        "guest-memory" => &["tests/fuzz/seeds/guest-memory"],
+        "human-monitor" | "options" | "names" => &["tests/fuzz/seeds/text"],
         _ => &[],
     };
     folders

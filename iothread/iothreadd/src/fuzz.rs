@@ -1,9 +1,12 @@
 //! What the fuzz targets drive: each function takes any bytes, and panics where something is wrong.
 
 use clap::Parser as _;
+use rustix::fs::OFlags;
 
+use crate::net::descriptors::DescriptorSets;
+use crate::net::services;
 use crate::options::Options;
-use crate::{blockdev, chardev, devices, hmp, keyval, nbd, objects, vhost_user_blk};
+use crate::{blockdev, chardev, devices, hmp, keyval, nbd, objects, qom, vhost_user_blk};
 
 /// The handshake of an NBD client.
 pub fn nbd_handshake(input: &[u8]) {
@@ -19,6 +22,31 @@ pub fn nbd_requests(input: &[u8]) {
 pub fn vhost_user(input: &[u8]) {
     vhost_user_blk::fuzz::messages(input);
     vhost_user_blk::fuzz::queue(input);
+}
+
+/// The memory of a guest, as a vhost-user client describes it.
+pub fn guest_memory(input: &[u8]) {
+    vhost_user_blk::fuzz::memory(input);
+}
+
+/// Names that clients give for what there is: paths of objects and devices, places on buses, descriptors, services and where to
+/// listen. The first line is the name, the others are a list of services.
+pub fn names(input: &[u8]) {
+    let text = &*String::from_utf8_lossy(input);
+    let (name, list) = text.split_once('\n').unwrap_or((text, ""));
+    qom::fuzz::path(name);
+    devices::fuzz::names(name);
+    hmp::fuzz::address(name);
+    services::look_for(list, name);
+    // There is no set.
+    let opened = DescriptorSets::default().open(name, OFlags::RDWR);
+    assert!(opened.is_none_or(|opened| opened.is_err()));
+    let listed = format!("/dev/fdset/{name}");
+    assert!(
+        DescriptorSets::default()
+            .open(&listed, OFlags::RDWR)
+            .is_some()
+    );
 }
 
 /// Messages of a vfio-user server.
@@ -78,6 +106,20 @@ pub fn options(input: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_names() {
+        for text in [
+            "",
+            "/dev/fdset/1",
+            "ssh\nssh 22/tcp # x\n",
+            "/objects/a/b\n\n#",
+            "unix:x",
+        ] {
+            names(text.as_bytes());
+        }
+        names(&[0xff, b'\n', 0xff]);
+    }
 
     #[test]
     fn any_options() {

@@ -15,6 +15,8 @@ mod describe;
 mod device;
 mod drive;
 mod drivers;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod notify;
 mod placement;
 mod plug;
@@ -39,8 +41,6 @@ pub(crate) use self::drivers::{help, machine_buses, types};
 use self::position::Position;
 pub(crate) use self::properties::{parse, parse_options};
 use self::slots::{Plugged, Slots};
-#[cfg(any(test, fuzzing))]
-pub(crate) use self::vfio_user::fuzz;
 use crate::objects::Objects;
 use crate::qom::Object;
 use crate::qom::types::Type;

@@ -167,6 +167,17 @@ fn canonical_vdev(text: &str) -> Result<String, Error> {
     })
 }
 
+/// The name of a disk is its own.
+#[cfg(any(test, fuzzing))]
+pub(super) fn check_vdev(text: &str) {
+    if let Ok(name) = canonical_vdev(text) {
+        // There are numbers for partitions that have no name.
+        if let Ok(again) = canonical_vdev(&name) {
+            assert_eq!(again, name);
+        }
+    }
+}
+
 /// The letters of a disk: `a` to `z`, then `aa`.
 fn disk_letters(mut disk: u32) -> String {
     let mut letters = Vec::new();

@@ -30,7 +30,7 @@ pub(super) fn nbd_server_start<'a>(
     })
 }
 
-fn nbd_server_options(given: &Arguments) -> Result<NbdServerOptionsLegacy, Error> {
+pub(super) fn nbd_server_options(given: &Arguments) -> Result<NbdServerOptionsLegacy, Error> {
     let (all, writable, address) = (given.flag(0), given.flag(1), given.text(2));
     if writable && !all {
         return Err(Error::generic("-w only valid together with -a"));

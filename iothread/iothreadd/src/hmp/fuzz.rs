@@ -1,6 +1,7 @@
 //! What fuzz targets drive, with any bytes.
 
 use super::arguments::{Arguments, Parameter};
+use super::block::nbd_server_options;
 use super::commands::complete;
 use super::conversation::{Conversation, Said};
 use super::expression::evaluate;
@@ -42,6 +43,14 @@ pub(crate) fn conversation(input: &[u8]) {
     }
 }
 
+/// Where an NBD server is to listen.
+pub(crate) fn address(text: &str) {
+    let parameters = [Parameter::Flag('a'), Parameter::Flag('w'), Parameter::Word];
+    if let Ok(given) = Arguments::parse(&parameters, text) {
+        let _ = nbd_server_options(&given);
+    }
+}
+
 /// A line.
 pub(crate) fn line(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
@@ -76,6 +85,22 @@ mod tests {
             conversation(input);
         }
         conversation(&[b'x'; 5000]);
+    }
+
+    #[test]
+    fn addresses() {
+        for text in [
+            "unix:/run/x",
+            "-a [::1]:10809",
+            "-w host:1",
+            ":",
+            "[:",
+            "x",
+            "]]:[[",
+            "",
+        ] {
+            address(text);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) mod listener;
 pub(crate) mod log;
 pub(crate) mod protocol;
 pub(crate) mod reach;
-mod services;
+pub(crate) mod services;
 pub(crate) mod sockets;
 pub(crate) mod stream;
 pub(crate) mod terminal;

@@ -21,6 +21,12 @@ fn find(list: &str, service: &str) -> Option<u16> {
     })
 }
 
+/// A list, and a service that may be in it.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn look_for(list: &str, service: &str) {
+    find(list, service);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,8 @@
 //! The QOM tree: objects with typed properties, found by their paths.
 
 pub(crate) mod commands;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod help;
 pub(crate) mod types;
 pub(crate) mod value;

@@ -62,11 +62,75 @@ pub(crate) fn queue(input: &[u8]) {
     let _ = serve(&memory, &geometry, features);
 }
 
-fn guest_memory(input: &[u8]) -> Option<Memory> {
+/// The memory of a guest as its client describes it: pieces that come and go, and addresses that are looked for.
+pub(crate) fn memory(input: &[u8]) {
+    let Some(file) = memory_file() else {
+        return;
+    };
+    let mut memory = Memory::default();
+    let mut pieces: Vec<VhostUserMemoryRegion> = Vec::new();
+    for step in input.chunks_exact(STEP) {
+        let (kind, numbers) = (step[0], step[1..].as_chunks::<8>().0);
+        let [guest, size, client, offset] =
+            std::array::from_fn(|index| u64::from_le_bytes(numbers[index]));
+        let piece = match kind % 4 {
+            // One that is there, or is like it.
+            0 => match pieces.get(usize::from(kind / 4)) {
+                Some(piece) => *piece,
+                None => VhostUserMemoryRegion::new(guest, size, client, offset),
+            },
+            _ => VhostUserMemoryRegion::new(guest, size, client, offset),
+        };
+        let changed = match kind % 4 {
+            0 => memory
+                .without(&piece)
+                .inspect(|_| forget(&mut pieces, &piece)),
+            _ => match file.try_clone() {
+                Ok(file) => memory.with(&piece, file).inspect(|_| pieces.push(piece)),
+                Err(_) => return,
+            },
+        };
+        memory = changed.unwrap_or(memory);
+        check_addresses(&memory, &pieces, client);
+    }
+}
+
+/// Bytes of a step: its kind, and four numbers.
+const STEP: usize = 1 + 4 * 8;
+
+fn forget(pieces: &mut Vec<VhostUserMemoryRegion>, gone: &VhostUserMemoryRegion) {
+    let is_it = |piece: &VhostUserMemoryRegion| {
+        let (guest, client) = (piece.guest_phys_addr, piece.user_addr);
+        (guest, client) == (gone.guest_phys_addr, gone.user_addr)
+    };
+    let index = pieces.iter().position(is_it);
+    pieces.remove(index.expect("what was taken away was there"));
+}
+
+/// All of each piece can be used, and addresses of the client lead into pieces or nowhere.
+fn check_addresses(memory: &Memory, pieces: &[VhostUserMemoryRegion], address: u64) {
+    for piece in pieces {
+        let size = usize::try_from(piece.memory_size).expect("it was mapped");
+        assert!(memory.has(GuestAddress(piece.guest_phys_addr), size));
+        let last = GuestAddress(piece.guest_phys_addr + piece.memory_size - 1);
+        assert!(memory.write(last, &[1]).is_ok());
+        assert!(memory.guest_address(piece.user_addr).is_some());
+    }
+    if let Some(found) = memory.guest_address(address) {
+        assert!(memory.has(found, 1));
+    }
+}
+
+fn memory_file() -> Option<File> {
     let file = memfd_create("guest", MemfdFlags::CLOEXEC).ok()?;
     ftruncate(&file, MEMORY as u64).ok()?;
+    Some(File::from(file))
+}
+
+fn guest_memory(input: &[u8]) -> Option<Memory> {
+    let file = memory_file()?;
     let region = VhostUserMemoryRegion::new(0, MEMORY as u64, 1 << 32, 0);
-    let memory = Memory::new(&[region], vec![File::from(file)]).ok()?;
+    let memory = Memory::new(&[region], vec![file]).ok()?;
     memory
         .write(GuestAddress(0), &input[..input.len().min(MEMORY)])
         .ok()?;
@@ -152,6 +216,34 @@ mod tests {
         // One chain is available.
         memory[0x102] = 1;
         memory
+    }
+
+    fn step(kind: u8, numbers: [u64; 4]) -> Vec<u8> {
+        let numbers = numbers.into_iter().flat_map(u64::to_le_bytes);
+        std::iter::once(kind).chain(numbers).collect()
+    }
+
+    #[test]
+    fn any_memory() {
+        let page = 0x1000;
+        let steps = [
+            step(1, [0, page, 0x10_0000, 0]),
+            // Over it, beside it, around the end of all addresses, behind the end of the file, and nothing.
+            step(1, [page - 1, page, 0x20_0000, page]),
+            step(1, [page, page, 0x10_0000 + page, page]),
+            step(1, [u64::MAX - page + 1, page, u64::MAX, 0]),
+            step(1, [1 << 40, page, 1, MEMORY as u64]),
+            step(1, [1 << 41, u64::MAX, 1, 1]),
+            step(1, [1 << 42, 0, 1, 0]),
+            // Away with the second, and with one that never was.
+            step(4, [0; 4]),
+            step(0, [7; 4]),
+            step(0, [0; 4]),
+        ];
+        for n_steps in 0..=steps.len() {
+            memory(&steps[..n_steps].concat());
+        }
+        memory(&[0xff; 200]);
     }
 
     #[test]
