@@ -7,9 +7,10 @@ use std::time::Duration;
 use iothread::{ContextError, MainContext, OnMain};
 use qapi_runtime::budget::Budget;
 
-use super::Offers;
+use super::export::NbdExport;
 use super::negotiation::Negotiation;
-use super::places::Places;
+use super::offer::Offers;
+use super::places::{Doorkeeper, Places, Ticket};
 use crate::net::listener::Listener;
 use crate::net::stream::Stream;
 use crate::sync::Mutex;
@@ -18,7 +19,7 @@ use crate::sync::Mutex;
 pub(super) struct Clients {
     main: MainContext,
     listeners: Vec<Listener>,
-    offers: Arc<Offers>,
+    offers: Arc<Offers<NbdExport>>,
     /// What all clients share, those of a server that was stopped too.
     budget: Budget,
     /// Those of all clients, past the haggling too.
@@ -35,14 +36,11 @@ struct State {
     stopped: bool,
 }
 
-/// The right to be a client, given back when it is dropped.
-pub(super) struct Ticket(Weak<Clients>);
-
 impl Clients {
     pub(super) fn new(
         main: &MainContext,
         listeners: Vec<Listener>,
-        offers: &Arc<Offers>,
+        offers: &Arc<Offers<NbdExport>>,
         budget: &Budget,
         max: u32,
         limit: Option<Duration>,
@@ -76,13 +74,20 @@ impl Clients {
             // It came in while the door was being closed.
             return;
         }
-        let ticket = Ticket(Arc::downgrade(self));
+        let doorkeeper: Weak<dyn Doorkeeper> = Arc::<Self>::downgrade(self);
+        let ticket = Ticket::new(doorkeeper);
         let number = {
             let mut state = self.state.lock();
             state.n_numbers += 1;
             state.n_numbers
         };
-        let negotiation = Negotiation::new(self, number, ticket);
+        let ended = Arc::downgrade(self);
+        let over = move || {
+            if let Some(clients) = ended.upgrade() {
+                clients.remove(number);
+            }
+        };
+        let negotiation = Negotiation::new(&self.offers, &self.budget, ticket, Box::new(over));
         {
             let mut state = self.state.lock();
             if state.stopped {
@@ -101,16 +106,8 @@ impl Clients {
         }
     }
 
-    pub(super) fn budget(&self) -> &Budget {
-        &self.budget
-    }
-
-    pub(super) fn offers(&self) -> &Arc<Offers> {
-        &self.offers
-    }
-
     /// The haggling with a client is over.
-    pub(super) fn remove(&self, number: u64) {
+    fn remove(&self, number: u64) {
         let removed = self.state.lock().negotiations.remove(&number);
         drop(removed);
     }
@@ -129,13 +126,8 @@ impl Clients {
     }
 }
 
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let Some(clients) = self.0.upgrade() else {
-            return;
-        };
-        clients
-            .places
-            .give_back(|opens| clients.set_accepting(opens));
+impl Doorkeeper for Clients {
+    fn give_back(&self) {
+        self.places.give_back(|opens| self.set_accepting(opens));
     }
 }

@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use rustix::io::Errno;
 
-use super::handshake::{Choice, Exported};
+use super::offer::{Choice, Exported};
 use super::protocol::{REQUEST_SIZE, command, command_flag};
 use super::reply::Replies;
 use super::request::{Header, Refusal};

@@ -6,21 +6,31 @@ use std::sync::{Arc, Weak};
 
 use iothread::OnMain;
 
-use super::Offers;
-use super::handshake::Exported;
-use super::transmission::Transmission;
+use super::offer::{Exported, Offers};
 use crate::export::{Common, Export};
 use crate::finally::Finally;
 use crate::qapi::BlockExportType;
 use crate::sync::Mutex;
+
+/// A connection that uses an export.
+pub(super) trait Client: Send + Sync {
+    /// Begins to disconnect it: what it has asked for so far is still answered. Keeps `closed` until that is done.
+    fn finish(self: Arc<Self>, main: OnMain<'_>, closed: &Finally);
+
+    /// It is over, whatever it has under way; on any thread. Nothing of it uses its context afterwards.
+    fn end(&self);
+
+    /// Goes where the export is now. Keeps `moved` until it is there.
+    fn follow(self: Arc<Self>, main: OnMain<'_>, moved: &Finally);
+}
 
 /// An export and the connections that use it.
 pub(crate) struct NbdExport {
     common: Arc<Common>,
     name: String,
     description: Option<String>,
-    offers: Weak<Offers>,
-    connections: Mutex<HashMap<u64, Arc<Transmission>>>,
+    offers: Weak<Offers<Self>>,
+    connections: Mutex<HashMap<u64, Arc<dyn Client>>>,
     next_connection: AtomicU64,
 }
 
@@ -29,7 +39,7 @@ impl NbdExport {
         common: Arc<Common>,
         name: String,
         description: Option<String>,
-        offers: &Arc<Offers>,
+        offers: &Arc<Offers<Self>>,
     ) -> Self {
         Self {
             common,
@@ -46,11 +56,8 @@ impl NbdExport {
     }
 
     /// Adds a connection.
-    pub(super) fn add(&self, _: OnMain<'_>, connection: &Arc<Transmission>) {
-        let number = connection.number();
-        self.connections
-            .lock()
-            .insert(number, Arc::clone(connection));
+    pub(super) fn add(&self, _: OnMain<'_>, number: u64, connection: Arc<dyn Client>) {
+        self.connections.lock().insert(number, connection);
     }
 
     /// A connection has ended by itself; on any thread.
@@ -59,7 +66,7 @@ impl NbdExport {
         drop(removed);
     }
 
-    fn all(&self) -> Vec<Arc<Transmission>> {
+    fn all(&self) -> Vec<Arc<dyn Client>> {
         self.connections.lock().values().cloned().collect()
     }
 }

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::exchange::{Exchange, Taken};
 use super::haggling::Haggling;
-use super::handshake::{Choice, Exported, Offer};
+use super::offer::{Choice, Exported, Offer};
 use super::request::Header;
 use crate::block::{IoBuffer, MAX_TRANSFER, Outcome};
 use crate::budgets::Allowance;

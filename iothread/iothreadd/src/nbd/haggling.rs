@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::handshake::{Choice, Exported, Handshake, MAX_INPUT, Offer, Progress};
+use super::handshake::{Handshake, MAX_INPUT, Progress};
+use super::offer::{Choice, Exported, Offer};
 use crate::net::input::Input;
 use crate::net::protocol::{Protocol, Step};
 use crate::net::stream::Passed;

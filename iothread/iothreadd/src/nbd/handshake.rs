@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::offer::{Choice, Exported, Offer};
 use super::protocol::{
     BASE_ALLOCATION, BASE_ALLOCATION_ID, GREETING, MAX_STRING, OPTION_MAGIC, OPTION_REPLY_MAGIC,
     export_flag, handshake_flag, info, option, option_reply,
@@ -23,44 +24,6 @@ const OPTION_HEADER: usize = 16;
 
 /// How much input it wants to have at once, at most.
 pub(super) const MAX_INPUT: usize = OPTION_HEADER + MAX_OPTION_DATA;
-
-/// What a client may be told of an export.
-pub(super) trait Exported {
-    fn name(&self) -> &str;
-
-    fn description(&self) -> Option<&str>;
-
-    /// Bytes.
-    fn size(&self) -> u64;
-
-    fn is_writable(&self) -> bool;
-}
-
-/// What a client has chosen.
-pub(super) struct Choice<E> {
-    pub(super) export: Arc<E>,
-    pub(super) structured_replies: bool,
-    /// Whether `base:allocation` can be asked for.
-    pub(super) base_allocation: bool,
-}
-
-impl<E> Clone for Choice<E> {
-    fn clone(&self) -> Self {
-        Self {
-            export: Arc::clone(&self.export),
-            ..*self
-        }
-    }
-}
-
-/// Looks up what is on offer.
-pub(super) trait Offer<E> {
-    /// All exports, in the order of their creation.
-    fn exports(&self) -> Vec<Arc<E>>;
-
-    /// Whether several connections of a client may share an export.
-    fn allows_several_connections(&self) -> bool;
-}
 
 /// How it goes on.
 pub(super) enum Progress<E> {

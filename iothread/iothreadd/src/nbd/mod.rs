@@ -3,7 +3,7 @@
 //! - `handshake`, `haggling`: the haggling, without I/O; `negotiation` does it for one connection, on the main loop.
 //! - `exchange`: requests and replies, without I/O, with `request` and `reply` as its two directions; `transmission`
 //!   carries them out for one connection, on an IOThread of its export.
-//! - `export`: what is exported.
+//! - `export`: what is exported; `offer`: what clients are told of it, and choose.
 //! - `protocol`: the numbers.
 
 mod clients;
@@ -14,6 +14,7 @@ pub(crate) mod fuzz;
 mod haggling;
 mod handshake;
 mod negotiation;
+mod offer;
 mod places;
 mod protocol;
 mod reply;
@@ -29,7 +30,7 @@ use qapi_runtime::Error;
 
 use self::clients::Clients;
 use self::export::NbdExport;
-use self::handshake::{Exported as _, Offer};
+use self::offer::{Exported as _, Offer as _, Offers};
 use self::protocol::MAX_STRING;
 use crate::export::{Common, Export, Prepared};
 use crate::host::Host;
@@ -54,31 +55,8 @@ impl Default for NbdServer {
 }
 
 struct Running {
-    offers: Arc<Offers>,
+    offers: Arc<Offers<NbdExport>>,
     clients: Arc<Clients>,
-}
-
-/// What is on offer.
-struct Offers {
-    exports: Mutex<Vec<Arc<NbdExport>>>,
-    allows_several_connections: bool,
-}
-
-impl Offers {
-    fn remove(&self, export: &NbdExport) {
-        let is_other = |it: &Arc<NbdExport>| !std::ptr::eq(&**it, export);
-        self.exports.lock().retain(is_other);
-    }
-}
-
-impl Offer<NbdExport> for Offers {
-    fn exports(&self) -> Vec<Arc<NbdExport>> {
-        self.exports.lock().clone()
-    }
-
-    fn allows_several_connections(&self) -> bool {
-        self.allows_several_connections
-    }
 }
 
 impl NbdServer {
@@ -93,10 +71,7 @@ impl NbdServer {
         self.check_stopped()?;
         let listeners = listen_at(&modern(options.addr), found, descriptors)?;
         let max_connections = options.max_connections.unwrap_or(MAX_CONNECTIONS);
-        let offers = Arc::new(Offers {
-            exports: Mutex::default(),
-            allows_several_connections: max_connections != 1,
-        });
+        let offers = Arc::new(Offers::new(max_connections != 1));
         let seconds = options.handshake_max_seconds.unwrap_or(HANDSHAKE_SECONDS);
         let limit = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
         let budget = host.budgets.nbd();
@@ -169,7 +144,7 @@ impl NbdServer {
                 "description '{description}' too long"
             )));
         }
-        if offers.exports.lock().iter().any(|it| it.name() == name) {
+        if offers.exports().iter().any(|it| it.name() == name) {
             return Err(Error::generic(format!(
                 "NBD server already has export named '{name}'"
             )));
@@ -184,7 +159,7 @@ impl NbdServer {
 
 /// An export that can be offered. Only the main loop makes offers, so it stays possible until it returns.
 struct NewOffer {
-    offers: Arc<Offers>,
+    offers: Arc<Offers<NbdExport>>,
     name: String,
     description: Option<String>,
 }
@@ -203,7 +178,7 @@ impl Prepared for NewOffer {
         } = *self;
         let export = NbdExport::new(Arc::clone(common), name, description, &offers);
         let export = Arc::new(export);
-        offers.exports.lock().push(Arc::clone(&export));
+        offers.add(&export);
         Ok(export)
     }
 }

@@ -1,14 +1,15 @@
 //! The haggling with one client, on the main loop.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use iothread::{Clock, Dispatch, OnMain, Timer};
+use qapi_runtime::budget::Budget;
 
-use super::clients::{Clients, Ticket};
 use super::export::NbdExport;
 use super::haggling::Haggling;
-use super::handshake::Choice;
+use super::offer::{Choice, Offers};
+use super::places::Ticket;
 use super::transmission::Transmission;
 use crate::net::connection::{Connection, Limits};
 use crate::net::stream::{Endpoint, Stream};
@@ -23,11 +24,15 @@ const LIMITS: Limits = Limits {
 
 /// A client that has not chosen an export yet.
 pub(super) struct Negotiation {
-    clients: Weak<Clients>,
-    number: u64,
+    /// The memory that all clients share.
+    budget: Budget,
+    over: Box<Over>,
     /// Gone once the haggling is over.
     state: Mutex<Option<State>>,
 }
+
+/// Is told when the haggling is over, unless it is closed.
+type Over = dyn Fn() + Send + Sync;
 
 struct State {
     connection: Connection<Haggling<NbdExport>>,
@@ -37,11 +42,16 @@ struct State {
 }
 
 impl Negotiation {
-    pub(super) fn new(clients: &Arc<Clients>, number: u64, ticket: Ticket) -> Arc<Self> {
-        let haggling = Haggling::new(clients.offers().clone());
+    pub(super) fn new(
+        offers: &Arc<Offers<NbdExport>>,
+        budget: &Budget,
+        ticket: Ticket,
+        over: Box<Over>,
+    ) -> Arc<Self> {
+        let haggling = Haggling::new(Arc::<Offers<NbdExport>>::clone(offers));
         Arc::new(Self {
-            clients: Arc::downgrade(clients),
-            number,
+            budget: budget.clone(),
+            over,
             state: Mutex::at(
                 Level::Peer,
                 Some(State {
@@ -101,9 +111,7 @@ impl Negotiation {
     /// Disconnects the client, which the server forgets.
     fn end(&self) {
         self.close();
-        if let Some(clients) = self.clients.upgrade() {
-            clients.remove(self.number);
-        }
+        (self.over)();
     }
 
     /// Answers what has come, and sends what can be sent.
@@ -146,12 +154,9 @@ impl Negotiation {
         // The descriptor must not be watched here any more when it is watched there.
         let stream = connection.detach();
         let (input, output) = connection.into_protocol().into_rest();
-        let Some(clients) = self.clients.upgrade() else {
-            return;
-        };
-        clients.remove(self.number);
+        (self.over)();
         if let Some(stream) = stream {
-            let member = clients.budget().join();
+            let member = self.budget.join();
             Transmission::start(main, choice, stream, ticket, member, (&input, output));
         }
     }

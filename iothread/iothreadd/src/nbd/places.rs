@@ -1,6 +1,32 @@
 //! How many clients there are, and how many there may be.
 
+use std::sync::Weak;
+
 use crate::sync::{Level, Mutex};
+
+/// The right to be a client, given back when it is dropped.
+pub(super) struct Ticket(Weak<dyn Doorkeeper>);
+
+/// Who has the places, and the door.
+pub(super) trait Doorkeeper: Send + Sync {
+    /// A client has left.
+    fn give_back(&self);
+}
+
+impl Ticket {
+    /// For a place that has been taken.
+    pub(super) fn new(doorkeeper: Weak<dyn Doorkeeper>) -> Self {
+        Self(doorkeeper)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(doorkeeper) = self.0.upgrade() {
+            doorkeeper.give_back();
+        }
+    }
+}
 
 /// The places of clients. The door is told, when it changes, whether there is room.
 pub(super) struct Places {

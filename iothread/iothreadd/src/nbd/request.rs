@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::handshake::{Choice, Exported};
+use super::offer::{Choice, Exported};
 use super::protocol::{REQUEST_MAGIC, REQUEST_SIZE, command, command_flag};
 use crate::block::{MAX_EXTENTS, MAX_TRANSFER, Operation};
 use crate::budgets::Allowance;

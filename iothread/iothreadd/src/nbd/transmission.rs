@@ -10,10 +10,10 @@ use std::time::Duration;
 use iothread::{Clock, ContextError, Dispatch, OnMain, SharedContext, Timer};
 use qapi_runtime::budget::Member;
 
-use super::clients::Ticket;
 use super::exchange::{ENOUGH_OUTPUT, Exchange, Taken};
-use super::export::NbdExport;
-use super::handshake::Choice;
+use super::export::{Client, NbdExport};
+use super::offer::Choice;
+use super::places::Ticket;
 use super::protocol::command_flag;
 use super::request::Header;
 use crate::block::{Operation, Outcome, Pending, Request, Started};
@@ -122,12 +122,9 @@ impl Transmission {
                 ),
             }
         });
-        export.add(main, &transmission);
+        let client: Arc<dyn Client> = Arc::<Self>::clone(&transmission);
+        export.add(main, transmission.number, client);
         transmission.enter();
-    }
-
-    pub(super) fn number(&self) -> u64 {
-        self.number
     }
 
     /// Begins to run where it is to be, unless it is to go on from there: watches the socket there, and looks at what is there
@@ -163,54 +160,6 @@ impl Transmission {
         self.room.enter(context);
         let entered = Arc::clone(self);
         context.post(move |_| entered.progress(false))
-    }
-
-    /// Goes where the export is now. Keeps `moved` until it is there.
-    pub(super) fn follow(self: &Arc<Self>, main: OnMain<'_>, moved: &Finally) {
-        let Some(context) = self.export.common().next_context() else {
-            return;
-        };
-        let leave = || {
-            let mut state = self.state.lock();
-            let state = &mut *state;
-            let place = state.place.as_mut()?;
-            // The handler may be running at this moment.
-            state.connection.detach();
-            self.room.leave();
-            place.n_coming += 1;
-            Some(std::mem::replace(&mut place.context, context))
-        };
-        let entering = Arc::clone(self);
-        go_over(main, moved, leave, move || entering.enter());
-    }
-
-    /// Begins to disconnect the client: what it has asked for so far is still answered. Keeps `closed` until that is done.
-    pub(super) fn finish(self: &Arc<Self>, _: OnMain<'_>, closed: &Finally) {
-        {
-            let mut state = self.state.lock();
-            if state.place.is_none() || state.ending.is_some() {
-                return;
-            }
-            // What comes later was not asked for in time.
-            let arrived = self.stream.n_arrived();
-            state.connection.protocol_mut().end_after(arrived);
-            state.ending = Some(Ending {
-                linger: None,
-                _closed: closed.clone(),
-            });
-        }
-        self.progress(true);
-    }
-
-    /// The connection is over, whatever it has under way; on any thread. Nothing of it uses its context afterwards.
-    pub(super) fn end(&self) {
-        let ending = {
-            let mut state = self.state.lock();
-            self.leave(&mut state);
-            state.ending.take()
-        };
-        self.export.remove(self.number);
-        drop(ending);
     }
 
     fn leave(&self, state: &mut State) {
@@ -380,6 +329,53 @@ impl Transmission {
             drop(guard);
             self.end();
         }
+    }
+}
+
+impl Client for Transmission {
+    fn finish(self: Arc<Self>, _: OnMain<'_>, closed: &Finally) {
+        {
+            let mut state = self.state.lock();
+            if state.place.is_none() || state.ending.is_some() {
+                return;
+            }
+            // What comes later was not asked for in time.
+            let arrived = self.stream.n_arrived();
+            state.connection.protocol_mut().end_after(arrived);
+            state.ending = Some(Ending {
+                linger: None,
+                _closed: closed.clone(),
+            });
+        }
+        self.progress(true);
+    }
+
+    fn end(&self) {
+        let ending = {
+            let mut state = self.state.lock();
+            self.leave(&mut state);
+            state.ending.take()
+        };
+        self.export.remove(self.number);
+        drop(ending);
+    }
+
+    fn follow(self: Arc<Self>, main: OnMain<'_>, moved: &Finally) {
+        let Some(context) = self.export.common().next_context() else {
+            return;
+        };
+        let leave = || {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            let place = state.place.as_mut()?;
+            // The handler may be running at this moment.
+            state.connection.detach();
+            self.room.leave();
+            place.n_coming += 1;
+            Some(std::mem::replace(&mut place.context, context))
+        };
+        let entering = Arc::clone(&self);
+        go_over(main, moved, leave, move || entering.enter());
     }
 }
 
