@@ -13,7 +13,7 @@ use super::plug::{Plug, Realize};
 use super::position::{self, Position};
 use super::properties::{Given, Properties, take};
 use super::slots::Plugged;
-use super::{Devices, placement};
+use super::{Devices, placement, unheeded};
 use crate::finally::Finally;
 use crate::host::Host;
 use crate::ident::is_identifier;
@@ -47,6 +47,7 @@ impl Devices {
             },
         };
         let properties = Properties::new(driver.object_type, given.typed(driver.object_type)?)?;
+        unheeded::check(&properties)?;
         placement::check_link(host, &properties)?;
         let plug = Plug {
             host,

@@ -4,7 +4,6 @@ use qapi_runtime::json::Document;
 use qapi_runtime::visit::Visit;
 use qapi_runtime::{Error, Object as Members, Value};
 
-use super::unheeded;
 use crate::ident;
 use crate::keyval::{self, ValueKind};
 use crate::qom::types::{DEVICE, Property, Type, ValueType};
@@ -30,14 +29,10 @@ impl Properties {
         };
         let unknown = given.keys().find(|name| !is_known(name));
         match unknown.map(str::to_owned) {
-            None => {
-                let properties = Self {
-                    object_type,
-                    values: given,
-                };
-                unheeded::check(&properties)?;
-                Ok(properties)
-            }
+            None => Ok(Self {
+                object_type,
+                values: given,
+            }),
             Some(name) => Err(Error::generic(format!(
                 "Property '{}.{name}' not found",
                 object_type.name

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
+use iothread::SharedContext;
 use qapi_runtime::budget::Budget;
 use vhost::VhostUserMemoryRegionBase;
 use vhost::vhost_user::message::{
@@ -16,83 +16,20 @@ use vhost::vhost_user::{
     Error, GpuBackend, Result, VhostUserBackendReqHandler, VhostUserProtocolFeatures,
     VhostUserVirtioFeatures,
 };
-use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH};
 
-use super::config::{Geometry, WRITE_CACHE_OFFSET, has};
+use super::config::{Geometry, WRITE_CACHE_OFFSET};
 use super::counters::Counters;
 use super::memory::{BadMemory, MAX_REGIONS, Memory};
 use super::message::Barrier;
 use super::queue::{Queue, Refused};
 use super::ring::{Addresses, BrokenRing};
-use super::session::Session;
-use iothread::SharedContext;
-
+use super::shared::{Idle, Shared};
 use crate::export::Common;
-use crate::sync::Mutex;
-
-/// What the queues see of the device.
-pub(super) struct Shared {
-    common: Arc<Common>,
-    geometry: Geometry,
-    memory: Mutex<Arc<Memory>>,
-    /// Features that the driver has accepted.
-    features: AtomicU64,
-    /// Whether the driver wants writes to stay in a cache, where it may say so.
-    has_write_cache: AtomicBool,
-    /// The memory that queues of all exports share.
-    budget: Budget,
-    session: OnceLock<Weak<Session>>,
-}
 
 /// The device of one client.
 pub(super) struct Device {
     shared: Arc<Shared>,
     queues: Vec<Arc<Queue>>,
-}
-
-impl Shared {
-    pub(super) fn common(&self) -> &Common {
-        &self.common
-    }
-
-    /// As it is now: the node may have been given another size.
-    pub(super) fn geometry(&self) -> Geometry {
-        Geometry {
-            size: self.common.backend().size(),
-            ..self.geometry
-        }
-    }
-
-    pub(super) fn memory(&self) -> Arc<Memory> {
-        Arc::clone(&self.memory.lock())
-    }
-
-    pub(super) fn budget(&self) -> &Budget {
-        &self.budget
-    }
-
-    pub(super) fn features(&self) -> u64 {
-        self.features.load(Ordering::Acquire)
-    }
-
-    /// Whether what is written has to be on stable storage when it is done: the export says so, the driver has switched
-    /// the cache off, or it does not know that there is one and would never flush.
-    pub(super) fn writes_through(&self) -> bool {
-        let features = self.features();
-        self.common.is_writethrough()
-            || if has(features, VIRTIO_BLK_F_CONFIG_WCE) {
-                !self.has_write_cache.load(Ordering::Acquire)
-            } else {
-                !has(features, VIRTIO_BLK_F_FLUSH)
-            }
-    }
-
-    /// A queue that has ended has no requests under way any more.
-    pub(super) fn queue_is_idle(&self) {
-        if let Some(session) = self.session.get().and_then(Weak::upgrade) {
-            session.queue_is_idle();
-        }
-    }
 }
 
 impl Device {
@@ -104,15 +41,7 @@ impl Device {
         contexts: &[SharedContext],
         budget: &Budget,
     ) -> std::result::Result<Self, BrokenRing> {
-        let shared = Arc::new(Shared {
-            common: Arc::clone(common),
-            geometry,
-            memory: Mutex::default(),
-            features: AtomicU64::new(0),
-            has_write_cache: AtomicBool::new(!common.is_writethrough()),
-            budget: budget.clone(),
-            session: OnceLock::new(),
-        });
+        let shared = Arc::new(Shared::new(common, geometry, budget));
         let contexts = contexts.iter().cycle();
         let queue = |(counters, context): (_, &SharedContext)| {
             Queue::new(&shared, counters, context.clone())
@@ -124,9 +53,8 @@ impl Device {
         })
     }
 
-    pub(super) fn set_session(&self, session: &Weak<Session>) {
-        // Called once.
-        let _ = self.shared.session.set(Weak::clone(session));
+    pub(super) fn set_session(&self, session: Weak<dyn Idle>) {
+        self.shared.set_session(session);
     }
 
     pub(super) fn queues(&self) -> &[Arc<Queue>] {
@@ -176,22 +104,15 @@ impl Device {
         queue.ok_or(Error::InvalidParam)
     }
 
-    fn change_memory(
-        &self,
-        change: impl FnOnce(&Memory) -> std::result::Result<Memory, BadMemory>,
-    ) -> Result<()> {
-        let mut memory = self.shared.memory.lock();
-        let changed = change(&memory).map_err(|_| Error::InvalidParam)?;
-        let former = std::mem::replace(&mut *memory, Arc::new(changed));
-        // Unmapping takes a while.
-        drop(memory);
-        drop(former);
-        Ok(())
-    }
-
     fn guest_address(&self, address: u64) -> Result<vm_memory::GuestAddress> {
-        let memory = self.shared.memory.lock();
+        let memory = self.shared.memory();
         memory.guest_address(address).ok_or(Error::InvalidParam)
+    }
+}
+
+impl From<BadMemory> for Error {
+    fn from(_: BadMemory) -> Self {
+        Self::InvalidParam
     }
 }
 
@@ -218,11 +139,7 @@ impl VhostUserBackendReqHandler for Device {
         for queue in &self.queues {
             queue.reset();
         }
-        self.shared.features.store(0, Ordering::Release);
-        let has_write_cache = !self.shared.common.is_writethrough();
-        self.shared
-            .has_write_cache
-            .store(has_write_cache, Ordering::Release);
+        self.shared.reset();
         Ok(())
     }
 
@@ -234,7 +151,7 @@ impl VhostUserBackendReqHandler for Device {
         if features & !self.shared.geometry().features() != 0 {
             return Err(Error::FeatureMismatch);
         }
-        self.shared.features.store(features, Ordering::Release);
+        self.shared.set_features(features);
         if features & VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits() == 0 {
             // Who does not know of it cannot enable queues.
             for queue in &self.queues {
@@ -250,7 +167,7 @@ impl VhostUserBackendReqHandler for Device {
         files: Vec<File>,
         _postcopy: Option<bool>,
     ) -> Result<Option<Vec<VhostUserMemoryRegionBase>>> {
-        self.change_memory(|_| Memory::new(regions, files))?;
+        self.shared.change_memory(|_| Memory::new(regions, files))?;
         Ok(None)
     }
 
@@ -322,8 +239,7 @@ impl VhostUserBackendReqHandler for Device {
     }
 
     fn get_config(&self, offset: u32, size: u32, _flags: VhostUserConfigFlags) -> Result<Vec<u8>> {
-        let has_write_cache = !self.shared.common.is_writethrough()
-            && self.shared.has_write_cache.load(Ordering::Acquire);
+        let has_write_cache = self.shared.has_write_cache();
         let space = self.shared.geometry().space(has_write_cache);
         let range = offset as usize..(offset as usize).saturating_add(size as usize);
         let part = space.get(range).ok_or(Error::InvalidParam)?;
@@ -333,9 +249,7 @@ impl VhostUserBackendReqHandler for Device {
     fn set_config(&self, offset: u32, bytes: &[u8], _flags: VhostUserConfigFlags) -> Result<()> {
         match bytes {
             [cache @ (0 | 1)] if offset == WRITE_CACHE_OFFSET => {
-                self.shared
-                    .has_write_cache
-                    .store(*cache == 1, Ordering::Release);
+                self.shared.set_write_cache(*cache == 1);
                 Ok(())
             }
             _ => Err(Error::InvalidParam),
@@ -368,12 +282,13 @@ impl VhostUserBackendReqHandler for Device {
         file: File,
         _postcopy: Option<bool>,
     ) -> Result<Option<VhostUserMemoryRegionBase>> {
-        self.change_memory(|memory| memory.with(region, file))?;
+        self.shared
+            .change_memory(|memory| memory.with(region, file))?;
         Ok(None)
     }
 
     fn remove_mem_region(&self, region: &VhostUserSingleMemoryRegion) -> Result<()> {
-        self.change_memory(|memory| memory.without(region))
+        Ok(self.shared.change_memory(|memory| memory.without(region))?)
     }
 
     fn set_device_state_fd(

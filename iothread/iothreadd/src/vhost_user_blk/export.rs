@@ -188,7 +188,13 @@ impl VhostUserBlkExport {
         let Ok(device) = device else {
             return;
         };
-        let session = Session::new(&self.this, stream, device, context.clone());
+        let ended = Weak::clone(&self.this);
+        let over = move |session: &Session| {
+            if let Some(export) = ended.upgrade() {
+                export.session_is_over(session);
+            }
+        };
+        let session = Session::new(stream, device, context.clone(), Box::new(over));
         // Without descriptors for it the client is turned away.
         let Ok(session) = session else {
             return;
@@ -221,7 +227,7 @@ impl VhostUserBlkExport {
     }
 
     /// Nothing is left of a client; on any thread.
-    pub(super) fn session_is_over(&self, over: &Session) {
+    fn session_is_over(&self, over: &Session) {
         let mut state = self.state.lock();
         let is_it = |session: &mut Arc<Session>| std::ptr::eq(&**session, over);
         let session = state.session.take_if(is_it);

@@ -7,7 +7,7 @@
 //!
 //! - `export`: what is exported, to one client at a time.
 //! - `session`: a client's messages, on an IOThread of the export, with `message` as their framing.
-//! - `device`: what the messages change.
+//! - `device`: what the messages change; `shared`: what queues see of it.
 //! - `memory`: the guest's memory.
 //! - `queue`: a virtqueue on its IOThread, with `ring` as its part in the guest's memory.
 //! - `counters`: what it has done.
@@ -28,6 +28,7 @@ mod queue;
 mod request;
 mod ring;
 mod session;
+mod shared;
 mod under_way;
 
 pub(crate) use self::export::prepare;

@@ -13,11 +13,11 @@ use iothread::{
 };
 
 use super::counters::Counters;
-use super::device::Shared;
 use super::job::{Finished, Job, Next, PIECE_SIZE, Ticket};
 use super::memory::Memory;
 use super::request::Status;
 use super::ring::{Addresses, BrokenRing, Ring, without_waiting};
+use super::shared::Shared;
 use super::under_way::UnderWay;
 use crate::block::{IoBuffer, Outcome, Pending, Started};
 use crate::budgets::{Allowance, Room};

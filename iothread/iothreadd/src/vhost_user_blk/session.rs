@@ -11,8 +11,8 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use vhost::vhost_user::BackendReqHandler;
 
 use super::device::Device;
-use super::export::VhostUserBlkExport;
 use super::message::{Barrier, Broken, MAX_SIZE, Messages, config_change};
+use super::shared::Idle;
 use crate::export::go_over;
 use crate::finally::Finally;
 use crate::net::connection::{Connection, End, Limits};
@@ -30,7 +30,7 @@ const LIMITS: Limits = Limits {
 
 /// A client.
 pub(super) struct Session {
-    export: Weak<VhostUserBlkExport>,
+    over: Box<Over>,
     stream: Stream,
     device: Arc<Device>,
     /// Whether a message has come.
@@ -38,6 +38,9 @@ pub(super) struct Session {
     /// `None` once the session is over.
     link: Mutex<Option<Link>>,
 }
+
+/// Is told when nothing is left of a client; on any thread.
+type Over = dyn Fn(&Session) + Send + Sync;
 
 /// The connection.
 struct Link {
@@ -62,16 +65,16 @@ struct Backend {
 impl Session {
     /// Makes a session for a client that has connected.
     pub(super) fn new(
-        export: &Weak<VhostUserBlkExport>,
         stream: Stream,
         device: Device,
         context: SharedContext,
+        over: Box<Over>,
     ) -> std::io::Result<Arc<Self>> {
         let (ours, handled) = UnixStream::pair()?;
         let device = Arc::new(device);
         let handler = BackendReqHandler::from_stream(ours, Arc::clone(&device));
         let session = Arc::new(Self {
-            export: Weak::clone(export),
+            over,
             stream,
             device: Arc::clone(&device),
             has_spoken: AtomicBool::new(false),
@@ -90,7 +93,8 @@ impl Session {
                 }),
             ),
         });
-        device.set_session(&Arc::downgrade(&session));
+        let waiting: Weak<dyn Idle> = Arc::<Self>::downgrade(&session);
+        device.set_session(waiting);
         Ok(session)
     }
 
@@ -205,34 +209,7 @@ impl Session {
         self.stream.disconnect();
         drop(link);
         self.device.close();
-        if let Some(export) = self.export.upgrade() {
-            export.session_is_over(self);
-        }
-    }
-
-    /// A queue that has ended has no requests under way any more; on any thread.
-    pub(super) fn queue_is_idle(self: &Arc<Self>) {
-        {
-            let link = self.link.lock();
-            match &*link {
-                // One queue may be idle while others are still being ended; who ends them looks again.
-                Some(link) if link.is_ending => {
-                    if !self.device.is_idle() {
-                        return;
-                    }
-                }
-                Some(link) => {
-                    if link.connection.protocol().is_held() {
-                        let resumed = Arc::clone(self);
-                        // The context is the export's, which gives it back after the session.
-                        let _ = link.context.post(move |_| resumed.progress());
-                    }
-                    return;
-                }
-                None => return,
-            }
-        }
-        self.finish();
+        (self.over)(self);
     }
 
     /// Does all that can be done now.
@@ -279,6 +256,32 @@ impl Session {
         } else if backend.handle(messages).is_err() {
             messages.give_up();
         }
+    }
+}
+
+impl Idle for Session {
+    fn queue_is_idle(self: Arc<Self>) {
+        {
+            let link = self.link.lock();
+            match &*link {
+                // One queue may be idle while others are still being ended; who ends them looks again.
+                Some(link) if link.is_ending => {
+                    if !self.device.is_idle() {
+                        return;
+                    }
+                }
+                Some(link) => {
+                    if link.connection.protocol().is_held() {
+                        let resumed = Arc::clone(&self);
+                        // The context is the export's, which gives it back after the session.
+                        let _ = link.context.post(move |_| resumed.progress());
+                    }
+                    return;
+                }
+                None => return,
+            }
+        }
+        self.finish();
     }
 }
 
