@@ -114,3 +114,112 @@ impl Outgoing for Session {
         Sent::of(count, wanted)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use qapi_runtime::Error;
+    use qapi_runtime::dispatch::{CommandInfo, Outcome, Service};
+    use qapi_runtime::session::{SessionConfig, Started};
+    use qapi_runtime::visit::{Input as Arguments, Output};
+
+    use super::*;
+    use crate::net::drive::{Drain, Fate, drive};
+
+    impl Drain for Session {
+        fn drain(&mut self) -> Vec<u8> {
+            let all = self.output().to_vec();
+            self.consume_output(all.len());
+            all
+        }
+    }
+
+    /// A command that fails, and one that is called where its session is and fails, too: what commands return is not the
+    /// business of a conversation.
+    struct Commands([CommandInfo; 2]);
+
+    impl Service for Commands {
+        fn commands(&self) -> &[CommandInfo] {
+            &self.0
+        }
+
+        fn call(
+            &self,
+            index: usize,
+            _: &mut Arguments<'_>,
+            _: &mut Output,
+        ) -> Result<Outcome, Error> {
+            Err(Error::generic(format!("{} is done", self.0[index].name)))
+        }
+    }
+
+    fn conversation() -> (Conversation, Arc<Commands>) {
+        let names = ["elsewhere", "here"];
+        let service = Arc::new(Commands(names.map(CommandInfo::new)));
+        let commands = SessionCommands {
+            service: Arc::<Commands>::clone(&service),
+            runs_inline: |command| command.name == "here",
+        };
+        let session = Session::new(SessionConfig::default());
+        let conversation = Conversation::new(session, commands, &Arc::default());
+        (conversation, service)
+    }
+
+    /// What is answered behind the greeting, the names of the commands that are handed out, and what becomes of it.
+    fn talk(input: &[u8], piece: usize) -> (String, Vec<&'static str>, Fate) {
+        let (mut conversation, service) = conversation();
+        let mut names = Vec::new();
+        let (output, fate) = drive(&mut conversation, input, piece, |conversation, call| {
+            names.push(call.info().name);
+            let id = call.id();
+            match call.start(&*service) {
+                Started::Done(result) => conversation.session().complete(id, result),
+                Started::Pending(_) => panic!("no command waits"),
+            }
+        });
+        let output = String::from_utf8(output).unwrap();
+        let (greeting, rest) = output.split_once("\r\n").unwrap();
+        assert!(greeting.starts_with("{\"QMP\""), "{greeting}");
+        (rest.to_owned(), names, fate)
+    }
+
+    const INPUT: &[u8] = b"{'execute':'qmp_capabilities'}\n{'execute':'here','id':1}\
+        {'execute':'elsewhere','id':2}{'execute':'nowhere'} {'execute':'elsewhere'}";
+
+    #[test]
+    fn commands_are_handed_out_in_their_order_however_they_come() {
+        let (answers, names, _) = talk(INPUT, INPUT.len());
+        assert_eq!(names, ["elsewhere"; 2]);
+        let answers: Vec<&str> = answers.lines().collect();
+        assert_eq!(answers.len(), 5, "{answers:?}");
+        for (answer, text) in answers.iter().zip([
+            "{\"return\": {}}",
+            "here is done",
+            "elsewhere is done",
+            "CommandNotFound",
+            "elsewhere is done",
+        ]) {
+            assert!(answer.contains(text), "{answer}");
+        }
+        let whole = talk(INPUT, INPUT.len());
+        for piece in 1..INPUT.len() {
+            assert_eq!(talk(INPUT, piece), whole, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_not_answered_keeps_the_others_and_the_end() {
+        let (mut conversation, _) = conversation();
+        let mut ids = Vec::new();
+        drive(&mut conversation, INPUT, INPUT.len(), |_, call| {
+            ids.push(call.id());
+        });
+        assert_eq!(ids.len(), 1);
+        assert!(!matches!(
+            conversation.advance(),
+            Step::Event(_) | Step::Close
+        ));
+        let late = Err(Error::generic("late"));
+        conversation.session().complete(ids[0], late);
+        assert!(matches!(conversation.advance(), Step::Event(_)));
+    }
+}

@@ -357,3 +357,168 @@ impl<E: Exported> Protocol for Exchange<E> {
         &mut self.replies
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use qapi_runtime::budget::Budget;
+
+    use super::super::handshake::tests::{Disk, disks};
+    use super::super::protocol::{REQUEST_MAGIC, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC};
+    use super::*;
+    use crate::net::drive::{Drain as _, Fate, drive};
+
+    /// A client of one of the disks, of which the first is read-only.
+    fn client(index: usize, structured_replies: bool) -> Exchange<Disk> {
+        let choice = Choice {
+            export: disks().exports().swap_remove(index),
+            structured_replies,
+            base_allocation: false,
+        };
+        let memory = Allowance::new(Budget::new(1 << 20).join());
+        Exchange::new(choice, memory, Waker::noop().clone(), &[], Vec::new())
+    }
+
+    fn request(command: u16, cookie: u64, length: u32) -> Vec<u8> {
+        let mut bytes = REQUEST_MAGIC.to_be_bytes().to_vec();
+        bytes.extend([0, 0]);
+        bytes.extend(command.to_be_bytes());
+        bytes.extend(cookie.to_be_bytes());
+        bytes.extend(4096_u64.to_be_bytes());
+        bytes.extend(length.to_be_bytes());
+        bytes
+    }
+
+    /// A simple reply without data.
+    fn reply(cookie: u64, error: u32) -> Vec<u8> {
+        let mut bytes = SIMPLE_REPLY_MAGIC.to_be_bytes().to_vec();
+        bytes.extend(error.to_be_bytes());
+        bytes.extend(cookie.to_be_bytes());
+        bytes
+    }
+
+    fn done(buffer: IoBuffer) -> Outcome {
+        Outcome {
+            result: Ok(()),
+            buffer,
+            extents: Vec::new(),
+        }
+    }
+
+    /// Answers each request at once.
+    fn answer(exchange: &mut Exchange<Disk>, taken: Taken) -> (u16, u64) {
+        let (header, buffer) = match taken {
+            Taken::Write(header, data) => {
+                assert!(data.iter().all(|byte| *byte == 7));
+                (header, data)
+            }
+            Taken::Other(header) => (header, IoBuffer::new(0)),
+        };
+        exchange.reply(&header, done(buffer));
+        (header.command, header.cookie)
+    }
+
+    #[test]
+    fn requests_are_taken_whole_and_in_their_order() {
+        let mut input = request(command::WRITE, 1, 16);
+        input.extend([7; 16]);
+        input.extend(request(command::FLUSH, 2, 0));
+        input.extend(request(command::WRITE, 3, 1));
+        input.push(7);
+        input.extend(request(command::DISC, 4, 0));
+        input.extend(b"what comes behind it");
+        for piece in 1..input.len() {
+            let mut taken = Vec::new();
+            let mut exchange = client(1, false);
+            let (output, fate) = drive(&mut exchange, &input, piece, |exchange, event| {
+                taken.push(answer(exchange, event));
+            });
+            let expected = [
+                (command::WRITE, 1),
+                (command::FLUSH, 2),
+                (command::WRITE, 3),
+            ];
+            assert_eq!(taken, expected, "in pieces of {piece}");
+            assert_eq!(output, [reply(1, 0), reply(2, 0), reply(3, 0)].concat());
+            assert!(fate.is_over());
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_answered_behind_its_data() {
+        let mut input = request(command::WRITE, 1, 16);
+        let refused = input.len() + 16;
+        input.extend([7; 16]);
+        input.extend(request(99, 2, 0));
+        // The disk is read-only.
+        for (structured, magic) in [(false, SIMPLE_REPLY_MAGIC), (true, STRUCTURED_REPLY_MAGIC)] {
+            let mut exchange = client(0, structured);
+            let refuse = |_: &mut Exchange<Disk>, taken| panic!("{taken:?} is carried out");
+            let (output, _) = drive(&mut exchange, &input[..refused - 1], 5, refuse);
+            assert!(output.is_empty());
+            let mut exchange = client(0, structured);
+            let (output, fate) = drive(&mut exchange, &input, 5, refuse);
+            assert!(output.starts_with(&magic.to_be_bytes()));
+            if !structured {
+                assert_eq!(output, [reply(1, 1), reply(2, 22)].concat());
+            }
+            assert!(fate.is_over());
+        }
+    }
+
+    #[test]
+    fn a_disconnect_waits_for_what_is_under_way() {
+        let mut exchange = client(1, false);
+        let input = [request(command::FLUSH, 1, 0), request(command::DISC, 2, 0)].concat();
+        let mut waiting = None;
+        let (output, fate) = drive(&mut exchange, &input, input.len(), |exchange, taken| {
+            let Taken::Other(header) = taken else {
+                panic!("a flush has no data");
+            };
+            exchange.wait(&header);
+            waiting = Some(header);
+        });
+        assert_eq!((output.len(), fate), (0, Fate::Waits));
+        let header = waiting.unwrap();
+        exchange.stop_waiting(&header);
+        exchange.reply(&header, done(IoBuffer::new(0)));
+        assert!(matches!(exchange.advance(), Step::Close));
+        assert_eq!(exchange.output().drain(), reply(1, 0));
+    }
+
+    #[test]
+    fn so_many_requests_wait_and_no_more() {
+        let mut exchange = client(1, false);
+        let input = request(command::FLUSH, 1, 0).repeat(MAX_WAITING + 1);
+        let mut headers = Vec::new();
+        let (_, fate) = drive(&mut exchange, &input, input.len(), |exchange, taken| {
+            if let Taken::Other(header) = taken {
+                exchange.wait(&header);
+                headers.push(header);
+            }
+        });
+        assert_eq!((headers.len(), fate), (MAX_WAITING, Fate::Waits));
+        exchange.stop_waiting(&headers[0]);
+        assert!(matches!(exchange.advance(), Step::Event(_)));
+    }
+
+    #[test]
+    fn nothing_is_taken_that_came_too_late() {
+        let mut exchange = client(1, false);
+        exchange.end_after(REQUEST_SIZE + 1);
+        let input = request(command::FLUSH, 1, 0).repeat(2);
+        assert!(matches!(exchange.advance(), Step::Read));
+        let space = exchange.space();
+        assert_eq!(space.len(), REQUEST_SIZE + 1);
+        space.copy_from_slice(&input[..=REQUEST_SIZE]);
+        exchange.received(REQUEST_SIZE + 1, Passed::default());
+        assert!(matches!(exchange.advance(), Step::Event(_)));
+        assert!(matches!(exchange.advance(), Step::Close));
+    }
+
+    #[test]
+    fn nonsense_ends_it() {
+        let mut exchange = client(1, false);
+        let (output, fate) = drive(&mut exchange, &[0xff; 64], 64, |_, _| ());
+        assert_eq!((output.len(), fate), (0, Fate::Over(0)));
+    }
+}
