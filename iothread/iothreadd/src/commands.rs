@@ -278,8 +278,9 @@ impl Commands for Handler {
         tree.set(&arguments.path, &arguments.property, &arguments.value)
     }
 
-    fn query_block(&self, _: QueryBlock) -> Result<Vec<BlockInfo>, Error> {
-        Ok(self.parts.host.blocks.query_devices())
+    async fn query_block(&self, _: QueryBlock) -> Result<Vec<BlockInfo>, Error> {
+        let Host { blocks, main, .. } = &*self.parts.host;
+        blocks.query_devices(main).await
     }
 
     fn query_block_exports(&self) -> Result<Vec<BlockExportInfo>, Error> {
@@ -323,11 +324,12 @@ impl Commands for Handler {
         })
     }
 
-    fn query_named_block_nodes(
+    async fn query_named_block_nodes(
         &self,
         _: QueryNamedBlockNodes,
     ) -> Result<Vec<BlockDeviceInfo>, Error> {
-        Ok(self.parts.host.blocks.query_nodes())
+        let Host { blocks, main, .. } = &*self.parts.host;
+        blocks.query_nodes(main).await
     }
 
     fn query_status(&self) -> Result<StatusInfo, Error> {

@@ -14,6 +14,7 @@ mod blockdev;
 mod budgets;
 mod calls;
 mod chardev;
+mod coming;
 mod commands;
 mod devices;
 mod errno;

@@ -339,12 +339,11 @@ impl Server {
         }
         for option in &options.chardev {
             let descriptors = SessionDescriptors::default();
-            let added = chardev::parse(option)
+            let (id, backend) = chardev::parse(option)
                 .map_err(Error::from)
-                .and_then(|(id, backend)| {
-                    let main = host.on_main()?;
-                    host.chardevs.add_now(main, id, &backend, &descriptors)
-                });
+                .map_err(wrong("chardev", option))?;
+            let chardevs = &host.chardevs;
+            let added = chardevs.add_of_option(id, &backend, &descriptors).await;
             added.map_err(wrong("chardev", option))?;
         }
         for option in &options.blockdev {
@@ -439,8 +438,9 @@ impl Server {
         let Ok(alarm) = host.main.timer(Clock::Monotonic, |_| ()) else {
             return Ok(());
         };
-        let stuck = || [exports.stuck(), devices.stuck(), host.blocks.stuck()].concat();
-        let is_done = || exports.is_empty() && devices.is_empty() && host.blocks.stuck().is_empty();
+        let files = || [host.blocks.stuck(), host.chardevs.stuck()].concat();
+        let stuck = || [exports.stuck(), devices.stuck(), files()].concat();
+        let is_done = || exports.is_empty() && devices.is_empty() && files().is_empty();
         while !is_done() {
             if self.in_a_hurry.load(Ordering::Acquire) && !was_in_a_hurry {
                 was_in_a_hurry = true;

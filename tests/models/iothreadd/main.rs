@@ -116,6 +116,28 @@ fn a_request_that_begins_while_another_ends_is_waited_for_or_comes_after() {
     });
 }
 
+#[test]
+fn what_precedes_is_done_first_whoever_gives_it_up_last() {
+    loom::model(|| {
+        let main = MainContext::default();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let noting = Arc::clone(&order);
+        let last = Finally::new(&main, move |_| noting.lock().push("last"));
+        let noting = Arc::clone(&order);
+        let first = last.preceded_by(move |_, _| noting.lock().push("first"));
+        let threads = [first.clone(), last.clone()].map(|kept| thread::spawn(move || drop(kept)));
+        last.or_now(main.on_main());
+        first.or_now(main.on_main());
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        // The one posts the other.
+        main.run_all();
+        main.run_all();
+        assert_eq!(*order.lock(), ["first", "last"]);
+    });
+}
+
 /// Whether a socket is watched, as its door says.
 #[derive(Default)]
 struct Watched(Mutex<Option<bool>>);

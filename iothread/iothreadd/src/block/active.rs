@@ -86,12 +86,12 @@ impl Blocks {
     ///
     /// Other processes do not let their users do what they do; they stay as they are.
     pub(crate) fn activate(&self, name: &str) -> Result<Activated, Error> {
-        self.0.lock().activate(name)
+        self.graph.lock().activate(name)
     }
 
     /// Takes the activation of a node back.
     pub(crate) fn deactivate(&self, name: &str, activated: &Activated) {
-        self.0.lock().take_back(name, activated);
+        self.graph.lock().take_back(name, activated);
     }
 
     /// `blockdev-set-active`
@@ -106,7 +106,7 @@ impl Blocks {
         }
         let leaving = self.begin_to_leave(name.as_deref())?;
         self.requests_have_ended(main).await;
-        let graph = self.0.lock();
+        let graph = self.graph.lock();
         for name in leaving {
             // It may be gone, and to lock less does not fail.
             let _ = graph.update_locks(&name);
@@ -115,7 +115,7 @@ impl Blocks {
     }
 
     fn activate_nodes(&self, name: Option<&str>) -> Result<(), Error> {
-        let graph = self.0.lock();
+        let graph = self.graph.lock();
         if let Some(name) = name {
             return graph.activate(name).map(drop);
         }
@@ -128,7 +128,7 @@ impl Blocks {
 
     /// Lets nodes take no more requests. Returns which.
     fn begin_to_leave(&self, name: Option<&str>) -> Result<Vec<String>, Error> {
-        let graph = self.0.lock();
+        let graph = self.graph.lock();
         let (leaving, what) = match name {
             Some(name) => {
                 graph.find(name)?;
@@ -160,7 +160,7 @@ impl Blocks {
     /// Waits until the requests have ended that are under way now.
     pub(super) async fn requests_have_ended(&self, main: &MainContext) {
         let begin = |_: OnMain<'_>, idle: &Finally| {
-            for node in &self.0.lock().nodes {
+            for node in &self.graph.lock().nodes {
                 node.io.keep_until_idle(idle);
             }
         };

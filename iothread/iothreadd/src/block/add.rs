@@ -86,30 +86,6 @@ impl Checked {
     }
 }
 
-/// A node whose file is being opened, as long as this lives.
-struct Coming<'b> {
-    blocks: &'b Blocks,
-    name: String,
-}
-
-impl<'b> Coming<'b> {
-    fn new(blocks: &'b Blocks, name: &str) -> Self {
-        let name = name.to_owned();
-        blocks.0.lock().coming.push(name.clone());
-        Self { blocks, name }
-    }
-}
-
-impl Drop for Coming<'_> {
-    fn drop(&mut self) {
-        let coming = &mut self.blocks.0.lock().coming;
-        // Another command may want the same name.
-        if let Some(index) = coming.iter().position(|name| *name == self.name) {
-            coming.remove(index);
-        }
-    }
-}
-
 impl Blocks {
     /// `blockdev-add`. The main loop goes on while a file is opened.
     pub(crate) async fn add(
@@ -121,7 +97,7 @@ impl Blocks {
         let making = self.begin_to_add(options)?;
         let file = match making.lowest.opening() {
             Some(opening) => {
-                let _coming = Coming::new(self, &making.lowest.name);
+                let _coming = self.coming.begin(&making.lowest.name);
                 let sets = sets.clone();
                 let opened = task::on_worker(main, move || opening.open(&sets)).await?;
                 Some(opened?)
@@ -133,8 +109,8 @@ impl Blocks {
 
     /// What waits for a file system to open files: for people.
     pub(crate) fn stuck(&self) -> Vec<String> {
-        let describe = |name: &String| format!("block node '{name}' waits for its file");
-        self.0.lock().coming.iter().map(describe).collect()
+        let describe = |name: String| format!("block node '{name}' waits for its file");
+        self.coming.names().into_iter().map(describe).collect()
     }
 
     /// Checks what can be checked before a file is opened. What is wrong is told from the lowest node up, as in QEMU.
@@ -164,7 +140,7 @@ impl Blocks {
     ) -> Result<(), Error> {
         let Making { lowest, mut above } = making;
         // Others may have added nodes while the file was opened.
-        if self.0.lock().index(&lowest.name).is_some() {
+        if self.graph.lock().index(&lowest.name).is_some() {
             return Err(duplicate(&lowest.name));
         }
         let mut last = self.make(lowest, file)?;
@@ -179,7 +155,7 @@ impl Blocks {
         }
         let name = last.name.clone();
         new.push(last);
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         let n_before = graph.nodes.len();
         graph.nodes.append(&mut new);
         let fits = graph
@@ -193,7 +169,7 @@ impl Blocks {
 
     /// The node that exists already under new ones.
     fn base(&self, name: String) -> Result<Child, Error> {
-        let graph = self.0.lock();
+        let graph = self.graph.lock();
         let node = graph.find(&name).map_err(|_| {
             Error::generic(format!(
                 "Cannot find device='{name}' nor node-name='{name}'"
@@ -276,7 +252,7 @@ impl Blocks {
             }
         };
         check_cache(&options)?;
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         let place = match &child {
             // A node joins the one that it stands on.
             Some((child, _)) => match graph.find(child) {
@@ -309,7 +285,7 @@ impl Blocks {
     }
 
     fn new_name(&self, wanted: Option<String>, new: &[Node]) -> Result<String, Error> {
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         let Some(name) = wanted else {
             let number = graph.n_unnamed;
             graph.n_unnamed += 1;

@@ -36,16 +36,24 @@ pub(crate) use self::io::{
 use self::place::NodeContext;
 pub(crate) use self::place::{ExportRights, Follower, Medium, MoveError, NodeUser};
 use self::users::Attached;
+use crate::coming::Coming;
 use crate::finally::Finally;
 use crate::qapi::{BlockdevCacheOptions, BlockdevDetectZeroesOptions};
 use crate::sync::{Level, Mutex};
 
 /// All block nodes.
-pub(crate) struct Blocks(Mutex<Graph>);
+pub(crate) struct Blocks {
+    graph: Mutex<Graph>,
+    /// Nodes whose files are being opened.
+    coming: Coming,
+}
 
 impl Default for Blocks {
     fn default() -> Self {
-        Self(Mutex::at(Level::Graph, Graph::default()))
+        Self {
+            graph: Mutex::at(Level::Graph, Graph::default()),
+            coming: Coming::default(),
+        }
     }
 }
 
@@ -55,8 +63,6 @@ struct Graph {
     nodes: Vec<Node>,
     /// The paths of drives that have no medium, and when they came.
     empty_drives: Vec<(u64, UserPath)>,
-    /// Those whose files are being opened.
-    coming: Vec<String>,
     n_unnamed: u64,
     /// Orders nodes and users by when they came.
     n_numbers: u64,
@@ -170,7 +176,7 @@ fn forget(main: OnMain<'_>, nodes: Vec<Node>, done: &Finally) {
 impl Blocks {
     /// `blockdev-del`. Keeps `gone` until nothing is left of the node.
     pub(crate) fn delete(&self, main: OnMain<'_>, name: &str, gone: &Finally) -> Result<(), Error> {
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         let node = graph.find(name)?;
         if !node.users.is_empty() {
             return Err(Error::generic(format!("Node {name} is in use")));
@@ -191,7 +197,7 @@ impl Blocks {
 
     /// Deletes all nodes, at the end of the server.
     pub(crate) fn clear(&self, main: OnMain<'_>, gone: &Finally) {
-        let nodes = std::mem::take(&mut self.0.lock().nodes);
+        let nodes = std::mem::take(&mut self.graph.lock().nodes);
         forget(main, nodes, gone);
     }
 }

@@ -346,7 +346,7 @@ impl Graph {
 impl Blocks {
     /// Checks that a node is on a thread or could be moved there.
     pub(crate) fn check_move(&self, name: &str, thread: &IoThread) -> Result<(), Error> {
-        let graph = self.0.lock();
+        let graph = self.graph.lock();
         graph.find(name)?;
         Ok(graph.check_move(name, Some(thread), None)?)
     }
@@ -361,7 +361,7 @@ impl Blocks {
         force: bool,
         moved: &Finally,
     ) -> Result<(), Error> {
-        self.0.lock().check_movable(name, force)?;
+        self.graph.lock().check_movable(name, force)?;
         let thread = thread()?;
         let held = match &thread {
             Some(thread) => Some(
@@ -372,7 +372,7 @@ impl Blocks {
             ),
             None => None,
         };
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         let mut left = graph.relocate(name, thread.as_ref(), None, None)?;
         if let Some(index) = graph.index(name) {
             graph.nodes[index].place.held = held;
@@ -414,7 +414,7 @@ impl Blocks {
             lender: Arc::clone(&path),
             context: context.clone(),
         });
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         graph.add_user(name, user).map_err(MoveError::Denied)?;
         let left = if graph.is_at(name, thread) {
             // Nobody moves it, so whoever holds it there goes on.
@@ -446,7 +446,7 @@ impl Blocks {
         name: &str,
         user: NodeUser,
     ) -> Result<Option<SharedContext>, Error> {
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         graph.add_user(name, user)?;
         Ok(graph.home(name))
     }
@@ -454,7 +454,7 @@ impl Blocks {
     /// A device or an export does not use a node any more, which goes back to the main loop unless others insist. Keeps
     /// `moved` until that is done.
     pub(crate) fn detach(&self, main: OnMain<'_>, name: &str, path: &str, moved: &Finally) {
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         graph.remove_user(name, path);
         let mut left = match graph.relocate(name, None, None, None) {
             Ok(left) => left,

@@ -1,5 +1,10 @@
 //! What the graph looks like to clients.
 
+use std::sync::Arc;
+
+use iothread::MainContext;
+use qapi_runtime::Error;
+
 use super::driver::{Driver, RequestLimits};
 use super::filename::filename;
 use super::io::NodeIo;
@@ -9,26 +14,46 @@ use crate::qapi::{
     BlockdevChild, ImageInfo, ImageInfoSpecific, ImageInfoSpecificFile,
     ImageInfoSpecificFileWrapper,
 };
+use crate::task;
 
 impl Blocks {
     /// `query-named-block-nodes`: the newest first, as in QEMU.
-    pub(crate) fn query_nodes(&self) -> Vec<BlockDeviceInfo> {
-        let graph = self.0.lock();
-        graph
-            .nodes
-            .iter()
-            .rev()
-            .map(|node| graph.info(node))
-            .collect()
+    pub(crate) async fn query_nodes(
+        &self,
+        main: &MainContext,
+    ) -> Result<Vec<BlockDeviceInfo>, Error> {
+        let shown: Vec<_> = {
+            let graph = self.graph.lock();
+            let show = |node: &Node| (graph.info(node), Arc::clone(&node.io));
+            graph.nodes.iter().rev().map(show).collect()
+        };
+        let complete = |(mut info, io): (BlockDeviceInfo, Arc<NodeIo>)| {
+            info.image.actual_size = allocated(&io);
+            info
+        };
+        let ask = move || shown.into_iter().map(complete).collect();
+        task::on_worker(main, ask).await
     }
 
     /// `query-block`: in the order in which devices came, as in QEMU.
-    pub(crate) fn query_devices(&self) -> Vec<BlockInfo> {
-        let graph = self.0.lock();
+    pub(crate) async fn query_devices(&self, main: &MainContext) -> Result<Vec<BlockInfo>, Error> {
+        let shown = self.show_devices();
+        let complete = |(mut info, io): (BlockInfo, Option<Arc<NodeIo>>)| {
+            if let (Some(node), Some(io)) = (&mut info.inserted, io) {
+                node.image.actual_size = allocated(&io);
+            }
+            info
+        };
+        let ask = move || shown.into_iter().map(complete).collect();
+        task::on_worker(main, ask).await
+    }
+
+    fn show_devices(&self) -> Vec<(BlockInfo, Option<Arc<NodeIo>>)> {
+        let graph = self.graph.lock();
         let mut devices: Vec<_> = graph
             .empty_drives
             .iter()
-            .map(|(since, path)| (*since, drive_info(path, true)))
+            .map(|(since, path)| (*since, (drive_info(path, true), None)))
             .collect();
         for node in &graph.nodes {
             let users = node.users.iter();
@@ -36,12 +61,18 @@ impl Blocks {
                 let user = &attached.user;
                 let mut info = drive_info(&user.path, user.is_removable());
                 info.inserted = Some(graph.info(node));
-                devices.push((attached.since, info));
+                devices.push((attached.since, (info, Some(Arc::clone(&node.io)))));
             }
         }
         devices.sort_by_key(|(since, _)| *since);
-        devices.into_iter().map(|(_, info)| info).collect()
+        devices.into_iter().map(|(_, shown)| shown).collect()
     }
+}
+
+/// What a node takes up on the host. Its file system may be slow to tell.
+fn allocated(io: &NodeIo) -> Option<i64> {
+    let bytes = io.bottom().driver().allocated()?;
+    Some(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
 /// A drive as it is without a medium. All trays are closed, as there is no guest to open them.
@@ -63,7 +94,6 @@ impl Graph {
             node.io.driver().name().to_owned(),
             count(node.io.size()),
         );
-        image.actual_size = bottom.allocated().map(count);
         image.dirty_flag = matches!(bottom, Driver::File(_)).then_some(false);
         image.limits = Some(limits(&node.io));
         if let Driver::File(_) = node.io.driver() {

@@ -125,7 +125,7 @@ impl Blocks {
     }
 
     fn begin_to_resize(&self, name: &str, size: i64) -> Result<(Arc<NodeIo>, u64), Error> {
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         graph.find(name)?;
         let size = u64::try_from(size)
             .map_err(|_| Error::generic("Parameter 'size' expects a >0 size"))?;
@@ -143,7 +143,7 @@ impl Blocks {
     }
 
     fn end_of_resize(&self, main: OnMain<'_>, name: &str, done: &Finally) {
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         graph.remove_one_user(name, RESIZER);
         let gone = match graph.is_left_over(name) {
             true => graph.remove_node(name),

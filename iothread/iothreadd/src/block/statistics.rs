@@ -15,7 +15,7 @@ enum Whose {
 impl Blocks {
     /// `query-blockstats` of devices: in the order in which they came, as in QEMU.
     pub(crate) fn device_statistics(&self) -> Vec<BlockStats> {
-        let graph = self.0.lock();
+        let graph = self.graph.lock();
         let mut devices: Vec<_> = graph
             .empty_drives
             .iter()
@@ -38,7 +38,7 @@ impl Blocks {
 
     /// `query-blockstats` of nodes: the oldest first, as in QEMU.
     pub(crate) fn node_statistics(&self) -> Vec<BlockStats> {
-        let graph = self.0.lock();
+        let graph = self.graph.lock();
         let nodes = graph.nodes.iter();
         nodes.map(|node| graph.load_of_node(node)).collect()
     }

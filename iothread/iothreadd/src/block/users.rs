@@ -73,38 +73,38 @@ impl Graph {
 impl Blocks {
     /// Checks that a new user would fit those that the node has in this process.
     pub(crate) fn check_permission(&self, name: &str, new: &NodeUser) -> Result<(), Error> {
-        self.0.lock().check_new(name, new)
+        self.graph.lock().check_new(name, new)
     }
 
     /// Shows a drive that has no medium.
     pub(crate) fn add_empty_drive(&self, path: &str) {
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         let since = graph.next_number();
         graph.empty_drives.push((since, path.into()));
     }
 
     pub(crate) fn remove_empty_drive(&self, path: &str) {
-        let mut graph = self.0.lock();
+        let mut graph = self.graph.lock();
         graph.empty_drives.retain(|(_, known)| &**known != path);
     }
 
     /// A way to send requests to a node, for a user that is attached to it until the last of them has ended.
     /// `user` is its path.
     pub(crate) fn backend(&self, name: &str, user: &UserPath) -> Result<Backend, Error> {
-        let graph = self.0.lock();
+        let graph = self.graph.lock();
         let io = Arc::clone(&graph.find(name)?.io);
         Ok(Backend::new(io, user))
     }
 
     /// The size of a node in bytes, if there is such a node.
     pub(crate) fn size(&self, name: &str) -> Option<u64> {
-        let graph = self.0.lock();
+        let graph = self.graph.lock();
         graph.find(name).ok().map(|node| node.io.size())
     }
 
     /// Whether a node can be written to; `None` if there is no such node.
     pub(crate) fn is_writable(&self, name: &str) -> Option<bool> {
-        let graph = self.0.lock();
+        let graph = self.graph.lock();
         graph.find(name).ok().map(|node| !node.io.is_read_only())
     }
 }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use iothread::{MainContext, OnMain};
 use qapi_runtime::Error;
 
+use self::common::Files;
 pub(crate) use self::connect::connect_unix;
 pub(crate) use self::front_end::{AttachError, FrontEnd, PeerStream, Usage};
 pub(crate) use self::object::{socket_type, stdio_type, types};
@@ -31,6 +32,7 @@ pub(crate) use self::option::{OptionError, duplicate, options, parse, parse_back
 use self::plain::Plain;
 use self::ringbuf::Ringbuf;
 use self::socket::SocketDevice;
+use crate::coming::Coming;
 use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
 use crate::net::log::Log;
 use crate::net::sockets::{look_up, modern};
@@ -66,6 +68,8 @@ pub(crate) struct Chardevs {
     /// Those that are not in the list.
     own: Arc<dyn OwnDevices>,
     sets: DescriptorSets,
+    /// Those whose files are being opened.
+    coming: Coming,
     list: Mutex<Vec<Arc<Chardev>>>,
 }
 
@@ -112,6 +116,7 @@ impl Chardevs {
             yanks: yanks.clone(),
             own,
             sets: sets.clone(),
+            coming: Coming::default(),
             list: Mutex::at(Level::List, Vec::new()),
         }
     }
@@ -180,10 +185,9 @@ impl Chardevs {
         Ok(chardev)
     }
 
-    /// As `add`, for options: what has to be waited for keeps the caller.
-    pub(crate) fn add_now(
+    /// The same for options: an ID that is taken is told in other words, and it does not wait for a peer.
+    pub(crate) async fn add_of_option(
         &self,
-        main: OnMain<'_>,
         id: String,
         backend: &ChardevBackend,
         descriptors: &SessionDescriptors,
@@ -191,22 +195,15 @@ impl Chardevs {
         if self.is_taken(&id) {
             return Err(option::duplicate(&id));
         }
-        let log = common::open_log(backend)?;
-        let connected = match backend {
-            ChardevBackend::Socket(socket) => connect::plan(&socket.data)
-                .and_then(|plan| plan.map(|plan| plan.connect()).transpose()),
-            _ => Ok(None),
-        };
-        let kind = connected.and_then(|connected| {
-            let ready = connect::Ready {
-                log,
-                connected,
-                found: None,
-            };
-            self.open_with(main, &id, backend, descriptors, ready)
-        })?;
+        let kind = self.open(&id, backend, descriptors).await?;
         let chardev = Chardev::new(id, backend.tag(), kind, true);
-        self.insert(main, chardev).map(drop)
+        self.insert(task::here(&self.main)?, chardev).map(drop)
+    }
+
+    /// What waits for a file system to open files: for people.
+    pub(crate) fn stuck(&self) -> Vec<String> {
+        let describe = |id: String| format!("character device '{id}' waits for its file");
+        self.coming.names().into_iter().map(describe).collect()
     }
 
     /// Whether an option has made a device of this name.
@@ -230,15 +227,31 @@ impl Chardevs {
         backend: &ChardevBackend,
         descriptors: &SessionDescriptors,
     ) -> Result<Kind, Error> {
-        let log = common::open_log(backend)?;
+        let files = self.open_files(id, backend).await?;
         let ready = match backend {
-            ChardevBackend::Socket(socket) => self.prepare(&socket.data, log).await?,
-            _ => connect::Ready {
-                log,
+            ChardevBackend::Socket(socket) => self.prepare(&socket.data, files.log.clone()).await?,
+            ChardevBackend::File(_)
+            | ChardevBackend::Pipe(_)
+            | ChardevBackend::Null(_)
+            | ChardevBackend::Ringbuf(_)
+            | ChardevBackend::Memory(_)
+            | ChardevBackend::Unknown(_) => connect::Ready {
+                log: files.log.clone(),
                 ..connect::Ready::default()
             },
         };
-        self.open_with(task::here(&self.main)?, id, backend, descriptors, ready)
+        let main = task::here(&self.main)?;
+        self.open_with(main, id, backend, descriptors, (ready, files.plain))
+    }
+
+    /// Opens the files of a device, if it has any. A worker does that, as a file system may be slow.
+    async fn open_files(&self, id: &str, backend: &ChardevBackend) -> Result<Files, Error> {
+        if !Files::has(backend) {
+            return Ok(Files::default());
+        }
+        let _coming = self.coming.begin(id);
+        let (backend, sets) = (backend.clone(), self.sets.clone());
+        task::on_worker(&self.main, move || Files::open(&backend, &sets)).await?
     }
 
     /// Does what takes its time before a device is opened.
@@ -274,15 +287,13 @@ impl Chardevs {
         id: &str,
         backend: &ChardevBackend,
         descriptors: &SessionDescriptors,
-        ready: connect::Ready,
+        (ready, plain): (connect::Ready, Option<Plain>),
     ) -> Result<Kind, Error> {
         Ok(match backend {
             ChardevBackend::Null(_) => Kind::Null(ready.log),
-            ChardevBackend::File(file) => {
-                Kind::Plain(Plain::file(&file.data, &self.sets, ready.log)?)
-            }
-            ChardevBackend::Pipe(pipe) => {
-                Kind::Plain(Plain::pipe(&pipe.data, &self.sets, ready.log)?)
+            ChardevBackend::File(_) | ChardevBackend::Pipe(_) => {
+                let closed = || Error::generic(format!("the files of '{id}' are not open"));
+                Kind::Plain(plain.ok_or_else(closed)?)
             }
             ChardevBackend::Ringbuf(ringbuf) | ChardevBackend::Memory(ringbuf) => {
                 let size = ringbuf.data.size.unwrap_or(RINGBUF_SIZE);

@@ -17,7 +17,6 @@ use super::{Devices, placement, unheeded};
 use crate::finally::Finally;
 use crate::host::Host;
 use crate::ident::is_identifier;
-use crate::sync::Mutex;
 use crate::task;
 
 impl Devices {
@@ -65,7 +64,7 @@ impl Devices {
                 task::see_through(&host.main, plug_in).await?
             }
             Realize::InTime(realize) => {
-                let _coming = position.id().map(|id| Coming::new(&self.coming, id));
+                let _coming = position.id().map(|id| self.coming.begin(id));
                 let device = realize(&plug, properties).await?;
                 self.insert(&plug, device);
                 Ok(())
@@ -136,31 +135,9 @@ impl Devices {
         }
         // What contains the devices has a property of this name.
         let is_property = id == "type";
-        if is_property || self.named.find(&id).is_some() || self.coming.lock().contains(&id) {
+        if is_property || self.named.find(&id).is_some() || self.coming.has(&id) {
             return Err(Error::generic(format!("Duplicate device ID '{id}'")));
         }
         Ok(id)
-    }
-}
-
-/// An ID that is taken as long as this lives.
-struct Coming<'c> {
-    list: &'c Mutex<Vec<String>>,
-    id: String,
-}
-
-impl<'c> Coming<'c> {
-    fn new(list: &'c Mutex<Vec<String>>, id: &str) -> Self {
-        list.lock().push(id.to_owned());
-        Self {
-            list,
-            id: id.to_owned(),
-        }
-    }
-}
-
-impl Drop for Coming<'_> {
-    fn drop(&mut self) {
-        self.list.lock().retain(|id| *id != self.id);
     }
 }

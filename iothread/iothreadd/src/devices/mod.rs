@@ -41,10 +41,10 @@ pub(crate) use self::drivers::{help, machine_buses, types};
 use self::position::Position;
 pub(crate) use self::properties::{parse, parse_options};
 use self::slots::{Plugged, Slots};
+use crate::coming::Coming;
 use crate::objects::Objects;
 use crate::qom::Object;
 use crate::qom::types::Type;
-use crate::sync::Mutex;
 
 /// All devices.
 pub(crate) struct Devices {
@@ -52,8 +52,8 @@ pub(crate) struct Devices {
     objects: Arc<Objects>,
     named: Arc<Slots>,
     unnamed: Arc<Slots>,
-    /// IDs of devices that wait for a peer, in no order.
-    coming: Mutex<Vec<String>>,
+    /// IDs of devices that wait for a peer.
+    coming: Coming,
     n_unnamed: AtomicU64,
     n_unnamed_buses: AtomicU64,
     is_balloon_lost: AtomicBool,
@@ -65,7 +65,7 @@ impl Devices {
             objects: Arc::clone(objects),
             named: Arc::default(),
             unnamed: Arc::default(),
-            coming: Mutex::default(),
+            coming: Coming::default(),
             n_unnamed: AtomicU64::new(0),
             n_unnamed_buses: AtomicU64::new(0),
             is_balloon_lost: AtomicBool::new(false),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use qapi_runtime::Error;
 
 use super::arguments::Arguments;
-use super::line::LINE_END;
+use super::line::{LINE_END, describe};
+use crate::host::Host;
 use crate::net::descriptors::SessionDescriptors;
 use crate::parts::Parts;
 use crate::qapi::{
@@ -146,27 +147,34 @@ pub(super) fn info_exports(parts: &Arc<Parts>, _: &Arguments) -> String {
 }
 
 /// `info block`
-pub(super) fn info_block(parts: &Arc<Parts>, given: &Arguments) -> String {
+pub(super) fn info_block<'a>(parts: &'a Arc<Parts>, given: &'a Arguments) -> Work<'a, String> {
+    Box::pin(async move {
+        let printed = print_block(parts, given).await;
+        printed.unwrap_or_else(|error| describe(&error))
+    })
+}
+
+async fn print_block(parts: &Arc<Parts>, given: &Arguments) -> Result<String, Error> {
     let (nodes, verbose, wanted) = (given.flag(0), given.flag(1), given.text(2));
-    let blocks = &parts.host.blocks;
+    let Host { blocks, main, .. } = &*parts.host;
     let mut output = String::new();
     let is_wanted = |name: &str| wanted.is_empty() || wanted == name;
     // Devices have no names here by which one of them could be meant.
     if !nodes && wanted.is_empty() {
-        for (index, device) in blocks.query_devices().iter().enumerate() {
+        for (index, device) in blocks.query_devices(main).await?.iter().enumerate() {
             match &device.inserted {
                 Some(node) => print_node(&mut output, index, node, Some(device), verbose),
                 None => print_empty(&mut output, index, device),
             }
         }
-        return output;
+        return Ok(output);
     }
-    for (index, node) in blocks.query_nodes().iter().enumerate() {
+    for (index, node) in blocks.query_nodes(main).await?.iter().enumerate() {
         if is_wanted(&node.node_name) {
             print_node(&mut output, index, node, None, verbose);
         }
     }
-    output
+    Ok(output)
 }
 
 /// Describes a drive without a medium.

@@ -183,7 +183,7 @@ static TOPICS: &[Command] = &[
         ],
         usage: "[-n] [-v] [device]",
         help: "show info of one block device or all block devices (-n: show named nodes; -v: show details)",
-        run: Run::Text(block::info_block),
+        run: Run::Late(block::info_block),
     },
     Command {
         name: "block-exports",

@@ -154,7 +154,10 @@ pub trait Commands: Send + Sync {
     fn qom_set(&self, arguments: commands::QomSet) -> Result<(), Error>;
 
     /// Handles [`query-block`](super::commands::QueryBlock).
-    fn query_block(&self, arguments: commands::QueryBlock) -> Result<Vec<BlockInfo>, Error>;
+    fn query_block(
+        &self,
+        arguments: commands::QueryBlock,
+    ) -> impl Future<Output = Result<Vec<BlockInfo>, Error>> + Send;
 
     /// Handles [`query-block-exports`](super::commands::QueryBlockExports).
     fn query_block_exports(&self) -> Result<Vec<BlockExportInfo>, Error>;
@@ -187,7 +190,7 @@ pub trait Commands: Send + Sync {
     fn query_named_block_nodes(
         &self,
         arguments: commands::QueryNamedBlockNodes,
-    ) -> Result<Vec<BlockDeviceInfo>, Error>;
+    ) -> impl Future<Output = Result<Vec<BlockDeviceInfo>, Error>> + Send;
 
     /// Handles [`query-status`](super::commands::QueryStatus).
     fn query_status(&self) -> Result<StatusInfo, Error>;
@@ -580,10 +583,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("query-block")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.query_block(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    let value = handler.query_block(arguments).await?;
+                    Ok(Reply::new(&value, compat)?)
+                }))
             }),
         },
         Command {
@@ -673,10 +679,13 @@ impl<H: Commands + 'static> Dispatcher<H> {
                 allow_preconfig: true,
                 ..CommandInfo::new("query-named-block-nodes")
             },
-            call: Handler::Sync(|handler, input, output| {
+            call: Handler::Async(|handler, input| {
                 let arguments = Visit::read(input)?;
-                let result = handler.query_named_block_nodes(arguments);
-                output.returns(result)
+                let compat = input.compat();
+                Ok(Box::pin(async move {
+                    let value = handler.query_named_block_nodes(arguments).await?;
+                    Ok(Reply::new(&value, compat)?)
+                }))
             }),
         },
         Command {

@@ -32,6 +32,16 @@ impl Fixture {
         })
     }
 
+    /// A server beside a disk that it has nothing on.
+    fn on(disk: FuseDisk) -> Self {
+        let server = Server::start(&[]);
+        Self {
+            client: server.client(),
+            server,
+            disk,
+        }
+    }
+
     fn export(&mut self, id: &str, more: &Value) -> Nbd {
         let mut export =
             json!({"type": "nbd", "id": id, "name": id, "node-name": "n0", "writable": true});
@@ -230,12 +240,7 @@ fn a_file_that_is_not_opened_keeps_its_command_alone() {
     let Some(disk) = FuseDisk::mount(1 << 20, Writes::Through) else {
         return;
     };
-    let server = Server::start(&[]);
-    let mut it = Fixture {
-        client: server.client(),
-        server,
-        disk,
-    };
+    let mut it = Fixture::on(disk);
     let add = |name: &str| {
         let mut options = node(&it.disk);
         options["node-name"] = json!(name);
@@ -265,6 +270,29 @@ fn a_file_that_is_not_opened_keeps_its_command_alone() {
         it.client.execute("query-named-block-nodes", json!({})),
         json!([])
     );
+}
+
+#[test]
+fn a_character_device_waits_for_its_file_alone() {
+    let Some(disk) = FuseDisk::mount(1 << 20, Writes::Through) else {
+        return;
+    };
+    let mut it = Fixture::on(disk);
+    let backends = [
+        json!({"type": "file", "data": {"out": it.disk.path(), "append": true}}),
+        json!({"type": "null", "data": {"logfile": it.disk.path(), "logappend": true}}),
+    ];
+    for (index, backend) in backends.iter().enumerate() {
+        let mut waiting = it.server.client();
+        it.disk.hang();
+        let arguments = json!({"id": "c0", "backend": backend});
+        waiting.send(&json!({"execute": "chardev-add", "arguments": arguments}).to_string());
+        it.disk.wait_for_held(1);
+        it.check_that_all_goes_on(&format!("other-{index}"));
+        it.disk.resume();
+        assert_eq!(waiting.reply(), json!({"return": {}}));
+        it.client.execute("chardev-remove", json!({"id": "c0"}));
+    }
 }
 
 /// A server of which nobody waits for the end.
