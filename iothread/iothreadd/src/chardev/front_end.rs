@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, Weak};
 
+use iothread::OnMain;
 use qapi_runtime::Error;
 
 use crate::net::stream::Stream;
 
 /// Who uses a character device.
 pub(crate) trait FrontEnd: Send + Sync {
-    /// A peer is there. On the main loop; the connection may be used on any thread.
-    fn connected(&self, connection: PeerStream);
+    /// A peer is there. The connection may be used on any thread.
+    fn connected(&self, main: OnMain<'_>, connection: PeerStream);
 
     /// What it sends first to a device that only takes what it is sent; `None` if it cannot do with such a device.
     fn first_words(&self) -> Option<Vec<u8>>;

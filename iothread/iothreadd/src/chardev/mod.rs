@@ -452,7 +452,7 @@ impl Chardevs {
         };
         match (&chardev.kind, stream) {
             (Kind::Socket(device), _) => device.attach(main, front_end),
-            (_, Some(stream)) => front_end.connected(PeerStream::without_lender(stream)),
+            (_, Some(stream)) => front_end.connected(main, PeerStream::without_lender(stream)),
             (_, None) => {}
         }
         Ok(Attachment { chardev })

@@ -261,7 +261,7 @@ impl SocketDevice {
         state.peer = Peer::Lent(stream.clone());
         drop(state);
         let lender: Weak<dyn Lender> = Arc::<Self>::downgrade(self);
-        front_end.connected(PeerStream::lent_by(lender, generation, stream));
+        front_end.connected(main, PeerStream::lent_by(lender, generation, stream));
     }
 
     /// Waits for the peer to hang up, and receives nothing, since that has to wait for a front end.

@@ -22,7 +22,7 @@ struct Peers {
 }
 
 impl FrontEnd for Peers {
-    fn connected(&self, connection: PeerStream) {
+    fn connected(&self, _: OnMain<'_>, connection: PeerStream) {
         if let Some(monitor) = self.monitor.upgrade() {
             let serving = Arc::clone(&monitor);
             // A monitor that is gone gives the connection back.

@@ -56,8 +56,8 @@ impl Clients {
         })
     }
 
-    /// Accepts clients from now on, on the main loop.
-    pub(super) fn listen(self: &Arc<Self>) -> Result<(), ContextError> {
+    /// Accepts clients from now on.
+    pub(super) fn listen(self: &Arc<Self>, _: OnMain<'_>) -> Result<(), ContextError> {
         for listener in &self.listeners {
             let accepting = Arc::downgrade(self);
             listener.watch_on_main(&self.main, move |main, stream| {
@@ -113,7 +113,7 @@ impl Clients {
     }
 
     /// Accepts no more clients, and disconnects those that have chosen no export yet.
-    pub(super) fn stop(&self) {
+    pub(super) fn stop(&self, _: OnMain<'_>) {
         let negotiations = {
             let mut state = self.state.lock();
             state.stopped = true;

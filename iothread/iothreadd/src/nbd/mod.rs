@@ -63,6 +63,7 @@ impl NbdServer {
     /// The last part of `nbd-server-start`; the addresses of the host have been found.
     fn start(
         &self,
+        main: OnMain<'_>,
         host: &Host,
         descriptors: &SessionDescriptors,
         options: NbdServerOptionsLegacy,
@@ -84,7 +85,7 @@ impl NbdServer {
             limit,
         );
         clients
-            .listen()
+            .listen(main)
             .map_err(|error| Error::generic(format!("Failed to listen on socket: {error}")))?;
         *self.0.lock() = Some(Running { offers, clients });
         Ok(())
@@ -107,7 +108,7 @@ impl NbdServer {
     ) -> Result<(), Error> {
         self.check_stopped()?;
         let found = look_up(&modern(options.addr.clone()), &host.main).await?;
-        self.start(host, descriptors, options, found)
+        self.start(host.on_main()?, host, descriptors, options, found)
     }
 
     /// Whether it has been started.
@@ -116,12 +117,12 @@ impl NbdServer {
     }
 
     /// `nbd-server-stop`, except what it does to exports.
-    pub(crate) fn stop(&self, _: OnMain<'_>) -> Result<(), Error> {
+    pub(crate) fn stop(&self, main: OnMain<'_>) -> Result<(), Error> {
         let stopped = self.0.lock().take();
         let Some(Running { clients, .. }) = stopped else {
             return Err(Error::generic("NBD server not running"));
         };
-        clients.stop();
+        clients.stop(main);
         Ok(())
     }
 

@@ -67,7 +67,7 @@ struct Peers {
 }
 
 impl FrontEnd for Peers {
-    fn connected(&self, connection: PeerStream) {
+    fn connected(&self, _: OnMain<'_>, connection: PeerStream) {
         if let Some(colo) = self.colo.upgrade() {
             let role = self.role;
             let opening = Arc::clone(&colo);
