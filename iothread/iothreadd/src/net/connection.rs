@@ -302,3 +302,191 @@ impl Link {
         self.watches.set(interest).map_err(End::Unwatched)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    use iothread::{Dispatch, MainLoop};
+
+    use super::*;
+    use crate::net::input::Input;
+    use crate::net::stream::Passed;
+    use crate::net::unsent::Unsent;
+    use crate::sync::{Level, Mutex};
+
+    /// Answers each byte with itself, but for `!`, which the owner has to answer; `.` ends it.
+    struct Echo {
+        input: Input,
+        unsent: Unsent,
+        is_waiting: bool,
+        is_over: bool,
+    }
+
+    impl Protocol for Echo {
+        type Event = ();
+        type Output = Unsent;
+
+        fn space(&mut self) -> &mut [u8] {
+            self.input.space()
+        }
+
+        fn received(&mut self, count: usize, _: Passed) {
+            self.input.fill(count);
+        }
+
+        fn end_of_input(&mut self) {
+            self.is_over = true;
+        }
+
+        fn advance(&mut self) -> Step<()> {
+            if self.is_waiting {
+                return Step::Wait;
+            }
+            match self.input.bytes().first().copied() {
+                None if self.is_over => Step::Close,
+                None => Step::Read,
+                Some(b'!') => {
+                    self.input.take(1);
+                    self.is_waiting = true;
+                    Step::Event(())
+                }
+                Some(b'.') => Step::Close,
+                Some(byte) => {
+                    self.input.take(1);
+                    self.unsent.end().push(byte);
+                    self.advance()
+                }
+            }
+        }
+
+        fn output(&mut self) -> &mut Unsent {
+            &mut self.unsent
+        }
+    }
+
+    struct Owner(Mutex<State>);
+
+    struct State {
+        connection: Connection<Echo>,
+        n_events: usize,
+        end: Option<End>,
+    }
+
+    impl State {
+        fn see_to(&mut self, end: Result<(), End>) {
+            if let Err(end) = end {
+                self.connection.close();
+                self.end = Some(end);
+            }
+        }
+    }
+
+    impl Endpoint for Owner {
+        fn readable(self: &Arc<Self>, _: &Dispatch<'_>) {
+            let state = &mut *self.0.lock();
+            let end = state.connection.readable(|_, ()| state.n_events += 1);
+            state.see_to(end);
+        }
+
+        fn writable(self: &Arc<Self>, _: &Dispatch<'_>) {
+            let state = &mut *self.0.lock();
+            let end = state.connection.progress(|_, ()| state.n_events += 1);
+            state.see_to(end);
+        }
+    }
+
+    /// A connection of which no more than `unsent` bytes wait, with its peer.
+    fn connect(main_loop: &MainLoop, unsent: usize) -> (Arc<Owner>, UnixStream) {
+        let (near, peer) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let echo = Echo {
+            input: Input::new(4096, 4096),
+            unsent: Unsent::default(),
+            is_waiting: false,
+            is_over: false,
+        };
+        let limits = Limits {
+            unsent,
+            n_receptions: 1,
+            watches_on: false,
+        };
+        let state = State {
+            connection: Connection::new(echo, limits),
+            n_events: 0,
+            end: None,
+        };
+        let owner = Arc::new(Owner(Mutex::at(Level::Peer, state)));
+        {
+            let stream = Stream::unix(near.into());
+            let mut state = owner.0.lock();
+            let main = main_loop.context();
+            state.connection.attach(&main, stream, &owner).unwrap();
+            state.connection.progress(|_, ()| ()).unwrap();
+        }
+        (owner, peer)
+    }
+
+    /// Runs the loop until it has nothing to do.
+    fn settle(main_loop: &mut MainLoop) {
+        while main_loop.run_once(false).unwrap() {}
+    }
+
+    #[test]
+    fn all_is_answered_before_the_end() {
+        let mut main_loop = MainLoop::new().unwrap();
+        let (owner, mut peer) = connect(&main_loop, usize::MAX);
+        peer.write_all(b"ab!c.d").unwrap();
+        settle(&mut main_loop);
+        {
+            // It waits for its owner, and is not watched meanwhile.
+            let mut state = owner.0.lock();
+            assert_eq!((state.n_events, state.connection.wants_input()), (1, false));
+            state.connection.protocol_mut().is_waiting = false;
+            let end = state.connection.progress(|_, ()| ());
+            assert!(matches!(end, Err(End::Over)));
+            state.see_to(end);
+        }
+        let mut answer = String::new();
+        peer.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "abc");
+    }
+
+    #[test]
+    fn a_peer_that_does_not_listen_is_not_listened_to() {
+        let mut main_loop = MainLoop::new().unwrap();
+        let (owner, mut peer) = connect(&main_loop, 1);
+        peer.set_nonblocking(true).unwrap();
+        let mut n_sent = 0;
+        // Until both directions are full.
+        loop {
+            match peer.write(&[b'x'; 4096]) {
+                Ok(count) => n_sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let n_before = owner.0.lock().connection.protocol().unsent.bytes().len();
+                    settle(&mut main_loop);
+                    let n_unsent = owner.0.lock().connection.protocol().unsent.bytes().len();
+                    assert!(n_unsent <= 4096);
+                    if n_unsent > 0 && n_unsent == n_before {
+                        break;
+                    }
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(!owner.0.lock().connection.wants_input());
+        // It goes on where it was once the peer listens.
+        let mut n_received = 0;
+        while n_received < n_sent {
+            match peer.read(&mut [0; 65536]) {
+                Ok(count) => n_received += count,
+                Err(_) => settle(&mut main_loop),
+            }
+        }
+        assert!(owner.0.lock().connection.wants_input());
+        drop(peer);
+        settle(&mut main_loop);
+        assert!(owner.0.lock().end.is_some());
+    }
+}
