@@ -5,6 +5,7 @@
 mod circles;
 mod front_pages;
 mod imports;
+mod locks;
 
 use std::fs;
 use std::path::{Path, PathBuf};
