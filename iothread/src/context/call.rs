@@ -4,6 +4,7 @@ use std::sync::mpsc;
 
 use thiserror::Error;
 
+use super::activity::Delivery;
 use super::aio_context::AioContext;
 use super::core::{Core, Job};
 use super::dispatch::Dispatch;
@@ -94,5 +95,38 @@ impl AioContext {
     /// [`CallError::WouldDeadlock`], as for [`call`](Self::call).
     pub fn synchronize(&self) -> Result<(), CallError> {
         self.call(|_| ())
+    }
+
+    /// As [`synchronize`](Self::synchronize) without waiting: `callback` runs on `context` when what is waited for is done.
+    ///
+    /// # Errors
+    ///
+    /// [`ContextError::Ended`] or [`ContextError::Released`] if one of the two takes nothing any more. The callback is dropped.
+    pub fn synchronize_then(
+        &self,
+        context: &Self,
+        callback: impl FnOnce(&mut Dispatch<'_>) + Send + 'static,
+    ) -> Result<(), ContextError> {
+        let activity = self.begin()?;
+        let from = || Target::Loop(Arc::<Core>::clone(self.core()));
+        let telling = Telling(Some(context.expect(from, callback)?));
+        // A loop that has failed runs nothing any more, so it is told at once.
+        let _ = self.core().push(Job::Run(Box::new(move || {
+            // Over, also for the account of the holder, when the other one hears of it.
+            let _ = activity.run(|_| ());
+            drop(telling);
+        })));
+        Ok(())
+    }
+}
+
+/// Delivers a closure when it is dropped.
+struct Telling(Option<Delivery>);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.0.take() {
+            delivery.deliver();
+        }
     }
 }

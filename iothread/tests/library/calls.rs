@@ -4,7 +4,9 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use iothread::{CallError, CallbackKind, Clock, ContextError, IoThread, Registry, holder};
+use iothread::{
+    CallError, CallbackKind, Clock, ContextError, Dispatch, IoThread, MainLoop, Registry, holder,
+};
 
 use crate::fixture::{held, pair, thread, thread_with_panics};
 
@@ -32,6 +34,29 @@ fn call_refuses_to_wait_for_itself() {
         .call(|dispatch| dispatch.context().call(|_| ()))
         .unwrap();
     assert!(matches!(refused, Err(CallError::WouldDeadlock { .. })));
+}
+
+#[test]
+fn a_loop_is_told_when_another_has_got_on() {
+    let io0 = thread("io0");
+    let context = held(&io0);
+    let mut main_loop = MainLoop::new().unwrap();
+    let (go, waiting) = channel::<()>();
+    let (sent, told) = channel();
+    context.post(move |_| waiting.recv().unwrap()).unwrap();
+    let tell = move |_: &mut Dispatch<'_>| sent.send(()).unwrap();
+    context
+        .synchronize_then(&main_loop.context(), tell)
+        .unwrap();
+    main_loop.run_once(false).unwrap();
+    assert!(told.try_recv().is_err(), "it is told too early");
+    go.send(()).unwrap();
+    while told.try_recv().is_err() {
+        main_loop.run_once(true).unwrap();
+    }
+    // What was posted is over for the account of the holder, too.
+    drop(context);
+    assert_eq!(io0.holders().len(), 0);
 }
 
 #[test]
