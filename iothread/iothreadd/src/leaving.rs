@@ -8,7 +8,7 @@ use crate::finally::Finally;
 pub(crate) fn after_callbacks(main: OnMain<'_>, context: &AioContext, then: Finally) {
     let kept = then.clone();
     // One that was given up drops it at once, and has nothing left.
-    let _ = context.post(move |_| drop(kept));
+    let _ = context.synchronize_then(main.context(), move |_| drop(kept));
     then.or_now(main);
 }
 
