@@ -48,18 +48,17 @@ impl Latencies {
         // Most are short, so this is over soon.
         let bucket = BOUNDS.iter().position(|bound| nanoseconds <= *bound);
         let bucket = bucket.unwrap_or(BOUNDS.len());
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        // Whoever sees that it was counted sees its time, too.
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.buckets[bucket].fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn counted(&self) -> Counted {
-        let mut counted = Counted {
-            nanoseconds: self.nanoseconds.load(Ordering::Relaxed),
-            ..Counted::default()
-        };
+        let mut counted = Counted::default();
         for (count, bucket) in counted.buckets.iter_mut().zip(&self.buckets) {
-            *count = bucket.load(Ordering::Relaxed);
+            *count = bucket.load(Ordering::Acquire);
         }
+        counted.nanoseconds = self.nanoseconds.load(Ordering::Relaxed);
         counted
     }
 }
