@@ -1,9 +1,6 @@
 //! What both clients make of commands and events, written once.
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::error::{ClientError, ClientErrorKind};
@@ -132,27 +129,5 @@ pub(super) async fn execute_until<F: Front>(
     match front.next(&listener, patience.left()).await {
         Ok(event) => Ok((exchanged, event)),
         Err(error) => Err(exchanged.without(patience.kind_of(&error), &filter)),
-    }
-}
-
-/// Wakes up a thread.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// The value of a future that is made of functions which block.
-pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
     }
 }

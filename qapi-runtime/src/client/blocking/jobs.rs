@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use super::super::error::ClientError;
-use super::super::front::{Patience, now};
+use super::super::front::Patience;
 use super::super::job::{Followed, JobState};
 use super::super::options::CallOptions;
 use super::super::request::Draft;
 use super::Client;
+use super::now::now;
 use crate::message::Request;
 use crate::value::Value;
 

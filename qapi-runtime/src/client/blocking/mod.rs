@@ -18,6 +18,7 @@
 
 mod connection;
 mod jobs;
+mod now;
 mod plans;
 mod until;
 
@@ -30,12 +31,13 @@ use std::time::{Duration, Instant};
 
 use self::connection::{Inner, Phase, establish, lock, open};
 pub use self::jobs::Job;
+use self::now::now;
 pub use self::plans::Plan;
 use super::core::Greeting;
 use super::error::{ClientError, ClientErrorKind};
 use super::establish::not_opened;
 use super::event::{EventFilter, RawEvent};
-use super::front::{Front, Patience, exchange, now, peer_schema};
+use super::front::{Front, Patience, exchange, peer_schema};
 use super::hub::Hub;
 use super::late::{LateReply, Outcome};
 use super::lifeline::Lifeline;

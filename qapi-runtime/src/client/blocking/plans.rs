@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::super::front::now;
 use super::super::options::CallOptions;
 use super::super::plan::{PlanError, Steps};
 use super::super::request::Draft;
 use super::Client;
+use super::now::now;
 use crate::message::Request;
 use crate::value::Value;
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::super::error::ClientError;
 use super::super::event::{EventFilter, RawEvent};
-use super::super::front::{execute_until, now};
+use super::super::front::execute_until;
 use super::super::options::CallOptions;
 use super::super::request::Draft;
 use super::Client;
+use super::now::now;
 use crate::message::Request;
 use crate::value::Value;
 
