@@ -235,7 +235,8 @@ pub(crate) fn start_odd() -> Peer {
     let name = serde_json::to_string(ODD).unwrap();
     let holder = format!(r#"{{"type": {name}, "node-name": {name}}}"#);
     let answer = format!(
-        r#"[{{"id": {name}, "thread-id": 1, "holders": [{holder}], "name": {name}, "type": {name}}}]"#
+        r#"[{{"id": {name}, "thread-id": 1, "holders": [{holder}], "name": {name}, "type": {name}}},
+            {{"id": {name}, "thread-id": 2, "holders": []}}]"#
     );
     answers(Box::leak(answer.into_boxed_str()))
 }
