@@ -44,6 +44,11 @@ fn main() {
     ] {
         suite = suite.with(name, tool, qemu_client::drive_by_own);
     }
+    suite = suite.with_all(
+        "client-of-what-qemu-10.0.13-told-drives-qemu-10",
+        [Tool::QemuTen, Tool::Shared],
+        |tools| qemu_client::drive_by_told("10.0.13", tools),
+    );
     // It needs no peer, but compiles a client for each recording.
     suite = suite.with(
         &format!("{LIVE}clients-of-what-servers-told-read-their-answers"),
