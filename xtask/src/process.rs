@@ -52,6 +52,13 @@ pub(crate) const QAPI_GEN: Program = Program {
     name: "qapi-gen",
 };
 
+/// The same with servers in the place of schemas.
+pub(crate) const QAPI_GEN_LIVE: Program = Program {
+    package: "qapi-gen",
+    features: "cli,live",
+    name: "qapi-gen",
+};
+
 /// A server made with the tokio server of `qapi-runtime`.
 pub(crate) const QMP_SAMPLE: Program = Program {
     package: "tests",

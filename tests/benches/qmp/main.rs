@@ -1,10 +1,11 @@
 //! What a command costs over a unix socket: `iothreadd` and the server on tokio beside a bare echo
-//! server and QEMU.
+//! server and QEMU, and both clients beside one that is written by hand.
 //!
 //! Everything runs on one core, so that a figure is the work of both sides and of the kernel, and the
 //! servers take turns, so that what else the machine does hits all of them. `cargo xtask bench qmp`
 //! builds what is needed.
 
+mod client;
 mod echo;
 mod measure;
 
@@ -15,6 +16,7 @@ use anyhow::{Result, bail};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tests::{Server, Tool};
 
+use self::client::{ByHand, Tasks};
 use self::measure::{Peer, Sample, median_ns};
 
 /// Turns that each server gets.
@@ -81,6 +83,51 @@ fn start() -> Result<Servers> {
 
 fn bench() -> Result<bool> {
     let servers = start()?;
+    let are_clients_fine = client_calls(&servers)?;
+    Ok(round_trips(&servers)? && are_clients_fine)
+}
+
+/// A call through the clients beside one that is written by hand. QEMU serves one client at a time, so each has a connection of its own
+/// in each turn. At a server that is as fast as ours what is shown is the clients alone; at QEMU, what they cost their users.
+fn client_calls(servers: &Servers) -> Result<bool> {
+    let mut all_reached = true;
+    let mut peers = vec![("iothreadd", servers.iothreadd.socket(), 400, None)];
+    let limit = Some(Limit::AtMost(1.2));
+    peers.extend(
+        servers
+            .qemu
+            .as_ref()
+            .map(|qemu| ("QEMU", qemu.socket(), 40, limit)),
+    );
+    for (name, socket, n_calls, limit) in peers {
+        let mut samples: [Sample; 3] = Default::default();
+        let [by_hand, threads, tasks] = &mut samples;
+        for _ in 0..N_TURNS {
+            ByHand::open(socket)?.calls(n_calls, by_hand)?;
+            client::calls(&client::blocking(socket)?, n_calls, threads)?;
+            Tasks::open(socket)?.calls(n_calls, tasks)?;
+        }
+        let [by_hand, threads, tasks] = samples.each_mut().map(median_ns);
+        println!("a call of query-name at {name}, one core, median:");
+        println!("  by hand {by_hand:.0} ns");
+        for (client, time) in [("blocking client", threads), ("client on tokio", tasks)] {
+            let value = time / by_hand;
+            print!("  {client} {time:.0} ns: {value:.2} x");
+            match limit {
+                None => println!(),
+                Some(limit) => {
+                    let is_reached = limit.holds(value);
+                    all_reached &= is_reached;
+                    let verdict = if is_reached { "ok" } else { "MISSED" };
+                    println!(", to be {limit}: {verdict}");
+                }
+            }
+        }
+    }
+    Ok(all_reached)
+}
+
+fn round_trips(servers: &Servers) -> Result<bool> {
     let mut echo = Peer::open_echo("echo", servers.echo.socket())?;
     let mut iothreadd = Peer::open("iothreadd", servers.iothreadd.socket())?;
     let mut tokio = Peer::open("tokio server", servers.tokio.socket())?;

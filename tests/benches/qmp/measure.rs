@@ -97,7 +97,7 @@ impl Peer {
     }
 }
 
-fn nanoseconds(start: Instant) -> u64 {
+pub(super) fn nanoseconds(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 

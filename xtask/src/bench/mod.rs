@@ -5,6 +5,7 @@ mod generate;
 mod measure;
 mod nbd;
 mod shapes;
+mod told;
 mod top;
 
 use anyhow::Result;
@@ -27,8 +28,8 @@ enum Subject {
         /// Only the figures whose name contains this.
         figure: Option<String>,
     },
-    /// Round trips, pipelining and introspection over a unix socket, beside a bare echo server and QEMU; fails if a
-    /// figure misses its limit.
+    /// Round trips, pipelining and introspection over a unix socket, beside a bare echo server and QEMU, and calls through the
+    /// clients beside serde_json by hand; fails if a figure misses its limit.
     Qmp,
     /// Requests a second over NBD, beside qemu-storage-daemon; fails if a figure is below its.
     Nbd {
@@ -38,6 +39,8 @@ enum Subject {
     },
     /// `qapi-gen generate` beside the reference's generator.
     Generate(generate::Args),
+    /// A client generated from a running QEMU beside the one from its source; fails if it takes 1.5 times as long.
+    Told(told::Args),
     /// Schemas of every shape at n, 2n and 4n: processor time and memory of each command of `qapi-gen`; fails if one grows
     /// faster than its schema.
     Shapes(shapes::Args),
@@ -56,6 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Subject::Generate(args) => generate::run(args),
         Subject::Build(args) => build::run(args),
         Subject::Shapes(args) => shapes::run(args),
+        Subject::Told(args) => told::run(args),
         Subject::Top(args) => top::run(args),
     }
 }
