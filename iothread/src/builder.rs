@@ -13,6 +13,7 @@ use crate::context::{
     Core, EventLoop, LoopFailure, LoopKind, LoopStats, PanicReport, Setup, ThreadRole, ThreadStart,
     VirtualClock, number_of,
 };
+use crate::holder::HolderChange;
 use crate::main_loop::MainLoop;
 use crate::parameters::{Parameter, ParameterError, Parameters};
 use crate::sync::Arc;
@@ -207,6 +208,16 @@ impl LoopBuilder<OfIoThread> {
     /// Sets the size of the stack of the loop's thread in bytes; otherwise it is that of the standard library, 2 MiB.
     pub fn stack_size(mut self, n_bytes: usize) -> Self {
         self.of_kind.stack_size = Some(n_bytes);
+        self
+    }
+
+    /// Is told of each holder that comes or goes, in the step that records it, on whatever thread that is. Nobody else can take hold of
+    /// the thread or release it meanwhile, so the hook has to be quick, and must not do anything with the thread itself.
+    pub fn on_holders_changed(
+        mut self,
+        hook: impl Fn(&HolderChange<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.setup.hooks.holders = Some(Arc::new(hook));
         self
     }
 

@@ -105,6 +105,38 @@ impl HolderCounts {
     }
 }
 
+/// What has happened to a holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HolderChangeKind {
+    /// It is on record from now on.
+    Attached,
+    /// Its record is struck out.
+    Detached,
+}
+
+/// A holder of an IOThread that comes or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HolderChange<'a> {
+    /// The id of the IOThread.
+    pub iothread: &'a str,
+    /// Who comes or goes.
+    pub holder: &'a Holder,
+    /// Which of the two.
+    pub kind: HolderChangeKind,
+}
+
+impl<'a> HolderChange<'a> {
+    /// A change.
+    pub fn new(iothread: &'a str, holder: &'a Holder, kind: HolderChangeKind) -> Self {
+        Self {
+            iothread,
+            holder,
+            kind,
+        }
+    }
+}
+
 /// A QOM object, named by its canonical path.
 pub fn qom_object(qom_path: impl AsRef<str>) -> Holder {
     Holder::new(HolderKind::QOM_OBJECT, qom_path)

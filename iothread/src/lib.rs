@@ -36,7 +36,7 @@ pub use self::{
         set_worker_budget, unreported_panics, worker_budget,
     },
     held::{HeldAioContext, SharedContext, WeakContext},
-    holder::{Holder, HolderCounts, HolderKind},
+    holder::{Holder, HolderChange, HolderChangeKind, HolderCounts, HolderKind},
     holders::{HoldError, UnrefError},
     info::IoThreadInfo,
     main_loop::{MainContext, MainLoop},

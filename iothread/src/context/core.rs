@@ -114,6 +114,7 @@ impl Core {
             epoll::EventData::new_u64(WAKE_UP),
             epoll::EventFlags::IN | epoll::EventFlags::ET,
         )?;
+        let holders = Holders::new(setup.hooks.of_holders(&setup.name));
         let core = Arc::new(Self {
             kind: setup.kind,
             name: setup.name,
@@ -132,7 +133,7 @@ impl Core {
             last_panic: Mutex::default(),
             hooks: setup.hooks,
             virtual_clock: setup.virtual_clock.unwrap_or_else(|| virtual_clock.clone()),
-            holders: Holders::default(),
+            holders,
             stop: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             thread_id: OnceLock::new(),

@@ -6,6 +6,8 @@ use super::clock::VirtualClock;
 use super::contain::{PanicHook, contain};
 use super::failure::FailureHook;
 use super::stats::LoopStats;
+use crate::holder::HolderChange;
+use crate::holders::ChangeHook;
 use crate::parameters::Parameters;
 use crate::sync::Arc;
 
@@ -52,6 +54,9 @@ type StartHook = Arc<dyn Fn(&ThreadStart<'_>) -> io::Result<()> + Send + Sync>;
 /// Runs after each iteration, on the loop's thread.
 type IterationHook = Arc<dyn Fn(&LoopStats) + Send + Sync>;
 
+/// Is told of holders that come and go, with the records locked.
+type HolderHook = Arc<dyn Fn(&HolderChange<'_>) + Send + Sync>;
+
 /// What is done on the threads of a loop, and how these are.
 #[derive(Default)]
 pub(crate) struct Hooks {
@@ -59,6 +64,7 @@ pub(crate) struct Hooks {
     pub(crate) failure: Option<FailureHook>,
     pub(crate) start: Option<StartHook>,
     pub(crate) iteration: Option<IterationHook>,
+    pub(crate) holders: Option<HolderHook>,
     pub(crate) worker_stack_size: Option<usize>,
 }
 
@@ -76,6 +82,15 @@ impl Setup {
 }
 
 impl Hooks {
+    /// The hook of holders as the records of the IOThread `id` have it. A panic in it has been told, and ends there.
+    pub(super) fn of_holders(&self, id: &str) -> Option<ChangeHook> {
+        let (hook, id) = (Arc::clone(self.holders.as_ref()?), id.to_owned());
+        Some(ChangeHook(Box::new(move |holder, kind| {
+            let change = HolderChange::new(&id, holder, kind);
+            let _ = contain(|| hook(&change));
+        })))
+    }
+
     /// Runs the hook of a thread that begins. A panic is an error, too: a thread that is not what it has to be does nothing.
     pub(crate) fn start_thread(&self, context: &str, role: ThreadRole) -> io::Result<()> {
         match &self.start {

@@ -9,11 +9,13 @@
 mod attachment;
 mod table;
 
+use std::fmt;
+
 use thiserror::Error;
 
 pub(crate) use self::attachment::{Attachment, Registration, Running};
 use self::table::{Origin, Table};
-use crate::holder::{Holder, HolderCounts};
+use crate::holder::{Holder, HolderChangeKind, HolderCounts};
 use crate::slab::Key;
 use crate::sync::Mutex;
 
@@ -46,6 +48,18 @@ pub enum UnrefError {
 #[derive(Debug, Default)]
 pub(crate) struct Holders {
     state: Mutex<State>,
+    hook: Option<ChangeHook>,
+}
+
+/// Is told of each change in the step that records it, with the records locked.
+pub(crate) struct ChangeHook(pub(crate) Box<Tell>);
+
+type Tell = dyn Fn(&Holder, HolderChangeKind) + Send + Sync;
+
+impl fmt::Debug for ChangeHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChangeHook")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +105,20 @@ pub(crate) enum CloseError {
 }
 
 impl Holders {
+    /// Records whose changes are told, if there is somebody to tell.
+    pub(crate) fn new(hook: Option<ChangeHook>) -> Self {
+        Self {
+            hook,
+            ..Self::default()
+        }
+    }
+
+    fn tell(&self, holder: &Holder, kind: HolderChangeKind) {
+        if let Some(ChangeHook(hook)) = &self.hook {
+            hook(holder, kind);
+        }
+    }
+
     /// Records `holder` for a guard, which releases it by the key; `None` if the list is closed.
     pub(crate) fn record_guard(&self, holder: Holder) -> Option<Key> {
         self.record(holder, Origin::Guard)
@@ -109,6 +137,7 @@ impl Holders {
             drop(holder);
             return None;
         }
+        self.tell(&holder, HolderChangeKind::Attached);
         Some(state.table.insert(holder, origin))
     }
 
@@ -127,6 +156,9 @@ impl Holders {
     pub(crate) fn release_guard(&self, key: Key) -> Released {
         let mut state = self.state.lock();
         let record = state.table.remove(key);
+        if let Some(holder) = &record {
+            self.tell(holder, HolderChangeKind::Detached);
+        }
         let released = state.after_release();
         drop(state);
         // Freed outside the lock, so that others do not wait for the allocator.
@@ -138,6 +170,7 @@ impl Holders {
     pub(crate) fn release_named(&self, holder: &Holder) -> Option<Released> {
         let mut state = self.state.lock();
         let record = state.table.remove_named(holder)?;
+        self.tell(&record, HolderChangeKind::Detached);
         let released = state.after_release();
         drop(state);
         drop(record);

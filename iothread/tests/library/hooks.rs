@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
-use iothread::{CallbackKind, CreateError, IoThread, MainLoop, Registry, ThreadRole};
+use iothread::{
+    CallbackKind, CreateError, HolderChangeKind, IoThread, MainLoop, Registry, ThreadRole, holder,
+};
 
-use crate::fixture::{held, unannounced};
+use crate::fixture::{block, held, unannounced};
 
 type Starts = Arc<Mutex<Vec<(ThreadRole, String)>>>;
 
@@ -97,6 +99,49 @@ fn a_thread_that_the_hook_refuses_does_nothing() {
         main_loop.run_once(false).unwrap();
         assert_eq!(done.recv().unwrap(), std::thread::current().id());
     }
+}
+
+#[test]
+fn the_hook_of_holders_sees_each_that_comes_and_goes() {
+    let _expected = tests::panics::expect("the last one");
+    let (sent, changes) = channel();
+    let sent = Mutex::new(sent);
+    let io0 = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .on_panic(unannounced)
+        .on_holders_changed(move |change| {
+            // Not locked any more when this panics.
+            let sent = sent.lock().unwrap().clone();
+            let name = change.holder.name().to_owned();
+            sent.send((change.iothread.to_owned(), name, change.kind))
+                .unwrap();
+            assert_ne!(change.holder.name(), "panics", "the last one");
+        })
+        .spawn()
+        .unwrap();
+    use HolderChangeKind::{Attached, Detached};
+    let is = |name: &str, kind| Ok(("io0".to_owned(), name.to_owned(), kind));
+    let guard = io0.get_aio_context(holder::monitor("a")).unwrap();
+    assert_eq!(changes.try_recv(), is("a", Attached));
+    io0.ref_holder(holder::monitor("b")).unwrap();
+    assert_eq!(changes.try_recv(), is("b", Attached));
+    let go = block(&guard);
+    drop(guard);
+    // Something of it runs, so it is still on record.
+    assert!(changes.try_recv().is_err());
+    go.send(()).unwrap();
+    assert_eq!(changes.recv().unwrap(), is("a", Detached).unwrap());
+    io0.unref_holder(&holder::monitor("b")).unwrap();
+    assert_eq!(changes.try_recv(), is("b", Detached));
+    // The record is made and struck out all the same.
+    let guard = io0.get_aio_context(holder::monitor("panics")).unwrap();
+    assert_eq!(io0.newest_holders(1), [holder::monitor("panics")]);
+    drop(guard);
+    assert_eq!(io0.newest_holders(1), []);
+    io0.delete().unwrap();
+    assert!(io0.get_aio_context(holder::monitor("late")).is_err());
+    let names: Vec<_> = changes.try_iter().map(|it| it.1).collect();
+    assert_eq!(names, ["panics", "panics"]);
 }
 
 #[test]
