@@ -158,6 +158,13 @@ impl EventLimiter {
         }
     }
 
+    /// Limits events of one more name, as [`new`](Self::new) does.
+    #[must_use]
+    pub fn and(mut self, name: &str, member: Option<&str>) -> Self {
+        self.limited.push((name.into(), member.map(Into::into)));
+        self
+    }
+
     /// Takes an event; gives it back if it is to be sent now.
     pub fn admit(&mut self, event: EventMessage, now: Instant) -> Option<EventMessage> {
         let mut limited = self.limited.iter();
