@@ -1,16 +1,17 @@
 //! What becomes of QMP commands: how many there were, how they ended, and how long they took.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use qapi_runtime::Error;
-use qapi_runtime::dispatch::{BoxFuture, CommandInfo, Outcome, Reply, Service};
+use qapi_runtime::dispatch::{CommandInfo, Outcome, Service};
 use qapi_runtime::visit::{Input, Output};
+use tracing::{Instrument as _, Span, debug, debug_span};
 
+use crate::cause::Cause;
 use crate::latency::{Counted, Latencies, nanoseconds};
+use crate::logging::COMMANDS;
 
 /// The commands of all sessions.
 #[derive(Debug)]
@@ -82,17 +83,19 @@ impl Calls {
     }
 }
 
-/// The commands of a session, whose calls are counted.
+/// The commands of a session of a monitor, whose calls are counted and logged.
 pub(crate) struct CountedService<S> {
     service: S,
     calls: Arc<Calls>,
+    monitor: String,
 }
 
 impl<S: Service> CountedService<S> {
-    pub(crate) fn new(service: S, calls: &Arc<Calls>) -> Self {
+    pub(crate) fn new(service: S, calls: &Arc<Calls>, monitor: &str) -> Self {
         Self {
             service,
             calls: Arc::clone(calls),
+            monitor: monitor.to_owned(),
         }
     }
 }
@@ -116,39 +119,38 @@ impl<S: Service> Service for CountedService<S> {
         input: &mut Input<'_>,
         output: &mut Output,
     ) -> Result<Outcome, Error> {
-        let since = Instant::now();
-        let result = self.service.call(index, input, output);
+        let name = self.service.commands().get(index).map_or("", |it| it.name);
+        let (since, cause) = (Instant::now(), Cause::new(name));
+        let span = debug_span!(target: COMMANDS, "command", name, monitor = &*self.monitor);
+        let result = {
+            let _within = cause.enter();
+            let _entered = span.enter();
+            self.service.call(index, input, output)
+        };
         match result {
-            Ok(Outcome::Pending(future)) => Ok(Outcome::Pending(Box::pin(CountedFuture {
-                future,
-                calls: Arc::clone(&self.calls),
-                index,
-                since,
-            }))),
+            Ok(Outcome::Pending(future)) => {
+                let calls = Arc::clone(&self.calls);
+                Ok(Outcome::Pending(Box::pin(async move {
+                    let result = cause.during(future.instrument(span.clone())).await;
+                    calls.note(index, since, &result);
+                    log(&span, &result);
+                    result
+                })))
+            }
             result @ (Ok(Outcome::Done) | Err(_)) => {
                 self.calls.note(index, since, &result);
+                log(&span, &result);
                 result
             }
         }
     }
 }
 
-/// A call that goes on.
-struct CountedFuture {
-    future: BoxFuture,
-    calls: Arc<Calls>,
-    index: usize,
-    since: Instant,
-}
-
-impl Future for CountedFuture {
-    type Output = Result<Reply, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let polled = self.future.as_mut().poll(context);
-        if let Poll::Ready(result) = &polled {
-            self.calls.note(self.index, self.since, result);
-        }
-        polled
+/// Says how a call has ended.
+fn log<T>(span: &Span, result: &Result<T, Error>) {
+    let _entered = span.enter();
+    match result {
+        Ok(_) => debug!(target: COMMANDS, "done"),
+        Err(error) => debug!(target: COMMANDS, error = &*error.desc, "failed"),
     }
 }

@@ -26,14 +26,14 @@ use crate::qapi::commands::{
     QueryChardevBackends, QueryCommands, QueryFdsets, QueryIothreads, QueryName,
     QueryNamedBlockNodes, QueryQmpSchema, QueryStatus, QueryVersion, QueryYank, RemoveFd,
     RingbufRead, RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues,
-    XQueryInternalIothreads, XQueryIothreadStats, Yank,
+    XQueryInternalIothreads, XQueryIothreadHistory, XQueryIothreadStats, Yank,
 };
 use crate::qapi::{
     AddfdInfo, BlockDeviceInfo, BlockExportInfo, BlockExportOptions, BlockExportQueueInfo,
     BlockInfo, BlockStats, BlockdevOptions, ChardevBackendInfo, ChardevInfo, ChardevReturn,
-    CommandInfo, Commands, Dispatcher, FdsetInfo, IoThreadStats, NameInfo, NbdServerAddOptions,
-    NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo, StatusInfo,
-    StrOrNull, VersionInfo, YankInstance,
+    CommandInfo, Commands, Dispatcher, FdsetInfo, IoThreadHistory, IoThreadStats, NameInfo,
+    NbdServerAddOptions, NbdServerOptionsLegacy, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo,
+    StatusInfo, StrOrNull, VersionInfo, YankInstance,
 };
 use crate::task;
 
@@ -71,6 +71,7 @@ const INLINE: &[&str] = &[
     QueryYank::COMMAND,
     XQueryBlockExportQueues::COMMAND,
     XQueryInternalIothreads::COMMAND,
+    XQueryIothreadHistory::COMMAND,
     XQueryIothreadStats::COMMAND,
     // Out of band, so that it helps where nothing else does.
     Yank::COMMAND,
@@ -94,7 +95,7 @@ pub(crate) fn of_session(
         monitor: monitor.to_owned(),
     }));
     SessionCommands {
-        service: Arc::new(CountedService::new(dispatcher, &parts.calls)),
+        service: Arc::new(CountedService::new(dispatcher, &parts.calls, monitor)),
         runs_inline: |command| INLINE.contains(&command.name),
     }
 }
@@ -412,6 +413,14 @@ impl Commands for Handler {
                 .registry()
                 .query_internal_iothreads(),
         )
+    }
+
+    fn x_query_iothread_history(
+        &self,
+        arguments: XQueryIothreadHistory,
+    ) -> Result<IoThreadHistory, Error> {
+        let history = self.parts.host.threads.history();
+        Ok(history.query(arguments.since))
     }
 
     fn x_query_iothread_stats(&self) -> Result<Vec<IoThreadStats>, Error> {

@@ -8,6 +8,7 @@ use qapi_runtime::message::EventData;
 use qapi_runtime::session::{EventLimiter, EventMessage};
 use qapi_runtime::visit::CompatPolicy;
 
+use crate::qapi::IothreadHoldersChanged;
 use crate::report::report;
 use crate::sync::Mutex;
 
@@ -30,6 +31,11 @@ struct Limited {
     sink: Arc<dyn EventSink>,
 }
 
+/// As QEMU's, and for an event of our own.
+fn limiter() -> EventLimiter {
+    EventLimiter::default().and(IothreadHoldersChanged::NAME, Some("iothread"))
+}
+
 impl Events {
     pub(crate) fn new(
         main: &MainContext,
@@ -37,7 +43,7 @@ impl Events {
         compat: CompatPolicy,
     ) -> Result<Self, ContextError> {
         let limited = Arc::new(Limited {
-            limiter: Mutex::new(EventLimiter::default()),
+            limiter: Mutex::new(limiter()),
             sink,
         });
         let held_back = Arc::clone(&limited);

@@ -2,6 +2,7 @@
 
 use iothread::{MainContext, OnMain};
 
+use crate::cause::{Cause, Within};
 use crate::sync::{Arc, Mutex};
 
 type Task = Box<dyn FnOnce(OnMain<'_>) + Send>;
@@ -18,6 +19,12 @@ struct Last {
 
 impl Finally {
     pub(crate) fn new(main: &MainContext, task: impl FnOnce(OnMain<'_>) + Send + 'static) -> Self {
+        // It is done for the same reason as what it follows from, whenever that is.
+        let cause = Cause::current();
+        let task = move |main: OnMain<'_>| {
+            let _within = Within::enter(cause);
+            task(main);
+        };
         Self(Arc::new(Last {
             main: main.clone(),
             task: Mutex::new(Some(Box::new(task))),

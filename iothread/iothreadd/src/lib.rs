@@ -13,6 +13,7 @@ mod block;
 mod blockdev;
 mod budgets;
 mod calls;
+mod cause;
 mod chardev;
 mod coming;
 mod commands;
@@ -24,6 +25,7 @@ mod finally;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod help;
+mod history;
 mod hmp;
 mod host;
 mod ident;
@@ -31,6 +33,7 @@ mod keyval;
 mod latency;
 mod leaving;
 mod life;
+mod logging;
 mod metrics;
 mod monitor;
 mod nbd;
@@ -56,9 +59,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use tracing::Level;
 
 use self::options::Options;
-use self::report::report;
 
 /// The command line, for man pages and completions.
 #[must_use]
@@ -77,17 +80,22 @@ pub fn main() -> ExitCode {
             let _ = std::io::stdout().write_all(help.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Some(Err(error)) => {
-            report(&error);
-            return ExitCode::FAILURE;
-        }
+        Some(Err(error)) => return failure(&error),
         None => {}
+    }
+    match options.log_filter() {
+        Ok(Some(filter)) => logging::start(&filter),
+        Ok(None) => {}
+        Err(error) => return failure(&error),
     }
     match server::run(options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error.to_string());
-            ExitCode::FAILURE
-        }
+        Err(error) => failure(&error.to_string()),
     }
+}
+
+/// Tells why the program ends.
+fn failure(error: &str) -> ExitCode {
+    logging::tell(Level::ERROR, error);
+    ExitCode::FAILURE
 }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use iothread_metrics::Listen;
 use qapi_runtime::address::{Address as QmpAddress, split_settings};
 use qapi_runtime::visit::{CompatInput, CompatOutput, CompatPolicy};
@@ -8,6 +8,7 @@ use qapi_runtime::visit::{CompatInput, CompatOutput, CompatPolicy};
 use crate::budgets::Limits;
 use crate::ident::is_identifier;
 use crate::keyval;
+use crate::logging;
 use crate::net::address::Address;
 use crate::net::reach::Reach;
 use crate::qapi::VersionInfo;
@@ -69,6 +70,19 @@ pub(crate) struct Options {
     #[arg(long, value_name = "LIMITS", value_parser = parse_limits)]
     pub(crate) limit: Vec<LimitOption>,
 
+    /// Send an unstable event that is not sent otherwise: IOTHREAD_HOLDERS_CHANGED, when somebody comes to hold an IOThread
+    /// or ceases to.
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) event: Vec<OptionalEvent>,
+
+    /// What is logged on the standard error: LEVEL, TARGET=LEVEL, or several of them with commas, where LEVEL is off, error, warn,
+    /// info, debug or trace.
+    ///
+    /// Targets are iothreadd::commands, iothreadd::requests, and iothread for event loops and holders; iothreadd is all of the
+    /// server's. Without the option the variable IOTHREADD_LOG says it, and without that nothing is logged.
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<logging::Filter>,
+
     /// The name that query-name reports.
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -84,6 +98,13 @@ pub(crate) struct Options {
     /// deprecated-output=accept|hide, unstable-input=... and unstable-output=....
     #[arg(long, value_name = "POLICY", value_parser = parse_compat)]
     pub(crate) compat: Option<CompatOption>,
+}
+
+/// An event that is not sent unless it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OptionalEvent {
+    #[value(name = "IOTHREAD_HOLDERS_CHANGED")]
+    IothreadHoldersChanged,
 }
 
 /// A QMP monitor to be served.
@@ -119,6 +140,21 @@ impl Options {
     /// The policy for special features; everything is accepted unless told otherwise.
     pub(crate) fn compat(&self) -> CompatPolicy {
         self.compat.map_or(CompatPolicy::ACCEPT, |option| option.0)
+    }
+
+    /// What is logged, if anything is.
+    pub(crate) fn log_filter(&self) -> Result<Option<logging::Filter>, String> {
+        let variable = || match std::env::var_os(logging::VARIABLE) {
+            Some(text) => {
+                let filter = text.to_string_lossy().parse();
+                let told = |error| format!("{}: {error}", logging::VARIABLE);
+                filter.map(Some).map_err(told)
+            }
+            None => Ok(None),
+        };
+        self.log
+            .clone()
+            .map_or_else(variable, |filter| Ok(Some(filter)))
     }
 
     /// From where monitors may be reached.

@@ -1,8 +1,10 @@
 //! What the server tells those who have started it.
 
-use std::io::Write;
+use tracing::Level;
 
-/// Writes a line to the standard error stream, which may be gone.
+use crate::logging::tell;
+
+/// Writes a line to the standard error stream, whatever is logged.
 pub(crate) fn report(text: &str) {
-    let _ = writeln!(std::io::stderr(), "iothreadd: {text}");
+    tell(Level::WARN, text);
 }

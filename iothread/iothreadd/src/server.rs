@@ -14,6 +14,7 @@ use crate::block::Blocks;
 use crate::blockdev;
 use crate::budgets::Budgets;
 use crate::calls::Calls;
+use crate::cause::Cause;
 use crate::chardev::{self, Chardevs};
 use crate::commands;
 use crate::devices::{self, Devices};
@@ -32,9 +33,9 @@ use crate::net::address::Address;
 use crate::net::descriptors::{DescriptorSets, SessionDescriptors};
 use crate::net::reach::Reach;
 use crate::objects::{self, Objects};
-use crate::options::{Options, QmpOption};
+use crate::options::{OptionalEvent, Options, QmpOption};
 use crate::parts::Parts;
-use crate::qapi::{Shutdown, ShutdownCause};
+use crate::qapi::{IothreadHoldersChanged, Shutdown, ShutdownCause};
 use crate::qom::Tree;
 use crate::report::report;
 use crate::signals::{self, Asked};
@@ -139,6 +140,7 @@ pub(crate) fn run(options: Options) -> Result<(), StartError> {
         let failure = server.parts.host.threads.failure().cloned();
         failure.map_or(Ok(()), |failure| Err(failure.into()))
     });
+    let _within = Cause::new("shutdown").enter();
     server.begin_tear_down(main_loop.on_main());
     if let Err(stuck) = server.wait_for_end(&mut main_loop) {
         // Their sockets go at least.
@@ -161,6 +163,22 @@ fn see_through<T>(main_loop: &mut MainLoop, begin: impl FnOnce(OnMain<'_>, &Fina
     // A loop that does not run any more leaves it as it is.
     while !is_over.load(Ordering::Acquire) && main_loop.run_once(true).is_ok() {}
     begun
+}
+
+/// Sends an event for each IOThread whose holders have changed, on the main loop, soon after that.
+fn tell_of_holders(main: &MainContext, host: &Arc<Host>) -> Result<(), ContextError> {
+    let telling = Arc::downgrade(host);
+    let listener = main.bottom_half(move |_| {
+        let Some(host) = telling.upgrade() else {
+            return;
+        };
+        for (iothread, sequence) in host.threads.history().take_untold() {
+            let event = IothreadHoldersChanged { iothread, sequence };
+            host.events.emit(&event);
+        }
+    })?;
+    host.threads.history().tell(listener);
+    Ok(())
 }
 
 /// Makes what the command line asks for, on the main loop like everything that is made later.
@@ -224,6 +242,12 @@ impl Server {
             budgets,
             tree: Tree::default(),
         });
+        if options
+            .event
+            .contains(&OptionalEvent::IothreadHoldersChanged)
+        {
+            tell_of_holders(main, &host)?;
+        }
         let objects = Arc::new(Objects::new(main, &monitors));
         Ok(Arc::new_cyclic(|this: &Weak<Self>| {
             let parts = Arc::new(Parts {
@@ -265,7 +289,9 @@ impl Server {
         if on_stdio.count() > 1 {
             return Err(StartError::StdioTwice);
         }
-        self.create(options).await?;
+        Cause::new("command-line")
+            .during(self.create(options))
+            .await?;
         if self.is_ending() {
             return Ok(());
         }

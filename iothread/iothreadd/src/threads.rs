@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use iothread::{CreateError, IoThread, IoThreadBuilder, LoopFailure, MainContext, Registry};
 
+use crate::history::History;
 use crate::qapi::IoThreadStats;
 use crate::report::report;
 
@@ -15,6 +16,7 @@ const END: Duration = Duration::from_secs(10);
 pub(crate) struct Threads {
     registry: Registry,
     failure: Arc<Failure>,
+    history: Arc<History>,
 }
 
 /// The first loop that has failed.
@@ -41,7 +43,13 @@ impl Threads {
                 main: main.clone(),
                 first: OnceLock::new(),
             }),
+            history: Arc::default(),
         }
+    }
+
+    /// What has changed among the holders of those that users create.
+    pub(crate) fn history(&self) -> &Arc<History> {
+        &self.history
     }
 
     /// All of them, by their ids.
@@ -49,8 +57,14 @@ impl Threads {
         &self.registry
     }
 
-    /// Describes an IOThread to be made. The server ends if its loop fails.
+    /// Describes an IOThread of users' to be made. The server ends if its loop fails.
     pub(crate) fn builder(&self, id: &str) -> IoThreadBuilder {
+        let history = Arc::clone(&self.history);
+        let builder = self.any_builder(id);
+        builder.on_holders_changed(move |change| history.note(change))
+    }
+
+    fn any_builder(&self, id: &str) -> IoThreadBuilder {
         let noting = Arc::downgrade(&self.failure);
         let builder = IoThread::builder(id).registry(&self.registry);
         builder.on_failure(move |failure| match noting.upgrade() {
@@ -64,7 +78,7 @@ impl Threads {
     pub(crate) fn internal(&self, id: &str) -> Result<IoThread, CreateError> {
         match self.registry.find_internal(id) {
             Some(thread) => Ok(thread),
-            None => self.builder(id).internal().spawn(),
+            None => self.any_builder(id).internal().spawn(),
         }
     }
 

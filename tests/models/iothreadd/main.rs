@@ -10,6 +10,8 @@
 // The parts know the main loop by this name.
 extern crate self as iothread;
 
+#[path = "../../../iothread/iothreadd/src/cause.rs"]
+mod cause;
 #[path = "../../../iothread/iothreadd/src/net/door.rs"]
 mod door;
 #[path = "../../../iothread/iothreadd/src/finally.rs"]

@@ -267,14 +267,14 @@ fn promtool_finds_nothing_wrong(promtool: &Path) -> Result<(), Failed> {
 }
 
 /// A Prometheus that looks every second, by the rules that we ship. Their times are minutes; here they are seconds.
-struct Prometheus {
+pub(crate) struct Prometheus {
     _program: Program,
     at: String,
     _folder: tempfile::TempDir,
 }
 
 impl Prometheus {
-    fn start(program: &Path, exporter: &str) -> Self {
+    pub(crate) fn start(program: &Path, exporter: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let rules = std::fs::read_to_string(contrib("prometheus/iothread.rules.yml")).unwrap();
@@ -323,7 +323,7 @@ impl Prometheus {
     }
 
     /// The samples that a query gives now.
-    fn query(&self, query: &str) -> Vec<Value> {
+    pub(crate) fn query(&self, query: &str) -> Vec<Value> {
         let escaped: String = query.bytes().map(|it| format!("%{it:02X}")).collect();
         let data = self.ask(&format!("/api/v1/query?query={escaped}"));
         let result = data.as_ref().and_then(|it| it["result"].as_array());

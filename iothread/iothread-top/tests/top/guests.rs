@@ -50,8 +50,13 @@ pub(crate) struct Disks {
 
 impl Disks {
     pub(crate) fn start(threads: [&str; 2]) -> Self {
+        Self::start_with(threads, &[])
+    }
+
+    /// The same, with more options.
+    pub(crate) fn start_with(threads: [&str; 2], more: &[&str]) -> Self {
         let objects = ["--object", "iothread,id=io0", "--object", "iothread,id=io1"];
-        let server = start_iothreadd(&objects).unwrap();
+        let server = start_iothreadd(&[&objects[..], more].concat()).unwrap();
         let exports = server.folder().join("nbd").display().to_string();
         let mut client = Qmp::open(server.socket()).unwrap();
         let at = json!({"addr": {"type": "unix", "data": {"path": exports}}});

@@ -1,6 +1,7 @@
 //! `iothread-top` with servers and terminals.
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
+mod daemon;
 mod doctor;
 mod exporter;
 mod guests;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         return iothreadd::main();
     }
     let suite = Suite::new();
+    let suite = daemon::add(suite);
     let suite = doctor::add(suite);
     let suite = exporter::add(suite);
     let suite = tables::add(suite);

@@ -10,6 +10,7 @@ use super::device::Device;
 use super::position::Position;
 use super::slots::Plugged;
 use super::{Devices, backend};
+use crate::cause::{Cause, Within};
 use crate::finally::Finally;
 use crate::host::Host;
 use crate::qapi::DeviceDeleted;
@@ -25,8 +26,10 @@ impl Devices {
         }
         let (remover, removing) = (Arc::clone(self), Arc::clone(host));
         let leaving: Arc<AtomicBool> = Arc::clone(&plugged.is_leaving);
+        let cause = Cause::current();
         // After the reply to the command.
         let posted = host.main.run(move |main| {
+            let _within = Within::enter(cause);
             remover.remove(main, &removing, position, &plugged);
         });
         posted.map_err(|error| {

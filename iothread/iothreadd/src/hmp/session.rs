@@ -6,6 +6,7 @@ use iothread::{Dispatch, OnMain};
 
 use super::commands::{complete, execute, is_quit};
 use super::conversation::{Conversation, MAX_UNSENT, Said};
+use crate::cause::Cause;
 use crate::net::connection::{Connection, End, Limits};
 use crate::net::stream::{Endpoint, Stream};
 use crate::net::terminal::RawTerminal;
@@ -113,7 +114,11 @@ impl HumanSession {
         }
         let main = parts.host.main.clone();
         let line = line.to_owned();
-        let work = async move { execute(&parts, &line, None).await };
+        let work = async move {
+            Cause::new("human-monitor")
+                .during(execute(&parts, &line, None))
+                .await
+        };
         let session = Arc::clone(self);
         let done = move |text: String| {
             let mut state = session.state.lock();

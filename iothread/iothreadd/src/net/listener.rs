@@ -188,6 +188,7 @@ impl Listener {
         let watch = Arc::new(watch);
         // The cell is fresh.
         let _ = watched.set(Arc::downgrade(&watch));
+        tracing::info!("listening on {self}");
         *self.accepting.lock() = Some(Accepting {
             watch,
             door,

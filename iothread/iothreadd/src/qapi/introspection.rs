@@ -15,223 +15,231 @@ pub const SCHEMA: &str = "\
     {\"name\": \"query-iothreads\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[7]\"}, \
     {\"name\": \"x-query-internal-iothreads\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[7]\", \"features\": [\"unstable\"]}, \
     {\"name\": \"x-query-iothread-stats\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[8]\", \"features\": [\"unstable\"]}, \
-    {\"name\": \"query-name\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"9\"}, \
-    {\"name\": \"human-monitor-command\", \"meta-type\": \"command\", \"arg-type\": \"10\", \"ret-type\": \"str\"}, \
-    {\"name\": \"getfd\", \"meta-type\": \"command\", \"arg-type\": \"11\", \"ret-type\": \"1\"}, \
-    {\"name\": \"closefd\", \"meta-type\": \"command\", \"arg-type\": \"12\", \"ret-type\": \"1\"}, \
-    {\"name\": \"add-fd\", \"meta-type\": \"command\", \"arg-type\": \"13\", \"ret-type\": \"14\"}, \
-    {\"name\": \"remove-fd\", \"meta-type\": \"command\", \"arg-type\": \"15\", \"ret-type\": \"1\"}, \
-    {\"name\": \"query-fdsets\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[16]\"}, \
-    {\"name\": \"qom-list\", \"meta-type\": \"command\", \"arg-type\": \"17\", \"ret-type\": \"[18]\"}, \
-    {\"name\": \"qom-get\", \"meta-type\": \"command\", \"arg-type\": \"19\", \"ret-type\": \"any\"}, \
-    {\"name\": \"qom-set\", \"meta-type\": \"command\", \"arg-type\": \"20\", \"ret-type\": \"1\"}, \
-    {\"name\": \"qom-list-types\", \"meta-type\": \"command\", \"arg-type\": \"21\", \"ret-type\": \"[22]\"}, \
-    {\"name\": \"qom-list-properties\", \"meta-type\": \"command\", \"arg-type\": \"23\", \"ret-type\": \"[18]\"}, \
-    {\"name\": \"object-add\", \"meta-type\": \"command\", \"arg-type\": \"24\", \"ret-type\": \"1\"}, \
-    {\"name\": \"object-del\", \"meta-type\": \"command\", \"arg-type\": \"25\", \"ret-type\": \"1\"}, \
-    {\"name\": \"device-list-properties\", \"meta-type\": \"command\", \"arg-type\": \"26\", \"ret-type\": \"[18]\"}, \
-    {\"name\": \"device_add\", \"meta-type\": \"command\", \"arg-type\": \"27\", \"ret-type\": \"1\", \"features\": [\"json-cli\", \"json-cli-hotplug\"]}, \
-    {\"name\": \"device_del\", \"meta-type\": \"command\", \"arg-type\": \"28\", \"ret-type\": \"1\"}, \
-    {\"name\": \"DEVICE_DELETED\", \"meta-type\": \"event\", \"arg-type\": \"29\"}, \
-    {\"name\": \"blockdev-add\", \"meta-type\": \"command\", \"arg-type\": \"30\", \"ret-type\": \"1\"}, \
-    {\"name\": \"blockdev-del\", \"meta-type\": \"command\", \"arg-type\": \"31\", \"ret-type\": \"1\"}, \
-    {\"name\": \"blockdev-set-active\", \"meta-type\": \"command\", \"arg-type\": \"32\", \"ret-type\": \"1\"}, \
-    {\"name\": \"block_resize\", \"meta-type\": \"command\", \"arg-type\": \"33\", \"ret-type\": \"1\"}, \
-    {\"name\": \"x-blockdev-set-iothread\", \"meta-type\": \"command\", \"arg-type\": \"34\", \"ret-type\": \"1\", \"features\": [\"unstable\"]}, \
-    {\"name\": \"query-named-block-nodes\", \"meta-type\": \"command\", \"arg-type\": \"35\", \"ret-type\": \"[36]\"}, \
-    {\"name\": \"query-block\", \"meta-type\": \"command\", \"arg-type\": \"37\", \"ret-type\": \"[38]\"}, \
-    {\"name\": \"query-blockstats\", \"meta-type\": \"command\", \"arg-type\": \"39\", \"ret-type\": \"[40]\"}, \
-    {\"name\": \"nbd-server-start\", \"meta-type\": \"command\", \"arg-type\": \"41\", \"ret-type\": \"1\"}, \
+    {\"name\": \"x-query-iothread-history\", \"meta-type\": \"command\", \"arg-type\": \"9\", \"ret-type\": \"10\", \"features\": [\"unstable\"]}, \
+    {\"name\": \"IOTHREAD_HOLDERS_CHANGED\", \"meta-type\": \"event\", \"arg-type\": \"11\", \"features\": [\"unstable\"]}, \
+    {\"name\": \"query-name\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"12\"}, \
+    {\"name\": \"human-monitor-command\", \"meta-type\": \"command\", \"arg-type\": \"13\", \"ret-type\": \"str\"}, \
+    {\"name\": \"getfd\", \"meta-type\": \"command\", \"arg-type\": \"14\", \"ret-type\": \"1\"}, \
+    {\"name\": \"closefd\", \"meta-type\": \"command\", \"arg-type\": \"15\", \"ret-type\": \"1\"}, \
+    {\"name\": \"add-fd\", \"meta-type\": \"command\", \"arg-type\": \"16\", \"ret-type\": \"17\"}, \
+    {\"name\": \"remove-fd\", \"meta-type\": \"command\", \"arg-type\": \"18\", \"ret-type\": \"1\"}, \
+    {\"name\": \"query-fdsets\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[19]\"}, \
+    {\"name\": \"qom-list\", \"meta-type\": \"command\", \"arg-type\": \"20\", \"ret-type\": \"[21]\"}, \
+    {\"name\": \"qom-get\", \"meta-type\": \"command\", \"arg-type\": \"22\", \"ret-type\": \"any\"}, \
+    {\"name\": \"qom-set\", \"meta-type\": \"command\", \"arg-type\": \"23\", \"ret-type\": \"1\"}, \
+    {\"name\": \"qom-list-types\", \"meta-type\": \"command\", \"arg-type\": \"24\", \"ret-type\": \"[25]\"}, \
+    {\"name\": \"qom-list-properties\", \"meta-type\": \"command\", \"arg-type\": \"26\", \"ret-type\": \"[21]\"}, \
+    {\"name\": \"object-add\", \"meta-type\": \"command\", \"arg-type\": \"27\", \"ret-type\": \"1\"}, \
+    {\"name\": \"object-del\", \"meta-type\": \"command\", \"arg-type\": \"28\", \"ret-type\": \"1\"}, \
+    {\"name\": \"device-list-properties\", \"meta-type\": \"command\", \"arg-type\": \"29\", \"ret-type\": \"[21]\"}, \
+    {\"name\": \"device_add\", \"meta-type\": \"command\", \"arg-type\": \"30\", \"ret-type\": \"1\", \"features\": [\"json-cli\", \"json-cli-hotplug\"]}, \
+    {\"name\": \"device_del\", \"meta-type\": \"command\", \"arg-type\": \"31\", \"ret-type\": \"1\"}, \
+    {\"name\": \"DEVICE_DELETED\", \"meta-type\": \"event\", \"arg-type\": \"32\"}, \
+    {\"name\": \"blockdev-add\", \"meta-type\": \"command\", \"arg-type\": \"33\", \"ret-type\": \"1\"}, \
+    {\"name\": \"blockdev-del\", \"meta-type\": \"command\", \"arg-type\": \"34\", \"ret-type\": \"1\"}, \
+    {\"name\": \"blockdev-set-active\", \"meta-type\": \"command\", \"arg-type\": \"35\", \"ret-type\": \"1\"}, \
+    {\"name\": \"block_resize\", \"meta-type\": \"command\", \"arg-type\": \"36\", \"ret-type\": \"1\"}, \
+    {\"name\": \"x-blockdev-set-iothread\", \"meta-type\": \"command\", \"arg-type\": \"37\", \"ret-type\": \"1\", \"features\": [\"unstable\"]}, \
+    {\"name\": \"query-named-block-nodes\", \"meta-type\": \"command\", \"arg-type\": \"38\", \"ret-type\": \"[39]\"}, \
+    {\"name\": \"query-block\", \"meta-type\": \"command\", \"arg-type\": \"40\", \"ret-type\": \"[41]\"}, \
+    {\"name\": \"query-blockstats\", \"meta-type\": \"command\", \"arg-type\": \"42\", \"ret-type\": \"[43]\"}, \
+    {\"name\": \"nbd-server-start\", \"meta-type\": \"command\", \"arg-type\": \"44\", \"ret-type\": \"1\"}, \
     {\"name\": \"nbd-server-stop\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"1\"}, \
-    {\"name\": \"block-export-add\", \"meta-type\": \"command\", \"arg-type\": \"42\", \"ret-type\": \"1\"}, \
-    {\"name\": \"block-export-del\", \"meta-type\": \"command\", \"arg-type\": \"43\", \"ret-type\": \"1\"}, \
-    {\"name\": \"nbd-server-add\", \"meta-type\": \"command\", \"arg-type\": \"44\", \"ret-type\": \"1\", \"features\": [\"deprecated\"]}, \
-    {\"name\": \"nbd-server-remove\", \"meta-type\": \"command\", \"arg-type\": \"45\", \"ret-type\": \"1\", \"features\": [\"deprecated\"]}, \
-    {\"name\": \"BLOCK_EXPORT_DELETED\", \"meta-type\": \"event\", \"arg-type\": \"46\"}, \
-    {\"name\": \"query-block-exports\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[47]\"}, \
-    {\"name\": \"x-query-block-export-queues\", \"meta-type\": \"command\", \"arg-type\": \"48\", \"ret-type\": \"[49]\", \"features\": [\"unstable\"]}, \
-    {\"name\": \"query-chardev\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[50]\"}, \
-    {\"name\": \"query-chardev-backends\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[51]\"}, \
-    {\"name\": \"ringbuf-write\", \"meta-type\": \"command\", \"arg-type\": \"52\", \"ret-type\": \"1\"}, \
-    {\"name\": \"ringbuf-read\", \"meta-type\": \"command\", \"arg-type\": \"53\", \"ret-type\": \"str\"}, \
-    {\"name\": \"chardev-add\", \"meta-type\": \"command\", \"arg-type\": \"54\", \"ret-type\": \"55\"}, \
-    {\"name\": \"chardev-change\", \"meta-type\": \"command\", \"arg-type\": \"56\", \"ret-type\": \"55\"}, \
-    {\"name\": \"chardev-remove\", \"meta-type\": \"command\", \"arg-type\": \"57\", \"ret-type\": \"1\"}, \
-    {\"name\": \"chardev-send-break\", \"meta-type\": \"command\", \"arg-type\": \"58\", \"ret-type\": \"1\"}, \
-    {\"name\": \"yank\", \"meta-type\": \"command\", \"arg-type\": \"59\", \"ret-type\": \"1\", \"allow-oob\": true}, \
-    {\"name\": \"query-yank\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[60]\", \"allow-oob\": true}, \
-    {\"name\": \"0\", \"meta-type\": \"object\", \"members\": [{\"name\": \"enable\", \"type\": \"[61]\", \"default\": null}]}, \
+    {\"name\": \"block-export-add\", \"meta-type\": \"command\", \"arg-type\": \"45\", \"ret-type\": \"1\"}, \
+    {\"name\": \"block-export-del\", \"meta-type\": \"command\", \"arg-type\": \"46\", \"ret-type\": \"1\"}, \
+    {\"name\": \"nbd-server-add\", \"meta-type\": \"command\", \"arg-type\": \"47\", \"ret-type\": \"1\", \"features\": [\"deprecated\"]}, \
+    {\"name\": \"nbd-server-remove\", \"meta-type\": \"command\", \"arg-type\": \"48\", \"ret-type\": \"1\", \"features\": [\"deprecated\"]}, \
+    {\"name\": \"BLOCK_EXPORT_DELETED\", \"meta-type\": \"event\", \"arg-type\": \"49\"}, \
+    {\"name\": \"query-block-exports\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[50]\"}, \
+    {\"name\": \"x-query-block-export-queues\", \"meta-type\": \"command\", \"arg-type\": \"51\", \"ret-type\": \"[52]\", \"features\": [\"unstable\"]}, \
+    {\"name\": \"query-chardev\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[53]\"}, \
+    {\"name\": \"query-chardev-backends\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[54]\"}, \
+    {\"name\": \"ringbuf-write\", \"meta-type\": \"command\", \"arg-type\": \"55\", \"ret-type\": \"1\"}, \
+    {\"name\": \"ringbuf-read\", \"meta-type\": \"command\", \"arg-type\": \"56\", \"ret-type\": \"str\"}, \
+    {\"name\": \"chardev-add\", \"meta-type\": \"command\", \"arg-type\": \"57\", \"ret-type\": \"58\"}, \
+    {\"name\": \"chardev-change\", \"meta-type\": \"command\", \"arg-type\": \"59\", \"ret-type\": \"58\"}, \
+    {\"name\": \"chardev-remove\", \"meta-type\": \"command\", \"arg-type\": \"60\", \"ret-type\": \"1\"}, \
+    {\"name\": \"chardev-send-break\", \"meta-type\": \"command\", \"arg-type\": \"61\", \"ret-type\": \"1\"}, \
+    {\"name\": \"yank\", \"meta-type\": \"command\", \"arg-type\": \"62\", \"ret-type\": \"1\", \"allow-oob\": true}, \
+    {\"name\": \"query-yank\", \"meta-type\": \"command\", \"arg-type\": \"1\", \"ret-type\": \"[63]\", \"allow-oob\": true}, \
+    {\"name\": \"0\", \"meta-type\": \"object\", \"members\": [{\"name\": \"enable\", \"type\": \"[64]\", \"default\": null}]}, \
     {\"name\": \"1\", \"meta-type\": \"object\", \"members\": []}, \
-    {\"name\": \"2\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qemu\", \"type\": \"62\"}, {\"name\": \"package\", \"type\": \"str\"}]}, \
+    {\"name\": \"2\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qemu\", \"type\": \"65\"}, {\"name\": \"package\", \"type\": \"str\"}]}, \
     {\"name\": \"[3]\", \"meta-type\": \"array\", \"element-type\": \"3\"}, \
     {\"name\": \"3\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}]}, \
     {\"name\": \"[4]\", \"meta-type\": \"array\", \"element-type\": \"4\"}, \
-    {\"name\": \"4\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"meta-type\", \"type\": \"63\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}], \"tag\": \"meta-type\", \"variants\": [{\"case\": \"builtin\", \"type\": \"64\"}, {\"case\": \"enum\", \"type\": \"65\"}, {\"case\": \"array\", \"type\": \"66\"}, {\"case\": \"object\", \"type\": \"67\"}, {\"case\": \"alternate\", \"type\": \"68\"}, {\"case\": \"command\", \"type\": \"69\"}, {\"case\": \"event\", \"type\": \"70\"}]}, \
-    {\"name\": \"5\", \"meta-type\": \"object\", \"members\": [{\"name\": \"running\", \"type\": \"bool\"}, {\"name\": \"status\", \"type\": \"71\"}]}, \
-    {\"name\": \"6\", \"meta-type\": \"object\", \"members\": [{\"name\": \"guest\", \"type\": \"bool\"}, {\"name\": \"reason\", \"type\": \"72\"}]}, \
+    {\"name\": \"4\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"meta-type\", \"type\": \"66\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}], \"tag\": \"meta-type\", \"variants\": [{\"case\": \"builtin\", \"type\": \"67\"}, {\"case\": \"enum\", \"type\": \"68\"}, {\"case\": \"array\", \"type\": \"69\"}, {\"case\": \"object\", \"type\": \"70\"}, {\"case\": \"alternate\", \"type\": \"71\"}, {\"case\": \"command\", \"type\": \"72\"}, {\"case\": \"event\", \"type\": \"73\"}]}, \
+    {\"name\": \"5\", \"meta-type\": \"object\", \"members\": [{\"name\": \"running\", \"type\": \"bool\"}, {\"name\": \"status\", \"type\": \"74\"}]}, \
+    {\"name\": \"6\", \"meta-type\": \"object\", \"members\": [{\"name\": \"guest\", \"type\": \"bool\"}, {\"name\": \"reason\", \"type\": \"75\"}]}, \
     {\"name\": \"[7]\", \"meta-type\": \"array\", \"element-type\": \"7\"}, \
-    {\"name\": \"7\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"holders\", \"type\": \"[73]\"}, {\"name\": \"poll-max-ns\", \"type\": \"int\"}, {\"name\": \"poll-grow\", \"type\": \"int\"}, {\"name\": \"poll-shrink\", \"type\": \"int\"}, {\"name\": \"poll-weight\", \"type\": \"int\"}, {\"name\": \"aio-max-batch\", \"type\": \"int\"}]}, \
+    {\"name\": \"7\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"holders\", \"type\": \"[76]\"}, {\"name\": \"poll-max-ns\", \"type\": \"int\"}, {\"name\": \"poll-grow\", \"type\": \"int\"}, {\"name\": \"poll-shrink\", \"type\": \"int\"}, {\"name\": \"poll-weight\", \"type\": \"int\"}, {\"name\": \"aio-max-batch\", \"type\": \"int\"}]}, \
     {\"name\": \"[8]\", \"meta-type\": \"array\", \"element-type\": \"8\"}, \
     {\"name\": \"8\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"internal\", \"type\": \"bool\"}, {\"name\": \"dispatching-ns\", \"type\": \"int\"}, {\"name\": \"polling-ns\", \"type\": \"int\"}, {\"name\": \"blocked-ns\", \"type\": \"int\"}, {\"name\": \"iterations\", \"type\": \"int\"}, {\"name\": \"sleeps\", \"type\": \"int\"}, {\"name\": \"poll-hits\", \"type\": \"int\"}, {\"name\": \"poll-misses\", \"type\": \"int\"}, {\"name\": \"wakeups\", \"type\": \"int\"}, {\"name\": \"fd-events\", \"type\": \"int\"}, {\"name\": \"bottom-halves\", \"type\": \"int\"}, {\"name\": \"posted\", \"type\": \"int\"}, {\"name\": \"timers\", \"type\": \"int\"}, {\"name\": \"panics\", \"type\": \"int\"}, {\"name\": \"poll-ns\", \"type\": \"int\"}, {\"name\": \"fds\", \"type\": \"int\"}, {\"name\": \"workers\", \"type\": \"int\"}, {\"name\": \"work\", \"type\": \"int\"}]}, \
-    {\"name\": \"9\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"10\", \"meta-type\": \"object\", \"members\": [{\"name\": \"command-line\", \"type\": \"str\"}, {\"name\": \"cpu-index\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"9\", \"meta-type\": \"object\", \"members\": [{\"name\": \"since\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"10\", \"meta-type\": \"object\", \"members\": [{\"name\": \"sequence\", \"type\": \"int\"}, {\"name\": \"gap\", \"type\": \"bool\"}, {\"name\": \"changes\", \"type\": \"[77]\"}]}, \
+    {\"name\": \"11\", \"meta-type\": \"object\", \"members\": [{\"name\": \"iothread\", \"type\": \"str\"}, {\"name\": \"sequence\", \"type\": \"int\"}]}, \
+    {\"name\": \"12\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"13\", \"meta-type\": \"object\", \"members\": [{\"name\": \"command-line\", \"type\": \"str\"}, {\"name\": \"cpu-index\", \"type\": \"int\", \"default\": null}]}, \
     {\"name\": \"str\", \"meta-type\": \"builtin\", \"json-type\": \"string\"}, \
-    {\"name\": \"11\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdname\", \"type\": \"str\"}]}, \
-    {\"name\": \"12\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdname\", \"type\": \"str\"}]}, \
-    {\"name\": \"13\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\", \"default\": null}, {\"name\": \"opaque\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"14\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fd\", \"type\": \"int\"}]}, \
-    {\"name\": \"15\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fd\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"[16]\", \"meta-type\": \"array\", \"element-type\": \"16\"}, \
-    {\"name\": \"16\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fds\", \"type\": \"[74]\"}]}, \
-    {\"name\": \"17\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}]}, \
-    {\"name\": \"[18]\", \"meta-type\": \"array\", \"element-type\": \"18\"}, \
-    {\"name\": \"18\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}, {\"name\": \"default-value\", \"type\": \"any\", \"default\": null}]}, \
-    {\"name\": \"19\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"property\", \"type\": \"str\"}]}, \
+    {\"name\": \"14\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdname\", \"type\": \"str\"}]}, \
+    {\"name\": \"15\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdname\", \"type\": \"str\"}]}, \
+    {\"name\": \"16\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\", \"default\": null}, {\"name\": \"opaque\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"17\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fd\", \"type\": \"int\"}]}, \
+    {\"name\": \"18\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fd\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"[19]\", \"meta-type\": \"array\", \"element-type\": \"19\"}, \
+    {\"name\": \"19\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fdset-id\", \"type\": \"int\"}, {\"name\": \"fds\", \"type\": \"[78]\"}]}, \
+    {\"name\": \"20\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}]}, \
+    {\"name\": \"[21]\", \"meta-type\": \"array\", \"element-type\": \"21\"}, \
+    {\"name\": \"21\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}, {\"name\": \"default-value\", \"type\": \"any\", \"default\": null}]}, \
+    {\"name\": \"22\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"property\", \"type\": \"str\"}]}, \
     {\"name\": \"any\", \"meta-type\": \"builtin\", \"json-type\": \"value\"}, \
-    {\"name\": \"20\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"property\", \"type\": \"str\"}, {\"name\": \"value\", \"type\": \"any\"}]}, \
-    {\"name\": \"21\", \"meta-type\": \"object\", \"members\": [{\"name\": \"implements\", \"type\": \"str\", \"default\": null}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"[22]\", \"meta-type\": \"array\", \"element-type\": \"22\"}, \
-    {\"name\": \"22\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}, {\"name\": \"parent\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"23\", \"meta-type\": \"object\", \"members\": [{\"name\": \"typename\", \"type\": \"str\"}]}, \
-    {\"name\": \"24\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-type\", \"type\": \"75\"}, {\"name\": \"id\", \"type\": \"str\"}], \"tag\": \"qom-type\", \"variants\": [{\"case\": \"colo-compare\", \"type\": \"76\"}, {\"case\": \"iothread\", \"type\": \"77\"}, {\"case\": \"main-loop\", \"type\": \"78\"}, {\"case\": \"monitor-qmp\", \"type\": \"79\"}]}, \
-    {\"name\": \"25\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"23\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"property\", \"type\": \"str\"}, {\"name\": \"value\", \"type\": \"any\"}]}, \
+    {\"name\": \"24\", \"meta-type\": \"object\", \"members\": [{\"name\": \"implements\", \"type\": \"str\", \"default\": null}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"[25]\", \"meta-type\": \"array\", \"element-type\": \"25\"}, \
+    {\"name\": \"25\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}, {\"name\": \"parent\", \"type\": \"str\", \"default\": null}]}, \
     {\"name\": \"26\", \"meta-type\": \"object\", \"members\": [{\"name\": \"typename\", \"type\": \"str\"}]}, \
-    {\"name\": \"27\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"str\"}, {\"name\": \"bus\", \"type\": \"str\", \"default\": null}, {\"name\": \"id\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"27\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-type\", \"type\": \"79\"}, {\"name\": \"id\", \"type\": \"str\"}], \"tag\": \"qom-type\", \"variants\": [{\"case\": \"colo-compare\", \"type\": \"80\"}, {\"case\": \"iothread\", \"type\": \"81\"}, {\"case\": \"main-loop\", \"type\": \"82\"}, {\"case\": \"monitor-qmp\", \"type\": \"83\"}]}, \
     {\"name\": \"28\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"29\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\", \"default\": null}, {\"name\": \"path\", \"type\": \"str\"}]}, \
-    {\"name\": \"30\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"80\"}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"discard\", \"type\": \"81\", \"default\": null}, {\"name\": \"cache\", \"type\": \"82\", \"default\": null}, {\"name\": \"active\", \"type\": \"bool\", \"default\": null}, {\"name\": \"read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"auto-read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"force-share\", \"type\": \"bool\", \"default\": null}, {\"name\": \"detect-zeroes\", \"type\": \"83\", \"default\": null}], \"tag\": \"driver\", \"variants\": [{\"case\": \"file\", \"type\": \"84\"}, {\"case\": \"host_device\", \"type\": \"84\"}, {\"case\": \"null-co\", \"type\": \"85\"}, {\"case\": \"raw\", \"type\": \"86\"}]}, \
-    {\"name\": \"31\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"32\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"active\", \"type\": \"bool\"}]}, \
-    {\"name\": \"33\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\"}]}, \
-    {\"name\": \"34\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"87\"}, {\"name\": \"force\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"35\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"[36]\", \"meta-type\": \"array\", \"element-type\": \"36\"}, \
-    {\"name\": \"36\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"ro\", \"type\": \"bool\"}, {\"name\": \"drv\", \"type\": \"str\"}, {\"name\": \"backing_file_depth\", \"type\": \"int\"}, {\"name\": \"children\", \"type\": \"[88]\"}, {\"name\": \"active\", \"type\": \"bool\"}, {\"name\": \"encrypted\", \"type\": \"bool\"}, {\"name\": \"detect_zeroes\", \"type\": \"83\"}, {\"name\": \"bps\", \"type\": \"int\"}, {\"name\": \"bps_rd\", \"type\": \"int\"}, {\"name\": \"bps_wr\", \"type\": \"int\"}, {\"name\": \"iops\", \"type\": \"int\"}, {\"name\": \"iops_rd\", \"type\": \"int\"}, {\"name\": \"iops_wr\", \"type\": \"int\"}, {\"name\": \"image\", \"type\": \"89\"}, {\"name\": \"cache\", \"type\": \"90\"}, {\"name\": \"write_threshold\", \"type\": \"int\"}]}, \
-    {\"name\": \"37\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"[38]\", \"meta-type\": \"array\", \"element-type\": \"38\"}, \
-    {\"name\": \"38\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"qdev\", \"type\": \"str\", \"default\": null}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"removable\", \"type\": \"bool\"}, {\"name\": \"locked\", \"type\": \"bool\"}, {\"name\": \"inserted\", \"type\": \"36\", \"default\": null}, {\"name\": \"tray_open\", \"type\": \"bool\", \"default\": null}, {\"name\": \"io-status\", \"type\": \"91\", \"default\": null}]}, \
-    {\"name\": \"39\", \"meta-type\": \"object\", \"members\": [{\"name\": \"query-nodes\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"[40]\", \"meta-type\": \"array\", \"element-type\": \"40\"}, \
-    {\"name\": \"40\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\", \"default\": null}, {\"name\": \"qdev\", \"type\": \"str\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"stats\", \"type\": \"92\"}, {\"name\": \"driver-specific\", \"type\": \"93\", \"default\": null}, {\"name\": \"parent\", \"type\": \"40\", \"default\": null}, {\"name\": \"backing\", \"type\": \"40\", \"default\": null}]}, \
-    {\"name\": \"41\", \"meta-type\": \"object\", \"members\": [{\"name\": \"handshake-max-seconds\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-connections\", \"type\": \"int\", \"default\": null}, {\"name\": \"addr\", \"type\": \"94\"}]}, \
-    {\"name\": \"42\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"95\"}, {\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"fixed-iothread\", \"type\": \"bool\", \"default\": null}, {\"name\": \"iothread\", \"type\": \"96\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}, {\"name\": \"writethrough\", \"type\": \"bool\", \"default\": null}, {\"name\": \"allow-inactive\", \"type\": \"bool\", \"default\": null}], \"tag\": \"type\", \"variants\": [{\"case\": \"nbd\", \"type\": \"97\"}, {\"case\": \"vhost-user-blk\", \"type\": \"98\"}]}, \
-    {\"name\": \"43\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"99\", \"default\": null}]}, \
-    {\"name\": \"44\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}, {\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"45\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"99\", \"default\": null}]}, \
-    {\"name\": \"46\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"[47]\", \"meta-type\": \"array\", \"element-type\": \"47\"}, \
-    {\"name\": \"47\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"95\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"shutting-down\", \"type\": \"bool\"}]}, \
-    {\"name\": \"48\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"[49]\", \"meta-type\": \"array\", \"element-type\": \"49\"}, \
-    {\"name\": \"49\", \"meta-type\": \"object\", \"members\": [{\"name\": \"iothread\", \"type\": \"str\", \"default\": null}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"notifications\", \"type\": \"int\"}, {\"name\": \"requests\", \"type\": \"int\"}, {\"name\": \"failures\", \"type\": \"int\"}, {\"name\": \"in-flight\", \"type\": \"int\"}]}, \
+    {\"name\": \"29\", \"meta-type\": \"object\", \"members\": [{\"name\": \"typename\", \"type\": \"str\"}]}, \
+    {\"name\": \"30\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"str\"}, {\"name\": \"bus\", \"type\": \"str\", \"default\": null}, {\"name\": \"id\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"31\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"32\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\", \"default\": null}, {\"name\": \"path\", \"type\": \"str\"}]}, \
+    {\"name\": \"33\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"84\"}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"discard\", \"type\": \"85\", \"default\": null}, {\"name\": \"cache\", \"type\": \"86\", \"default\": null}, {\"name\": \"active\", \"type\": \"bool\", \"default\": null}, {\"name\": \"read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"auto-read-only\", \"type\": \"bool\", \"default\": null}, {\"name\": \"force-share\", \"type\": \"bool\", \"default\": null}, {\"name\": \"detect-zeroes\", \"type\": \"87\", \"default\": null}], \"tag\": \"driver\", \"variants\": [{\"case\": \"file\", \"type\": \"88\"}, {\"case\": \"host_device\", \"type\": \"88\"}, {\"case\": \"null-co\", \"type\": \"89\"}, {\"case\": \"raw\", \"type\": \"90\"}]}, \
+    {\"name\": \"34\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"35\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"active\", \"type\": \"bool\"}]}, \
+    {\"name\": \"36\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\"}]}, \
+    {\"name\": \"37\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"91\"}, {\"name\": \"force\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"38\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"[39]\", \"meta-type\": \"array\", \"element-type\": \"39\"}, \
+    {\"name\": \"39\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"ro\", \"type\": \"bool\"}, {\"name\": \"drv\", \"type\": \"str\"}, {\"name\": \"backing_file_depth\", \"type\": \"int\"}, {\"name\": \"children\", \"type\": \"[92]\"}, {\"name\": \"active\", \"type\": \"bool\"}, {\"name\": \"encrypted\", \"type\": \"bool\"}, {\"name\": \"detect_zeroes\", \"type\": \"87\"}, {\"name\": \"bps\", \"type\": \"int\"}, {\"name\": \"bps_rd\", \"type\": \"int\"}, {\"name\": \"bps_wr\", \"type\": \"int\"}, {\"name\": \"iops\", \"type\": \"int\"}, {\"name\": \"iops_rd\", \"type\": \"int\"}, {\"name\": \"iops_wr\", \"type\": \"int\"}, {\"name\": \"image\", \"type\": \"93\"}, {\"name\": \"cache\", \"type\": \"94\"}, {\"name\": \"write_threshold\", \"type\": \"int\"}]}, \
+    {\"name\": \"40\", \"meta-type\": \"object\", \"members\": [{\"name\": \"flat\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"[41]\", \"meta-type\": \"array\", \"element-type\": \"41\"}, \
+    {\"name\": \"41\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"qdev\", \"type\": \"str\", \"default\": null}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"removable\", \"type\": \"bool\"}, {\"name\": \"locked\", \"type\": \"bool\"}, {\"name\": \"inserted\", \"type\": \"39\", \"default\": null}, {\"name\": \"tray_open\", \"type\": \"bool\", \"default\": null}, {\"name\": \"io-status\", \"type\": \"95\", \"default\": null}]}, \
+    {\"name\": \"42\", \"meta-type\": \"object\", \"members\": [{\"name\": \"query-nodes\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"[43]\", \"meta-type\": \"array\", \"element-type\": \"43\"}, \
+    {\"name\": \"43\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\", \"default\": null}, {\"name\": \"qdev\", \"type\": \"str\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\", \"default\": null}, {\"name\": \"stats\", \"type\": \"96\"}, {\"name\": \"driver-specific\", \"type\": \"97\", \"default\": null}, {\"name\": \"parent\", \"type\": \"43\", \"default\": null}, {\"name\": \"backing\", \"type\": \"43\", \"default\": null}]}, \
+    {\"name\": \"44\", \"meta-type\": \"object\", \"members\": [{\"name\": \"handshake-max-seconds\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-connections\", \"type\": \"int\", \"default\": null}, {\"name\": \"addr\", \"type\": \"98\"}]}, \
+    {\"name\": \"45\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"99\"}, {\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"fixed-iothread\", \"type\": \"bool\", \"default\": null}, {\"name\": \"iothread\", \"type\": \"100\", \"default\": null}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}, {\"name\": \"writethrough\", \"type\": \"bool\", \"default\": null}, {\"name\": \"allow-inactive\", \"type\": \"bool\", \"default\": null}], \"tag\": \"type\", \"variants\": [{\"case\": \"nbd\", \"type\": \"101\"}, {\"case\": \"vhost-user-blk\", \"type\": \"102\"}]}, \
+    {\"name\": \"46\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"103\", \"default\": null}]}, \
+    {\"name\": \"47\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}, {\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"writable\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"48\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"mode\", \"type\": \"103\", \"default\": null}]}, \
+    {\"name\": \"49\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
     {\"name\": \"[50]\", \"meta-type\": \"array\", \"element-type\": \"50\"}, \
-    {\"name\": \"50\", \"meta-type\": \"object\", \"members\": [{\"name\": \"label\", \"type\": \"str\"}, {\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"frontend-open\", \"type\": \"bool\"}]}, \
-    {\"name\": \"[51]\", \"meta-type\": \"array\", \"element-type\": \"51\"}, \
-    {\"name\": \"51\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}]}, \
-    {\"name\": \"52\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"data\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"100\", \"default\": null}]}, \
-    {\"name\": \"53\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"size\", \"type\": \"int\"}, {\"name\": \"format\", \"type\": \"100\", \"default\": null}]}, \
-    {\"name\": \"54\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"101\"}]}, \
-    {\"name\": \"55\", \"meta-type\": \"object\", \"members\": [{\"name\": \"pty\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"56\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"101\"}]}, \
-    {\"name\": \"57\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"58\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"59\", \"meta-type\": \"object\", \"members\": [{\"name\": \"instances\", \"type\": \"[60]\"}]}, \
-    {\"name\": \"[60]\", \"meta-type\": \"array\", \"element-type\": \"60\"}, \
-    {\"name\": \"60\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"102\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"block-node\", \"type\": \"103\"}, {\"case\": \"chardev\", \"type\": \"104\"}, {\"case\": \"migration\", \"type\": \"1\"}]}, \
-    {\"name\": \"[61]\", \"meta-type\": \"array\", \"element-type\": \"61\"}, \
-    {\"name\": \"61\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"oob\"}], \"values\": [\"oob\"]}, \
-    {\"name\": \"62\", \"meta-type\": \"object\", \"members\": [{\"name\": \"major\", \"type\": \"int\"}, {\"name\": \"minor\", \"type\": \"int\"}, {\"name\": \"micro\", \"type\": \"int\"}]}, \
-    {\"name\": \"63\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"builtin\"}, {\"name\": \"enum\"}, {\"name\": \"array\"}, {\"name\": \"object\"}, {\"name\": \"alternate\"}, {\"name\": \"command\"}, {\"name\": \"event\"}], \"values\": [\"builtin\", \"enum\", \"array\", \"object\", \"alternate\", \"command\", \"event\"]}, \
+    {\"name\": \"50\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"99\"}, {\"name\": \"node-name\", \"type\": \"str\"}, {\"name\": \"shutting-down\", \"type\": \"bool\"}]}, \
+    {\"name\": \"51\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"[52]\", \"meta-type\": \"array\", \"element-type\": \"52\"}, \
+    {\"name\": \"52\", \"meta-type\": \"object\", \"members\": [{\"name\": \"iothread\", \"type\": \"str\", \"default\": null}, {\"name\": \"thread-id\", \"type\": \"int\"}, {\"name\": \"notifications\", \"type\": \"int\"}, {\"name\": \"requests\", \"type\": \"int\"}, {\"name\": \"failures\", \"type\": \"int\"}, {\"name\": \"in-flight\", \"type\": \"int\"}]}, \
+    {\"name\": \"[53]\", \"meta-type\": \"array\", \"element-type\": \"53\"}, \
+    {\"name\": \"53\", \"meta-type\": \"object\", \"members\": [{\"name\": \"label\", \"type\": \"str\"}, {\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"frontend-open\", \"type\": \"bool\"}]}, \
+    {\"name\": \"[54]\", \"meta-type\": \"array\", \"element-type\": \"54\"}, \
+    {\"name\": \"54\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}]}, \
+    {\"name\": \"55\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"data\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"104\", \"default\": null}]}, \
+    {\"name\": \"56\", \"meta-type\": \"object\", \"members\": [{\"name\": \"device\", \"type\": \"str\"}, {\"name\": \"size\", \"type\": \"int\"}, {\"name\": \"format\", \"type\": \"104\", \"default\": null}]}, \
+    {\"name\": \"57\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"105\"}]}, \
+    {\"name\": \"58\", \"meta-type\": \"object\", \"members\": [{\"name\": \"pty\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"59\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}, {\"name\": \"backend\", \"type\": \"105\"}]}, \
+    {\"name\": \"60\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"61\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"62\", \"meta-type\": \"object\", \"members\": [{\"name\": \"instances\", \"type\": \"[63]\"}]}, \
+    {\"name\": \"[63]\", \"meta-type\": \"array\", \"element-type\": \"63\"}, \
+    {\"name\": \"63\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"106\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"block-node\", \"type\": \"107\"}, {\"case\": \"chardev\", \"type\": \"108\"}, {\"case\": \"migration\", \"type\": \"1\"}]}, \
+    {\"name\": \"[64]\", \"meta-type\": \"array\", \"element-type\": \"64\"}, \
+    {\"name\": \"64\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"oob\"}], \"values\": [\"oob\"]}, \
+    {\"name\": \"65\", \"meta-type\": \"object\", \"members\": [{\"name\": \"major\", \"type\": \"int\"}, {\"name\": \"minor\", \"type\": \"int\"}, {\"name\": \"micro\", \"type\": \"int\"}]}, \
+    {\"name\": \"66\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"builtin\"}, {\"name\": \"enum\"}, {\"name\": \"array\"}, {\"name\": \"object\"}, {\"name\": \"alternate\"}, {\"name\": \"command\"}, {\"name\": \"event\"}], \"values\": [\"builtin\", \"enum\", \"array\", \"object\", \"alternate\", \"command\", \"event\"]}, \
     {\"name\": \"[str]\", \"meta-type\": \"array\", \"element-type\": \"str\"}, \
-    {\"name\": \"64\", \"meta-type\": \"object\", \"members\": [{\"name\": \"json-type\", \"type\": \"105\"}]}, \
-    {\"name\": \"65\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[106]\"}, {\"name\": \"values\", \"type\": \"[str]\", \"features\": [\"deprecated\"]}]}, \
-    {\"name\": \"66\", \"meta-type\": \"object\", \"members\": [{\"name\": \"element-type\", \"type\": \"str\"}]}, \
-    {\"name\": \"67\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[107]\"}, {\"name\": \"tag\", \"type\": \"str\", \"default\": null}, {\"name\": \"variants\", \"type\": \"[108]\", \"default\": null}]}, \
-    {\"name\": \"68\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[109]\"}]}, \
-    {\"name\": \"69\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}, {\"name\": \"ret-type\", \"type\": \"str\"}, {\"name\": \"allow-oob\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"70\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}]}, \
+    {\"name\": \"67\", \"meta-type\": \"object\", \"members\": [{\"name\": \"json-type\", \"type\": \"109\"}]}, \
+    {\"name\": \"68\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[110]\"}, {\"name\": \"values\", \"type\": \"[str]\", \"features\": [\"deprecated\"]}]}, \
+    {\"name\": \"69\", \"meta-type\": \"object\", \"members\": [{\"name\": \"element-type\", \"type\": \"str\"}]}, \
+    {\"name\": \"70\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[111]\"}, {\"name\": \"tag\", \"type\": \"str\", \"default\": null}, {\"name\": \"variants\", \"type\": \"[112]\", \"default\": null}]}, \
+    {\"name\": \"71\", \"meta-type\": \"object\", \"members\": [{\"name\": \"members\", \"type\": \"[113]\"}]}, \
+    {\"name\": \"72\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}, {\"name\": \"ret-type\", \"type\": \"str\"}, {\"name\": \"allow-oob\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"73\", \"meta-type\": \"object\", \"members\": [{\"name\": \"arg-type\", \"type\": \"str\"}]}, \
     {\"name\": \"bool\", \"meta-type\": \"builtin\", \"json-type\": \"boolean\"}, \
-    {\"name\": \"71\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"prelaunch\"}, {\"name\": \"running\"}, {\"name\": \"shutdown\"}], \"values\": [\"prelaunch\", \"running\", \"shutdown\"]}, \
-    {\"name\": \"72\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"host-qmp-quit\"}, {\"name\": \"host-signal\"}], \"values\": [\"host-qmp-quit\", \"host-signal\"]}, \
+    {\"name\": \"74\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"prelaunch\"}, {\"name\": \"running\"}, {\"name\": \"shutdown\"}], \"values\": [\"prelaunch\", \"running\", \"shutdown\"]}, \
+    {\"name\": \"75\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"host-qmp-quit\"}, {\"name\": \"host-signal\"}], \"values\": [\"host-qmp-quit\", \"host-signal\"]}, \
     {\"name\": \"int\", \"meta-type\": \"builtin\", \"json-type\": \"int\"}, \
-    {\"name\": \"[73]\", \"meta-type\": \"array\", \"element-type\": \"73\"}, \
-    {\"name\": \"73\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"110\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"qom-object\", \"type\": \"111\"}, {\"case\": \"block-node\", \"type\": \"112\"}, {\"case\": \"block-export\", \"type\": \"113\"}, {\"case\": \"monitor\", \"type\": \"114\"}]}, \
-    {\"name\": \"[74]\", \"meta-type\": \"array\", \"element-type\": \"74\"}, \
-    {\"name\": \"74\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fd\", \"type\": \"int\"}, {\"name\": \"opaque\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"75\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"colo-compare\"}, {\"name\": \"iothread\"}, {\"name\": \"main-loop\"}, {\"name\": \"monitor-qmp\"}], \"values\": [\"colo-compare\", \"iothread\", \"main-loop\", \"monitor-qmp\"]}, \
-    {\"name\": \"76\", \"meta-type\": \"object\", \"members\": [{\"name\": \"primary_in\", \"type\": \"str\"}, {\"name\": \"secondary_in\", \"type\": \"str\"}, {\"name\": \"outdev\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"str\"}, {\"name\": \"notify_dev\", \"type\": \"str\", \"default\": null}, {\"name\": \"compare_timeout\", \"type\": \"int\", \"default\": null}, {\"name\": \"expired_scan_cycle\", \"type\": \"int\", \"default\": null}, {\"name\": \"max_queue_size\", \"type\": \"int\", \"default\": null}, {\"name\": \"vnet_hdr_support\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"77\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-max-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-grow\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-shrink\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-weight\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"78\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"79\", \"meta-type\": \"object\", \"members\": [{\"name\": \"chardev\", \"type\": \"str\"}, {\"name\": \"pretty\", \"type\": \"bool\", \"default\": null}, {\"name\": \"close-action\", \"type\": \"115\", \"default\": null}]}, \
-    {\"name\": \"80\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"host_device\"}, {\"name\": \"null-co\"}, {\"name\": \"raw\"}], \"values\": [\"file\", \"host_device\", \"null-co\", \"raw\"]}, \
-    {\"name\": \"81\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ignore\"}, {\"name\": \"unmap\"}], \"values\": [\"ignore\", \"unmap\"]}, \
-    {\"name\": \"82\", \"meta-type\": \"object\", \"members\": [{\"name\": \"direct\", \"type\": \"bool\", \"default\": null}, {\"name\": \"no-flush\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"83\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"off\"}, {\"name\": \"on\"}, {\"name\": \"unmap\"}], \"values\": [\"off\", \"on\", \"unmap\"]}, \
-    {\"name\": \"84\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"locking\", \"type\": \"116\", \"default\": null}, {\"name\": \"aio\", \"type\": \"117\", \"default\": null}, {\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"85\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}, {\"name\": \"latency-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"read-zeroes\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"86\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"118\"}, {\"name\": \"offset\", \"type\": \"int\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"87\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"null\"}]}, \
-    {\"name\": \"[88]\", \"meta-type\": \"array\", \"element-type\": \"88\"}, \
-    {\"name\": \"88\", \"meta-type\": \"object\", \"members\": [{\"name\": \"child\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"89\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"str\"}, {\"name\": \"dirty-flag\", \"type\": \"bool\", \"default\": null}, {\"name\": \"actual-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"virtual-size\", \"type\": \"int\"}, {\"name\": \"limits\", \"type\": \"119\", \"default\": null}, {\"name\": \"format-specific\", \"type\": \"120\", \"default\": null}]}, \
-    {\"name\": \"90\", \"meta-type\": \"object\", \"members\": [{\"name\": \"writeback\", \"type\": \"bool\"}, {\"name\": \"direct\", \"type\": \"bool\"}, {\"name\": \"no-flush\", \"type\": \"bool\"}]}, \
-    {\"name\": \"91\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ok\"}, {\"name\": \"failed\"}, {\"name\": \"nospace\"}], \"values\": [\"ok\", \"failed\", \"nospace\"]}, \
-    {\"name\": \"92\", \"meta-type\": \"object\", \"members\": [{\"name\": \"rd_bytes\", \"type\": \"int\"}, {\"name\": \"wr_bytes\", \"type\": \"int\"}, {\"name\": \"zone_append_bytes\", \"type\": \"int\"}, {\"name\": \"unmap_bytes\", \"type\": \"int\"}, {\"name\": \"rd_operations\", \"type\": \"int\"}, {\"name\": \"wr_operations\", \"type\": \"int\"}, {\"name\": \"zone_append_operations\", \"type\": \"int\"}, {\"name\": \"flush_operations\", \"type\": \"int\"}, {\"name\": \"unmap_operations\", \"type\": \"int\"}, {\"name\": \"rd_total_time_ns\", \"type\": \"int\"}, {\"name\": \"wr_total_time_ns\", \"type\": \"int\"}, {\"name\": \"zone_append_total_time_ns\", \"type\": \"int\"}, {\"name\": \"flush_total_time_ns\", \"type\": \"int\"}, {\"name\": \"unmap_total_time_ns\", \"type\": \"int\"}, {\"name\": \"wr_highest_offset\", \"type\": \"int\"}, {\"name\": \"rd_merged\", \"type\": \"int\"}, {\"name\": \"wr_merged\", \"type\": \"int\"}, {\"name\": \"zone_append_merged\", \"type\": \"int\"}, {\"name\": \"unmap_merged\", \"type\": \"int\"}, {\"name\": \"idle_time_ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"failed_rd_operations\", \"type\": \"int\"}, {\"name\": \"failed_wr_operations\", \"type\": \"int\"}, {\"name\": \"failed_zone_append_operations\", \"type\": \"int\"}, {\"name\": \"failed_flush_operations\", \"type\": \"int\"}, {\"name\": \"failed_unmap_operations\", \"type\": \"int\"}, {\"name\": \"invalid_rd_operations\", \"type\": \"int\"}, {\"name\": \"invalid_wr_operations\", \"type\": \"int\"}, {\"name\": \"invalid_zone_append_operations\", \"type\": \"int\"}, {\"name\": \"invalid_flush_operations\", \"type\": \"int\"}, {\"name\": \"invalid_unmap_operations\", \"type\": \"int\"}, {\"name\": \"account_invalid\", \"type\": \"bool\"}, {\"name\": \"account_failed\", \"type\": \"bool\"}, {\"name\": \"timed_stats\", \"type\": \"[121]\"}]}, \
-    {\"name\": \"93\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"80\"}], \"tag\": \"driver\", \"variants\": [{\"case\": \"file\", \"type\": \"122\"}, {\"case\": \"host_device\", \"type\": \"122\"}, {\"case\": \"null-co\", \"type\": \"1\"}, {\"case\": \"raw\", \"type\": \"1\"}]}, \
-    {\"name\": \"94\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"123\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"124\"}, {\"case\": \"unix\", \"type\": \"125\"}, {\"case\": \"fd\", \"type\": \"126\"}]}, \
-    {\"name\": \"95\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"nbd\"}, {\"name\": \"vhost-user-blk\"}], \"values\": [\"nbd\", \"vhost-user-blk\"]}, \
-    {\"name\": \"96\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"[str]\"}]}, \
-    {\"name\": \"97\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}]}, \
-    {\"name\": \"98\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"127\"}, {\"name\": \"logical-block-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"num-queues\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"99\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"safe\"}, {\"name\": \"hard\"}], \"values\": [\"safe\", \"hard\"]}, \
-    {\"name\": \"100\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"utf8\"}, {\"name\": \"base64\"}], \"values\": [\"utf8\", \"base64\"]}, \
-    {\"name\": \"101\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"128\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"129\"}, {\"case\": \"pipe\", \"type\": \"130\"}, {\"case\": \"socket\", \"type\": \"131\"}, {\"case\": \"null\", \"type\": \"132\"}, {\"case\": \"ringbuf\", \"type\": \"133\"}, {\"case\": \"memory\", \"type\": \"133\"}]}, \
-    {\"name\": \"102\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"block-node\"}, {\"name\": \"chardev\"}, {\"name\": \"migration\"}], \"values\": [\"block-node\", \"chardev\", \"migration\"]}, \
-    {\"name\": \"103\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"104\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
-    {\"name\": \"105\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"string\"}, {\"name\": \"number\"}, {\"name\": \"int\"}, {\"name\": \"boolean\"}, {\"name\": \"null\"}, {\"name\": \"object\"}, {\"name\": \"array\"}, {\"name\": \"value\"}], \"values\": [\"string\", \"number\", \"int\", \"boolean\", \"null\", \"object\", \"array\", \"value\"]}, \
-    {\"name\": \"[106]\", \"meta-type\": \"array\", \"element-type\": \"106\"}, \
-    {\"name\": \"106\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
-    {\"name\": \"[107]\", \"meta-type\": \"array\", \"element-type\": \"107\"}, \
-    {\"name\": \"107\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"default\", \"type\": \"any\", \"default\": null}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
-    {\"name\": \"[108]\", \"meta-type\": \"array\", \"element-type\": \"108\"}, \
-    {\"name\": \"108\", \"meta-type\": \"object\", \"members\": [{\"name\": \"case\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}]}, \
-    {\"name\": \"[109]\", \"meta-type\": \"array\", \"element-type\": \"109\"}, \
-    {\"name\": \"109\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"str\"}]}, \
-    {\"name\": \"110\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"qom-object\"}, {\"name\": \"block-node\"}, {\"name\": \"block-export\"}, {\"name\": \"monitor\"}], \"values\": [\"qom-object\", \"block-node\", \"block-export\", \"monitor\"]}, \
-    {\"name\": \"111\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-path\", \"type\": \"str\"}]}, \
-    {\"name\": \"112\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"113\", \"meta-type\": \"object\", \"members\": [{\"name\": \"export-id\", \"type\": \"str\"}]}, \
-    {\"name\": \"114\", \"meta-type\": \"object\", \"members\": [{\"name\": \"monitor-name\", \"type\": \"str\"}]}, \
-    {\"name\": \"115\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"none\"}, {\"name\": \"delete\"}], \"values\": [\"none\", \"delete\"]}, \
-    {\"name\": \"116\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"auto\"}, {\"name\": \"on\"}, {\"name\": \"off\"}], \"values\": [\"auto\", \"on\", \"off\"]}, \
-    {\"name\": \"117\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"threads\"}, {\"name\": \"native\"}, {\"name\": \"io_uring\"}], \"values\": [\"threads\", \"native\", \"io_uring\"]}, \
-    {\"name\": \"118\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"30\"}, {\"type\": \"str\"}]}, \
+    {\"name\": \"[76]\", \"meta-type\": \"array\", \"element-type\": \"76\"}, \
+    {\"name\": \"76\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"114\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"qom-object\", \"type\": \"115\"}, {\"case\": \"block-node\", \"type\": \"116\"}, {\"case\": \"block-export\", \"type\": \"117\"}, {\"case\": \"monitor\", \"type\": \"118\"}]}, \
+    {\"name\": \"[77]\", \"meta-type\": \"array\", \"element-type\": \"77\"}, \
+    {\"name\": \"77\", \"meta-type\": \"object\", \"members\": [{\"name\": \"sequence\", \"type\": \"int\"}, {\"name\": \"time-us\", \"type\": \"int\"}, {\"name\": \"iothread\", \"type\": \"str\"}, {\"name\": \"change\", \"type\": \"119\"}, {\"name\": \"other-iothread\", \"type\": \"str\", \"default\": null}, {\"name\": \"holder\", \"type\": \"76\"}, {\"name\": \"by\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"[78]\", \"meta-type\": \"array\", \"element-type\": \"78\"}, \
+    {\"name\": \"78\", \"meta-type\": \"object\", \"members\": [{\"name\": \"fd\", \"type\": \"int\"}, {\"name\": \"opaque\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"79\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"colo-compare\"}, {\"name\": \"iothread\"}, {\"name\": \"main-loop\"}, {\"name\": \"monitor-qmp\"}], \"values\": [\"colo-compare\", \"iothread\", \"main-loop\", \"monitor-qmp\"]}, \
+    {\"name\": \"80\", \"meta-type\": \"object\", \"members\": [{\"name\": \"primary_in\", \"type\": \"str\"}, {\"name\": \"secondary_in\", \"type\": \"str\"}, {\"name\": \"outdev\", \"type\": \"str\"}, {\"name\": \"iothread\", \"type\": \"str\"}, {\"name\": \"notify_dev\", \"type\": \"str\", \"default\": null}, {\"name\": \"compare_timeout\", \"type\": \"int\", \"default\": null}, {\"name\": \"expired_scan_cycle\", \"type\": \"int\", \"default\": null}, {\"name\": \"max_queue_size\", \"type\": \"int\", \"default\": null}, {\"name\": \"vnet_hdr_support\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"81\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-max-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-grow\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-shrink\", \"type\": \"int\", \"default\": null}, {\"name\": \"poll-weight\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"82\", \"meta-type\": \"object\", \"members\": [{\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-min\", \"type\": \"int\", \"default\": null}, {\"name\": \"thread-pool-max\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"83\", \"meta-type\": \"object\", \"members\": [{\"name\": \"chardev\", \"type\": \"str\"}, {\"name\": \"pretty\", \"type\": \"bool\", \"default\": null}, {\"name\": \"close-action\", \"type\": \"120\", \"default\": null}]}, \
+    {\"name\": \"84\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"host_device\"}, {\"name\": \"null-co\"}, {\"name\": \"raw\"}], \"values\": [\"file\", \"host_device\", \"null-co\", \"raw\"]}, \
+    {\"name\": \"85\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ignore\"}, {\"name\": \"unmap\"}], \"values\": [\"ignore\", \"unmap\"]}, \
+    {\"name\": \"86\", \"meta-type\": \"object\", \"members\": [{\"name\": \"direct\", \"type\": \"bool\", \"default\": null}, {\"name\": \"no-flush\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"87\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"off\"}, {\"name\": \"on\"}, {\"name\": \"unmap\"}], \"values\": [\"off\", \"on\", \"unmap\"]}, \
+    {\"name\": \"88\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"locking\", \"type\": \"121\", \"default\": null}, {\"name\": \"aio\", \"type\": \"122\", \"default\": null}, {\"name\": \"aio-max-batch\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"89\", \"meta-type\": \"object\", \"members\": [{\"name\": \"size\", \"type\": \"int\", \"default\": null}, {\"name\": \"latency-ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"read-zeroes\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"90\", \"meta-type\": \"object\", \"members\": [{\"name\": \"file\", \"type\": \"123\"}, {\"name\": \"offset\", \"type\": \"int\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"91\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"null\"}]}, \
+    {\"name\": \"[92]\", \"meta-type\": \"array\", \"element-type\": \"92\"}, \
+    {\"name\": \"92\", \"meta-type\": \"object\", \"members\": [{\"name\": \"child\", \"type\": \"str\"}, {\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"93\", \"meta-type\": \"object\", \"members\": [{\"name\": \"filename\", \"type\": \"str\"}, {\"name\": \"format\", \"type\": \"str\"}, {\"name\": \"dirty-flag\", \"type\": \"bool\", \"default\": null}, {\"name\": \"actual-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"virtual-size\", \"type\": \"int\"}, {\"name\": \"limits\", \"type\": \"124\", \"default\": null}, {\"name\": \"format-specific\", \"type\": \"125\", \"default\": null}]}, \
+    {\"name\": \"94\", \"meta-type\": \"object\", \"members\": [{\"name\": \"writeback\", \"type\": \"bool\"}, {\"name\": \"direct\", \"type\": \"bool\"}, {\"name\": \"no-flush\", \"type\": \"bool\"}]}, \
+    {\"name\": \"95\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"ok\"}, {\"name\": \"failed\"}, {\"name\": \"nospace\"}], \"values\": [\"ok\", \"failed\", \"nospace\"]}, \
+    {\"name\": \"96\", \"meta-type\": \"object\", \"members\": [{\"name\": \"rd_bytes\", \"type\": \"int\"}, {\"name\": \"wr_bytes\", \"type\": \"int\"}, {\"name\": \"zone_append_bytes\", \"type\": \"int\"}, {\"name\": \"unmap_bytes\", \"type\": \"int\"}, {\"name\": \"rd_operations\", \"type\": \"int\"}, {\"name\": \"wr_operations\", \"type\": \"int\"}, {\"name\": \"zone_append_operations\", \"type\": \"int\"}, {\"name\": \"flush_operations\", \"type\": \"int\"}, {\"name\": \"unmap_operations\", \"type\": \"int\"}, {\"name\": \"rd_total_time_ns\", \"type\": \"int\"}, {\"name\": \"wr_total_time_ns\", \"type\": \"int\"}, {\"name\": \"zone_append_total_time_ns\", \"type\": \"int\"}, {\"name\": \"flush_total_time_ns\", \"type\": \"int\"}, {\"name\": \"unmap_total_time_ns\", \"type\": \"int\"}, {\"name\": \"wr_highest_offset\", \"type\": \"int\"}, {\"name\": \"rd_merged\", \"type\": \"int\"}, {\"name\": \"wr_merged\", \"type\": \"int\"}, {\"name\": \"zone_append_merged\", \"type\": \"int\"}, {\"name\": \"unmap_merged\", \"type\": \"int\"}, {\"name\": \"idle_time_ns\", \"type\": \"int\", \"default\": null}, {\"name\": \"failed_rd_operations\", \"type\": \"int\"}, {\"name\": \"failed_wr_operations\", \"type\": \"int\"}, {\"name\": \"failed_zone_append_operations\", \"type\": \"int\"}, {\"name\": \"failed_flush_operations\", \"type\": \"int\"}, {\"name\": \"failed_unmap_operations\", \"type\": \"int\"}, {\"name\": \"invalid_rd_operations\", \"type\": \"int\"}, {\"name\": \"invalid_wr_operations\", \"type\": \"int\"}, {\"name\": \"invalid_zone_append_operations\", \"type\": \"int\"}, {\"name\": \"invalid_flush_operations\", \"type\": \"int\"}, {\"name\": \"invalid_unmap_operations\", \"type\": \"int\"}, {\"name\": \"account_invalid\", \"type\": \"bool\"}, {\"name\": \"account_failed\", \"type\": \"bool\"}, {\"name\": \"timed_stats\", \"type\": \"[126]\"}]}, \
+    {\"name\": \"97\", \"meta-type\": \"object\", \"members\": [{\"name\": \"driver\", \"type\": \"84\"}], \"tag\": \"driver\", \"variants\": [{\"case\": \"file\", \"type\": \"127\"}, {\"case\": \"host_device\", \"type\": \"127\"}, {\"case\": \"null-co\", \"type\": \"1\"}, {\"case\": \"raw\", \"type\": \"1\"}]}, \
+    {\"name\": \"98\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"128\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"129\"}, {\"case\": \"unix\", \"type\": \"130\"}, {\"case\": \"fd\", \"type\": \"131\"}]}, \
+    {\"name\": \"99\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"nbd\"}, {\"name\": \"vhost-user-blk\"}], \"values\": [\"nbd\", \"vhost-user-blk\"]}, \
+    {\"name\": \"100\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"str\"}, {\"type\": \"[str]\"}]}, \
+    {\"name\": \"101\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\", \"default\": null}, {\"name\": \"description\", \"type\": \"str\", \"default\": null}]}, \
+    {\"name\": \"102\", \"meta-type\": \"object\", \"members\": [{\"name\": \"addr\", \"type\": \"132\"}, {\"name\": \"logical-block-size\", \"type\": \"int\", \"default\": null}, {\"name\": \"num-queues\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"103\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"safe\"}, {\"name\": \"hard\"}], \"values\": [\"safe\", \"hard\"]}, \
+    {\"name\": \"104\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"utf8\"}, {\"name\": \"base64\"}], \"values\": [\"utf8\", \"base64\"]}, \
+    {\"name\": \"105\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"133\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"134\"}, {\"case\": \"pipe\", \"type\": \"135\"}, {\"case\": \"socket\", \"type\": \"136\"}, {\"case\": \"null\", \"type\": \"137\"}, {\"case\": \"ringbuf\", \"type\": \"138\"}, {\"case\": \"memory\", \"type\": \"138\"}]}, \
+    {\"name\": \"106\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"block-node\"}, {\"name\": \"chardev\"}, {\"name\": \"migration\"}], \"values\": [\"block-node\", \"chardev\", \"migration\"]}, \
+    {\"name\": \"107\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"108\", \"meta-type\": \"object\", \"members\": [{\"name\": \"id\", \"type\": \"str\"}]}, \
+    {\"name\": \"109\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"string\"}, {\"name\": \"number\"}, {\"name\": \"int\"}, {\"name\": \"boolean\"}, {\"name\": \"null\"}, {\"name\": \"object\"}, {\"name\": \"array\"}, {\"name\": \"value\"}], \"values\": [\"string\", \"number\", \"int\", \"boolean\", \"null\", \"object\", \"array\", \"value\"]}, \
+    {\"name\": \"[110]\", \"meta-type\": \"array\", \"element-type\": \"110\"}, \
+    {\"name\": \"110\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
+    {\"name\": \"[111]\", \"meta-type\": \"array\", \"element-type\": \"111\"}, \
+    {\"name\": \"111\", \"meta-type\": \"object\", \"members\": [{\"name\": \"name\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}, {\"name\": \"default\", \"type\": \"any\", \"default\": null}, {\"name\": \"features\", \"type\": \"[str]\", \"default\": null}]}, \
+    {\"name\": \"[112]\", \"meta-type\": \"array\", \"element-type\": \"112\"}, \
+    {\"name\": \"112\", \"meta-type\": \"object\", \"members\": [{\"name\": \"case\", \"type\": \"str\"}, {\"name\": \"type\", \"type\": \"str\"}]}, \
+    {\"name\": \"[113]\", \"meta-type\": \"array\", \"element-type\": \"113\"}, \
+    {\"name\": \"113\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"str\"}]}, \
+    {\"name\": \"114\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"qom-object\"}, {\"name\": \"block-node\"}, {\"name\": \"block-export\"}, {\"name\": \"monitor\"}], \"values\": [\"qom-object\", \"block-node\", \"block-export\", \"monitor\"]}, \
+    {\"name\": \"115\", \"meta-type\": \"object\", \"members\": [{\"name\": \"qom-path\", \"type\": \"str\"}]}, \
+    {\"name\": \"116\", \"meta-type\": \"object\", \"members\": [{\"name\": \"node-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"117\", \"meta-type\": \"object\", \"members\": [{\"name\": \"export-id\", \"type\": \"str\"}]}, \
+    {\"name\": \"118\", \"meta-type\": \"object\", \"members\": [{\"name\": \"monitor-name\", \"type\": \"str\"}]}, \
+    {\"name\": \"119\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"attached\"}, {\"name\": \"detached\"}, {\"name\": \"moved-here\"}, {\"name\": \"moved-away\"}], \"values\": [\"attached\", \"detached\", \"moved-here\", \"moved-away\"]}, \
+    {\"name\": \"120\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"none\"}, {\"name\": \"delete\"}], \"values\": [\"none\", \"delete\"]}, \
+    {\"name\": \"121\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"auto\"}, {\"name\": \"on\"}, {\"name\": \"off\"}], \"values\": [\"auto\", \"on\", \"off\"]}, \
+    {\"name\": \"122\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"threads\"}, {\"name\": \"native\"}, {\"name\": \"io_uring\"}], \"values\": [\"threads\", \"native\", \"io_uring\"]}, \
+    {\"name\": \"123\", \"meta-type\": \"alternate\", \"members\": [{\"type\": \"33\"}, {\"type\": \"str\"}]}, \
     {\"name\": \"null\", \"meta-type\": \"builtin\", \"json-type\": \"null\"}, \
-    {\"name\": \"119\", \"meta-type\": \"object\", \"members\": [{\"name\": \"request-alignment\", \"type\": \"int\"}, {\"name\": \"max-discard\", \"type\": \"int\", \"default\": null}, {\"name\": \"discard-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-write-zeroes\", \"type\": \"int\", \"default\": null}, {\"name\": \"write-zeroes-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"opt-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-hw-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-iov\", \"type\": \"int\"}, {\"name\": \"max-hw-iov\", \"type\": \"int\", \"default\": null}, {\"name\": \"min-mem-alignment\", \"type\": \"int\"}, {\"name\": \"opt-mem-alignment\", \"type\": \"int\"}]}, \
-    {\"name\": \"120\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"134\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"135\"}]}, \
-    {\"name\": \"[121]\", \"meta-type\": \"array\", \"element-type\": \"121\"}, \
-    {\"name\": \"121\", \"meta-type\": \"object\", \"members\": [{\"name\": \"interval_length\", \"type\": \"int\"}]}, \
-    {\"name\": \"122\", \"meta-type\": \"object\", \"members\": [{\"name\": \"discard-nb-ok\", \"type\": \"int\"}, {\"name\": \"discard-nb-failed\", \"type\": \"int\"}, {\"name\": \"discard-bytes-ok\", \"type\": \"int\"}]}, \
-    {\"name\": \"123\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"inet\"}, {\"name\": \"unix\"}, {\"name\": \"fd\"}], \"values\": [\"inet\", \"unix\", \"fd\"]}, \
-    {\"name\": \"124\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"136\"}]}, \
-    {\"name\": \"125\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"137\"}]}, \
-    {\"name\": \"126\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"138\"}]}, \
-    {\"name\": \"127\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"123\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"136\"}, {\"case\": \"unix\", \"type\": \"137\"}, {\"case\": \"fd\", \"type\": \"138\"}]}, \
-    {\"name\": \"128\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"pipe\"}, {\"name\": \"socket\"}, {\"name\": \"null\"}, {\"name\": \"ringbuf\"}, {\"name\": \"memory\", \"features\": [\"deprecated\"]}], \"values\": [\"file\", \"pipe\", \"socket\", \"null\", \"ringbuf\", \"memory\"]}, \
-    {\"name\": \"129\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"139\"}]}, \
-    {\"name\": \"130\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"140\"}]}, \
-    {\"name\": \"131\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"141\"}]}, \
-    {\"name\": \"132\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"142\"}]}, \
-    {\"name\": \"133\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"143\"}]}, \
-    {\"name\": \"134\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}], \"values\": [\"file\"]}, \
-    {\"name\": \"135\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"144\"}]}, \
-    {\"name\": \"136\", \"meta-type\": \"object\", \"members\": [{\"name\": \"host\", \"type\": \"str\"}, {\"name\": \"port\", \"type\": \"str\"}, {\"name\": \"numeric\", \"type\": \"bool\", \"default\": null}, {\"name\": \"to\", \"type\": \"int\", \"default\": null}, {\"name\": \"ipv4\", \"type\": \"bool\", \"default\": null}, {\"name\": \"ipv6\", \"type\": \"bool\", \"default\": null}, {\"name\": \"keep-alive\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"137\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}, {\"name\": \"tight\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"138\", \"meta-type\": \"object\", \"members\": [{\"name\": \"str\", \"type\": \"str\"}]}, \
-    {\"name\": \"139\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"in\", \"type\": \"str\", \"default\": null}, {\"name\": \"out\", \"type\": \"str\"}, {\"name\": \"append\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"140\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"device\", \"type\": \"str\"}]}, \
-    {\"name\": \"141\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"addr\", \"type\": \"94\"}, {\"name\": \"server\", \"type\": \"bool\", \"default\": null}, {\"name\": \"wait\", \"type\": \"bool\", \"default\": null}, {\"name\": \"nodelay\", \"type\": \"bool\", \"default\": null}, {\"name\": \"reconnect-ms\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"142\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}]}, \
-    {\"name\": \"143\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
-    {\"name\": \"144\", \"meta-type\": \"object\", \"members\": [{\"name\": \"extent-size-hint\", \"type\": \"int\", \"default\": null}]}]";
+    {\"name\": \"124\", \"meta-type\": \"object\", \"members\": [{\"name\": \"request-alignment\", \"type\": \"int\"}, {\"name\": \"max-discard\", \"type\": \"int\", \"default\": null}, {\"name\": \"discard-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-write-zeroes\", \"type\": \"int\", \"default\": null}, {\"name\": \"write-zeroes-alignment\", \"type\": \"int\", \"default\": null}, {\"name\": \"opt-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-hw-transfer\", \"type\": \"int\", \"default\": null}, {\"name\": \"max-iov\", \"type\": \"int\"}, {\"name\": \"max-hw-iov\", \"type\": \"int\", \"default\": null}, {\"name\": \"min-mem-alignment\", \"type\": \"int\"}, {\"name\": \"opt-mem-alignment\", \"type\": \"int\"}]}, \
+    {\"name\": \"125\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"139\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"file\", \"type\": \"140\"}]}, \
+    {\"name\": \"[126]\", \"meta-type\": \"array\", \"element-type\": \"126\"}, \
+    {\"name\": \"126\", \"meta-type\": \"object\", \"members\": [{\"name\": \"interval_length\", \"type\": \"int\"}]}, \
+    {\"name\": \"127\", \"meta-type\": \"object\", \"members\": [{\"name\": \"discard-nb-ok\", \"type\": \"int\"}, {\"name\": \"discard-nb-failed\", \"type\": \"int\"}, {\"name\": \"discard-bytes-ok\", \"type\": \"int\"}]}, \
+    {\"name\": \"128\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"inet\"}, {\"name\": \"unix\"}, {\"name\": \"fd\"}], \"values\": [\"inet\", \"unix\", \"fd\"]}, \
+    {\"name\": \"129\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"141\"}]}, \
+    {\"name\": \"130\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"142\"}]}, \
+    {\"name\": \"131\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"143\"}]}, \
+    {\"name\": \"132\", \"meta-type\": \"object\", \"members\": [{\"name\": \"type\", \"type\": \"128\"}], \"tag\": \"type\", \"variants\": [{\"case\": \"inet\", \"type\": \"141\"}, {\"case\": \"unix\", \"type\": \"142\"}, {\"case\": \"fd\", \"type\": \"143\"}]}, \
+    {\"name\": \"133\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}, {\"name\": \"pipe\"}, {\"name\": \"socket\"}, {\"name\": \"null\"}, {\"name\": \"ringbuf\"}, {\"name\": \"memory\", \"features\": [\"deprecated\"]}], \"values\": [\"file\", \"pipe\", \"socket\", \"null\", \"ringbuf\", \"memory\"]}, \
+    {\"name\": \"134\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"144\"}]}, \
+    {\"name\": \"135\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"145\"}]}, \
+    {\"name\": \"136\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"146\"}]}, \
+    {\"name\": \"137\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"147\"}]}, \
+    {\"name\": \"138\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"148\"}]}, \
+    {\"name\": \"139\", \"meta-type\": \"enum\", \"members\": [{\"name\": \"file\"}], \"values\": [\"file\"]}, \
+    {\"name\": \"140\", \"meta-type\": \"object\", \"members\": [{\"name\": \"data\", \"type\": \"149\"}]}, \
+    {\"name\": \"141\", \"meta-type\": \"object\", \"members\": [{\"name\": \"host\", \"type\": \"str\"}, {\"name\": \"port\", \"type\": \"str\"}, {\"name\": \"numeric\", \"type\": \"bool\", \"default\": null}, {\"name\": \"to\", \"type\": \"int\", \"default\": null}, {\"name\": \"ipv4\", \"type\": \"bool\", \"default\": null}, {\"name\": \"ipv6\", \"type\": \"bool\", \"default\": null}, {\"name\": \"keep-alive\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"142\", \"meta-type\": \"object\", \"members\": [{\"name\": \"path\", \"type\": \"str\"}, {\"name\": \"abstract\", \"type\": \"bool\", \"default\": null}, {\"name\": \"tight\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"143\", \"meta-type\": \"object\", \"members\": [{\"name\": \"str\", \"type\": \"str\"}]}, \
+    {\"name\": \"144\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"in\", \"type\": \"str\", \"default\": null}, {\"name\": \"out\", \"type\": \"str\"}, {\"name\": \"append\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"145\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"device\", \"type\": \"str\"}]}, \
+    {\"name\": \"146\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"addr\", \"type\": \"98\"}, {\"name\": \"server\", \"type\": \"bool\", \"default\": null}, {\"name\": \"wait\", \"type\": \"bool\", \"default\": null}, {\"name\": \"nodelay\", \"type\": \"bool\", \"default\": null}, {\"name\": \"reconnect-ms\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"147\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}]}, \
+    {\"name\": \"148\", \"meta-type\": \"object\", \"members\": [{\"name\": \"logfile\", \"type\": \"str\", \"default\": null}, {\"name\": \"logappend\", \"type\": \"bool\", \"default\": null}, {\"name\": \"size\", \"type\": \"int\", \"default\": null}]}, \
+    {\"name\": \"149\", \"meta-type\": \"object\", \"members\": [{\"name\": \"extent-size-hint\", \"type\": \"int\", \"default\": null}]}]";

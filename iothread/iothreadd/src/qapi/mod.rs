@@ -21,7 +21,7 @@ pub use self::commands::{
     QueryChardevBackends, QueryCommands, QueryFdsets, QueryIothreads, QueryName,
     QueryNamedBlockNodes, QueryQmpSchema, QueryStatus, QueryVersion, QueryYank, Quit, RemoveFd,
     RingbufRead, RingbufWrite, XBlockdevSetIothread, XQueryBlockExportQueues,
-    XQueryInternalIothreads, XQueryIothreadStats, Yank,
+    XQueryInternalIothreads, XQueryIothreadHistory, XQueryIothreadStats, Yank,
 };
 
 #[expect(deprecated, reason = "handled like everything else")]
@@ -30,7 +30,9 @@ pub use self::commands::NbdServerAdd;
 #[expect(deprecated, reason = "handled like everything else")]
 pub use self::commands::NbdServerRemove;
 
-pub use self::events::{BlockExportDeleted, DeviceDeleted, Event, Shutdown};
+pub use self::events::{
+    BlockExportDeleted, DeviceDeleted, Event, IothreadHoldersChanged, Shutdown,
+};
 
 pub use self::server::{Commands, Dispatcher};
 

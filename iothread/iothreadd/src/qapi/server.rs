@@ -228,6 +228,12 @@ pub trait Commands: Send + Sync {
     /// Handles [`x-query-internal-iothreads`](super::commands::XQueryInternalIothreads).
     fn x_query_internal_iothreads(&self) -> Result<Vec<iothread::qapi::IoThreadInfo>, Error>;
 
+    /// Handles [`x-query-iothread-history`](super::commands::XQueryIothreadHistory).
+    fn x_query_iothread_history(
+        &self,
+        arguments: commands::XQueryIothreadHistory,
+    ) -> Result<IoThreadHistory, Error>;
+
     /// Handles [`x-query-iothread-stats`](super::commands::XQueryIothreadStats).
     fn x_query_iothread_stats(&self) -> Result<Vec<IoThreadStats>, Error>;
 
@@ -803,6 +809,18 @@ impl<H: Commands + 'static> Dispatcher<H> {
             call: Handler::Sync(|handler, input, output| {
                 commands::XQueryInternalIothreads::read(input)?;
                 let result = handler.x_query_internal_iothreads();
+                output.returns(result)
+            }),
+        },
+        Command {
+            info: CommandInfo {
+                allow_preconfig: true,
+                special_features: SpecialFeatures::UNSTABLE,
+                ..CommandInfo::new("x-query-iothread-history")
+            },
+            call: Handler::Sync(|handler, input, output| {
+                let arguments = Visit::read(input)?;
+                let result = handler.x_query_iothread_history(arguments);
                 output.returns(result)
             }),
         },

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use iothread::{AioContext, ContextError, Dispatch};
 use rustix::io::Errno;
+use tracing::{Span, trace, trace_span};
 
 use super::account::{Accounts, Begun, UserPath};
 use super::under_way::UnderWay;
 use super::{IoBuffer, NodeIo, Outcome, Request, Step, Totals};
 use crate::finally::Finally;
+use crate::logging::REQUESTS;
 use crate::sync::Mutex;
 
 /// What one user of a node sends its requests through. Any thread may; the requests end where the user says.
@@ -31,6 +33,7 @@ pub(crate) struct Pending {
     step: Step,
     token: Entered,
     begun: Begun,
+    span: Span,
 }
 
 impl Backend {
@@ -62,14 +65,25 @@ impl Backend {
         // Before it is looked at whether the node is active, so that who deactivates it sees one or the other.
         let token = self.enter();
         let begun = Begun::now(&request.operation);
+        let span = trace_span!(
+            target: REQUESTS,
+            "request",
+            user = &*self.in_flight.user,
+            operation = request.operation.name(),
+            offset = request.offset,
+            length = request.operation.length(),
+        );
         match NodeIo::start(&self.io, request) {
             Step::Done(outcome) => {
-                self.in_flight.accounts.note(&begun, &outcome);
+                self.in_flight.end(&begun, &outcome, &span);
                 Started::Done(outcome)
             }
-            step @ (Step::Blocking { .. } | Step::Delayed { .. }) => {
-                Started::Waiting(Pending { step, token, begun })
-            }
+            step @ (Step::Blocking { .. } | Step::Delayed { .. }) => Started::Waiting(Pending {
+                step,
+                token,
+                begun,
+                span,
+            }),
         }
     }
 
@@ -125,7 +139,10 @@ impl Pending {
     /// Carries it out, blocking the caller.
     fn run(self) -> Outcome {
         let Self {
-            step, token, begun, ..
+            step,
+            token,
+            begun,
+            span,
         } = self;
         match step {
             Step::Blocking {
@@ -134,7 +151,7 @@ impl Pending {
                 progress,
             } => {
                 let outcome = io.run_blocking(request, progress);
-                token.0.accounts.note(&begun, &outcome);
+                token.0.end(&begun, &outcome, &span);
                 // The file may be closed from here on.
                 drop(io);
                 drop(token);
@@ -155,11 +172,24 @@ impl Pending {
         context: &AioContext,
         done: impl FnOnce(&mut Dispatch<'_>, Outcome) + Send + 'static,
     ) -> Result<(), ContextError> {
-        let Self { step, token, begun } = self;
+        let Self {
+            step,
+            token,
+            begun,
+            span,
+        } = self;
         match step {
             Step::Done(outcome) => context.post(move |dispatch| done(dispatch, outcome)),
             step @ Step::Blocking { .. } => context.spawn_blocking(
-                move || Self { step, token, begun }.run(),
+                move || {
+                    let pending = Self {
+                        step,
+                        token,
+                        begun,
+                        span,
+                    };
+                    pending.run()
+                },
                 move |dispatch, outcome| {
                     // A panic has been reported; the request has failed then.
                     done(dispatch, outcome.unwrap_or_else(|_| failure()));
@@ -170,7 +200,7 @@ impl Pending {
                 let in_flight = Arc::clone(&token.0);
                 drop(token);
                 context.post_after(delay, move |dispatch| {
-                    in_flight.accounts.note(&begun, &outcome);
+                    in_flight.end(&begun, &outcome, &span);
                     done(dispatch, outcome);
                 })
             }
@@ -202,6 +232,16 @@ impl InFlight {
 
     pub(super) fn totals(&self) -> Totals {
         self.accounts.totals()
+    }
+
+    /// A request has ended.
+    fn end(&self, begun: &Begun, outcome: &Outcome, span: &Span) {
+        self.accounts.note(begun, outcome);
+        let _entered = span.enter();
+        match outcome.result {
+            Ok(()) => trace!(target: REQUESTS, "done"),
+            Err(error) => trace!(target: REQUESTS, %error, "failed"),
+        }
     }
 
     fn begin(in_flight: &Arc<Self>) -> Entered {

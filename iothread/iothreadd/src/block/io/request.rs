@@ -92,6 +92,19 @@ impl Outcome {
 }
 
 impl Operation {
+    /// What it is called in the log.
+    pub(in crate::block) fn name(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "read",
+            Self::Write { .. } => "write",
+            Self::WriteZeroes { .. } => "write-zeroes",
+            Self::Discard { .. } => "discard",
+            Self::Flush => "flush",
+            Self::Cache { .. } => "cache",
+            Self::BlockStatus { .. } => "block-status",
+        }
+    }
+
     /// How many bytes it is about.
     pub(crate) fn length(&self) -> u64 {
         match self {

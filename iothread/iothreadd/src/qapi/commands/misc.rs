@@ -223,6 +223,68 @@ impl Request for XQueryIothreadStats {
 
 qapi_runtime::codegen::impl_serde!(XQueryIothreadStats);
 
+/// Report who came to hold the IOThreads that [`query-iothreads`](super::super::commands::QueryIothreads) lists,
+/// and who ceased to, when, and by what.
+///
+/// Features:
+///
+/// - `unstable`: What is told of a change may change at any time.
+///
+/// Returns: the changes since then
+///
+/// Since 0.1
+///
+/// **Example:**
+///
+/// ```text
+/// -> { "execute": "x-query-iothread-history",
+///      "arguments": { "since": 41 } }
+/// <- { "return": {
+///         "sequence": 43,
+///         "gap": false,
+///         "changes": [
+///           { "sequence": 42,
+///             "time-us": 1793577600250000,
+///             "iothread": "io0",
+///             "change": "attached",
+///             "holder": { "type": "block-export",
+///                         "export-id": "backup" },
+///             "by": "block-export-add" },
+///           { "sequence": 43,
+///             "time-us": 1793577612750000,
+///             "iothread": "io0",
+///             "change": "detached",
+///             "holder": { "type": "block-export",
+///                         "export-id": "backup" },
+///             "by": "block-export-del" } ] } }
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct XQueryIothreadHistory {
+    /// The number of the last change that is known already.  If
+    /// absent, all that are remembered are reported.
+    pub since: Option<u64>,
+}
+
+impl Members for XQueryIothreadHistory {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            since: optional!(object, "since"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.optional("since", &self.since);
+    }
+}
+
+impl Request for XQueryIothreadHistory {
+    const COMMAND: &'static str = "x-query-iothread-history";
+    const ALLOW_OOB: bool = false;
+    type Returns = IoThreadHistory;
+}
+
+qapi_runtime::codegen::impl_serde!(XQueryIothreadHistory);
+
 /// Ask for the name of the server, which tells several of them apart.
 ///
 /// Returns: the name, if it has one

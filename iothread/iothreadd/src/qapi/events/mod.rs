@@ -4,10 +4,12 @@
 //! Events.
 
 mod block_export;
+mod misc;
 mod qdev;
 mod run_state;
 
 pub use self::block_export::*;
+pub use self::misc::*;
 pub use self::qdev::*;
 pub use self::run_state::*;
 
@@ -18,6 +20,8 @@ use qapi_runtime::codegen::{Input, Value, Visit, VisitError};
 pub enum Event {
     /// `SHUTDOWN`
     Shutdown(Shutdown),
+    /// `IOTHREAD_HOLDERS_CHANGED`
+    IothreadHoldersChanged(IothreadHoldersChanged),
     /// `DEVICE_DELETED`
     DeviceDeleted(DeviceDeleted),
     /// `BLOCK_EXPORT_DELETED`
@@ -35,6 +39,7 @@ impl qapi_runtime::codegen::Event for Event {
     fn read_event(name: &str, data: &mut Input<'_>) -> Result<Self, VisitError> {
         Ok(match name {
             "SHUTDOWN" => Self::Shutdown(Visit::read(data)?),
+            "IOTHREAD_HOLDERS_CHANGED" => Self::IothreadHoldersChanged(Visit::read(data)?),
             "DEVICE_DELETED" => Self::DeviceDeleted(Visit::read(data)?),
             "BLOCK_EXPORT_DELETED" => Self::BlockExportDeleted(Visit::read(data)?),
             _ => Self::Unknown {
@@ -47,6 +52,7 @@ impl qapi_runtime::codegen::Event for Event {
     fn name(&self) -> &str {
         match self {
             Self::Shutdown(_) => "SHUTDOWN",
+            Self::IothreadHoldersChanged(_) => "IOTHREAD_HOLDERS_CHANGED",
             Self::DeviceDeleted(_) => "DEVICE_DELETED",
             Self::BlockExportDeleted(_) => "BLOCK_EXPORT_DELETED",
             Self::Unknown { name, .. } => name,
@@ -57,6 +63,12 @@ impl qapi_runtime::codegen::Event for Event {
 impl From<Shutdown> for Event {
     fn from(value: Shutdown) -> Self {
         Self::Shutdown(value)
+    }
+}
+
+impl From<IothreadHoldersChanged> for Event {
+    fn from(value: IothreadHoldersChanged) -> Self {
+        Self::IothreadHoldersChanged(value)
     }
 }
 

@@ -4,7 +4,9 @@
 //! Types of `misc.json`.
 
 use qapi_runtime::codegen::read::{optional, required};
-use qapi_runtime::codegen::{Members, ObjectInput, ObjectOutput, VisitError};
+use qapi_runtime::codegen::{
+    Enumeration, Input, Members, ObjectInput, ObjectOutput, Output, Visit, VisitError,
+};
 
 /// What the event loop of an IOThread has done since it was made.
 ///
@@ -117,6 +119,192 @@ impl Members for IoThreadStats {
 }
 
 qapi_runtime::codegen::impl_serde!(IoThreadStats);
+
+/// What has happened to a holder.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum IoThreadHistoryKind {
+    /// It holds the IOThread from now on.
+    Attached,
+    /// It does not hold the IOThread any more.
+    Detached,
+    /// One command took it from another IOThread to this one.
+    MovedHere,
+    /// One command took it from this IOThread to another one.
+    MovedAway,
+    /// A value that this schema does not have, in what a peer sent.
+    Unknown(Box<str>),
+}
+
+impl IoThreadHistoryKind {
+    /// All values in the order of the schema.
+    pub const ALL: &'static [Self] = &[
+        Self::Attached,
+        Self::Detached,
+        Self::MovedHere,
+        Self::MovedAway,
+    ];
+
+    /// The name in the schema.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Attached => "attached",
+            Self::Detached => "detached",
+            Self::MovedHere => "moved-here",
+            Self::MovedAway => "moved-away",
+            Self::Unknown(name) => name,
+        }
+    }
+}
+
+impl Enumeration for IoThreadHistoryKind {
+    const NAME: &'static str = "IoThreadHistoryKind";
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "attached" => Self::Attached,
+            "detached" => Self::Detached,
+            "moved-here" => Self::MovedHere,
+            "moved-away" => Self::MovedAway,
+            _ => return None,
+        })
+    }
+
+    fn as_str(&self) -> &str {
+        self.as_str()
+    }
+
+    fn unknown(name: Box<str>) -> Self {
+        Self::Unknown(name)
+    }
+
+    fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+}
+
+impl Visit for IoThreadHistoryKind {
+    fn read(input: &mut Input<'_>) -> Result<Self, VisitError> {
+        qapi_runtime::codegen::read_enum(input)
+    }
+
+    fn write(&self, output: &mut Output) -> Result<(), VisitError> {
+        qapi_runtime::codegen::write_enum(self, output)
+    }
+}
+
+qapi_runtime::codegen::impl_enum!(IoThreadHistoryKind);
+
+qapi_runtime::codegen::impl_serde!(IoThreadHistoryKind);
+
+/// One change among the holders of IOThreads.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq)]
+pub struct IoThreadHistoryChange {
+    /// Its number.  The numbers of all IOThreads' changes are in
+    /// the order in which these happened, and leave none out.
+    pub sequence: u64,
+    /// When it happened, in microseconds since the year 1970.
+    pub time_us: u64,
+    /// The ID of the IOThread.
+    pub iothread: String,
+    /// What has happened.
+    pub change: IoThreadHistoryKind,
+    /// The ID of the IOThread from which, or to which, the
+    /// holder was moved.  Absent if it was not.
+    pub other_iothread: Option<String>,
+    /// The holder.
+    pub holder: iothread::qapi::IoThreadHolder,
+    /// The command that did it, also where it took effect later;
+    /// `command-line` for what was made at the start, `shutdown`
+    /// for what went at the end, and `human-monitor` for a line of
+    /// the human monitor.  Absent where it was none of these.
+    pub by: Option<String>,
+}
+
+impl IoThreadHistoryChange {
+    /// With the mandatory members; the others are absent.
+    pub fn new(
+        sequence: u64,
+        time_us: u64,
+        iothread: String,
+        change: IoThreadHistoryKind,
+        holder: iothread::qapi::IoThreadHolder,
+    ) -> Self {
+        Self {
+            sequence,
+            time_us,
+            iothread,
+            change,
+            other_iothread: None,
+            holder,
+            by: None,
+        }
+    }
+}
+
+impl Members for IoThreadHistoryChange {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            sequence: required!(object, "sequence"),
+            time_us: required!(object, "time-us"),
+            iothread: required!(object, "iothread"),
+            change: required!(object, "change"),
+            other_iothread: optional!(object, "other-iothread"),
+            holder: required!(object, "holder"),
+            by: optional!(object, "by"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("sequence", &self.sequence);
+        object.required("time-us", &self.time_us);
+        object.required("iothread", &self.iothread);
+        object.required("change", &self.change);
+        object.optional("other-iothread", &self.other_iothread);
+        object.required("holder", &self.holder);
+        object.optional("by", &self.by);
+    }
+}
+
+qapi_runtime::codegen::impl_serde!(IoThreadHistoryChange);
+
+/// What has changed among the holders of IOThreads.
+///
+/// Since 0.1
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct IoThreadHistory {
+    /// The number of the last change; 0 if there was none.  The
+    /// next query can ask for what comes since.
+    pub sequence: u64,
+    /// Whether there were changes since the one that was asked for
+    /// which are not listed, as only the last 1024 are remembered, or
+    /// that one is of a server that ran before.
+    pub gap: bool,
+    /// The changes, the oldest first.
+    pub changes: Vec<IoThreadHistoryChange>,
+}
+
+impl Members for IoThreadHistory {
+    fn read_members(object: &mut ObjectInput<'_, '_>) -> Result<Self, VisitError> {
+        Ok(Self {
+            sequence: required!(object, "sequence"),
+            gap: required!(object, "gap"),
+            changes: required!(object, "changes"),
+        })
+    }
+
+    fn write_members(&self, object: &mut ObjectOutput<'_>) {
+        object.required("sequence", &self.sequence);
+        object.required("gap", &self.gap);
+        object.required("changes", &self.changes);
+    }
+}
+
+qapi_runtime::codegen::impl_serde!(IoThreadHistory);
 
 /// What the server is called.
 ///
