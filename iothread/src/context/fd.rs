@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
-use slotmap::Key as _;
 
 use super::aio_context::AioContext;
 use super::callback::Callback;
@@ -199,7 +198,7 @@ impl FdInner {
 
     fn apply(&self, watch: &mut Watch, key: Key, interest: Interest) -> io::Result<()> {
         let epoll = &self.callback.context().core().epoll.0;
-        let data = EventData::new_u64(key.data().as_ffi());
+        let data = EventData::new_u64(key.to_bits());
         let flags = if watch.is_paused {
             // Nothing, but the place is kept. A hang-up is told nevertheless, once, and is told again when this is over.
             EventFlags::ET

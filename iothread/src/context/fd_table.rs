@@ -1,7 +1,6 @@
 //! The handlers of a context, as its loop knows them.
 
 use rustix::event::epoll::{Event, EventFlags};
-use slotmap::KeyData;
 
 use super::interest::Polling;
 use super::polling::PollParameters;
@@ -103,9 +102,9 @@ impl FdTable {
     pub(super) fn pollable(&self) -> Vec<Arc<dyn Watched>> {
         let entries = self.entries.lock();
         entries
-            .values()
-            .filter(|it| it.is_polled())
-            .cloned()
+            .iter()
+            .filter(|(_, it)| it.is_polled())
+            .map(|(_, it)| Arc::clone(it))
             .collect()
     }
 
@@ -113,7 +112,8 @@ impl FdTable {
     pub(super) fn resolve(&self, events: &[Event], ready: &mut Vec<(Arc<dyn Watched>, Readiness)>) {
         let entries = self.entries.lock();
         for event in events {
-            if let Some(handler) = entries.get(KeyData::from_ffi(event.data.u64()).into()) {
+            let key = Key::from_bits(event.data.u64());
+            if let Some(handler) = key.and_then(|key| entries.get(key)) {
                 ready.push((Arc::clone(handler), Readiness::Events(event.flags)));
             }
         }

@@ -189,8 +189,8 @@ impl Pool {
         let state = self.state.lock();
         let is_meant = |of: usize| attachment.is_none_or(|attachment| attachment == of);
         let running = |is_meant: &dyn Fn(usize) -> bool| -> Vec<ThreadId> {
-            let meant = state.running.values().filter(|(_, of)| is_meant(*of));
-            meant.map(|(thread, _)| *thread).collect()
+            let meant = state.running.iter().filter(|(_, (_, of))| is_meant(*of));
+            meant.map(|(_, (thread, _))| *thread).collect()
         };
         let is_queued = state.queue.iter().any(|work| is_meant(work.attachment));
         let can_grow = state.n_workers < state.max && budget::has_room(state.n_workers);

@@ -16,7 +16,10 @@ struct State {
 
 impl State {
     fn all(&self) -> Vec<Arc<Attachment>> {
-        self.users.values().filter_map(Weak::upgrade).collect()
+        self.users
+            .iter()
+            .filter_map(|(_, user)| user.upgrade())
+            .collect()
     }
 }
 

@@ -187,9 +187,9 @@ impl Deliveries {
     fn sources(&self, attachment: Option<usize>) -> Vec<Target> {
         let deliveries = self.0.lock();
         deliveries
-            .values()
-            .filter(|(of, _)| attachment.is_none_or(|attachment| attachment == *of))
-            .map(|(_, from)| from.clone())
+            .iter()
+            .filter(|(_, (of, _))| attachment.is_none_or(|attachment| attachment == *of))
+            .map(|(_, (_, from))| from.clone())
             .collect()
     }
 }

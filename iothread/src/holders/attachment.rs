@@ -135,7 +135,7 @@ impl Attachment {
         let mut registered = self.registered.lock();
         registered.n_pauses += 1;
         if registered.n_pauses == 1 {
-            for registration in registered.entries.iter().flat_map(Slab::values) {
+            for (_, registration) in registered.entries.iter().flat_map(Slab::iter) {
                 registration.pause();
             }
         }
@@ -145,7 +145,7 @@ impl Attachment {
         let mut registered = self.registered.lock();
         registered.n_pauses -= 1;
         if registered.n_pauses == 0 {
-            for registration in registered.entries.iter().flat_map(Slab::values) {
+            for (_, registration) in registered.entries.iter().flat_map(Slab::iter) {
                 Arc::clone(registration).resume();
             }
         }

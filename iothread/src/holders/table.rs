@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::iter::successors;
 
+use foldhash::fast::RandomState;
+
 use crate::holder::{Holder, HolderCounts};
 use crate::slab::{Key, Slab};
 
@@ -21,7 +23,7 @@ pub(super) struct Table {
     entries: Slab<Entry>,
     newest: Option<Key>,
     /// The most recent entry of each named holder; the less recent equal ones are chained after it.
-    named: HashMap<Holder, Key>,
+    named: HashMap<Holder, Key, RandomState>,
     counts: HolderCounts,
     /// How many entries wait for the end of what their holders have left.
     n_leaving: usize,
@@ -49,18 +51,23 @@ impl Table {
 
     pub(super) fn insert(&mut self, holder: Holder, origin: Origin) -> Key {
         self.counts.add(holder.kind());
-        let (older, named) = (self.newest, &mut self.named);
-        let key = self.entries.insert_with_key(|key| Entry {
-            older_equal: match origin {
-                Origin::Guard => None,
-                Origin::Named => named.insert(holder.clone(), key),
-            },
+        let older = self.newest;
+        let named = match origin {
+            Origin::Guard => None,
+            Origin::Named => Some(holder.clone()),
+        };
+        let key = self.entries.insert(Entry {
             holder,
             origin,
             is_leaving: false,
             newer: None,
             older,
+            older_equal: None,
         });
+        if let Some(holder) = named {
+            let older_equal = self.named.insert(holder, key);
+            self.entries[key].older_equal = older_equal;
+        }
         if let Some(older) = older.and_then(|key| self.entries.get_mut(key)) {
             older.newer = Some(key);
         }
