@@ -116,7 +116,7 @@ fn mistakes_are_told() {
         ),
         (&["make-tea"], "The command make-tea has not been found"),
         (&["query-status", "oops"], "'oops' is not an argument"),
-        (&["query-status", "{\"a\": "], "is no JSON: EOF"),
+        (&["query-status", "{\"a\": "], "is not JSON: EOF"),
         (&["query-status", "--fd", "77"], "--fd 77: "),
         (&["query-status", "--wait-event", "STOP,x"], "MEMBER=VALUE"),
         (&["query-status", "--oob"], "does not support OOB"),
