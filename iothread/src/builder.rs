@@ -1,6 +1,5 @@
 //! How loops are described and created.
 
-use std::fmt;
 use std::io;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -13,6 +12,7 @@ use crate::context::{
     Core, EventLoop, LoopFailure, LoopKind, LoopStats, PanicReport, Setup, ThreadRole, ThreadStart,
     VirtualClock, number_of,
 };
+use crate::debug::debug_by;
 use crate::holder::HolderChange;
 use crate::main_loop::MainLoop;
 use crate::parameters::{Parameter, ParameterError, Parameters};
@@ -289,14 +289,7 @@ impl IoThread {
     }
 }
 
-impl<L> fmt::Debug for LoopBuilder<L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoopBuilder")
-            .field("name", &self.setup.name)
-            .field("parameters", &self.setup.parameters)
-            .finish_non_exhaustive()
-    }
-}
+debug_by!(LoopBuilder, [impl<L>] LoopBuilder<L>, |it| name = it.setup.name, parameters = it.setup.parameters);
 
 /// Makes a loop that nobody runs yet.
 fn create(setup: Setup, registry: &Registry) -> Result<Arc<Core>, CreateError> {

@@ -116,7 +116,6 @@ pub enum HolderChangeKind {
 
 /// A holder of an IOThread that comes or goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct HolderChange<'a> {
     /// The id of the IOThread.
     pub iothread: &'a str,
@@ -124,17 +123,6 @@ pub struct HolderChange<'a> {
     pub holder: &'a Holder,
     /// Which of the two.
     pub kind: HolderChangeKind,
-}
-
-impl<'a> HolderChange<'a> {
-    /// A change.
-    pub fn new(iothread: &'a str, holder: &'a Holder, kind: HolderChangeKind) -> Self {
-        Self {
-            iothread,
-            holder,
-            kind,
-        }
-    }
 }
 
 /// A QOM object, named by its canonical path.

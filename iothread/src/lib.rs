@@ -5,6 +5,7 @@
 
 mod builder;
 mod context;
+mod debug;
 mod ending;
 mod held;
 pub mod holder;
@@ -16,13 +17,9 @@ mod slab;
 mod sync;
 mod thread;
 mod trace;
-#[cfg(feature = "qapi")]
-mod wire;
 
 #[cfg(feature = "async")]
 pub use self::context::{Completion, TaskError};
-#[cfg(feature = "qapi")]
-pub use self::wire::UnknownKind;
 pub use self::{
     builder::{
         CreateError, IoThreadBuilder, LoopBuilder, MainLoopBuilder, OfIoThread, OfMainLoop,
@@ -45,5 +42,3 @@ pub use self::{
         DeleteError, DeleteThenError, IoThread, Registry, query_internal_iothreads, query_iothreads,
     },
 };
-#[cfg(feature = "qapi")]
-pub use iothread_qapi as qapi;

@@ -1,6 +1,5 @@
 //! The main loop: the same event loop on a thread of the program's own, which needs no holders.
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::thread;
@@ -8,6 +7,7 @@ use std::thread;
 use crate::context::{
     AioContext, ContextError, Core, EventLoop, LoopFailure, OnMain, PauseAll, Target, Wait,
 };
+use crate::debug::debug_by;
 use crate::held::SharedContext;
 use crate::parameters::{Parameter, ParameterError};
 use crate::sync::Arc;
@@ -87,13 +87,7 @@ impl Drop for MainLoop {
     }
 }
 
-impl fmt::Debug for MainLoop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MainLoop")
-            .field("name", &self.context.name())
-            .finish_non_exhaustive()
-    }
-}
+debug_by!(MainLoop, [impl] MainLoop, |it| name = it.context.name());
 
 /// The context of a [`MainLoop`]. Clones are the same context.
 #[derive(Debug, Clone)]

@@ -62,24 +62,24 @@ fn of_example() -> Result<Options, OptionError> {
 /// The daemon's replies hold the library's types.
 fn of_daemon() -> Result<Options, OptionError> {
     let replaced = [
-        ("IOThreadInfo", "iothread::qapi::IoThreadInfo"),
-        ("IoThreadHolder", "iothread::qapi::IoThreadHolder"),
-        ("IoThreadHolderKind", "iothread::qapi::IoThreadHolderKind"),
+        ("IOThreadInfo", "iothread_qapi::IoThreadInfo"),
+        ("IoThreadHolder", "iothread_qapi::IoThreadHolder"),
+        ("IoThreadHolderKind", "iothread_qapi::IoThreadHolderKind"),
         (
             "IoThreadHolderQomObject",
-            "iothread::qapi::IoThreadHolderQomObject",
+            "iothread_qapi::IoThreadHolderQomObject",
         ),
         (
             "IoThreadHolderBlockNode",
-            "iothread::qapi::IoThreadHolderBlockNode",
+            "iothread_qapi::IoThreadHolderBlockNode",
         ),
         (
             "IoThreadHolderBlockExport",
-            "iothread::qapi::IoThreadHolderBlockExport",
+            "iothread_qapi::IoThreadHolderBlockExport",
         ),
         (
             "IoThreadHolderMonitor",
-            "iothread::qapi::IoThreadHolderMonitor",
+            "iothread_qapi::IoThreadHolderMonitor",
         ),
     ];
     let replace = |options: Options, (name, path)| options.replace(name, path);

@@ -1,15 +1,13 @@
-//! What there is to say about IOThreads, as QAPI's types say it: those of [`iothread_qapi`], which know QEMU's kinds of holders. A
-//! program with others has a schema of its own, and makes its types of [`IoThreadInfo`] itself.
+//! What the library tells of its IOThreads, as QAPI's types say it, which know QEMU's kinds of holders. A program with others has
+//! a schema of its own, and makes its types of [`iothread::IoThreadInfo`] itself.
 
-use iothread_qapi::{
-    self as qapi, IoThreadHolder, IoThreadHolderBlockExport, IoThreadHolderBlockNode,
-    IoThreadHolderMonitor, IoThreadHolderQomObject,
-};
+use iothread::{Holder, HolderKind, Parameter};
 use thiserror::Error;
 
-use crate::holder::{Holder, HolderKind};
-use crate::info::IoThreadInfo;
-use crate::parameters::Parameter;
+use crate::{
+    IoThreadHolder, IoThreadHolderBlockExport, IoThreadHolderBlockNode, IoThreadHolderMonitor,
+    IoThreadHolderQomObject, IoThreadInfo,
+};
 
 /// A holder is of a kind that the schema does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -35,10 +33,10 @@ impl TryFrom<&Holder> for IoThreadHolder {
     }
 }
 
-impl TryFrom<&IoThreadInfo> for qapi::IoThreadInfo {
+impl TryFrom<&iothread::IoThreadInfo> for IoThreadInfo {
     type Error = UnknownKind;
 
-    fn try_from(info: &IoThreadInfo) -> Result<Self, UnknownKind> {
+    fn try_from(info: &iothread::IoThreadInfo) -> Result<Self, UnknownKind> {
         let holders = info.holders.iter().map(IoThreadHolder::try_from);
         let parameter = |parameter| info.parameters.get(parameter);
         Ok(Self {
@@ -56,34 +54,38 @@ impl TryFrom<&IoThreadInfo> for qapi::IoThreadInfo {
 
 #[cfg(test)]
 mod tests {
+    use iothread::{IoThread, Registry, holder};
+
     use super::*;
-    use crate::holder;
-    use crate::parameters::Parameters;
 
     #[test]
     fn kinds_that_the_schema_has_are_said_and_others_are_named() {
-        let mut info = IoThreadInfo {
-            id: "io0".to_owned(),
-            thread_id: 7,
-            holders: vec![
-                holder::qom_object("/machine/d"),
-                holder::block_node("n"),
-                holder::block_export("e"),
-                holder::monitor("m"),
-            ],
-            parameters: Parameters::default(),
-        };
-        let said = qapi::IoThreadInfo::try_from(&info).unwrap();
+        let registry = Registry::new();
+        let io0 = IoThread::builder("io0").registry(&registry).spawn();
+        let io0 = io0.unwrap();
+        for holder in [
+            holder::monitor("m"),
+            holder::block_export("e"),
+            holder::block_node("n"),
+            holder::qom_object("/machine/d"),
+        ] {
+            io0.ref_holder(holder).unwrap();
+        }
+        let mut info = io0.info();
+        let said = IoThreadInfo::try_from(&info).unwrap();
         let tags: Vec<_> = said.holders.iter().map(|it| it.tag().to_string()).collect();
         assert_eq!(
             tags,
             ["qom-object", "block-node", "block-export", "monitor"]
         );
-        assert_eq!((said.id, said.thread_id), ("io0".to_owned(), 7));
+        assert_eq!(
+            (said.id, said.thread_id),
+            ("io0".to_owned(), io0.thread_id().into())
+        );
         assert_eq!((said.poll_max_ns, said.poll_weight), (32_768, 3));
         let vcpu = HolderKind::new("vcpu");
         info.holders.push(Holder::new(vcpu, "cpu0"));
-        let error = qapi::IoThreadInfo::try_from(&info).unwrap_err();
+        let error = IoThreadInfo::try_from(&info).unwrap_err();
         assert_eq!(error, UnknownKind { kind: vcpu });
         assert_eq!(
             error.to_string(),

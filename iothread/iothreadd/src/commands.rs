@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iothread::OnMain;
-use iothread::qapi::IoThreadInfo;
+use iothread_qapi::IoThreadInfo;
 use qapi_runtime::message::Request;
 use qapi_runtime::{Error, Object, Value};
 

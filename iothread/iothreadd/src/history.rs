@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use iothread::qapi::IoThreadHolder;
 use iothread::{BottomHalf, Holder, HolderChange, HolderChangeKind};
+use iothread_qapi::IoThreadHolder;
 
 use crate::cause::Cause;
 use crate::qapi::{IoThreadHistory, IoThreadHistoryChange, IoThreadHistoryKind};
@@ -147,7 +147,12 @@ mod tests {
 
     fn note(history: &History, iothread: &str, name: &str, kind: HolderChangeKind) {
         let holder = holder::block_node(name);
-        history.note(&HolderChange::new(iothread, &holder, kind));
+        let holder = &holder;
+        history.note(&HolderChange {
+            iothread,
+            holder,
+            kind,
+        });
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The view that a user has of a context.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::clock::Clock;
@@ -8,6 +7,7 @@ use super::contain::PanicReport;
 use super::core::Core;
 use super::failure::{ContextError, LoopFailure};
 use super::stats::LoopStats;
+use crate::debug::debug_by;
 use crate::holder::Holder;
 use crate::holders::Attachment;
 use crate::parameters::Parameters;
@@ -127,11 +127,4 @@ impl AioContext {
     }
 }
 
-impl fmt::Debug for AioContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AioContext")
-            .field("name", &self.name())
-            .field("holder", &self.holder())
-            .finish_non_exhaustive()
-    }
-}
+debug_by!(AioContext, [impl] AioContext, |it| name = it.name(), holder = it.holder());

@@ -1,7 +1,6 @@
 //! What the callbacks of file descriptors, timers and bottom halves have in common.
 
 use std::cell::Cell;
-use std::fmt;
 
 use super::aio_context::AioContext;
 use super::cell::CallbackCell;
@@ -9,6 +8,7 @@ use super::contain::CallbackKind;
 use super::dispatch::Dispatch;
 use super::failure::ContextError;
 use super::gate::Gate;
+use crate::debug::debug_by;
 use crate::holders::Registration;
 use crate::slab::Key;
 use crate::sync::{Arc, OnceLock};
@@ -90,11 +90,4 @@ impl<F: ?Sized> Callback<F> {
     }
 }
 
-impl<F: ?Sized> fmt::Debug for Callback<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Callback")
-            .field("context", &self.context)
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
-    }
-}
+debug_by!(Callback, [impl<F: ?Sized>] Callback<F>, |it| context = it.context, kind = it.kind);

@@ -1,10 +1,10 @@
 //! The clocks that timers run on.
 
-use std::fmt;
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
+use crate::debug::debug_by;
 use crate::sync::{Arc, Mutex, Weak};
 
 /// A clock of a context.
@@ -71,13 +71,7 @@ struct VirtualState {
     contexts: Vec<Weak<dyn Clocked>>,
 }
 
-impl fmt::Debug for VirtualClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VirtualClock")
-            .field("now", &self.now())
-            .finish_non_exhaustive()
-    }
-}
+debug_by!(VirtualClock, [impl] VirtualClock, |it| now = it.now());
 
 impl Default for VirtualClock {
     fn default() -> Self {

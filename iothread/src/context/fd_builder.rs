@@ -1,6 +1,5 @@
 //! Handlers of file descriptors put together from closures.
 
-use std::fmt;
 use std::ops::BitOr;
 use std::os::fd::AsFd;
 
@@ -9,6 +8,7 @@ use super::failure::ContextError;
 use super::fd::FdWatch;
 use super::handler::{FdDispatch, FdHandler};
 use super::interest::{Interest, Polling};
+use crate::debug::debug_by;
 use crate::sync::Arc;
 
 type Callback<S> = Box<dyn FnMut(&S, &mut FdDispatch<'_>) + Send>;
@@ -22,13 +22,7 @@ pub struct FdWatchBuilder<'c, S> {
     handler: ClosureHandler<S>,
 }
 
-impl<S> fmt::Debug for FdWatchBuilder<'_, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FdWatchBuilder")
-            .field("context", &self.context)
-            .finish_non_exhaustive()
-    }
-}
+debug_by!(FdWatchBuilder, [impl<S>] FdWatchBuilder<'_, S>, |it| context = it.context);
 
 struct ClosureHandler<S> {
     source: Arc<S>,

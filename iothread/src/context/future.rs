@@ -1,6 +1,6 @@
 //! Futures on a loop: a bottom half that goes on with one each time it is woken.
+use crate::debug::debug_by;
 
-use std::fmt;
 use std::future::Future;
 use std::os::fd::AsFd;
 use std::pin::Pin;
@@ -116,13 +116,7 @@ impl<R> Future for Completion<R> {
     }
 }
 
-impl<R> fmt::Debug for Completion<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Completion")
-            .field("context", &self.context)
-            .finish_non_exhaustive()
-    }
-}
+debug_by!(Completion, [impl<R>] Completion<R>, |it| context = it.context);
 
 impl AioContext {
     /// Runs a future on the context's thread. It may wait for anything: whoever wakes it, on whatever thread, has it go on here.

@@ -1,6 +1,5 @@
 //! Sections in which no callback of a user starts, or of all users.
 
-use std::fmt;
 use std::sync::mpsc;
 
 use super::aio_context::AioContext;
@@ -8,6 +7,7 @@ use super::call::CallError;
 use super::core::Core;
 use super::failure::ContextError;
 use super::wait::{Target, Wait};
+use crate::debug::debug_by;
 use crate::holders::Attachment;
 use crate::sync::Arc;
 
@@ -94,13 +94,7 @@ impl Drop for PauseAll {
     }
 }
 
-impl fmt::Debug for PauseAll {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PauseAll")
-            .field("context", &self.core.name())
-            .finish()
-    }
-}
+debug_by!(PauseAll, [impl] PauseAll, |it| context = it.core.name());
 
 /// Waits until nothing is left that was accepted.
 fn drain(core: &Arc<Core>, attachment: &Arc<Attachment>) -> Result<(), CallError> {

@@ -86,8 +86,14 @@ impl Hooks {
     pub(super) fn of_holders(&self, id: &str) -> Option<ChangeHook> {
         let (hook, id) = (Arc::clone(self.holders.as_ref()?), id.to_owned());
         Some(ChangeHook(Box::new(move |holder, kind| {
-            let change = HolderChange::new(&id, holder, kind);
-            let _ = contain(|| hook(&change));
+            let iothread = &*id;
+            let _ = contain(|| {
+                hook(&HolderChange {
+                    iothread,
+                    holder,
+                    kind,
+                })
+            });
         })))
     }
 

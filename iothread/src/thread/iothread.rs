@@ -1,6 +1,5 @@
 //! IOThreads: threads that run an event loop and know who holds them.
 
-use std::fmt;
 use std::io;
 use std::thread::JoinHandle;
 
@@ -11,6 +10,7 @@ use crate::context::{
     AioContext, ContextError, Core, Dispatch, LoopFailure, LoopStats, PanicReport, PauseAll,
     Target, Wait, number_of,
 };
+use crate::debug::debug_by;
 use crate::held::HeldAioContext;
 use crate::holder::{Holder, HolderCounts};
 use crate::holders::{Allowed, CloseError, HoldError, Released, UnrefError};
@@ -334,14 +334,7 @@ impl IoThread {
     }
 }
 
-impl fmt::Debug for IoThread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IoThread")
-            .field("id", &self.id())
-            .field("thread_id", &self.thread_id())
-            .finish_non_exhaustive()
-    }
-}
+debug_by!(IoThread, [impl] IoThread, |it| id = it.id(), thread_id = it.thread_id());
 
 impl Inner {
     /// Ends the thread and waits for it.

@@ -1,10 +1,10 @@
 //! Which IOThreads there are.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 
 use super::iothread::{DeleteError, IoThread};
 use crate::context::VirtualClock;
+use crate::debug::debug_by;
 use crate::info::IoThreadInfo;
 use crate::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -144,13 +144,7 @@ impl Registry {
     }
 }
 
-impl fmt::Debug for Registry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry")
-            .field("threads", &self.threads())
-            .finish_non_exhaustive()
-    }
-}
+debug_by!(Registry, [impl] Registry, |it| threads = it.threads());
 
 impl State {
     fn listing(&mut self, internal: bool) -> &mut Listing {

@@ -181,7 +181,7 @@ pub trait Commands: Send + Sync {
     fn query_fdsets(&self) -> Result<Vec<FdsetInfo>, Error>;
 
     /// Handles [`query-iothreads`](super::commands::QueryIothreads).
-    fn query_iothreads(&self) -> Result<Vec<iothread::qapi::IoThreadInfo>, Error>;
+    fn query_iothreads(&self) -> Result<Vec<iothread_qapi::IoThreadInfo>, Error>;
 
     /// Handles [`query-name`](super::commands::QueryName).
     fn query_name(&self) -> Result<NameInfo, Error>;
@@ -226,7 +226,7 @@ pub trait Commands: Send + Sync {
     ) -> Result<Vec<BlockExportQueueInfo>, Error>;
 
     /// Handles [`x-query-internal-iothreads`](super::commands::XQueryInternalIothreads).
-    fn x_query_internal_iothreads(&self) -> Result<Vec<iothread::qapi::IoThreadInfo>, Error>;
+    fn x_query_internal_iothreads(&self) -> Result<Vec<iothread_qapi::IoThreadInfo>, Error>;
 
     /// Handles [`x-query-iothread-history`](super::commands::XQueryIothreadHistory).
     fn x_query_iothread_history(

@@ -113,7 +113,7 @@ impl Members for QueryIothreads {
 impl Request for QueryIothreads {
     const COMMAND: &'static str = "query-iothreads";
     const ALLOW_OOB: bool = false;
-    type Returns = Vec<iothread::qapi::IoThreadInfo>;
+    type Returns = Vec<iothread_qapi::IoThreadInfo>;
 }
 
 qapi_runtime::codegen::impl_serde!(QueryIothreads);
@@ -161,7 +161,7 @@ impl Members for XQueryInternalIothreads {
 impl Request for XQueryInternalIothreads {
     const COMMAND: &'static str = "x-query-internal-iothreads";
     const ALLOW_OOB: bool = false;
-    type Returns = Vec<iothread::qapi::IoThreadInfo>;
+    type Returns = Vec<iothread_qapi::IoThreadInfo>;
 }
 
 qapi_runtime::codegen::impl_serde!(XQueryInternalIothreads);

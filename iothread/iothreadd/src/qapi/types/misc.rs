@@ -217,7 +217,7 @@ pub struct IoThreadHistoryChange {
     /// holder was moved.  Absent if it was not.
     pub other_iothread: Option<String>,
     /// The holder.
-    pub holder: iothread::qapi::IoThreadHolder,
+    pub holder: iothread_qapi::IoThreadHolder,
     /// The command that did it, also where it took effect later;
     /// `command-line` for what was made at the start, `shutdown`
     /// for what went at the end, and `human-monitor` for a line of
@@ -232,7 +232,7 @@ impl IoThreadHistoryChange {
         time_us: u64,
         iothread: String,
         change: IoThreadHistoryKind,
-        holder: iothread::qapi::IoThreadHolder,
+        holder: iothread_qapi::IoThreadHolder,
     ) -> Self {
         Self {
             sequence,
