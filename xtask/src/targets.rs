@@ -118,6 +118,8 @@ impl Check {
         command
             .env("CARGO_TARGET_DIR", workspace().join("target/targets"))
             .env("RUSTC", bin.join("rustc"))
+            // The libraries of the compiler that runs otherwise, whose standard library this one would take.
+            .env_remove("LD_LIBRARY_PATH")
             .env("RUSTFLAGS", "--deny warnings");
         if let Some(target) = self.target {
             command.args(["--target", target]);
