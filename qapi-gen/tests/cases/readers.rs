@@ -176,7 +176,7 @@ fn browser(chromedriver: &Path) -> Result<(), Failed> {
     // `/` leads to the search; results are there as soon as the script with the data is.
     browser.open(&address_of(&folder, "index.html"))?;
     shoot("start.png")?;
-    browser.press("/iothreads")?;
+    browser.press("/query-iot")?;
     let first = browser.text("#Ui-results [role=option][aria-selected=true] .hit")?;
     if first != "query-iothreads" {
         return Err(format!("the first result is {first}").into());

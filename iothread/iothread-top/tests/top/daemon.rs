@@ -117,7 +117,12 @@ fn share_by_perf(perf: &Path, thread_id: i64) -> std::io::Result<std::process::C
 fn share(said: &str) -> f64 {
     let number = |event: &str| -> f64 {
         let line = said.lines().find(|it| it.contains(event));
-        let value = line.and_then(|it| it.split(',').next()?.parse().ok());
+        let value = line.and_then(|it| it.split(',').next());
+        // A thread that has not run.
+        if value == Some("<not counted>") {
+            return 0.0;
+        }
+        let value = value.and_then(|it| it.parse().ok());
         value.unwrap_or_else(|| panic!("{event}: {said}"))
     };
     number("task-clock") / (number("duration_time") / 1e6)
