@@ -70,6 +70,7 @@ impl Within {
 
 impl Drop for Within {
     fn drop(&mut self) {
+        // A thread that ends has no cause any more.
         let _ = CURRENT.try_with(|current| current.set(self.before));
     }
 }

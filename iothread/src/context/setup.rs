@@ -87,6 +87,7 @@ impl Hooks {
         let (hook, id) = (Arc::clone(self.holders.as_ref()?), id.to_owned());
         Some(ChangeHook(Box::new(move |holder, kind| {
             let iothread = &*id;
+            // A panic is told where it is contained.
             let _ = contain(|| {
                 hook(&HolderChange {
                     iothread,
