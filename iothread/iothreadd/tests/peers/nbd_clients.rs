@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
-use tests::{Qmp, Server, Suite, Tool};
+use tests::{PATIENCE, Qmp, Server, Suite, Tool};
 
 const MIB: usize = 1 << 20;
 
@@ -80,10 +81,31 @@ impl Fixture {
         Err(format!("{command:?}: {}\n{stdout}{stderr}", output.status).into())
     }
 
-    /// Removes an export, which must not have clients, and checks that nobody holds anything then.
+    /// Removes an export once its clients are gone. A client's process may end before the server has read the end of its
+    /// connection; until then the export is in use.
+    fn remove_export(&mut self, id: &str) -> Result<(), Failed> {
+        let in_use = format!("export '{id}' still in use");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let reply = self.qmp.exchange("block-export-del", &json!({"id": id}))?;
+            match reply["error"]["desc"].as_str() {
+                None => break,
+                Some(text) if text == in_use && Instant::now() < deadline => {
+                    std::thread::yield_now();
+                }
+                Some(text) => return Err(text.into()),
+            }
+        }
+        self.qmp.wait_for(|event| {
+            event["event"] == "BLOCK_EXPORT_DELETED" && event["data"]["id"] == id
+        })?;
+        Ok(())
+    }
+
+    /// Removes exports and their nodes, and checks that nobody holds a thread then.
     fn finish(mut self, exports: &[&str]) -> Result<(), Failed> {
         for id in exports {
-            self.qmp.execute("block-export-del", json!({"id": id}))?;
+            self.remove_export(id)?;
             self.qmp.execute("blockdev-del", json!({"node-name": id}))?;
         }
         let threads = self.qmp.execute("query-iothreads", json!({}))?;
@@ -174,8 +196,7 @@ fn image_locks(qemu_io: &Path) -> Result<(), Failed> {
     };
     // An export shares what it writes to, and so does qemu-io.
     open(&fixture, "write -P 5 0 512")?;
-    let export = json!({"id": "disk"});
-    fixture.qmp.execute("block-export-del", export)?;
+    fixture.remove_export("disk")?;
     // A device does not share it.
     let device = json!({"driver": "virtio-blk-pci", "id": "d", "drive": "disk", "iothread": "io0"});
     fixture.qmp.execute("device_add", device.clone())?;
@@ -369,20 +390,5 @@ fn fio_is_killed(fio: &Path) -> Result<(), Failed> {
         check.set_len(0)?;
         check.set_len(SIZE as u64)?;
     }
-    // What a client of ours asks for is answered after what the dead one asked for on the same thread; that its
-    // connection is gone is noticed in the same way.
-    loop {
-        let reply = fixture
-            .qmp
-            .exchange("block-export-del", &json!({"id": "disk"}))?;
-        match reply["error"]["desc"].as_str() {
-            None => break,
-            Some("export 'disk' still in use") => std::thread::yield_now(),
-            Some(text) => return Err(text.into()),
-        }
-    }
-    fixture
-        .qmp
-        .execute("blockdev-del", json!({"node-name": "disk"}))?;
-    fixture.finish(&[])
+    fixture.finish(&["disk"])
 }
