@@ -2,6 +2,7 @@
 and each event. Before that it passes real descriptors."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -42,7 +43,9 @@ async def run(path):
         print(json.dumps(dict(event)))
         if event['event'] == 'SHUTDOWN':
             break
-    await qmp.disconnect()
+    # The server has been told to end, and may be gone first.
+    with contextlib.suppress(EOFError):
+        await qmp.disconnect()
 
 
 asyncio.run(run(sys.argv[1]))

@@ -1,8 +1,9 @@
 //! Foreign QMP clients against `iothreadd`.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
@@ -48,19 +49,24 @@ struct LineClient {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    /// What it says on its standard error stream, until somebody has read it.
+    errors: Option<File>,
 }
 
 impl LineClient {
     fn start(command: &mut Command) -> Result<Self, Failed> {
+        let errors = tempfile::tempfile()?;
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(errors.try_clone()?)
             .spawn()?;
         let output = child.stdout.take().ok_or("no pipe")?;
         Ok(Self {
             input: child.stdin.take(),
             output: BufReader::new(output),
             child,
+            errors: Some(errors),
         })
     }
 
@@ -90,6 +96,32 @@ impl LineClient {
         }
         Ok(messages)
     }
+
+    /// Waits for the client's end, and takes what it has said of errors.
+    fn end(mut self) -> Result<(ExitStatus, String), Failed> {
+        self.input = None;
+        let status = self.child.wait()?;
+        Ok((status, self.errors()?))
+    }
+
+    /// Waits for the client's end, which must be a good one: whatever it has printed, it may have failed after that.
+    fn finish(self) -> Result<(), Failed> {
+        let (status, said) = self.end()?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(format!("the client ended badly: {status}\n{said}").into()),
+        }
+    }
+
+    fn errors(&mut self) -> std::io::Result<String> {
+        let mut said = String::new();
+        if let Some(mut errors) = self.errors.take() {
+            // The client has moved the same place along.
+            errors.rewind()?;
+            errors.read_to_string(&mut said)?;
+        }
+        Ok(said)
+    }
 }
 
 impl Drop for LineClient {
@@ -97,6 +129,8 @@ impl Drop for LineClient {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Why a test fails in the middle. What is no text is not for people.
+        eprint!("{}", self.errors().unwrap_or_default());
     }
 }
 
@@ -111,6 +145,7 @@ fn run_script(command: &mut Command, dropped: &[&str]) -> Result<(), Failed> {
     client.input = None;
     let received = client.rest()?;
     script::check(&steps, received, dropped)?;
+    client.finish()?;
     Ok(server.wait()?)
 }
 
@@ -183,6 +218,11 @@ fn qmp_shell(python: &Path) -> Result<(), Failed> {
         }
     }
     script::check(&steps, received, &[])?;
+    // A server that is gone before the shell is an error to the shell, which does not look what it had sent.
+    let (status, said) = client.end()?;
+    if !status.success() && !said.trim_end().ends_with("EOFError") {
+        return Err(format!("qmp-shell ended badly: {status}\n{said}").into());
+    }
     Ok(server.wait()?)
 }
 
@@ -220,6 +260,7 @@ fn line_by_line(command: &mut Command, mut server: Server, steps: &[Step]) -> Re
     }
     received.extend(client.rest()?);
     script::check(steps, received, &[])?;
+    client.finish()?;
     Ok(server.wait()?)
 }
 
