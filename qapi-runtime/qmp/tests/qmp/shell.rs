@@ -10,7 +10,7 @@ use tests::{Suite, Terminal};
 use crate::{Place, start};
 
 pub(crate) fn add(suite: Suite) -> Suite {
-    let tests: [(&str, fn()); 7] = [
+    let tests: [(&str, fn()); 8] = [
         ("tab-completes-at-three-depths", tab_completes),
         (
             "a-mistake-does-not-end-the-shell",
@@ -24,6 +24,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
             "an-interrupted-command-is-answered-late",
             an_interrupted_command,
         ),
+        ("lines-that-are-typed-ahead-are-executed", lines_typed_ahead),
         ("a-server-that-dies-is-connected-again", a_server_that_dies),
         ("lines-are-kept-unless-they-are-secret", lines_are_kept),
         ("without-a-terminal-it-is-a-script", without_a_terminal),
@@ -156,6 +157,19 @@ fn an_interrupted_command() {
     terminal.until("id: io1", drawn);
     say(&mut terminal, "query-status", "running: true");
     leave(terminal);
+}
+
+/// Several lines at once, which the editor reads before it has executed the first.
+fn lines_typed_ahead() {
+    let server = start();
+    let place = Place::at(&server);
+    let (mut terminal, drawn) = shell(&place, &[]);
+    let lines = "query-status\rquery-iothreads\robject-del id=nobody\r.exit\r";
+    terminal.press(lines).unwrap();
+    for expected in ["running: true", "id: io1", "object 'nobody' not found"] {
+        terminal.until(expected, drawn);
+    }
+    assert!(terminal.wait().unwrap().success());
 }
 
 fn a_server_that_dies() {
