@@ -52,7 +52,7 @@ pub(crate) struct Options {
     )]
     pub(crate) wait_event: Vec<String>,
 
-    /// Seconds that the command may take, and the event after it; 0 means no limit.
+    /// Seconds that the command may take, with the event that is waited for; 0 means no limit.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     pub(crate) timeout: Duration,
 

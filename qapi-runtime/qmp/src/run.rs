@@ -6,7 +6,7 @@ use std::path::Path;
 use qapi_gen::internals::limits::MAX_FILE;
 use qapi_gen::internals::read_input;
 use qapi_runtime::Value;
-use qapi_runtime::client::{CallOptions, EventFilter};
+use qapi_runtime::client::{CallOptions, EventFilter, Outcome};
 use qapi_runtime::descriptor::inherited;
 
 use crate::arguments;
@@ -19,7 +19,7 @@ use crate::shell;
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let format = Format::of(options);
-    let events = Awaited::read(&options.wait_event)?;
+    let event = awaited(&options.wait_event)?;
     // What can be wrong without a server is told without one.
     let written = arguments::read(&options.arguments).map_err(Failure::Usage)?;
     let script = match (&options.script, &options.command, &options.hmp) {
@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let command = options.command.as_deref().unwrap_or_default();
     let arguments = peer.arguments(command, written, options.oob)?;
     let call = calling(options)?;
-    execute(&peer, options, format, (command, &arguments, call), &events)
+    execute(&peer, format, (command, &arguments, call), event)
 }
 
 fn execute_line(peer: &Peer, options: &Options, format: Format, line: Line) -> Result<(), Failure> {
@@ -57,8 +57,7 @@ fn execute_line(peer: &Peer, options: &Options, format: Format, line: Line) -> R
             let how = call.options()?;
             let how = if is_oob { how.out_of_band() } else { how };
             let arguments = peer.arguments(&call.command, call.arguments, is_oob)?;
-            let call = (&*call.command, &arguments, how);
-            execute(peer, options, format, call, &Awaited::default())
+            execute(peer, format, (&call.command, &arguments, how), None)
         }
         Line::Help(_) | Line::Connect | Line::Exit => {
             let text = ".help, .connect and .exit are words of the shell, not of scripts";
@@ -76,39 +75,42 @@ fn execute_human(peer: &Peer, options: &Options, line: &str) -> Result<(), Failu
     print_lines(answer.as_str().unwrap_or_default())
 }
 
-/// Executes one command and prints what comes of it.
+/// Executes one command and prints what comes of it, and the event that is waited for.
 fn execute(
     peer: &Peer,
-    options: &Options,
     format: Format,
     (command, arguments, call): (&str, &Value, CallOptions),
-    events: &Awaited,
+    event: Option<EventFilter>,
 ) -> Result<(), Failure> {
-    // Before the command is sent, so that nothing comes in between; what came earlier does not count.
-    let listener = (!events.filters.is_empty()).then(|| peer.client.listen(EventFilter::all()));
-    while listener.as_ref().is_some_and(|it| it.try_next().is_some()) {}
-    let answer = peer.client.execute_raw(command, Some(arguments), call);
-    let answer = answer.map_err(|error| {
-        if error.server_error().is_some() {
-            peer.was_refused();
+    let is_event_awaited = event.is_some();
+    let done = match event {
+        None => {
+            let answer = peer.client.execute_raw(command, Some(arguments), call);
+            answer.map(|answer| (answer, None))
         }
-        Failure::Client(error)
-    })?;
-    format.print(&answer)?;
-    let Some(listener) = listener else {
-        return Ok(());
+        Some(filter) => {
+            let done = peer
+                .client
+                .execute_raw_until(command, Some(arguments), filter, call);
+            done.map(|(answer, event)| (answer, Some(event)))
+        }
     };
-    let deadline = options
-        .patience()
-        .map(|it| (std::time::Instant::now() + it, it));
-    loop {
-        let left = deadline
-            .map(|(deadline, _)| deadline.saturating_duration_since(std::time::Instant::now()));
-        let event = listener.next(left).map_err(Failure::Event)?;
-        if events.filters.iter().any(|filter| filter.matches(&event)) {
+    let error = match done {
+        Ok((answer, None)) => return format.print(&answer),
+        Ok((answer, Some(event))) => {
+            format.print(&answer)?;
             return format.print(&event.message().to_value());
         }
+        Err(error) => error,
+    };
+    if let (true, Outcome::Done(answer)) = (is_event_awaited, error.outcome()) {
+        format.print(&answer)?;
+        return Err(Failure::Event(error));
     }
+    if error.server_error().is_some() {
+        peer.was_refused();
+    }
+    Err(Failure::Client(error))
 }
 
 /// How a command is sent, with the descriptors that go along.
@@ -125,30 +127,23 @@ fn calling(options: &Options) -> Result<CallOptions, Failure> {
     Ok(call)
 }
 
-/// The events that are waited for.
-#[derive(Debug, Default)]
-struct Awaited {
-    filters: Vec<EventFilter>,
-}
-
-impl Awaited {
-    fn read(texts: &[String]) -> Result<Self, Failure> {
-        let filter = |text: &String| {
-            let mut parts = text.split(',');
-            let name = parts.next().unwrap_or_default();
-            let mut filter = EventFilter::name(name);
-            for part in parts {
-                let (member, value) = part.split_once('=').ok_or_else(|| {
-                    let reason = "NAME or NAME,MEMBER=VALUE,... is expected";
-                    Failure::Usage(format!("--wait-event {text}: {reason}"))
-                })?;
-                filter = filter.with_member(member, value);
-            }
-            Ok(filter)
-        };
-        let filters = texts.iter().map(filter).collect::<Result<_, _>>()?;
-        Ok(Self { filters })
-    }
+/// The events of which one is waited for.
+fn awaited(texts: &[String]) -> Result<Option<EventFilter>, Failure> {
+    let filter = |text: &String| {
+        let mut parts = text.split(',');
+        let name = parts.next().unwrap_or_default();
+        let mut filter = EventFilter::name(name);
+        for part in parts {
+            let (member, value) = part.split_once('=').ok_or_else(|| {
+                let reason = "NAME or NAME,MEMBER=VALUE,... is expected";
+                Failure::Usage(format!("--wait-event {text}: {reason}"))
+            })?;
+            filter = filter.with_member(member, value);
+        }
+        Ok(filter)
+    };
+    let filters: Vec<EventFilter> = texts.iter().map(filter).collect::<Result<_, _>>()?;
+    Ok(filters.into_iter().reduce(EventFilter::or))
 }
 
 /// The lines of a script that ask for something, with their numbers. All are looked at before the first is executed.

@@ -114,6 +114,16 @@ fn mistakes_are_told() {
             &["object-add", "qom-type=teapot", "id=a"],
             "does not accept value 'teapot'",
         ),
+        // Of another branch.
+        (
+            &[
+                "blockdev-add",
+                "driver=null-co",
+                "node-name=n",
+                "filename=/x",
+            ],
+            "Parameter 'filename' is unexpected",
+        ),
         (&["make-tea"], "The command make-tea has not been found"),
         (&["query-status", "oops"], "'oops' is not an argument"),
         (&["query-status", "{\"a\": "], "is not JSON: EOF"),
@@ -152,7 +162,8 @@ fn refusals_have_a_status() {
 fn an_event_is_waited_for() {
     let server = start();
     let place = Place::at(&server);
-    let text = place.text_of(&["quit", "--wait-event", "SHUTDOWN"]);
+    // The first of several.
+    let text = place.text_of(&["quit", "--wait-event", "STOP", "--wait-event", "SHUTDOWN"]);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "{}");
     assert!(lines[1].contains(r#""event": "SHUTDOWN""#), "{text}");
@@ -162,11 +173,19 @@ fn an_event_is_waited_for() {
     let waiting = [
         "query-name",
         "--timeout",
-        "3",
+        "1",
         "--wait-event",
         "SHUTDOWN,x=y",
     ];
     let failure = place.failure_of(6, &waiting);
+    assert!(
+        failure.contains("the command was executed, but"),
+        "{failure}"
+    );
+    // What it returned is printed.
+    assert_eq!(place.run(&waiting).stdout, b"{}\n");
+    // A server that ends without the event.
+    let failure = place.failure_of(4, &["quit", "--wait-event", "STOP"]);
     assert!(
         failure.contains("the command was executed, but"),
         "{failure}"
