@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::{PATIENCE, comes_true};
+use crate::PATIENCE;
 
 /// A terminal of 100 columns and 24 lines, the program on it, and all that was drawn. Blanks may not be among it. The program is
 /// killed when this is dropped.
@@ -18,7 +18,20 @@ use crate::{PATIENCE, comes_true};
 pub struct Terminal {
     program: Child,
     keys: File,
-    drawn: Arc<Mutex<Vec<u8>>>,
+    drawn: Arc<Drawn>,
+}
+
+/// What was drawn, and who waits for more.
+#[derive(Debug, Default)]
+struct Drawn {
+    bytes: Mutex<Vec<u8>>,
+    grown: Condvar,
+}
+
+impl Drawn {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Terminal {
@@ -54,13 +67,14 @@ impl Terminal {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let keys = File::from(keys);
-        let drawn: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let drawn: Arc<Drawn> = Arc::default();
         let (mut screen, all) = (keys.try_clone()?, Arc::clone(&drawn));
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             // A terminal that nobody has ends with an error.
             while let Ok(count @ 1..) = screen.read(&mut buffer) {
-                lock(&all).extend_from_slice(&buffer[..count]);
+                all.lock().extend_from_slice(&buffer[..count]);
+                all.grown.notify_all();
             }
         });
         Ok(Self {
@@ -83,15 +97,31 @@ impl Terminal {
 
     /// Waits until a text is drawn after so many bytes; how many there are then.
     pub fn until(&self, text: &str, after: usize) -> usize {
-        let is_drawn = comes_true(PATIENCE, || self.drawn_after(after).contains(text));
-        assert!(is_drawn, "no {text:?} in {:?}", self.drawn_after(after));
-        lock(&self.drawn).len()
+        let is_missing =
+            |drawn: &mut Vec<u8>| !String::from_utf8_lossy(&drawn[after..]).contains(text);
+        let grown = &self.drawn.grown;
+        let waited = grown.wait_timeout_while(self.drawn.lock(), PATIENCE, is_missing);
+        let (drawn, result) = waited.unwrap_or_else(PoisonError::into_inner);
+        let n_drawn = drawn.len();
+        drop(drawn);
+        assert!(
+            !result.timed_out(),
+            "no {text:?} in {:?}",
+            self.drawn_after(after)
+        );
+        n_drawn
+    }
+
+    /// How many bytes were drawn.
+    #[must_use]
+    pub fn n_drawn(&self) -> usize {
+        self.drawn.lock().len()
     }
 
     /// What was drawn after so many bytes.
     #[must_use]
     pub fn drawn_after(&self, after: usize) -> String {
-        String::from_utf8_lossy(&lock(&self.drawn)[after..]).into_owned()
+        String::from_utf8_lossy(&self.drawn.lock()[after..]).into_owned()
     }
 
     /// The program's number.
@@ -116,8 +146,4 @@ impl Drop for Terminal {
         let _ = self.program.kill();
         let _ = self.program.wait();
     }
-}
-
-fn lock(drawn: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
-    drawn.lock().unwrap_or_else(PoisonError::into_inner)
 }
