@@ -11,6 +11,7 @@ pub mod arbitrary;
 #[cfg(feature = "generated")]
 pub mod generated;
 pub mod golden;
+mod guest;
 pub mod http;
 mod iothreadd;
 #[cfg(feature = "load")]
@@ -28,6 +29,7 @@ mod service;
 mod suite;
 mod terminal;
 
+pub use guest::{Archive, GuestLinux};
 pub use iothreadd::{IOTHREADD, iothreadd, iothreadd_of_this, is_iothreadd};
 pub use patience::{PATIENCE, comes_true, eventually};
 pub use places::workspace;

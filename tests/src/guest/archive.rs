@@ -6,35 +6,43 @@ const PROGRAM: u32 = 0o100_755;
 const CHARACTER_DEVICE: u32 = 0o020_600;
 
 /// An archive that is being written.
-#[derive(Default)]
-pub(super) struct Archive {
+#[derive(Debug, Default)]
+pub struct Archive {
     bytes: Vec<u8>,
     n_entries: u32,
 }
 
 impl Archive {
-    pub(super) fn folder(&mut self, name: &str) {
+    /// Adds a folder.
+    pub fn folder(&mut self, name: &str) {
         self.entry(name, FOLDER, (0, 0), &[]);
     }
 
-    pub(super) fn program(&mut self, name: &str, contents: &[u8]) {
+    /// Adds a file that may be executed.
+    ///
+    /// # Panics
+    ///
+    /// When it is larger than the format allows.
+    pub fn program(&mut self, name: &str, contents: &[u8]) {
         self.entry(name, PROGRAM, (0, 0), contents);
     }
 
-    /// A character device with these numbers.
-    pub(super) fn device(&mut self, name: &str, numbers: (u32, u32)) {
+    /// Adds a character device with these numbers.
+    pub fn device(&mut self, name: &str, numbers: (u32, u32)) {
         self.entry(name, CHARACTER_DEVICE, numbers, &[]);
     }
 
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    /// The whole archive.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<u8> {
         self.entry("TRAILER!!!", 0, (0, 0), &[]);
         self.bytes
     }
 
     fn entry(&mut self, name: &str, mode: u32, device: (u32, u32), contents: &[u8]) {
         self.n_entries += 1;
-        let size = u32::try_from(contents.len()).unwrap();
-        let name_size = u32::try_from(name.len()).unwrap() + 1;
+        let length = |length: usize| u32::try_from(length).expect("files of guests are small");
+        let (size, name_size) = (length(contents.len()), length(name.len()) + 1);
         let numbers = [
             self.n_entries,
             mode,

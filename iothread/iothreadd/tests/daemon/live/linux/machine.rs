@@ -6,10 +6,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use tests::Tool;
+use tests::{GuestLinux, Tool};
 
 use super::N_WORKERS;
-use super::archive::Archive;
 
 /// How long anything may take before the test fails. An emulated machine is slow, and so is one that does other things.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -23,59 +22,25 @@ const BAD: [&str; 5] = [
     "virtio",
 ];
 
-/// Modules of the disk, in the order in which they need each other.
-const MODULES: [&str; 6] = [
-    "drivers/virtio/virtio_ring.ko",
-    "drivers/virtio/virtio.ko",
-    "drivers/virtio/virtio_pci_legacy_dev.ko",
-    "drivers/virtio/virtio_pci_modern_dev.ko",
-    "drivers/virtio/virtio_pci.ko",
-    "drivers/block/virtio_blk.ko",
-];
-
 /// What a machine is made of.
 pub(super) struct Parts {
     qemu: PathBuf,
-    /// The guest's first program, which must need no libraries.
-    busybox: PathBuf,
-    kernel: PathBuf,
-    modules: PathBuf,
+    guest: GuestLinux,
 }
 
 impl Parts {
     /// Finds all parts; what is not here is told on behalf of `test`.
     pub(super) fn find(test: &str) -> Option<Self> {
-        let qemu = Tool::Program("qemu-system-x86_64").for_test(test)?;
-        let busybox = Tool::Program("busybox").for_test(test)?;
-        let root = Tool::GuestLinux.for_test(test)?;
-        let names = std::fs::read_dir(root.join("boot")).unwrap();
-        let mut names = names.map(|file| file.unwrap().file_name().into_string().unwrap());
-        let name = names.find(|name| name.starts_with("vmlinuz-")).unwrap();
-        let version = name.trim_start_matches("vmlinuz-");
         Some(Self {
-            qemu,
-            busybox,
-            modules: root.join("lib/modules").join(version).join("kernel"),
-            kernel: root.join("boot").join(&name),
+            qemu: Tool::Program("qemu-system-x86_64").for_test(test)?,
+            guest: GuestLinux::for_test(test)?,
         })
     }
 
     /// What the guest boots with.
     fn initial_files(&self, folder: &Path) -> Vec<u8> {
-        let mut archive = Archive::default();
-        archive.folder("bin");
-        archive.folder("dev");
-        archive.device("dev/console", (5, 1));
-        archive.program("bin/busybox", &std::fs::read(&self.busybox).unwrap());
-        archive.program("init", include_bytes!("init"));
+        let mut archive = self.guest.files(include_bytes!("init")).unwrap();
         archive.program("verify", &compile_program(folder));
-        for module in MODULES {
-            // Those that are built in are not files.
-            if let Ok(contents) = std::fs::read(self.modules.join(module)) {
-                let name = Path::new(module).file_name().unwrap();
-                archive.program(name.to_str().unwrap(), &contents);
-            }
-        }
         archive.finish()
     }
 }
@@ -135,7 +100,7 @@ impl Machine {
             .args(["-chardev", &chardev])
             .args(["-device", "vhost-user-blk-pci,chardev=disk,num-queues=2"])
             .arg("-kernel")
-            .arg(&parts.kernel)
+            .arg(parts.guest.kernel())
             .arg("-initrd")
             .arg(&initial)
             .args(["-append", "console=ttyS0 loglevel=4 panic=-1"])

@@ -1,10 +1,8 @@
 //! A Linux guest whose disk comes and goes under it: everything is read back, and nothing fails.
 //!
-//! - `archive`: what the guest boots with.
 //! - `machine`: the virtual machine, and what it says.
 //! - `verify.rs`, `init`: programs of the guest; `pattern.rs`: what they and this have in common.
 
-mod archive;
 mod machine;
 
 use std::path::{Path, PathBuf};
