@@ -1,6 +1,7 @@
 //! The clients against a live QEMU; skipped where there is none.
 
 mod completions;
+mod guests;
 mod late;
 mod plans;
 

@@ -43,7 +43,7 @@ fn image(folder: &Path) -> File {
 }
 
 /// All that plans make.
-fn everything(client: &blocking::Client) -> Vec<Value> {
+pub(super) fn everything(client: &blocking::Client) -> Vec<Value> {
     let ask = |command: &str, arguments: Option<&str>| {
         let arguments = arguments.map(value);
         let told = client.execute_raw(command, arguments.as_ref(), CallOptions::new());
