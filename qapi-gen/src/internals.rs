@@ -1,5 +1,5 @@
-//! What the command line, the tests and the fuzz targets of this repository use, and nobody else
-//! should: it may change with any version. Whoever misses a part of it asks for it to be made public.
+//! What the command line, the tests and the fuzz targets of this repository use. Nobody else
+//! should use it: it may change with any version. If you need a part of it, ask us to make it public.
 
 pub use crate::loader::{read_file, read_input, read_text};
 pub use crate::output::abandon;

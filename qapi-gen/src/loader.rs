@@ -15,7 +15,7 @@ pub trait Loader {
     /// Whatever keeps the file from being read.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// The bytes of the file at `path`, which another file names: whoever wrote that may read no more than they should.
+    /// The bytes of the file at `path`, which another file names. The author of that file may read no more than they should.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl Loader for RootedLoader {
     fn read_include(&self, path: &Path) -> io::Result<Vec<u8>> {
         let resolved = match fs::canonicalize(path) {
             Ok(resolved) => resolved,
-            // What is there outside is nobody's business either.
+            // What is there outside is not to be told either.
             Err(error) => {
                 let path = self.identity(path);
                 let is_inside =
@@ -155,7 +155,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     })
 }
 
-/// The bytes of a file that may be a pipe, at most 64 MiB of them. A FIFO that nobody writes to is empty.
+/// The bytes of a file that may be a pipe, at most 64 MiB of them. A FIFO without a writer is empty.
 ///
 /// # Errors
 ///

@@ -82,7 +82,7 @@ pub struct SourceFile {
     marks: OnceLock<Vec<Mark>>,
 }
 
-/// A place in a long line whose columns are known, so that nobody counts from the line's start.
+/// A place in a long line whose columns are known, so that they are not counted from the line's start each time.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     at: u32,

@@ -59,7 +59,7 @@ impl ByName {
 }
 
 /// How many bytes of names a [`Nearest`] looks at. A schema of QEMU's size has room for some hundred
-/// mistakes in it; whoever makes more is not helped by guesses.
+/// mistakes in it; with more of them, guesses do not help.
 const MAX_COMPARED: usize = 1 << 20;
 
 /// Looks for similar names, until it has looked at too many: what takes a look at every candidate

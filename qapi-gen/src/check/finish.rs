@@ -21,7 +21,7 @@ use crate::steps::step;
 use crate::syntax::ast::{self, SectionKind};
 use crate::text::ByName;
 
-/// The place of a name that nobody reported and that has no type all the same: a mistake of ours.
+/// The place of a name that has no type although it was not reported: a mistake of ours.
 #[derive(Debug)]
 pub(super) struct Unresolved(Option<Span>);
 

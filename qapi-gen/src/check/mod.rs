@@ -224,7 +224,7 @@ impl Drafts {
                     let report = &mut self.redefinitions;
                     self.graph.add(*draft, context.clone(), report);
                 }
-                // Whoever adds a definition notes that it is the last.
+                // Each definition that is added is noted as the last.
                 (Step::Definition(_), None) => {}
             }
         }

@@ -42,7 +42,7 @@ struct Way<'a> {
     /// What it goes on from, and how.
     last: Option<(WayId, Step<'a>)>,
     n_steps: usize,
-    /// The same without those to elements, which nobody counts.
+    /// The same without those to elements, which are not counted.
     length: usize,
     owner: OwnerId,
     start: Start,

@@ -1,7 +1,7 @@
 //! Definitions as their author wrote them: six kinds, each with a name and parts.
 //!
 //! The arenas hold more than that: built-in types, arrays, and the objects of members that are
-//! written in place. Whoever asks what the author wrote asks here.
+//! written in place. What the author wrote is asked here.
 
 use super::{
     Branch, Condition, DefinitionKind, Entity, Feature, Header, Member, ObjectKind, Schema, TypeId,

@@ -256,7 +256,7 @@ struct NewIds {
     docs: Vec<Option<usize>>,
 }
 
-/// Whoever stays mentions only what stays.
+/// What stays mentions only what stays.
 const REACHED: &str = "what is mentioned is reached";
 
 impl NewIds {

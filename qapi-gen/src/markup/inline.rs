@@ -35,8 +35,8 @@ struct InlineParser<'p, 't> {
     begin: usize,
     /// Where the plain text begins that is not yet in `out`.
     plain: usize,
-    /// Marks that are known to have no end any more. Whoever looked for one saw the whole rest, so
-    /// that nobody has to again: the time is linear.
+    /// Marks that are known to have no end any more. A search for one has seen the whole rest,
+    /// and is not repeated: the time is linear.
     unclosed: Vec<&'static str>,
     targets: &'p Targets<'t>,
     mistakes: &'p mut Vec<Mistake>,

@@ -12,7 +12,7 @@ pub(super) struct FolderLock {
 
 #[cfg(unix)]
 impl FolderLock {
-    /// Waits for whoever has it.
+    /// Waits until it is free.
     pub(super) fn wait_for(folder: &Path) -> Self {
         use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 

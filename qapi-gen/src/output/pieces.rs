@@ -94,7 +94,7 @@ impl<'s> Out<'s> {
 /// Takes text off a writer's hands.
 type Push<'p> = dyn FnMut(&str) + 'p;
 
-/// What becomes of the text of a large file whose first lines depend on the others: whoever writes it does so twice. The
+/// What becomes of the text of a large file whose first lines depend on the others: it is written twice. The
 /// first time the text is dropped, and the first lines are known then; the second time it is handed on.
 #[derive(Default)]
 pub(crate) struct Relief<'p> {

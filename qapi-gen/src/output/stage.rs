@@ -240,7 +240,7 @@ impl<'f> Stage<'f> {
                 let is_candidate = path.extension().is_some_and(|it| self.kinds.contains(it))
                     && !self.made.contains(&path)
                     && path.is_file();
-                // Nothing equals a missing file, except an empty one, which belongs to nobody.
+                // Nothing equals a missing file, except an empty one, which has no owner.
                 if is_candidate && Found::at(&path, b"")? == Found::Ours {
                     stale.push(path);
                 }

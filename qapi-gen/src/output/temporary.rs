@@ -24,7 +24,7 @@ fn temporary() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A complete file beside the place that it is for, under a name that nobody can foresee; it was not there before, and is
+/// A complete file beside the place that it is for, under a name that cannot be foreseen; it was not there before, and is
 /// gone unless it got to its place.
 pub(super) struct Temporary(Option<TempPath>);
 
@@ -86,9 +86,9 @@ impl Drop for Temporary {
 pub fn abandon() {
     let all = temporary();
     for path in &*all {
-        // It may have got to its place, and nobody is left to be told anything else.
+        // It may have got to its place, and there is no one left to be told anything else.
         let _ = fs::remove_file(path);
     }
-    // Whoever wants to make or move one waits until the process is gone.
+    // Other threads that want to make or move one wait until the process is gone.
     std::mem::forget(all);
 }

@@ -251,7 +251,7 @@ impl Options {
 
     /// The visibility of what the root module shows, such as `pub(crate)`.
     ///
-    /// With less than `pub` the compiler sees what of it nobody uses, and says so: the line that
+    /// With less than `pub` the compiler sees what of it is not used, and says so: the line that
     /// includes the module then needs an `allow` of `dead_code` and `unused_imports`.
     ///
     /// # Errors

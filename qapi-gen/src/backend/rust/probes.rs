@@ -1,7 +1,7 @@
 //! Constants for all that a schema has: the paths by which `PeerSchema` of the runtime finds it.
 //!
 //! A type is in many places. Its members have the path of the one with the fewest steps, those of arguments first, then of events, then
-//! of results. Conditions do not matter: whoever asks wants to know whether a thing is there.
+//! of results. Conditions do not matter: who asks wants to know whether a thing is there.
 
 use std::collections::{HashSet, VecDeque};
 

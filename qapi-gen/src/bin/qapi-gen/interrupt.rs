@@ -32,7 +32,7 @@ pub(crate) fn tidy_up() -> io::Result<()> {
 
 /// From here on a write beyond the limit of a file's size fails with an error instead of killing the process.
 pub(crate) fn survive_full_files() -> io::Result<()> {
-    // With any handler in place the write fails; nobody asks whether it ran.
+    // With any handler in place the write fails; whether it ran does not matter.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 

@@ -92,7 +92,7 @@ impl<'s> Values<'s> {
                         is_open = true;
                     }
                 }
-                // Without the tag nobody knows which members there are.
+                // Without the tag it is not known which members there are.
                 Some(_) | None => is_open = true,
             }
         }

@@ -68,7 +68,7 @@ impl Planner<'_> {
         };
         let inherited = match object.base() {
             Some(base) if self.schema.ty(base).is_named() => self.cost(base, costs),
-            // Nobody else has what is written in place.
+            // What is written in place is used in one place only.
             Some(_) | None => 0,
         };
         let Some(variants) = object.variants() else {
