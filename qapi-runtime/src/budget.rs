@@ -19,7 +19,7 @@
 //! assert!(modest.try_acquire(1 << 20));
 //! ```
 //!
-//! There is no deadlock as long as whoever waits above its part can do without: what is held for a request goes when the
+//! There is no deadlock as long as a member that waits above its part can do without: what is held for a request goes when the
 //! request is answered; a session whose value in the making does not fit refuses it
 //! ([`Session::refuse_value`](crate::session::Session::refuse_value)).
 
@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// The least part of a member, however many there are and however small the total is: without it nobody could even ask for
+/// The least part of a member, however many there are and however small the total is: without it no member could even ask for
 /// something.
 pub const LEAST_PART: usize = 64 << 10;
 
@@ -112,7 +112,7 @@ impl State {
         self.queue.retain(|waiting| *waiting != number);
     }
 
-    /// The waker of whoever can go on now. The next one is asked for when that one has gone on.
+    /// The waker of the member that can go on now. The next one is asked for when that one has gone on.
     fn next_to_wake(&mut self) -> Option<Waker> {
         let first = *self.queue.front()?;
         let wants = self.members.get(&first)?.wants;
@@ -131,7 +131,7 @@ impl State {
 }
 
 impl Shared {
-    /// Changes the state, then wakes whoever can go on.
+    /// Changes the state, then wakes the member that can go on.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let (result, waker) = {
             let mut state = lock(&self.state);

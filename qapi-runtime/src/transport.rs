@@ -243,8 +243,8 @@ impl Writer {
         }
     }
 
-    /// Ends the connection in an orderly way. The peer may be gone already, and whoever calls this has sent all that was to
-    /// be sent: there is nobody to be told that the end did not work, and the descriptor is closed in any case.
+    /// Ends the connection in an orderly way. The peer may be gone already, and the caller has sent all that was to
+    /// be sent: there is no one to be told that the end did not work, and the descriptor is closed in any case.
     pub(crate) async fn close(&mut self) {
         match self {
             Self::Unix(stream) => {

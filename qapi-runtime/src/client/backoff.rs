@@ -29,7 +29,7 @@ impl Backoff {
     pub(super) fn pause(&mut self) -> Duration {
         let longest = self.next;
         self.next = (longest * 2).clamp(FIRST, LONGEST);
-        // A fresh RandomState is a number that nobody foresees.
+        // A fresh RandomState is a number that cannot be foreseen.
         let random = RandomState::new().hash_one(0_u8) >> 32;
         let part = u32::try_from(random).unwrap_or(0);
         longest - longest.mul_f64(f64::from(part) / f64::from(u32::MAX) / 2.0)

@@ -237,7 +237,7 @@ impl ClientCore {
             return;
         }
         self.sync_pause = self.sync_pause.saturating_mul(2);
-        // Whoever is there and slow would never get to the end of it.
+        // An agent that is slow would never get to the end of it.
         if !std::mem::take(&mut self.is_heard) {
             self.sync();
         }

@@ -11,7 +11,7 @@ use super::silence::Silence;
 use crate::address::Address;
 use crate::descriptor::PeerCredentials;
 
-/// Why nobody may accept or greet.
+/// Why a server may not accept or greet.
 const ONE_CLIENT: &str =
     "a monitor of QEMU serves one client at a time, and another one may be connected";
 

@@ -217,7 +217,7 @@ impl Hub {
         self.listeners.push(listening);
     }
 
-    /// The same, and gets what came before anybody listened and nobody else has got.
+    /// The same, and gets what came before there was a listener, unless another one has got it.
     pub(super) fn listen_first(&mut self, filter: EventFilter, feed: Feed) {
         self.early.is_kept = false;
         feed.missed(std::mem::take(&mut self.early.n_missed));

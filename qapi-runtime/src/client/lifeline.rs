@@ -106,7 +106,7 @@ impl Pulse {
         }
         let slow = patience / 4;
         if let Some((_, asked)) = self.asked.first_key_value() {
-            // Whoever says something else meanwhile is not silent.
+            // A server that says something else meanwhile is not silent.
             let silence = since((*asked).max(self.heard));
             if silence > patience {
                 return is(LifelineState::Silent, silence);

@@ -13,8 +13,8 @@
 //! what the text of a `GenericError` means, where it is one that is known.
 //!
 //! Nothing slips between a command and what comes of it: `execute_until` waits for the event that completes a command, and
-//! `start_job` follows a job to its end. Events are kept from the first word of the server on, for whoever listens first; a listener that
-//! does not read misses events itself, is told how many, and keeps nobody else waiting.
+//! `start_job` follows a job to its end. Events are kept from the first word of the server on, for the first listener; a listener that
+//! does not read misses events itself, is told how many, and does not keep others waiting.
 //!
 //! `peer_schema` has what the server tells of itself, for programs that have to know what it can do; with
 //! [`ConnectOptions::refuse_unknown`] nothing is sent that it does not know. `plan` does several things as one, and undoes them if one

@@ -171,7 +171,7 @@ fn execute(command: &str) -> io::Result<Opened> {
         .spawn()?;
     let running = RunningCommand::default();
     let end = running.clone();
-    // Whoever is gone has to be waited for, or stays as a zombie.
+    // A program that has ended has to be waited for, or stays as a zombie.
     std::thread::Builder::new()
         .name("qmp-command".to_owned())
         .spawn(move || {

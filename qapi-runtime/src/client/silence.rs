@@ -14,7 +14,7 @@ pub(super) enum Silence {
     Stopped,
     /// It has accepted somebody else, and does not accept us.
     ServesAnother,
-    /// Nobody can tell.
+    /// It cannot be told.
     Unknown,
 }
 
@@ -90,7 +90,7 @@ mod tests {
         let first = UnixStream::connect(&path).unwrap();
         assert_eq!(silence(&path, None), Silence::Unknown);
         let accepted = listener.accept().unwrap();
-        // Whoever is accepted and hears nothing has not been kept waiting by others.
+        // A client that is accepted and hears nothing has not been kept waiting by others.
         assert_eq!(silence(&path, None), Silence::Unknown);
         let second = UnixStream::connect(&path).unwrap();
         assert_eq!(silence(&path, None), Silence::ServesAnother);

@@ -194,7 +194,7 @@ impl Stream {
         }
     }
 
-    /// Ends both directions: whoever reads is at the end after what has come already.
+    /// Ends both directions: a reader is at the end after what has come already.
     pub(super) fn shut_down(&self) {
         match &*self.kind {
             // The peer may be gone already, which is what this is for.
@@ -225,7 +225,7 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
 /// A descriptor that is not a socket.
 struct Other {
     descriptor: OwnedFd,
-    /// Readable when nobody is to wait any more.
+    /// Readable when waiting is to end.
     ended: OwnedFd,
 }
 
@@ -241,7 +241,7 @@ impl Other {
         let _ = rustix::io::write(&self.ended, &1_u64.to_ne_bytes());
     }
 
-    /// Waits until the descriptor is ready; false if nobody is to wait.
+    /// Waits until the descriptor is ready; false if waiting is to end.
     fn wait(&self, flags: PollFlags, left: Option<Duration>) -> io::Result<bool> {
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
         let mut polled = [
@@ -292,7 +292,7 @@ type Piece = io::Result<Vec<u8>>;
 /// Pieces that are read before somebody takes them.
 const PIECES_AHEAD: usize = 2;
 
-/// Two directions of which nothing is known. A thread reads, as nobody can be made to stop reading; it ends with the stream.
+/// Two directions of which nothing is known. A thread reads, since a read cannot be interrupted; it ends with the stream.
 struct Any {
     pieces: Mutex<Pieces>,
     /// For the end.
@@ -340,9 +340,9 @@ impl Any {
     }
 
     fn end(&self) {
-        // Where there is no room, nobody waits.
+        // Where there is no room, it is not waited for.
         let _ = self.ender.try_send(Ok(Vec::new()));
-        // Whoever is writing keeps it until that is over.
+        // A writer keeps it until it has written.
         if let Ok(mut writer) = self.writer.try_lock() {
             writer.take();
         }

@@ -88,7 +88,7 @@ pub struct Entry {
     pub line: usize,
 }
 
-/// A log in the making; shared by clients and whoever wants to keep it. The [module](self) describes its text.
+/// A log in the making; shared by clients and the program that wants to keep it. The [module](self) describes its text.
 #[derive(Debug)]
 pub struct Transcript {
     start: Instant,

@@ -1,6 +1,6 @@
 //! The door for generated code: all that `qapi-gen` writes down of this crate is in here.
 //!
-//! It is for nobody else. It is not part of the documented interface, and changes together with the generator: [`VERSION`] says
+//! It is for generated code only. It is not part of the documented interface, and changes together with the generator: [`VERSION`] says
 //! to which generation of it this crate belongs, and code of another one does not compile, with a message that says what to
 //! do.
 

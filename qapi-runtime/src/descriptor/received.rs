@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 ///
 /// They are for the commands in the bytes that they came with; white space alone is the beginning of the command that
 /// follows, which is how some clients send them. A later message with descriptors closes those of an earlier one that
-/// nobody took, as in QEMU, so a peer cannot pile them up; and whoever reads the messages closes them
+/// nobody took, as in QEMU, so a peer cannot pile them up; and what reads the messages closes them
 /// ([`close_consumed`](Self::close_consumed)) once these bytes are consumed, and after a time in any case
 /// ([`close_unclaimed`](Self::close_unclaimed)). A peer may pass its own socket, which then never ends while it is kept here.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// A hash table over names that are kept elsewhere.
 ///
-/// The hash is not keyed: whoever sends names chooses what is looked up, but not what is in the
+/// The hash is not keyed: a peer chooses which names are looked up, but not what is in the
 /// table.
 #[derive(Clone, Debug)]
 pub(super) struct NameIndex {

@@ -6,7 +6,7 @@ use super::{Branches, Builtin, Entity, EntityId, Features, Kind, Member, Named, 
 use crate::json::{Kind as Json, ValueRef};
 
 impl PeerSchema {
-    /// Reads the return value of `query-qmp-schema`; nothing if it is none. What is not understood of it is not there.
+    /// Reads the return value of `query-qmp-schema`; nothing if it is something else. What is not understood is left out.
     pub fn read(answer: ValueRef<'_>) -> Option<Self> {
         if answer.kind() != Json::Array {
             return None;

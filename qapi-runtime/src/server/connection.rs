@@ -311,7 +311,7 @@ impl Client<'_> {
                 Wake::Written(Ok(count)) if count > 0 || session.output().is_empty() => {
                     session.consume_output(count);
                 }
-                // Nobody reads any more, so there is nobody to answer.
+                // The client does not read any more, so it is not answered.
                 Wake::Written(_) => return Some(0),
                 Wake::Completed(call, result) => session.complete(call, result),
                 Wake::Events => session.take_events(),
@@ -384,7 +384,7 @@ fn run(
             Started::Done(result) => result,
             Started::Pending(future) => future.await,
         };
-        // The session may be gone, and with it whoever was to get the reply.
+        // The session may be gone, and with it the client that was to get the reply.
         let _ = completed.send((id, result));
     });
 }

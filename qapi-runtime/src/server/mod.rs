@@ -334,7 +334,7 @@ impl Server {
         SessionTask(Some(task))
     }
 
-    /// Has a function called for what whoever looks after the server may want to know: to write it to a log. It replaces an
+    /// Has a function called for what the operator of the server may want to know: to write it to a log. It replaces an
     /// earlier one, and must not block.
     pub fn on_notice(&self, notice: impl Fn(&Notice) + Send + Sync + 'static) {
         *lock(&self.shared.on_notice) = Some(Arc::new(notice));
@@ -385,7 +385,7 @@ impl Server {
         self.shared.control.leave_preconfig();
     }
 
-    /// Ends the server: nobody is accepted any more, the files of its sockets are removed, handlers are told
+    /// Ends the server: no client is accepted any more, the files of its sockets are removed, handlers are told
     /// ([`Connection::cancelled`]), what clients have sent completely is answered and flushed, then their connections are
     /// closed. Returns when all is done.
     ///

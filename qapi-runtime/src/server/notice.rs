@@ -1,4 +1,4 @@
-//! What whoever looks after a server may want to know.
+//! What the operator of a server may want to know.
 
 use std::fmt;
 use std::io;

@@ -31,7 +31,7 @@ pub struct SessionConfig {
     /// meanwhile, gets no events, and may have to refuse a value; see [`Session::is_short_of_memory`](super::Session::is_short_of_memory).
     pub budget: Option<Budget>,
     /// Whether a peer that begins like HTTP or TLS is disconnected before anything of what it sends is looked at: for sockets
-    /// that a web page can reach through the browser of whoever looks at it, which are those of TCP.
+    /// that a web page can reach through the browser that shows it, which are those of TCP.
     ///
     /// Differs from QEMU, which answers what it does not understand with errors, and then executes the commands in it.
     pub ends_foreign: bool,

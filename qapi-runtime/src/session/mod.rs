@@ -40,7 +40,7 @@
 //!
 //! # Order
 //!
-//! What a handler emits before it returns precedes its reply, as in QEMU. For that, whoever emits puts the event into the
+//! What a handler emits before it returns precedes its reply, as in QEMU. For that, an emitter puts the event into the
 //! [`EventQueue`] of each session, and then tells its driver, which calls [`Session::take_events`]; a session that has a reply
 //! to write looks there first. Events come in the order in which they were put there.
 //!

@@ -24,7 +24,7 @@ pub enum Opening {
     },
     /// One byte of what may be TLS so far.
     MaybeTls,
-    /// No other protocol, or nobody wants to know.
+    /// No other protocol, or it does not matter.
     Other,
     /// HTTP.
     Http,
@@ -33,7 +33,7 @@ pub enum Opening {
 }
 
 impl Opening {
-    /// At the start of a connection, or, unless it `looks`, of one that nobody minds.
+    /// At the start of a connection, or, unless it `looks`, of one of any protocol.
     pub fn new(looks: bool) -> Self {
         if looks {
             Self::Undecided { n_letters: 0 }

@@ -7,7 +7,7 @@
 //! - anything else is, a symbolic link included, nothing changes: [`BindError::NotASocket`].
 //!
 //! Servers that start at the same time look and bind one after the other: they hold a lock (`flock`) on the folder meanwhile,
-//! which is over in microseconds. Whoever may read a folder may lock it, and is not to keep a server from starting: after
+//! which is over in microseconds. A user who may read a folder may lock it, and must not keep a server from starting: after
 //! [`LOCK_PATIENCE`] it goes on without the lock.
 
 mod address;
@@ -304,7 +304,7 @@ impl SocketFile {
     fn remove_unlocked(&mut self) {
         let identity = self.identity.take();
         if identity.is_some() && Identity::of(&self.path) == identity {
-            // Whoever has removed it meanwhile has done what was to be done; where the folder may no longer be written to, it
+            // If it was removed meanwhile, nothing is left to do; where the folder may no longer be written to, it
             // is a socket that is left over, which the next server replaces.
             let _ = std::fs::remove_file(&self.path);
         }

@@ -86,7 +86,7 @@ fn register(hub: &mut Hub, outgoing: Outgoing) -> Option<Current> {
 /// Why a connection is not served any more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// Nobody wants it.
+    /// It is not wanted any more.
     Closed,
     /// It broke.
     Lost,

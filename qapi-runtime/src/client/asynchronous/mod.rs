@@ -108,7 +108,7 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The time of the request is up: its answer, if it comes, is for whoever asks later. It may have come this moment, and a
+    /// The time of the request is up: its answer, if it comes, is for a later question. It may have come this moment, and a
     /// request that is not sent yet will not be.
     fn give_up(
         &self,

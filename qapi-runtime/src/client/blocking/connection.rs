@@ -268,7 +268,7 @@ impl Inner {
         }
     }
 
-    /// The time of a request is up: its answer, if it comes, is for whoever asks later. It may have come this moment.
+    /// The time of a request is up: its answer, if it comes, is for a later question. It may have come this moment.
     pub(super) fn give_up(
         &self,
         id: u64,
@@ -436,7 +436,7 @@ impl Inner {
         };
         // After half a request there cannot be another one.
         if is_partial || matches!(kind, ClientErrorKind::Closed) {
-            // The reader sees the end when it has handed on what came before it; whoever
+            // The reader sees the end when it has handed on what came before it; who
             // has a request meanwhile waits for what becomes of the connection.
             stream.shut_down();
             let mut state = lock(&self.state);

@@ -114,7 +114,7 @@ fn accept(listener: &UnixListener, state: &MockState) -> Option<UnixStream> {
                 continue;
             }
         }
-        // Whoever stops the mock may have looked for the stream before it was there.
+        // The mock may have been stopped before the stream was in its list.
         if state.is_stopped() {
             state.close_all();
         }

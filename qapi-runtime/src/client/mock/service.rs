@@ -63,7 +63,7 @@ fn block_on(mut future: BoxFuture, state: &MockState) -> Result<Reply, Error> {
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(result) => return result,
-            // The future may wait for whoever stops the mock.
+            // The future may wait for the thread that stops the mock.
             Poll::Pending if state.is_stopped() => {
                 return Err(Error::generic("the mock is stopped"));
             }
