@@ -45,7 +45,7 @@ pub(crate) fn read(words: &[String]) -> Result<Written, String> {
 pub(crate) fn read_so_far(words: &[String]) -> IndexMap<String, Written> {
     let mut members = IndexMap::new();
     for word in words {
-        // Whoever executes the line will tell.
+        // The error comes when the line is executed.
         let _ = read_word(&mut members, word);
     }
     members
@@ -102,7 +102,7 @@ fn json(text: &str) -> Result<Value, serde_json::Error> {
 }
 
 /// The arguments of `command` by the types that it has in `schema`. What the types do not have stays as it was written, so that
-/// whoever checks it tells of it.
+/// the check tells of it.
 pub(crate) fn by_schema(written: Written, schema: &Schema, command: &str) -> Value {
     let ty = match schema.entity(command) {
         Some(Entity::Command(id)) => schema.command(id).arguments(),

@@ -41,7 +41,7 @@ impl Entry {
 
     /// Keeps a schema. A cache that cannot be written is not used, and that is not an error.
     pub(crate) fn write(&self, schema: &[u8]) {
-        // Whoever fails here has lost a few milliseconds of the next run.
+        // A failure costs a few milliseconds of the next run.
         let _ = self.try_write(schema);
     }
 

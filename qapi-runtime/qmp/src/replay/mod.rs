@@ -110,7 +110,7 @@ impl Replayer {
     ///
     /// # Errors
     ///
-    /// Why it is none.
+    /// Why it cannot be replayed.
     pub fn schema(mut self, told: Vec<u8>) -> Result<Self, String> {
         Part::read(&told, "")?;
         self.schema = Some(told);

@@ -139,7 +139,7 @@ impl Script {
 }
 
 impl Asked {
-    /// The command that a message is; `None` if it is none.
+    /// The command that a message is; `None` if it is something else.
     pub(super) fn of(message: &Value, masked: Vec<String>) -> Option<Self> {
         let command = message.get("execute").or_else(|| message.get("exec-oob"))?;
         let arguments = message.get("arguments").cloned();
