@@ -89,7 +89,7 @@ impl Drop for HeldAioContext {
 /// record but is told apart from others all the same. So code that runs on either has one type to keep, and one way to end.
 ///
 /// Dropping the last clone releases it, as dropping a [`HeldAioContext`] does. [`release`](Self::release) and its like end all clones
-/// at once, whoever has them: what is called on one after that answers [`ContextError::Released`]. So a user that was moved elsewhere,
+/// at once: what is called on one after that answers [`ContextError::Released`]. So a user that was moved elsewhere,
 /// or is late to hear of it, does not keep the record.
 #[derive(Debug, Clone)]
 #[must_use = "dropping the last clone releases the context"]

@@ -39,7 +39,7 @@ pub const HOLDER: Metric = Metric::count("iothread_holder", "Who holds it");
 /// By `phase`: `dispatching`, `polling` or `blocked`.
 pub const LOOP: Metric = Metric::seconds(
     "iothread_loop",
-    "What the time of its event loop went to: dispatching is work, polling and blocked are none",
+    "What the time of its event loop went to: only dispatching is work, polling and blocked are not",
 );
 
 /// By `outcome`: `hit` or `miss`.

@@ -87,7 +87,7 @@ async fn accept(
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIME)
                 .serve_connection(TokioIo::new(stream), answer);
-            // Whoever hangs up has what it wanted.
+            // A client that hangs up has what it wanted.
             let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
             drop(place);
         });

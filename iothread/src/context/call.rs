@@ -40,7 +40,7 @@ impl AioContext {
     /// Hands a closure over to the context's thread. It runs after the file descriptors that are ready, in the order of the calls.
     ///
     /// A closure that has been taken runs, even if the holder is released meanwhile or the thread is told to stop. Any number is
-    /// taken: whoever posts faster than the thread runs bounds it.
+    /// taken: who posts faster than the thread runs has to bound it.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The place of one callback: lent to the loop while it runs, emptied by whoever removes it.
+//! The place of one callback: lent to the loop while it runs, emptied by the thread that removes it.
 
 use crate::sync::Mutex;
 

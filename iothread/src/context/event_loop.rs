@@ -104,7 +104,7 @@ impl EventLoop {
         self.dispatch_jobs(notified);
     }
 
-    /// Says that the loop cannot wait, to its users and to whoever wants to know.
+    /// Says that the loop cannot wait, to its users and to the hook for failures.
     fn fail(&mut self, error: io::Error) {
         self.enter(None);
         let failure = self.core.fail(error);

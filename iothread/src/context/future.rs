@@ -54,7 +54,7 @@ enum WaitsFor {
     File(FdWatch),
 }
 
-/// Whoever has it is to say what the outcome is; if it is dropped there is no outcome.
+/// Its owner says what the outcome is; if it is dropped there is no outcome.
 struct Promise<R> {
     outcome: Option<oneshot::Sender<Result<R, TaskError>>>,
     view: AioContext,
@@ -119,7 +119,7 @@ impl<R> Future for Completion<R> {
 debug_by!(Completion, [impl<R>] Completion<R>, |it| context = it.context);
 
 impl AioContext {
-    /// Runs a future on the context's thread. It may wait for anything: whoever wakes it, on whatever thread, has it go on here.
+    /// Runs a future on the context's thread. It may wait for anything: whatever thread wakes it, it goes on here.
     ///
     /// It belongs to the holder as a registered callback does: a release drops it, at once if it is not going on at that moment, and
     /// does not wait for what it waits for. It should not keep what keeps its own holder; [`downgrade`](Self::downgrade) gives it a

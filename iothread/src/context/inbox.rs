@@ -14,7 +14,7 @@ const NOTIFIED: u8 = 2;
 
 /// Wakes a loop.
 ///
-/// Whoever changes something that the loop must look at calls [`notify`](Self::notify) after that; the loop looks
+/// A thread that changes something that the loop must look at calls [`notify`](Self::notify) after that; the loop looks
 /// after [`clear`](Self::clear).
 #[derive(Debug)]
 pub(crate) struct Notifier {

@@ -2,7 +2,7 @@
 //!
 //! A pool grows while work waits that no idle worker can take, up to thread-pool-max and the [budget](super::set_worker_budget)
 //! of the process; nothing starts before there is work. Of the workers that have been started thread-pool-min stay.
-//! Threads are started elsewhere: whoever makes a worker necessary is told to have the loop asked for it.
+//! Threads are started elsewhere: who makes a worker necessary is told to ask the loop for it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -163,7 +163,7 @@ impl Pool {
         state.n_idle -= 1;
         state.n_workers -= 1;
         if !state.queue.is_empty() {
-            // Whoever woke this worker meant another one, then.
+            // It was another worker that was to be woken, then.
             self.changed.notify_one();
         }
     }

@@ -185,7 +185,7 @@ impl Armed for TimerInner {
 
 impl Registration for TimerInner {
     fn cancel(&self) {
-        // Removed before it is disarmed, so that whoever arms it at this moment sees one or the other.
+        // Removed before it is disarmed, so that a thread that arms it at this moment sees one or the other.
         self.callback.remove();
         self.disarm();
     }

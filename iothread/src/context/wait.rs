@@ -18,7 +18,7 @@ thread_local! {
     static IS_AWAITED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A loop, as whoever looks for circles sees it.
+/// A loop, as the search for circles sees it.
 pub(crate) trait Awaited: Send + Sync {
     /// The thread that alone runs the loop.
     fn owner(&self) -> Option<ThreadId>;

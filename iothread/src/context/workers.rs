@@ -35,7 +35,7 @@ impl AioContext {
     /// Work that has been taken runs, and its completion too, even if the holder is released meanwhile; the holder is on
     /// record until both are over. A completion that runs after the release must expect that what it is about is gone.
     ///
-    /// Any amount of work is taken: whoever produces it without waiting for completions bounds it. It is begun in the order of the calls.
+    /// Any amount of work is taken: who does not wait for completions has to bound it. It is begun in the order of the calls.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl AioContext {
 
     /// Starts the workers that the work needs which has been taken so far.
     ///
-    /// Starting them is up to the loop, so whoever waits for such work calls this first where the loop's own thread would
+    /// Starting them is up to the loop, so a thread that waits for such work calls this first where the loop's own thread would
     /// wait, or does not run the loop at the moment. If the host has no thread left for the first worker of the context, the
     /// work is done before this returns, on the calling thread: that, too, is how a loop does it for want of workers.
     pub fn start_workers(&self) {

@@ -52,7 +52,7 @@ pub(crate) trait Registration: Send + Sync {
     fn resume(self: Arc<Self>) {}
 }
 
-/// What a release has found. Whoever gets it owes one [`Attachment::end`].
+/// What a release has found. Who gets it has to call [`Attachment::end`] once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Leaving {
@@ -105,7 +105,7 @@ impl Attachment {
         let is_idle = {
             let mut idle = self.idle.lock();
             idle.push(Box::new(callback));
-            // Whoever ends the last thing afterwards sees the bit.
+            // The thread that ends the last thing afterwards sees the bit.
             let before = self.activity.fetch_or(WAITED, Ordering::AcqRel);
             before & !(WAITED | RELEASED) == 0
         };

@@ -194,7 +194,7 @@ impl Holders {
         Ok(())
     }
 
-    /// Says that no handle to the thread is left: whoever releases the last record ends it.
+    /// Says that no handle to the thread is left: the release of the last record ends it.
     pub(crate) fn abandon(&self) -> Released {
         let mut state = self.state.lock();
         if state.life == Life::Open {

@@ -167,7 +167,7 @@ impl IoThread {
         self.inner.core.holders.snapshot()
     }
 
-    /// At most so many of those who hold the thread at this moment, newest first; for whoever has no room for all.
+    /// At most so many of those who hold the thread at this moment, newest first; for lists of limited length.
     pub fn newest_holders(&self, most: usize) -> Vec<Holder> {
         self.inner.core.holders.newest(most)
     }
