@@ -18,7 +18,7 @@ use crate::sample::Watch;
 /// Serves metrics until the process ends.
 pub(crate) fn run(options: ExporterOptions) -> io::Result<()> {
     let listener = options.listen.open()?;
-    // Whoever asked for any port has to learn which one it is. Nobody may be left to read it.
+    // With port 0 the operator has to learn which one it is. There may be no one left to read it.
     let at = listener.local_addr()?;
     let _ = writeln!(io::stderr(), "iothread-top: metrics at http://{at}/metrics");
     let exporter = Exporter {

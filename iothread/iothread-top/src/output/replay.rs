@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Recording;
 use crate::sample::Board;
 
-/// The longest pause between two rounds: whoever replays need not wait for what did not happen.
+/// The longest pause between two rounds: a reader need not wait for what did not happen.
 const MAX_PAUSE: f64 = 10.0;
 
 /// Shows a recording until it is dropped; the last round stays.

@@ -43,7 +43,7 @@ impl Default for Tells {
     }
 }
 
-/// Whoever looks at a server again and again.
+/// What looks at a server again and again.
 pub(crate) struct Looker {
     settings: Settings,
     monitor: Option<Monitor>,

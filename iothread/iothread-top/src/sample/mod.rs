@@ -1,5 +1,5 @@
 //! Looking at servers again and again. Each is asked by a task of its own and has a deadline, so that none is waited for on
-//! behalf of another; whoever shows the results asks nobody.
+//! behalf of another; what shows the results asks no server.
 
 mod look;
 mod memory;

@@ -35,7 +35,7 @@ impl From<ClientError> for Trouble {
             return Self::new(state, "it serves another client");
         }
         let text = error.to_string();
-        // Whoever reads it has the address already.
+        // Its reader has the address already.
         let named = error
             .peer()
             .map(|peer| format!("cannot connect to '{peer}': "));

@@ -1,4 +1,4 @@
-//! Looking at servers in the background, for whoever shows what was found.
+//! Looking at servers in the background, for what shows the results.
 
 use std::collections::HashMap;
 use std::io;

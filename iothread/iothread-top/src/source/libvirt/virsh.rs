@@ -34,7 +34,7 @@ impl std::fmt::Display for VirshError {
     }
 }
 
-/// Whoever asks virsh. Commands are asked one after the other; one that gets no answer costs that virsh.
+/// A virsh that is asked. Commands are asked one after the other; one that gets no answer costs that virsh.
 pub(crate) struct Virsh {
     /// The host's libvirt; `None` is virsh's own choice.
     uri: Option<String>,
