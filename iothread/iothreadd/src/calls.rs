@@ -65,7 +65,7 @@ impl Calls {
         counts.filter(|it| it.over.count() > 0).collect()
     }
 
-    /// How many names were asked for that are none.
+    /// How many commands were asked for that do not exist.
     pub(crate) fn n_unknown(&self) -> u64 {
         self.n_unknown.load(Ordering::Relaxed)
     }

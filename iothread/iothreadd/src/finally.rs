@@ -7,7 +7,7 @@ use crate::sync::{Arc, Mutex};
 
 type Task = Box<dyn FnOnce(OnMain<'_>) + Send>;
 
-/// Something that the main loop does once nobody keeps it from that any more: whoever has a clone does. So the main loop
+/// Something that the main loop does when the last clone is gone. So the main loop
 /// itself never waits, and nothing that ends in whatever way, by a panic too, can leave it undone.
 #[derive(Clone)]
 pub(crate) struct Finally(Arc<Last>);

@@ -48,7 +48,7 @@ impl Latencies {
         // Most are short, so this is over soon.
         let bucket = BOUNDS.iter().position(|bound| nanoseconds <= *bound);
         let bucket = bucket.unwrap_or(BOUNDS.len());
-        // Whoever sees that it was counted sees its time, too.
+        // A reader that sees that it was counted sees its time, too.
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
         self.buckets[bucket].fetch_add(1, Ordering::Release);
     }

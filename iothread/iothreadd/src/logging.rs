@@ -45,7 +45,7 @@ impl FromStr for Filter {
                 "trace" => LevelFilter::TRACE,
                 _ => {
                     return Err(format!(
-                        "'{level}' is none of off, error, warn, info, debug and trace"
+                        "'{level}' is not one of off, error, warn, info, debug and trace"
                     ));
                 }
             };
@@ -106,7 +106,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// A text as lines for whoever reads them: nothing in it steers a terminal.
+/// A text as lines for a reader: nothing in it controls a terminal.
 fn lines(is_journal: bool, level: Level, text: &str) -> String {
     let mut lines = String::new();
     for (number, line) in text.lines().enumerate() {

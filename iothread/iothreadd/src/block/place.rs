@@ -417,7 +417,7 @@ impl Blocks {
         let mut graph = self.graph.lock();
         graph.add_user(name, user).map_err(MoveError::Denied)?;
         let left = if graph.is_at(name, thread) {
-            // Nobody moves it, so whoever holds it there goes on.
+            // It is not moved, so its holder there goes on.
             Ok(graph.lend(name, lent.as_ref()))
         } else {
             graph.relocate(name, thread, Some(&path), lent.as_ref())

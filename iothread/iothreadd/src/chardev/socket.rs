@@ -194,7 +194,7 @@ impl SocketDevice {
         drop(guard);
     }
 
-    /// Shuts the connection down; whoever has it sees its end. From any thread.
+    /// Shuts the connection down; its user sees its end. From any thread.
     fn shut_down(&self) {
         let waiting = {
             let mut state = self.state.lock();

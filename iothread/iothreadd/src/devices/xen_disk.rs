@@ -110,7 +110,7 @@ fn before_thread_goes(
     let (host, objects) = (Arc::clone(host), Arc::clone(objects));
     gone.preceded_by(move |main, gone| {
         if let Some(id) = id {
-            // Whoever else has taken hold of it keeps it: then it is an object like any other.
+            // If something else holds it, it stays: then it is an object like any other.
             let _ = objects.delete(main, &host, &id, gone);
         }
     })

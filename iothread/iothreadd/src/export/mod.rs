@@ -36,7 +36,7 @@ pub(crate) trait Export: Send + Sync {
     /// Whether anybody uses it.
     fn has_clients(&self) -> bool;
 
-    /// Begins to disconnect whoever uses it, for good: no request is taken any more, and those under way are answered
+    /// Begins to disconnect its clients, for good: no request is taken any more, and those under way are answered
     /// first. Keeps `closed` until it starts no requests any more and has no contexts.
     fn close(&self, main: OnMain<'_>, closed: &Finally);
 

@@ -1,6 +1,6 @@
 //! The line that somebody types: bytes in, lines out.
 //!
-//! Whoever sends whole lines sees nothing of this. A terminal that does not edit lines itself sends each key as it is
+//! A client that sends whole lines sees nothing of this. A terminal that does not edit lines itself sends each key as it is
 //! pressed, and is shown what becomes of the line.
 
 /// The longest history.

@@ -1,4 +1,4 @@
-//! What there is to tell at a moment, and no more of it than there is room for.
+//! What there is to tell at a moment, as far as there is room for it.
 
 use iothread::{HolderCounts, IoThread, LoopStats, Parameter};
 use iothread_metrics::kernel::{Counts, counts};

@@ -1,6 +1,6 @@
 //! `--metrics`: what the server does, as metrics over HTTP.
 //!
-//! - `found`: what there is to tell, no more of it than there is room for.
+//! - `found`: what there is to tell, as far as there is room for it.
 //! - `page`: how that is told.
 //!
 //! A thread of its own answers scrapes, from numbers that others count for themselves; so a scrape keeps nobody waiting.
@@ -56,7 +56,7 @@ impl Metrics {
         let thread = builder
             .spawn(move || run(listener, &exporter, ended))
             .map_err(MetricsError::Thread)?;
-        // Whoever asked for any port has to learn which one it is.
+        // With port 0 the operator has to learn which one it is.
         report(&format!("metrics at http://{address}/metrics"));
         Ok(Self {
             thread: Some(thread),

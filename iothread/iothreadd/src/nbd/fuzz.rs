@@ -66,7 +66,7 @@ pub(crate) fn handshake(input: &[u8]) {
             chosen.push((choice.export.name, choice.base_allocation));
         });
         assert!(output.starts_with(b"NBDMAGICIHAVEOPT"));
-        // It waits only for whoever serves the export that was chosen.
+        // It waits only for the thread that serves the export that was chosen.
         assert_eq!(fate == Fate::Waits, chosen.len() == 1);
         (chosen, output, fate.is_over())
     });

@@ -275,7 +275,7 @@ impl WayIn {
             }
             Address::Stdio => {
                 let inherited = Self::Stream(Stream::stdio().map_err(ListenError::Stdio)?);
-                // Whoever starts a program for each connection gives it the connection as these.
+                // A program that starts another one for each connection gives it the connection as these.
                 reach.check(Served::Monitor, &inherited.inet_addresses())?;
                 inherited
             }

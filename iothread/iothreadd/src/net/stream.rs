@@ -266,7 +266,7 @@ impl Drop for Stdio {
     }
 }
 
-/// Whoever serves a connection.
+/// What serves a connection.
 pub(crate) trait Endpoint: Send + Sync + 'static {
     /// There is something to receive, or the peer is gone.
     fn readable(self: &Arc<Self>, dispatch: &Dispatch<'_>);

@@ -192,7 +192,7 @@ impl Objects {
         let Some(id) = newest else {
             return false;
         };
-        // Whoever still holds a thread keeps it until the process ends.
+        // A thread that is still held stays until the process ends.
         let _ = self.delete(main, host, &id, gone);
         self.list.lock().retain(|entry| entry.id != id);
         true

@@ -538,7 +538,7 @@ impl Queue {
         self.tell_guest(state, &memory)
     }
 
-    /// Tells whoever waits for the queue to be idle.
+    /// Wakes what waits until the queue is idle.
     fn after_round(&self, mut state: MutexGuard<'_, State>) {
         state.settle();
         let is_over = !state.is_started && state.n_jobs == 0;

@@ -82,12 +82,12 @@ fn filters_that_are_none() {
     let output = run(&["--log", "loud"], b"");
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("'loud' is none of off, error"), "{said}");
+    assert!(said.contains("'loud' is not one of off, error"), "{said}");
     let output = program().env("IOTHREADD_LOG", "loud").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.starts_with("iothreadd: IOTHREADD_LOG: 'loud' is none of"),
+        said.starts_with("iothreadd: IOTHREADD_LOG: 'loud' is not one of"),
         "{said}"
     );
 }

@@ -8,7 +8,7 @@ use crate::sync::Mutex;
 
 /// The synchronisations of one open file.
 ///
-/// Linux tells of a failed write-back once per open file. Whoever asks next is told that all is well, although the data
+/// Linux tells of a failed write-back once per open file. The next caller is told that all is well, although the data
 /// are gone and will not be written again. So a failure is remembered here, for every user of the file, until the file is
 /// opened anew.
 ///

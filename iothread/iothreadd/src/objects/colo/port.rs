@@ -245,7 +245,7 @@ impl Ports {
     }
 
     /// Gives all connections back. One that is owed something is ended instead: what could not be sent is lost, and it may be
-    /// in the middle of a frame, after which whoever has it next would not be understood.
+    /// in the middle of a frame, after which its next user would not be understood.
     pub(super) fn close(&mut self) {
         for role in Role::ALL {
             if self.get(role).as_ref().is_some_and(Port::is_owed) {
