@@ -27,7 +27,7 @@ pub fn exchange(at: &str, request: &[u8]) -> (String, String) {
     stream
         .set_read_timeout(Some(PATIENCE))
         .expect("a socket has a time");
-    // Whoever is refused may be cut off, in the middle of a request, too.
+    // A client that is refused may be cut off, in the middle of a request, too.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);

@@ -178,7 +178,7 @@ mod tests {
     /// One test, since those that run side by side see each other's panics.
     #[test]
     fn what_is_not_announced_fails_the_test() {
-        // Whoever reads the output knows about the panics here.
+        // A reader of the output knows about the panics here.
         std::panic::set_hook(Box::new(|_| ()));
         let text = failure(|| {
             let _watch = watch();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test fails. Machines that test are busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Between two looks; whoever is waited for may need this processor.
+/// Between two looks; what is waited for may need this processor.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Waits until something is so.

@@ -66,7 +66,7 @@ enum Task {
     Conformance(conformance::Args),
     /// Storms of hot-plug on IOThreads, for minutes.
     Stress(stress::Args),
-    /// Feed parsers and sessions with what nobody would write, for minutes.
+    /// Feed parsers and sessions with random input, for minutes.
     Fuzz(fuzz::Args),
     /// Load QMP servers with 1,000 clients and 1,000,000 commands, and check every reply.
     Load(load::Args),

@@ -1,7 +1,7 @@
 //! Schemas of any size in every dimension.
 //!
 //! A [`Shape`] makes the text of a schema from a number `n`, about in proportion to which its size
-//! grows. Whoever walks over schemas should need four times as much for four times the `n`, in every
+//! grows. A walk over schemas should need four times as much for four times the `n`, in every
 //! dimension; where the meaning of a schema grows faster than its text, a limit has to say so. The
 //! crate has no dependencies, so that anybody can use it.
 //!

@@ -97,7 +97,7 @@ fn longest_turn(top: &Path, qemu: &Path) -> Result<Duration> {
     let mut longest = Duration::ZERO;
     for turn in 0..TURNS {
         let start = Instant::now();
-        // QEMU may hang up on whoever comes while it parts from the client before.
+        // QEMU may hang up on a client that comes while it parts from the one before.
         let ask = || Qmp::open(&socket)?.execute("query-status", json!({}));
         while let Err(error) = ask() {
             if start.elapsed() > PATIENCE {

@@ -41,7 +41,7 @@ fn is_portable(name: &str) -> bool {
     !is_reserved(name) && !name.contains(is_odd) && !name.ends_with(['.', ' '])
 }
 
-/// All files and folders of ours below `folder`; what was built is none of them.
+/// All files and folders of ours below `folder`; what was built is left out.
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of ours") {
         let entry = entry.expect("a folder of ours");
