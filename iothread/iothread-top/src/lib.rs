@@ -2,10 +2,10 @@
 //!
 //! # How it is made
 //!
-//! [`target`] says which servers there are, [`source`] asks one of them and the kernel, and [`facts`] is what comes of it.
-//! [`sample`] does that again and again for all of them, each on its own. [`view`] makes rows of what was found, [`output`]
-//! prints them, and [`screen`] shows them on a terminal. [`doctor`] judges it,
-//! and [`exporter`] serves it over HTTP.
+//! `target` says which servers there are, `source` asks one of them and the kernel, and `facts` is what comes of it.
+//! `sample` does that again and again for all of them, each on its own. `view` makes rows of what was found, `output`
+//! prints them, and `screen` shows them on a terminal. `doctor` judges it,
+//! and `exporter` serves it over HTTP.
 
 mod doctor;
 mod exporter;

@@ -2,9 +2,9 @@
 //!
 //! # How it is made
 //!
-//! One module per concern, in floors: [`options`] and [`keyval`] read the command line, [`server`] makes everything and ends it,
-//! [`monitor`] and [`hmp`] are the two ways in, [`commands`] maps each QMP command to one of the [`parts`] that executes it, and
-//! these are made with the [`host`]. `ARCHITECTURE.md` of the repository has the whole map.
+//! One module per concern, in floors: `options` and `keyval` read the command line, `server` makes everything and ends it,
+//! `monitor` and `hmp` are the two ways in, `commands` maps each QMP command to one of the `parts` that executes it, and
+//! these are made with the `host`. `ARCHITECTURE.md` of the repository has the whole map.
 //!
 //! The main loop runs on the main thread and is the only place where anything is created, moved
 //! or deleted; monitors run on an internal IOThread and read through the parts' locks.

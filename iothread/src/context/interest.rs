@@ -12,15 +12,17 @@ pub struct Interest(u8);
 impl Interest {
     /// Nothing; the registration stays for later.
     pub const NONE: Self = Self(0);
-    /// There is something to read: [`FdHandler::readable`].
+    /// There is something to read: [`FdHandler::readable`](crate::FdHandler::readable).
     pub const READ: Self = Self(1);
-    /// There is room to write: [`FdHandler::writable`].
+    /// There is room to write: [`FdHandler::writable`](crate::FdHandler::writable).
     pub const WRITE: Self = Self(1 << 1);
     /// Both of these.
     pub const READ_WRITE: Self = Self(Self::READ.0 | Self::WRITE.0);
-    /// There is something urgent (EPOLLPRI), such as out-of-band data or a change of a file of sysfs: [`FdHandler::priority`].
+    /// There is something urgent (EPOLLPRI), such as out-of-band data or a change of a file of sysfs:
+    /// [`FdHandler::priority`](crate::FdHandler::priority).
     pub const PRIORITY: Self = Self(1 << 2);
-    /// The peer will send nothing more (EPOLLRDHUP), whether or not what it has sent was read: [`FdHandler::peer_closed`].
+    /// The peer will send nothing more (EPOLLRDHUP), whether or not what it has sent was read:
+    /// [`FdHandler::peer_closed`](crate::FdHandler::peer_closed).
     pub const PEER_CLOSED: Self = Self(1 << 3);
 
     /// Each with its flag of epoll and its name.
@@ -107,7 +109,7 @@ pub enum Polling {
     /// From the kernel, at once. A loop does not poll as long as such a handler watches for something.
     #[default]
     Never,
-    /// By its [`poll`](FdHandler::poll), which looks into memory and makes no system call.
+    /// By its [`poll`](crate::FdHandler::poll), which looks into memory and makes no system call.
     Memory,
     /// From the kernel, and a little late does no harm: while the loop polls for others it asks the kernel once in 32 looks.
     /// For what would take a system call to find, such as a control connection beside queues in memory.

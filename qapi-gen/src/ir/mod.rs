@@ -178,7 +178,7 @@ impl Feature {
     }
 
     /// The condition under which it exists: [`Condition::Always`] unless the schema has an 'if' for it. A
-    /// [`Configuration`](crate::ir::Configuration) decides it.
+    /// [`Configuration`] decides it.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         self.attributes.condition()
@@ -229,7 +229,7 @@ impl Header {
     }
 
     /// The condition under which it exists: [`Condition::Always`] unless the schema has an 'if' for it. A
-    /// [`Configuration`](crate::ir::Configuration) decides it.
+    /// [`Configuration`] decides it.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         self.attributes.condition()

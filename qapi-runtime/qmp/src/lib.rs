@@ -8,10 +8,10 @@
 //!
 //! # How it is made
 //!
-//! [`command_line`] and [`options`] are what was asked for. For one command, [`peer`] connects and knows the server's schema, which
-//! [`cache`] keeps; [`arguments`] makes values of words by the types of that schema, [`check`] looks whether they fit, [`run`]
-//! executes, and [`output`] prints. [`line`] reads lines of scripts and of the [`shell`]. For sessions of others, [`session`] starts
-//! [`record`], [`replay`], [`torment`] and [`kit`], which stand on [`wire`].
+//! `command_line` and `options` are what was asked for. For one command, `peer` connects and knows the server's schema, which
+//! `cache` keeps; `arguments` makes values of words by the types of that schema, `check` looks whether they fit, `run`
+//! executes, and `output` prints. `line` reads lines of scripts and of the `shell`. For sessions of others, `session` starts
+//! [`record`], [`replay`], [`torment`] and [`kit`], which stand on `wire`.
 
 mod arguments;
 mod cache;

@@ -17,7 +17,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ClientErrorKind`].
+    /// See [`ClientErrorKind`](crate::client::ClientErrorKind).
     pub async fn start_job<R: Request>(
         &self,
         request: &R,
@@ -32,7 +32,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ClientErrorKind`].
+    /// See [`ClientErrorKind`](crate::client::ClientErrorKind).
     pub async fn start_raw_job(
         &self,
         command: &str,
@@ -48,7 +48,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ClientErrorKind`].
+    /// See [`ClientErrorKind`](crate::client::ClientErrorKind).
     pub async fn find_job(&self, id: &str) -> Result<Option<Job>, ClientError> {
         Ok(Followed::find(self, id).await?.map(Job))
     }

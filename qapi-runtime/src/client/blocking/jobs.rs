@@ -18,7 +18,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ClientErrorKind`].
+    /// See [`ClientErrorKind`](crate::client::ClientErrorKind).
     pub fn start_job<R: Request>(
         &self,
         request: &R,
@@ -33,7 +33,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ClientErrorKind`].
+    /// See [`ClientErrorKind`](crate::client::ClientErrorKind).
     pub fn start_raw_job(
         &self,
         command: &str,
@@ -49,7 +49,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ClientErrorKind`].
+    /// See [`ClientErrorKind`](crate::client::ClientErrorKind).
     pub fn find_job(&self, id: &str) -> Result<Option<Job>, ClientError> {
         Ok(now(Followed::find(self, id))?.map(Job))
     }

@@ -36,7 +36,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ClientErrorKind`]. When the command was executed and the event has not come,
+    /// See [`ClientErrorKind`](crate::client::ClientErrorKind). When the command was executed and the event has not come,
     /// [`ClientError::outcome`] is what it returned.
     pub fn execute_until<R: Request>(
         &self,
