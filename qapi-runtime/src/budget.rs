@@ -28,8 +28,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+
+use crate::lock::lock;
 
 /// The least part of a member, however many there are and however small the total is: without it no member could even ask for
 /// something.
@@ -144,11 +146,6 @@ impl Shared {
         }
         result
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is locked here is never left half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Budget {

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
-use crate::json::{Document, DocumentBuilder, Kind, Node, TooLarge, ValueRef};
+use crate::json::{Document, DocumentBuilder, Node, TooLarge, ValueRef};
 use crate::value::Value;
 use crate::visit::{Input, Mode, Output, Visit};
 
@@ -174,18 +174,5 @@ impl<'de> Visitor<'de> for Seed<'_> {
         }
         self.0.end();
         Ok(())
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Null => "null",
-            Self::Bool => "boolean",
-            Self::Number => "number",
-            Self::String => "string",
-            Self::Array => "array",
-            Self::Object => "object",
-        })
     }
 }

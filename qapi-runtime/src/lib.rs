@@ -63,6 +63,7 @@ mod error;
 mod interop;
 pub mod introspection;
 pub mod json;
+mod lock;
 pub mod message;
 #[cfg(feature = "server")]
 pub mod server;

@@ -8,6 +8,7 @@ use super::error::ClientErrorKind;
 use super::request::{Answer, Deliver};
 use crate::error::Error;
 use crate::json::ValueRef;
+use crate::lock::lock;
 use crate::value::Value;
 
 /// What is known of a command.
@@ -44,8 +45,7 @@ struct Slot {
 
 impl Slot {
     fn lock(&self) -> MutexGuard<'_, Option<Outcome>> {
-        // What is locked here is never left half done.
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.outcome)
     }
 
     fn settle(&self, outcome: Outcome) {

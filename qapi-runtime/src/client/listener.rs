@@ -15,6 +15,8 @@ use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::event::{EventFilter, RawEvent};
 use super::hub::Hub;
 
+use crate::lock::lock;
+
 /// A listener's events.
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -52,8 +54,7 @@ struct State {
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // What is locked here is never left half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Changes the state, and wakes up who waits for that.

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -15,6 +15,7 @@ use super::open::{self, Opened, RunningCommand};
 use super::options::ConnectOptions;
 use super::{CONNECT_PAUSE, READ_SIZE};
 use crate::descriptor;
+use crate::lock::lock;
 
 /// A connection. Clones are handles on the same one.
 #[derive(Clone)]
@@ -378,9 +379,4 @@ impl Any {
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is locked here is never left half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,9 @@
 //! What a peer has sent and nobody has taken.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::lock::lock;
 
 /// The descriptors that came with the last message that had any. Clones are handles on the same.
 ///
@@ -24,8 +26,7 @@ struct Unclaimed {
 
 impl Descriptors {
     fn lock(&self) -> MutexGuard<'_, Unclaimed> {
-        // What is locked here is never left half done.
-        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.received)
     }
 
     /// Takes the first descriptor: the one for `getfd` or `add-fd`. Others that came with it are closed, as in QEMU.

@@ -21,6 +21,19 @@ pub enum Kind {
     Object,
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Null => "null",
+            Self::Bool => "boolean",
+            Self::Number => "number",
+            Self::String => "string",
+            Self::Array => "array",
+            Self::Object => "object",
+        })
+    }
+}
+
 /// One entry of the tape, 16 bytes.
 ///
 /// A container is followed by its content: an array by its elements, an object by pairs of a
@@ -74,8 +87,7 @@ impl std::error::Error for TooLarge {}
 
 /// One complete JSON value, stored flat.
 ///
-/// Made by [`Parser`](super::Parser), by [`DocumentBuilder`], or from a [`Value`]. An empty
-/// document (the default) reads as `null`.
+/// Made by [`Parser`](super::Parser), by serde, or from a [`Value`]. An empty document (the default) reads as `null`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
     pub(crate) text: String,
@@ -127,8 +139,7 @@ impl Document {
 }
 
 impl From<&Value> for Document {
-    /// Values that pass the limit of [`TooLarge`] become `null`; no value that fits into a
-    /// message does.
+    /// A value of more than 4 GiB of text, or of 2^32 values in it, becomes `null`. No message is so large.
     fn from(value: &Value) -> Self {
         let mut builder = DocumentBuilder::new();
         match builder.value(value) {

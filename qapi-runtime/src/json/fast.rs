@@ -6,7 +6,7 @@
 use super::Node;
 use super::document::{Document, key_bit};
 use super::number::parse_number;
-use super::scan::{scan_word, skip_plain};
+use super::scan::{scan_word, skip_plain, skip_space};
 
 /// An open container.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +24,8 @@ pub(super) struct FastParser {
     stack: Vec<Frame>,
 }
 
-/// Members from which on a possible duplicate key is left to the token-wise parser.
-const MANY_MEMBERS: u32 = 32;
+/// With so many members before it a key that may be a duplicate is left to the token-wise parser, which has a table of keys.
+const MAX_COMPARED: u32 = 32;
 
 /// What comes next.
 #[derive(Clone, Copy)]
@@ -142,7 +142,7 @@ impl FastParser {
                     let key = bytes.get(at + 1..end)?;
                     let bit = key_bit(key);
                     if frame.mask & bit != 0
-                        && (frame.n_members >= MANY_MEMBERS
+                        && (frame.n_members >= MAX_COMPARED
                             || has_key(bytes, nodes, frame.node, key))
                     {
                         return None;
@@ -205,14 +205,6 @@ fn string_node(start: usize, end: usize) -> Node {
         start: start as u32,
         len: (end - start) as u32,
     }
-}
-
-#[inline]
-fn skip_space(bytes: &[u8], mut at: usize) -> usize {
-    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-        at += 1;
-    }
-    at
 }
 
 #[inline]

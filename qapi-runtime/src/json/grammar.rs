@@ -62,8 +62,8 @@ pub(super) fn growth_of<T>(vector: &Vec<T>, n_more: usize) -> usize {
     vector.capacity() * size_of::<T>()
 }
 
-/// From this number of members on, duplicate keys are looked for by hash.
-const MANY_MEMBERS: u32 = 16;
+/// With so many members before it a key is looked for by its hash.
+const MAX_SCANNED: u32 = 16;
 
 /// A value in the making.
 #[derive(Debug, Default)]
@@ -341,12 +341,12 @@ impl Grammar {
         let bit = key_bit(key);
         let maybe = frame.mask & bit != 0;
         frame.mask |= bit;
-        if frame.n_children < MANY_MEMBERS && !maybe {
+        if frame.n_children < MAX_SCANNED && !maybe {
             return false;
         }
         let keys = match &mut frame.keys {
             Some(keys) => keys,
-            None if frame.n_children < MANY_MEMBERS => {
+            None if frame.n_children < MAX_SCANNED => {
                 return has_key(&self.nodes, text, frame.node, frame.key, key);
             }
             None => {

@@ -6,7 +6,7 @@ use super::grammar::{Grammar, TextRange, clear_retaining, growth_of};
 use super::lexer::{LexState, Step, TokenKind, step};
 use super::limits::Limits;
 use super::mistake::{ParseError, Place};
-use super::scan::{scan_string, scan_string_part, scan_word};
+use super::scan::{scan_string, scan_string_part, scan_word, skip_space};
 use super::text::{decode_string, lossy};
 
 /// What [`Parser::feed`] found.
@@ -601,10 +601,3 @@ impl Document {
 }
 
 const TOKEN_SIZE: &str = "JSON token size limit exceeded";
-
-fn skip_space(bytes: &[u8], mut at: usize) -> usize {
-    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-        at += 1;
-    }
-    at
-}

@@ -17,6 +17,15 @@ fn special_bytes(word: u64, quote: u8) -> u64 {
     (zero | control | word) & HIGH
 }
 
+/// The first byte at or after `at` that is no blank.
+#[inline]
+pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+        at += 1;
+    }
+    at
+}
+
 /// The first byte at or after `at` that ends a run of plain string content.
 #[inline]
 pub(super) fn skip_plain(bytes: &[u8], mut at: usize, quote: u8) -> usize {

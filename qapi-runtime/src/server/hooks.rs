@@ -1,10 +1,11 @@
 //! What the owner of a server may decide and get to know of its clients and their commands.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{Connection, trace};
 use crate::error::Error;
+use crate::lock::lock;
 use crate::session::{CallId, Observer};
 
 /// What a server asks and tells its owner: for access rules, logs and metrics. Each function does nothing by default.
@@ -108,7 +109,7 @@ impl Watch {
 
     fn running<T>(&self, change: impl FnOnce(&mut Vec<(CallId, Instant)>) -> T) -> T {
         // What is locked here is never left half done.
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = lock(&self.running);
         change(&mut running)
     }
 }

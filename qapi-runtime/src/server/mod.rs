@@ -42,7 +42,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -59,6 +59,7 @@ pub use self::notice::Notice;
 use crate::budget::Budget;
 use crate::dispatch::{CommandInfo, Service};
 use crate::error::Error;
+use crate::lock::lock;
 use crate::message::EventData;
 use crate::session::{
     EventLimiter, EventMessage, EventQueue, SESSION_MEMORY, Session, SessionConfig, SessionControl,
@@ -122,11 +123,6 @@ impl Listening {
             self.task.notify_one();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is locked here is never left half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn has_shut_down() -> io::Error {

@@ -9,7 +9,7 @@ mod until;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,6 +32,7 @@ use super::options::{CallOptions, ConnectOptions};
 use super::request::{Answer, Draft, Encoded, Exchanged, SILENT_SUCCESS};
 use crate::descriptor::PeerCredentials;
 use crate::introspection::PeerSchema;
+use crate::lock::lock;
 use crate::message::Request;
 use crate::transport::Transport;
 use crate::value::Value;
@@ -139,11 +140,6 @@ impl Drop for Call<'_> {
             self.shared.changed.notify_one();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is locked here is never left half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Client {

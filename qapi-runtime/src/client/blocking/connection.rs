@@ -20,6 +20,7 @@ use super::super::request::{Answer, Draft, Encoded};
 use super::super::stream::{Deadline, NotSent, Stream, time_to};
 use super::super::trace;
 use crate::descriptor::{PeerCredentials, peer_credentials};
+use crate::lock::lock;
 
 /// Where the answer to one request comes.
 pub(super) type Answers = mpsc::Receiver<Result<Answer, ClientErrorKind>>;
@@ -100,11 +101,6 @@ impl Bell {
             .wait_timeout_while(guard, pause, |has_rung| !*has_rung);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is locked here is never left half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits for a change of what is behind the lock.

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use self::connection::{Inner, Phase, establish, lock, open};
+use self::connection::{Inner, Phase, establish, open};
 pub use self::jobs::Job;
 use self::now::now;
 pub use self::plans::Plan;
@@ -47,6 +47,7 @@ use super::request::{Draft, Exchanged, SILENT_SUCCESS};
 use super::stream::{Stream, time_to};
 use crate::descriptor::PeerCredentials;
 use crate::introspection::PeerSchema;
+use crate::lock::lock;
 use crate::message::Request;
 use crate::value::Value;
 

@@ -9,9 +9,10 @@ use std::thread::JoinHandle;
 
 use super::play::{Player, Word};
 use super::service::serve_service;
-use super::{Mock, MockState, Opening, SYNCS, command_of, lock};
+use super::{Mock, MockState, Opening, SYNCS, command_of};
 use crate::client::dialect::Dialect;
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
+use crate::lock::lock;
 use crate::message::CAPABILITIES;
 use crate::session::{Session, SessionConfig};
 use crate::socket::{BindError, listen_abstract};

@@ -34,7 +34,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ use crate::address::Address;
 use crate::dispatch::Service;
 use crate::error::Error;
 use crate::json::ValueRef;
+use crate::lock::lock;
 use crate::session::SessionConfig;
 use crate::value::{Object, Value};
 
@@ -255,10 +256,6 @@ fn error_message(error: &Error) -> Value {
         ("desc".to_owned(), Value::from(error.desc.as_str())),
     ]);
     Value::from_iter([("error".to_owned(), error)])
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the threads of a mock and its owner share.
