@@ -1,5 +1,6 @@
 //! Where a server listens.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -49,6 +50,46 @@ impl ListenAddress {
             path: path.into(),
             mode: Some(mode),
         }
+    }
+}
+
+/// Why a server does not listen. It is one sentence however it is printed, so that `main` may return it.
+pub struct ListenError(io::Error);
+
+impl ListenError {
+    /// What kind of an error it is: [`AddrInUse`](io::ErrorKind::AddrInUse) if another server has the address.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.0.kind()
+    }
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<io::Error> for ListenError {
+    fn from(error: io::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<ListenError> for io::Error {
+    fn from(error: ListenError) -> Self {
+        error.0
     }
 }
 

@@ -54,7 +54,7 @@ pub use self::connection::Connection;
 use self::connection::{Client, Peer};
 pub use self::hooks::Hooks;
 use self::hooks::Watch;
-pub use self::listen::ListenAddress;
+pub use self::listen::{ListenAddress, ListenError};
 pub use self::notice::Notice;
 use crate::budget::Budget;
 use crate::dispatch::{CommandInfo, Service};
@@ -178,10 +178,10 @@ impl Server {
     ///
     /// What binding the socket refuses, with the address; of a path see [`socket`](crate::socket). A server that has shut
     /// down.
-    pub async fn listen(&self, address: &ListenAddress) -> io::Result<Option<SocketAddr>> {
+    pub async fn listen(&self, address: &ListenAddress) -> Result<Option<SocketAddr>, ListenError> {
         // Nothing is bound, and no file made, for a server that is over.
         if self.task().is_none() {
-            return Err(has_shut_down());
+            return Err(has_shut_down().into());
         }
         let listener = listen::bind(address).await?;
         let local = listener.local_address()?;

@@ -559,10 +559,10 @@ fn the_socket_of_a_running_server_is_not_taken() {
     for late in [&first, &second] {
         let error = runtime.block_on(late.listen(&address)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        assert_eq!(
-            error.to_string(),
-            format!("socket '{}' is in use by a running server", path.display())
-        );
+        let sentence = format!("socket '{}' is in use by a running server", path.display());
+        assert_eq!(error.to_string(), sentence);
+        // As `main` prints it.
+        assert_eq!(format!("{error:?}"), sentence);
     }
     Client::connect(&path);
     runtime.block_on(second.shutdown());
