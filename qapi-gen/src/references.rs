@@ -72,8 +72,8 @@ impl<'s> References<'s> {
         let mut parts = HashSet::new();
         let mut branches = HashMap::new();
         for (id, ty) in schema.types() {
-            let of_union = ty.as_object().map_or(&[][..], |object| object.branches());
-            for (index, branch) in of_union.iter().enumerate() {
+            let of_union = ty.as_object().into_iter().flat_map(|it| it.branches());
+            for (index, branch) in of_union.enumerate() {
                 branches.entry((id, branch.name())).or_insert(index);
             }
         }
@@ -316,18 +316,19 @@ fn members_in_place(
     entity: Entity,
 ) -> impl Iterator<Item = (&str, TypeId)> + use<'_> {
     schema.objects_in_place(entity).flat_map(|id| {
-        let (members, branches) = match schema.ty(id).kind() {
-            TypeKind::Object(object) => (object.local_members(), &[][..]),
-            TypeKind::Alternate(alternate) => (&[][..], alternate.branches()),
-            TypeKind::Builtin(_) | TypeKind::Enum(_) | TypeKind::Array(_) => (&[][..], &[][..]),
+        let kind = schema.ty(id).kind();
+        let members = kind.local_members().iter();
+        let branches = match kind {
+            TypeKind::Alternate(alternate) => alternate.branches(),
+            // Those of a union are told apart from its members.
+            TypeKind::Object(_) | TypeKind::Builtin(_) | TypeKind::Enum(_) | TypeKind::Array(_) => {
+                &[]
+            }
         };
-        let members = members
-            .iter()
-            .map(|member| (member.name(), member.type_id()));
-        let branches = branches
-            .iter()
-            .map(|branch| (branch.name(), branch.type_id()));
-        members.chain(branches)
+        let branches = branches.iter();
+        members
+            .map(|member| (member.name(), member.type_id()))
+            .chain(branches.map(|branch| (branch.name(), branch.type_id())))
     })
 }
 
@@ -339,7 +340,9 @@ fn own_parts(schema: &Schema, entity: Entity) -> impl Iterator<Item = &str> + us
         Entity::Include(_) | Entity::Command(_) | Entity::Event(_) => None,
     };
     let values = values.unwrap_or_default().iter();
-    let features = header(schema, entity).map_or(&[][..], Header::features);
+    let features = header(schema, entity)
+        .into_iter()
+        .flat_map(Header::features);
     let members = schema
         .objects_in_place(entity)
         .filter_map(|id| schema.ty(id).as_object())
@@ -350,7 +353,7 @@ fn own_parts(schema: &Schema, entity: Entity) -> impl Iterator<Item = &str> + us
     members_in_place(schema, entity)
         .map(|(name, _)| name)
         .chain(values.map(|value| value.name()))
-        .chain(features.iter().chain(inner).map(Feature::name))
+        .chain(features.chain(inner).map(Feature::name))
 }
 
 /// The types that a definition mentions, arrays replaced by their elements.

@@ -47,22 +47,22 @@ pub fn introspect(
     Introspector::new(schema, configuration, options).whole()
 }
 
-/// A part of the array's text.
+/// A piece of the array's text.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct Piece {
     pub(super) text: String,
     /// What has to hold for it to be there.
     pub(super) conditions: Vec<Condition>,
 }
 
-/// The same in parts, of which conditions that `configuration` leaves open may take some away. Each element is a part or
+/// The same in pieces, of which conditions that `configuration` leaves open may take some away. Each element is a part or
 /// more; one that begins with a comma loses it where it becomes the first of its list.
-pub(super) fn introspect_parts(schema: &Schema, configuration: &Configuration) -> Vec<Part> {
+pub(super) fn introspect_in_pieces(schema: &Schema, configuration: &Configuration) -> Vec<Piece> {
     let mut introspector = Introspector::new(schema, configuration, Options::default());
     introspector.takes_open = true;
     // What is open is taken, so nothing fails.
     let _ = introspector.write_all();
-    introspector.parts()
+    introspector.pieces()
 }
 
 struct Introspector<'a> {
@@ -117,7 +117,7 @@ impl<'a> Introspector<'a> {
     }
 
     /// Cuts the text where anything begins or ends that may be absent.
-    fn parts(self) -> Vec<Part> {
+    fn pieces(self) -> Vec<Piece> {
         let mut cuts: BTreeSet<usize> = self.starts.iter().copied().collect();
         cuts.extend([0, self.out.len()]);
         cuts.extend(
@@ -141,7 +141,7 @@ impl<'a> Introspector<'a> {
                 }
             }
             let conditions = around.iter().rev();
-            parts.push(Part {
+            parts.push(Piece {
                 text: self.out[pair[0]..pair[1]].to_owned(),
                 conditions: conditions.map(|(_, condition)| condition.clone()).collect(),
             });
@@ -530,7 +530,7 @@ mod tests {
         let schema = compiled.expect("a valid schema").into_schema();
         for (a, b) in [(false, false), (false, true), (true, false), (true, true)] {
             let mut configuration = Configuration::new();
-            let parts = introspect_parts(&schema, &configuration);
+            let parts = introspect_in_pieces(&schema, &configuration);
             configuration.set("CONFIG_A", a);
             configuration.set("CONFIG_B", b);
             let mut text = String::new();

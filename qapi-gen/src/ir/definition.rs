@@ -237,12 +237,17 @@ impl<'s> Definition<'s> {
             Entity::Type(id) => Some(schema.ty(id).kind()),
             Entity::Include(_) | Entity::Command(_) | Entity::Event(_) => None,
         };
-        let (values, branches) = match kind {
-            Some(TypeKind::Enum(values)) => (values.values(), &[][..]),
-            Some(TypeKind::Object(object)) => (&[][..], object.branches()),
-            Some(TypeKind::Alternate(alternate)) => (&[][..], alternate.branches()),
-            Some(TypeKind::Builtin(_) | TypeKind::Array(_)) | None => (&[][..], &[][..]),
+        let values = match kind {
+            Some(TypeKind::Enum(values)) => values.values(),
+            Some(
+                TypeKind::Builtin(_)
+                | TypeKind::Array(_)
+                | TypeKind::Object(_)
+                | TypeKind::Alternate(_),
+            )
+            | None => &[],
         };
+        let branches = kind.into_iter().flat_map(TypeKind::branches);
         let values = values.iter().filter_map(|value| {
             Some(Part {
                 role: PartRole::Value,
@@ -254,7 +259,7 @@ impl<'s> Definition<'s> {
             })
         });
         members
-            .chain(branches.iter().filter_map(Part::branch))
+            .chain(branches.filter_map(Part::branch))
             .chain(values)
     }
 

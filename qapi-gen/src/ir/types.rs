@@ -218,6 +218,25 @@ impl EnumValue {
     }
 }
 
+impl TypeKind {
+    /// The members that an object lists itself; empty for other types.
+    pub(crate) fn local_members(&self) -> &[Member] {
+        match self {
+            Self::Object(object) => object.local_members(),
+            Self::Builtin(_) | Self::Enum(_) | Self::Array(_) | Self::Alternate(_) => &[],
+        }
+    }
+
+    /// The branches of a union or an alternate; empty for other types.
+    pub(crate) fn branches(&self) -> &[Branch] {
+        match self {
+            Self::Object(object) => object.branches(),
+            Self::Alternate(alternate) => alternate.branches(),
+            Self::Builtin(_) | Self::Enum(_) | Self::Array(_) => &[],
+        }
+    }
+}
+
 /// How an object type came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectKind {

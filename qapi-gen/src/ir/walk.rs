@@ -60,23 +60,24 @@ impl Schema {
                 }
             },
         };
-        let (members, tag, branches) = match kind {
-            Some(TypeKind::Object(object)) => (
-                object.local_members(),
-                object.variants().map(|variants| variants.tag_type()),
-                object.branches(),
-            ),
-            Some(TypeKind::Alternate(alternate)) => (&[][..], None, alternate.branches()),
-            Some(TypeKind::Builtin(_) | TypeKind::Enum(_) | TypeKind::Array(_)) | None => {
-                (&[][..], None, &[][..])
-            }
+        let variants = match kind {
+            Some(TypeKind::Object(object)) => object.variants(),
+            Some(
+                TypeKind::Builtin(_)
+                | TypeKind::Enum(_)
+                | TypeKind::Array(_)
+                | TypeKind::Alternate(_),
+            )
+            | None => None,
         };
+        let members = kind.into_iter().flat_map(TypeKind::local_members);
+        let branches = kind.into_iter().flat_map(TypeKind::branches);
         first
             .into_iter()
             .chain(second)
-            .chain(members.iter().map(|member| member.type_id()))
-            .chain(tag)
-            .chain(branches.iter().map(|branch| branch.type_id()))
+            .chain(members.map(|member| member.type_id()))
+            .chain(variants.map(|variants| variants.tag_type()))
+            .chain(branches.map(|branch| branch.type_id()))
     }
 
     /// The types that a reader finds named in the definition `entity`: those of [`mentions`], with
@@ -156,8 +157,7 @@ impl Schema {
     ) -> impl Iterator<Item = (TypeId, &Member)> + use<'_> {
         let ancestors: Vec<TypeId> = self.ancestors(id).collect();
         ancestors.into_iter().rev().flat_map(|owner| {
-            let object = self.ty(owner).as_object();
-            let members = object.map_or(&[][..], |object| object.local_members());
+            let members = self.ty(owner).kind().local_members();
             members.iter().map(move |member| (owner, member))
         })
     }

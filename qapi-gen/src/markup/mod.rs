@@ -65,6 +65,25 @@ pub enum Block<'t> {
     Rule,
 }
 
+impl<'t> Block<'t> {
+    /// The blocks in it.
+    pub(crate) fn children(&self) -> Vec<&Block<'t>> {
+        match self {
+            Self::Bullets(items) | Self::Numbered(_, items) => items.iter().flatten().collect(),
+            Self::Definitions(items) => items.iter().flat_map(|(_, body)| body).collect(),
+            Self::Quote(blocks) => blocks.iter().collect(),
+            Self::Admonition(admonition) => admonition.blocks.iter().collect(),
+            Self::Example(example) => example.blocks.iter().collect(),
+            Self::Paragraph(_)
+            | Self::Heading(..)
+            | Self::Code(_)
+            | Self::Lines(_)
+            | Self::Table(_)
+            | Self::Rule => Vec::new(),
+        }
+    }
+}
+
 /// Text whose lines are kept as they are.
 #[derive(Debug, PartialEq, Default)]
 pub struct Code<'t> {

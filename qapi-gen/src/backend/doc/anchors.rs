@@ -102,9 +102,9 @@ fn for_each<'s>(
             continue;
         };
         let ty = schema.ty(id);
-        let branches = ty.as_object().map_or(&[][..], |object| object.branches());
+        let branches = ty.as_object().into_iter().flat_map(|it| it.branches());
         // Only what the schema lists is shown.
-        for branch in branches.iter().filter(|branch| branch.span().is_some()) {
+        for branch in branches.filter(|branch| branch.span().is_some()) {
             found(ty.name(), branch.name(), true);
         }
     }

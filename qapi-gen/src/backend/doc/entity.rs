@@ -86,7 +86,7 @@ pub(super) struct View<'s> {
     pub(super) overview: Vec<&'s DocSection>,
     /// The type whose members it has besides its own: its base, or what it takes.
     pub(super) inherited: Option<Inherited<'s>>,
-    pub(super) parts: Vec<Part<'s>>,
+    pub(super) parts: Vec<DocumentedPart<'s>>,
     pub(super) union: Option<Union<'s>>,
     pub(super) returns: Option<Returns<'s>>,
     pub(super) errors: Option<&'s DocSection>,
@@ -101,8 +101,8 @@ pub(super) struct View<'s> {
     pub(super) users: &'s [&'s str],
 }
 
-/// A member, argument, value or branch that is written in the definition.
-pub(super) struct Part<'s> {
+/// A member, argument, value or branch that is written in the definition, with what is said about it.
+pub(super) struct DocumentedPart<'s> {
     pub(super) name: &'s str,
     pub(super) type_id: Option<TypeId>,
     pub(super) is_optional: bool,
@@ -226,7 +226,7 @@ impl<'s> Texts<'s> {
 }
 
 /// Features of the definition, and those of its parts that are described with it.
-fn features_of<'s>(own: &'s [Feature], parts: &[Part<'s>]) -> Vec<&'s Feature> {
+fn features_of<'s>(own: &'s [Feature], parts: &[DocumentedPart<'s>]) -> Vec<&'s Feature> {
     let mut seen = HashSet::new();
     let mut features: Vec<&Feature> = own.iter().collect();
     seen.extend(own.iter().map(Feature::name));
@@ -264,7 +264,7 @@ fn plain(manual: &Manual<'_>, section: &DocSection) -> String {
 }
 
 /// The parts that are written in the definition.
-fn parts<'s>(schema: &'s Schema, entity: Entity, texts: Texts<'s>) -> Vec<Part<'s>> {
+fn parts<'s>(schema: &'s Schema, entity: Entity, texts: Texts<'s>) -> Vec<DocumentedPart<'s>> {
     match entity {
         Entity::Include(_) => Vec::new(),
         Entity::Command(id) => members(schema, schema.command(id).arguments(), texts),
@@ -279,7 +279,7 @@ fn parts<'s>(schema: &'s Schema, entity: Entity, texts: Texts<'s>) -> Vec<Part<'
             TypeKind::Enum(values) => values
                 .values()
                 .iter()
-                .map(|value| Part {
+                .map(|value| DocumentedPart {
                     name: value.name(),
                     type_id: None,
                     is_optional: false,
@@ -291,7 +291,7 @@ fn parts<'s>(schema: &'s Schema, entity: Entity, texts: Texts<'s>) -> Vec<Part<'
             TypeKind::Alternate(alternate) => alternate
                 .branches()
                 .iter()
-                .map(|branch| Part {
+                .map(|branch| DocumentedPart {
                     name: branch.name(),
                     type_id: Some(branch.type_id()),
                     is_optional: false,
@@ -305,15 +305,20 @@ fn parts<'s>(schema: &'s Schema, entity: Entity, texts: Texts<'s>) -> Vec<Part<'
 }
 
 /// The members of an object type without a name: arguments or a base that are written in place.
-fn members<'s>(schema: &'s Schema, id: Option<TypeId>, texts: Texts<'s>) -> Vec<Part<'s>> {
+fn members<'s>(
+    schema: &'s Schema,
+    id: Option<TypeId>,
+    texts: Texts<'s>,
+) -> Vec<DocumentedPart<'s>> {
     let object = id.filter(|id| !schema.ty(*id).is_named());
-    let object = object.and_then(|id| schema.ty(id).as_object());
-    let members = object.map_or(&[][..], |object| object.local_members());
-    members.iter().map(|it| member(it, texts)).collect()
+    let members = object
+        .into_iter()
+        .flat_map(|id| schema.ty(id).kind().local_members());
+    members.map(|it| member(it, texts)).collect()
 }
 
-fn member<'s>(member: &'s Member, texts: Texts<'s>) -> Part<'s> {
-    Part {
+fn member<'s>(member: &'s Member, texts: Texts<'s>) -> DocumentedPart<'s> {
+    DocumentedPart {
         name: member.name(),
         type_id: Some(member.type_id()),
         is_optional: member.is_optional(),

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
-use super::entity::{Inherited, Kind, Part, Union, View, condition_text, title};
+use super::entity::{DocumentedPart, Inherited, Kind, Union, View, condition_text, title};
 use super::manual::{Chapter, Item, Manual};
 use crate::ir::{Condition, DocSection, Entity, TypeId, TypeKind};
 use crate::markup::{
@@ -396,7 +396,7 @@ impl<'m, 's> ChapterWriter<'m, 's> {
     }
 
     /// Name and type of a part, as they stand before its text.
-    fn lead(&self, part: &Part<'_>) -> String {
+    fn lead(&self, part: &DocumentedPart<'_>) -> String {
         let mut lead = String::new();
         push_code_span(&mut lead, part.name);
         let mut facts = Vec::new();

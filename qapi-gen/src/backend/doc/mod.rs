@@ -24,15 +24,15 @@ pub struct DocBackend {
 
 /// A name of [`Options::only`] that the schema does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownName(pub String);
+pub struct UnknownDefinition(pub String);
 
-impl fmt::Display for UnknownName {
+impl fmt::Display for UnknownDefinition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the schema has no definition '{}'", self.0)
     }
 }
 
-impl std::error::Error for UnknownName {}
+impl std::error::Error for UnknownDefinition {}
 
 impl DocBackend {
     /// A backend with these options.
@@ -46,10 +46,10 @@ impl DocBackend {
     /// # Errors
     ///
     /// A name of [`Options::only`] that the schema does not have, the first one.
-    pub fn generate<'s>(&'s self, schema: &'s Schema) -> Result<Files<'s>, UnknownName> {
+    pub fn generate<'s>(&'s self, schema: &'s Schema) -> Result<Files<'s>, UnknownDefinition> {
         let is_unknown = |name: &&String| schema.entity(name).is_none();
         if let Some(name) = self.options.only.iter().find(is_unknown) {
-            return Err(UnknownName(name.clone()));
+            return Err(UnknownDefinition(name.clone()));
         }
         let manual = Manual::new(schema, &self.options);
         let format = self.options.format;

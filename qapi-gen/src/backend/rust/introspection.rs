@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::backend::introspect::{self, introspect_parts};
+use crate::backend::introspect::{self, introspect_in_pieces};
 
 use crate::ir::Command;
 use crate::output::Out;
@@ -44,13 +44,13 @@ pub(super) fn data(plan: &Plan<'_>) -> Data {
     if let Ok(json) = introspect::introspect(plan.schema, configuration, options) {
         return Data::Whole(json);
     }
-    let parts = introspect_parts(plan.schema, configuration).into_iter();
-    let parts = parts.filter_map(|part| {
+    let pieces = introspect_in_pieces(plan.schema, configuration).into_iter();
+    let parts = pieces.filter_map(|piece| {
         let mut gate = Gate::ALWAYS;
-        for condition in &part.conditions {
+        for condition in &piece.conditions {
             gate = gate.and(&reduce(condition, configuration)?);
         }
-        Some((gate, part.text))
+        Some((gate, piece.text))
     });
     Data::Parts(parts.collect())
 }

@@ -189,8 +189,8 @@ impl<'s> Walk<'s> {
         if in_place.is_none() {
             self.meet(object.base(), path.to_owned(), n_steps, root);
         }
-        let of_base = in_place.map_or(&[][..], |base| base.local_members());
-        for member in of_base.iter().chain(object.local_members()) {
+        let of_base = in_place.into_iter().flat_map(|base| base.local_members());
+        for member in of_base.chain(object.local_members()) {
             let path = format!("{path}/{}", member.name());
             constants.push(Constant {
                 doc: format!("Member `{}`.", member.name()),

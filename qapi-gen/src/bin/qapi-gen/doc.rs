@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use qapi_gen::backend::doc::{DocBackend, Format, Options};
 
-use super::emit::emit;
+use super::emit::{command, emit};
 use super::schema::{LintArgs, LoadArgs, MessageFormat, read_for_manual};
 
 /// Arguments of `doc`.
@@ -61,7 +61,7 @@ impl Args {
             FormatArg::Markdown => Format::Markdown,
             FormatArg::Man => Format::Man,
         };
-        let mut options = Options::new(format).command(self.command());
+        let mut options = Options::new(format).command(command("doc", &self.schema));
         if let Some(title) = &self.title {
             options = options.title(title);
         }
@@ -72,14 +72,6 @@ impl Args {
             options = options.only(name);
         }
         options
-    }
-
-    /// The command as the files name it; the output folder is not part of it, so that two folders
-    /// can be compared.
-    fn command(&self) -> String {
-        let name = self.schema.rsplit('/').next().unwrap_or_default();
-        let printable = name.chars().filter(|ch| !ch.is_control());
-        format!("qapi-gen doc {}", printable.collect::<String>())
     }
 }
 

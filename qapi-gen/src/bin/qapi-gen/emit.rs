@@ -8,6 +8,13 @@ use qapi_gen::output::Files;
 
 use super::{console, interrupt};
 
+/// The command as generated files name it; the output folder is not part of it, so that two folders can be compared.
+pub(crate) fn command(task: &str, schema: &str) -> String {
+    let name = schema.rsplit('/').next().unwrap_or_default();
+    let printable = name.chars().filter(|ch| !ch.is_control());
+    format!("qapi-gen {task} {}", printable.collect::<String>())
+}
+
 /// Writes `files`, or names those that are not what would be written.
 pub(crate) fn emit(files: &Files<'_>, folder: &Path, check: bool) -> io::Result<ExitCode> {
     if !check {

@@ -8,7 +8,7 @@ use qapi_gen::backend::rust::{Handlers, OptionError, Options, Part, RustBackend}
 use qapi_gen::ir::Configuration;
 
 use super::console;
-use super::emit::emit;
+use super::emit::{command, emit};
 use super::schema::{ConfigArgs, LintArgs, LoadArgs, read_for_output, refuse, take_only};
 
 /// Arguments of `generate`.
@@ -140,7 +140,7 @@ impl Args {
             .partial(self.partial)
             .probes(self.probes)
             .handlers(self.handlers.into());
-        options = options.command(self.command());
+        options = options.command(command("generate", &self.schema));
         if let Some(licence) = &self.licence {
             options = options.licence(licence);
         }
@@ -166,14 +166,6 @@ impl Args {
             options = options.replace(name, value)?;
         }
         Ok(options)
-    }
-
-    /// The command as the generated files name it; the output folder is not part of it, so that two folders can be
-    /// compared.
-    fn command(&self) -> String {
-        let name = self.schema.rsplit('/').next().unwrap_or_default();
-        let printable = name.chars().filter(|ch| !ch.is_control());
-        format!("qapi-gen generate {}", printable.collect::<String>())
     }
 }
 

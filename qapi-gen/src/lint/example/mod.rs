@@ -31,7 +31,9 @@ pub(super) fn check(schema: &Schema, findings: &mut Findings<'_>) {
             text,
             findings,
         };
-        checker.blocks(&document.blocks);
+        for block in &document.blocks {
+            checker.block(block);
+        }
     });
 }
 
@@ -45,57 +47,30 @@ struct Checker<'c, 'f, 'r> {
 }
 
 impl Checker<'_, '_, '_> {
-    /// Looks for examples in `blocks`.
-    fn blocks(&mut self, blocks: &[Block<'_>]) {
-        for block in blocks {
-            match block {
-                Block::Example(example) => {
-                    let mut conversation =
-                        Conversation::new(self.schema, self.nearest, self.entity);
-                    self.messages(&example.blocks, &mut conversation);
-                }
-                Block::Bullets(items) | Block::Numbered(_, items) => {
-                    items.iter().for_each(|item| self.blocks(item));
-                }
-                Block::Definitions(items) => {
-                    items.iter().for_each(|(_, body)| self.blocks(body));
-                }
-                Block::Quote(blocks) => self.blocks(blocks),
-                Block::Admonition(admonition) => self.blocks(&admonition.blocks),
-                Block::Paragraph(_)
-                | Block::Heading(..)
-                | Block::Code(_)
-                | Block::Lines(_)
-                | Block::Table(_)
-                | Block::Rule => {}
+    /// Looks for examples in a block.
+    fn block(&mut self, block: &Block<'_>) {
+        if let Block::Example(example) = block {
+            let mut conversation = Conversation::new(self.schema, self.nearest, self.entity);
+            for block in &example.blocks {
+                self.messages(block, &mut conversation);
+            }
+        } else {
+            for block in block.children() {
+                self.block(block);
             }
         }
     }
 
-    /// Checks the messages of one example: its blocks of code are one conversation.
-    fn messages(&mut self, blocks: &[Block<'_>], conversation: &mut Conversation<'_>) {
-        for block in blocks {
-            match block {
-                Block::Code(code) if code.is_qmp() => self.code(code, conversation),
-                Block::Bullets(items) | Block::Numbered(_, items) => {
-                    for item in items {
-                        self.messages(item, conversation);
-                    }
-                }
-                Block::Definitions(items) => {
-                    for (_, body) in items {
-                        self.messages(body, conversation);
-                    }
-                }
-                Block::Quote(blocks) => self.messages(blocks, conversation),
-                Block::Admonition(admonition) => self.messages(&admonition.blocks, conversation),
-                Block::Paragraph(_)
-                | Block::Heading(..)
-                | Block::Code(_)
-                | Block::Lines(_)
-                | Block::Example(_)
-                | Block::Table(_)
-                | Block::Rule => {}
+    /// Checks the messages in a block of an example, whose blocks of code are one conversation. An example in an example is
+    /// not a part of it.
+    fn messages(&mut self, block: &Block<'_>, conversation: &mut Conversation<'_>) {
+        if let Block::Code(code) = block
+            && code.is_qmp()
+        {
+            self.code(code, conversation);
+        } else if !matches!(block, Block::Example(_)) {
+            for block in block.children() {
+                self.messages(block, conversation);
             }
         }
     }

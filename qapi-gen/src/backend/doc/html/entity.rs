@@ -4,7 +4,7 @@ use super::address::address_of;
 use super::escape::{push_fragment, push_text};
 use super::page::PageWriter;
 use crate::backend::doc::entity::{
-    Inherited, Kind, Part, Union, UnionBranch, View, condition_text, title,
+    DocumentedPart, Inherited, Kind, Union, UnionBranch, View, condition_text, title,
 };
 use crate::ir::{Condition, DocSection, Entity, TypeId, TypeKind};
 use crate::references::Target;
@@ -150,7 +150,7 @@ impl PageWriter<'_, '_> {
         self.out.push_str("</p>\n");
     }
 
-    fn part(&mut self, view: &View<'_>, part: &Part<'_>) {
+    fn part(&mut self, view: &View<'_>, part: &DocumentedPart<'_>) {
         self.term(&self.manual.anchor(view.name, part.name));
         self.out.push_str("<code class=\"name\">");
         push_text(&mut self.out, part.name);

@@ -64,25 +64,22 @@ fn text_of(manual: &Manual<'_>, entity: Entity) -> String {
 
 fn push_words(words: &mut String, block: &Block<'_>) {
     let mut inlines: Vec<&[Inline<'_>]> = Vec::new();
-    let mut inner: Vec<&Block<'_>> = Vec::new();
     match block {
+        // Names in examples are found by the definitions that have them.
+        Block::Example(_) => return,
         Block::Paragraph(content) | Block::Heading(_, content) => inlines.push(content),
-        Block::Bullets(items) | Block::Numbered(_, items) => inner.extend(items.iter().flatten()),
-        Block::Definitions(items) => {
-            for (term, body) in items {
-                inlines.push(term);
-                inner.extend(body);
-            }
-        }
-        Block::Quote(blocks) => inner.extend(blocks),
-        Block::Admonition(admonition) => inner.extend(&admonition.blocks),
+        Block::Definitions(items) => inlines.extend(items.iter().map(|(term, _)| &term[..])),
         Block::Lines(lines) => inlines.extend(lines.iter().map(Vec::as_slice)),
         Block::Table(table) => {
             let cells = table.head.iter().chain(&table.rows).flatten();
             inlines.extend(cells.map(Vec::as_slice));
         }
-        // Names in examples are found by the definitions that have them.
-        Block::Example(_) | Block::Code(_) | Block::Rule => {}
+        Block::Bullets(_)
+        | Block::Numbered(..)
+        | Block::Quote(_)
+        | Block::Admonition(_)
+        | Block::Code(_)
+        | Block::Rule => {}
     }
     for content in inlines {
         if !words.is_empty() {
@@ -90,7 +87,7 @@ fn push_words(words: &mut String, block: &Block<'_>) {
         }
         words.push_str(&plain_text(content));
     }
-    for block in inner {
+    for block in block.children() {
         push_words(words, block);
     }
 }

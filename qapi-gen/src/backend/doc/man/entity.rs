@@ -2,7 +2,9 @@
 
 use super::page::PageWriter;
 use super::roff::{push_code, push_text};
-use crate::backend::doc::entity::{Inherited, Kind, Part, Union, View, condition_text, title};
+use crate::backend::doc::entity::{
+    DocumentedPart, Inherited, Kind, Union, View, condition_text, title,
+};
 use crate::ir::{Condition, DocSection, Entity, TypeId, TypeKind};
 use crate::markup::{self, Block, Place};
 
@@ -84,7 +86,7 @@ impl PageWriter<'_, '_> {
         self.tagged(&document.blocks);
     }
 
-    fn part(&mut self, part: &Part<'_>) {
+    fn part(&mut self, part: &DocumentedPart<'_>) {
         let mut facts = Vec::new();
         facts.extend(part.type_id.map(|id| self.ty(id)));
         if part.is_optional {

@@ -95,14 +95,16 @@ fn values_in(schema: &Schema, roots: impl IntoIterator<Item = TypeId>) -> TypeSe
     // The set is its own queue.
     let mut next = 0;
     while let Some(&id) = values.types().get(next) {
-        let (element, branches) = match schema.ty(id).kind() {
-            TypeKind::Builtin(_) | TypeKind::Enum(_) => (None, &[][..]),
-            TypeKind::Array(element) => (Some(*element), &[][..]),
-            TypeKind::Object(object) => (None, object.branches()),
-            TypeKind::Alternate(alternate) => (None, alternate.branches()),
+        let kind = schema.ty(id).kind();
+        let element = match kind {
+            TypeKind::Array(element) => Some(*element),
+            TypeKind::Builtin(_)
+            | TypeKind::Enum(_)
+            | TypeKind::Object(_)
+            | TypeKind::Alternate(_) => None,
         };
         let members = schema.members(id).map(Member::type_id);
-        let branches = branches.iter().map(Branch::type_id);
+        let branches = kind.branches().iter().map(Branch::type_id);
         for used in element.into_iter().chain(branches).chain(members) {
             values.insert(used);
         }
