@@ -28,10 +28,7 @@ pub(super) struct Unresolved(Option<Span>);
 impl Unresolved {
     pub(super) fn diagnostic(&self) -> Diagnostic {
         let message = "internal error: a name was neither resolved nor reported".to_owned();
-        match self.0 {
-            Some(span) => Diagnostic::new(Code::Internal, message, span),
-            None => Diagnostic::unplaced(Code::Internal, message),
-        }
+        Diagnostic::new(Code::Internal, message, self.0)
     }
 }
 
@@ -110,7 +107,7 @@ impl<'a> Finisher<'a> {
                 NodeKind::Event { .. } => Some(Entity::Event(EventId::new(count(&mut n_events)))),
                 NodeKind::Builtin(_)
                 | NodeKind::Enum { .. }
-                | NodeKind::Array(_)
+                | NodeKind::Array { .. }
                 | NodeKind::Object { .. }
                 | NodeKind::Alternate { .. } => {
                     Some(Entity::Type(TypeId::new(count(&mut n_types))))
@@ -188,7 +185,7 @@ impl<'a> Finisher<'a> {
                 }
                 NodeKind::Builtin(_)
                 | NodeKind::Enum { .. }
-                | NodeKind::Array(_)
+                | NodeKind::Array { .. }
                 | NodeKind::Object { .. }
                 | NodeKind::Alternate { .. } => {
                     let kind = self.type_kind(id, node).ok_or_else(unresolved)?;
@@ -252,9 +249,9 @@ impl<'a> Finisher<'a> {
     fn module_of_node(&mut self, node: &Node) -> ModuleId {
         let origin = match &node.kind {
             // An array lives with its element.
-            NodeKind::Array(element) => self
+            NodeKind::Array { element, .. } => self
                 .graph
-                .find(&element.name)
+                .find(element)
                 .and_then(|id| self.graph.nodes[id].span),
             _ => node.span,
         };
@@ -289,7 +286,7 @@ impl<'a> Finisher<'a> {
     /// An array is there when its element is.
     fn attributes(&self, node: &Node) -> Attributes {
         let element = match &node.kind {
-            NodeKind::Array(element) => self.graph.find(&element.name),
+            NodeKind::Array { element, .. } => self.graph.find(element),
             _ => None,
         };
         match element {
@@ -307,7 +304,7 @@ impl<'a> Finisher<'a> {
                 prefix: prefix.clone(),
                 by_name: ByName::default(),
             }),
-            NodeKind::Array(_) => TypeKind::Array(type_at(0)?),
+            NodeKind::Array { .. } => TypeKind::Array(type_at(0)?),
             NodeKind::Object {
                 kind,
                 members,
@@ -424,7 +421,7 @@ impl<'a> Finisher<'a> {
 
     fn member_names(&self, id: NodeId) -> Vec<&'a Name> {
         let implicit = |id: Option<NodeId>| match id {
-            Some(id) if self.graph.nodes[id].name.starts_with("q_obj_") => self.member_names(id),
+            Some(id) if self.graph.nodes[id].is_in_place() => self.member_names(id),
             Some(_) | None => Vec::new(),
         };
         match &self.graph.nodes[id].kind {
@@ -440,7 +437,7 @@ impl<'a> Finisher<'a> {
             NodeKind::Command { .. } | NodeKind::Event { .. } => {
                 implicit(self.resolved.bases.get(id))
             }
-            NodeKind::Include(_) | NodeKind::Builtin(_) | NodeKind::Array(_) => Vec::new(),
+            NodeKind::Include(_) | NodeKind::Builtin(_) | NodeKind::Array { .. } => Vec::new(),
         }
     }
 }

@@ -45,8 +45,12 @@ pub(super) enum NodeKind {
         values: Box<[EnumValue]>,
         prefix: Option<Name>,
     },
-    /// The array of the named type.
-    Array(Named),
+    /// The array of a type.
+    Array {
+        element: Name,
+        /// Where the schema mentions it first; `None` for those of the built-in types.
+        mention: Option<Span>,
+    },
     Object {
         kind: ObjectKind,
         base: Option<Named>,
@@ -89,6 +93,12 @@ pub(super) enum DocSlot {
     Of(NodeId),
 }
 
+/// What the reference calls the types of members that a definition writes in place: this, the definition's name, and whose
+/// members they are. No definition may have such a name.
+const IN_PLACE: &str = "q_obj_";
+const ARGUMENTS: &str = "-arg";
+const BASE: &str = "-base";
+
 /// The name of the array of `element`.
 pub(super) fn array_name(element: &str) -> String {
     format!("{element}List")
@@ -107,15 +117,13 @@ impl Graph {
             empty: 0,
         };
         for builtin in Builtin::ALL {
-            graph.add_builtin(builtin.as_str().into(), NodeKind::Builtin(builtin));
-            let element = Named {
-                name: builtin.as_str().into(),
-                span: Span::new(0, 0),
+            let name = builtin.as_str();
+            graph.add_builtin(name.into(), NodeKind::Builtin(builtin));
+            let array = NodeKind::Array {
+                element: name.into(),
+                mention: None,
             };
-            graph.add_builtin(
-                array_name(builtin.as_str()).into(),
-                NodeKind::Array(element),
-            );
+            graph.add_builtin(array_name(name).into(), array);
         }
         let empty = NodeKind::Object {
             kind: ObjectKind::Empty,
@@ -271,17 +279,17 @@ impl Graph {
             kind,
             is_broken,
         };
-        self.define(node, report);
+        self.define(node, draft.name_span, report);
     }
 
-    fn define(&mut self, node: Node, report: &mut Report) {
+    /// Adds what is defined at `span`, unless something else has that name.
+    fn define(&mut self, node: Node, span: Span, report: &mut Report) {
         if let Some(other) = self.find(&node.name) {
             let other = &self.nodes[other];
             let error = match other.span {
                 Some(_) => SchemaError::Redefinition(node.name.to_string()),
                 None => SchemaError::RedefinitionOfBuiltin(other.describe()),
             };
-            let span = node.name_span.unwrap_or(Span::new(0, 0));
             let mut diagnostic = Diagnostic::new(error.code(), error.to_string(), span)
                 .at_line(node.span.unwrap_or(span))
                 .in_definition(node.definition());
@@ -322,13 +330,13 @@ impl Graph {
         if members.is_empty() {
             return None;
         }
-        let role = if kind == ObjectKind::Base {
-            "base"
-        } else {
-            "arg"
+        let suffix = match kind {
+            ObjectKind::Base => BASE,
+            ObjectKind::Arguments | ObjectKind::Struct | ObjectKind::Union | ObjectKind::Empty => {
+                ARGUMENTS
+            }
         };
-        let name = format!("q_obj_{owner}-{role}");
-        let name = Name::from(name);
+        let name = Name::from(format!("{IN_PLACE}{owner}{suffix}"));
         if self.find(&name).is_none() {
             let kind = NodeKind::Object {
                 kind,
@@ -353,11 +361,11 @@ impl Graph {
     fn add_array(&mut self, element: &TypeRef, origin: &Origin<'_>) {
         let name = array_name(&element.name);
         if self.find(&name).is_none() {
-            let element = Named {
-                name: element.name.clone(),
-                span: element.span,
+            let array = NodeKind::Array {
+                element: element.name.clone(),
+                mention: Some(element.span),
             };
-            self.push(origin.node(name.into(), NodeKind::Array(element), false));
+            self.push(origin.node(name.into(), array, false));
         }
     }
 
@@ -393,7 +401,7 @@ struct Origin<'d> {
 impl Origin<'_> {
     fn node(&self, name: Name, kind: NodeKind, is_broken: bool) -> Node {
         let attributes = match kind {
-            NodeKind::Array(_) => Attributes::default(),
+            NodeKind::Array { .. } => Attributes::default(),
             _ => self.attributes.without_features(),
         };
         Node {
@@ -410,6 +418,52 @@ impl Origin<'_> {
 }
 
 impl Node {
+    /// Where it is defined: its name, or the expression that it stems from; `None` for what is built in.
+    pub(super) fn place(&self) -> Option<Span> {
+        self.name_span.or(self.span)
+    }
+
+    pub(super) fn object_kind(&self) -> Option<ObjectKind> {
+        match self.kind {
+            NodeKind::Object { kind, .. } => Some(kind),
+            NodeKind::Include(_)
+            | NodeKind::Builtin(_)
+            | NodeKind::Enum { .. }
+            | NodeKind::Array { .. }
+            | NodeKind::Alternate { .. }
+            | NodeKind::Command { .. }
+            | NodeKind::Event { .. } => None,
+        }
+    }
+
+    /// Whether it is the type of members that a definition writes in place.
+    pub(super) fn is_in_place(&self) -> bool {
+        matches!(
+            self.object_kind(),
+            Some(ObjectKind::Arguments | ObjectKind::Base)
+        )
+    }
+
+    /// Whether a schema can name it by a name that it does not have of another one.
+    pub(super) fn has_own_name(&self) -> bool {
+        let is_empty = self.object_kind() == Some(ObjectKind::Empty);
+        !is_empty && !self.is_in_place() && !matches!(self.kind, NodeKind::Array { .. })
+    }
+
+    /// The name of the definition that lists its members.
+    pub(super) fn owner_name(&self) -> &str {
+        let suffix = match self.object_kind() {
+            Some(ObjectKind::Arguments) => ARGUMENTS,
+            Some(ObjectKind::Base) => BASE,
+            Some(ObjectKind::Struct | ObjectKind::Union | ObjectKind::Empty) | None => {
+                return &self.name;
+            }
+        };
+        let owner = self.name.strip_prefix(IN_PLACE);
+        let owner = owner.and_then(|owner| owner.strip_suffix(suffix));
+        owner.unwrap_or(&self.name)
+    }
+
     pub(super) fn features(&self) -> &[Feature] {
         self.attributes.features()
     }
@@ -429,7 +483,7 @@ impl Node {
             NodeKind::Alternate { .. } => DefinitionKind::Alternate,
             NodeKind::Command { .. } => DefinitionKind::Command,
             NodeKind::Event { .. } => DefinitionKind::Event,
-            NodeKind::Include(_) | NodeKind::Builtin(_) | NodeKind::Array(_) => return None,
+            NodeKind::Include(_) | NodeKind::Builtin(_) | NodeKind::Array { .. } => return None,
         };
         Some((kind, &self.name))
     }
@@ -450,7 +504,7 @@ impl Node {
             NodeKind::Include(path) => format!("include '{path}'"),
             NodeKind::Builtin(_) => format!("built-in type '{name}'"),
             NodeKind::Enum { .. } => format!("enum type '{name}'"),
-            NodeKind::Array(element) => format!("array type ['{}']", element.name),
+            NodeKind::Array { element, .. } => format!("array type ['{element}']"),
             NodeKind::Object {
                 variants: Some(_), ..
             } => format!("union type '{name}'"),
@@ -466,7 +520,7 @@ impl Node {
         match self.kind {
             NodeKind::Builtin(_)
             | NodeKind::Enum { .. }
-            | NodeKind::Array(_)
+            | NodeKind::Array { .. }
             | NodeKind::Object { .. }
             | NodeKind::Alternate { .. } => true,
             NodeKind::Include(_) | NodeKind::Command { .. } | NodeKind::Event { .. } => false,

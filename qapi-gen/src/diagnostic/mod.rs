@@ -100,26 +100,19 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error at `span`, line and column.
-    pub(crate) fn new(code: Code, message: String, span: Span) -> Self {
+    /// An error at `primary`, line and column. It has no place if it is about a file that cannot be read, or about what no
+    /// schema says.
+    pub(crate) fn new(code: Code, message: String, primary: impl Into<Option<Span>>) -> Self {
         Self {
             code,
             level: Level::Deny,
             message,
             note: None,
-            primary: Some(span),
+            primary: primary.into(),
             anchor: Anchor::Exact,
             definition: None,
             related: None,
             help: None,
-        }
-    }
-
-    /// An error about a file that cannot be read; it has no place.
-    pub(crate) fn unplaced(code: Code, message: String) -> Self {
-        Self {
-            primary: None,
-            ..Self::new(code, message, Span::new(0, 0))
         }
     }
 

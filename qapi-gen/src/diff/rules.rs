@@ -315,11 +315,7 @@ impl<'a> Comparison<'a> {
         let text = message(code, &subject, &self.ways.path(way), self.perspective);
         // Places along the way are the server's.
         let known = self.ways.span(way).filter(|_| side == self.server.side);
-        let span = place.span.or(known);
-        let diagnostic = match span {
-            Some(span) => Diagnostic::new(code, text, span),
-            None => Diagnostic::unplaced(code, text),
-        };
+        let diagnostic = Diagnostic::new(code, text, place.span.or(known));
         let level = level(code);
         self.found.push(Found {
             side,

@@ -282,7 +282,7 @@ fn check_names(id: ElementId, names: &[String]) -> Result<(), IntrospectionError
 fn reject(name: &str, error: &IntrospectionError) -> Rejected {
     let mut report = Report::new(LintLevels::default());
     let message = format!("{name}: {error}");
-    report.push(Diagnostic::unplaced(Code::IntrospectionForm, message));
+    report.push(Diagnostic::new(Code::IntrospectionForm, message, None));
     Rejected::new(report, Arc::new(SourceMap::new()))
 }
 

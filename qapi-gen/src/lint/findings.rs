@@ -12,9 +12,14 @@ pub(super) struct Findings<'r> {
 
 impl Findings<'_> {
     /// Reports `message` at `span`, inside of a definition or outside of all.
-    pub(super) fn push(&mut self, message: String, span: Span, definition: Option<Definition>) {
-        let diagnostic =
-            Diagnostic::new(Code::Lint(self.lint), message, span).in_definition(definition);
+    pub(super) fn push(
+        &mut self,
+        message: String,
+        span: impl Into<Option<Span>>,
+        definition: Option<Definition>,
+    ) {
+        let diagnostic = Diagnostic::new(Code::Lint(self.lint), message, span);
+        let diagnostic = diagnostic.in_definition(definition);
         self.report.lint(self.lint, diagnostic);
     }
 }

@@ -81,23 +81,21 @@ impl Text {
         self.text.is_empty()
     }
 
-    /// The place in the sources of a range of the text; it ends where its first line does.
+    /// The place in the sources of a range of the text; it ends where its first line does. A text without lines has no place.
     #[must_use]
-    pub fn span(&self, range: Range<usize>) -> Span {
+    pub fn span(&self, range: Range<usize>) -> Option<Span> {
         let line = self
             .lines
             .partition_point(|(start, _)| *start <= range.start);
-        let Some((start, source)) = self.lines.get(line.saturating_sub(1)).copied() else {
-            return Span::new(0, 0);
-        };
+        let (start, source) = self.lines.get(line.saturating_sub(1)).copied()?;
         let line_end = self
             .lines
             .get(line)
             .map_or(self.text.len(), |(next, _)| next - 1);
         let end = range.end.min(line_end).max(range.start);
-        Span::new(
+        Some(Span::new(
             source + (range.start - start) as u32,
             source + (end - start) as u32,
-        )
+        ))
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn read_schema(
                 },
                 LoadError::TooLarge => SyntaxError::TooLarge(u64::from(u32::MAX)),
             };
-            report.push(Diagnostic::unplaced(error.code(), error.to_string()));
+            report.push(Diagnostic::new(error.code(), error.to_string(), None));
             reader.ast.is_incomplete = true;
         }
     }

@@ -81,9 +81,7 @@ fn check_uses(
             user.name(),
             used.name()
         );
-        errors.push(match span.or(user.name_span()) {
-            Some(span) => Diagnostic::new(Code::ConditionExcludes, message, span),
-            None => Diagnostic::unplaced(Code::ConditionExcludes, message),
-        });
+        let span = span.or(user.name_span());
+        errors.push(Diagnostic::new(Code::ConditionExcludes, message, span));
     }
 }

@@ -1,5 +1,6 @@
 //! Conditions and features (QAPI: sections 'Configuring the schema' and 'Features').
 
+use super::name::Excepted;
 use super::{Checker, all_of};
 use crate::check::error::{ExprError, Keys, Source};
 use crate::ir::{Attributes, Condition, Feature};
@@ -111,7 +112,7 @@ impl Checker<'_> {
         };
         let name = text.name(self.sources);
         let source = Source::Member("features", Some(&name));
-        self.check_lower(&name, text.span, source, false, false);
+        self.check_lower(&name, text.span, source, Excepted::Nothing);
         let condition = condition_of.map_or(Condition::Always, |object| {
             self.check_condition(object, source)
         });

@@ -1,6 +1,7 @@
 //! What each kind of definition may have.
 
 use super::key::is_falsy;
+use super::member::BranchesOf;
 use super::{Checker, all_of};
 use crate::check::draft::{Body, Flags, Members, Named};
 use crate::check::error::{ExprError, Source};
@@ -27,9 +28,9 @@ impl Checker<'_> {
             }
             None => None,
         };
-        let is_permissive = self.is_permissive(name);
+        let excepted = self.excepted_members(name);
         let nodes = array.map_or(&[][..], |array| &array.values[..]);
-        let values = all_of(nodes, |node| self.check_value(node, is_permissive));
+        let values = all_of(nodes, |node| self.check_value(node, excepted));
         Body::Enum { values, prefix }
     }
 
@@ -75,7 +76,7 @@ impl Checker<'_> {
             }
             None => None,
         };
-        let branches = self.branches(object, false);
+        let branches = self.branches(object, BranchesOf::Union);
         Body::Union {
             base,
             discriminator,
@@ -92,7 +93,7 @@ impl Checker<'_> {
             &["if", "features"],
         );
         Body::Alternate {
-            branches: self.branches(object, true),
+            branches: self.branches(object, BranchesOf::Alternate),
         }
     }
 

@@ -1,12 +1,20 @@
 //! Members, branches, and references to types.
 
 use super::key::is_falsy;
+use super::name::Excepted;
 use super::{Checker, all_of};
 use crate::check::draft::{DraftBranch, DraftMember, Members, Named, TypeRef};
 use crate::check::error::{ExprError, Source};
 use crate::ir::{Attributes, Condition, EnumValue};
 use crate::naming;
 use crate::syntax::ast::{self, Node, Object};
+
+/// What branches are of. Those of a union are called as the values of its discriminator, which are checked themselves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum BranchesOf {
+    Union,
+    Alternate,
+}
 
 impl Checker<'_> {
     /// Members written in place.
@@ -21,9 +29,9 @@ impl Checker<'_> {
             self.error(&error, node.span());
             return Box::default();
         };
-        let is_permissive = owner.is_some_and(|owner| self.is_permissive(owner));
+        let excepted = owner.map_or(Excepted::Nothing, |owner| self.excepted_members(owner));
         all_of(&object.members, |(name, value)| {
-            self.check_member(key, name, value, is_permissive)
+            self.check_member(key, name, value, excepted)
         })
     }
 
@@ -32,13 +40,13 @@ impl Checker<'_> {
         key: &'static str,
         name: &ast::Text,
         value: &Node,
-        is_permissive: bool,
+        excepted: Excepted,
     ) -> Option<DraftMember> {
         let full_name = name.name(self.sources);
         let source = Source::Member(key, Some(&full_name));
         let is_optional = full_name.starts_with('*');
         let bare_name = full_name.without_first(u32::from(is_optional));
-        let is_good = self.check_lower(&bare_name, name.span, source, is_permissive, is_permissive);
+        let is_good = self.check_lower(&bare_name, name.span, source, excepted);
         if is_good && naming::is_reserved_member(&bare_name) {
             self.error(&ExprError::NameReserved(source.to_string()), name.span);
         }
@@ -65,7 +73,7 @@ impl Checker<'_> {
         })
     }
 
-    pub(super) fn check_value(&mut self, node: &Node, is_permissive: bool) -> Option<EnumValue> {
+    pub(super) fn check_value(&mut self, node: &Node, excepted: Excepted) -> Option<EnumValue> {
         let source = Source::Member("data", None);
         let (name_node, long) = self.named(node, source, &["if", "features"])?;
         let Node::String(text) = name_node else {
@@ -85,7 +93,7 @@ impl Checker<'_> {
         } else {
             name.as_str()
         };
-        self.check_lower(checked, text.span, source, is_permissive, is_permissive);
+        self.check_lower(checked, text.span, source, excepted);
         let (mut condition, mut features) = (Condition::Always, Box::default());
         if let Some(object) = long {
             condition = self.check_condition(object, source);
@@ -98,9 +106,9 @@ impl Checker<'_> {
         })
     }
 
-    pub(super) fn branches(&mut self, object: &Object, of_alternate: bool) -> Box<[DraftBranch]> {
+    pub(super) fn branches(&mut self, object: &Object, of: BranchesOf) -> Box<[DraftBranch]> {
         let data = match object.get(self.sources, "data") {
-            Some(node) if of_alternate && is_falsy(node) => {
+            Some(node) if of == BranchesOf::Alternate && is_falsy(node) => {
                 self.error(&ExprError::AlternateEmpty, node.span());
                 return Box::default();
             }
@@ -112,7 +120,7 @@ impl Checker<'_> {
             None => return Box::default(),
         };
         all_of(&data.members, |(key, value)| {
-            self.check_branch(key, value, of_alternate)
+            self.check_branch(key, value, of)
         })
     }
 
@@ -120,12 +128,12 @@ impl Checker<'_> {
         &mut self,
         key: &ast::Text,
         value: &Node,
-        of_alternate: bool,
+        of: BranchesOf,
     ) -> Option<DraftBranch> {
         let name = key.name(self.sources);
         let source = Source::Member("data", Some(&name));
-        if of_alternate {
-            self.check_lower(&name, key.span, source, false, false);
+        if of == BranchesOf::Alternate {
+            self.check_lower(&name, key.span, source, Excepted::Nothing);
         }
         let mut condition = Condition::Always;
         let type_node = match value {
@@ -139,14 +147,15 @@ impl Checker<'_> {
             }
             Node::String(_) | Node::Array(_) | Node::Bool { .. } => value,
         };
-        let type_ref = if of_alternate {
-            self.check_type_ref(type_node, source)?
-        } else {
-            let Named { name, span } = self.check_type_name(type_node, source)?;
-            TypeRef {
-                name,
-                is_array: false,
-                span,
+        let type_ref = match of {
+            BranchesOf::Alternate => self.check_type_ref(type_node, source)?,
+            BranchesOf::Union => {
+                let Named { name, span } = self.check_type_name(type_node, source)?;
+                TypeRef {
+                    name,
+                    is_array: false,
+                    span,
+                }
             }
         };
         Some(DraftBranch {

@@ -8,6 +8,14 @@ use crate::limits::MAX_NAME;
 use crate::naming;
 use crate::source::Span;
 
+/// What lower case names may have that the rules do not allow, because a pragma says so.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Excepted {
+    Nothing,
+    Underscores,
+    UnderscoresAndCapitals,
+}
+
 impl Checker<'_> {
     pub(super) fn check_definition_name(&mut self, kind: DefinitionKind, name: &Named) {
         let source = Source::Meta(kind.as_str());
@@ -23,8 +31,11 @@ impl Checker<'_> {
             }
             DefinitionKind::Command => {
                 let kind = ExceptionKind::CommandName;
-                let permits_underscore = self.pragmas.excepts(kind, &name.name);
-                self.check_lower(&name.name, name.span, source, false, permits_underscore);
+                let excepted = match self.pragmas.excepts(kind, &name.name) {
+                    true => Excepted::Underscores,
+                    false => Excepted::Nothing,
+                };
+                self.check_lower(&name.name, name.span, source, excepted);
             }
             DefinitionKind::Enum
             | DefinitionKind::Struct
@@ -66,21 +77,28 @@ impl Checker<'_> {
         name: &str,
         span: Span,
         source: Source<'_>,
-        permits_upper: bool,
-        permits_underscore: bool,
+        excepted: Excepted,
     ) -> bool {
         let Some(stem) = self.check_stem(name, span, source) else {
             return false;
         };
-        let has_upper = stem.contains(|ch: char| ch.is_ascii_uppercase());
-        let is_bad = (has_upper && !permits_upper) || (stem.contains('_') && !permits_underscore);
+        let has_capitals = stem.contains(|ch: char| ch.is_ascii_uppercase());
+        let is_bad = match excepted {
+            Excepted::Nothing => has_capitals || stem.contains('_'),
+            Excepted::Underscores => has_capitals,
+            Excepted::UnderscoresAndCapitals => false,
+        };
         if is_bad {
             self.error(&ExprError::NameNotLower(source.to_string()), span);
         }
         !is_bad
     }
 
-    pub(super) fn is_permissive(&self, name: &str) -> bool {
-        self.pragmas.excepts(ExceptionKind::MemberName, name)
+    /// What the members of the definition `owner` may be called beside what the rules allow.
+    pub(super) fn excepted_members(&self, owner: &str) -> Excepted {
+        match self.pragmas.excepts(ExceptionKind::MemberName, owner) {
+            true => Excepted::UnderscoresAndCapitals,
+            false => Excepted::Nothing,
+        }
     }
 }

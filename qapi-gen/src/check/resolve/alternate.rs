@@ -101,7 +101,7 @@ fn json_kinds(ty: &Node) -> Vec<JsonKind> {
             }
             kinds
         }
-        NodeKind::Array(_) => vec![JsonKind::Array],
+        NodeKind::Array { .. } => vec![JsonKind::Array],
         NodeKind::Object { .. } => vec![JsonKind::Object],
         NodeKind::Alternate { .. }
         | NodeKind::Include(_)

@@ -119,13 +119,13 @@ impl<'a> Resolver<'a> {
         let mut clashes: Vec<(MemberRef, MemberRef)> = Vec::new();
         if of_branch.n_members <= of_union.n_members {
             for member in self.all_members(type_id) {
-                let name = &self.draft_member(member).name;
+                let name = &self.member(member).name;
                 let first = self.find_member(id, usize::MAX, name);
                 clashes.extend(first.map(|first| (member, first)));
             }
         } else {
             for first in self.all_members(id) {
-                let name = &self.draft_member(first).name;
+                let name = &self.member(first).name;
                 let member = self.find_member(type_id, usize::MAX, name);
                 clashes.extend(member.map(|member| (member, first)));
             }
@@ -167,7 +167,7 @@ impl<'a> Resolver<'a> {
                     return;
                 }
                 let has_clash = names.iter().any(|member| {
-                    let name = &self.draft_member(*member).name;
+                    let name = &self.member(*member).name;
                     self.find_member(type_id, usize::MAX, name).is_some()
                 });
                 if has_clash {
@@ -186,7 +186,7 @@ impl<'a> Resolver<'a> {
         let Some(owners) = &self.clashes.owners else {
             return true;
         };
-        let hash = owners.hash(&self.draft_member(member).name);
+        let hash = owners.hash(&self.member(member).name);
         let n_owners = owners.n_by_hash.get(&hash).copied().unwrap_or(0);
         if n_owners > u32::from(owners.is_below[member.owner]) {
             return true;
@@ -208,8 +208,7 @@ impl<'a> Resolver<'a> {
         self.clashes.n_compared += n;
         if self.clashes.n_compared > owners.max_compared {
             let error = SchemaError::BranchesTooEntangled(owners.max_compared);
-            let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
-            self.error(node, &error, span);
+            self.error(node, &error, node.place());
             self.clashes.is_over = true;
         }
         !self.clashes.is_over
@@ -228,7 +227,7 @@ impl Owners {
             NodeKind::Include(_)
             | NodeKind::Builtin(_)
             | NodeKind::Enum { .. }
-            | NodeKind::Array(_)
+            | NodeKind::Array { .. }
             | NodeKind::Alternate { .. }
             | NodeKind::Command { .. }
             | NodeKind::Event { .. } => None,

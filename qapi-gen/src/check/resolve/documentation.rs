@@ -191,7 +191,7 @@ impl<'a> Resolver<'a> {
                     _ => Vec::new(),
                 })
             }
-            NodeKind::Include(_) | NodeKind::Builtin(_) | NodeKind::Array(_) => Vec::new(),
+            NodeKind::Include(_) | NodeKind::Builtin(_) | NodeKind::Array { .. } => Vec::new(),
         }
     }
 

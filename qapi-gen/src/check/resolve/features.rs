@@ -66,7 +66,7 @@ fn features_in(node: &Node) -> impl Iterator<Item = &Feature> {
         NodeKind::Object { members, .. } => (&[][..], &members[..]),
         NodeKind::Include(_)
         | NodeKind::Builtin(_)
-        | NodeKind::Array(_)
+        | NodeKind::Array { .. }
         | NodeKind::Alternate { .. }
         | NodeKind::Command { .. }
         | NodeKind::Event { .. } => (&[][..], &[][..]),

@@ -52,11 +52,16 @@ impl<'a> Resolver<'a> {
             NodeKind::Include(_)
             | NodeKind::Builtin(_)
             | NodeKind::Enum { .. }
-            | NodeKind::Array(_)
+            | NodeKind::Array { .. }
             | NodeKind::Alternate { .. }
             | NodeKind::Command { .. }
             | NodeKind::Event { .. } => &[],
         }
+    }
+
+    /// The member that is meant, which one of these functions has named.
+    pub(super) fn member(&self, member: MemberRef) -> &'a DraftMember {
+        &self.own_members(member.owner)[member.index]
     }
 
     /// The object `id`, its base, the base of that, and so on.

@@ -12,11 +12,11 @@ use std::hash::BuildHasher as _;
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
-use super::draft::{DraftBranch, DraftMember, Named};
+use super::draft::{DraftBranch, Named};
 use super::error::SchemaError;
 use super::graph::{Graph, Node, NodeId, NodeKind};
 use crate::diagnostic::{Diagnostic, Related, Report};
-use crate::ir::{EnumValue, ExceptionKind, Pragmas};
+use crate::ir::{EnumValue, ExceptionKind, ObjectKind, Pragmas};
 use crate::limits::{MAX_REPEATED, REPEATED_PER_LISTED};
 use crate::naming::{collide, collision_key};
 use crate::source::{SourceMap, Span};
@@ -102,7 +102,7 @@ impl Resolved {
 /// How many types a node has: those of its members, of its branches, or of its elements.
 fn n_parts(node: &Node) -> usize {
     match &node.kind {
-        NodeKind::Array(_) => 1,
+        NodeKind::Array { .. } => 1,
         NodeKind::Object {
             members, variants, ..
         } => members.len() + variants.as_ref().map_or(0, |it| it.branches.len()),
@@ -202,13 +202,22 @@ impl<'a> Resolver<'a> {
         &self.graph.nodes[id]
     }
 
-    fn diagnostic(&self, node: &Node, error: &SchemaError, span: Span) -> Diagnostic {
-        Diagnostic::new(error.code(), error.to_string(), span)
-            .at_line(node.span.unwrap_or(span))
-            .in_definition(node.definition())
+    fn diagnostic(
+        &self,
+        node: &Node,
+        error: &SchemaError,
+        span: impl Into<Option<Span>>,
+    ) -> Diagnostic {
+        let span = span.into();
+        let diagnostic =
+            Diagnostic::new(error.code(), error.to_string(), span).in_definition(node.definition());
+        match node.span.or(span) {
+            Some(line) => diagnostic.at_line(line),
+            None => diagnostic,
+        }
     }
 
-    fn error(&mut self, node: &Node, error: &SchemaError, span: Span) {
+    fn error(&mut self, node: &Node, error: &SchemaError, span: impl Into<Option<Span>>) {
         let diagnostic = self.diagnostic(node, error, span);
         self.report.push(diagnostic);
     }
@@ -222,9 +231,15 @@ impl<'a> Resolver<'a> {
                 let placed = |value: &'a EnumValue| Some((value.name.as_str(), value.span?));
                 self.check_names(node, "value", "", values.iter().filter_map(placed));
             }
-            NodeKind::Array(element) => {
-                let meta = node.context().map_or("array", |(kind, _)| kind.as_str());
-                let element = self.lookup(node, element, |_| meta.to_owned());
+            NodeKind::Array { element, mention } => {
+                let element = match *mention {
+                    Some(span) => {
+                        let meta = node.context().map_or("array", |(kind, _)| kind.as_str());
+                        let name = element.clone();
+                        self.lookup(node, &Named { name, span }, |_| meta.to_owned())
+                    }
+                    None => self.graph.find(element),
+                };
                 self.resolved.set_part(id, 0, element);
             }
             NodeKind::Object { .. } => {
@@ -278,10 +293,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn near_type(&self, name: &str) -> Option<&'a str> {
-        let types = self.graph.nodes.iter().filter(|node| match node.kind {
-            NodeKind::Array(_) => false,
-            _ => node.is_type() && !node.name.starts_with("q_"),
-        });
+        let types = self.graph.nodes.iter();
+        let types = types.filter(|node| node.is_type() && node.has_own_name());
         self.nearest
             .find(name, types.map(|node| node.name.as_str()))
     }
@@ -372,7 +385,7 @@ impl<'a> Resolver<'a> {
         }
         let ty = self.node(type_id);
         let element = match &ty.kind {
-            NodeKind::Array(element) => match self.graph.find(&element.name) {
+            NodeKind::Array { element, .. } => match self.graph.find(element) {
                 Some(element) => self.node(element),
                 // The array itself has that mistake.
                 None => return,
@@ -388,24 +401,17 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn draft_member(&self, member: MemberRef) -> &'a DraftMember {
-        match &self.node(member.owner).kind {
-            NodeKind::Object { members, .. } => &members[member.index],
-            _ => unreachable_member(),
-        }
-    }
-
     /// The member in the reference's words, seen from `node`.
     fn describe(&self, member: MemberRef, node: &Node) -> String {
         let owner = self.node(member.owner);
-        let name = &self.draft_member(member).name;
-        let (role, kind, owner_name) = match owner.name.strip_prefix("q_obj_") {
-            Some(rest) => match (rest.strip_suffix("-arg"), rest.strip_suffix("-base")) {
-                (Some(command), _) => ("parameter", "command", command),
-                (None, Some(union)) => ("base member", "type", union),
-                (None, None) => ("member", "type", rest),
-            },
-            None => ("member", "type", owner.name.as_str()),
+        let owner_name = owner.owner_name();
+        let name = &self.member(member).name;
+        let (role, kind) = match owner.object_kind() {
+            Some(ObjectKind::Arguments) => ("parameter", "command"),
+            Some(ObjectKind::Base) => ("base member", "type"),
+            Some(ObjectKind::Struct | ObjectKind::Union | ObjectKind::Empty) | None => {
+                ("member", "type")
+            }
         };
         let is_own = node.context().is_some_and(|(_, name)| name == owner_name);
         if is_own {
@@ -437,7 +443,7 @@ fn max_repeated(graph: &Graph) -> usize {
         NodeKind::Include(_)
         | NodeKind::Builtin(_)
         | NodeKind::Enum { .. }
-        | NodeKind::Array(_)
+        | NodeKind::Array { .. }
         | NodeKind::Alternate { .. }
         | NodeKind::Command { .. }
         | NodeKind::Event { .. } => 0,
@@ -497,8 +503,3 @@ impl<'n> Seen<'n> {
 
 /// Up to this many names a scan is faster than a table.
 const FEW_NAMES: usize = 16;
-
-#[cold]
-fn unreachable_member() -> ! {
-    unreachable!("a member reference names an object node: it is made while checking one")
-}

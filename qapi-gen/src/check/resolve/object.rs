@@ -63,8 +63,7 @@ impl<'a> Resolver<'a> {
             State::Checked => return,
             State::Checking => {
                 let error = SchemaError::ContainsItself(node.name.to_string());
-                let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
-                return self.error(node, &error, span);
+                return self.error(node, &error, node.place());
             }
             State::Unchecked => self.states[id] = State::Checking,
         }
@@ -135,8 +134,7 @@ impl<'a> Resolver<'a> {
             self.inherited[id].n_bases = u32::MAX;
             if base.n_bases <= MAX_BASES as u32 {
                 let error = SchemaError::BasesTooDeep(MAX_BASES);
-                let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
-                self.error(node, &error, span);
+                self.error(node, &error, node.place());
             }
             return false;
         }
@@ -151,8 +149,7 @@ impl<'a> Resolver<'a> {
         self.n_repeated = self.n_repeated.saturating_add(n);
         if self.n_repeated > self.max_repeated {
             let error = SchemaError::TooMuchRepeated(self.max_repeated);
-            let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
-            self.error(node, &error, span);
+            self.error(node, &error, node.place());
             // Once is enough.
             self.max_repeated = usize::MAX;
         }
@@ -184,7 +181,7 @@ impl<'a> Resolver<'a> {
     ) {
         let ours = self.describe(member, node);
         let theirs = self.describe(first, node);
-        let first_span = self.draft_member(first).span;
+        let first_span = self.member(first).span;
         self.report_collision(node, ours, at, theirs, first_span);
     }
 
@@ -210,8 +207,7 @@ impl<'a> Resolver<'a> {
             !values.is_empty() || tag_type.is_some_and(|tag| self.node(tag).is_broken)
         });
         if variants.branches.is_empty() && !has_values && !node.is_broken {
-            let span = node.name_span.or(node.span).unwrap_or(Span::new(0, 0));
-            self.error(node, &SchemaError::UnionEmpty, span);
+            self.error(node, &SchemaError::UnionEmpty, node.place());
         }
         let n_values = values.map_or(0, |values| values.len());
         self.repeat(node, n_values.saturating_sub(variants.branches.len()));
@@ -272,13 +268,13 @@ impl<'a> Resolver<'a> {
         let name = discriminator.name.to_string();
         let found = self
             .find_member(id, usize::MAX, &name)
-            .filter(|member| self.draft_member(*member).name == *name);
+            .filter(|member| self.member(*member).name == *name);
         let Some(member_ref) = found else {
             if has_base && !node.is_broken {
                 let members = self.all_members(id);
                 let names = members
                     .iter()
-                    .map(|member| self.draft_member(*member).name.as_str());
+                    .map(|member| self.member(*member).name.as_str());
                 let help = self
                     .nearest
                     .find(name.trim_start_matches('*'), names)
@@ -297,7 +293,7 @@ impl<'a> Resolver<'a> {
             } => "'base'".to_owned(),
             _ => format!("base type '{}'", owner.name),
         };
-        let member = self.draft_member(member_ref);
+        let member = self.member(member_ref);
         let type_id = self.graph.find(&member.type_ref.full_name())?;
         let error = if !matches!(self.node(type_id).kind, NodeKind::Enum { .. }) {
             SchemaError::DiscriminatorNotEnum { name, base }

@@ -42,10 +42,7 @@ impl Planner<'_> {
             let name = name_here;
             let message =
                 format!("{what} '{name}' and {what} '{first}' both become '{rust}' in Rust");
-            let mut error = match span {
-                Some(span) => Diagnostic::new(Code::RustNameCollision, message, span),
-                None => Diagnostic::unplaced(Code::RustNameCollision, message),
-            };
+            let mut error = Diagnostic::new(Code::RustNameCollision, message, span);
             if let Some(span) = first_span {
                 let message = format!("{what} '{first}'");
                 error = error.with_related(Related {
@@ -104,7 +101,7 @@ impl Planner<'_> {
         }
         for message in messages {
             self.errors
-                .push(Diagnostic::unplaced(Code::OptionNamesNothing, message));
+                .push(Diagnostic::new(Code::OptionNamesNothing, message, None));
         }
     }
 
@@ -136,10 +133,8 @@ pub(super) fn check_features(plan: &Plan<'_>) -> Vec<Diagnostic> {
             "condition '{name}' and condition '{first}' both become the feature '{feature}'"
         );
         let uses = uses.get_or_insert_with(|| first_uses(plan.schema));
-        let mut error = match uses.get(name).copied() {
-            Some(span) => Diagnostic::new(Code::RustNameCollision, message, span),
-            None => Diagnostic::unplaced(Code::RustNameCollision, message),
-        };
+        let code = Code::RustNameCollision;
+        let mut error = Diagnostic::new(code, message, uses.get(name).copied());
         if let Some(span) = uses.get(first).copied() {
             error = error.with_related(Related {
                 span,

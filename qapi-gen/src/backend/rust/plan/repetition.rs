@@ -52,10 +52,9 @@ impl Planner<'_> {
                 let message = format!(
                     "types repeat more than {limit} bytes of Rust for members and branches that they do not list"
                 );
-                self.errors.push(match ty.name_span() {
-                    Some(span) => Diagnostic::new(Code::RustTooMuchRepeated, message, span),
-                    None => Diagnostic::unplaced(Code::RustTooMuchRepeated, message),
-                });
+                let code = Code::RustTooMuchRepeated;
+                self.errors
+                    .push(Diagnostic::new(code, message, ty.name_span()));
                 return;
             }
         }
