@@ -97,7 +97,7 @@ impl ModuleWriter<'_, '_> {
         };
         self.derives(derives, header.name());
         if let Some(gate) = self.plan.header_deprecation(header) {
-            self.deprecated_attribute(&gate);
+            self.deprecated_attribute(&gate, header.doc());
             self.note_deprecated(&gate);
         }
         rust!(

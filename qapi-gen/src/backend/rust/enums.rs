@@ -63,7 +63,7 @@ impl ModuleWriter<'_, '_> {
         self.part_doc(ty.ty.doc(), name, "Value");
         rust!(self, "$cfg");
         if let Some(gate) = deprecation(&value.policies) {
-            self.deprecated_attribute(&gate);
+            self.deprecated_attribute(&gate, ty.ty.doc());
             self.note_deprecated(&gate);
         }
         self.part_attributes(ty.ty.name(), name);

@@ -247,8 +247,18 @@ const REASON: &str = "reason = \"handled like everything else\"";
 
 impl CfgMapping {
     /// `#[deprecated]` under `gate`.
-    pub(super) fn deprecated(&self, out: &mut String, indent: usize, gate: &Gate) {
-        self.conditional(out, indent, gate, Meta::Leaf("deprecated".to_owned()));
+    pub(super) fn deprecated(
+        &self,
+        out: &mut String,
+        indent: usize,
+        gate: &Gate,
+        note: Option<&str>,
+    ) {
+        let attribute = match note {
+            Some(note) => format!("deprecated = {note:?}"),
+            None => "deprecated".to_owned(),
+        };
+        self.conditional(out, indent, gate, Meta::Leaf(attribute));
     }
 
     /// `#[expect(deprecated)]` under `gate`: the item names something deprecated.
@@ -286,7 +296,7 @@ impl Meta {
 
     fn width(&self) -> usize {
         match self {
-            Self::Leaf(text) => text.len(),
+            Self::Leaf(text) => text.chars().count(),
             Self::List(name, items) => name.len() + 2 + items_width(items),
         }
     }

@@ -82,7 +82,7 @@ impl ModuleWriter<'_, '_> {
         };
         self.derives(derives, item.schema_name);
         if let Some(gate) = &item.deprecated {
-            self.deprecated_attribute(gate);
+            self.deprecated_attribute(gate, item.doc);
             self.note_deprecated(gate);
         }
         let name = item.name;
@@ -130,7 +130,7 @@ impl ModuleWriter<'_, '_> {
         }
         rust!(self, "$cfg");
         if let Some(gate) = deprecation(&field.policies) {
-            self.deprecated_attribute(&gate);
+            self.deprecated_attribute(&gate, field.doc);
             self.note_deprecated(&gate);
         }
         self.part_attributes(item.schema_name, name);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::ir::{ModuleId, TypeId, TypeKind};
+use crate::ir::{DocId, ModuleId, TypeId, TypeKind};
 use crate::output::Relief;
 
 use super::gate::{Gate, Gates};
@@ -157,10 +157,14 @@ impl<'p, 'a> ModuleWriter<'p, 'a> {
         (!self.deprecated_uses.is_empty()).then(|| self.deprecated_uses.any())
     }
 
-    /// `#[deprecated]`.
-    pub(super) fn deprecated_attribute(&mut self, gate: &Gate) {
-        let mapping = &self.plan.options.mapping;
-        mapping.deprecated(&mut self.out, self.indent, gate);
+    /// `#[deprecated]`, with what `doc` says of it.
+    pub(super) fn deprecated_attribute(&mut self, gate: &Gate, doc: Option<DocId>) {
+        let Plan { options, notes, .. } = self.plan;
+        let note = doc.and_then(|doc| notes.get(&doc));
+        let note = note.map(String::as_str);
+        options
+            .mapping
+            .deprecated(&mut self.out, self.indent, gate, note);
     }
 
     /// `#[cfg(...)]`.

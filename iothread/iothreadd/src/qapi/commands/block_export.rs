@@ -230,7 +230,7 @@ qapi_runtime::codegen::impl_serde!(BlockExportDel);
 /// <- { "return": {} }
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
-#[deprecated]
+#[deprecated = "This command is deprecated. Use `block-export-add` instead."]
 pub struct NbdServerAdd(pub NbdServerAddOptions);
 
 impl From<NbdServerAddOptions> for NbdServerAdd {
@@ -279,7 +279,7 @@ qapi_runtime::codegen::impl_serde!(NbdServerAdd);
 /// <- { "return": {} }
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
-#[deprecated]
+#[deprecated = "This command is deprecated. Use `block-export-del` instead."]
 pub struct NbdServerRemove {
     /// Its ID.
     pub name: String,

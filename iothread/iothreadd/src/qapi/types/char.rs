@@ -510,7 +510,7 @@ pub enum ChardevBackendKind {
     /// A buffer in memory, read with [`ringbuf-read`](super::super::commands::RingbufRead).
     Ringbuf,
     /// Another name of `ringbuf`.
-    #[deprecated]
+    #[deprecated = "Member `memory` is deprecated. Use `ringbuf` instead."]
     Memory,
     /// A value that this schema does not have, in what a peer sent.
     Unknown(Box<str>),

@@ -406,7 +406,7 @@ pub struct SchemaInfoEnum {
     /// The names of the same values.
     ///
     /// Mandatory, but old servers may not have it.
-    #[deprecated]
+    #[deprecated = "Member `values` tells less than `members`, which replaces it."]
     pub values: Option<Vec<String>>,
 }
 

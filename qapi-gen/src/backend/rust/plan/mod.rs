@@ -6,6 +6,7 @@ mod check;
 mod conditions;
 mod definitions;
 mod names;
+mod notes;
 mod policies;
 mod repetition;
 mod tolerance;
@@ -51,6 +52,8 @@ pub(super) struct Plan<'a> {
     /// The enum of all events.
     pub(super) event_enum: String,
     pub(super) shapes: Shapes,
+    /// What the documentation of a definition says of what is deprecated.
+    pub(super) notes: HashMap<DocId, String>,
     /// Where values stand in the plans of enumerations that are discriminators.
     value_positions: HashMap<TypeId, HashMap<&'a str, usize>>,
 }
@@ -218,6 +221,7 @@ pub(super) fn plan<'a>(
         modules,
         taken,
         shapes: Shapes::default(),
+        notes: notes::notes(schema, options),
         value_positions: HashMap::new(),
     };
     plan.value_positions = value_positions(&plan.types);
