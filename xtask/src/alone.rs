@@ -1,7 +1,7 @@
-//! Whether each package compiles by itself, with whichever of its features.
+//! Whether each package compiles by itself, with any of its features, and as others will get it.
 //!
 //! A build of the whole workspace has all features that anybody asks for, so it does not show that a package, or a feature,
-//! forgot to ask for something.
+//! forgot to ask for something. Nor does it show that a file is missing in a package.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -22,6 +22,8 @@ struct Metadata {
 struct Package {
     name: String,
     features: BTreeMap<String, Vec<String>>,
+    /// The registries that it may go to; any if there is no such list.
+    publish: Option<Vec<String>>,
 }
 
 /// Which features, and of which targets.
@@ -36,8 +38,9 @@ enum Choice<'p> {
 
 /// Checks every package.
 pub(crate) fn check() -> Result<()> {
+    let packages = packages()?;
     let mut failed = Vec::new();
-    for package in packages()? {
+    for package in &packages {
         for choice in package.choices() {
             let shown = format!("{} {}", package.name, choice.describe());
             println!("== {shown}");
@@ -46,8 +49,24 @@ pub(crate) fn check() -> Result<()> {
             }
         }
     }
+    println!("== as packages");
+    if !as_others_get_them(&packages).status()?.success() {
+        failed.push("as packages".to_owned());
+    }
     ensure!(failed.is_empty(), "alone: {}", failed.join(", "));
     Ok(())
+}
+
+/// Packs what others can get, unpacks it elsewhere, and builds it there. (`--workspace` would take our own tools, too, which
+/// need packages that are not published.)
+fn as_others_get_them(packages: &[Package]) -> Command {
+    let mut pack = cargo();
+    pack.args(["package", "--quiet", "--locked", "--allow-dirty"]);
+    for package in packages.iter().filter(|package| package.is_published()) {
+        pack.args(["--package", &package.name]);
+    }
+    pack.env("CARGO_TARGET_DIR", workspace().join("target/alone"));
+    pack
 }
 
 fn packages() -> Result<Vec<Package>> {
@@ -61,6 +80,10 @@ fn packages() -> Result<Vec<Package>> {
 }
 
 impl Package {
+    fn is_published(&self) -> bool {
+        self.publish.as_ref().is_none_or(|to| !to.is_empty())
+    }
+
     fn choices(&self) -> Vec<Choice<'_>> {
         let features = self.features.keys().filter(|name| *name != "default");
         let mut choices: Vec<Choice<'_>> = features.map(|name| Choice::One(name)).collect();

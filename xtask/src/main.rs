@@ -49,7 +49,8 @@ enum Task {
     Demo(demo::Args),
     /// Run every test: generated code, public interfaces, unit, integration and doc tests.
     Test(test::Args),
-    /// Check the formatting, and that there is no warning: of the compiler, of clippy, in tests, benches and examples.
+    /// Check the formatting, and that there is no warning: of the compiler, of clippy, in tests, benches and examples, and of
+    /// rustdoc.
     Lint,
     /// Write the Rust code generated from schema/: all of it for iothreadd, a part for iothread.
     Codegen(codegen::Args),
@@ -60,7 +61,7 @@ enum Task {
     /// Write man pages and completions of all programs to target/man/ and target/completions/.
     Man(man::Args),
     /// Check that what is portable compiles for Windows, macOS and s390x, everything with the oldest compiler, and each
-    /// package by itself, with all features and with each one.
+    /// package by itself: with all features, with each one, with none, and as others get it.
     Targets(targets::Args),
     /// Play recordings of the reference against iothreadd.
     Conformance(conformance::Args),

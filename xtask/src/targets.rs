@@ -1,5 +1,5 @@
 //! `targets`: whether what is to be portable compiles for other systems, and all with the oldest compiler, and each package by
-//! itself.
+//! itself and as others get it.
 //!
 //! Uses toolchains under target/rustup/toolchains/, which `.ci/run` prepares. Those of the machine stay as they are.
 
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Fail if a compiler, or the standard library of a target, is not here.
     #[arg(long)]
     complete: bool,
-    /// Check for other systems only: not with the oldest compiler, and not feature by feature.
+    /// Check for other systems only: not with the oldest compiler, not feature by feature, and no packages.
     #[arg(long)]
     other_systems: bool,
 }
