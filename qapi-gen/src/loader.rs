@@ -2,9 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::limits::MAX_FILE;
+use crate::path::{Syntax, normal};
 
 /// Reads source files: the only I/O of the front end.
 pub trait Loader {
@@ -26,7 +27,8 @@ pub trait Loader {
 
     /// What two paths to the same file have in common.
     ///
-    /// As in the reference it is the absolute path with `.` and `..` removed; links stay.
+    /// As in the reference it is the absolute path with `.` and `..` removed; links stay. On Windows separators, the case of drives
+    /// and the prefix `\\?\` make no difference. It is for comparisons: bytes that are no UTF-8 are replaced.
     fn identity(&self, path: &Path) -> PathBuf {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         normalize(&absolute)
@@ -34,19 +36,7 @@ pub trait Loader {
 }
 
 fn normalize(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
-                normal.push(component);
-            }
-        }
-    }
-    normal
+    PathBuf::from(normal(&path.to_string_lossy(), Syntax::HOST))
 }
 
 /// The file system. Only regular files of at most 64 MiB are read.
@@ -102,8 +92,8 @@ impl Loader for RootedLoader {
             // What is there outside is not to be told either.
             Err(error) => {
                 let path = self.identity(path);
-                let is_inside =
-                    path.starts_with(&self.root) || path.starts_with(self.identity(&self.name));
+                let mut roots = [&self.root, &self.name].into_iter();
+                let is_inside = roots.any(|root| path.starts_with(self.identity(root)));
                 return Err(if is_inside { error } else { self.outside() });
             }
         };

@@ -130,8 +130,8 @@ pub(crate) fn check() -> Result<()> {
     for output in &OUTPUTS {
         let emission = output.emit(&workspace)?;
         let summary = emission.check(&workspace.join(output.folder))?;
-        for path in summary.changed.iter().chain(&summary.stale) {
-            println!("{} is out of date", path.display());
+        for complaint in summary.complaints() {
+            println!("{complaint}");
         }
         is_current &= summary.is_current();
     }

@@ -1,7 +1,7 @@
 //! A graph without mistakes becomes a schema.
 
 use hashbrown::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::draft::{DraftBranch, DraftMember};
@@ -15,7 +15,7 @@ use crate::ir::{
 };
 use crate::loader::Loader;
 use crate::name::Name;
-use crate::path::relative;
+use crate::path::{self, Syntax};
 use crate::source::{FileId, SourceMap, Span};
 use crate::steps::step;
 use crate::syntax::ast::{self, SectionKind};
@@ -41,16 +41,23 @@ pub(super) struct Files<'a> {
 
 impl Files<'_> {
     /// The path seen from the folder of the main file.
-    fn module_name(&self, root_folder: &Path, path: &Path) -> String {
-        if path.is_absolute() == root_folder.is_absolute() {
-            return relative(root_folder, path);
+    fn module_name(&self, root_folder: &str, path: &str) -> String {
+        if let Some(name) = path::relative(root_folder, path, Syntax::HOST) {
+            return name;
         }
         // One of the two says where it is, so that both are seen from there.
-        let folder = match root_folder.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => root_folder,
+        let folder = match root_folder {
+            "" => ".",
+            folder => folder,
         };
-        relative(&self.loader.identity(folder), &self.loader.identity(path))
+        let absolute = |path: &str| {
+            let path = self.loader.identity(Path::new(path));
+            path.to_string_lossy().into_owned()
+        };
+        let (folder, path) = (absolute(folder), absolute(path));
+        // Nothing leads from one drive of Windows to another.
+        path::relative(&folder, &path, Syntax::HOST)
+            .unwrap_or_else(|| path::whole(&path, Syntax::HOST))
     }
 }
 
@@ -67,10 +74,7 @@ pub(super) fn finish(
 ) -> Result<Schema, Unresolved> {
     let root = files.root.ok_or(Unresolved(None))?;
     let root_name = files.sources.file(root).name();
-    let root_folder = Path::new(root_name)
-        .parent()
-        .unwrap_or(Path::new(""))
-        .to_owned();
+    let root_folder = path::folder(root_name, Syntax::HOST).to_owned();
     Finisher::new(&graph, resolved, files, root_folder).finish(pragmas)
 }
 
@@ -79,7 +83,7 @@ struct Finisher<'a> {
     resolved: Resolved,
     files: &'a Files<'a>,
     sources: &'a SourceMap,
-    root_folder: PathBuf,
+    root_folder: String,
     /// For each node the entity it becomes.
     entities: Vec<Option<Entity>>,
     modules: Vec<Module>,
@@ -94,7 +98,7 @@ impl<'a> Finisher<'a> {
         graph: &'a Graph,
         resolved: Resolved,
         files: &'a Files<'a>,
-        root_folder: PathBuf,
+        root_folder: String,
     ) -> Self {
         let (mut n_types, mut n_commands, mut n_events) = (0, 0, 0);
         let entities = graph.nodes.iter().map(|node| {
@@ -242,7 +246,7 @@ impl<'a> Finisher<'a> {
 
     /// The module of a file is its path seen from the folder of the main file.
     fn module_of_path(&mut self, path: &str) -> ModuleId {
-        let name = self.files.module_name(&self.root_folder, Path::new(path));
+        let name = self.files.module_name(&self.root_folder, path);
         self.module_id(name)
     }
 

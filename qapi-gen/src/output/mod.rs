@@ -1,5 +1,6 @@
 //! Writing what a backend made.
 
+mod comparison;
 mod lock;
 mod pieces;
 mod stage;
@@ -29,6 +30,8 @@ pub(crate) const WARNING: &str = "; do not edit.";
 pub struct Summary {
     /// Files that were written, or would be.
     pub changed: Vec<PathBuf>,
+    /// Those of the changed ones whose lines end with CR LF and are else the same. Only a check looks for them.
+    pub line_ends: Vec<PathBuf>,
     /// Files that were removed, or would be: ours, no longer made.
     pub stale: Vec<PathBuf>,
     /// How many were the same already.
@@ -40,6 +43,18 @@ impl Summary {
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.changed.is_empty() && self.stale.is_empty()
+    }
+
+    /// A line for each file that is not as it should be.
+    pub fn complaints(&self) -> impl Iterator<Item = String> {
+        self.changed.iter().chain(&self.stale).map(|path| {
+            let name = path.display();
+            if self.line_ends.contains(path) {
+                format!("{name} differs in its line ends only: they should be LF, not CR LF")
+            } else {
+                format!("{name} is out of date")
+            }
+        })
     }
 }
 

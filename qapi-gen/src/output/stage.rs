@@ -1,11 +1,12 @@
 //! Files on their way into a folder.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::comparison::{Comparison, Likeness};
 use super::lock::FolderLock;
 use super::temporary::Temporary;
 use super::{MARKER, OutputError, Piece, Summary, WARNING, at};
@@ -23,8 +24,8 @@ pub(super) struct Stage<'f> {
     folder: &'f Path,
     purpose: Purpose,
     summary: Summary,
-    /// All files, their kinds, and the folders that they are in.
-    made: HashSet<PathBuf>,
+    /// All files by their names in small letters, their kinds, and the folders that they are in.
+    made: HashMap<String, PathBuf>,
     kinds: HashSet<OsString>,
     folders: BTreeSet<PathBuf>,
     /// Complete files, and the places that they are for.
@@ -41,22 +42,15 @@ pub(super) struct Stage<'f> {
 /// it at the same time.
 struct Large {
     path: PathBuf,
-    /// The file that is in its place, read as far as was compared, while both are the same.
-    found: Option<File>,
-    buffer: Vec<u8>,
+    /// The file that is in its place.
+    found: Option<Comparison>,
     temporary: Option<(Temporary, File)>,
 }
 
 impl Large {
     fn push(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         if let Some(found) = &mut self.found {
-            self.buffer.clear();
-            let mut next = found.take(bytes.len() as u64);
-            next.read_to_end(&mut self.buffer)
-                .map_err(at(&self.path, "read"))?;
-            if self.buffer != bytes {
-                self.found = None;
-            }
+            found.push(bytes).map_err(at(&self.path, "read"))?;
         }
         match &mut self.temporary {
             Some((_, file)) => file.write_all(bytes).map_err(at(&self.path, "write")),
@@ -64,13 +58,12 @@ impl Large {
         }
     }
 
-    /// Whether the file in its place is the same, now that all of this one is there.
-    fn is_same(&mut self) -> Result<bool, OutputError> {
-        let Some(found) = &mut self.found else {
-            return Ok(false);
-        };
-        let n_more = found.read(&mut [0]).map_err(at(&self.path, "read"))?;
-        Ok(n_more == 0)
+    /// How like the file in its place is, now that all of this one is there.
+    fn likeness(&mut self) -> Result<Likeness, OutputError> {
+        match self.found.take() {
+            Some(found) => found.finish().map_err(at(&self.path, "read")),
+            None => Ok(Likeness::Different),
+        }
     }
 }
 
@@ -84,7 +77,7 @@ impl<'f> Stage<'f> {
             folder,
             purpose,
             summary: Summary::default(),
-            made: HashSet::new(),
+            made: HashMap::new(),
             kinds: HashSet::new(),
             folders: others.iter().map(|name| folder.join(name)).collect(),
             ready: Vec::new(),
@@ -105,7 +98,7 @@ impl<'f> Stage<'f> {
         let bytes = piece.text.as_bytes();
         let Some(mut file) = self.large.take() else {
             let path = self.folder.join(piece.path);
-            self.note(&path);
+            self.note(&path)?;
             if piece.is_last {
                 return self.add_whole(path, bytes);
             }
@@ -117,7 +110,8 @@ impl<'f> Stage<'f> {
             self.large = Some(file);
             return Ok(());
         }
-        if file.is_same()? {
+        let likeness = file.likeness()?;
+        if likeness == Likeness::Same {
             self.summary.n_unchanged += 1;
             return Ok(());
         }
@@ -126,14 +120,32 @@ impl<'f> Stage<'f> {
             file.temporary
                 .map(|(temporary, _)| (temporary, path.clone())),
         );
-        self.summary.changed.push(path);
+        self.changed(path, likeness);
         Ok(())
     }
 
-    fn note(&mut self, path: &Path) {
+    fn note(&mut self, path: &Path) -> Result<(), OutputError> {
         self.kinds.extend(path.extension().map(OsStr::to_owned));
         self.folders.extend(path.parent().map(Path::to_owned));
-        self.made.insert(path.to_owned());
+        match self.made.insert(small(path), path.to_owned()) {
+            None => Ok(()),
+            // Some file systems would have one of the two.
+            Some(other) => {
+                let reason = format!(
+                    "'{}' differs from it in upper and lower case only",
+                    other.display()
+                );
+                Err(at(path, "write")(io::Error::other(reason)))
+            }
+        }
+    }
+
+    fn changed(&mut self, path: PathBuf, likeness: Likeness) {
+        match likeness {
+            Likeness::LineEnds => self.summary.line_ends.push(path.clone()),
+            Likeness::Same | Likeness::Different => {}
+        }
+        self.summary.changed.push(path);
     }
 
     fn add_whole(&mut self, path: PathBuf, contents: &[u8]) -> Result<(), OutputError> {
@@ -145,12 +157,16 @@ impl<'f> Stage<'f> {
             Found::Foreign => self.refuse(&path)?,
             Found::Nothing | Found::Ours => {}
         }
-        if self.purpose == Purpose::Write {
-            self.create_folders(path.parent().unwrap_or(Path::new("")))?;
-            let temporary = Temporary::new(&path, contents).map_err(at(&path, "write"))?;
-            self.ready.push((temporary, path.clone()));
-        }
-        self.summary.changed.push(path);
+        let likeness = match self.purpose {
+            Purpose::Compare => likeness(&path, contents).map_err(at(&path, "read"))?,
+            Purpose::Write => {
+                self.create_folders(path.parent().unwrap_or(Path::new("")))?;
+                let temporary = Temporary::new(&path, contents).map_err(at(&path, "write"))?;
+                self.ready.push((temporary, path.clone()));
+                Likeness::Different
+            }
+        };
+        self.changed(path, likeness);
         Ok(())
     }
 
@@ -173,7 +189,10 @@ impl<'f> Stage<'f> {
                 self.refuse(&path)?;
                 None
             }
-            Found::Same | Found::Ours => Some(open_regular(&path).map_err(at(&path, "read"))?),
+            Found::Same | Found::Ours => {
+                let found = open_regular(&path).map_err(at(&path, "read"))?;
+                Some(Comparison::new(found))
+            }
         };
         let temporary = match self.purpose {
             Purpose::Compare => None,
@@ -185,7 +204,6 @@ impl<'f> Stage<'f> {
         let mut file = Large {
             path,
             found,
-            buffer: Vec::new(),
             temporary,
         };
         file.push(bytes)?;
@@ -238,7 +256,7 @@ impl<'f> Stage<'f> {
             for entry in entries {
                 let path = entry.map_err(at(folder, "list"))?.path();
                 let is_candidate = path.extension().is_some_and(|it| self.kinds.contains(it))
-                    && !self.made.contains(&path)
+                    && !self.is_made(&path)
                     && path.is_file();
                 // Nothing equals a missing file, except an empty one, which has no owner.
                 if is_candidate && Found::at(&path, b"")? == Found::Ours {
@@ -249,6 +267,38 @@ impl<'f> Stage<'f> {
         stale.sort();
         Ok(stale)
     }
+}
+
+impl Stage<'_> {
+    /// Whether the file at `path` is one that was made, perhaps under a name that this file system takes for the same.
+    fn is_made(&self, path: &Path) -> bool {
+        let Some(made) = self.made.get(&small(path)) else {
+            return false;
+        };
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        made == path || real(made).is_some_and(|made| real(path) == Some(made))
+    }
+}
+
+/// What is the same for names that differ in upper and lower case only.
+fn small(path: &Path) -> String {
+    let names = path.components().map(|name| name.as_os_str());
+    let names: Vec<_> = names
+        .map(|name| name.to_string_lossy().to_lowercase())
+        .collect();
+    names.join("/")
+}
+
+/// How like the file at `path` is to `contents`.
+fn likeness(path: &Path, contents: &[u8]) -> io::Result<Likeness> {
+    let found = match open_regular(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Likeness::Different),
+        Err(error) => return Err(error),
+    };
+    let mut comparison = Comparison::new(found);
+    comparison.push(contents)?;
+    comparison.finish()
 }
 
 impl Drop for Stage<'_> {
@@ -301,14 +351,13 @@ impl Found {
 }
 
 fn is_ours(contents: &[u8]) -> bool {
+    let mut lines = contents.split(|byte| *byte == b'\n');
+    let mut next = || lines.next().unwrap_or_default().trim_ascii_end();
     // The type of a document stands before everything else.
-    let contents = contents
-        .strip_prefix(b"<!DOCTYPE html>\n")
-        .unwrap_or(contents);
-    let first = contents
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
+    let first = match next() {
+        b"<!DOCTYPE html>" => next(),
+        first => first,
+    };
     let first = String::from_utf8_lossy(first);
     ["// ", "<!-- ", "/* ", ".\\\" "].iter().any(|comment| {
         let text = first.strip_prefix(comment).unwrap_or_default();

@@ -11,14 +11,13 @@ pub(crate) use definition::list;
 
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
-use std::path::Path;
 
 use crate::ir::{
     DefinitionKind, Doc, Entity, ExceptionKind, Header, Module, ModuleId, ObjectKind, Schema,
     TypeKind,
 };
 use crate::output::Emission;
-use crate::path::relative;
+use crate::path::{self, Syntax};
 use crate::source::Span;
 
 /// Prints `schema`: one file for each module but the built-in one, the main file first, each at
@@ -111,8 +110,9 @@ impl<'s> Printer<'s> {
 
     /// The path of `target` as this module has to write it.
     fn path_to(&self, target: &Module) -> String {
-        let folder = Path::new(self.module.name()).parent();
-        relative(folder.unwrap_or(Path::new("")), Path::new(target.name()))
+        let folder = path::folder(self.module.name(), Syntax::HOST);
+        let path = path::relative(folder, target.name(), Syntax::HOST);
+        path.unwrap_or_else(|| target.name().to_owned())
     }
 
     fn separate(&mut self) {

@@ -14,6 +14,7 @@ use super::parser::Parser;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::limits::{MAX_INCLUDE_DEPTH, MAX_LINE};
 use crate::loader::Loader;
+use crate::path::{Syntax, join};
 use crate::source::{FileId, SourceMap, Span};
 
 /// Reads and parses the schema at `path` with all that it includes.
@@ -238,7 +239,7 @@ impl Reader<'_> {
             return;
         };
         let including = self.sources.file(self.sources.file_of(span)).name();
-        let path = join(including, &name);
+        let path = join(including, &name, Syntax::HOST);
         let include = Include {
             span,
             path: path.clone(),
@@ -264,20 +265,6 @@ impl Reader<'_> {
         let value = object.get(self.sources, "include").map_or(span, Node::span);
         parser.error_at_line(&error, value, span);
         self.ast.is_incomplete |= !matches!(error, SyntaxError::IncludeLoop(_));
-    }
-}
-
-/// `name` relative to the folder of `including`, as the reference writes it: one slash after the
-/// folder, and nothing else is normalised.
-fn join(including: &str, name: &str) -> String {
-    let folder = match including.rfind('/') {
-        Some(slash) if !name.starts_with('/') => &including[..slash],
-        Some(_) | None => return name.to_owned(),
-    };
-    match folder.trim_end_matches('/') {
-        // The root folder has no name of its own.
-        "" => format!("{folder}/{name}"),
-        folder => format!("{folder}/{name}"),
     }
 }
 

@@ -15,6 +15,7 @@ mod rare_input;
 mod running;
 mod rust;
 mod subset;
+mod systems;
 mod usage;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use super::options::Options;
 use crate::ir::{Doc, DocSection, Entity, Module, Schema, TypeId, TypeKind};
 use crate::markup::{self, Block, Place, Text, plain_text};
 use crate::output::{MARKER, WARNING};
-use crate::path::relative;
+use crate::path::{self, Syntax, is_device};
 use crate::references::{References, header, used_types};
 
 /// A manual.
@@ -236,12 +236,13 @@ fn wanted<'s>(schema: &'s Schema, only: &[String]) -> Option<HashSet<&'s str>> {
 fn chapters<'s>(schema: &'s Schema, wanted: Option<&HashSet<&str>>) -> Vec<Chapter<'s>> {
     let sources = schema.sources();
     let root = sources.files().next().map_or("", |file| file.name());
-    let root_folder = Path::new(root).parent().unwrap_or(Path::new(""));
+    let root_folder = path::folder(root, Syntax::HOST);
     // Free-form comments by module.
     let mut texts: HashMap<String, Vec<&Doc>> = HashMap::new();
     for doc in schema.docs().iter().filter(|doc| doc.symbol().is_none()) {
         let file = sources.file(sources.file_of(doc.span())).name();
-        let module = relative(root_folder, Path::new(file));
+        let module = path::relative(root_folder, file, Syntax::HOST)
+            .unwrap_or_else(|| path::whole(file, Syntax::HOST));
         texts.entry(module).or_default().push(doc);
     }
     let mut files = FileNames::default();
@@ -350,11 +351,12 @@ struct FileNames {
 }
 
 impl FileNames {
-    /// `name`, or `name` with a number if it is taken; upper and lower case are one, as on some file
-    /// systems.
+    /// `name`, or `name` with a number if it is taken, or a device of Windows; upper and lower case are one, as on some
+    /// file systems.
     fn unique(&mut self, name: String) -> String {
         let mut candidate = name.clone();
         while RESERVED.contains(&candidate.to_lowercase().as_str())
+            || is_device(&candidate)
             || !self.taken.insert(candidate.to_lowercase())
         {
             let n = self.numbers.entry(name.to_lowercase()).or_insert(1);

@@ -2,6 +2,8 @@
 
 use heck::{ToSnakeCase, ToUpperCamelCase};
 
+use crate::path::is_device;
+
 /// Keywords of any edition that can be written as raw identifiers.
 const KEYWORDS: &[&str] = &[
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
@@ -68,10 +70,11 @@ pub(super) fn field(name: &str) -> String {
 pub(super) fn module(path: &str, runtime: &str) -> String {
     let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
     let mut name = snake(stem);
-    // `mod` would be the file of the folder; the folders' own names make poor reading twice.
+    // `mod` would be the file of the folder; the folders' own names make poor reading twice; no file can be called `con`.
     let is_taken = KEYWORDS.binary_search(&name.as_str()).is_ok()
         || PATH_KEYWORDS.contains(&name.as_str())
         || ["commands", "events", "types"].contains(&name.as_str())
+        || is_device(&name)
         || runtime.split("::").next() == Some(name.as_str());
     if is_taken {
         name.push('_');
@@ -177,6 +180,9 @@ mod tests {
         assert_eq!(module("mod.json", "qapi_runtime"), "mod_");
         assert_eq!(module("qapi-runtime.json", "qapi_runtime"), "qapi_runtime_");
         assert_eq!(module("rt.json", "rt::inner"), "rt_");
+        assert_eq!(module("sub/aux.json", "rt"), "sub_aux");
+        assert_eq!(module("Con.json", "rt"), "con_");
+        assert_eq!(module("com1.json", "rt"), "com1_");
         assert_eq!(
             module("../qapi/qapi-schema.json", "qapi_runtime"),
             "qapi_qapi_schema"

@@ -23,8 +23,8 @@ pub(crate) fn emit(files: &Files<'_>, folder: &Path, check: bool) -> io::Result<
         return Ok(ExitCode::SUCCESS);
     }
     let summary = files.check(folder).map_err(io::Error::other)?;
-    for path in summary.changed.iter().chain(&summary.stale) {
-        console::complain(format_args!("{} is out of date", path.display()))?;
+    for complaint in summary.complaints() {
+        console::complain(format_args!("{complaint}"))?;
     }
     Ok(if summary.is_current() {
         ExitCode::SUCCESS
