@@ -16,6 +16,7 @@ fn main() {
         .always("own-schemas-in-all-modes", move || {
             modes::own_schemas(is_full)
         })
+        .always("text-is-no-doctest", modes::no_doctests)
         .always("names-of-every-length", lengths::layout)
         .always("dispatcher-as-validator", programs::dispatcher_as_validator)
         .always("options", programs::options)
