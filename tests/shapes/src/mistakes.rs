@@ -5,8 +5,8 @@ use crate::shape::{Shape, lines, list, name};
 
 pub(crate) const SHAPES: &[Shape] = &[
     Shape::new("unknown-types", Refused, 400, unknown_types),
-    Shape::new("look-alike-types", Refused, 400, look_alikes),
-    Shape::new("wrong-branches", Refused, 400, wrong_branches),
+    Shape::new("look-alike-types", Refused, 200, look_alikes),
+    Shape::new("wrong-branches", Refused, 200, wrong_branches),
     Shape::new("unknown-members-in-docs", Refused, 400, unknown_documented),
     Shape::new("undescribed-members", Refused, 400, undescribed),
     Shape::new("misspelt-members-in-docs", Refused, 300, misspelt),
