@@ -19,6 +19,7 @@
 //! | [`message`] | commands and events as types | |
 //! | [`visit`] | between JSON values and Rust types, with QEMU's checks and texts | |
 //! | [`json`] | the wire's JSON dialect: parser, values, writer | |
+//! | [`transcript`] | the log of a session | |
 //! | [`session`] | the server's side of one connection as a state machine without I/O | |
 //! | [`budget`] | memory that sessions and connections share | |
 //! | `descriptor` | descriptors that travel beside the bytes of a unix socket | `descriptor` |
@@ -58,6 +59,7 @@ pub mod client;
 pub mod codegen;
 #[cfg(feature = "descriptor")]
 pub mod descriptor;
+mod dialect;
 pub mod dispatch;
 mod error;
 mod interop;
@@ -70,6 +72,7 @@ pub mod server;
 pub mod session;
 #[cfg(feature = "descriptor")]
 pub mod socket;
+pub mod transcript;
 #[cfg(any(feature = "client-async", feature = "server"))]
 mod transport;
 mod value;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::dialect::Dialect;
 use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::event::RawEvent;
 use super::request::{Answer, Encoded, error_of};
 use super::said::Said;
 use super::transcript::{Ended, Recorder, Transcript};
+use crate::dialect::Dialect;
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
 use crate::message::CAPABILITIES;
 use crate::value::Value;

@@ -34,7 +34,6 @@ mod backoff;
 #[cfg(feature = "client-blocking")]
 pub mod blocking;
 mod core;
-mod dialect;
 mod error;
 mod establish;
 mod event;
@@ -66,7 +65,6 @@ use std::time::Duration;
 #[cfg(feature = "client-async")]
 pub use self::asynchronous::{Client, Events, Job, Plan};
 pub use self::core::Greeting;
-pub use self::dialect::Dialect;
 pub use self::error::{ClientError, ClientErrorKind};
 pub use self::event::{EventFilter, RawEvent};
 pub use self::job::JobState;
@@ -79,6 +77,7 @@ pub use self::plan::PlanError;
 pub use self::reason::Reason;
 pub use self::transcript::Transcript;
 pub use crate::address::{Address, AddressError};
+pub use crate::dialect::Dialect;
 
 /// Events that wait for a listener before it misses some.
 const EVENT_BACKLOG: usize = 1024;

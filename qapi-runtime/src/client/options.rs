@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dialect::Dialect;
 use super::listener::Following;
 use super::peer::Peer;
 use super::transcript::Transcript;
 use crate::address::Address;
+use crate::dialect::Dialect;
 use crate::json::Limits;
 
 /// The longest time that is told from all of it: some hundred years, so that there is a point in

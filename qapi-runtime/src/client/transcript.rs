@@ -1,94 +1,21 @@
-//! The log of a session: what went which way, on which connection, and when.
+//! Logs of sessions, which clients write and mocks play.
 //!
-//! It is what clients record ([`ConnectOptions::record`](super::ConnectOptions::record)) and mocks play
-//! ([`Mock::replay`](super::mock::Mock::replay)), and what the command `qmp` records between any client and any server, and
-//! replays.
-//!
-//! # The form, version 1
-//!
-//! A text of lines, each of which is a JSON object. The first one has the version, `{"qmp-session-log": 1}`. Every other one has
-//!
-//! - `connection`, the number of the connection, from 1 on in the order in which connections were made;
-//! - `at`, microseconds since the beginning of the log;
-//! - and one of
-//!   - `opened`: the address of the peer, with `dialect`, which is `qmp` or `guest-agent`;
-//!   - `sent`: a message of the client, as it was sent;
-//!   - `received`: a message of the server, as it came;
-//!   - `closed`: who has ended the connection, `client` or `server`;
-//! - beside a message, where there is a reason,
-//!   - `descriptors`, how many descriptors travelled with it;
-//!   - `masked`, the members that were secrets, by their ways in the message, as `arguments.password`; their values are `"***"`.
-//!
-//! ```text
-//! {"qmp-session-log": 1}
-//! {"connection": 1, "at": 0, "opened": "unix:/run/vm.qmp", "dialect": "qmp"}
-//! {"connection": 1, "at": 93, "received": {"QMP": {"version": {}, "capabilities": ["oob"]}}}
-//! {"connection": 1, "at": 120, "sent": {"execute": "qmp_capabilities", "id": "negotiation"}}
-//! {"connection": 1, "at": 155, "received": {"return": {}, "id": "negotiation"}}
-//! {"connection": 1, "at": 731, "closed": "server"}
-//! {"connection": 2, "at": 20933, "opened": "unix:/run/vm.qmp", "dialect": "qmp"}
-//! ```
-//!
-//! Messages are in the order in which the client sent and took them. Lines that say nothing of these, members that are not
-//! listed here, and blank lines are passed over, so that later versions may say more without being another form.
+//! [`ConnectOptions::record`](super::ConnectOptions::record) records, [`Mock::replay`](super::mock::Mock::replay) plays.
+//! [`crate::transcript`] describes the form.
 
-use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::dialect::Dialect;
-use crate::json::{Document, Kind, ParseError, ValueRef};
-use crate::value::{Object, Value};
+use crate::dialect::Dialect;
+use crate::json::{Document, ValueRef};
+use crate::transcript::{FORM, TranscriptErrorKind, VERSION};
+use crate::value::Value;
 
-/// What happened on a connection.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Recorded {
-    /// It was made.
-    Opened {
-        /// The address of the server.
-        peer: String,
-        /// What it speaks.
-        dialect: Dialect,
-    },
-    /// A message from the client.
-    Sent(Value),
-    /// A message from the server.
-    Received(Value),
-    /// It is over.
-    Closed(Ended),
-}
+pub use crate::transcript::{Ended, Entry, Recorded, TranscriptError};
 
-/// Who has ended a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The client.
-    ByClient,
-    /// The server, or whatever is between.
-    ByServer,
-}
-
-/// A line of a log.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Entry {
-    /// The number of the connection, from 1 on.
-    pub connection: u64,
-    /// Since the beginning of the log.
-    pub at: Duration,
-    /// What happened.
-    pub what: Recorded,
-    /// How many descriptors travelled with the message.
-    pub descriptors: u64,
-    /// The members of the message that are masked, by their ways: names and places in lists, with dots between.
-    pub masked: Vec<String>,
-    /// The number of the line, from 1 on.
-    pub line: usize,
-}
-
-/// A log in the making; shared by clients and the program that wants to keep it. The [module](self) describes its text.
+/// A log in the making; shared by clients and the program that wants to keep it. [`crate::transcript`] describes its text.
 #[derive(Debug)]
 pub struct Transcript {
     start: Instant,
@@ -99,68 +26,6 @@ pub struct Transcript {
 struct Log {
     entries: Vec<Entry>,
     n_connections: u64,
-}
-
-/// The version of the form.
-const VERSION: i64 = 1;
-
-/// The member of the first line.
-const FORM: &str = "qmp-session-log";
-
-/// A text that is not a log, or not one of this version.
-#[derive(Debug)]
-pub struct TranscriptError {
-    line: usize,
-    kind: TranscriptErrorKind,
-}
-
-#[derive(Debug)]
-enum TranscriptErrorKind {
-    NotJson(ParseError),
-    /// The last line, without its end.
-    Cut(ParseError),
-    NotALog,
-    OtherVersion(String),
-    BadMember(&'static str),
-}
-
-impl TranscriptError {
-    /// The number of the line, from 1 on.
-    pub fn line(&self) -> usize {
-        self.line
-    }
-}
-
-impl fmt::Display for TranscriptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: ", self.line)?;
-        match &self.kind {
-            TranscriptErrorKind::NotJson(error) => write!(f, "{error}"),
-            TranscriptErrorKind::Cut(error) => write!(f, "the log is cut off here: {error}"),
-            TranscriptErrorKind::NotALog => {
-                write!(
-                    f,
-                    "not a session log, which begins with {{\"{FORM}\": {VERSION}}}"
-                )
-            }
-            TranscriptErrorKind::OtherVersion(version) => write!(
-                f,
-                "a session log of version {version}, while only version {VERSION} is known"
-            ),
-            TranscriptErrorKind::BadMember(name) => write!(f, "'{name}' is not what it should be"),
-        }
-    }
-}
-
-impl std::error::Error for TranscriptError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.kind {
-            TranscriptErrorKind::NotJson(error) | TranscriptErrorKind::Cut(error) => Some(error),
-            TranscriptErrorKind::NotALog
-            | TranscriptErrorKind::OtherVersion(_)
-            | TranscriptErrorKind::BadMember(_) => None,
-        }
-    }
 }
 
 impl Default for Transcript {
@@ -280,90 +145,6 @@ impl Transcript {
     /// What writing the file refuses.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         std::fs::write(path, self.to_text())
-    }
-}
-
-const QMP: &str = "qmp";
-const GUEST_AGENT: &str = "guest-agent";
-const CLIENT: &str = "client";
-const SERVER: &str = "server";
-
-impl Entry {
-    fn to_line(&self) -> Value {
-        let number = |name: &str, number: u128| {
-            let number = i64::try_from(number).unwrap_or(i64::MAX);
-            (name.to_owned(), Value::Int(number))
-        };
-        let mut line = Object::from_iter([
-            number("connection", self.connection.into()),
-            number("at", self.at.as_micros()),
-        ]);
-        let (name, value) = match &self.what {
-            Recorded::Opened { peer, .. } => ("opened", Value::from(peer.as_str())),
-            Recorded::Sent(message) => ("sent", message.clone()),
-            Recorded::Received(message) => ("received", message.clone()),
-            Recorded::Closed(Ended::ByClient) => ("closed", Value::from(CLIENT)),
-            Recorded::Closed(Ended::ByServer) => ("closed", Value::from(SERVER)),
-        };
-        line.insert(name.to_owned(), value);
-        if self.descriptors > 0 {
-            let (name, value) = number("descriptors", self.descriptors.into());
-            line.insert(name, value);
-        }
-        if !self.masked.is_empty() {
-            let masked = self.masked.iter().map(|way| Value::from(way.as_str()));
-            line.insert("masked".to_owned(), masked.collect());
-        }
-        if let Recorded::Opened { dialect, .. } = self.what {
-            let dialect = match dialect {
-                Dialect::Qmp => QMP,
-                Dialect::GuestAgent => GUEST_AGENT,
-            };
-            line.insert("dialect".to_owned(), Value::from(dialect));
-        }
-        Value::Object(line)
-    }
-
-    /// Nothing if the line has nothing that is known; the name of a member that is wrong.
-    fn from_line(line: ValueRef<'_>, number_of_line: usize) -> Result<Option<Self>, &'static str> {
-        let what = if let Some(peer) = line.get("opened") {
-            Recorded::Opened {
-                peer: peer.as_str().ok_or("opened")?.to_owned(),
-                dialect: match line.get("dialect").and_then(ValueRef::as_str) {
-                    Some(QMP) | None => Dialect::Qmp,
-                    Some(GUEST_AGENT) => Dialect::GuestAgent,
-                    Some(_) => return Err("dialect"),
-                },
-            }
-        } else if let Some(message) = line.get("sent") {
-            Recorded::Sent(message.to_value())
-        } else if let Some(message) = line.get("received") {
-            Recorded::Received(message.to_value())
-        } else if let Some(who) = line.get("closed") {
-            Recorded::Closed(match who.as_str() {
-                Some(CLIENT) => Ended::ByClient,
-                Some(SERVER) => Ended::ByServer,
-                _ => return Err("closed"),
-            })
-        } else {
-            return Ok(None);
-        };
-        let number = |name: &'static str| line.get(name).map(|it| it.as_u64().ok_or(name));
-        Ok(Some(Self {
-            connection: number("connection").ok_or("connection")??,
-            at: Duration::from_micros(number("at").unwrap_or(Ok(0))?),
-            what,
-            descriptors: number("descriptors").unwrap_or(Ok(0))?,
-            masked: match line.get("masked") {
-                Some(ways) if ways.kind() == Kind::Array => {
-                    let ways = ways.elements().map(|way| way.as_str().map(str::to_owned));
-                    ways.collect::<Option<_>>().ok_or("masked")?
-                }
-                Some(_) => return Err("masked"),
-                None => Vec::new(),
-            },
-            line: number_of_line,
-        }))
     }
 }
 

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use super::play::{Player, Word};
 use super::service::serve_service;
 use super::{Mock, MockState, Opening, SYNCS, command_of};
-use crate::client::dialect::Dialect;
+use crate::dialect::Dialect;
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
 use crate::lock::lock;
 use crate::message::CAPABILITIES;

@@ -38,8 +38,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::dialect::Dialect;
 use crate::address::Address;
+use crate::dialect::Dialect;
 use crate::dispatch::Service;
 use crate::error::Error;
 use crate::json::ValueRef;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{Mock, Opening, SYNCS, Step, To};
-use crate::client::dialect::Dialect;
 use crate::client::transcript::{Ended, Recorded, Transcript};
+use crate::dialect::Dialect;
 use crate::message::CAPABILITIES;
 use crate::value::{Object, Value};
 
