@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::dialect::Dialect;
 use crate::json::{Document, ValueRef};
-use crate::transcript::{FORM, TranscriptErrorKind, VERSION};
+use crate::transcript::{FORM, VERSION, entries};
 use crate::value::Value;
 
 pub use crate::transcript::{Ended, Entry, Recorded, TranscriptError};
@@ -91,46 +91,11 @@ impl Transcript {
     ///
     /// The line that is not JSON or not of this form, or that the first one is missing.
     pub fn parse(text: &str) -> Result<Self, TranscriptError> {
-        let mut is_log = false;
         let mut log = Log::default();
-        let n_lines = text.lines().count();
-        for (index, line) in text.lines().enumerate() {
-            if line.trim().is_empty() {
-                continue;
-            }
-            let is_cut = index + 1 == n_lines && !text.ends_with('\n');
-            let failed = |kind| TranscriptError {
-                line: index + 1,
-                kind,
-            };
-            let line = Document::parse(line.as_bytes());
-            let line = line.map_err(|error| match is_cut {
-                true => failed(TranscriptErrorKind::Cut(error)),
-                false => failed(TranscriptErrorKind::NotJson(error)),
-            })?;
-            if is_log {
-                let entry = Entry::from_line(line.root(), index + 1);
-                let entry = entry.map_err(|name| failed(TranscriptErrorKind::BadMember(name)))?;
-                if let Some(entry) = entry {
-                    log.n_connections = log.n_connections.max(entry.connection);
-                    log.entries.push(entry);
-                }
-                continue;
-            }
-            match line.root().get(FORM) {
-                Some(version) if version.as_i64() == Some(VERSION) => is_log = true,
-                Some(version) => {
-                    let version = version.to_string();
-                    return Err(failed(TranscriptErrorKind::OtherVersion(version)));
-                }
-                None => return Err(failed(TranscriptErrorKind::NotALog)),
-            }
-        }
-        if !is_log {
-            return Err(TranscriptError {
-                line: 1,
-                kind: TranscriptErrorKind::NotALog,
-            });
+        for entry in entries(text) {
+            let entry = entry?;
+            log.n_connections = log.n_connections.max(entry.connection);
+            log.entries.push(entry);
         }
         Ok(Self {
             start: Instant::now(),

@@ -50,7 +50,7 @@ impl Entry {
     }
 
     /// Nothing if the line has nothing that is known; the name of a member that is wrong.
-    pub(crate) fn from_line(
+    pub(super) fn from_line(
         line: ValueRef<'_>,
         number_of_line: usize,
     ) -> Result<Option<Self>, &'static str> {

@@ -34,9 +34,11 @@
 
 mod entry;
 mod mistake;
+mod read;
 
 use std::time::Duration;
 
+pub use self::read::{Entries, entries};
 pub use crate::dialect::Dialect;
 use crate::json::ParseError;
 use crate::value::Value;
@@ -96,12 +98,12 @@ pub(crate) const FORM: &str = "qmp-session-log";
 /// A text that is not a log, or not one of this version.
 #[derive(Debug)]
 pub struct TranscriptError {
-    pub(crate) line: usize,
-    pub(crate) kind: TranscriptErrorKind,
+    line: usize,
+    kind: TranscriptErrorKind,
 }
 
 #[derive(Debug)]
-pub(crate) enum TranscriptErrorKind {
+enum TranscriptErrorKind {
     NotJson(ParseError),
     /// The last line, without its end.
     Cut(ParseError),

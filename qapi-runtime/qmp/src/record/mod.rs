@@ -1,7 +1,7 @@
 //! A proxy that writes down what it passes on.
 //!
 //! Bytes and descriptors go on as they come, and only then is looked for the messages in them. The log has the form that
-//! [`qapi_runtime::client::transcript`] describes, a line a message.
+//! [`qapi_runtime::transcript`] describes, a line a message.
 //!
 //! ```
 //! use qapi_runtime::Value;
