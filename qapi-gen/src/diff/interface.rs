@@ -51,7 +51,7 @@ pub(super) struct Event {
 #[derive(Debug)]
 pub(super) enum Shape {
     Scalar(Scalar),
-    Enum(Vec<EnumValue>),
+    Enum(Enum),
     Array(ShapeId),
     Object(Object),
     Alternate(Vec<ShapeId>),
@@ -67,6 +67,13 @@ pub(super) enum Scalar {
     Bool,
     Null,
     Any,
+}
+
+/// The values of an enumeration.
+#[derive(Debug, Default)]
+pub(super) struct Enum {
+    pub(super) values: Vec<EnumValue>,
+    pub(super) by_name: ByName,
 }
 
 #[derive(Debug)]
@@ -91,6 +98,21 @@ pub(super) struct Member {
     pub(super) shape: ShapeId,
     pub(super) is_optional: bool,
     pub(super) common: Common,
+}
+
+impl Enum {
+    pub(super) fn of(values: impl IntoIterator<Item = EnumValue>) -> Self {
+        Self {
+            values: values.into_iter().collect(),
+            by_name: ByName::default(),
+        }
+    }
+
+    pub(super) fn value(&self, name: &str) -> Option<&EnumValue> {
+        let name_of = |index: usize| Some(&*self.values[index].name);
+        let index = self.by_name.find(name, self.values.len(), name_of);
+        index.map(|index| &self.values[index])
+    }
 }
 
 impl Object {
@@ -212,7 +234,7 @@ impl SchemaReader<'_> {
                     name: value.name().to_owned(),
                     common: self.common(value.features(), value.condition(), value.span()),
                 };
-                Shape::Enum(present.map(value).collect())
+                Shape::Enum(Enum::of(present.map(value)))
             }
             TypeKind::Array(element) => Shape::Array(element.index()),
             TypeKind::Object(object) => {

@@ -1,7 +1,7 @@
 //! What a running server tells of itself, as an [`Interface`].
 
 use super::interface::{
-    Command, Common, EnumValue, Event, Interface, Member, Object, Scalar, Shape, ShapeId,
+    Command, Common, Enum, EnumValue, Event, Interface, Member, Object, Scalar, Shape, ShapeId,
 };
 use crate::introspection::{
     Element, ElementId, Introspection, IntrospectionError, JsonType, Kind, Variants,
@@ -86,7 +86,7 @@ impl Reader {
                     name: value.name,
                     common: common(value.features),
                 });
-                Shape::Enum(values.collect())
+                Shape::Enum(Enum::of(values))
             }
             Kind::Array(element) => Shape::Array(self.shape_id(element)),
             Kind::Object { members, variants } => {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Perspective;
 use super::compare::{Comparison, Found, Pair, Party, Side};
-use super::interface::{Common, EnumValue, Member, Object, Scalar, Shape, ShapeId};
+use super::interface::{Common, Enum, Member, Object, Scalar, Shape, ShapeId};
 use super::message::{Flow, Subject, message};
 use super::way::Step;
 use crate::diagnostic::{Code, Diagnostic, Level};
@@ -145,13 +145,11 @@ impl<'a> Comparison<'a> {
         self.report(code, subject, self.server.side, &Common::default());
     }
 
-    fn compare_values(&mut self, from: &[EnumValue], to: &[EnumValue], flow: Flow) {
+    fn compare_values(&mut self, from: &Enum, to: &Enum, flow: Flow) {
         let (sender, _) = self.parties(flow);
-        let known: hashbrown::HashMap<&str, &EnumValue> =
-            to.iter().map(|value| (&*value.name, value)).collect();
-        for value in from {
+        for value in &from.values {
             let subject = Subject::Value(value.name.clone());
-            match known.get(&*value.name) {
+            match to.value(&value.name) {
                 Some(other) => match flow {
                     Flow::Send => self.compare_common(&value.common, &other.common, &subject),
                     Flow::Receive => self.compare_common(&other.common, &value.common, &subject),
