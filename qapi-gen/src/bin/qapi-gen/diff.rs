@@ -1,19 +1,15 @@
 //! `qapi-gen diff`
 
 use std::io::{self, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::ValueEnum;
 use qapi_gen::diagnostic::{Code, Diagnostic, Level, render_human, render_json};
-use qapi_gen::diff::{Change, Interface, Perspective, Side, compare};
-use qapi_gen::internals::read_input;
-use qapi_gen::ir::Configuration;
-use qapi_gen::source::SourceMap;
+use qapi_gen::diff::{Change, Perspective, Side, compare};
 
-use super::schema::{ConfigArgs, LintArgs, LoadArgs, MessageFormat, read_for_output};
-use super::{console, server};
+use super::console;
+use super::interface::{Input, read, render_short_change};
+use super::schema::{ConfigArgs, LoadArgs, MessageFormat};
 
 /// Arguments of `diff`.
 #[derive(clap::Args)]
@@ -57,13 +53,6 @@ enum Whom {
     Servers,
 }
 
-/// One side of the comparison.
-struct Input<'a> {
-    path: &'a str,
-    interface: Interface,
-    sources: Arc<SourceMap>,
-}
-
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let configuration = args.config.read()?;
     // Mistakes in both schemas are printed.
@@ -100,53 +89,10 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     })
 }
 
-/// Reads either form; `None` if the schema has mistakes, which are printed.
-fn read<'a>(
-    path: &'a str,
-    configuration: &Configuration,
-    files: &LoadArgs,
-) -> io::Result<Option<Input<'a>>> {
-    let in_file = |error: String| io::Error::other(format!("{path}: {error}"));
-    let is_server = server::is_address(path);
-    let bytes = match is_server {
-        true => server::ask_at(path)?,
-        false => read_input(Path::new(path)).map_err(|error| in_file(error.to_string()))?,
-    };
-    if is_server || is_json(&bytes) {
-        let interface = Interface::of_introspection(&bytes);
-        return Ok(Some(Input {
-            path,
-            interface: interface.map_err(|error| in_file(error.to_string()))?,
-            sources: Arc::default(),
-        }));
-    }
-    let schema = read_for_output(path, files, &LintArgs::default())?;
-    Ok(schema.map(|schema| Input {
-        path,
-        interface: Interface::of_schema(&schema, configuration),
-        sources: Arc::clone(schema.sources()),
-    }))
-}
-
-/// Whether a file is meant to be JSON, complete or not: strings of schemas have single quotes.
-fn is_json(bytes: &[u8]) -> bool {
-    const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    let text = text.trim_ascii_start();
-    match text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start) {
-        Some(rest) => matches!(rest.first(), None | Some(b'"' | b'}')),
-        None => {
-            matches!(text.first(), Some(b'[' | b'"'))
-                || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
-        }
-    }
-}
-
 fn render(change: &Change, input: &Input<'_>, args: &Args) -> String {
     let sources = &*input.sources;
-    let also = change.reached.note(args.all);
     let diagnostic = &Diagnostic {
-        note: also.clone(),
+        note: change.reached.note(args.all),
         ..change.diagnostic.clone()
     };
     match args.message_format {
@@ -155,17 +101,6 @@ fn render(change: &Change, input: &Input<'_>, args: &Args) -> String {
             format!("{}\n\n", text.trim_end())
         }
         MessageFormat::Json => render_json(diagnostic, sources),
-        MessageFormat::Short => {
-            let place = match diagnostic.primary {
-                Some(span) => {
-                    let (file, at) = (sources.file(sources.file_of(span)), sources.position(span));
-                    format!("{}:{}:{}", file.name(), at.line, at.column)
-                }
-                None => input.path.to_owned(),
-            };
-            let (level, code) = (diagnostic.level.as_str(), diagnostic.code.as_str());
-            let also = also.map_or_else(String::new, |also| format!(" ({also})"));
-            format!("{place}: {level}[{code}]: {}{also}\n", diagnostic.message)
-        }
+        MessageFormat::Short => render_short_change(diagnostic, input),
     }
 }

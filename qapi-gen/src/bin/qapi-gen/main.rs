@@ -11,6 +11,7 @@ mod dump;
 mod emit;
 mod explain;
 mod generate;
+mod interface;
 #[cfg_attr(not(unix), path = "no_interrupt.rs")]
 mod interrupt;
 mod introspect;
