@@ -155,6 +155,33 @@ pub mod types {
         pub const AT: &str = "move/returns/at";
     }
 }
+
+/// Every path. On a line each they are a manifest for `qapi-gen compat`: what may be sent and read.
+pub const ALL: &[&str] = &[
+    commands::NODE_ADD,
+    commands::MOVE,
+    commands::node_add::FEATURE_DEPRECATED,
+    commands::r#move::NODE,
+    commands::r#move::IF,
+    events::GONE,
+    events::STOP,
+    events::gone::NODE,
+    types::node::DRIVER,
+    types::node::TYPE,
+    types::node::TYPE_FEATURE_UNSTABLE,
+    types::driver::FILE,
+    types::driver::COPY,
+    types::driver::COPY_FEATURE_SLOW,
+    types::driver::_2FAST,
+    types::driver::TO_FILE,
+    types::file::FEATURE_DYNAMIC,
+    types::file::PATH,
+    types::file::PA_TH,
+    types::file::SELF,
+    types::copy::FROM,
+    types::base::NAME,
+    types::moved::AT,
+];
 "#;
     let (_, items) = module.split_once("PeerSchema::has`.\n").expect("a header");
     assert_eq!(items, expected);

@@ -66,15 +66,20 @@ pub(super) fn emit(schema: &Schema, out: &mut Out<'_>) {
     let commands: Vec<_> = commands.map(|it| of_header("Command", it)).collect();
     let events = schema.events().iter();
     let events: Vec<_> = events.map(|it| of_header("Event", it)).collect();
-    push_module(out, "commands", "Commands.", commands, walk.commands);
-    push_module(out, "events", "Events.", events, walk.events);
-    push_module(
-        out,
-        "types",
-        "Types, each where it is found first.",
-        Vec::new(),
-        walk.types,
-    );
+    let mut all = Vec::new();
+    for (name, doc, constants, groups) in [
+        ("commands", "Commands.", commands, walk.commands),
+        ("events", "Events.", events, walk.events),
+        (
+            "types",
+            "Types, each where it is found first.",
+            Vec::new(),
+            walk.types,
+        ),
+    ] {
+        push_module(out, name, doc, constants, groups, &mut all);
+    }
+    push_all(out, &all);
 }
 
 impl<'s> Walk<'s> {
@@ -237,20 +242,23 @@ fn unique(taken: &mut HashSet<String>, name: String) -> String {
     unique
 }
 
-/// One of the modules: constants of its own, and a module for each definition that has any.
+/// One of the modules: constants of its own, and a module for each definition that has any. What they are called is added to
+/// `all`.
 fn push_module(
     out: &mut Out<'_>,
     name: &str,
     doc: &str,
     constants: Vec<Constant>,
     groups: Vec<Group<'_>>,
+    all: &mut Vec<String>,
 ) {
     if constants.is_empty() && groups.is_empty() {
         return;
     }
     out.push(&format!("\n/// {doc}\npub mod {name} {{\n"));
     let mut is_first = constants.is_empty();
-    push_constants(out, 4, constants);
+    push_constants(out, name, constants, all);
+    let outer = name;
     // A module in one of the same name reads badly.
     let mut taken = HashSet::from([name.to_owned()]);
     for Group { name, constants } in groups {
@@ -266,17 +274,25 @@ fn push_module(
         out.push(&format!(
             "{blank}    /// Of `{name}`.\n    pub mod {module} {{\n"
         ));
-        push_constants(out, 8, constants);
+        push_constants(out, &format!("{outer}::{module}"), constants, all);
         out.push("    }\n");
     }
     out.push("}\n");
 }
 
-fn push_constants(out: &mut Out<'_>, width: usize, constants: Vec<Constant>) {
+/// Constants in the module at this path.
+fn push_constants(
+    out: &mut Out<'_>,
+    module: &str,
+    constants: Vec<Constant>,
+    all: &mut Vec<String>,
+) {
+    let width = 4 * (1 + module.matches("::").count());
     let mut taken = HashSet::new();
     let mut text = String::new();
     for Constant { doc, name, path } in constants {
         let name = unique(&mut taken, names::snake(&name).to_uppercase());
+        all.push(format!("{module}::{name}"));
         layout::line(&mut text, width, &["/// ", &doc]);
         let head = format!("pub const {name}: &str =");
         let value = layout::string(&path);
@@ -288,6 +304,30 @@ fn push_constants(out: &mut Out<'_>, width: usize, constants: Vec<Constant>) {
             layout::line(&mut text, width, &[&head]);
             layout::line(&mut text, width + 4, &[&value, ";"]);
         }
+    }
+    out.push(&text);
+}
+
+/// The list of all constants.
+fn push_all(out: &mut Out<'_>, all: &[String]) {
+    /// What is no longer stands in one line.
+    const SHORT: usize = 60;
+    let mut text = String::from(
+        "\n/// Every path. On a line each they are a manifest for `qapi-gen compat`: what may be sent and read.\n",
+    );
+    let length: usize = all.iter().map(|name| name.len() + 2).sum();
+    if length <= SHORT + 2 {
+        layout::line(
+            &mut text,
+            0,
+            &["pub const ALL: &[&str] = &[", &all.join(", "), "];"],
+        );
+    } else {
+        layout::line(&mut text, 0, &["pub const ALL: &[&str] = &["]);
+        for name in all {
+            layout::line(&mut text, 4, &[name, ","]);
+        }
+        layout::line(&mut text, 0, &["];"]);
     }
     out.push(&text);
 }
