@@ -6,6 +6,12 @@ pub use crate::output::abandon;
 pub use crate::print::print;
 pub use crate::references::{References, Target};
 
+/// With which servers a program works.
+#[cfg(feature = "compat")]
+pub mod compat {
+    pub use crate::compat::*;
+}
+
 /// Limits of what a schema may be.
 pub mod limits {
     pub use crate::limits::*;

@@ -13,6 +13,8 @@
 pub mod backend;
 mod builder;
 pub mod check;
+#[cfg(feature = "compat")]
+mod compat;
 mod compile;
 mod components;
 pub mod diagnostic;

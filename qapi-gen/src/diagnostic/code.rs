@@ -272,6 +272,8 @@ codes! {
     OptionalResultGone = "D0305",
     /// `member 'X' of Y may now be any integer from N to M`
     RangeWider = "D0306",
+    /// `value 'X' of member 'Y' of Z does not exist`
+    ResultValueGone = "D0307",
     /// `X became deprecated`
     BecameDeprecated = "D0401",
     /// `X became unstable`

@@ -3,13 +3,13 @@
 //! Types are a graph. It is searched from all commands and events at once, the nearest types first, so
 //! that each pair of types is looked at once, and what is found is told on a shortest way to it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::Perspective;
-use super::interface::{Interface, Shape, ShapeId};
+use super::interface::{Common, Interface, Shape, ShapeId};
 use super::message::{Flow, Subject};
 use super::reach::{Reach, Reached};
 use super::way::{Owner, OwnerId, Start, Step, WayId, Ways};
@@ -34,6 +34,8 @@ pub struct Change {
     pub diagnostic: Diagnostic,
     /// The command or event that the way begins with, and all that have the change.
     pub reached: Reached,
+    /// The line of the log or manifest in which a program was seen to use it.
+    pub line: Option<u32>,
 }
 
 /// What `new` changes for those who know `old` only.
@@ -44,7 +46,9 @@ pub struct Change {
 #[must_use]
 pub fn compare(old: &Interface, new: &Interface, perspective: Perspective) -> Vec<Change> {
     let (client, server) = match perspective {
-        Perspective::Clients => (Party::new(old, Side::Old), Party::new(new, Side::New)),
+        Perspective::Clients | Perspective::Program => {
+            (Party::new(old, Side::Old), Party::new(new, Side::New))
+        }
         Perspective::Servers => (Party::new(new, Side::New), Party::new(old, Side::Old)),
     };
     let mut comparison = Comparison {
@@ -59,6 +63,7 @@ pub fn compare(old: &Interface, new: &Interface, perspective: Perspective) -> Ve
         queue: VecDeque::new(),
         near: Vec::new(),
         current: None,
+        line: None,
         entries: Vec::new(),
         uses: Vec::new(),
         found: Vec::new(),
@@ -85,21 +90,8 @@ impl<'a> Party<'a> {
         &self.interface.types[id]
     }
 
-    /// The ways in which a value of the type may look: the branches of an alternate.
     pub(super) fn options(self, id: ShapeId) -> Vec<ShapeId> {
-        let mut options = Vec::new();
-        let mut open = vec![id];
-        let mut seen = HashSet::new();
-        while let Some(id) = open.pop() {
-            match self.shape(id) {
-                _ if !seen.insert(id) => {}
-                Shape::Alternate(branches) => open.extend(branches.iter().rev()),
-                Shape::Scalar(_) | Shape::Enum(_) | Shape::Array(_) | Shape::Object(_) => {
-                    options.push(id);
-                }
-            }
-        }
-        options
+        self.interface.options(id)
     }
 }
 
@@ -132,6 +124,7 @@ pub(super) struct Found {
     pub(super) owner: OwnerId,
     /// `None` for what a command or an event has itself.
     pub(super) pair: Option<PairId>,
+    pub(super) line: Option<u32>,
 }
 
 pub(super) struct Comparison<'a> {
@@ -149,6 +142,8 @@ pub(super) struct Comparison<'a> {
     /// Those that are as near as the pair at hand.
     near: Vec<(PairId, WayId)>,
     pub(super) current: Option<PairId>,
+    /// The line of what is compared.
+    pub(super) line: Option<u32>,
     /// Which commands and events use which pairs themselves.
     entries: Vec<(PairId, OwnerId)>,
     /// Which pair is used by which.
@@ -175,15 +170,15 @@ impl<'a> Comparison<'a> {
             };
             let span = command.common.span;
             self.way = Some(self.ways.start(owner, Start::Arguments, span));
+            self.line = known.common.line;
             self.compare_common(&known.common, &command.common, &Subject::Whole);
             if known.allows_oob && !command.allows_oob {
-                let common = &command.common;
-                self.report(
-                    Code::OutOfBandGone,
-                    Subject::Whole,
-                    self.server.side,
-                    common,
-                );
+                let place = Common {
+                    line: known.oob_line,
+                    ..command.common.clone()
+                };
+                let side = self.server.side;
+                self.report(Code::OutOfBandGone, Subject::Whole, side, &place);
             }
             let responses = (known.has_success_response, command.has_success_response);
             if matches!(responses, (Some(known), Some(now)) if known != now) {
@@ -218,6 +213,7 @@ impl<'a> Comparison<'a> {
                 continue;
             };
             self.way = Some(self.ways.start(owner, Start::Data, event.common.span));
+            self.line = known.common.line;
             self.compare_common(&known.common, &event.common, &Subject::Whole);
             self.compare_types(event.data, known.data, Flow::Receive);
         }
@@ -229,6 +225,11 @@ impl<'a> Comparison<'a> {
             Flow::Send => (self.client, self.server),
             Flow::Receive => (self.server, self.client),
         }
+    }
+
+    /// The line of a type of the client.
+    pub(super) fn line_of(&self, id: ShapeId) -> Option<u32> {
+        self.client.interface.lines.get(id).copied().flatten()
     }
 
     /// Compares the pair where the search stands, now or later.
@@ -292,6 +293,7 @@ impl<'a> Comparison<'a> {
             Change {
                 side: found.side,
                 diagnostic: found.diagnostic,
+                line: found.line,
                 reached: Reached::new(Arc::clone(&owners), found.owner, all),
             }
         };

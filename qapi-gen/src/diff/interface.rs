@@ -1,5 +1,7 @@
 //! An interface as it shows on the wire.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 
 use crate::ir::{
@@ -12,44 +14,52 @@ use crate::text::ByName;
 /// Commands, events, and the types that their values have.
 #[derive(Debug, Default)]
 pub struct Interface {
-    pub(super) commands: IndexMap<String, Command>,
-    pub(super) events: IndexMap<String, Event>,
-    pub(super) types: Vec<Shape>,
+    pub(crate) commands: IndexMap<String, Command>,
+    pub(crate) events: IndexMap<String, Event>,
+    pub(crate) types: Vec<Shape>,
     /// The features of types that have no name in introspection data.
-    pub(super) features: Vec<Vec<String>>,
+    pub(crate) features: Vec<Vec<String>>,
+    /// For an interface that was learned from what a program says: the lines in which types were seen first.
+    pub(crate) lines: Vec<Option<u32>>,
 }
 
 /// The position of a type in an [`Interface`].
-pub(super) type ShapeId = usize;
+pub(crate) type ShapeId = usize;
 
 /// What commands, events, members and values have in common.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Common {
-    pub(super) features: Vec<String>,
+pub(crate) struct Common {
+    pub(crate) features: Vec<String>,
     /// The condition that the configuration leaves open; empty where it is there for certain.
-    pub(super) condition: String,
-    pub(super) span: Option<Span>,
+    pub(crate) condition: String,
+    pub(crate) span: Option<Span>,
+    /// The line in which a program was seen to use it.
+    pub(crate) line: Option<u32>,
 }
 
 #[derive(Debug)]
-pub(super) struct Command {
-    pub(super) common: Common,
-    pub(super) arguments: ShapeId,
-    pub(super) returns: ShapeId,
-    pub(super) allows_oob: bool,
+pub(crate) struct Command {
+    pub(crate) common: Common,
+    pub(crate) arguments: ShapeId,
+    pub(crate) returns: ShapeId,
+    pub(crate) allows_oob: bool,
+    /// The line in which a program executed it out of band.
+    pub(crate) oob_line: Option<u32>,
     /// `None` where introspection does not tell.
-    pub(super) has_success_response: Option<bool>,
+    pub(crate) has_success_response: Option<bool>,
+    /// Whether it takes more arguments than it tells of (QAPI: 'gen' false).
+    pub(crate) takes_anything: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Event {
-    pub(super) common: Common,
-    pub(super) data: ShapeId,
+pub(crate) struct Event {
+    pub(crate) common: Common,
+    pub(crate) data: ShapeId,
 }
 
 /// The values of a type.
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Scalar(Scalar),
     Enum(Enum),
     Array(ShapeId),
@@ -59,7 +69,7 @@ pub(super) enum Shape {
 
 /// A built-in type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scalar {
+pub(crate) enum Scalar {
     String,
     Number,
     /// The smallest and the largest value, where the schema says so.
@@ -71,44 +81,48 @@ pub(super) enum Scalar {
 
 /// The values of an enumeration.
 #[derive(Debug, Default)]
-pub(super) struct Enum {
-    pub(super) values: Vec<EnumValue>,
-    pub(super) by_name: ByName,
+pub(crate) struct Enum {
+    pub(crate) values: Vec<EnumValue>,
+    pub(crate) by_name: ByName,
 }
 
 #[derive(Debug)]
-pub(super) struct EnumValue {
-    pub(super) name: String,
-    pub(super) common: Common,
+pub(crate) struct EnumValue {
+    pub(crate) name: String,
+    pub(crate) common: Common,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Object {
-    pub(super) members: Vec<Member>,
-    pub(super) tag: Option<String>,
+pub(crate) struct Object {
+    pub(crate) members: Vec<Member>,
+    pub(crate) tag: Option<String>,
     /// By value of the tag; a value without a branch has no further members.
-    pub(super) branches: Vec<(String, ShapeId)>,
-    pub(super) members_by_name: ByName,
-    pub(super) branches_by_name: ByName,
+    pub(crate) branches: Vec<(String, ShapeId)>,
+    pub(crate) members_by_name: ByName,
+    pub(crate) branches_by_name: ByName,
+    /// Whether a program may send members beside these.
+    pub(crate) is_partial: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) name: String,
-    pub(super) shape: ShapeId,
-    pub(super) is_optional: bool,
-    pub(super) common: Common,
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) shape: ShapeId,
+    pub(crate) is_optional: bool,
+    /// The line of a program that does not send it.
+    pub(crate) absent: Option<u32>,
+    pub(crate) common: Common,
 }
 
 impl Enum {
-    pub(super) fn of(values: impl IntoIterator<Item = EnumValue>) -> Self {
+    pub(crate) fn of(values: impl IntoIterator<Item = EnumValue>) -> Self {
         Self {
             values: values.into_iter().collect(),
             by_name: ByName::default(),
         }
     }
 
-    pub(super) fn value(&self, name: &str) -> Option<&EnumValue> {
+    pub(crate) fn value(&self, name: &str) -> Option<&EnumValue> {
         let name_of = |index: usize| Some(&*self.values[index].name);
         let index = self.by_name.find(name, self.values.len(), name_of);
         index.map(|index| &self.values[index])
@@ -116,7 +130,7 @@ impl Enum {
 }
 
 impl Object {
-    pub(super) fn member(&self, name: &str) -> Option<&Member> {
+    pub(crate) fn member(&self, name: &str) -> Option<&Member> {
         let index = self
             .members_by_name
             .find(name, self.members.len(), |index| {
@@ -125,7 +139,7 @@ impl Object {
         index.map(|index| &self.members[index])
     }
 
-    pub(super) fn branch(&self, case: &str) -> Option<ShapeId> {
+    pub(crate) fn branch(&self, case: &str) -> Option<ShapeId> {
         let index = self
             .branches_by_name
             .find(case, self.branches.len(), |index| {
@@ -158,6 +172,23 @@ impl Interface {
         }
         interface
     }
+
+    /// The ways in which a value of the type may look: the branches of an alternate.
+    pub(crate) fn options(&self, id: ShapeId) -> Vec<ShapeId> {
+        let mut options = Vec::new();
+        let mut open = vec![id];
+        let mut seen = HashSet::new();
+        while let Some(id) = open.pop() {
+            match &self.types[id] {
+                _ if !seen.insert(id) => {}
+                Shape::Alternate(branches) => open.extend(branches.iter().rev()),
+                Shape::Scalar(_) | Shape::Enum(_) | Shape::Array(_) | Shape::Object(_) => {
+                    options.push(id);
+                }
+            }
+        }
+        options
+    }
 }
 
 struct SchemaReader<'a> {
@@ -188,6 +219,7 @@ impl SchemaReader<'_> {
             features: self.features(features),
             condition,
             span,
+            line: None,
         }
     }
 
@@ -203,7 +235,9 @@ impl SchemaReader<'_> {
             arguments: command.arguments().unwrap_or(empty).index(),
             returns: command.returns().unwrap_or(empty).index(),
             allows_oob: command.allows_oob(),
+            oob_line: None,
             has_success_response: Some(command.has_success_response()),
+            takes_anything: !command.is_generated(),
         };
         interface.commands.insert(command.name().to_owned(), it);
     }
@@ -244,6 +278,7 @@ impl SchemaReader<'_> {
                     name: member.name().to_owned(),
                     shape: member.type_id().index(),
                     is_optional: member.is_optional(),
+                    absent: None,
                     common: self.common(member.features(), member.condition(), Some(member.span())),
                 };
                 let variants = object.variants();

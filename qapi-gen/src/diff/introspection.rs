@@ -4,7 +4,7 @@ use super::interface::{
     Command, Common, Enum, EnumValue, Event, Interface, Member, Object, Scalar, Shape, ShapeId,
 };
 use crate::introspection::{
-    Element, ElementId, Introspection, IntrospectionError, JsonType, Kind, Variants,
+    Element, ElementId, Introspection, IntrospectionError, JsonType, Kind, Variants, takes_anything,
 };
 
 impl Interface {
@@ -16,6 +16,8 @@ impl Interface {
     /// Where the text is not of that form.
     pub fn of_introspection(text: impl AsRef<[u8]>) -> Result<Self, IntrospectionError> {
         let elements = Introspection::read(text)?.elements;
+        let open = elements.iter().map(|it| takes_anything(&elements, it));
+        let open: Vec<bool> = open.collect();
         let mut n_types = 0;
         let shapes = elements.iter().map(|element| {
             let shape = n_types;
@@ -26,8 +28,8 @@ impl Interface {
             shapes: shapes.collect(),
         };
         let mut interface = Self::default();
-        for element in elements {
-            reader.add(element, &mut interface);
+        for (element, takes_anything) in std::iter::zip(elements, open) {
+            reader.add(element, takes_anything, &mut interface);
         }
         Ok(interface)
     }
@@ -43,7 +45,7 @@ impl Reader {
         self.shapes[id]
     }
 
-    fn add(&self, element: Element, interface: &mut Interface) {
+    fn add(&self, element: Element, takes_anything: bool, interface: &mut Interface) {
         let Element {
             name,
             features,
@@ -60,7 +62,9 @@ impl Reader {
                     arguments: self.shape_id(arguments),
                     returns: self.shape_id(returns),
                     allows_oob,
+                    oob_line: None,
                     has_success_response: None,
+                    takes_anything,
                 };
                 interface.commands.insert(name, command);
                 return;
@@ -94,6 +98,7 @@ impl Reader {
                     name: member.name,
                     shape: self.shape_id(member.ty),
                     is_optional: member.is_optional,
+                    absent: None,
                     common: common(member.features),
                 });
                 let members = members.collect();

@@ -6,11 +6,21 @@ use crate::diagnostic::Code;
 
 /// The direction of a value, as the client sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Flow {
+pub(crate) enum Flow {
     /// Arguments.
     Send,
     /// Results and the data of events.
     Receive,
+}
+
+impl Flow {
+    /// The one of sender and receiver that is the client's.
+    pub(super) fn of_client<T>(self, from: T, to: T) -> T {
+        match self {
+            Self::Send => from,
+            Self::Receive => to,
+        }
+    }
 }
 
 /// What a change is about, seen from the path to it.
@@ -116,61 +126,91 @@ pub(super) fn message(
     perspective: Perspective,
 ) -> String {
     let name = path.name(subject);
-    // The same difference, seen from the side that has more.
-    let is_for_clients = perspective == Perspective::Clients;
-    let of = |clients: &str, servers: &str| {
-        format!("{name} {}", if is_for_clients { clients } else { servers })
+    // The same difference, seen from the side that has more; and what it is beside a program.
+    let is_for_program = perspective == Perspective::Program;
+    let of = |clients: &str, servers: &str, program: &str| {
+        let text = match perspective {
+            Perspective::Clients => clients,
+            Perspective::Servers => servers,
+            Perspective::Program => program,
+        };
+        format!("{name} {text}")
     };
     match (code, subject) {
         (Code::CommandGone | Code::EventGone | Code::ArgumentGone | Code::ArgumentValueGone, _) => {
-            of("was removed", "is new")
+            of("was removed", "is new", "does not exist")
         }
         (Code::OutOfBandGone, _) => of(
             "may no longer be executed out of band",
             "may now be executed out of band",
+            "may not be executed out of band",
         ),
         (Code::ResponseChanged, _) => of(
             "answers success where it did not, or the other way round",
             "answers success where it did not, or the other way round",
+            "does not answer success",
         ),
-        (Code::ArgumentMandatory, _) => of("is new and mandatory", "was mandatory and is gone"),
-        (Code::ArgumentBecameMandatory, _) => of("became mandatory", "became optional"),
-        (Code::ArgumentKind, Subject::Kind(sent, taken)) => {
-            if is_for_clients {
-                format!("{name} no longer takes {sent}, only {taken}")
-            } else {
-                format!("{name} now takes {sent}, not only {taken}")
+        (Code::ArgumentMandatory, _) => of(
+            "is new and mandatory",
+            "was mandatory and is gone",
+            "is mandatory, and was not sent",
+        ),
+        (Code::ArgumentBecameMandatory, _) => of(
+            "became mandatory",
+            "became optional",
+            "is mandatory, and was not always sent",
+        ),
+        (Code::ArgumentKind, Subject::Kind(sent, taken)) => match perspective {
+            Perspective::Clients => format!("{name} no longer takes {sent}, only {taken}"),
+            Perspective::Servers => format!("{name} now takes {sent}, not only {taken}"),
+            Perspective::Program => format!("{name} does not take {sent}, only {taken}"),
+        },
+        (Code::RangeNarrower, Subject::Range(least, most)) => match perspective {
+            Perspective::Clients => {
+                format!("{name} now takes integers from {least} to {most} only")
             }
+            Perspective::Servers => format!("{name} took integers from {least} to {most} only"),
+            Perspective::Program => format!("{name} takes integers from {least} to {most} only"),
+        },
+        (Code::ResultGone, _) => of("was removed", "is new", "does not exist"),
+        (Code::ResultBecameOptional, _) => {
+            of("became optional", "became mandatory", "may be absent")
         }
-        (Code::RangeNarrower, Subject::Range(least, most)) if is_for_clients => {
-            format!("{name} now takes integers from {least} to {most} only")
-        }
-        (Code::RangeNarrower, Subject::Range(least, most)) => {
-            format!("{name} took integers from {least} to {most} only")
-        }
-        (Code::ResultGone, _) => of("was removed", "is new"),
-        (Code::ResultBecameOptional, _) => of("became optional", "became mandatory"),
-        (Code::ResultKind, Subject::Kind(sent, taken)) => {
-            if is_for_clients {
-                format!("{name} may now be {sent}, was {taken}")
-            } else {
-                format!("{name} is now {taken}, may have been {sent}")
-            }
-        }
-        (Code::ResultValueNew, _) => of("is new", "was removed"),
-        (Code::OptionalResultGone, _) => of("was removed, it was optional", "is new and optional"),
+        (Code::ResultKind, Subject::Kind(sent, taken)) => match perspective {
+            Perspective::Clients => format!("{name} may now be {sent}, was {taken}"),
+            Perspective::Servers => format!("{name} is now {taken}, may have been {sent}"),
+            Perspective::Program => format!("{name} may be {sent}, was {taken}"),
+        },
+        (Code::ResultValueNew, _) => of("is new", "was removed", "may come"),
+        (Code::ResultValueGone, _) => of("was removed", "is new", "does not exist"),
+        (Code::OptionalResultGone, _) => of(
+            "was removed, it was optional",
+            "is new and optional",
+            "does not exist, it was optional",
+        ),
         (Code::RangeWider, Subject::Range(least, most)) => {
-            format!("{name} may now be any integer from {least} to {most}")
+            let now = if is_for_program { "" } else { "now " };
+            format!("{name} may {now}be any integer from {least} to {most}")
         }
-        (Code::BecameDeprecated, _) => of("became deprecated", "is no longer deprecated"),
-        (Code::BecameUnstable, _) => of("became unstable", "became stable"),
+        (Code::BecameDeprecated, _) => of(
+            "became deprecated",
+            "is no longer deprecated",
+            "is deprecated",
+        ),
+        (Code::BecameUnstable, _) => of("became unstable", "became stable", "is unstable"),
         (Code::FeatureGone, Subject::Feature(_, feature)) => {
-            format!("{name} lost feature '{feature}'")
+            let verb = if is_for_program {
+                "does not have"
+            } else {
+                "lost"
+            };
+            format!("{name} {verb} feature '{feature}'")
         }
         (Code::BecameConditional, Subject::Condition(_, condition)) => {
-            format!("{name} is now there only if {condition}")
+            let now = if is_for_program { "" } else { "now " };
+            format!("{name} is {now}there only if {condition}")
         }
         // A code comes with the subject that its arm above names.
-        _ => of("changed", "changed"),
+        _ => of("changed", "changed", "differs"),
     }
 }

@@ -20,7 +20,15 @@ mod way;
 
 pub use compare::{Change, Side, compare};
 pub use interface::Interface;
+#[cfg(feature = "compat")]
+pub(crate) use interface::{
+    Command, Common, Enum, EnumValue, Event, Member, Object, Scalar, Shape, ShapeId,
+};
+#[cfg(feature = "compat")]
+pub(crate) use message::Flow;
 pub use reach::Reached;
+#[cfg(feature = "compat")]
+pub(crate) use rules::{no_members, takes};
 
 /// Whose trouble is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,4 +37,6 @@ pub enum Perspective {
     Clients,
     /// Servers written for the old interface meet clients of the new one.
     Servers,
+    /// A program, of which the old interface has only what it was seen to use, meets a server of the new one.
+    Program,
 }

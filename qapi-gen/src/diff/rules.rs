@@ -19,6 +19,7 @@ impl<'a> Comparison<'a> {
         match pair {
             Pair::Types { from, to, flow } => {
                 let (sender, receiver) = self.parties(flow);
+                self.line = self.line_of(flow.of_client(from, to));
                 self.compare_features(from, to, flow);
                 match (sender.shape(from), receiver.shape(to)) {
                     (Shape::Enum(from), Shape::Enum(to)) => self.compare_values(from, to, flow),
@@ -36,6 +37,8 @@ impl<'a> Comparison<'a> {
                 flow,
             } => {
                 let (sender, receiver) = self.parties(flow);
+                let line = self.line_of(flow.of_client(from, to));
+                self.line = line.or_else(|| self.line_of(flow.of_client(bases[0], bases[1])));
                 let object = |id, types: &'a [Shape]| match types.get(id) {
                     Some(Shape::Object(object)) => object,
                     _ => no_members(),
@@ -110,11 +113,18 @@ impl<'a> Comparison<'a> {
                     Flow::Send => Code::ArgumentKind,
                     Flow::Receive => Code::ResultKind,
                 };
-                self.report(code, subject, self.server.side, &Common::default());
+                let place = Common {
+                    line: self.line_of(flow.of_client(option, to)),
+                    ..Common::default()
+                };
+                self.report(code, subject, self.server.side, &place);
                 continue;
             };
             match (shape, receiver.shape(target)) {
-                (Shape::Scalar(from), Shape::Scalar(to)) => self.compare_ranges(*from, *to, flow),
+                (Shape::Scalar(from), Shape::Scalar(to)) => {
+                    let line = self.line_of(flow.of_client(option, target));
+                    self.compare_ranges(*from, *to, flow, line);
+                }
                 (Shape::Array(from), Shape::Array(to)) => elements.push((*from, *to)),
                 (Shape::Enum(_), Shape::Enum(_)) | (Shape::Object(_), Shape::Object(_)) => {
                     self.use_pair(Pair::Types {
@@ -130,7 +140,7 @@ impl<'a> Comparison<'a> {
         elements
     }
 
-    fn compare_ranges(&mut self, from: Scalar, to: Scalar, flow: Flow) {
+    fn compare_ranges(&mut self, from: Scalar, to: Scalar, flow: Flow, line: Option<u32>) {
         let (Scalar::Int(Some(from)), Scalar::Int(Some(to))) = (from, to) else {
             return;
         };
@@ -142,10 +152,17 @@ impl<'a> Comparison<'a> {
             Flow::Receive => (Code::RangeWider, from),
         };
         let subject = Subject::Range(now.0, now.1);
-        self.report(code, subject, self.server.side, &Common::default());
+        let place = Common {
+            line,
+            ..Common::default()
+        };
+        self.report(code, subject, self.server.side, &place);
     }
 
     fn compare_values(&mut self, from: &Enum, to: &Enum, flow: Flow) {
+        if flow == Flow::Receive && self.perspective == Perspective::Program {
+            return self.compare_seen_values(to, from);
+        }
         let (sender, _) = self.parties(flow);
         for value in &from.values {
             let subject = Subject::Value(value.name.clone());
@@ -161,6 +178,22 @@ impl<'a> Comparison<'a> {
                     };
                     self.report(code, subject, sender.side, &value.common);
                 }
+            }
+        }
+    }
+
+    /// Compares the values that a program got with those that there are. Which others it knows nobody has seen.
+    fn compare_seen_values(&mut self, seen: &Enum, now: &Enum) {
+        for value in &seen.values {
+            let subject = Subject::Value(value.name.clone());
+            match now.value(&value.name) {
+                Some(now) => self.compare_common(&value.common, &now.common, &subject),
+                None => self.report(
+                    Code::ResultValueGone,
+                    subject,
+                    self.client.side,
+                    &value.common,
+                ),
             }
         }
     }
@@ -197,6 +230,7 @@ impl<'a> Comparison<'a> {
                 continue;
             }
             let code = match (flow, member.is_optional) {
+                (Flow::Send, false) if from.is_partial => continue,
                 (Flow::Send, false) => Code::ArgumentMandatory,
                 (Flow::Send, true) => continue,
                 (Flow::Receive, false) => Code::ResultGone,
@@ -219,7 +253,11 @@ impl<'a> Comparison<'a> {
                 Flow::Send => Code::ArgumentBecameMandatory,
                 Flow::Receive => Code::ResultBecameOptional,
             };
-            self.report(code, subject, self.server.side, &now.common);
+            let place = Common {
+                line: known.absent.or(known.common.line),
+                ..now.common.clone()
+            };
+            self.report(code, subject, self.server.side, &place);
         }
         let (from_shape, to_shape) = (from.shape, to.shape);
         let step = Step::Member(&from.name, now.common.span);
@@ -279,6 +317,13 @@ impl<'a> Comparison<'a> {
 
     /// What client (`known`) and server (`now`) say about one thing.
     pub(super) fn compare_common(&mut self, known: &Common, now: &Common, subject: &Subject) {
+        let before = self.line;
+        self.line = known.line.or(before);
+        self.compare_marks(known, now, subject);
+        self.line = before;
+    }
+
+    fn compare_marks(&mut self, known: &Common, now: &Common, subject: &Subject) {
         let (known_names, now_names) = (FeatureNames::of(known), FeatureNames::of(now));
         for name in &now.features {
             let code = match name.as_str() {
@@ -304,11 +349,17 @@ impl<'a> Comparison<'a> {
 
     pub(super) fn report(&mut self, code: Code, subject: Subject, side: Side, place: &Common) {
         let is_note = level(code) == Level::Warn;
-        let Some(way) = self
-            .way
-            .filter(|_| !is_note || self.perspective == Perspective::Clients)
-        else {
+        let tells_notes = match self.perspective {
+            Perspective::Clients | Perspective::Program => true,
+            Perspective::Servers => false,
+        };
+        let Some(way) = self.way.filter(|_| !is_note || tells_notes) else {
             return;
+        };
+        // Of a program there are lines and no source.
+        let side = match self.perspective {
+            Perspective::Clients | Perspective::Servers => side,
+            Perspective::Program => self.server.side,
         };
         let text = message(code, &subject, &self.ways.path(way), self.perspective);
         // Places along the way are the server's.
@@ -323,6 +374,7 @@ impl<'a> Comparison<'a> {
             },
             owner: self.ways.owner(way),
             pair: self.current,
+            line: place.line.or(self.line),
         });
     }
 }
@@ -363,19 +415,20 @@ struct Bases<'a> {
 }
 
 /// What a value of the tag without a branch has.
-fn no_members() -> &'static Object {
+pub(crate) fn no_members() -> &'static Object {
     static NONE: Object = Object {
         members: Vec::new(),
         tag: None,
         branches: Vec::new(),
         members_by_name: ByName::new(),
         branches_by_name: ByName::new(),
+        is_partial: false,
     };
     &NONE
 }
 
 /// Whether the receiver takes JSON values of the sender's kind.
-fn takes(to: &Shape, from: &Shape) -> bool {
+pub(crate) fn takes(to: &Shape, from: &Shape) -> bool {
     match (to, from) {
         (Shape::Scalar(Scalar::Any), _) => true,
         (Shape::Scalar(Scalar::Number), Shape::Scalar(Scalar::Int(_))) => true,
@@ -407,6 +460,7 @@ fn kind(shape: &Shape) -> &'static str {
 fn level(code: Code) -> Level {
     match code {
         Code::ResultValueNew
+        | Code::ResultValueGone
         | Code::OptionalResultGone
         | Code::RangeWider
         | Code::BecameDeprecated

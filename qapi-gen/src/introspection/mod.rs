@@ -23,6 +23,8 @@ pub use error::IntrospectionError;
 #[cfg_attr(docsrs, doc(cfg(feature = "live")))]
 pub use live::ask;
 pub(crate) use schema::{Peeked, compile_told};
+#[cfg(feature = "diff")]
+pub(crate) use text::takes_anything;
 
 use serde_json::Value;
 

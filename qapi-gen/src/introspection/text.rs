@@ -11,6 +11,23 @@ use crate::print::list;
 /// `netdev_add` were so until 5.1, which made a union of them.
 const TAKES_ANYTHING: [&str; 2] = ["device_add", "netdev_add"];
 
+/// Whether a command has arguments beyond those that it tells of.
+pub(crate) fn takes_anything(elements: &[Element], element: &Element) -> bool {
+    let Kind::Command { arguments, .. } = &element.kind else {
+        return false;
+    };
+    let is_union = match &elements[*arguments].kind {
+        Kind::Object { variants, .. } => variants.is_some(),
+        Kind::Command { .. }
+        | Kind::Event { .. }
+        | Kind::Builtin(_)
+        | Kind::Enum(_)
+        | Kind::Array(_)
+        | Kind::Alternate(_) => false,
+    };
+    !is_union && TAKES_ANYTHING.contains(&&*element.name)
+}
+
 /// How elements are called in source.
 pub(super) struct Plan {
     /// Those of types that are defined; `None` for what is built in, arrays, and what nothing leads to.
@@ -228,14 +245,14 @@ impl Writer<'_> {
         allows_oob: bool,
     ) {
         let mut text = format!("{{ 'command': '{}'", element.name);
-        let is_union = self.add_arguments(&mut text, arguments);
+        self.add_arguments(&mut text, arguments);
         if Some(returns) != self.plan.empty {
             let _ = write!(text, ",\n  'returns': {}", self.type_ref(returns));
         }
         if allows_oob {
             text.push_str(",\n  'allow-oob': true");
         }
-        if !is_union && TAKES_ANYTHING.contains(&&*element.name) {
+        if takes_anything(self.elements, element) {
             text.push_str(",\n  'gen': false");
         }
         add_features(&mut text, &element.features);
@@ -252,29 +269,27 @@ impl Writer<'_> {
     }
 
     /// Says whether they are a union, which is one value.
-    fn add_arguments(&self, text: &mut String, id: ElementId) -> bool {
+    fn add_arguments(&self, text: &mut String, id: ElementId) {
         if Some(id) == self.plan.empty {
-            return false;
+            return;
         }
         let element = &self.elements[id];
         match &element.kind {
             Kind::Object { members, .. } if self.plan.in_place_of[id].is_some() => {
                 let _ = write!(text, ",\n  'data': {}", self.members(members));
-                false
             }
             Kind::Object { variants, .. } => {
                 let _ = write!(text, ",\n  'data': {}", self.type_ref(id));
                 if variants.is_some() {
                     text.push_str(",\n  'boxed': true");
                 }
-                variants.is_some()
             }
             Kind::Command { .. }
             | Kind::Event { .. }
             | Kind::Builtin(_)
             | Kind::Enum(_)
             | Kind::Array(_)
-            | Kind::Alternate(_) => false,
+            | Kind::Alternate(_) => {}
         }
     }
 

@@ -105,7 +105,9 @@ fn changes(old: &Schema, new: &Schema, perspective: Perspective) -> Vec<(Code, S
 fn each_rule_is_shown_by_its_page() {
     let codes = Code::ALL
         .iter()
-        .filter(|code| code.as_str().starts_with('D'));
+        .filter(|code| code.as_str().starts_with('D'))
+        // A log shows this one: `library/compat.rs`.
+        .filter(|code| **code != Code::ResultValueGone);
     let mut n_pages = 0;
     for code in codes {
         let page = code.explanation();

@@ -18,7 +18,7 @@ use tests::Tool;
 use crate::load;
 
 /// What real servers have told, by the name of the recording; none where these are not here.
-fn recordings(test: &str) -> Vec<(String, Value)> {
+pub(crate) fn recordings(test: &str) -> Vec<(String, Value)> {
     let Some(shared) = Tool::Shared.for_test(test) else {
         return Vec::new();
     };

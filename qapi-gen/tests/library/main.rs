@@ -2,6 +2,8 @@
 
 #[cfg(unix)]
 mod answers;
+#[cfg(unix)]
+mod compat;
 mod introspection;
 mod limits;
 mod manual;

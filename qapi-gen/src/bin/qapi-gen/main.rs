@@ -3,6 +3,7 @@
 //! Exit codes: 0 fine, 1 diagnostics or a file that cannot be read or written, 2 usage.
 
 mod check;
+mod compat;
 mod config;
 mod console;
 mod diff;
@@ -49,6 +50,8 @@ enum Command {
     Validate(validate::Args),
     /// Tell what a change of the interface breaks, and for whom.
     Diff(diff::Args),
+    /// Tell with which versions a program works, from what it was recorded to send and read.
+    Compat(compat::Args),
     /// Explain the rule that a diagnostic's code stands for.
     Explain(explain::Args),
     /// Write the man pages of this program, one for each command.
@@ -92,6 +95,7 @@ fn run(command: Command) -> io::Result<ExitCode> {
         Command::Introspect(args) => introspect::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Compat(args) => compat::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Man { out_dir } => write_man_pages(&out_dir),
         Command::Completions { shell } => {
