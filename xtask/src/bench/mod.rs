@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures, each measured beside its baseline in one run.
 
 mod build;
+mod compat;
 mod generate;
 mod measure;
 mod nbd;
@@ -47,6 +48,9 @@ enum Subject {
     /// Processor time of `iothread-top` and its exporter while they watch many guests, and how long another client waits
     /// for its turn at a monitor that both watch; fails if it is 5 % or more, or a second.
     Top(top::Args),
+    /// `qapi-gen compat` of a log of 10 MiB over four versions, beside a program that only reads its JSON; fails if it takes more than a
+    /// second of processor time.
+    Compat(compat::Args),
     /// A clean build of the code generated from QEMU's schema, beside the crate qapi-qmp.
     Build(build::Args),
 }
@@ -58,6 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Subject::Nbd { rounds } => nbd::run(*rounds),
         Subject::Generate(args) => generate::run(args),
         Subject::Build(args) => build::run(args),
+        Subject::Compat(args) => compat::run(args),
         Subject::Shapes(args) => shapes::run(args),
         Subject::Told(args) => told::run(args),
         Subject::Top(args) => top::run(args),
