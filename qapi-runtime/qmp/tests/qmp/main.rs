@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 mod live;
+mod outcomes;
 mod peers;
 mod planted;
 mod recording;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let suite = recording::add(suite);
     let suite = replaying::add(suite);
     let suite = tormenting::add(suite);
+    let suite = outcomes::add(suite);
     live::add(suite).run()
 }
 
