@@ -92,8 +92,8 @@ pub(crate) fn replay(shared: &Path) -> Result<(), Failed> {
 }
 
 /// What servers of other versions have answered is read by clients that are made of what these servers told of themselves:
-/// each its own recording, all of it. `is_whole` makes clients of all that they have, which takes a while; else they have
-/// what was recorded.
+/// each its own recording, all of it. `is_whole` makes clients of all that they have, which takes a while, and compiles them under
+/// the lints of generated code; else they have what was recorded.
 pub(crate) fn replay_by_own(shared: &Path, is_whole: bool) -> Result<(), Failed> {
     let recordings = recordings(shared)?;
     let commands = recordings.iter().flat_map(|it| &it.calls);
@@ -108,7 +108,7 @@ pub(crate) fn replay_by_own(shared: &Path, is_whole: bool) -> Result<(), Failed>
     } in recordings
     {
         // Options of clients for one server: it has what it told.
-        let options = Options::new().omit(Part::Server).omit(Part::Introspection);
+        let options = || Options::new().omit(Part::Server).omit(Part::Introspection);
         let has = |name: &&str| told.contains(&format!("\"name\":\"{name}\""));
         let only: Vec<&str> = only.iter().copied().filter(has).collect();
         let only = if is_whole { &[][..] } else { &only };
@@ -122,12 +122,12 @@ pub(crate) fn replay_by_own(shared: &Path, is_whole: bool) -> Result<(), Failed>
         if is_whole {
             let library = Crate {
                 name: &format!("{name}-library").replace('.', "-"),
-                modules: vec![Module::generate("qapi", &file, Options::new())?],
+                modules: vec![Module::generate("qapi", &file, options())?],
                 ..Crate::default()
             };
-            library.write()?.succeed("check", &[])?;
+            library.write()?.succeed("clippy", &[])?;
         }
-        let module = Module::generate_only("qapi", &file, only, options)?;
+        let module = Module::generate_only("qapi", &file, only, options())?;
         let (client, _) = build_of(&name, module, &commands)?;
         let session = folder.path().join("calls.jsonl");
         let lines: Vec<String> = calls.iter().map(Value::to_string).collect();
