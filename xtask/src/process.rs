@@ -59,6 +59,12 @@ pub(crate) const QAPI_GEN_LIVE: Program = Program {
     name: "qapi-gen",
 };
 
+pub(crate) const QMP: Program = Program {
+    package: "qmp",
+    features: "",
+    name: "qmp",
+};
+
 /// A server made with the tokio server of `qapi-runtime`.
 pub(crate) const QMP_SAMPLE: Program = Program {
     package: "tests",

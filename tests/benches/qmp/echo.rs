@@ -1,7 +1,7 @@
 //! The baseline: a server that blocks in `read` and writes back what it got.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use anyhow::Result;
@@ -15,19 +15,20 @@ pub(super) fn serve(socket: &Path) -> Result<()> {
         let stream = stream?;
         std::thread::spawn(move || {
             // The client is gone.
-            let _ = echo(stream);
+            let _ = pass(&stream, &stream);
         });
     }
     Ok(())
 }
 
-fn echo(mut stream: UnixStream) -> std::io::Result<()> {
+/// Moves bytes from one end to the other until there are no more.
+pub(super) fn pass(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
     let mut buffer = [0; 16 << 10];
     loop {
-        let count = stream.read(&mut buffer)?;
+        let count = from.read(&mut buffer)?;
         if count == 0 {
             return Ok(());
         }
-        stream.write_all(&buffer[..count])?;
+        to.write_all(&buffer[..count])?;
     }
 }

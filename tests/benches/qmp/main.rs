@@ -1,5 +1,6 @@
 //! What a command costs over a unix socket: `iothreadd` and the server on tokio beside a bare echo
-//! server and QEMU, and both clients beside one that is written by hand.
+//! server and QEMU, both clients beside one that is written by hand, and the proxy that records beside a
+//! bare one.
 //!
 //! Everything runs on one core, so that a figure is the work of both sides and of the kernel, and the
 //! servers take turns, so that what else the machine does hits all of them. `cargo xtask bench qmp`
@@ -8,6 +9,7 @@
 mod client;
 mod echo;
 mod measure;
+mod proxies;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -28,6 +30,12 @@ fn main() -> ExitCode {
         Some(first) if first == echo::ARGUMENT => match arguments.next() {
             Some(socket) => echo::serve(Path::new(&socket)).map(|()| true),
             None => Err(anyhow::anyhow!("echo: the path of the socket is missing")),
+        },
+        Some(first) if first == proxies::ARGUMENT => match (arguments.next(), arguments.next()) {
+            (Some(socket), Some(to)) => {
+                proxies::serve(Path::new(&socket), Path::new(&to)).map(|()| true)
+            }
+            _ => Err(anyhow::anyhow!("splice: the paths of sockets are missing")),
         },
         Some(_) | None => bench(),
     };
@@ -84,7 +92,8 @@ fn start() -> Result<Servers> {
 fn bench() -> Result<bool> {
     let servers = start()?;
     let are_clients_fine = client_calls(&servers)?;
-    Ok(round_trips(&servers)? && are_clients_fine)
+    let is_recorder_fine = proxies::round_trips(&servers.echo)?;
+    Ok(round_trips(&servers)? && are_clients_fine && is_recorder_fine)
 }
 
 /// A call through the clients beside one that is written by hand. QEMU serves one client at a time, so each has a connection of its own
@@ -139,7 +148,7 @@ fn round_trips(servers: &Servers) -> Result<bool> {
     let mut round_trips: [Sample; 4] = Default::default();
     let mut pipelined: [Sample; 3] = Default::default();
     let mut schemas: [Sample; 2] = Default::default();
-    let request = b"{\"execute\": \"query-name\"}\n";
+    let request = REQUEST;
     for _ in 0..N_TURNS {
         echo.round_trips(request, 1000, &mut round_trips[0])?;
         iothreadd.round_trips(request, 1000, &mut round_trips[1])?;
@@ -200,6 +209,9 @@ fn round_trips(servers: &Servers) -> Result<bool> {
     );
     Ok(all_reached)
 }
+
+/// The command; every server knows it, and it costs little.
+const REQUEST: &[u8] = b"{\"execute\": \"query-name\"}\n";
 
 const SCHEMA: &[u8] = b"{\"execute\": \"query-qmp-schema\"}\n";
 

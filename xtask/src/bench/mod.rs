@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures, each measured beside its baseline in one run.
 
 mod build;
+mod command;
 mod compat;
 mod generate;
 mod measure;
@@ -12,7 +13,7 @@ mod top;
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::process::{IOTHREADD, QMP_SAMPLE, cargo, succeed};
+use crate::process::{IOTHREADD, QMP, QMP_SAMPLE, cargo, succeed};
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]
@@ -30,8 +31,11 @@ enum Subject {
         figure: Option<String>,
     },
     /// Round trips, pipelining and introspection over a unix socket, beside a bare echo server and QEMU, and calls through the
-    /// clients beside serde_json by hand; fails if a figure misses its limit.
+    /// clients beside serde_json by hand, and what `qmp record` adds beside a bare splice; fails if a figure misses its limit.
     Qmp,
+    /// `qmp` as scripts and people meet it: from its start to an answer of QEMU, beside socat, and from Tab to what it completes,
+    /// beside qmp-shell; fails if it takes 15 ms beside QEMU's own time, or 20 ms.
+    Command(command::Args),
     /// Requests a second over NBD, beside qemu-storage-daemon; fails if a figure is below its.
     Nbd {
         /// How many runs of each make a figure.
@@ -59,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.subject {
         Subject::Iothread { figure } => iothread(figure.as_deref()),
         Subject::Qmp => qmp(),
+        Subject::Command(args) => command::run(args),
         Subject::Nbd { rounds } => nbd::run(*rounds),
         Subject::Generate(args) => generate::run(args),
         Subject::Build(args) => build::run(args),
@@ -78,6 +83,7 @@ fn iothread(figure: Option<&str>) -> Result<()> {
 fn qmp() -> Result<()> {
     let mut bench = cargo();
     bench.env("IOTHREADD", IOTHREADD.build_release()?);
+    bench.env("QMP", QMP.build_release()?);
     bench.env("QMP_SAMPLE", QMP_SAMPLE.build_release()?);
     succeed(bench.args([
         "bench",
