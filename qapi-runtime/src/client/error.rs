@@ -65,6 +65,7 @@ struct Inner {
     /// Whether the server got all of the request.
     was_sent: bool,
     silence: Silence,
+    process: Option<u32>,
     late: Option<LateReply>,
 }
 
@@ -108,6 +109,7 @@ impl ClientError {
             note: None,
             was_sent: false,
             silence: Silence::Unknown,
+            process: None,
             late: None,
         }))
     }
@@ -134,6 +136,11 @@ impl ClientError {
     /// Adds what the kernel tells.
     pub(super) fn with_silence(mut self, silence: Silence) -> Self {
         self.0.silence = silence;
+        self
+    }
+
+    pub(super) fn of_process(mut self, process: Option<u32>) -> Self {
+        self.0.process = process;
         self
     }
 
@@ -169,6 +176,11 @@ impl ClientError {
     /// The address of the server, if there is one.
     pub fn peer(&self) -> Option<&str> {
         self.0.peer.as_deref()
+    }
+
+    /// The process of a server that did not greet in time, as the kernel tells it of a unix socket.
+    pub fn peer_process(&self) -> Option<u32> {
+        self.0.process
     }
 
     /// The command, if the error is about one.
@@ -289,6 +301,7 @@ impl fmt::Display for ClientError {
             received: _,
             was_sent: _,
             silence: _,
+            process: _,
             late: _,
         } = &*self.0;
         if awaited.is_connecting()

@@ -64,7 +64,9 @@ pub(super) fn with_silence(
     credentials: Option<PeerCredentials>,
 ) -> ClientError {
     match error.kind() {
-        ClientErrorKind::TimedOut(_) => error.with_silence(Silence::of(&options.peer, credentials)),
+        ClientErrorKind::TimedOut(_) => error
+            .with_silence(Silence::of(&options.peer, credentials))
+            .of_process(credentials.and_then(|it| it.process)),
         _ => error,
     }
 }

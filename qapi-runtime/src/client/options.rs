@@ -106,7 +106,8 @@ impl ConnectOptions {
         self
     }
 
-    /// How long greeting, negotiation and synchronization may take.
+    /// How long greeting, negotiation and synchronization may take, with the time before it in which the server has no room
+    /// for one more client.
     #[must_use]
     pub fn handshake_timeout(mut self, handshake: Duration) -> Self {
         self.handshake = handshake.min(FOR_EVER);

@@ -42,11 +42,11 @@ fn silence(path: &Path, process: Option<u32>) -> Silence {
     // The list has all sockets of this machine, of which there may be many: it is read in trouble only.
     let list = fs::read("/proc/net/unix").unwrap_or_default();
     let name = path.as_os_str().as_encoded_bytes();
-    let has = |state: &[u8]| {
-        let mut lines = list.split(|it| *it == b'\n');
-        lines.any(|line| state_of(line, name) == Some(state))
-    };
-    match has(ACCEPTED) && has(WAITING) {
+    let lines = list.split(|it| *it == b'\n');
+    let connections: Vec<_> = lines.filter_map(|it| Connection::of(it, name)).collect();
+    let serves = |it: &Connection<'_>| it.state == ACCEPTED && it.has_client;
+    let waits = |it: &Connection<'_>| it.state == WAITING;
+    match connections.iter().any(serves) && connections.iter().any(waits) {
         true => Silence::ServesAnother,
         false => Silence::Unknown,
     }
@@ -63,15 +63,31 @@ fn is_stopped(process: u32) -> bool {
 const ACCEPTED: &[u8] = b"03";
 const WAITING: &[u8] = b"02";
 
-/// The state of a line's socket, if it is of that name.
-fn state_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
-    // Number, users, protocol, flags, type, state, inode, and the name, which may have blanks.
-    let before = line.strip_suffix(name)?.strip_suffix(b" ")?;
-    let fields = before.split(|byte| *byte == b' ');
-    let fields: Vec<_> = fields.filter(|it| !it.is_empty()).collect();
-    match fields[..] {
-        [_, _, _, _, _, state, _] => Some(state),
-        _ => None,
+/// How many users the server's end of a connection has whose client has left: the client's end was one of three.
+const WITHOUT_CLIENT: &[u8] = b"00000002";
+
+/// The server's end of a connection.
+#[derive(Debug, PartialEq, Eq)]
+struct Connection<'l> {
+    state: &'l [u8],
+    /// A server that hangs keeps the ends of clients that have left.
+    has_client: bool,
+}
+
+impl<'l> Connection<'l> {
+    /// The connection of a line, if it is of that name.
+    fn of(line: &'l [u8], name: &[u8]) -> Option<Self> {
+        // Number, users, protocol, flags, type, state, inode, and the name, which may have blanks.
+        let before = line.strip_suffix(name)?.strip_suffix(b" ")?;
+        let fields = before.split(|byte| *byte == b' ');
+        let fields: Vec<_> = fields.filter(|it| !it.is_empty()).collect();
+        match fields[..] {
+            [_, users, _, _, _, state, _] => Some(Self {
+                state,
+                has_client: users != WITHOUT_CLIENT,
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -94,19 +110,28 @@ mod tests {
         assert_eq!(silence(&path, None), Silence::Unknown);
         let second = UnixStream::connect(&path).unwrap();
         assert_eq!(silence(&path, None), Silence::ServesAnother);
-        drop((first, accepted, second));
+        // A server that has not seen yet that its client has left does not serve it.
+        drop(first);
+        assert_eq!(silence(&path, None), Silence::Unknown);
+        drop((accepted, second));
     }
 
     #[test]
     fn lines_are_read_by_their_fields() {
-        let line = |state: &str, name: &str| {
-            format!("0000000000000000: 00000003 00000000 00000000 0001 {state} 12345 {name}")
+        let line = |users: u32, state: &str, name: &str| {
+            format!("0000000000000000: {users:08X} 00000000 00000000 0001 {state} 12345 {name}")
         };
-        let state = |line: String| state_of(line.as_bytes(), b"/run/a b").map(<[u8]>::to_vec);
-        assert_eq!(state(line("03", "/run/a b")).as_deref(), Some(ACCEPTED));
-        assert_eq!(state(line("02", "/run/a b")).as_deref(), Some(WAITING));
-        assert_eq!(state(line("03", "/run/a b c")), None);
-        assert_eq!(state(line("03", "x /run/a b")), None);
-        assert_eq!(state(String::new()), None);
+        let read = |line: &str| {
+            let connection = Connection::of(line.as_bytes(), b"/run/a b")?;
+            Some((connection.state.to_vec(), connection.has_client))
+        };
+        let accepted = |has_client| Some((ACCEPTED.to_vec(), has_client));
+        assert_eq!(read(&line(3, "03", "/run/a b")), accepted(true));
+        assert_eq!(read(&line(2, "03", "/run/a b")), accepted(false));
+        let waits = Some((WAITING.to_vec(), true));
+        assert_eq!(read(&line(3, "02", "/run/a b")), waits);
+        assert_eq!(read(&line(3, "03", "/run/a b c")), None);
+        assert_eq!(read(&line(3, "03", "x /run/a b")), None);
+        assert_eq!(read(""), None);
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Stream {
     kind: Arc<Kind>,
     /// What is at the other end, if it is a command.
     pub(super) command: Option<RunningCommand>,
+    /// The part of the handshake's time that it has waited for room in the queue of those who are to be accepted.
+    pub(super) waited: Duration,
 }
 
 enum Kind {
@@ -50,6 +52,7 @@ impl Stream {
         Self {
             kind: Arc::new(kind),
             command,
+            waited: Duration::ZERO,
         }
     }
 
@@ -103,9 +106,10 @@ impl Stream {
     /// Tries until the server is there, or has room for one more.
     pub(super) fn open_by(options: &ConnectOptions, wait: Duration) -> io::Result<Self> {
         let start = Instant::now();
+        let mut waited = Duration::ZERO;
         loop {
             let error = match Self::open(options) {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => return Ok(Self { waited, ..stream }),
                 Err(error) => error,
             };
             let patience = match error.kind() {
@@ -116,6 +120,9 @@ impl Stream {
                 return Err(error);
             }
             std::thread::sleep(CONNECT_PAUSE);
+            if error.kind() == io::ErrorKind::WouldBlock {
+                waited = start.elapsed().saturating_sub(wait);
+            }
         }
     }
 

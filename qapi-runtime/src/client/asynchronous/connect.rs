@@ -23,6 +23,8 @@ pub(super) struct Wire {
     transport: Transport,
     pub(super) credentials: Option<PeerCredentials>,
     command: Option<RunningCommand>,
+    /// The part of the handshake's time that it has waited for room in the queue of those who are to be accepted.
+    waited: Duration,
 }
 
 impl Wire {
@@ -31,6 +33,7 @@ impl Wire {
             transport,
             credentials: None,
             command: None,
+            waited: Duration::ZERO,
         }
     }
 
@@ -39,6 +42,7 @@ impl Wire {
             credentials: peer_credentials(&opened.descriptor).ok(),
             transport: Transport::of_descriptor(opened.descriptor)?,
             command: opened.command,
+            waited: Duration::ZERO,
         })
     }
 }
@@ -65,9 +69,10 @@ async fn open_now(options: &ConnectOptions) -> io::Result<Wire> {
 /// Tries until the server is there, or has room for one more.
 pub(super) async fn open(options: &ConnectOptions, wait: Duration) -> Result<Wire, ClientError> {
     let start = Instant::now();
+    let mut waited = Duration::ZERO;
     loop {
         let error = match open_now(options).await {
-            Ok(wire) => return Ok(wire),
+            Ok(wire) => return Ok(Wire { waited, ..wire }),
             Err(error) => error,
         };
         let patience = match error.kind() {
@@ -79,6 +84,9 @@ pub(super) async fn open(options: &ConnectOptions, wait: Duration) -> Result<Wir
             return Err(not_opened(error, options));
         }
         tokio::time::sleep(CONNECT_PAUSE).await;
+        if error.kind() == io::ErrorKind::WouldBlock {
+            waited = start.elapsed().saturating_sub(wait);
+        }
     }
 }
 
@@ -89,9 +97,10 @@ pub(super) async fn establish(
     hub: &mut Hub,
 ) -> Result<Connection, ClientError> {
     let (command, credentials) = (wire.command, wire.credentials);
+    let left = options.handshake.saturating_sub(wire.waited);
     let (mut reader, mut writer) = wire.transport.split();
     let handshake = shake_hands(&mut reader, &mut writer, options, hub);
-    let done = match tokio::time::timeout(options.handshake, handshake).await {
+    let done = match tokio::time::timeout(left, handshake).await {
         Ok(done) => done,
         Err(_) => Err(ClientError::new(ClientErrorKind::TimedOut(
             options.handshake,

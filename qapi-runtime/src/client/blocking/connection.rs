@@ -143,7 +143,7 @@ fn shake_hands(
     options: &ConnectOptions,
     hub: &mut Hub,
 ) -> Result<(), ClientError> {
-    let deadline = Instant::now() + options.handshake;
+    let deadline = Instant::now() + options.handshake.saturating_sub(stream.waited);
     // When what was said is said again.
     let mut repeat: Option<Instant> = None;
     let mut buffer = vec![0; READ_SIZE];
