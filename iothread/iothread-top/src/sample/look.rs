@@ -8,7 +8,7 @@ use qapi_runtime::address::Address;
 use qapi_runtime::client::Events;
 
 use super::memory::Memory;
-use super::open::{STOPPED, Trouble, open};
+use super::open::{STOPPED, Trouble, is_one_connection, open};
 use super::{Look, Settings, State};
 use crate::facts::{Facts, Origin};
 use crate::source::devices::{self, Plan};
@@ -72,16 +72,11 @@ impl Looker {
         }
     }
 
-    /// Looks once. Connecting and each answer have the deadline, and all of it a quarter more, so that what comes in drops
-    /// does not last.
+    /// Looks once. Connecting has the deadline, and what is asked then has its own: a look that has waited for its turn is not cut short
+    /// by that.
     pub(crate) async fn look(&mut self) -> Look {
         let begin = Instant::now();
-        let deadline = self.settings.deadline;
-        let asked = tokio::time::timeout(deadline + deadline / 4, self.ask(begin)).await;
-        let asked = asked.unwrap_or_else(|_| {
-            let reason = format!("no answer in {deadline:?}");
-            Err(Trouble::new(State::Silent, reason))
-        });
+        let asked = self.ask(begin).await;
         let now = Instant::now();
         let last = &self.last;
         let mut look = Look {
@@ -102,15 +97,19 @@ impl Looker {
             Err(trouble) => {
                 self.monitor = None;
                 self.events = None;
+                if trouble.process.is_some() {
+                    self.memory.of(trouble.process);
+                }
                 let is_stopped = || {
                     self.memory
                         .process
                         .is_some_and(|it| Process(it).is_stopped())
                 };
-                look.state = trouble.state;
-                look.reason = match trouble.state == State::Silent && is_stopped() {
-                    true => STOPPED.to_owned(),
-                    false => trouble.reason,
+                // The client that it serves has no answer, either.
+                let is_mute = matches!(trouble.state, State::Silent | State::Busy);
+                (look.state, look.reason) = match is_mute && is_stopped() {
+                    true => (State::Silent, STOPPED.to_owned()),
+                    false => (trouble.state, trouble.reason),
                 };
             }
         }
@@ -124,13 +123,14 @@ impl Looker {
     async fn ask(&mut self, now: Instant) -> Result<Facts, Trouble> {
         match self.last.target.clone() {
             Target::At(address) => self.ask_at(&address, now).await,
-            Target::Domain(name) => self.ask_libvirt(&name, now).await,
+            Target::Domain(name) => {
+                let deadline = self.settings.deadline;
+                within(deadline, self.ask_libvirt(&name, now)).await
+            }
         }
     }
 
     async fn ask_at(&mut self, address: &Address, now: Instant) -> Result<Facts, Trouble> {
-        // A command would be started again for each look, and a descriptor is gone when it is closed.
-        let is_one_connection = matches!(address, Address::Exec(_) | Address::Fd(_));
         let kept = self.monitor.take().filter(|it| !it.is_closed());
         let monitor = match kept {
             Some(monitor) => monitor,
@@ -139,8 +139,9 @@ impl Looker {
                 open(address, &self.settings).await?
             }
         };
-        let facts = self.question(&monitor, now).await?;
-        if self.settings.hold || is_one_connection {
+        let deadline = self.settings.deadline;
+        let facts = within(deadline, self.question(&monitor, now)).await?;
+        if self.settings.hold || is_one_connection(address) {
             let listen = || monitor.listen(history::EVENT);
             self.events = self.events.take().or_else(listen);
             self.monitor = Some(monitor);
@@ -266,6 +267,18 @@ impl Looker {
         self.plan = Some((made, plan));
         Ok(facts)
     }
+}
+
+/// Each answer has the deadline, and all of them a quarter more, so that what comes in drops does not last.
+async fn within(
+    deadline: Duration,
+    asking: impl Future<Output = Result<Facts, Trouble>>,
+) -> Result<Facts, Trouble> {
+    let asked = tokio::time::timeout(deadline + deadline / 4, asking).await;
+    asked.unwrap_or_else(|_| {
+        let reason = format!("no answer in {deadline:?}");
+        Err(Trouble::new(State::Silent, reason))
+    })
 }
 
 /// What a question gives, if it is to be asked.

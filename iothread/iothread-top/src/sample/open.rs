@@ -1,5 +1,7 @@
 //! Connecting to a server, and why that fails.
 
+use std::time::Duration;
+
 use qapi_runtime::address::Address;
 use qapi_runtime::client::{Client, ClientError, ClientErrorKind, ConnectOptions, LifelineState};
 
@@ -12,6 +14,8 @@ use crate::source::monitor::{AskError, Monitor};
 pub(super) struct Trouble {
     pub(super) state: State,
     pub(super) reason: String,
+    /// The server's process, where it is known although it did not answer.
+    pub(super) process: Option<u32>,
 }
 
 impl Trouble {
@@ -19,6 +23,7 @@ impl Trouble {
         Self {
             state,
             reason: reason.into(),
+            process: None,
         }
     }
 }
@@ -31,8 +36,12 @@ impl From<ClientError> for Trouble {
             (_, Some(LifelineState::Busy)) => State::Busy,
             _ => State::Gone,
         };
+        let process = error.peer_process();
         if state == State::Busy {
-            return Self::new(state, "it serves another client");
+            return Self {
+                process,
+                ..Self::new(state, "it serves another client")
+            };
         }
         let text = error.to_string();
         // Its reader has the address already.
@@ -40,7 +49,10 @@ impl From<ClientError> for Trouble {
             .peer()
             .map(|peer| format!("cannot connect to '{peer}': "));
         let reason = named.and_then(|named| text.strip_prefix(&named).map(str::to_owned));
-        Self::new(state, reason.unwrap_or(text))
+        Self {
+            process,
+            ..Self::new(state, reason.unwrap_or(text))
+        }
     }
 }
 
@@ -66,6 +78,17 @@ impl From<AskError> for Trouble {
 /// Why nobody answers whose process is stopped.
 pub(super) const STOPPED: &str = "its process is stopped";
 
+/// Whether another connection would be another server's, or none: a command would be started again, and a descriptor is gone
+/// when it is closed.
+pub(super) fn is_one_connection(address: &Address) -> bool {
+    matches!(address, Address::Exec(_) | Address::Fd(_))
+}
+
+/// How often a server is tried that hangs up before it greets, and the time between: QEMU does so with a client that comes while
+/// it parts from another one.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Connects and negotiates.
 pub(super) async fn open(address: &Address, settings: &Settings) -> Result<Monitor, Trouble> {
     // Out of band nothing is asked, and in band more may be under way without it.
@@ -73,5 +96,17 @@ pub(super) async fn open(address: &Address, settings: &Settings) -> Result<Monit
         .oob(false)
         .handshake_timeout(settings.deadline)
         .timeout(settings.deadline);
-    Ok(Monitor::Connected(Client::connect(options).await?))
+    let mut n_attempts = match is_one_connection(address) {
+        true => 1,
+        false => ATTEMPTS,
+    };
+    loop {
+        n_attempts -= 1;
+        match Client::connect(options.clone()).await {
+            Err(error) if n_attempts > 0 && matches!(error.kind(), ClientErrorKind::Closed) => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            connected => return Ok(Monitor::Connected(connected?)),
+        }
+    }
 }

@@ -21,6 +21,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
             "a-server-of-one-client-is-busy",
             a_server_of_one_client_is_busy,
         )
+        .always("waiting-for-room-cuts-nothing-short", waiting_for_room)
         .always(
             "whoever-speaks-otherwise-is-foreign",
             whoever_speaks_otherwise_is_foreign,
@@ -121,7 +122,32 @@ fn a_server_of_one_client_is_busy() -> Result<(), Failed> {
     let busy = guest(path.to_str().unwrap(), SHORT);
     assert_eq!(busy["state"], "busy", "{busy}");
     assert_eq!(busy["reason"], "it serves another client");
-    drop((client, accepted));
+    // It hangs: it does not see that its client has left.
+    drop(client);
+    let silent = guest(path.to_str().unwrap(), SHORT);
+    assert_eq!(silent["state"], "silent", "{silent}");
+    drop(accepted);
+    Ok(())
+}
+
+/// The queue of those who are to be accepted is full at first, and it serves another client all the time.
+fn waiting_for_room() -> Result<(), Failed> {
+    const DEADLINE: &str = "1";
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("qmp");
+    let listener = UnixListener::bind(&path)?;
+    let room_for_one = 0;
+    rustix::net::listen(&listener, room_for_one)?;
+    let served = (UnixStream::connect(&path)?, listener.accept()?);
+    let queued = UnixStream::connect(&path)?;
+    let address = path.display().to_string();
+    let watcher = std::thread::spawn(move || guest(&address, DEADLINE));
+    // Half of its time, if the machine lets it: what it says is the same in any case.
+    std::thread::park_timeout(Duration::from_millis(500));
+    drop((queued, listener.accept()?));
+    let busy = watcher.join().unwrap();
+    assert_eq!(busy["state"], "busy", "{busy}");
+    drop(served);
     Ok(())
 }
 

@@ -41,7 +41,7 @@ impl Rounds {
         }
     }
 
-    fn next(&mut self) -> Vec<Value> {
+    pub(crate) fn next(&mut self) -> Vec<Value> {
         let line = self.lines.next().unwrap().unwrap();
         let round: Value = serde_json::from_str(&line).unwrap();
         round["guests"].as_array().unwrap().clone()

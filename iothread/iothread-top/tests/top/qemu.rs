@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use libtest_mimic::Failed;
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use tests::{Qmp, Server, Suite, Tool};
+use tests::{Qmp, Server, Suite, Tool, eventually};
 
 use super::exporter::Exporter;
 use super::many::Rounds;
@@ -33,6 +34,12 @@ pub(crate) fn add(suite: Suite) -> Suite {
             "a-monitor-that-is-kept-is-busy",
             old,
             a_monitor_that_is_kept_is_busy,
+        )
+        .with("three-who-watch-are-busy-or-alive", old, three_who_watch)
+        .with(
+            "three-who-watch-10-are-busy-or-alive",
+            Tool::QemuTen,
+            three_who_watch,
         )
 }
 
@@ -264,5 +271,39 @@ fn a_monitor_that_is_kept_is_busy(qemu: &Path) -> Result<(), Failed> {
     rounds.until(|guests| guests[0]["state"] == "alive");
     let mut others = Rounds::start(&[&address(&server)]);
     others.until(|guests| guests[0]["state"] == "busy");
+    Ok(())
+}
+
+/// All three want to keep the monitor. One that does not have it says why, at each look; all say so when it is stopped.
+fn three_who_watch(qemu: &Path) -> Result<(), Failed> {
+    let server = start(qemu, &iothreads(1));
+    let client = Qmp::open(server.socket())?;
+    let mut all = [(); 3].map(|()| Rounds::start(&["--hold", &address(&server)]));
+    for one in &mut all {
+        one.until(|guests| guests[0]["state"] == "busy");
+    }
+    drop(client);
+    let state = |one: &mut Rounds| one.next()[0]["state"].as_str().unwrap().to_owned();
+    eventually(|| all.iter_mut().any(|it| state(it) == "alive"));
+    let looks = |guests: &[Value]| guests[0]["looks"].as_u64().unwrap();
+    let mut n_alive = 0;
+    for one in &mut all {
+        // A look that had begun before may have found no client served.
+        let n_before = looks(&one.next());
+        one.until(|guests| {
+            let state = &guests[0]["state"];
+            let is_later = looks(guests) > n_before + 1;
+            let is_known = state == "busy" || state == "alive" || state == "slow";
+            assert!(!is_later || is_known, "{guests:?}");
+            looks(guests) > n_before + 2
+        });
+        n_alive += usize::from(state(one) != "busy");
+    }
+    assert_eq!(n_alive, 1);
+    server.signal(Signal::STOP)?;
+    for one in &mut all {
+        one.until(|guests| guests[0]["state"] == "silent");
+    }
+    server.signal(Signal::CONT)?;
     Ok(())
 }
