@@ -5,6 +5,7 @@ mod command;
 mod compat;
 mod generate;
 mod measure;
+mod metrics;
 mod nbd;
 mod shapes;
 mod told;
@@ -49,6 +50,13 @@ enum Subject {
     /// Schemas of every shape at n, 2n and 4n: processor time and memory of each command of `qapi-gen`; fails if one grows
     /// faster than its schema.
     Shapes(shapes::Args),
+    /// Processor time of a request to `iothreadd` with and without metrics that are scraped each second; fails if they cost more
+    /// than noise and 3 %.
+    Metrics {
+        /// How many runs of each make a figure.
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
+    },
     /// Processor time of `iothread-top` and its exporter while they watch many guests, and how long another client waits
     /// for its turn at a monitor that both watch; fails if it is 5 % or more, or a second.
     Top(top::Args),
@@ -65,6 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Subject::Qmp => qmp(),
         Subject::Command(args) => command::run(args),
         Subject::Nbd { rounds } => nbd::run(*rounds),
+        Subject::Metrics { rounds } => metrics::run(*rounds),
         Subject::Generate(args) => generate::run(args),
         Subject::Build(args) => build::run(args),
         Subject::Compat(args) => compat::run(args),

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 use tests::{Qmp, Server};
 
+use super::measure::median;
 use crate::process::IOTHREADD;
 
 /// Bytes of the image; all of it fits in the page cache.
@@ -19,14 +20,14 @@ const SIZE: usize = 64 << 20;
 const REQUEST: &str = "4096";
 
 /// One thing that is measured.
-struct Figure {
-    name: &'static str,
+pub(super) struct Figure {
+    pub(super) name: &'static str,
     depth: &'static str,
-    n_requests: u32,
+    pub(super) n_requests: u32,
     options: &'static [&'static str],
 }
 
-const FIGURES: [Figure; 4] = [
+pub(super) const FIGURES: [Figure; 4] = [
     Figure {
         name: "reads, depth 1",
         depth: "1",
@@ -57,16 +58,14 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
     let baseline = find_baseline()?;
     let iothreadd = IOTHREADD.build_release()?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let image = folder.path().join("image");
-    // Not zeroes, which both servers would not send.
-    std::fs::write(&image, vec![0x5a; SIZE]).context("cannot write an image")?;
+    let image = make_image(folder.path())?;
     println!("requests a second, {REQUEST} bytes each, median of {rounds} runs");
     let mut too_slow = Vec::new();
     for figure in &FIGURES {
         let mut ours = Vec::new();
         let mut theirs = Vec::new();
         for _ in 0..rounds.max(1) {
-            ours.push(measure(&start_iothreadd(&iothreadd, &image)?, figure)?);
+            ours.push(measure(&start_iothreadd(&iothreadd, &image, &[])?, figure)?);
             theirs.push(measure_baseline(&baseline, &image, figure)?);
         }
         let [ours, theirs] = [median(ours), median(theirs)];
@@ -85,16 +84,19 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
     bail!("slower than the baseline: {}", too_slow.join("; "))
 }
 
+/// An image in a folder.
+pub(super) fn make_image(folder: &Path) -> Result<PathBuf> {
+    let image = folder.join("image");
+    // Not zeroes, which no server would send.
+    std::fs::write(&image, vec![0x5a; SIZE]).context("cannot write an image")?;
+    Ok(image)
+}
+
 /// As [`measure`] of the baseline. It does not always survive the beginning or the end of a client, so each run has a
 /// server of its own, and another one if that was not enough.
 fn measure_baseline(program: &Path, image: &Path, figure: &Figure) -> Result<f64> {
     let attempt = || measure(&start_baseline(program, image)?, figure);
     attempt().or_else(|_| attempt()).or_else(|_| attempt())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// The newest qemu-storage-daemon at hand: beside `QEMU_TEN`, or on the `PATH`.
@@ -108,10 +110,11 @@ fn find_baseline() -> Result<PathBuf> {
     found.with_context(|| format!("{NAME} is not here, and there is nothing to compare with"))
 }
 
-fn start_iothreadd(program: &Path, image: &Path) -> Result<Server> {
+/// `iothreadd` with an export of the image, and these options beside.
+pub(super) fn start_iothreadd(program: &Path, image: &Path, options: &[&str]) -> Result<Server> {
     let server = Server::start(|qmp| {
         let mut command = Command::new(program);
-        command.args(["--object", "iothread,id=io0"]);
+        command.args(["--object", "iothread,id=io0"]).args(options);
         command.arg("--qmp").arg(format!("unix:{}", qmp.display()));
         command
     })?;
@@ -157,7 +160,7 @@ fn nbd_socket(server: &Server) -> PathBuf {
 }
 
 /// Requests a second of one run.
-fn measure(server: &Server, figure: &Figure) -> Result<f64> {
+pub(super) fn measure(server: &Server, figure: &Figure) -> Result<f64> {
     let mut command = Command::new("qemu-img");
     let count = figure.n_requests.to_string();
     command.args(["bench", "-f", "raw", "-s", REQUEST]);

@@ -250,8 +250,8 @@ fn processor_time(process: u32) -> Result<Duration> {
     Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }
 
-fn scrape(at: &str) -> Result<()> {
-    let mut stream = TcpStream::connect(at).context("the exporter does not listen")?;
+pub(super) fn scrape(at: &str) -> Result<()> {
+    let mut stream = TcpStream::connect(at).context("metrics are not served")?;
     let accept = "application/openmetrics-text; version=1.0.0";
     write!(
         stream,
