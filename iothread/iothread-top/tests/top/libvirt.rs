@@ -115,6 +115,42 @@ impl Session {
     }
 }
 
+/// A program of this session that counts how often it is started, and is the real one then.
+const COUNTING: &str = "#!/bin/sh\necho started >>'COUNT'\nexec 'VIRSH' \"$@\"\n";
+
+impl Session {
+    /// How many are started for so many looks.
+    fn n_virsh(&self, virsh: &Path, n_looks: &str) -> usize {
+        let folder = self.path("home/bin");
+        std::fs::create_dir(&folder).unwrap();
+        let count = self.path("home/count");
+        let script = COUNTING
+            .replace("COUNT", &count.display().to_string())
+            .replace("VIRSH", &virsh.display().to_string());
+        let path = folder.join("virsh");
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let others = std::env::var("PATH").unwrap();
+        let looking = self
+            .command(&self.path("iothread-top"))
+            .args([
+                "-b",
+                "-n",
+                n_looks,
+                "-d",
+                "0.1",
+                "--deadline",
+                "30",
+                "libvirt:*",
+            ])
+            .env("PATH", format!("{}:{others}", folder.display()))
+            .output()
+            .unwrap();
+        assert!(looking.status.success(), "{looking:?}");
+        std::fs::read_to_string(&count).unwrap().lines().count()
+    }
+}
+
 /// Gives a folder and all in it to somebody.
 fn own(folder: &Path, user: u32) {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -201,6 +237,8 @@ fn a_guest_of_libvirt(virsh: &Path, libvirtd: &Path, setpriv: &Path) -> Result<(
             .contains("tainted")
     };
     assert!(!is_tainted());
+
+    assert_eq!(session.n_virsh(virsh, "3"), 1);
 
     // libvirt is not asked about one that is stopped: it would wait.
     kill_process(process, Signal::STOP)?;

@@ -14,6 +14,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
             a_server_that_comes_back_is_live_again,
         )
         .always("names-do-not-steer-a-screen", names_do_not_steer_a_screen)
+        .always("colours-may-be-off", colours_may_be_off)
 }
 
 fn start(address: &str) -> anyhow::Result<Terminal> {
@@ -45,5 +46,35 @@ fn names_do_not_steer_a_screen() -> Result<(), Failed> {
     assert!(!screen.drawn_after(0).contains(&ODD[..4]));
     screen.press("q")?;
     assert!(screen.wait()?.success());
+    Ok(())
+}
+
+/// Whether an escape sequence among the text sets a colour.
+fn has_colours(drawn: &str) -> bool {
+    let is_colour = |number: u32| matches!(number, 30..=38 | 40..=48 | 90..=107);
+    drawn.split("\u{1b}[").skip(1).any(|it| {
+        let end = it.find(|ch: char| ch.is_ascii_alphabetic());
+        let set = end.and_then(|end| it[..=end].strip_suffix('m'));
+        let first = set.and_then(|numbers| numbers.split(';').next());
+        first.and_then(|it| it.parse().ok()).is_some_and(is_colour)
+    })
+}
+
+fn colours_may_be_off() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let nobody = folder.path().join("none");
+    let nobody = nobody.to_str().unwrap();
+    for (value, expected) in [(None, true), (Some(""), true), (Some("1"), false)] {
+        let mut command = program(&["-d", "0.1", nobody]);
+        match value {
+            Some(value) => command.env("NO_COLOR", value),
+            None => command.env_remove("NO_COLOR"),
+        };
+        let mut screen = Terminal::start(&mut command)?;
+        screen.until("gone", 0);
+        assert_eq!(has_colours(&screen.drawn_after(0)), expected, "{value:?}");
+        screen.press("q")?;
+        assert!(screen.wait()?.success());
+    }
     Ok(())
 }
