@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+#[cfg(any(feature = "client-blocking", test))]
+use std::sync::PoisonError;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::task::Waker;
 #[cfg(any(feature = "client-async", test))]
 use std::task::{Context, Poll};
