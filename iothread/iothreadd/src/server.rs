@@ -107,13 +107,12 @@ struct Server {
 /// Every client and every queue of a device is a descriptor; the low limit that processes start with is meant for those
 /// that use `select`. The hard limit is the administrator's word on how many there may be.
 fn allow_many_descriptors() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+    // A sandbox may refuse both, which rustix does not expect.
+    let limits = getrlimit(Resource::RLIMIT_NOFILE);
+    let raised = limits.and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
         // With the low limit fewer clients are served at once.
         report(&format!("cannot raise the limit of descriptors: {error}"));
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tokio::task::JoinHandle as TaskHandle;
 
@@ -121,6 +121,9 @@ impl Watch {
                 ));
                 // A folder may take its time.
                 runtime.shutdown_background();
+            })
+            .map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot start a thread: {error}"))
             })?;
         Ok(Self {
             board,
@@ -143,13 +146,9 @@ impl Watch {
 
 /// Each guest takes a descriptor, of which shells leave a thousand. As many are allowed as the system does.
 fn make_room() {
-    let limit = getrlimit(Resource::Nofile);
-    let all = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
+    let limits = getrlimit(Resource::RLIMIT_NOFILE);
     // Where that is not allowed, looks fail that there is no room for, and say so.
-    let _ = setrlimit(Resource::Nofile, all);
+    let _ = limits.and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
 }
 
 impl Drop for Watch {

@@ -126,7 +126,8 @@ impl File {
         };
         for mode in modes {
             match self.allocate(*mode, offset, length) {
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV | Errno::INVAL) => {}
+                Err(Errno::INVAL) => {}
+                Err(error) if is_refusal(error) => {}
                 result => return result,
             }
         }
@@ -156,7 +157,7 @@ impl File {
         self.note_discard(length, discarded.is_ok());
         match discarded {
             // It was a hint.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => Ok(()),
+            Err(error) if is_refusal(error) => Ok(()),
             result => result,
         }
     }
@@ -208,6 +209,15 @@ impl File {
         }
         Ok(extents)
     }
+}
+
+/// Whether the file system does not know the way, or a sandbox does not allow the call. A file that may not be written refuses a
+/// write, too.
+fn is_refusal(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV | Errno::PERM
+    )
 }
 
 #[cfg(test)]
