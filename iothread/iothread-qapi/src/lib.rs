@@ -2,11 +2,11 @@
 #![deny(missing_docs, missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(feature = "iothread")]
+#[cfg(all(feature = "iothread", target_os = "linux"))]
 mod conversion;
 mod qapi;
 
-#[cfg(feature = "iothread")]
-#[cfg_attr(docsrs, doc(cfg(feature = "iothread")))]
+#[cfg(all(feature = "iothread", target_os = "linux"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "iothread", target_os = "linux"))))]
 pub use self::conversion::UnknownKind;
 pub use self::qapi::*;

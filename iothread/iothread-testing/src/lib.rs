@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg(target_os = "linux")]
 #![deny(missing_docs, missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -9,6 +9,8 @@
 //! The main loop runs on the main thread and is the only place where anything is created, moved
 //! or deleted; monitors run on an internal IOThread and read through the parts' locks.
 
+#![cfg(all(target_os = "linux", target_pointer_width = "64"))]
+
 mod block;
 mod blockdev;
 mod budgets;
