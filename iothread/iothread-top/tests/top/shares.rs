@@ -62,8 +62,13 @@ impl Counted {
         before + (after - before) * part
     }
 
-    fn share(&self, from: Instant, to: Instant) -> f64 {
-        (self.ran(to) - self.ran(from)) / (to - from).as_secs_f64()
+    /// The part of these times in which it ran.
+    fn share(&self, times: &[(Instant, Instant)]) -> f64 {
+        let ran = times
+            .iter()
+            .map(|(from, to)| self.ran(*to) - self.ran(*from));
+        let passed = times.iter().map(|(from, to)| (*to - *from).as_secs_f64());
+        ran.sum::<f64>() / passed.sum::<f64>()
     }
 }
 
@@ -158,16 +163,49 @@ fn shares_agree(qemu_img: &Path, perf: Option<&Path>) -> Result<(), Failed> {
         eventually(|| has_begun(counted));
     }
 
-    let options = ["-b", "--json", "-n", "12", "-d", "0.5", "--deadline", "30"];
-    let text = text_of(&[&options[..], &[&address(&disks.server)]].concat());
-    // A moment later all have counted further.
-    let last = Instant::now();
-    let has_gone_on = |it: &Counted| it.0.lock().unwrap().last().is_some_and(|it| it.0 > last);
-    eventually(|| has_gone_on(&reader.counted));
-    if let Some((_, counted)) = &perf {
-        eventually(|| has_gone_on(counted));
-    }
+    // Others on this machine may take the processors away between a look at the clock and one at the counter.
+    let mut differing = Vec::new();
+    for _ in 0..3 {
+        let text = looks_at(&disks);
+        // A moment later all have counted further.
+        let last = Instant::now();
+        let has_gone_on = |it: &Counted| it.0.lock().unwrap().last().is_some_and(|it| it.0 > last);
+        eventually(|| has_gone_on(&reader.counted));
+        if let Some((_, counted)) = &perf {
+            eventually(|| has_gone_on(counted));
+        }
 
+        let (ours, bounds) = told_share(&text);
+        let moment = |ran| reader.counted.moment(ran);
+        let times: Vec<_> = bounds
+            .into_iter()
+            .map(|(from, to)| (moment(from), moment(to)))
+            .collect();
+        let all = [Some(&reader.counted), perf.as_ref().map(|(_, it)| it)];
+        let theirs: Vec<f64> = all
+            .into_iter()
+            .flatten()
+            .map(|it| it.share(&times))
+            .collect();
+        let agrees = |it: &f64| *it > 2.0 * AGREED && (ours - it).abs() < AGREED;
+        differing.push(format!(
+            "shares: {ours:.3}, and {theirs:.3?} of the kernel and perf"
+        ));
+        if theirs.iter().all(agrees) {
+            println!("{}", differing[differing.len() - 1]);
+            return Ok(());
+        }
+    }
+    Err(differing.join("\n").into())
+}
+
+fn looks_at(disks: &Disks) -> String {
+    let options = ["-b", "--json", "-n", "12", "-d", "0.5", "--deadline", "30"];
+    text_of(&[&options[..], &[&address(&disks.server)]].concat())
+}
+
+/// The share that is told of the times between looks, and what the thread had run at the beginning and the end of each.
+fn told_share(text: &str) -> (f64, Vec<(f64, f64)>) {
     // What it had run at each look, and the share since the look before.
     let rounds = text.lines().map(|line| {
         let round: Value = serde_json::from_str(line).unwrap();
@@ -180,30 +218,11 @@ fn shares_agree(qemu_img: &Path, perf: Option<&Path>) -> Result<(), Failed> {
     let mut looks: Vec<_> = rounds.collect();
     looks.dedup_by_key(|it| it.0);
     assert!(looks.len() > 5, "{text}");
+    let next = |it: &&[(u64, f64, f64)]| it[1].0 == it[0].0 + 1;
+    let pairs: Vec<_> = looks.windows(2).filter(next).collect();
+    let ran: f64 = pairs.iter().map(|it| it[1].1 - it[0].1).sum();
     // The time that lies between two looks, by what is said of it.
-    let told: f64 = looks
-        .windows(2)
-        .filter(|it| it[1].0 == it[0].0 + 1)
-        .map(|it| (it[1].1 - it[0].1) / it[1].2)
-        .sum();
-    let ran: f64 = looks
-        .windows(2)
-        .filter(|it| it[1].0 == it[0].0 + 1)
-        .map(|it| it[1].1 - it[0].1)
-        .sum();
-    let ours = ran / told;
-    let [first, last] = [&looks[0], &looks[looks.len() - 1]];
-    let [from, to] = [first, last].map(|it| reader.counted.moment(it.1));
-    let theirs = reader.counted.share(from, to);
-    assert!(theirs > 2.0 * AGREED, "there is no load: {theirs}");
-    assert!((ours - theirs).abs() < AGREED, "{ours} and {theirs}");
-    if let Some((_, counted)) = &perf {
-        let theirs = counted.share(from, to);
-        assert!(
-            (ours - theirs).abs() < AGREED,
-            "{ours} and {theirs} of perf"
-        );
-        println!("shares: {ours:.3}, and {theirs:.3} of perf");
-    }
-    Ok(())
+    let passed: f64 = pairs.iter().map(|it| (it[1].1 - it[0].1) / it[1].2).sum();
+    let bounds = pairs.iter().map(|it| (it[0].1, it[1].1)).collect();
+    (ran / passed, bounds)
 }
