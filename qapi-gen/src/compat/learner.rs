@@ -117,10 +117,7 @@ impl<'v> Learner<'v> {
             command.out_of_band.get_or_insert(call.line);
         }
         let place = command.arguments;
-        // The arguments of some commands are nobody's business.
-        let checks = |it: &diff::Command| !it.takes_anything;
-        let is_checked = self.version.commands.get(&*call.name).is_some_and(checks);
-        if let Some(arguments) = call.arguments.as_ref().filter(|_| is_checked) {
+        if let Some(arguments) = &call.arguments {
             let said = Said {
                 line: call.line,
                 masked: &call.masked,
