@@ -197,7 +197,7 @@ impl LoopBuilder<OfIoThread> {
         self
     }
 
-    /// Is told, on the thread, if the kernel refuses to let it wait for events. The thread serves nobody any more then, takes
+    /// Is told, on the thread, if the kernel refuses to let it wait for events. The thread does nothing more then, takes
     /// nothing new, and is there until it is deleted; most programs can only end. Without a hook the failure is printed on the
     /// standard error. [`IoThread::failure`] has it, too.
     pub fn on_failure(mut self, hook: impl Fn(&LoopFailure) + Send + Sync + 'static) -> Self {
@@ -291,7 +291,7 @@ impl IoThread {
 
 debug_by!(LoopBuilder, [impl<L>] LoopBuilder<L>, |it| name = it.setup.name, parameters = it.setup.parameters);
 
-/// Makes a loop that nobody runs yet.
+/// Makes a loop that does not run yet.
 fn create(setup: Setup, registry: &Registry) -> Result<Arc<Core>, CreateError> {
     setup.parameters.validate()?;
     let id = setup.name.clone();

@@ -163,7 +163,7 @@ impl SharedContext {
         self.inner.context.context.release_then(context, callback)
     }
 
-    /// As [`release`](Self::release) without waiting, and nobody is told: the record goes with the last of what is left.
+    /// As [`release`](Self::release) without waiting, and no hook is called: the record goes with the last of what is left.
     pub fn close(&self) {
         let context = &self.inner.context.context;
         // The clones are to see that it was released, so there has to be something to see it by.

@@ -80,7 +80,7 @@ impl Drop for MainLoop {
         } else {
             let run = move || EventLoop::new(rest).run_to_end();
             let thread = thread::Builder::new().name(self.context.name().to_owned());
-            // Nobody is told of the end. A host without threads left makes completions wait for ever, which is all that can
+            // The end is not told. A host without threads left makes completions wait for ever, which is all that can
             // be done for them here.
             let _ = thread.spawn(run);
         }

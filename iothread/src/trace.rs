@@ -1,7 +1,7 @@
 //! What is told to `tracing`, for programs that have asked for it by the feature.
 #![cfg_attr(
     not(feature = "tracing"),
-    expect(unused_variables, reason = "nobody has asked")
+    expect(unused_variables, reason = "the feature is off")
 )]
 
 use std::fmt::Display;

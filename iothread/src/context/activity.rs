@@ -32,7 +32,7 @@ impl Activity {
         })
     }
 
-    /// Runs a closure on the loop's thread, whose outcome nobody waits for.
+    /// Runs a closure on the loop's thread without waiting for its outcome.
     pub(super) fn into_job(self, task: impl FnOnce(&mut Dispatch<'_>) + Send + 'static) -> Job {
         Job::Run(Box::new(move || {
             // A panic has been reported.
@@ -136,7 +136,7 @@ impl AioContext {
         let core = Arc::clone(self.core());
         let (told, over) = mpsc::channel();
         attachment.over().then(move || {
-            // Nobody may wait for it.
+            // It may not be waited for.
             let _ = told.send(());
         });
         self.release();

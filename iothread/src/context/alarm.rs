@@ -44,7 +44,7 @@ impl KernelTimer {
             slot @ None => {
                 let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
                 let fd = timerfd_create(self.clock, flags)?;
-                // Each time-out is an edge, and setting the timer anew resets the counter: nobody needs to read it.
+                // Each time-out is an edge, and setting the timer anew resets the counter: it need not be read.
                 epoll::add(
                     &core.epoll.0,
                     &fd,

@@ -43,7 +43,7 @@ impl AioContext {
         Ok(BottomHalf { bh })
     }
 
-    /// Makes a bottom half that nobody has a handle of: it removes itself, or ends with its user.
+    /// Makes a bottom half without a handle: it removes itself, or ends with its user.
     pub(super) fn register_bottom_half(
         &self,
         callback: impl FnMut(&mut BhDispatch<'_>) + Send + 'static,

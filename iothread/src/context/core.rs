@@ -107,7 +107,7 @@ impl Core {
     pub(crate) fn new(setup: Setup, virtual_clock: &VirtualClock) -> io::Result<Arc<Self>> {
         let inbox = Inbox::new()?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        // Edge-triggered, the one exception: each signal is an edge, so that nobody needs to read the counter.
+        // Edge-triggered, the one exception: each signal is an edge, so that the counter need not be read.
         epoll::add(
             &epoll,
             inbox.notifier().event(),
@@ -177,7 +177,7 @@ impl Core {
         }
     }
 
-    /// Ends the loop if nobody is left who could reach it.
+    /// Ends the loop if nothing is left that could reach it.
     pub(crate) fn after_release(&self, released: Released) {
         match released {
             Released::EndThread => self.request_stop(),

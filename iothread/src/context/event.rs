@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-/// An eventfd, to be watched edge-triggered: each signal is one edge, and nobody needs to read it.
+/// An eventfd, to be watched edge-triggered: each signal is one edge, and it need not be read.
 #[derive(Debug)]
 pub(crate) struct Event {
     fd: OwnedFd,

@@ -413,8 +413,8 @@ impl EventLoop {
     }
 }
 
-/// Tells of a failure that nobody has asked for: a thread does not end in silence.
+/// Tells of a failure for which there is no hook: a thread does not end in silence.
 fn report(failure: &LoopFailure) {
-    // Where the standard error is gone nobody is left to be told.
+    // Without a standard error stream it cannot be told.
     let _ = writeln!(io::stderr(), "{failure}");
 }

@@ -40,7 +40,7 @@ pub enum TaskError {
 /// The outcome of something that goes on on a context; a future, to be awaited anywhere.
 ///
 /// Dropping it does not end what was begun by `spawn_future` or `run_blocking`. What was only waited for is waited for no more.
-#[must_use = "nobody hears of the outcome"]
+#[must_use = "the outcome is lost"]
 pub struct Completion<R> {
     context: String,
     outcome: oneshot::Receiver<Result<R, TaskError>>,
@@ -78,7 +78,7 @@ impl<R> Promise<R> {
     /// Does nothing after the first time.
     fn tell(&mut self, outcome: Result<R, TaskError>) {
         if let Some(sender) = self.outcome.take() {
-            // Nobody may want to know.
+            // It may not be waited for.
             let _ = sender.send(outcome);
         }
     }

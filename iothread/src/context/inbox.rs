@@ -9,7 +9,7 @@ use crate::sync::{AtomicU8, Mutex, Ordering};
 const AWAKE: u8 = 0;
 /// The loop sleeps, or is about to; it needs a signal.
 const ASLEEP: u8 = 1;
-/// Somebody wants the loop to look around, and nobody else needs to say so again.
+/// The loop is to look around, and need not be told so again.
 const NOTIFIED: u8 = 2;
 
 /// Wakes a loop.

@@ -9,7 +9,7 @@ use super::dispatch::{Dispatch, Task};
 use super::failure::ContextError;
 use crate::sync::Arc;
 
-/// A closure that was accepted. It is handed to the loop when the value is dropped: by the timer when it fires, or by whoever ends
+/// A closure that was accepted. It is handed to the loop when the value is dropped: by the timer when it fires, or by what ends
 /// that before.
 struct Late(Option<(Activity, Task)>);
 

@@ -8,7 +8,7 @@
 //!   goes to, and `stats` what it has done.
 //! - `dispatch`, `on_main`: what a callback is given.
 //! - `activity`: what was accepted and is not over, and the release of a user.
-//! - `wait`: who waits for whom, so that nobody waits for itself.
+//! - `wait`: who waits for whom, so that no thread waits for itself.
 //! - `cell`, `gate`, `inbox`, `pool`, `schedule`: what synchronises and stands alone; `tests/models` tries it in every interleaving.
 
 mod activity;

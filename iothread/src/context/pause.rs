@@ -100,7 +100,7 @@ debug_by!(PauseAll, [impl] PauseAll, |it| context = it.core.name());
 fn drain(core: &Arc<Core>, attachment: &Arc<Attachment>) -> Result<(), CallError> {
     let (told, idle) = mpsc::channel();
     attachment.when_idle(move || {
-        // Nobody may wait for it.
+        // It may not be waited for.
         let _ = told.send(());
     });
     let target = || Target::Holder(Arc::<Core>::clone(core), Arc::clone(attachment));

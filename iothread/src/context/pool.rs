@@ -84,7 +84,7 @@ impl Pool {
         missing && self.request()
     }
 
-    /// Whether nobody else has asked already.
+    /// Whether this is the first who asks.
     fn request(&self) -> bool {
         !self.start_requested.swap(true, Ordering::AcqRel)
     }

@@ -47,7 +47,7 @@ impl AioContext {
         Ok(Timer { inner })
     }
 
-    /// Makes a timer that nobody need have a handle of: it removes itself, or ends with its user.
+    /// Makes a timer that needs no handle: it removes itself, or ends with its user.
     pub(super) fn register_timer(
         &self,
         clock: Clock,

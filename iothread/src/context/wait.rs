@@ -1,7 +1,7 @@
 //! Who waits for whom: no wait of this crate may be for the thread that waits.
 //!
 //! Each thread that others may wait for notes what it waits for itself: the threads that run loops, and the workers. A
-//! wait is looked at before it begins, and refused if what it is for can only come after the caller has gone on. Whoever
+//! wait is looked at before it begins, and refused if what it is for can only come after the caller has gone on. Who
 //! closes a circle is refused, so that no circle ever comes into being, however many threads it would take.
 
 use std::cell::Cell;
@@ -67,7 +67,7 @@ impl Wait {
     /// Announces that this thread is going to wait. `None` if that would be for itself.
     pub(crate) fn begin(target: impl FnOnce() -> Target) -> Option<Self> {
         if !IS_AWAITED.get() {
-            // Nobody waits for this thread, so it is in no circle.
+            // This thread is not waited for, so it is in no circle.
             return Some(Self(None));
         }
         let thread = thread::current().id();

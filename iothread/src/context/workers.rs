@@ -106,7 +106,7 @@ impl Core {
         let handle = builder.spawn(move || {
             let outcome = core.hooks.start_thread(core.name(), ThreadRole::Worker);
             let is_fit = outcome.is_ok();
-            // Nobody listens where there is no hook.
+            // It matters only where there is a hook.
             let _ = begun.send(outcome);
             if is_fit {
                 core.pool.work(await_this_thread(), || core.notify());

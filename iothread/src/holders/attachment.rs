@@ -169,7 +169,7 @@ impl Attachment {
         Some(entries.insert(registration))
     }
 
-    /// Forgets a registration that has ended by itself. It must be cancelled before that: a release waits for nobody whom it does not find.
+    /// Forgets a registration that has ended by itself. It must be cancelled before that: a release waits only for what it finds.
     pub(crate) fn unregister(&self, key: Key) {
         let mut registered = self.registered.lock();
         let entries = registered.entries.as_mut();

@@ -4,7 +4,7 @@
 //! - `attachment`: what the user behind a record has registered on the context; made with the first use of it.
 //!
 //! Recording a holder, releasing one and closing the list are one critical section each. So a thread
-//! can only be closed while nobody holds it, and nobody can come to hold a closed one.
+//! can only be closed while it has no holder, and a closed one gets no new holder.
 
 mod attachment;
 mod table;

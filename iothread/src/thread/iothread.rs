@@ -211,7 +211,7 @@ impl IoThread {
         self.inner.core.last_panic()
     }
 
-    /// Why the thread serves nobody any more, if its wait for events was refused.
+    /// Why the thread has stopped, if its wait for events was refused.
     pub fn failure(&self) -> Option<LoopFailure> {
         self.inner.core.failure().cloned()
     }
@@ -254,7 +254,7 @@ impl IoThread {
         }
     }
 
-    /// Deletes the thread: nobody can take hold of it any more, it does what it has accepted, and ends. Waits for that, and
+    /// Deletes the thread: it gets no new holder, it does what it has accepted, and ends. Waits for that, and
     /// so for the blocking work of holders that have been released; a loop uses [`try_delete`](Self::try_delete) or
     /// [`delete_then`](Self::delete_then).
     ///
@@ -288,7 +288,7 @@ impl IoThread {
     /// # Errors
     ///
     /// As for [`delete`](Self::delete), and [`DeleteThenError::Context`] if `context` does not take the callback: the thread is
-    /// deleted then, and nobody is told of its end.
+    /// deleted then, and its end is not told.
     pub fn delete_then(
         &self,
         context: &AioContext,

@@ -166,7 +166,7 @@ impl Listing {
     }
 }
 
-/// A place in a registry: an id that nobody else can have there, and the thread that is listed under it, until the value is dropped.
+/// A place in a registry, until the value is dropped: an id that no other thread can have there, and the thread that is listed under it.
 pub(crate) struct Place {
     registry: Weak<Inner>,
     id: String,

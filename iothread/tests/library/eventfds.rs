@@ -42,7 +42,7 @@ fn an_eventfd_that_others_empty_first_calls_nobody() {
     let (sent, counts) = channel();
     let (go, wait) = channel::<()>();
     let second = duplicate(&*kick).unwrap();
-    // Both are ready at once. Whoever comes first takes all.
+    // Both are ready at once. The first one takes all.
     let sender = sent.clone();
     let _first = context
         .watch_eventfd(Arc::clone(&kick), move |count, _| {

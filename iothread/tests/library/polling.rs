@@ -172,7 +172,7 @@ fn a_handler_that_waits_to_write_has_its_turn_while_others_polls_succeed() {
     calls.recv_timeout(Duration::from_secs(60)).unwrap();
 }
 
-/// Whoever takes a system call to find work does not keep the loop from polling, and has its turn within a poll that finds
+/// A handler that needs a system call to find work does not keep the loop from polling, and has its turn within a poll that finds
 /// nothing else: this one would last for a quarter of an hour.
 #[test]
 fn a_handler_that_may_be_late_has_its_turn_within_a_poll() {

@@ -1,4 +1,4 @@
-//! No wait is for the thread that waits: whoever would close a circle is refused, or goes on.
+//! No wait is for the thread that waits: a wait that would close a circle is refused, or goes on.
 //!
 //! Each test is one row of who waits: the thread of a main loop that runs or does not, a callback, a worker, a panic hook,
 //! what is dropped; for each thing that can be waited for. A failure is a hang.
