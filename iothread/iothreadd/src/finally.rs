@@ -40,7 +40,7 @@ impl Finally {
         Self::new(&self.0.main, move |main| task(main, &kept))
     }
 
-    /// Does it now if nobody else has a clone; otherwise it is done later.
+    /// Does it now if there is no other clone; otherwise it is done later.
     pub(crate) fn or_now(self, main: OnMain<'_>) {
         // If others drop theirs at this moment, it is posted.
         if let Some(last) = Arc::into_inner(self.0) {
@@ -56,7 +56,7 @@ impl Drop for Last {
     fn drop(&mut self) {
         let task = self.task.lock().take();
         if let Some(task) = task {
-            // A main loop that has ended has nobody left to tell.
+            // A main loop that has ended cannot be told.
             let _ = self.main.run(task);
         }
     }
@@ -82,7 +82,7 @@ mod tests {
             }
         };
         let done = || n_done.load(Ordering::SeqCst);
-        // Nobody else.
+        // There is no other clone.
         Finally::new(&main, counting()).or_now(main_loop.on_main());
         assert_eq!(done(), 1);
         // Somebody on another thread.

@@ -14,12 +14,12 @@ pub(crate) enum ValueKind {
 /// Keys and their values.
 pub(crate) type Pairs = Vec<(String, String)>;
 
-/// A key that nobody knows, where values have types.
+/// An unknown key, where values have types.
 pub(crate) fn unexpected(key: &str) -> Error {
     Error::generic(format!("Parameter '{key}' is unexpected"))
 }
 
-/// A key that nobody knows, where values are texts.
+/// An unknown key, where values are texts.
 pub(crate) fn invalid(key: &str) -> Error {
     Error::generic(format!("Invalid parameter '{key}'"))
 }

@@ -1,4 +1,4 @@
-//! How users leave event loops: what has to wait for a loop is done when that has got on, and nobody waits for it.
+//! How users leave event loops: what has to wait for a loop is done when the loop has got on, and no thread waits for it.
 
 use iothread::{AioContext, OnMain, SharedContext};
 

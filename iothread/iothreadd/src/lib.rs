@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     let options = Options::parse();
     match options.help() {
         Some(Ok(help)) => {
-            // Nobody reads: nothing is lost.
+            // There is no reader, so nothing is lost.
             let _ = std::io::stdout().write_all(help.as_bytes());
             return ExitCode::SUCCESS;
         }

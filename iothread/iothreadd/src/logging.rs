@@ -124,7 +124,7 @@ fn lines(is_journal: bool, level: Level, text: &str) -> String {
 
 /// Tells those who have started the server, whatever is logged. The standard error may be gone.
 pub(crate) fn tell(level: Level, text: &str) {
-    // There is nobody to tell that nobody listens.
+    // That the log has no reader cannot be told.
     let _ = io::stderr().write_all(lines(is_journal(), level, text).as_bytes());
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::sync::Mutex;
 
-/// The end that the value comes out of. The future ends with `None` if nobody is left to send one.
+/// The end that the value comes out of. The future ends with `None` if the other end is gone.
 pub(crate) struct Receiver<T>(Arc<Mutex<State<T>>>);
 
 /// The end that the value goes into.

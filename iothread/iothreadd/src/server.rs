@@ -97,7 +97,7 @@ struct Server {
     reach: Reach,
     metrics: Mutex<Option<Metrics>>,
     is_ending: AtomicBool,
-    /// Whether the end waits for nobody any more.
+    /// Whether the end waits for clients no longer.
     in_a_hurry: AtomicBool,
     /// Ends the main loop although clients do not read.
     deadline: OnceLock<Timer>,
@@ -120,7 +120,7 @@ fn allow_many_descriptors() {
 
 /// Serves until `quit`, a signal, or the end of the standard input.
 ///
-/// The end has one order. Ways in go first, so that nobody asks for what is going; then what has requests under way, exports
+/// The end has one order. Ways in go first, so that no command asks for what is going; then what has requests under way, exports
 /// and devices, once these are answered; then what they used: nodes, objects, IOThreads with them, and character devices
 /// last, as objects have them.
 pub(crate) fn run(options: Options) -> Result<(), StartError> {
@@ -423,7 +423,7 @@ impl Server {
         self.session_is_over();
     }
 
-    /// Ends what serves clients: monitors first, so that nobody asks for what is going. Exports go when the requests are
+    /// Ends what serves clients: monitors first, so that no command asks for what is going. Exports go when the requests are
     /// answered that they have.
     fn begin_tear_down(&self, main: OnMain<'_>) {
         let Parts {

@@ -102,6 +102,6 @@ fn drain(mut near: &UnixStream) {
 ///
 /// EINVAL, on a host without that signal.
 pub(crate) fn survive_full_files() -> io::Result<()> {
-    // With any handler in place the write fails; nobody asks whether it ran. It stays for the life of the process.
+    // With any handler in place the write fails; whether it ran does not matter. It stays for the life of the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }

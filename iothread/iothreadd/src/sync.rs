@@ -112,7 +112,7 @@ pub(crate) struct ReadGuard<'a> {
     _held: order::Held,
 }
 
-/// The lock is held, by nobody else.
+/// The lock is held by this thread alone.
 #[derive(Debug)]
 pub(crate) struct WriteGuard<'a> {
     _guard: std::sync::RwLockWriteGuard<'a, ()>,

@@ -27,7 +27,7 @@ pub(crate) fn start<T: Send + 'static>(
     match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => Some((result, done)),
         Poll::Pending => {
-            // The main loop is gone only when nobody is left who waits, and nobody asks for the outcome.
+            // The main loop is gone only when nothing waits for it any more, and the outcome does not matter.
             let _ = main.spawn_future(async move { done(work.await) });
             None
         }
@@ -78,7 +78,7 @@ pub(crate) async fn see_through<T>(
         last.or_now(main);
         begun
     };
-    // Without a main loop nobody waits.
+    // Without a main loop there is nothing to wait for.
     let _ = over.await;
     Ok(begun)
 }

@@ -26,7 +26,7 @@ struct Failure {
 }
 
 impl Failure {
-    /// Without one of its event loops the server serves nobody properly, so it ends. From any thread.
+    /// Without one of its event loops the server cannot work properly, so it ends. From any thread.
     fn note(&self, failure: &LoopFailure) {
         if self.first.set(failure.clone()).is_ok() {
             end_in_any_case();
@@ -89,7 +89,7 @@ impl Threads {
         self.registry.find(id)
     }
 
-    /// Who holds an IOThread, for people. `None` if nobody does, or there is no such thread.
+    /// Who holds an IOThread, for people. `None` if it has no holder, or there is no such thread.
     pub(crate) fn holders(&self, id: &str) -> Option<String> {
         let holders = self.find(id)?.holders();
         let holders: Vec<String> = holders.iter().map(ToString::to_string).collect();
@@ -145,7 +145,7 @@ pub(crate) fn end_in_any_case() {
         std::process::exit(1);
     });
     if let Err(error) = end {
-        // Without a thread nobody could see to it.
+        // Without a thread it could not be done.
         report(&format!("cannot start a thread: {error}"));
         std::process::exit(1);
     }

@@ -62,7 +62,7 @@ impl std::fmt::Display for Permissions {
     }
 }
 
-/// What somebody does with a node, and what nobody else may do meanwhile.
+/// What a user does with a node, and what others may not do meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Access {
     pub(super) used: Permissions,

@@ -56,7 +56,7 @@ impl Graph {
         node.is_ok_and(|node| node.users.iter().any(|it| it.user.keeps_active()))
     }
 
-    /// The nodes that go when `name` does: itself, and those below that nobody else needs.
+    /// The nodes that go when `name` does: itself, and those below that have no other user.
     fn leaving(&self, name: &str) -> Vec<String> {
         let mut leaving = vec![name.to_owned()];
         let mut next = self.find(name).ok().and_then(|node| node.child.clone());

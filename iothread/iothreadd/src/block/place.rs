@@ -265,7 +265,7 @@ impl Graph {
         Ok(moved)
     }
 
-    /// Checks that nobody but `mover` insists on another place.
+    /// Checks that no user but `mover` insists on another place.
     fn check_move(
         &self,
         name: &str,

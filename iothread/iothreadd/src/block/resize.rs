@@ -32,7 +32,7 @@ impl Graph {
         self.nodes.iter().filter(is_parent)
     }
 
-    /// Checks that nobody keeps a node, or one below, from being resized.
+    /// Checks that no user keeps a node, or one below, from being resized.
     fn check_resize(&self, name: &str) -> Result<(), Error> {
         let mut resizer = "an unnamed block device".to_owned();
         let mut role = "root";
@@ -131,7 +131,7 @@ impl Blocks {
             .map_err(|_| Error::generic("Parameter 'size' expects a >0 size"))?;
         graph.check_resize(name)?;
         let plan = graph.plan_resize(name, size)?;
-        // Other processes may have something against it, and nobody deletes the node meanwhile.
+        // Other processes may have something against it, and the node is not deleted meanwhile.
         graph.push_user(name, NodeUser::resizer(RESIZER.into()))?;
         match graph.update_locks(name) {
             Ok(()) => Ok(plan),

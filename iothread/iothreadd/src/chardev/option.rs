@@ -231,7 +231,7 @@ fn parse_socket(settings: &mut Settings) -> Result<ChardevSocket, OptionError> {
 /// Why options describe no character device.
 #[derive(Debug)]
 pub(crate) enum OptionError {
-    /// They do not have the form of options, or there are some that nobody knows.
+    /// They do not have the form of options, or some of them are unknown.
     Malformed(Error),
     Refused(Error),
 }

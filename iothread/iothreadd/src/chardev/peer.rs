@@ -18,7 +18,7 @@ const DISCARD_SIZE: usize = 64 << 10;
 pub(super) enum Peer {
     #[default]
     None,
-    /// Nobody uses the connection; the watch tells whether the peer hangs up.
+    /// The connection is not in use; the watch tells whether the peer hangs up.
     Idle { stream: Stream, watch: FdWatch },
     /// The front end has it.
     Lent(Stream),
@@ -74,7 +74,7 @@ pub(super) fn is_over(socket: &OwnedFd) -> bool {
     }
 }
 
-/// The same, where nobody will ever want what the peer has sent.
+/// The same, where what the peer has sent will never be read.
 pub(super) fn is_over_behind_rest(socket: &OwnedFd) -> bool {
     let mut rest = [0; 4096];
     for _ in 0..DISCARD_SIZE / rest.len() {

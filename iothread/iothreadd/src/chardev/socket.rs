@@ -204,7 +204,7 @@ impl SocketDevice {
             }
             std::mem::take(&mut state.waiting)
         };
-        // Who waits learns that nobody comes.
+        // Who waits learns that no peer comes.
         drop(waiting);
     }
 

@@ -104,7 +104,7 @@ impl Drive {
         Ok(())
     }
 
-    /// Lets nobody send requests any more, and keeps `idle` until the last one has ended.
+    /// Refuses further requests, and keeps `idle` until the last one has ended.
     pub(super) fn quiesce(&self, _: OnMain<'_>, idle: &Finally) {
         if let Some((backend, disks)) = self.backend.get() {
             disks.0.lock().retain(|known| !Arc::ptr_eq(known, backend));

@@ -75,7 +75,7 @@ pub(crate) struct ExportLoad {
 }
 
 /// How long an export that is removed waits for its requests. They are given a long time: a disk that is slow is more
-/// likely than one that is stuck, and nobody waits for this but the guest.
+/// likely than one that is stuck, and only the guest waits for this.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the end of the server waits for them: those who ask for it use force before long.

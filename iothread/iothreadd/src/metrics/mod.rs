@@ -3,7 +3,7 @@
 //! - `found`: what there is to tell, as far as there is room for it.
 //! - `page`: how that is told.
 //!
-//! A thread of its own answers scrapes, from numbers that others count for themselves; so a scrape keeps nobody waiting.
+//! A thread of its own answers scrapes, from numbers that others count for themselves; so a scrape keeps no thread waiting.
 
 mod found;
 mod page;

@@ -173,14 +173,14 @@ impl Client {
                     ));
                 }
             }
-            // Nobody reads any more, so there is nobody to answer.
+            // The client does not read any more, so it is not answered.
             Err(End::Broken) => {}
             Err(End::Unwatched(error)) => report(&format!("cannot watch a client: {error}")),
         }
         self.close(state);
     }
 
-    /// Closes descriptors that nobody will take, and waits for memory if that is what keeps the session from reading.
+    /// Closes descriptors that will not be taken, and waits for memory if that is what keeps the session from reading.
     fn see_to_rest(self: &Arc<Self>, state: &mut State) {
         if !state.connection.protocol().holds_input() {
             self.descriptors.close_consumed();

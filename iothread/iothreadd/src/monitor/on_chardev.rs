@@ -30,10 +30,10 @@ impl FrontEnd for Peers {
         }
     }
 
-    /// How a session begins that nobody will ever speak in.
+    /// How a session without a client begins.
     fn first_words(&self) -> Option<Vec<u8>> {
         let config = SessionConfig {
-            // A device without peers has nobody who asks out of band.
+            // A device without peers has no client that asks out of band.
             oob: false,
             ..self.monitor.upgrade()?.config()
         };

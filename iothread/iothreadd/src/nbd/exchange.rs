@@ -61,7 +61,7 @@ enum Stage {
     },
     /// Nothing more; what was asked for is still answered.
     Ended,
-    /// Nobody is there any more.
+    /// The peer is gone.
     Broken,
 }
 
@@ -132,7 +132,7 @@ impl<E: Exported> Exchange<E> {
         self.waiting_bytes -= header.memory();
     }
 
-    /// A request that has waited is over, and nobody wants to know.
+    /// A request that has waited is over, and its outcome does not matter.
     pub(super) fn forget(&mut self, header: &Header) {
         self.waiting_bytes -= header.memory();
         self.replies.memory.give(header.memory());

@@ -138,7 +138,7 @@ mod tests {
         assert!(matches!(haggling.advance(), Step::Event(_)));
         let (rest, unsent) = haggling.into_rest();
         assert_eq!(rest, b"requests");
-        // The greeting, too, since nobody has sent it.
+        // The greeting, too, which has not been sent yet.
         assert!(unsent.starts_with(b"NBDMAGICIHAVEOPT"));
     }
 

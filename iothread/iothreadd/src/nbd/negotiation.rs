@@ -171,7 +171,7 @@ impl Endpoint for Negotiation {
     }
 
     fn writable(self: &Arc<Self>, dispatch: &Dispatch<'_>) {
-        // Nobody starts it elsewhere.
+        // It is not started elsewhere.
         if let Some(main) = dispatch.on_main() {
             self.progress(main);
         }

@@ -86,7 +86,7 @@ impl Transmission {
     ) {
         let (input, output) = rest;
         let export = Arc::clone(&choice.export);
-        // An export that is going, or gone, serves nobody any more.
+        // An export that is going, or gone, takes no request any more.
         let context = export.common().next_context();
         let Some(context) = context.filter(|_| !export.common().is_shutting_down()) else {
             return;

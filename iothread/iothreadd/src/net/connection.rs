@@ -192,7 +192,7 @@ impl<P: Protocol> Connection<P> {
     ///
     /// # Errors
     ///
-    /// Nobody receives any more, so there is nobody to answer.
+    /// The peer does not receive any more, so it is not answered.
     pub(crate) fn flush(&mut self) -> Result<bool, End> {
         let Some(link) = &self.link else {
             return Ok(false);
@@ -253,7 +253,7 @@ impl<P: Protocol> Connection<P> {
             return Ok(());
         };
         if self.limits.watches_on && link.stream.peer_is_gone() {
-            // What it has asked for is done, and nobody waits for the answers.
+            // What it has asked for is done, and the answers are not waited for.
             return Err(End::Broken);
         }
         link.want(false, has_output)

@@ -246,7 +246,7 @@ impl Drop for SetUse {
     }
 }
 
-/// Forgets a set that has nothing and serves nobody.
+/// Forgets a set that is empty and not used.
 fn forget_unused(sets: &mut BTreeMap<i64, Set>, number: i64) {
     let is_unused = |set: &Set| set.kept.is_empty() && set.n_uses == 0;
     if sets.get(&number).is_some_and(is_unused) {

@@ -30,7 +30,7 @@ impl Log {
             .append(appends)
             .truncate(!appends)
             .mode(0o666)
-            // Nobody waits for the reader of a FIFO.
+            // The reader of a FIFO is not waited for.
             .custom_flags(flags)
             .open(path)?;
         Ok(Self {

@@ -69,7 +69,7 @@ struct NewDevice {
     listeners: Vec<Listener>,
 }
 
-/// Checks the options of an export, and listens where they say; nobody is accepted yet.
+/// Checks the options of an export, and listens where they say; no client is accepted yet.
 pub(crate) fn prepare(
     descriptors: &SessionDescriptors,
     options: &BlockExportOptionsVhostUserBlk,
@@ -174,7 +174,7 @@ impl VhostUserBlkExport {
             return;
         }
         let contexts = self.common.contexts();
-        // An export that is gone serves nobody.
+        // An export that is gone serves no client.
         let Some(context) = contexts.first() else {
             return;
         };

@@ -464,7 +464,7 @@ impl Queue {
         self.after_submit(state, submitted, numbers)
     }
 
-    /// Answers jobs that nobody was there to take.
+    /// Answers jobs that could not be taken.
     fn after_submit(
         &self,
         state: &mut State,

@@ -203,7 +203,7 @@ impl Ring {
     }
 }
 
-/// Adds 1 to an eventfd. The write fails if nobody has the eventfd, or if the counter is full, which is news enough for the other
+/// Adds 1 to an eventfd. The write fails if only we have the eventfd, or if the counter is full, which is news enough for the other
 /// side.
 fn signal(descriptor: Option<&OwnedFd>) {
     if let Some(descriptor) = descriptor {

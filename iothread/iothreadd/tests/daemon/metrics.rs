@@ -1,4 +1,4 @@
-//! Metrics over HTTP, and whoever reads them.
+//! Metrics over HTTP, and their readers.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};

@@ -254,7 +254,7 @@ fn a_file_that_is_not_opened_keeps_its_command_alone() {
     also_waiting.send(&second);
     it.disk.wait_for_held(2);
     it.check_that_all_goes_on("other");
-    // Whoever is first has the name.
+    // The first one has the name.
     it.client.add_node("n1");
     it.disk.resume();
     assert_eq!(waiting.reply(), json!({"return": {}}));

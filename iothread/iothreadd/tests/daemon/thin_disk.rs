@@ -69,7 +69,7 @@ impl ThinDisk {
             &["-o", &size, self.folder.path().to_str().unwrap()],
         )
         .unwrap();
-        // Whoever opens the device is told of those that nobody has been told of.
+        // Who opens the device is told of those that have not been told yet.
         let device = std::fs::File::open(&self.device).unwrap();
         while device.sync_all().is_err() {}
     }

@@ -89,7 +89,7 @@ fn what_waits_for_memory_is_not_taken() {
     for id in ["e1", "e2"] {
         assert_eq!(in_flight(&mut it, id), 0, "{id}");
     }
-    // The request is where the guest has put it, for whoever serves it next.
+    // The request is where the guest has put it, for what serves it next.
     assert_eq!(waiting.frontend.get_vring_base(0).unwrap(), 0);
     waiting.start_queue_at(0, 0);
     pass(&mut small);

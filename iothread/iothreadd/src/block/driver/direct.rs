@@ -65,7 +65,7 @@ impl Direct {
             let _shared = file.whole_blocks.read();
             return file.write(data, offset);
         }
-        // Nobody else may write what is read here and written again.
+        // What is read here and written again may not be written by others meanwhile.
         let _alone = file.whole_blocks.write();
         let (start, len) = self.around(offset, data.len());
         let mut around = IoBuffer::new(len);

@@ -181,7 +181,7 @@ impl File {
         let mut extents = Vec::new();
         let mut position = offset;
         while position < end && extents.len() < limit {
-            // The position that this sets is used by nobody.
+            // The position that this sets is not used.
             let data = match retry_on_intr(|| seek(&self.file, SeekFrom::Data(position))) {
                 Ok(data) => data.min(end),
                 // Only a hole is left.

@@ -62,7 +62,7 @@ fn take(file: &File, before: Access, after: Access) -> Result<(), Error> {
             if is_wanted && !is_held {
                 set_lock(file, byte, libc::F_RDLCK)
                     .map_err(|error| match error {
-                        // The file system does not know such locks, so nobody else has one.
+                        // The file system does not know such locks, so no other process has one.
                         Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS => Ok(()),
                         _ => Err(Error::generic(
                             "Failed to lock byte ".to_owned() + &byte.to_string(),
@@ -80,7 +80,7 @@ fn release(file: &File, wanted: Access, unwanted: Access) {
     for permission in Permission::ALL {
         for (byte, is_wanted, is_locked) in bytes(permission, wanted, unwanted) {
             if is_locked && !is_wanted {
-                // There is nobody to tell: at worst others are kept off for longer.
+                // It cannot be told: at worst others are kept off for longer.
                 let _ = set_lock(file, byte, libc::F_UNLCK);
             }
         }

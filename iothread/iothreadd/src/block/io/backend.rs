@@ -196,7 +196,7 @@ impl Pending {
                 },
             ),
             Step::Delayed { delay, outcome } => {
-                // Nothing below is in use, so nobody has to wait for it.
+                // Nothing below is in use, so it is not waited for.
                 let in_flight = Arc::clone(&token.0);
                 drop(token);
                 context.post_after(delay, move |dispatch| {

@@ -260,7 +260,7 @@ impl State {
                     return report(&format!("vfio-user: server cut off: {error}"));
                 }
                 Said::Reply { id, result } => {
-                    // A reply that comes too late has nobody waiting.
+                    // A reply that comes too late is not waited for any more.
                     if let Some(sender) = waiting.remove(&id) {
                         if let Some(patience) = patience {
                             patience.disarm();

@@ -20,7 +20,7 @@ const CAPABILITIES: &str = "{\"capabilities\":{\"max_msg_fds\":8,\"max_data_xfer
 /// The bits of the flags that tell a reply from a command.
 const TYPE_MASK: u32 = 0xf;
 const TYPE_REPLY: u32 = 1;
-/// Nobody waits for a reply.
+/// A reply is not waited for.
 const NO_REPLY: u32 = 1 << 4;
 /// The reply says only why there is no result.
 const ERROR: u32 = 1 << 5;
