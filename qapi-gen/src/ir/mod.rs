@@ -1,6 +1,6 @@
 //! The checked schema.
 //!
-//! A [`Schema`] is made by [`check`](crate::check) alone and cannot be changed: whoever holds one
+//! A [`Schema`] is made by [`check`](crate::check) alone and cannot be changed: code that has one
 //! may rely on every rule of the language. Entities live in arenas and refer to each other by
 //! typed ids; every list is in the order of definition, so that output depends on the input alone.
 

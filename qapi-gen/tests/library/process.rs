@@ -463,7 +463,7 @@ fn a_run_that_fails_changes_nothing() {
     assert!(!at.join("fifo/mod.rs").exists());
 }
 
-/// Whoever limits the size of files gets an error, as from a full device.
+/// With a limit on the size of files there is an error, as from a full device.
 #[test]
 fn a_file_that_is_too_long_is_an_error() {
     let folder = folder_with(&[("schema.json", COMMAND), ("kept/mod.rs", "")]);
@@ -566,10 +566,10 @@ fn a_signal_leaves_nothing_behind() {
         let mut is_caught = false;
         for _ in 0..100 {
             let out = tempfile::tempdir().expect("a folder");
-            // Whoever runs the tests may have them ignore signals, as shells do in the background.
+            // The tests may have been started with signals ignored, as shells do in the background.
             let mut command = Command::new("env");
             command.arg("--default-signal=INT,TERM,HUP");
-            // Whoever looks at it is to be faster, also when others want the processor.
+            // What looks at it has to be faster, also when others want the processor.
             command.args(["nice", "-n", "19"]);
             command.args([QAPI_GEN, "generate", "schema.json", "--out-dir"]);
             command.arg(out.path()).current_dir(schema.path());
@@ -609,7 +609,7 @@ fn a_signal_leaves_nothing_behind() {
     }
 }
 
-/// Whoever starts a run in the background may have said that it is to outlive the terminal.
+/// A run in the background may have been started so that it outlives the terminal.
 #[test]
 fn an_ignored_signal_stays_ignored() {
     let schema = modules("m", 50);

@@ -413,7 +413,7 @@ async fn closing_is_seen_at_once() {
     assert!(mock.finish().is_empty());
 }
 
-/// Whoever is told that the server is gone finds the client closed.
+/// Who is told that the server is gone finds the client closed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_is_closed_when_it_is_told() {
     for _ in 0..50 {

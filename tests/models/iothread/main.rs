@@ -418,7 +418,7 @@ fn a_holder_is_over_once_and_after_everything_that_it_was_accepted_for() {
                 if !attachment.begin() {
                     return false;
                 }
-                // Whoever was accepted is waited for.
+                // Work that was accepted is waited for.
                 assert_eq!(n_over.load(Ordering::Acquire), 0);
                 n_done.fetch_add(1, Ordering::AcqRel);
                 if attachment.end() {

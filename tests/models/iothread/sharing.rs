@@ -66,7 +66,7 @@ fn every_release_of_a_clone_is_complete_when_it_says_so() {
                 let listening = Arc::clone(&clone);
                 clone.over().then(move || {
                     assert!(over.load(Ordering::Acquire));
-                    // Nobody has it any more, whoever released it first.
+                    // It is gone, whichever clone was released first.
                     assert!(!listening.begin());
                     told.fetch_add(1, Ordering::AcqRel);
                 });

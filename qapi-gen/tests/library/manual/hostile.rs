@@ -156,7 +156,7 @@ fn man_pages_are_text() {
     }
 }
 
-/// Whoever runs the command chooses title and command, and is not trusted either.
+/// The caller of the command chooses title and command, and is not trusted either.
 #[test]
 fn options_are_text() {
     let schema = schema_of("{ 'command': 'a' }\n");

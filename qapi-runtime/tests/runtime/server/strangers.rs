@@ -116,7 +116,7 @@ fn sessions_share_a_budget() {
     wait_until("all is given back", || server.budget().used() == 0);
 }
 
-/// What a web page has a browser send is not executed, and whoever looks after the server is told. On a unix socket, which no
+/// What a web page has a browser send is not executed, and the operator of the server is told. On a unix socket, which no
 /// page reaches, it is QMP as any other.
 #[test]
 fn http_on_tcp_is_ended_and_told() {
