@@ -8,7 +8,9 @@ mod definitions;
 mod names;
 mod notes;
 mod policies;
+mod reach;
 mod repetition;
+mod shape;
 mod tolerance;
 mod types;
 
@@ -24,12 +26,12 @@ use crate::ir::{
 use super::gate::{Gate, reduce};
 use super::names as rust_names;
 use super::options::Options;
-use super::shape::{Shapes, measure};
 
 pub(super) use self::conditions::open_names;
 pub(super) use self::names::{builtin_name, catch_all};
 use self::names::{free_name, modules};
 pub(super) use self::policies::{Policies, deprecation, header_policies};
+use self::shape::{Shapes, measure};
 use self::tolerance::{Holder, Tolerance};
 
 /// Everything that emission needs to know.
@@ -226,7 +228,7 @@ pub(super) fn plan<'a>(
     };
     plan.value_positions = value_positions(&plan.types);
     plan.shapes = measure(&plan);
-    let mut errors = super::reach::check_references(&plan);
+    let mut errors = reach::check_references(&plan);
     errors.extend(check::check_features(&plan));
     if errors.is_empty() {
         Ok(plan)

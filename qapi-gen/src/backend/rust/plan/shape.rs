@@ -3,11 +3,11 @@
 use crate::components::components;
 use crate::ir::{Builtin, TypeId, TypeKind};
 
-use super::plan::{Body, Field, Plan, Variant};
+use super::{Body, Field, Plan, Variant};
 
 /// By [`TypeId`].
 #[derive(Default)]
-pub(super) struct Shapes {
+pub(in crate::backend::rust) struct Shapes {
     /// Types with the same number contain each other.
     component: Vec<usize>,
     /// Whether the type contains itself.
@@ -22,23 +22,31 @@ const MAX_VARIANT_SIZE: usize = 200;
 
 impl Shapes {
     /// Whether `container` must hold `content` in a box because that contains `container`.
-    pub(super) fn closes_cycle(&self, container: TypeId, content: TypeId) -> bool {
+    pub(in crate::backend::rust) fn closes_cycle(
+        &self,
+        container: TypeId,
+        content: TypeId,
+    ) -> bool {
         self.is_recursive[container.index()]
             && self.component[container.index()] == self.component[content.index()]
     }
 
     /// Whether a variant is too large to hold `content` in place.
-    pub(super) fn is_large(&self, content: TypeId) -> bool {
+    pub(in crate::backend::rust) fn is_large(&self, content: TypeId) -> bool {
         self.size[content.index()] > MAX_VARIANT_SIZE
     }
 
     /// Whether the Rust type has a default.
-    pub(super) fn has_default(&self, id: TypeId) -> bool {
+    pub(in crate::backend::rust) fn has_default(&self, id: TypeId) -> bool {
         self.has_default[id.index()]
     }
 
     /// Whether a struct of `fields` has a default.
-    pub(super) fn fields_have_default(&self, plan: &Plan<'_>, fields: &[Field<'_>]) -> bool {
+    pub(in crate::backend::rust) fn fields_have_default(
+        &self,
+        plan: &Plan<'_>,
+        fields: &[Field<'_>],
+    ) -> bool {
         let mut mandatory = fields.iter().filter(|field| !field.is_option());
         mandatory.all(|field| self.has_default_of(plan, field.member.type_id()))
     }
@@ -52,7 +60,11 @@ impl Shapes {
     }
 
     /// Whether a variant is too large to hold a struct of `fields` in place.
-    pub(super) fn is_large_struct(&self, plan: &Plan<'_>, fields: &[Field<'_>]) -> bool {
+    pub(in crate::backend::rust) fn is_large_struct(
+        &self,
+        plan: &Plan<'_>,
+        fields: &[Field<'_>],
+    ) -> bool {
         let sizes = fields
             .iter()
             .map(|field| self.field_size(plan, None, field));

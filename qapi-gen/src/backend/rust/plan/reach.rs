@@ -4,7 +4,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::ir::{Header, TypeId, TypeKind};
 use crate::source::Span;
 
-use super::plan::{Arguments, Body, Field, Plan};
+use super::{Arguments, Body, Field, Plan};
 
 /// Reports uses of types that the configuration excludes.
 pub(super) fn check_references(plan: &Plan<'_>) -> Vec<Diagnostic> {
