@@ -38,7 +38,7 @@
 //!
 //! - An infinite number, which QEMU prints as `inf`, is printed as a number (see
 //!   [`json::Writer::double`]).
-//! - A handler that panics answers its client with an error, and nobody else notices.
+//! - A handler that panics answers its client with an error; other clients do not notice.
 //! - Events for a client that reads nothing are dropped at a limit
 //!   ([`session::SessionConfig::max_unsent_events`]), and while the memory that sessions share is used up
 //!   ([`session::SessionConfig::budget`]).

@@ -130,7 +130,7 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    /// Reads bytes, and the descriptors that come with them; the kernel closes those that nobody wants. Safe to be cancelled.
+    /// Reads bytes, and the descriptors that come with them; the kernel closes those that are not wanted. Safe to be cancelled.
     pub(crate) async fn read(
         &mut self,
         buffer: &mut [u8],

@@ -70,7 +70,7 @@ enum Phase {
 #[derive(Debug)]
 struct Flight {
     out_of_band: bool,
-    /// Nobody waits for the answer any more, or there will be none.
+    /// The answer is not waited for any more, or will not come.
     is_abandoned: bool,
 }
 
@@ -282,7 +282,7 @@ impl ClientCore {
         self.take(id);
     }
 
-    /// Notes that nobody waits for the answer to a request any more. A server that is to answer it still does, unless it is
+    /// Notes that the answer to a request is not waited for any more. A server that is to answer it still does, unless it is
     /// lost; one that `is_answered` only when it fails may never do so.
     pub fn abandoned(&mut self, id: u64, is_answered: bool) {
         if self.repeats_ids && !is_answered {

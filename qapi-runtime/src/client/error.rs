@@ -37,7 +37,7 @@ pub enum ClientErrorKind {
     /// The server does not know the command or something in its arguments, and is not sent it:
     /// [`ConnectOptions::refuse_unknown`](super::ConnectOptions::refuse_unknown).
     NotKnown(UnknownPath),
-    /// A plan cannot execute the command, since nobody has told it what undoes it.
+    /// A plan cannot execute the command, since it was not told what undoes it.
     NoUndo,
     /// Whether what the command makes is there already cannot be told.
     NoQuery,

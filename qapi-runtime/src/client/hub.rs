@@ -155,7 +155,7 @@ impl Hub {
         }
     }
 
-    /// Nobody waits for the answer any more. If there will be one, it is still matched.
+    /// The answer is not waited for any more. If there will be one, it is still matched.
     pub(super) fn forget(&mut self, id: u64, is_answered: bool) {
         self.waiting.remove(&id);
         if !is_answered {

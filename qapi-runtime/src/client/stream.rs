@@ -245,7 +245,7 @@ impl Other {
     }
 
     fn end(&self) {
-        // It stays readable: nobody reads it.
+        // It stays readable, since it is not read.
         let _ = rustix::io::write(&self.ended, &1_u64.to_ne_bytes());
     }
 
@@ -330,7 +330,7 @@ impl Any {
                         Err(error) => Err(error),
                     };
                     let is_last = piece.as_ref().map_or(true, Vec::is_empty);
-                    // Nobody may be there to take it.
+                    // There may be no reader to take it.
                     if sender.send(piece).is_err() || is_last {
                         return;
                     }

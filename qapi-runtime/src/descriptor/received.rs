@@ -1,4 +1,4 @@
-//! What a peer has sent and nobody has taken.
+//! What a peer has sent and no command has taken.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,7 +9,7 @@ use crate::lock::lock;
 ///
 /// They are for the commands in the bytes that they came with; white space alone is the beginning of the command that
 /// follows, which is how some clients send them. A later message with descriptors closes those of an earlier one that
-/// nobody took, as in QEMU, so a peer cannot pile them up; and what reads the messages closes them
+/// were not taken, as in QEMU, so a peer cannot pile them up; and what reads the messages closes them
 /// ([`close_consumed`](Self::close_consumed)) once these bytes are consumed, and after a time in any case
 /// ([`close_unclaimed`](Self::close_unclaimed)). A peer may pass its own socket, which then never ends while it is kept here.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ impl Descriptors {
             .next()
     }
 
-    /// Closes what nobody has taken, since the bytes that it came with are consumed.
+    /// Closes what was not taken, since the bytes that it came with are consumed.
     pub fn close_consumed(&self) {
         let mut received = self.lock();
         if !received.is_ahead {
@@ -45,7 +45,7 @@ impl Descriptors {
         }
     }
 
-    /// Closes what nobody has taken.
+    /// Closes what was not taken.
     pub fn close_unclaimed(&self) {
         self.lock().descriptors.clear();
     }

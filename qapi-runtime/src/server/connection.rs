@@ -78,7 +78,7 @@ impl Connection {
         self.is_cancelled.send_replace(true);
     }
 
-    /// Whether handlers had better come to an end: the server shuts down, or nobody waits for what they return, because the
+    /// Whether handlers had better come to an end: the server shuts down, or what they return is not waited for, because the
     /// client is gone or the session is over. For handlers that take long.
     ///
     /// That a client is gone is noticed within a second on a unix socket, and when the connection is reset on TCP. A client
@@ -188,7 +188,7 @@ enum Alarm {
     IsGone,
     /// To refuse a value for which there is no memory.
     Refuse,
-    /// To close descriptors that nobody has taken.
+    /// To close descriptors that were not taken.
     CloseDescriptors,
 }
 

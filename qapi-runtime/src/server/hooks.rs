@@ -98,7 +98,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// `None` if nobody wants to know.
+    /// `None` without hooks for it.
     pub(super) fn new(connection: &Connection, hooks: Option<Arc<dyn Hooks>>) -> Option<Self> {
         (hooks.is_some() || trace::IS_ON).then(|| Self {
             connection: connection.clone(),

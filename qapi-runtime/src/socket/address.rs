@@ -80,7 +80,7 @@ impl Bound {
         let target = path.file_name().ok_or(Errno::INVAL)?;
         let settled = renameat_with(&folder, &name, &folder, target, RenameFlags::NOREPLACE);
         settled.inspect_err(|_| {
-            // What cannot be removed stays as a socket that nobody listens on.
+            // What cannot be removed stays as a socket without a listener.
             let _ = unlinkat(&folder, &name, AtFlags::empty());
         })
     }

@@ -3,7 +3,7 @@
 //! One policy for all servers. At a path where
 //!
 //! - somebody listens, nothing changes: [`BindError::InUse`], for a second server and for a second attempt of the same one;
-//! - a socket is left over on which nobody listens any more, the new one takes its place;
+//! - a socket is left over without a listener, the new one takes its place;
 //! - anything else is, a symbolic link included, nothing changes: [`BindError::NotASocket`].
 //!
 //! Servers that start at the same time look and bind one after the other: they hold a lock (`flock`) on the folder meanwhile,
@@ -145,7 +145,7 @@ pub fn listen_path(path: &Path, mode: Option<u32>) -> Result<(OwnedFd, SocketFil
         error => system(error.into()),
     };
     let bound = address::bind(&socket, path).map_err(refused)?;
-    // Nobody can connect before `listen`.
+    // Clients cannot connect before `listen`.
     if let Some(mode) = mode {
         let permissions = std::fs::Permissions::from_mode(mode);
         if let Err(error) = std::fs::set_permissions(bound.path(), permissions) {
@@ -169,7 +169,7 @@ pub fn listen_path(path: &Path, mode: Option<u32>) -> Result<(OwnedFd, SocketFil
     }
 }
 
-/// Listens on an abstract name (Linux), which is free as soon as nobody listens on it. The socket does not block and is
+/// Listens on an abstract name (Linux), which is free as soon as its listener is gone. The socket does not block and is
 /// closed when a program is executed.
 ///
 /// # Errors
@@ -212,7 +212,7 @@ fn stream_socket() -> io::Result<OwnedFd> {
     )?)
 }
 
-/// Removes a socket that nobody listens on any more.
+/// Removes a socket whose listener is gone.
 fn remove_stale(path: &Path) -> Result<(), BindError> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -233,7 +233,7 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
             Ok(()) | Err(_) => Ok(()),
         },
         Err(Errno::NOENT) => Ok(()),
-        // Nobody can be told from this whether it is alive, so it stays.
+        // This does not tell whether it is alive, so it stays.
         Err(error @ (Errno::ACCESS | Errno::PERM)) => Err(BindError::system(path, error.into())),
         // A queue that is full (EAGAIN) and a socket of another type (EPROTOTYPE) belong to somebody, too.
         Ok(()) | Err(_) => Err(BindError::InUse {
@@ -293,7 +293,7 @@ impl SocketFile {
         &self.path
     }
 
-    /// Removes it now. The socket listens on until it is closed, but nobody finds it any more.
+    /// Removes it now. The socket listens on until it is closed, but is not found any more.
     pub fn remove(&mut self) {
         if self.identity.is_some() {
             let _lock = lock_folder(&self.path);

@@ -65,7 +65,7 @@ fn register(hub: &mut Hub, outgoing: Outgoing) -> Option<Current> {
         return None;
     }
     if request.out_of_band && !hub.core().oob_enabled() {
-        // The other end may have given up meanwhile; then nobody waits for the answer.
+        // The other end may have given up meanwhile; then the answer is not waited for.
         let _ = answer.send(Err(ClientErrorKind::OobNotEnabled));
         return None;
     }

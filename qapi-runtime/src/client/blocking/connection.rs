@@ -396,7 +396,7 @@ impl Inner {
         // In the turn, so that numbers grow in the order of the stream.
         let request = draft.with_id(self.next_id.fetch_add(1, Ordering::Relaxed));
         let deliver = Box::new(move |answer| {
-            // The receiver may have given up; then nobody waits for the answer.
+            // The receiver may have given up; then the answer is not waited for.
             let _ = sender.send(answer);
         });
         state.hub.sent(&request, deliver, options.following.take());

@@ -18,7 +18,7 @@ use crate::session::{Session, SessionConfig};
 use crate::socket::{BindError, listen_abstract};
 use crate::value::{Object, Value};
 
-/// Listens on a name that nobody else has. Processes of several containers may have the same number and share names, so one
+/// Listens on a name that is not taken. Processes of several containers may have the same number and share names, so one
 /// that is taken is passed over.
 pub(super) fn listen() -> io::Result<(Vec<u8>, UnixListener)> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);

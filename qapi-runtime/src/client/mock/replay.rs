@@ -137,7 +137,7 @@ impl Mock {
                     to: To::Request(Some(number)),
                 });
             }
-            // Nobody waited for it any more.
+            // It was no longer waited for.
             None => {}
         }
     }
