@@ -9,10 +9,11 @@ use super::error::{Awaited, ClientError, ClientErrorKind};
 use super::event::RawEvent;
 use super::request::{Answer, Encoded, error_of};
 use super::said::Said;
-use super::transcript::{Ended, Recorder, Transcript};
+use super::transcript::{Recorder, Transcript};
 use crate::dialect::Dialect;
 use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
 use crate::message::CAPABILITIES;
+use crate::transcript::Ended;
 use crate::value::Value;
 
 /// What a server says of itself.

@@ -15,8 +15,8 @@ use super::listener::{Feed, Following};
 use super::options::{ConnectOptions, OnConnection};
 use super::request::{Deliver, Encoded};
 use super::trace;
-use super::transcript::Ended;
 use crate::introspection::PeerSchema;
+use crate::transcript::Ended;
 
 /// The connection that there is, and all who wait for something from it.
 ///

@@ -57,7 +57,7 @@ mod silence;
 #[cfg(feature = "client-blocking")]
 mod stream;
 mod trace;
-pub mod transcript;
+mod transcript;
 mod undo;
 
 use std::time::Duration;

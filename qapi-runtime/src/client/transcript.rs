@@ -10,10 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::dialect::Dialect;
 use crate::json::{Document, ValueRef};
-use crate::transcript::{FORM, VERSION, entries};
+use crate::transcript::{Ended, Entry, FORM, Recorded, TranscriptError, VERSION, entries};
 use crate::value::Value;
-
-pub use crate::transcript::{Ended, Entry, Recorded, TranscriptError};
 
 /// A log in the making; shared by clients and the program that wants to keep it. [`crate::transcript`] describes its text.
 #[derive(Debug)]

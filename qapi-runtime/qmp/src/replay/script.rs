@@ -1,7 +1,7 @@
 //! What a log expects of a client, and answers.
 
 use qapi_runtime::client::Transcript;
-use qapi_runtime::client::transcript::{Ended, Entry, Recorded};
+use qapi_runtime::transcript::{Ended, Entry, Recorded};
 use qapi_runtime::{Object, Value};
 
 /// Commands of the guest agent that are answered with their argument, which is another one each time.

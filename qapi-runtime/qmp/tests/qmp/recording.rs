@@ -12,7 +12,7 @@ use std::thread;
 use qapi_runtime::Value;
 use qapi_runtime::address::Address;
 use qapi_runtime::client::Transcript;
-use qapi_runtime::client::transcript::{Ended, Recorded};
+use qapi_runtime::transcript::{Ended, Recorded};
 use qmp::record::{Recorder, RunningRecorder};
 use tests::Suite;
 

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::{Mock, Opening, SYNCS, Step, To};
-use crate::client::transcript::{Ended, Recorded, Transcript};
+use crate::client::Transcript;
 use crate::dialect::Dialect;
 use crate::message::CAPABILITIES;
+use crate::transcript::{Ended, Recorded};
 use crate::value::{Object, Value};
 
 /// A command of a recording without an answer so far.
