@@ -149,6 +149,10 @@ impl Mouth {
 
     /// Sends an answer to the request with this `id`.
     pub(super) fn answer(&self, message: Value, id: Option<Value>) -> io::Result<()> {
+        self.bytes(&self.answer_bytes(message, id))
+    }
+
+    fn answer_bytes(&self, message: Value, id: Option<Value>) -> Vec<u8> {
         let mut members = match message {
             Value::Object(members) => members,
             other => Object::from_iter([("return".to_owned(), other)]),
@@ -157,30 +161,35 @@ impl Mouth {
         if let Some(id) = id.filter(|_| !self.hides_ids) {
             members.insert("id".to_owned(), id);
         }
-        self.send(&Value::Object(members))
+        format!("{}\r\n", Value::Object(members)).into_bytes()
     }
 
     /// Answers a synchronization of the guest agent.
     pub(super) fn answer_sync(&self, request: ValueRef<'_>) -> io::Result<()> {
-        let argument = request.get("arguments").and_then(|it| it.get("id"));
-        let answer = Value::from_iter([(
-            "return".to_owned(),
-            argument.map_or(Value::Null, ValueRef::to_value),
-        )]);
-        let mark: &[u8] = if command_of(request) == SYNCS[0] {
-            b"\xff"
-        } else {
-            b""
-        };
-        let mut bytes = mark.to_vec();
-        bytes.extend_from_slice(format!("{answer}\n").as_bytes());
-        self.bytes(&bytes)
+        self.bytes(&sync_bytes(request))
     }
 
     pub(super) fn close(&self) {
         // The client may be gone already.
         let _ = lock(&self.stream).shutdown(std::net::Shutdown::Both);
     }
+}
+
+/// The answer to a synchronization of the guest agent.
+fn sync_bytes(request: ValueRef<'_>) -> Vec<u8> {
+    let argument = request.get("arguments").and_then(|it| it.get("id"));
+    let answer = Value::from_iter([(
+        "return".to_owned(),
+        argument.map_or(Value::Null, ValueRef::to_value),
+    )]);
+    let mark: &[u8] = if command_of(request) == SYNCS[0] {
+        b"\xff"
+    } else {
+        b""
+    };
+    let mut bytes = mark.to_vec();
+    bytes.extend_from_slice(format!("{answer}\n").as_bytes());
+    bytes
 }
 
 /// One client of a script.
@@ -204,13 +213,21 @@ impl Talk<'_> {
             hides_ids: self.hides_ids,
         };
         let mut ear = Ear::new(stream);
-        let served = self.open(&mouth, &mut ear, config, opening).and_then(|()| {
-            self.tell(Word::Ready(self.client, mouth));
-            loop {
-                let message = ear.next()?;
-                self.tell(Word::Message(self.client, message));
-            }
-        });
+        let served = self
+            .open(&mouth, &mut ear, config, opening)
+            .and_then(|answer| {
+                {
+                    // Who has this answer may count on being one of those that the script is for. The script learns of it first, and
+                    // cannot say anything until the answer is out.
+                    let mut stream = lock(&mouth.stream);
+                    self.tell(Word::Ready(self.client, mouth.clone()));
+                    stream.write_all(&answer)?;
+                }
+                loop {
+                    let message = ear.next()?;
+                    self.tell(Word::Message(self.client, message));
+                }
+            });
         self.tell(Word::Gone(self.client));
         served
     }
@@ -220,14 +237,14 @@ impl Talk<'_> {
         let _ = self.words.send(word);
     }
 
-    /// Greets, and negotiates or synchronizes.
+    /// Greets, and negotiates or synchronizes; gives the answer that ends it.
     fn open(
         &self,
         mouth: &Mouth,
         ear: &mut Ear,
         config: &SessionConfig,
         opening: Opening,
-    ) -> io::Result<()> {
+    ) -> io::Result<Vec<u8>> {
         for message in &opening.first {
             mouth.send(message)?;
         }
@@ -239,7 +256,7 @@ impl Talk<'_> {
         let first = ear.next()?;
         let command = command_of(first.root());
         if SYNCS.contains(&command) {
-            return mouth.answer_sync(first.root());
+            return Ok(sync_bytes(first.root()));
         }
         if command != CAPABILITIES || self.dialect == Dialect::GuestAgent {
             let expected = match self.dialect {
@@ -253,7 +270,8 @@ impl Talk<'_> {
             mouth.send(message)?;
         }
         let nothing = Value::from_iter([("return".to_owned(), Value::Object(Object::new()))]);
-        mouth.answer(nothing, first.root().get("id").map(ValueRef::to_value))
+        let id = first.root().get("id").map(ValueRef::to_value);
+        Ok(mouth.answer_bytes(nothing, id))
     }
 }
 
