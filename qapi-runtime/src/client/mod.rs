@@ -6,7 +6,7 @@
 //!   generated from.
 //! - [`protocol`] is the same without I/O, for everything else.
 //! - [`mock`] (feature `mock`) is a server for tests of code that uses a client.
-//! - [`transcript`] is the log of a session, which clients write and mocks play.
+//! - [`Transcript`] is the log of a session, which clients write and mocks play.
 //!
 //! When the time of a command is up, [`ClientError::outcome`] tells whether it was sent, and [`ClientError::late_reply`] is the
 //! answer that may still come: done, refused, or the connection was lost. Nothing is sent twice. [`ClientError::reason`] says
