@@ -30,6 +30,7 @@ mod process;
 mod stress;
 mod targets;
 mod test;
+mod toolchain;
 
 use std::process::ExitCode;
 

@@ -1,16 +1,14 @@
 //! `targets`: whether what is to be portable compiles for other systems, and all with the oldest compiler, and each package by
 //! itself and as others get it.
-//!
-//! Uses toolchains under target/rustup/toolchains/, which `.ci/run` prepares. Those of the machine stay as they are.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
-use tests::workspace;
+use anyhow::{Result, ensure};
 
 use crate::alone;
 use crate::process::succeed;
+use crate::toolchain::{Rustc, Toolchain};
 
 /// Arguments of `targets`.
 #[derive(clap::Args)]
@@ -121,75 +119,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 impl Check {
     /// The command, or what it lacks.
     fn command(&self, host: &str) -> Result<Command, String> {
-        let name = format!("{}-{host}", self.rust);
-        let toolchain = workspace().join("target/rustup/toolchains").join(name);
-        let (bin, rustlib) = (toolchain.join("bin"), toolchain.join("lib/rustlib"));
-        if !bin.join("cargo").exists() {
-            return Err(format!("Rust {}", self.rust));
-        }
-        let mut command = Command::new(bin.join("cargo"));
-        command.current_dir(workspace());
-        command.args(["check", "--quiet", "--locked"]);
+        let mut command = Toolchain::find(&self.rust, host)?.cargo("check", self.target)?;
         command.args(self.what);
-        command
-            .env("CARGO_TARGET_DIR", workspace().join("target/targets"))
-            .env("RUSTC", bin.join("rustc"))
-            // The libraries of the compiler that runs otherwise, whose standard library this one would take.
-            .env_remove("LD_LIBRARY_PATH")
-            .env("RUSTFLAGS", "--deny warnings");
-        if let Some(target) = self.target {
-            command.args(["--target", target]);
-            if !rustlib.join(target).exists() {
-                if !rustlib.join("src/rust/library").exists() {
-                    return Err("its standard library".to_owned());
-                }
-                // Programs for WebAssembly do not unwind.
-                command.arg("-Zbuild-std=std,panic_abort");
-                command.env("RUSTC_BOOTSTRAP", "1");
-            }
-            if target.starts_with("aarch64") {
-                // For assembler files of dependencies, which the machine's own compiler does not know.
-                if !is_there("clang") {
-                    return Err("clang".to_owned());
-                }
-                command.env(format!("CC_{}", target.replace('-', "_")), "clang");
-            }
-            // Says which libraries of Windows have which functions.
-            let dlltool = "x86_64-w64-mingw32-dlltool";
-            if target.ends_with("windows-gnu") && !is_there(dlltool) {
-                return Err(dlltool.to_owned());
-            }
-        }
         Ok(command)
-    }
-}
-
-fn is_there(program: &str) -> bool {
-    let mut command = Command::new(program);
-    command.arg("--version").stdout(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
-/// The compiler that runs otherwise.
-struct Rustc {
-    release: String,
-    host: String,
-}
-
-impl Rustc {
-    fn ask() -> Result<Self> {
-        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let output = Command::new(rustc).arg("-vV").output();
-        let output = output.context("cannot start rustc")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let field = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.map(str::to_owned)
-                .with_context(|| format!("rustc tells no '{name}'"))
-        };
-        Ok(Self {
-            release: field("release: ")?,
-            host: field("host: ")?,
-        })
     }
 }
