@@ -32,7 +32,7 @@ mod terminal;
 pub use guest::{Archive, GuestLinux};
 pub use iothreadd::{IOTHREADD, iothreadd, iothreadd_of_this, is_iothreadd};
 pub use patience::{PATIENCE, comes_true, eventually};
-pub use places::workspace;
+pub use places::{RUNNER, program, workspace};
 pub use qmp::{Qmp, replace, send_with};
 pub use random::Random;
 pub use schemas::{QEMU_SCHEMAS, qemu_schema, schemas};

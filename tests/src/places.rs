@@ -1,6 +1,7 @@
 //! Where things are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The top folder of the workspace that this program is run for. Cargo says so when it runs something; what was compiled
 /// in may be the folder of another checkout with the same target folder.
@@ -16,4 +17,19 @@ pub fn workspace() -> PathBuf {
         .ancestors()
         .find(|folder| folder.join("xtask/Cargo.toml").is_file());
     top.expect("the tests belong to a workspace").to_owned()
+}
+
+/// Names what runs programs of the system that tests run for, if it is not this machine's: words with blanks between them.
+pub const RUNNER: &str = "QAPI_TEST_RUNNER";
+
+/// A program that cargo has built for the tests, which something may have to stand in for.
+pub fn program(path: impl AsRef<Path>) -> Command {
+    let runner = std::env::var(RUNNER).unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let Some(first) = words.next() else {
+        return Command::new(path.as_ref());
+    };
+    let mut command = Command::new(first);
+    command.args(words).arg(path.as_ref());
+    command
 }

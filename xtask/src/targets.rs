@@ -120,7 +120,7 @@ impl Check {
     /// The command, or what it lacks.
     fn command(&self, host: &str) -> Result<Command, String> {
         let mut command = Toolchain::find(&self.rust, host)?.cargo("check", self.target)?;
-        command.args(self.what);
+        command.arg("--quiet").args(self.what);
         Ok(command)
     }
 }

@@ -50,7 +50,7 @@ impl Toolchain {
     pub(crate) fn cargo(&self, command: &str, target: Option<&str>) -> Result<Command, String> {
         let mut cargo = Command::new(self.folder.join("bin/cargo"));
         cargo.current_dir(workspace());
-        cargo.args([command, "--quiet", "--locked"]);
+        cargo.args([command, "--locked"]);
         cargo
             .env("CARGO_TARGET_DIR", workspace().join("target/targets"))
             .env("RUSTC", self.folder.join("bin/rustc"))

@@ -2,6 +2,7 @@
 
 mod builds;
 mod long;
+mod on;
 mod output;
 mod programs;
 mod steps;
@@ -30,6 +31,9 @@ pub(crate) struct Args {
     /// types.
     #[arg(long, conflicts_with = "live")]
     full: bool,
+    /// Run the tests for another system, which is emulated here.
+    #[arg(long, value_name = "TARGET", value_parser = on::targets(), conflicts_with_all = ["live", "full"])]
+    on: Option<String>,
     /// Fail if anything skips.
     #[arg(long)]
     complete: bool,
@@ -46,25 +50,33 @@ enum Choice {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let choice = match args {
-        Args { full: true, .. } => Choice::All,
-        Args { live: true, .. } => Choice::Live,
-        Args { .. } => Choice::Own,
-    };
     let mut steps = Steps::new();
-    if matches!(choice, Choice::Own | Choice::All) {
-        steps.step("generated code", codegen::check);
-        steps.step("public interfaces", api::check);
-    }
-    run_tests(&mut steps, choice);
-    if args.full {
-        long::run(&mut steps);
+    match &args.on {
+        Some(target) => on::run(&mut steps, target)?,
+        None => run_here(&mut steps, args),
     }
     if args.complete {
         steps.refuse_skips();
     }
     ensure!(steps.finish(), "not everything is well");
     Ok(())
+}
+
+/// Runs what runs on this machine.
+fn run_here(steps: &mut Steps, args: &Args) {
+    let choice = match args {
+        Args { full: true, .. } => Choice::All,
+        Args { live: true, .. } => Choice::Live,
+        Args { .. } => Choice::Own,
+    };
+    if matches!(choice, Choice::Own | Choice::All) {
+        steps.step("generated code", codegen::check);
+        steps.step("public interfaces", api::check);
+    }
+    run_tests(steps, choice);
+    if args.full {
+        long::run(steps);
+    }
 }
 
 /// All tests with all features, so that what they have in common is compiled once.
@@ -94,13 +106,6 @@ fn run_tests(steps: &mut Steps, choice: Choice) {
     let mut programs = builds::programs(&artifacts);
     // What tests find in their environment.
     let mut environment = Command::new("env");
-    // The lines of tests that skip would be swallowed.
-    environment.env("RUST_TEST_NOCAPTURE", "1");
-    // Most tests wait for processes and time-outs.
-    let n_cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    environment.env("RUST_TEST_THREADS", (4 * n_cores).to_string());
-    // The daemon's tests mostly wait, so one program more than there are cores keeps them at work.
-    let n_lanes = n_cores + 1;
     let arguments: &[&str] = match choice {
         Choice::Own => &["--skip", tests::LIVE],
         Choice::Live => &[tests::LIVE],
@@ -126,6 +131,21 @@ fn run_tests(steps: &mut Steps, choice: Choice) {
                 .filter_map(|(name, value)| Some((name, value?))),
         );
     }
+    run_jobs(steps, jobs);
+}
+
+/// Runs programs of tests side by side.
+fn run_jobs(steps: &mut Steps, mut jobs: Vec<Job>) {
+    // Most tests wait for processes and time-outs.
+    let n_cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let n_threads = (4 * n_cores).to_string();
+    for Job { command, .. } in &mut jobs {
+        command.env("RUST_TEST_THREADS", &n_threads);
+        // The lines of tests that skip would be swallowed.
+        command.env("RUST_TEST_NOCAPTURE", "1");
+    }
+    // The daemon's tests mostly wait, so one program more than there are cores keeps them at work.
+    let n_lanes = n_cores + 1;
     let mut totals = Totals::default();
     steps.step("tests", || {
         let mut failed = Vec::new();
