@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use libtest_mimic::Failed;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tests::{Suite, eventually};
+use tests::{LIVE, Suite, eventually};
 
 use super::exporter::Exporter;
 use super::guests::start_at;
@@ -17,7 +17,8 @@ use super::{Program, program};
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
         .always("nobody-waits-for-another", nobody_waits_for_another)
-        .always("five-hundred-guests", five_hundred_guests)
+        .always("a-hundred-guests", || many_guests(100))
+        .always(&format!("{LIVE}five-hundred-guests"), || many_guests(500))
         .always("guests-come-and-go", guests_come_and_go)
 }
 
@@ -161,16 +162,17 @@ fn nobody_waits_for_another() -> Result<(), Failed> {
 }
 
 /// They take a descriptor each, for which there is room even where a shell leaves little, and no threads.
-fn five_hundred_guests() -> Result<(), Failed> {
-    const GUESTS: usize = 500;
+fn many_guests(n_guests: usize) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let sockets: Vec<PathBuf> = (0..GUESTS)
+    let sockets: Vec<PathBuf> = (0..n_guests)
         .map(|it| folder.path().join(format!("{it}.qmp")))
         .collect();
     let sockets: Vec<_> = sockets.iter().map(PathBuf::as_path).collect();
     let _server = start_at(&sockets, &["--object", "iothread,id=io0"])?;
     let top = env!("CARGO_BIN_EXE_iothread-top");
-    let script = format!("ulimit -S -n 200; exec '{top}' -b --json --hold --deadline 60 \"$@\"");
+    let n_open = n_guests / 2;
+    let script =
+        format!("ulimit -S -n {n_open}; exec '{top}' -b --json --hold --deadline 60 \"$@\"");
     let pattern = folder.path().join("*.qmp").display().to_string();
     let mut child = Command::new("sh")
         .args(["-c", &script, "sh", &pattern])
@@ -183,12 +185,12 @@ fn five_hundred_guests() -> Result<(), Failed> {
         lines: out.lines(),
     };
     let is_well = |it: &Value| it["state"] == "alive" || it["state"] == "slow";
-    rounds.until(|guests| guests.len() == GUESTS && guests.iter().all(is_well));
+    rounds.until(|guests| guests.len() == n_guests && guests.iter().all(is_well));
     let process = rounds.program.0.id();
     let n_entries =
         |what: &str| std::fs::read_dir(format!("/proc/{process}/{what}")).map(Iterator::count);
     let (n_descriptors, n_threads) = (n_entries("fd")?, n_entries("task")?);
-    assert!(n_descriptors < GUESTS + 50, "{n_descriptors}");
+    assert!(n_descriptors < n_guests + 50, "{n_descriptors}");
     assert!(n_threads < 10, "{n_threads}");
     Ok(())
 }
