@@ -7,11 +7,12 @@
 //! | `tcp:HOST:PORT` | a TCP socket; without a host it is this one, and an IPv6 address stands in brackets |
 //! | `vsock:CID:PORT` | a socket between a virtual machine and its host |
 //! | `fd:NUMBER` | a descriptor that the program was started with, from 3 on |
+//! | `pipe:NAME` | what `-chardev pipe,path=NAME` of QEMU makes: a named pipe (Windows); elsewhere `NAME.in` and `NAME.out`, or one file |
 //! | `exec:COMMAND` | a command for the shell, whose standard input and output are the session |
 //! | a path | the same as `unix:`, with commas as they are |
 //!
 //! In `unix:`, `tcp:`, `vsock:` and `fd:` a comma begins a setting, and a doubled one stands for itself, as in QEMU's options.
-//! `libvirt:` and `pipe:` are kept for later.
+//! `libvirt:` is kept for later.
 //!
 //! ```
 //! use qapi_runtime::address::Address;
@@ -47,6 +48,11 @@ pub enum Address {
     },
     /// A descriptor that the program was started with. There is one connection, which cannot be made again.
     Fd(i32),
+    /// What `-chardev pipe` of QEMU makes. On Windows it is the named pipe of this name, or of a name such as `\\.\pipe\NAME`.
+    /// Elsewhere these are two FIFOs: the server reads `NAME.in` and writes `NAME.out`; or else it is the file NAME.
+    ///
+    /// On FIFOs, QEMU greets once, and does not see its client leave: a second one is not greeted.
+    Pipe(PathBuf),
     /// A command for the shell; its standard input and output are the session. It is started anew for each connection, and is
     /// expected to end when its input does.
     Exec(String),
@@ -79,8 +85,8 @@ impl fmt::Display for AddressError {
             Self::Missing(what) => write!(f, "the {what} is missing"),
             Self::UnknownKind(kind) => write!(
                 f,
-                "'{kind}' is not an address: unix:PATH, tcp:HOST:PORT, vsock:CID:PORT, fd:NUMBER or \
-                 exec:COMMAND is expected"
+                "'{kind}' is not an address: unix:PATH, tcp:HOST:PORT, vsock:CID:PORT, pipe:NAME, \
+                 fd:NUMBER or exec:COMMAND is expected"
             ),
             Self::NotYet(kind) => write!(f, "addresses of the kind '{kind}' are not supported yet"),
             Self::NotANumber { what, text } => write!(f, "'{text}' is not {what}"),
@@ -127,7 +133,8 @@ impl Address {
             "exec" if rest.trim().is_empty() => Err(AddressError::Missing("command")),
             "exec" => Ok(Self::Exec(rest.to_owned())),
             "libvirt" => Err(AddressError::NotYet("libvirt:")),
-            "pipe" => Err(AddressError::NotYet("pipe:")),
+            "pipe" if rest.is_empty() => Err(AddressError::Missing("name of the pipe")),
+            "pipe" => Ok(Self::Pipe(rest.into())),
             _ => Err(AddressError::UnknownKind(text.to_owned())),
         }
     }
@@ -139,10 +146,10 @@ impl Address {
     }
 }
 
-/// The kind in front of the colon. A path has a slash before its first colon, or none of either.
+/// The kind in front of the colon. A path has a slash before its first colon, or none of either, or the letter of a drive.
 fn split_kind(text: &str) -> Option<(&str, &str)> {
     let (kind, rest) = text.split_once(':')?;
-    let is_kind = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_kind = kind.len() > 1 && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_kind.then_some((kind, rest))
 }
 
@@ -228,6 +235,7 @@ impl fmt::Display for Address {
             }
             Self::Tcp(address) => write!(f, "tcp:{}", doubled(address)),
             Self::Vsock { cid, port } => write!(f, "vsock:{cid}:{port}"),
+            Self::Pipe(name) => write!(f, "pipe:{}", doubled(&name.to_string_lossy())),
             Self::Fd(number) => write!(f, "fd:{number}"),
             Self::Exec(command) => write!(f, "exec:{command}"),
         }
@@ -258,6 +266,8 @@ mod tests {
             ("tcp:[::1]:4444", Address::Tcp("[::1]:4444".to_owned())),
             ("tcp::4444", Address::Tcp(":4444".to_owned())),
             ("vsock:3:1234", Address::Vsock { cid: 3, port: 1234 }),
+            ("pipe:/run/vm1", Address::Pipe("/run/vm1".into())),
+            ("pipe:a,,b", Address::Pipe("a,b".into())),
             ("fd:3", Address::Fd(3)),
             (
                 "exec:ssh host socat - /x,y",
@@ -267,7 +277,7 @@ mod tests {
             assert_eq!(parse(text), Ok(address.clone()));
             assert_eq!(address.to_string(), text);
         }
-        for path in ["/run/x", "x", "./a:b", "/a,b"] {
+        for path in ["/run/x", "x", "./a:b", "/a,b", r"C:\run\x", "c:x"] {
             assert_eq!(parse(path), Ok(Address::unix(path)));
         }
     }
@@ -288,16 +298,14 @@ mod tests {
                 "libvirt:vm",
                 "addresses of the kind 'libvirt:' are not supported yet",
             ),
-            (
-                "pipe:/x",
-                "addresses of the kind 'pipe:' are not supported yet",
-            ),
+            ("pipe:", "the name of the pipe is missing"),
+            ("pipe:x,server=on", "invalid parameter 'server=on'"),
             ("unix:x,mode=600", "invalid parameter 'mode=600'"),
             ("tcp:h:1,abstract=on", "invalid parameter 'abstract=on'"),
             (
                 "udp:x:1",
-                "'udp:x:1' is not an address: unix:PATH, tcp:HOST:PORT, vsock:CID:PORT, fd:NUMBER or exec:COMMAND is \
-                 expected",
+                "'udp:x:1' is not an address: unix:PATH, tcp:HOST:PORT, vsock:CID:PORT, pipe:NAME, fd:NUMBER or \
+                 exec:COMMAND is expected",
             ),
         ] {
             assert_eq!(parse(text), Err(error.to_owned()), "{text}");
@@ -306,7 +314,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_is_parsed_as_the_same(text in "((unix|tcp|vsock|fd|exec):)?[ -~é]{0,12}(:[0-9]{1,3})?(,abstract=on)?") {
+        fn what_is_printed_is_parsed_as_the_same(text in "((unix|tcp|vsock|pipe|fd|exec):)?[ -~é]{0,12}(:[0-9]{1,3})?(,abstract=on)?") {
             if let Ok(address) = text.parse::<Address>() {
                 prop_assert_eq!(address.to_string().parse(), Ok(address));
             }

@@ -67,11 +67,15 @@ pub mod introspection;
 pub mod json;
 mod lock;
 pub mod message;
+#[cfg(any(feature = "client-blocking", all(windows, feature = "descriptor")))]
+mod parking;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod session;
-#[cfg(feature = "descriptor")]
+#[cfg(all(unix, feature = "descriptor"))]
 pub mod socket;
+#[cfg(feature = "descriptor")]
+mod system;
 pub mod transcript;
 #[cfg(any(feature = "client-async", feature = "server"))]
 mod transport;
@@ -79,5 +83,7 @@ mod value;
 pub mod visit;
 
 pub use self::error::{Error, ErrorClass, UnknownName};
+#[cfg(all(windows, feature = "server"))]
+use self::system::socket;
 pub use self::value::{Object, Value};
 pub use self::visit::builtin::{Null, QType};

@@ -3,40 +3,16 @@
 use std::io;
 #[cfg(feature = "server")]
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-#[cfg(feature = "server")]
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-#[cfg(feature = "client-async")]
-use rustix::io::Errno;
-#[cfg(feature = "client-async")]
-use rustix::net::{AddressFamily, sockopt};
-use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
-use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::net::{TcpStream, UnixStream};
 
-use crate::descriptor::{Descriptors, receive, send};
+use crate::descriptor::Descriptors;
+pub(crate) use crate::system::Transport;
 #[cfg(feature = "server")]
-use crate::descriptor::{PeerCredentials, peer_credentials};
-
-/// The two directions of a connection.
-pub(crate) enum Transport {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-    /// A socket of another family, a terminal, a pipe.
-    #[cfg_attr(
-        not(feature = "client-async"),
-        allow(dead_code, reason = "only clients take any descriptor")
-    )]
-    Descriptor(AsyncFd<OwnedFd>),
-    Any {
-        reader: Box<dyn AsyncRead + Send + Unpin>,
-        writer: Box<dyn AsyncWrite + Send + Unpin>,
-    },
-}
+use crate::system::{self, PeerCredentials};
+use crate::system::{Descriptor, Local, no_descriptors};
 
 impl Transport {
     pub(crate) fn any(
@@ -49,26 +25,6 @@ impl Transport {
         }
     }
 
-    /// Takes a descriptor: a socket that is connected, or anything else that is read and written.
-    #[cfg(feature = "client-async")]
-    pub(crate) fn of_descriptor(descriptor: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&descriptor, true)?;
-        Ok(match sockopt::socket_domain(&descriptor) {
-            Ok(_) if sockopt::socket_acceptconn(&descriptor).unwrap_or(false) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "a socket that listens is not a connection",
-                ));
-            }
-            Ok(AddressFamily::UNIX) => Self::Unix(UnixStream::from_std(descriptor.into())?),
-            Ok(AddressFamily::INET | AddressFamily::INET6) => {
-                Self::Tcp(TcpStream::from_std(descriptor.into())?)
-            }
-            Ok(_) | Err(Errno::NOTSOCK) => Self::Descriptor(watch(descriptor)?),
-            Err(error) => return Err(error.into()),
-        })
-    }
-
     #[cfg(feature = "server")]
     pub(crate) fn is_tcp(&self) -> bool {
         matches!(self, Self::Tcp(_))
@@ -79,7 +35,7 @@ impl Transport {
     pub(crate) fn peer_of_tcp(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Unix(_) | Self::Descriptor(_) | Self::Any { .. } => None,
+            Self::Local(_) | Self::Any { .. } => None,
         }
     }
 
@@ -87,45 +43,30 @@ impl Transport {
     #[cfg(feature = "server")]
     pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
         match self {
-            Self::Unix(stream) => peer_credentials(stream).ok(),
-            Self::Tcp(_) | Self::Descriptor(_) | Self::Any { .. } => None,
+            Self::Local(local) => local.credentials(),
+            Self::Tcp(_) | Self::Any { .. } => None,
         }
     }
 
     pub(crate) fn split(self) -> (Reader, Writer) {
         match self {
-            Self::Unix(stream) => {
-                let stream = Arc::new(stream);
-                (Reader::Unix(Arc::clone(&stream)), Writer::Unix(stream))
+            Self::Local(local) => {
+                let local = Arc::new(local);
+                (Reader::Local(Arc::clone(&local)), Writer::Local(local))
             }
             Self::Tcp(stream) => {
                 let (reader, writer) = stream.into_split();
                 (Reader::Tcp(reader), Writer::any(Box::new(writer)))
-            }
-            Self::Descriptor(descriptor) => {
-                let descriptor = Arc::new(descriptor);
-                let reader = Reader::Descriptor(Arc::clone(&descriptor));
-                (reader, Writer::Descriptor(descriptor))
             }
             Self::Any { reader, writer } => (Reader::Any(reader), Writer::any(writer)),
         }
     }
 }
 
-#[cfg(feature = "client-async")]
-#[allow(
-    deprecated,
-    reason = "a descriptor that is owned stays what it is, which the function in its place wants promised by `unsafe`"
-)]
-fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::new(descriptor)
-}
-
 /// The direction from the peer.
 pub(crate) enum Reader {
-    Unix(Arc<UnixStream>),
+    Local(Arc<Local>),
     Tcp(OwnedReadHalf),
-    Descriptor(Arc<AsyncFd<OwnedFd>>),
     Any(Box<dyn AsyncRead + Send + Unpin>),
 }
 
@@ -137,24 +78,16 @@ impl Reader {
         descriptors: Option<&Descriptors>,
     ) -> io::Result<usize> {
         match self {
-            Self::Unix(stream) => {
-                let mut received = Vec::new();
-                let count = stream
-                    .async_io(Interest::READABLE, || match descriptors {
-                        Some(_) => Ok(receive(&**stream, buffer, &mut received)?.n_bytes),
-                        None => Ok(recv(&**stream, &mut *buffer, RecvFlags::DONTWAIT)?.0),
-                    })
-                    .await?;
-                if let Some(descriptors) = descriptors {
-                    descriptors.receive(received, &buffer[..count]);
+            Self::Local(local) => match descriptors {
+                Some(descriptors) => {
+                    let mut received = Vec::new();
+                    let count = local.read(buffer, Some(&mut received)).await?;
+                    descriptors.keep(received, &buffer[..count]);
+                    Ok(count)
                 }
-                Ok(count)
-            }
+                None => local.read(buffer, None).await,
+            },
             Self::Tcp(reader) => reader.read(buffer).await,
-            Self::Descriptor(descriptor) => {
-                let read = |descriptor: &OwnedFd| Ok(rustix::io::read(descriptor, &mut *buffer)?);
-                descriptor.async_io(Interest::READABLE, read).await
-            }
             Self::Any(reader) => reader.read(buffer).await,
         }
     }
@@ -163,28 +96,17 @@ impl Reader {
     /// has only ended its own direction, and of streams that are not sockets, it cannot be told.
     #[cfg(feature = "server")]
     pub(crate) fn peer_is_gone(&self) -> bool {
-        let socket = match self {
-            Self::Unix(stream) => stream.as_fd(),
-            Self::Tcp(reader) => AsRef::<TcpStream>::as_ref(reader).as_fd(),
-            Self::Descriptor(descriptor) => descriptor.get_ref().as_fd(),
-            Self::Any(_) => return false,
-        };
-        // These two are told whether they are asked for or not.
-        let gone = PollFlags::HUP | PollFlags::ERR;
-        let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // What fails is asked again later.
-        poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().intersects(gone)
+        match self {
+            Self::Local(local) => local.is_gone(),
+            Self::Tcp(reader) => system::is_gone(reader.as_ref()),
+            Self::Any(_) => false,
+        }
     }
 }
 
 /// The direction to the peer.
 pub(crate) enum Writer {
-    Unix(Arc<UnixStream>),
-    Descriptor(Arc<AsyncFd<OwnedFd>>),
+    Local(Arc<Local>),
     Any {
         writer: Box<dyn AsyncWrite + Send + Unpin>,
         /// Whether the writer may keep back something that was written.
@@ -210,26 +132,11 @@ impl Writer {
     pub(crate) async fn write(
         &mut self,
         bytes: &[u8],
-        descriptors: &[OwnedFd],
+        descriptors: &[Descriptor],
     ) -> io::Result<usize> {
         match self {
-            Self::Unix(stream) => {
-                let descriptors: Vec<BorrowedFd<'_>> =
-                    descriptors.iter().map(AsFd::as_fd).collect();
-                stream
-                    .async_io(Interest::WRITABLE, || send(&**stream, bytes, &descriptors))
-                    .await
-            }
-            Self::Descriptor(_) | Self::Any { .. } if !descriptors.is_empty() => {
-                Err(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    "descriptors travel over unix sockets only",
-                ))
-            }
-            Self::Descriptor(descriptor) => {
-                let write = |descriptor: &OwnedFd| Ok(rustix::io::write(descriptor, bytes)?);
-                descriptor.async_io(Interest::WRITABLE, write).await
-            }
+            Self::Local(local) => local.write(bytes, descriptors).await,
+            Self::Any { .. } if !descriptors.is_empty() => Err(no_descriptors()),
             Self::Any { writer, is_dirty } if bytes.is_empty() => {
                 writer.flush().await?;
                 *is_dirty = false;
@@ -247,13 +154,7 @@ impl Writer {
     /// be sent: there is no one to be told that the end did not work, and the descriptor is closed in any case.
     pub(crate) async fn close(&mut self) {
         match self {
-            Self::Unix(stream) => {
-                let _ = shutdown(&**stream, Shutdown::Write);
-            }
-            Self::Descriptor(descriptor) => {
-                // What is not a socket ends with its last descriptor.
-                let _ = shutdown(descriptor.get_ref(), Shutdown::Write);
-            }
+            Self::Local(local) => local.close(),
             Self::Any { writer, .. } => {
                 // Standard output does not hand on by itself what it has kept.
                 let _ = writer.flush().await;
@@ -266,9 +167,8 @@ impl Writer {
     /// after what the peer had sent before.
     #[cfg(feature = "client-async")]
     pub(crate) fn give_up(&self) {
-        if let Self::Unix(stream) = self {
-            // If it is not connected any more, the reader is at that end already.
-            let _ = shutdown(&**stream, Shutdown::Both);
+        if let Self::Local(local) = self {
+            local.give_up();
         }
         // Of TCP, the kernel has ended both directions already. Of others it is for their peer to end the other one.
     }

@@ -21,7 +21,7 @@ fn may_be_busy(options: &ConnectOptions) -> bool {
         Peer::At(
             Address::Unix(_) | Address::Abstract(_) | Address::Tcp(_) | Address::Vsock { .. },
         ) => true,
-        Peer::At(Address::Fd(_) | Address::Exec(_)) | Peer::Stream(_) => false,
+        Peer::At(Address::Pipe(_) | Address::Fd(_) | Address::Exec(_)) | Peer::Stream(_) => false,
     }
 }
 

@@ -70,7 +70,7 @@ pub use self::event::{EventFilter, RawEvent};
 pub use self::job::JobState;
 pub use self::late::{LateReply, Outcome};
 pub use self::lifeline::{Lifeline, LifelineState};
-#[cfg(feature = "client-blocking")]
+#[cfg(all(unix, feature = "client-blocking"))]
 pub use self::open::open;
 pub use self::options::{CallOptions, ConnectOptions};
 pub use self::plan::PlanError;

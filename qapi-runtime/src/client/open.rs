@@ -1,32 +1,30 @@
-//! From an address to a descriptor.
+//! From an address to a connection.
 
 use std::io;
 #[cfg(feature = "client-blocking")]
 use std::net::{TcpStream, ToSocketAddrs};
+#[cfg(all(unix, feature = "client-blocking"))]
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
-
 use super::peer::Peer;
 use crate::address::Address;
-use crate::descriptor;
-use crate::socket::connect_path;
+use crate::system::{self, Handle, connect_abstract, connect_pipe, connect_unix, inherit};
+#[cfg(feature = "client-blocking")]
+use crate::system::{SHORTEST, carried, connect_vsock};
 
 /// A connection that is open, and the command behind it, if there is one.
 pub(super) struct Opened {
-    pub(super) descriptor: OwnedFd,
+    pub(super) handle: Handle,
     pub(super) command: Option<RunningCommand>,
 }
 
-impl From<OwnedFd> for Opened {
-    fn from(descriptor: OwnedFd) -> Self {
+impl<T: Into<Handle>> From<T> for Opened {
+    fn from(handle: T) -> Self {
         Self {
-            descriptor,
+            handle: handle.into(),
             command: None,
         }
     }
@@ -46,16 +44,13 @@ pub(super) enum Opening<'a> {
 
 /// Opens what can be opened without waiting.
 pub(super) fn begin(peer: &Peer) -> Opening<'_> {
+    let done = |opened: io::Result<Handle>| Opening::Done(opened.map(Opened::from));
     match peer {
         Peer::Stream(name) => Opening::Stream(name),
-        Peer::At(Address::Unix(path)) => Opening::Done(local(|socket| connect_path(socket, path))),
-        Peer::At(Address::Abstract(name)) => Opening::Done(local(|socket| {
-            let name = SocketAddrUnix::new_abstract_name(name)?;
-            Ok(rustix::net::connect(socket, &name)?)
-        })),
-        Peer::At(Address::Fd(number)) => {
-            Opening::Done(descriptor::inherited(*number).map(Opened::from))
-        }
+        Peer::At(Address::Unix(path)) => done(connect_unix(path)),
+        Peer::At(Address::Abstract(name)) => done(connect_abstract(name)),
+        Peer::At(Address::Pipe(name)) => done(connect_pipe(name)),
+        Peer::At(Address::Fd(number)) => done(inherit(*number)),
         Peer::At(Address::Exec(command)) => Opening::Done(execute(command)),
         Peer::At(Address::Tcp(address)) => Opening::Tcp(match address.strip_prefix(':') {
             Some(port) => format!("localhost:{port}"),
@@ -71,11 +66,11 @@ pub(super) fn begin(peer: &Peer) -> Opening<'_> {
 /// Opens whatever it is, within the time where it takes some.
 #[cfg(feature = "client-blocking")]
 pub(super) fn open_within(peer: &Peer, patience: Duration) -> io::Result<Opened> {
-    Ok(match begin(peer) {
-        Opening::Done(opened) => opened?,
-        Opening::Tcp(address) => connect_tcp(&address, patience)?.into(),
-        Opening::Vsock { cid, port } => connect_vsock(cid, port, patience)?.into(),
-        Opening::Stream(name) => return Err(no_stream(name)),
+    carried(|| match begin(peer) {
+        Opening::Done(opened) => opened,
+        Opening::Tcp(address) => Ok(connect_tcp(&address, patience)?.into()),
+        Opening::Vsock { cid, port } => Ok(connect_vsock(cid, port, patience)?.into()),
+        Opening::Stream(name) => Err(no_stream(name)),
     })
 }
 
@@ -85,8 +80,10 @@ pub(super) fn open_within(peer: &Peer, patience: Duration) -> io::Result<Opened>
 ///
 /// What the system refuses, as to connect where nobody listens.
 #[cfg(feature = "client-blocking")]
+#[cfg(unix)]
 pub fn open(address: &Address, patience: Duration) -> io::Result<OwnedFd> {
-    Ok(open_within(&Peer::At(address.clone()), patience)?.descriptor)
+    let opened = open_within(&Peer::At(address.clone()), patience)?;
+    opened.handle.into_descriptor()
 }
 
 /// What is said to a client that should be given a stream.
@@ -106,26 +103,15 @@ pub(super) fn is_lasting(peer: &Peer) -> bool {
             | Address::Abstract(_)
             | Address::Tcp(_)
             | Address::Vsock { .. }
+            | Address::Pipe(_)
             | Address::Exec(_),
         ) => true,
     }
 }
 
-/// Connects to a socket of this machine without waiting for room in the queue of those who are to be accepted.
-fn local(connect: impl FnOnce(&OwnedFd) -> io::Result<()>) -> io::Result<Opened> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    connect(&socket)?;
-    Ok(socket.into())
-}
-
-/// The shortest time-out that a socket takes.
-#[cfg(feature = "client-blocking")]
-const SHORTEST: Duration = Duration::from_millis(1);
-
 /// Connects to the first address of a host that accepts, each within the time.
 #[cfg(feature = "client-blocking")]
-pub(super) fn connect_tcp(address: &str, patience: Duration) -> io::Result<OwnedFd> {
+fn connect_tcp(address: &str, patience: Duration) -> io::Result<TcpStream> {
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in address.to_socket_addrs()? {
         result = TcpStream::connect_timeout(&address, patience.max(SHORTEST));
@@ -135,40 +121,12 @@ pub(super) fn connect_tcp(address: &str, patience: Duration) -> io::Result<Owned
     }
     let stream = result?;
     stream.set_nodelay(true)?;
-    Ok(stream.into())
+    Ok(stream)
 }
 
-/// Connects to a port of a machine.
-pub(super) fn connect_vsock(cid: u32, port: u32, patience: Duration) -> io::Result<OwnedFd> {
-    use nix::sys::socket::{self as vsock, SockFlag, SockType, VsockAddr};
-
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = vsock::socket(vsock::AddressFamily::Vsock, SockType::Stream, flags, None)?;
-    let address = VsockAddr::new(cid, port);
-    match vsock::connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &address) {
-        Ok(()) => return Ok(socket),
-        Err(nix::errno::Errno::EINPROGRESS) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let mut polled = [PollFd::new(&socket, PollFlags::OUT)];
-    let timeout = Timespec::try_from(patience).ok();
-    if poll(&mut polled, timeout.as_ref())? == 0 {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    sockopt::socket_error(&socket)??;
-    Ok(socket)
-}
-
-/// Starts a command whose standard streams are one socket.
+/// Starts a command whose standard input and output are the session.
 fn execute(command: &str) -> io::Result<Opened> {
-    let (ours, theirs) = UnixStream::pair()?;
-    let (input, output) = (OwnedFd::from(theirs.try_clone()?), OwnedFd::from(theirs));
-    let mut child = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(command)
-        .stdin(Stdio::from(input))
-        .stdout(Stdio::from(output))
-        .spawn()?;
+    let (handle, mut child) = system::execute(command)?;
     let running = RunningCommand::default();
     let end = running.clone();
     // A program that has ended has to be waited for, or stays as a zombie.
@@ -180,7 +138,7 @@ fn execute(command: &str) -> io::Result<Opened> {
             end.status.1.notify_all();
         })?;
     Ok(Opened {
-        descriptor: ours.into(),
+        handle,
         command: Some(running),
     })
 }

@@ -1,6 +1,7 @@
 //! How a client connects, and how a command is sent.
 
 use std::fmt;
+#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::transcript::Transcript;
 use crate::address::Address;
 use crate::dialect::Dialect;
 use crate::json::Limits;
+use crate::system::Descriptor;
 
 /// The longest time that is told from all of it: some hundred years, so that there is a point in
 /// time at its end.
@@ -178,7 +180,7 @@ impl ConnectOptions {
 pub struct CallOptions {
     pub(super) out_of_band: bool,
     pub(super) timeout: Option<Duration>,
-    pub(super) descriptors: Vec<OwnedFd>,
+    pub(super) descriptors: Vec<Descriptor>,
     /// Who gets the events that come after the command was sent.
     pub(super) following: Option<Following>,
 }
@@ -204,6 +206,7 @@ impl CallOptions {
     }
 
     /// Sends a descriptor along, for `getfd` and `add-fd`; unix sockets only.
+    #[cfg(unix)]
     #[must_use]
     pub fn descriptor(mut self, descriptor: OwnedFd) -> Self {
         self.descriptors.push(descriptor);

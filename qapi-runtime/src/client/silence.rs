@@ -1,11 +1,11 @@
 //! What the kernel tells of a server that does not accept or greet.
 
-use std::fs;
 use std::path::Path;
 
 use super::peer::Peer;
 use crate::address::Address;
 use crate::descriptor::PeerCredentials;
+use crate::system::proc_file;
 
 /// Why a server does not greet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,7 @@ impl Silence {
                 Address::Abstract(_)
                 | Address::Tcp(_)
                 | Address::Vsock { .. }
+                | Address::Pipe(_)
                 | Address::Fd(_)
                 | Address::Exec(_),
             )
@@ -40,7 +41,7 @@ fn silence(path: &Path, process: Option<u32>) -> Silence {
         return Silence::Stopped;
     }
     // The list has all sockets of this machine, of which there may be many: it is read in trouble only.
-    let list = fs::read("/proc/net/unix").unwrap_or_default();
+    let list = proc_file("net/unix");
     let name = path.as_os_str().as_encoded_bytes();
     let lines = list.split(|it| *it == b'\n');
     let connections: Vec<_> = lines.filter_map(|it| Connection::of(it, name)).collect();
@@ -54,7 +55,8 @@ fn silence(path: &Path, process: Option<u32>) -> Silence {
 
 /// Whether somebody has stopped it. In its line the state is behind the name, which may have blanks and brackets.
 fn is_stopped(process: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let stat = proc_file(&format!("{process}/stat"));
+    let stat = String::from_utf8_lossy(&stat);
     let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
     matches!(behind.split_whitespace().next(), Some("T" | "t"))
 }
@@ -91,7 +93,7 @@ impl<'l> Connection<'l> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
 

@@ -1,21 +1,16 @@
 //! The stream of the blocking client: no step of it takes longer than it is allowed to.
 
 use std::io::{self, Read, Write};
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::io::Errno;
-use rustix::net::sockopt::{self, Timeout};
-use rustix::net::{AddressFamily, RecvFlags, Shutdown};
-
 use super::open::{self, Opened, RunningCommand};
 use super::options::ConnectOptions;
 use super::{CONNECT_PAUSE, READ_SIZE};
-use crate::descriptor;
+use crate::descriptor::PeerCredentials;
 use crate::lock::lock;
+use crate::system::{Descriptor, Line, no_descriptors};
 
 /// A connection. Clones are handles on the same one.
 #[derive(Clone)]
@@ -28,12 +23,7 @@ pub(super) struct Stream {
 }
 
 enum Kind {
-    Socket {
-        socket: OwnedFd,
-        is_unix: bool,
-    },
-    /// A terminal, a pipe: what has no time-outs of its own.
-    Other(Other),
+    Line(Line),
     Any(Any),
 }
 
@@ -61,30 +51,10 @@ impl Stream {
         Arc::ptr_eq(&self.kind, &other.kind)
     }
 
-    /// Takes a descriptor: a socket that is connected, or anything else that is read and written.
-    pub(super) fn of_descriptor(opened: Opened) -> io::Result<Self> {
-        let Opened {
-            descriptor,
-            command,
-        } = opened;
-        let kind = match sockopt::socket_domain(&descriptor) {
-            Ok(domain) => {
-                if sockopt::socket_acceptconn(&descriptor).unwrap_or(false) {
-                    return Err(io::Error::new(
-                        io::ErrorKind::InvalidInput,
-                        "a socket that listens is not a connection",
-                    ));
-                }
-                rustix::io::ioctl_fionbio(&descriptor, false)?;
-                Kind::Socket {
-                    socket: descriptor,
-                    is_unix: domain == AddressFamily::UNIX,
-                }
-            }
-            Err(Errno::NOTSOCK) => Kind::Other(Other::new(descriptor)?),
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Self::new(kind, command))
+    /// Takes what is open.
+    pub(super) fn of_opened(opened: Opened) -> io::Result<Self> {
+        let Opened { handle, command } = opened;
+        Ok(Self::new(Kind::Line(Line::new(handle)?), command))
     }
 
     /// Takes any two directions.
@@ -100,7 +70,7 @@ impl Stream {
 
     /// Connects without waiting for room in the queue of those who wait to be accepted.
     fn open(options: &ConnectOptions) -> io::Result<Self> {
-        Self::of_descriptor(open::open_within(&options.peer, options.handshake)?)
+        Self::of_opened(open::open_within(&options.peer, options.handshake)?)
     }
 
     /// Tries until the server is there, or has room for one more.
@@ -126,35 +96,28 @@ impl Stream {
         }
     }
 
-    /// The socket, if it is one.
-    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+    /// Who is at the other end, where that can be told.
+    pub(super) fn credentials(&self) -> Option<PeerCredentials> {
         match &*self.kind {
-            Kind::Socket { socket, .. } => Some(std::os::fd::AsFd::as_fd(socket)),
-            Kind::Other(_) | Kind::Any(_) => None,
+            Kind::Line(line) => line.credentials(),
+            Kind::Any(_) => None,
         }
     }
 
     /// Reads within a time; `WouldBlock` if nothing comes.
     pub(super) fn read_within(&self, buffer: &mut [u8], left: Duration) -> io::Result<usize> {
-        match &*self.kind {
-            Kind::Socket { socket, .. } => {
-                // Zero would be no time-out at all.
-                sockopt::set_socket_timeout(socket, Timeout::Recv, Some(left.max(SHORTEST)))?;
-                let result = receive(socket, buffer);
-                sockopt::set_socket_timeout(socket, Timeout::Recv, None)?;
-                result
-            }
-            Kind::Other(other) => other.read(buffer, Some(left)),
-            Kind::Any(any) => any.read(buffer, Some(left)),
-        }
+        self.read_by(buffer, Some(left))
     }
 
     /// Reads; for ever, or until the end.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_by(buffer, None)
+    }
+
+    fn read_by(&self, buffer: &mut [u8], left: Option<Duration>) -> io::Result<usize> {
         match &*self.kind {
-            Kind::Socket { socket, .. } => receive(socket, buffer),
-            Kind::Other(other) => other.read(buffer, None),
-            Kind::Any(any) => any.read(buffer, None),
+            Kind::Line(line) => line.read(buffer, left),
+            Kind::Any(any) => any.read(buffer, left),
         }
     }
 
@@ -162,7 +125,7 @@ impl Stream {
     pub(super) fn send(
         &self,
         bytes: &[u8],
-        descriptors: &[BorrowedFd<'_>],
+        descriptors: &[Descriptor],
         deadline: Deadline,
     ) -> Result<(), NotSent> {
         let mut written = 0;
@@ -183,115 +146,28 @@ impl Stream {
     fn write(
         &self,
         bytes: &[u8],
-        descriptors: &[BorrowedFd<'_>],
+        descriptors: &[Descriptor],
         deadline: Deadline,
     ) -> io::Result<usize> {
         let left = deadline.map(|(deadline, _)| time_to(deadline));
         match &*self.kind {
-            Kind::Socket { socket, is_unix } if *is_unix || descriptors.is_empty() => {
-                let left = left.map(|left| left.max(SHORTEST));
-                sockopt::set_socket_timeout(socket, Timeout::Send, left)?;
-                descriptor::send(socket, bytes, descriptors)
-            }
-            Kind::Other(other) if descriptors.is_empty() => other.write(bytes, left),
+            Kind::Line(line) => line.write(bytes, descriptors, left),
             Kind::Any(any) if descriptors.is_empty() => any.write(bytes),
-            Kind::Socket { .. } | Kind::Other(_) | Kind::Any(_) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "descriptors travel over unix sockets only",
-            )),
+            Kind::Any(_) => Err(no_descriptors()),
         }
     }
 
     /// Ends both directions: a reader is at the end after what has come already.
     pub(super) fn shut_down(&self) {
         match &*self.kind {
-            // The peer may be gone already, which is what this is for.
-            Kind::Socket { socket, .. } => drop(rustix::net::shutdown(socket, Shutdown::Both)),
-            Kind::Other(other) => other.end(),
+            Kind::Line(line) => line.end(),
             Kind::Any(any) => any.end(),
         }
     }
 }
 
-/// The shortest time-out that a socket takes.
-const SHORTEST: Duration = Duration::from_millis(1);
-
 pub(super) fn time_to(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
-}
-
-fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()) {
-            Ok((_, count)) => return Ok(count),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// A descriptor that is not a socket.
-struct Other {
-    descriptor: OwnedFd,
-    /// Readable when waiting is to end.
-    ended: OwnedFd,
-}
-
-impl Other {
-    fn new(descriptor: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&descriptor, true)?;
-        let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { descriptor, ended })
-    }
-
-    fn end(&self) {
-        // It stays readable, since it is not read.
-        let _ = rustix::io::write(&self.ended, &1_u64.to_ne_bytes());
-    }
-
-    /// Waits until the descriptor is ready; false if waiting is to end.
-    fn wait(&self, flags: PollFlags, left: Option<Duration>) -> io::Result<bool> {
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut polled = [
-            PollFd::new(&self.descriptor, flags),
-            PollFd::new(&self.ended, PollFlags::IN),
-        ];
-        match poll(&mut polled, timeout.as_ref()) {
-            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
-            Ok(_) => Ok(polled[1].revents().is_empty()),
-            Err(Errno::INTR) => Ok(true),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn read(&self, buffer: &mut [u8], left: Option<Duration>) -> io::Result<usize> {
-        loop {
-            match rustix::io::read(&self.descriptor, &mut *buffer) {
-                Ok(count) => return Ok(count),
-                Err(Errno::AGAIN) => {
-                    if !self.wait(PollFlags::IN, left)? {
-                        return Ok(0);
-                    }
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    fn write(&self, bytes: &[u8], left: Option<Duration>) -> io::Result<usize> {
-        loop {
-            match rustix::io::write(&self.descriptor, bytes) {
-                Ok(count) => return Ok(count),
-                Err(Errno::AGAIN) => {
-                    if !self.wait(PollFlags::OUT, left)? {
-                        return Err(io::ErrorKind::NotConnected.into());
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
 }
 
 /// Some bytes, none at the end, or why there are no more.

@@ -1,9 +1,11 @@
 //! What a peer has sent and no command has taken.
 
+#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::lock::lock;
+use crate::system::Descriptor;
 
 /// The descriptors that came with the last message that had any. Clones are handles on the same.
 ///
@@ -19,7 +21,7 @@ pub struct Descriptors {
 
 #[derive(Debug, Default)]
 struct Unclaimed {
-    descriptors: Vec<OwnedFd>,
+    descriptors: Vec<Descriptor>,
     /// Whether the command that they are for has not begun.
     is_ahead: bool,
 }
@@ -30,6 +32,7 @@ impl Descriptors {
     }
 
     /// Takes the first descriptor: the one for `getfd` or `add-fd`. Others that came with it are closed, as in QEMU.
+    #[cfg(unix)]
     pub fn take(&self) -> Option<OwnedFd> {
         std::mem::take(&mut *self.lock())
             .descriptors
@@ -56,7 +59,14 @@ impl Descriptors {
     }
 
     /// Keeps what came with the bytes of a message, if anything did.
+    #[cfg(unix)]
     pub fn receive(&self, descriptors: Vec<OwnedFd>, bytes: &[u8]) {
+        self.keep(descriptors, bytes);
+    }
+
+    /// The same, also where nothing ever comes.
+    #[cfg(any(unix, feature = "client-async", feature = "server"))]
+    pub(crate) fn keep(&self, descriptors: Vec<Descriptor>, bytes: &[u8]) {
         let is_blank = bytes.iter().all(u8::is_ascii_whitespace);
         let mut received = self.lock();
         if !descriptors.is_empty() {

@@ -154,6 +154,7 @@ impl Connection {
 
     /// The descriptors that the client has sent: for the handlers of `getfd` and `add-fd`.
     /// Only a unix socket brings any.
+    #[cfg(unix)]
     pub fn descriptors(&self) -> &Descriptors {
         &self.descriptors
     }
@@ -247,7 +248,7 @@ impl Client<'_> {
             events,
             stop,
         } = self;
-        let descriptors = connection.descriptors();
+        let descriptors = &connection.descriptors;
         let (completed, mut completions) = mpsc::unbounded_channel();
         let mut buffer = vec![0; READ_SIZE];
         let mut pending = 0..0;

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, sockopt};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::TcpListener;
 
 use crate::socket::{SocketFile, listen_abstract, listen_path};
+use crate::system::{LocalListener, keep_alive};
 use crate::transport::Transport;
 
 /// How long a listener waits after it could not accept.
@@ -30,6 +29,9 @@ pub enum ListenAddress {
     },
     /// A unix socket with an abstract name (Linux).
     Abstract(Vec<u8>),
+    /// A named pipe (Windows), by its name or as `\\.\pipe\NAME`. Programs of other machines are not let in, nor those of
+    /// other users, who may read at most, unless they are administrators.
+    Pipe(PathBuf),
     /// A TCP socket, `HOST:PORT`. Without a host it is the loopback address: QMP has no
     /// authentication, so other hosts have to be let in by name.
     Tcp(String),
@@ -95,53 +97,43 @@ impl From<ListenError> for io::Error {
 
 /// A socket that listens.
 pub(super) enum Listener {
-    Unix {
-        listener: UnixListener,
+    Local {
+        listener: LocalListener,
         /// Goes away with the listener, if it was made here.
         _file: Option<SocketFile>,
     },
     Tcp(TcpListener),
 }
 
-impl Listener {
-    fn unix(socket: OwnedFd, file: Option<SocketFile>) -> io::Result<Self> {
-        Ok(Self::Unix {
-            listener: UnixListener::from_std(socket.into())?,
-            _file: file,
-        })
+impl From<LocalListener> for Listener {
+    fn from(listener: LocalListener) -> Self {
+        Self::Local {
+            listener,
+            _file: None,
+        }
     }
+}
 
+impl Listener {
     pub(super) fn local_address(&self) -> io::Result<Option<SocketAddr>> {
         match self {
-            Self::Unix { .. } => Ok(None),
+            Self::Local { .. } => Ok(None),
             Self::Tcp(listener) => listener.local_addr().map(Some),
         }
     }
 
     pub(super) async fn accept(&self) -> io::Result<Transport> {
         match self {
-            Self::Unix { listener, .. } => Ok(Transport::Unix(listener.accept().await?.0)),
+            Self::Local { listener, .. } => Ok(Transport::Local(listener.accept().await?)),
             Self::Tcp(listener) => loop {
                 let stream = listener.accept().await?.0;
                 // Where that fails the client is gone, and others need not wait.
-                if set_up(&stream).is_ok() {
+                if stream.set_nodelay(true).is_ok() && keep_alive(&stream).is_ok() {
                     return Ok(Transport::Tcp(stream));
                 }
             },
         }
     }
-}
-
-fn set_up(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    // A peer that vanishes without a word is noticed in the end.
-    Ok(sockopt::set_socket_keepalive(stream, true)?)
-}
-
-/// A descriptor that was opened elsewhere.
-pub(super) enum Adopted {
-    Listener(Listener),
-    Transport(Transport),
 }
 
 pub(super) async fn bind(address: &ListenAddress) -> io::Result<Listener> {
@@ -151,9 +143,13 @@ pub(super) async fn bind(address: &ListenAddress) -> io::Result<Listener> {
             // May have to wait for a lock.
             let bound = tokio::task::spawn_blocking(move || listen_path(&path, mode));
             let (socket, file) = bound.await.map_err(io::Error::other)??;
-            Listener::unix(socket, Some(file))
+            Ok(Listener::Local {
+                listener: LocalListener::new(socket)?,
+                _file: Some(file),
+            })
         }
-        ListenAddress::Abstract(name) => Listener::unix(listen_abstract(name)?, None),
+        ListenAddress::Abstract(name) => Ok(LocalListener::new(listen_abstract(name)?)?.into()),
+        ListenAddress::Pipe(name) => Ok(LocalListener::at_pipe(name)?.into()),
         ListenAddress::Tcp(address) => {
             let address = match address.strip_prefix(':') {
                 Some(port) => format!("127.0.0.1:{port}"),
@@ -168,28 +164,4 @@ pub(super) async fn bind(address: &ListenAddress) -> io::Result<Listener> {
             }
         }
     }
-}
-
-/// Finds out what a descriptor is.
-pub(super) fn adopt(socket: OwnedFd) -> io::Result<Adopted> {
-    rustix::io::ioctl_fionbio(&socket, true)?;
-    let listens = sockopt::socket_acceptconn(&socket)?;
-    Ok(match (sockopt::socket_domain(&socket)?, listens) {
-        (AddressFamily::UNIX, true) => Adopted::Listener(Listener::unix(socket, None)?),
-        (AddressFamily::UNIX, false) => {
-            Adopted::Transport(Transport::Unix(UnixStream::from_std(socket.into())?))
-        }
-        (AddressFamily::INET | AddressFamily::INET6, true) => {
-            Adopted::Listener(Listener::Tcp(TcpListener::from_std(socket.into())?))
-        }
-        (AddressFamily::INET | AddressFamily::INET6, false) => {
-            Adopted::Transport(Transport::Tcp(TcpStream::from_std(socket.into())?))
-        }
-        _ => {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "neither a unix socket nor a TCP socket",
-            ));
-        }
-    })
 }

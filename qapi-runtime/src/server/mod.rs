@@ -39,6 +39,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -64,6 +65,8 @@ use crate::message::EventData;
 use crate::session::{
     EventLimiter, EventMessage, EventQueue, SESSION_MEMORY, Session, SessionConfig, SessionControl,
 };
+#[cfg(unix)]
+use crate::system::{Adopted, adopt};
 use crate::transport::Transport;
 use crate::visit::VisitError;
 
@@ -194,13 +197,15 @@ impl Server {
     /// # Errors
     ///
     /// A descriptor of anything else, and a server that has shut down.
+    #[cfg(unix)]
     pub fn serve_descriptor(&self, socket: OwnedFd) -> io::Result<()> {
         if self.task().is_none() {
             return Err(has_shut_down());
         }
-        match listen::adopt(socket)? {
-            listen::Adopted::Listener(listener) => self.accept_all(listener)?,
-            listen::Adopted::Transport(transport) => {
+        match adopt(socket)? {
+            Adopted::Local(listener) => self.accept_all(listener.into())?,
+            Adopted::Tcp(listener) => self.accept_all(listen::Listener::Tcp(listener))?,
+            Adopted::Transport(transport) => {
                 self.spawn(transport);
             }
         }

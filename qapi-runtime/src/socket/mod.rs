@@ -10,21 +10,20 @@
 //! which is over in microseconds. A user who may read a folder may lock it, and must not keep a server from starting: after
 //! [`LOCK_PATIENCE`] it goes on without the lock.
 
-mod address;
-
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::linux::fs::MetadataExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-pub use self::address::MAX_PATH;
+use crate::system::{self, abstract_address, stream_socket};
+
+/// The longest path that fits an address of a unix socket: 108 bytes on Linux, 103 elsewhere.
+pub const MAX_PATH: usize = system::MAX_PATH;
 
 /// How long the lock of a folder is waited for.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -144,7 +143,7 @@ pub fn listen_path(path: &Path, mode: Option<u32>) -> Result<(OwnedFd, SocketFil
         },
         error => system(error.into()),
     };
-    let bound = address::bind(&socket, path).map_err(refused)?;
+    let bound = system::bind(&socket, path).map_err(refused)?;
     // Clients cannot connect before `listen`.
     if let Some(mode) = mode {
         let permissions = std::fs::Permissions::from_mode(mode);
@@ -178,7 +177,7 @@ pub fn listen_path(path: &Path, mode: Option<u32>) -> Result<(OwnedFd, SocketFil
 pub fn listen_abstract(name: &[u8]) -> Result<OwnedFd, BindError> {
     let listen = || -> io::Result<OwnedFd> {
         let socket = stream_socket()?;
-        rustix::net::bind(&socket, &SocketAddrUnix::new_abstract_name(name)?)?;
+        rustix::net::bind(&socket, &abstract_address(name)?)?;
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(socket)
     };
@@ -199,17 +198,7 @@ pub fn listen_abstract(name: &[u8]) -> Result<OwnedFd, BindError> {
 ///
 /// `ENAMETOOLONG` for a longer one, and what the system refuses.
 pub fn connect_path(socket: &OwnedFd, path: &Path) -> io::Result<()> {
-    Ok(address::connect(socket, path)?)
-}
-
-fn stream_socket() -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        flags,
-        None,
-    )?)
+    Ok(system::connect(socket, path)?)
 }
 
 /// Removes a socket whose listener is gone.
@@ -225,7 +214,7 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
         Ok(_) => {}
     }
     let probe = stream_socket().map_err(|error| BindError::system(path, error))?;
-    match address::connect(&probe, path) {
+    match system::connect(&probe, path) {
         Err(Errno::CONNREFUSED) => match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(BindError::system(path, error))
@@ -244,7 +233,7 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
 
 /// Locks the folder of a path; `None` if that is not possible, or not in time.
 fn lock_folder(path: &Path) -> Option<OwnedFd> {
-    let folder = address::folder_of(path);
+    let folder = system::folder_of(path);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
     let deadline = Instant::now() + LOCK_PATIENCE;
@@ -272,8 +261,8 @@ impl Identity {
     fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::symlink_metadata(path).ok()?;
         Some(Self {
-            device: metadata.st_dev(),
-            inode: metadata.st_ino(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
             created: metadata.created().ok(),
         })
     }

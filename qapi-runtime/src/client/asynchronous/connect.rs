@@ -12,7 +12,8 @@ use super::super::hub::Hub;
 use super::super::open::{self, Opened, Opening, RunningCommand};
 use super::super::options::ConnectOptions;
 use super::super::{CONNECT_PAUSE, READ_SIZE};
-use crate::descriptor::{PeerCredentials, peer_credentials};
+use crate::descriptor::PeerCredentials;
+use crate::system::connect_vsock;
 use crate::transport::{Reader, Transport, Writer};
 
 /// The two directions of a connection that is ready for commands.
@@ -37,10 +38,10 @@ impl Wire {
         }
     }
 
-    pub(super) fn of_descriptor(opened: Opened) -> io::Result<Self> {
+    pub(super) fn of_opened(opened: Opened) -> io::Result<Self> {
         Ok(Self {
-            credentials: peer_credentials(&opened.descriptor).ok(),
-            transport: Transport::of_descriptor(opened.descriptor)?,
+            credentials: opened.handle.credentials(),
+            transport: opened.handle.try_into()?,
             command: opened.command,
             waited: Duration::ZERO,
         })
@@ -49,7 +50,7 @@ impl Wire {
 
 async fn open_now(options: &ConnectOptions) -> io::Result<Wire> {
     match open::begin(&options.peer) {
-        Opening::Done(opened) => Wire::of_descriptor(opened?),
+        Opening::Done(opened) => Wire::of_opened(opened?),
         Opening::Tcp(address) => {
             let connecting = TcpStream::connect(address);
             let stream = tokio::time::timeout(options.handshake, connecting).await??;
@@ -58,9 +59,9 @@ async fn open_now(options: &ConnectOptions) -> io::Result<Wire> {
         }
         Opening::Vsock { cid, port } => {
             let patience = options.handshake;
-            let connect = move || open::connect_vsock(cid, port, patience);
+            let connect = move || connect_vsock(cid, port, patience);
             let connected = tokio::task::spawn_blocking(connect).await;
-            Wire::of_descriptor(connected.map_err(io::Error::other)??.into())
+            Wire::of_opened(connected.map_err(io::Error::other)??.into())
         }
         Opening::Stream(name) => Err(open::no_stream(name)),
     }

@@ -1,6 +1,5 @@
 //! The task that owns the connection.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use super::super::options::ConnectOptions;
 use super::super::trace;
 use super::connect::{Connection, establish, open, sleep_until};
 use super::{Outgoing, Shared, lock};
+use crate::system::Descriptor;
 
 /// How long what the peer has sent is read after it has stopped reading.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ struct Current {
     /// The request, unless the protocol itself says it.
     id: Option<u64>,
     /// Go with the first byte.
-    descriptors: Vec<OwnedFd>,
+    descriptors: Vec<Descriptor>,
     is_sent: Option<Arc<AtomicBool>>,
 }
 

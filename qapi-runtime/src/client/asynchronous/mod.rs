@@ -7,6 +7,7 @@ mod plans;
 mod until;
 
 use std::fmt;
+#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,7 @@ pub use self::jobs::Job;
 pub use self::plans::Plan;
 use super::core::Greeting;
 use super::error::{Awaited, ClientError, ClientErrorKind};
+#[cfg(unix)]
 use super::establish::not_opened;
 use super::event::{EventFilter, RawEvent};
 use super::front::{Front, Patience, exchange, peer_schema};
@@ -34,6 +36,7 @@ use crate::descriptor::PeerCredentials;
 use crate::introspection::PeerSchema;
 use crate::lock::lock;
 use crate::message::Request;
+use crate::system::Descriptor;
 use crate::transport::Transport;
 use crate::value::Value;
 
@@ -93,7 +96,7 @@ struct ServerInfo {
 /// A request on its way to the driver.
 struct Outgoing {
     request: Encoded,
-    descriptors: Vec<OwnedFd>,
+    descriptors: Vec<Descriptor>,
     following: Option<Following>,
     answer: oneshot::Sender<Result<Answer, ClientErrorKind>>,
     /// Turns true when all of it is written.
@@ -190,11 +193,12 @@ impl Client {
     /// # Errors
     ///
     /// A socket that listens, something that epoll does not take, as a file, or a server that does not behave.
+    #[cfg(unix)]
     pub async fn connect_descriptor(
         options: ConnectOptions,
         descriptor: OwnedFd,
     ) -> Result<Self, ClientError> {
-        let wire = Wire::of_descriptor(descriptor.into());
+        let wire = Wire::of_opened(descriptor.into());
         let wire = wire.map_err(|error| not_opened(error, &options))?;
         let hub = Hub::new(&options);
         Self::start(options, hub, wire).await

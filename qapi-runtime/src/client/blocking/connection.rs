@@ -1,7 +1,6 @@
 //! The connection behind the blocking client, which a thread reads.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,7 +18,7 @@ use super::super::options::{CallOptions, ConnectOptions};
 use super::super::request::{Answer, Draft, Encoded};
 use super::super::stream::{Deadline, NotSent, Stream, time_to};
 use super::super::trace;
-use crate::descriptor::{PeerCredentials, peer_credentials};
+use crate::descriptor::PeerCredentials;
 use crate::lock::lock;
 
 /// Where the answer to one request comes.
@@ -132,7 +131,7 @@ pub(super) fn establish(
     hub: &mut Hub,
 ) -> Result<(), ClientError> {
     shake_hands(stream, options, hub).map_err(|error| {
-        let error = with_silence(error, options, credentials_of(stream));
+        let error = with_silence(error, options, stream.credentials());
         stream.shut_down();
         not_established(error, hub, options, stream.command.as_ref())
     })
@@ -175,11 +174,6 @@ fn shake_hands(
     }
 }
 
-/// Who is at the other end, where that can be told.
-fn credentials_of(stream: &Stream) -> Option<PeerCredentials> {
-    peer_credentials(stream.socket()?).ok()
-}
-
 impl Inner {
     /// Goes on with a connection that is established: a thread reads it.
     pub(super) fn start(
@@ -195,7 +189,7 @@ impl Inner {
                 greeting: hub.core().greeting().cloned(),
                 hub,
                 phase: Phase::Connected,
-                credentials: credentials_of(&stream),
+                credentials: stream.credentials(),
                 stream: Some(stream.clone()),
                 n_waiting: 0,
                 trouble: None,
@@ -401,9 +395,7 @@ impl Inner {
         });
         state.hub.sent(&request, deliver, options.following.take());
         drop(state);
-        let descriptors: Vec<BorrowedFd<'_>> =
-            options.descriptors.iter().map(AsFd::as_fd).collect();
-        match stream.send(request.as_bytes(), &descriptors, deadline) {
+        match stream.send(request.as_bytes(), &options.descriptors, deadline) {
             Ok(()) => Ok((request, answer)),
             Err(not_sent) => {
                 let kind = self.write_failed(stream, not_sent, deadline);
@@ -544,7 +536,7 @@ impl Reader {
                 Ok(stream) => {
                     state.stream = Some(stream.clone());
                     state.greeting = hub.core().greeting().cloned();
-                    state.credentials = credentials_of(&stream);
+                    state.credentials = stream.credentials();
                     state.trouble = None;
                     state.hub.adopt(hub);
                     inner.set_phase(&mut state, Phase::Connected);

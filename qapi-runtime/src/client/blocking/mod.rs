@@ -24,6 +24,7 @@ mod until;
 
 use std::fmt;
 use std::io::{Read, Write};
+#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -109,11 +110,12 @@ impl Client {
     /// # Errors
     ///
     /// A socket that listens, or a server that does not behave.
+    #[cfg(unix)]
     pub fn connect_descriptor(
         options: ConnectOptions,
         descriptor: OwnedFd,
     ) -> Result<Self, ClientError> {
-        let stream = Stream::of_descriptor(descriptor.into());
+        let stream = Stream::of_opened(descriptor.into());
         let stream = stream.map_err(|error| not_opened(error, &options))?;
         let hub = Hub::new(&options);
         Self::start(options, hub, stream)

@@ -1,8 +1,6 @@
 //! The clients of a mock: who comes, and what comes from them.
 
 use std::io::{self, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -15,30 +13,11 @@ use crate::json::{Document, Limits, Parsed, Parser, ValueRef};
 use crate::lock::lock;
 use crate::message::CAPABILITIES;
 use crate::session::{Session, SessionConfig};
-use crate::socket::{BindError, listen_abstract};
+use crate::system::{Meeting, MockStream};
 use crate::value::{Object, Value};
 
-/// Listens on a name that is not taken. Processes of several containers may have the same number and share names, so one
-/// that is taken is passed over.
-pub(super) fn listen() -> io::Result<(Vec<u8>, UnixListener)> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    loop {
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("qapi-runtime-mock-{}-{number}", std::process::id()).into_bytes();
-        match listen_abstract(&name) {
-            Ok(socket) => {
-                let listener = UnixListener::from(socket);
-                listener.set_nonblocking(false)?;
-                return Ok((name, listener));
-            }
-            Err(BindError::InUse { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
 /// Accepts clients until the mock is stopped, and then waits for all that was begun.
-pub(super) fn serve_all(mut mock: Mock, listener: &UnixListener, state: &Arc<MockState>) {
+pub(super) fn serve_all(mut mock: Mock, meeting: &Meeting, state: &Arc<MockState>) {
     let mut threads = Vec::new();
     let mut openings = std::mem::take(&mut mock.openings);
     let service = mock.service.take();
@@ -49,7 +28,7 @@ pub(super) fn serve_all(mut mock: Mock, listener: &UnixListener, state: &Arc<Moc
         std::thread::spawn(move || player.run())
     });
     for client in 0.. {
-        let Some(stream) = accept(listener, state) else {
+        let Some(stream) = accept(meeting, state) else {
             break;
         };
         let state = Arc::clone(state);
@@ -93,14 +72,14 @@ fn join(thread: JoinHandle<()>) {
 }
 
 /// The next client; nothing when the mock is stopped.
-fn accept(listener: &UnixListener, state: &MockState) -> Option<UnixStream> {
+fn accept(meeting: &Meeting, state: &MockState) -> Option<MockStream> {
     loop {
-        let accepted = listener.accept();
+        let accepted = meeting.accept();
         if state.is_stopped() {
             return None;
         }
         let stream = match accepted {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
                 state.mismatch(format!("clients cannot be accepted: {error}"));
@@ -134,7 +113,7 @@ fn is_end(kind: io::ErrorKind) -> bool {
 /// What is sent to a client, message by message.
 #[derive(Clone)]
 pub(super) struct Mouth {
-    stream: Arc<Mutex<UnixStream>>,
+    stream: Arc<Mutex<MockStream>>,
     hides_ids: bool,
 }
 
@@ -204,7 +183,7 @@ struct Talk<'a> {
 impl Talk<'_> {
     fn serve(
         &self,
-        stream: UnixStream,
+        stream: MockStream,
         config: &SessionConfig,
         opening: Opening,
     ) -> io::Result<()> {
@@ -277,13 +256,13 @@ impl Talk<'_> {
 
 /// What comes from a client, message by message.
 struct Ear {
-    stream: UnixStream,
+    stream: MockStream,
     parser: Parser,
     buffer: Vec<u8>,
 }
 
 impl Ear {
-    fn new(stream: UnixStream) -> Self {
+    fn new(stream: MockStream) -> Self {
         Self {
             stream,
             parser: Parser::new(Limits::QMP),

@@ -31,13 +31,13 @@ mod service;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::open::open_within;
+use super::peer::Peer;
 use crate::address::Address;
 use crate::dialect::Dialect;
 use crate::dispatch::Service;
@@ -45,7 +45,11 @@ use crate::error::Error;
 use crate::json::ValueRef;
 use crate::lock::lock;
 use crate::session::SessionConfig;
+use crate::system::{Meeting, MockStream};
 use crate::value::{Object, Value};
+
+/// How long it may take to wake the thread of a mock.
+const WAKING: Duration = Duration::from_secs(5);
 
 /// What a mock does in one step of its script.
 #[derive(Clone, Debug)]
@@ -223,16 +227,17 @@ impl Mock {
     ///
     /// What the system refuses.
     pub fn start(self) -> io::Result<RunningMock> {
-        let (name, listener) = listen::listen()?;
+        let meeting = Meeting::new()?;
+        let address = meeting.address();
         let state = Arc::new(MockState::default());
         let thread = {
             let state = Arc::clone(&state);
             std::thread::Builder::new()
                 .name("qmp-mock".to_owned())
-                .spawn(move || listen::serve_all(self, &listener, &state))?
+                .spawn(move || listen::serve_all(self, &meeting, &state))?
         };
         Ok(RunningMock {
-            name,
+            address,
             state,
             thread: Some(thread),
         })
@@ -263,7 +268,7 @@ fn error_message(error: &Error) -> Value {
 struct MockState {
     stopped: AtomicBool,
     /// The connections that are served now.
-    streams: Mutex<Vec<UnixStream>>,
+    streams: Mutex<Vec<MockStream>>,
     mismatches: Mutex<Vec<String>>,
     /// For those who wait for a while.
     pause: Mutex<()>,
@@ -304,7 +309,7 @@ impl MockState {
 
 /// A mock that listens. Dropping it stops it.
 pub struct RunningMock {
-    name: Vec<u8>,
+    address: Address,
     state: Arc<MockState>,
     thread: Option<JoinHandle<()>>,
 }
@@ -312,7 +317,7 @@ pub struct RunningMock {
 impl RunningMock {
     /// Where to connect.
     pub fn address(&self) -> Address {
-        Address::Abstract(self.name.clone())
+        self.address.clone()
     }
 
     /// Closes the connections that are served now, as a server that is killed does.
@@ -333,10 +338,13 @@ impl RunningMock {
         self.state.stop();
         self.state.close_all();
         // Wakes the thread up if it waits for a client.
-        let wakes = SocketAddr::from_abstract_name(&self.name)
-            .and_then(|address| UnixStream::connect_addr(&address));
+        let woken = match open_within(&Peer::At(self.address()), WAKING) {
+            Ok(_) => true,
+            // It is awake where others wait to be accepted.
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
         // A thread that has ended does not listen any more, and one that may not be woken is not waited for.
-        if wakes.is_ok() || thread.is_finished() {
+        if woken || thread.is_finished() {
             // A panic of the thread has been reported by itself.
             let _ = thread.join();
         }

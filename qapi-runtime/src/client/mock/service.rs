@@ -1,19 +1,18 @@
 //! Clients that are served by a real session.
 
 use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::{Context, Poll};
 
 use super::MockState;
 use crate::dispatch::{BoxFuture, Reply, Service};
 use crate::error::Error;
+use crate::parking::waker;
 use crate::session::{Session, SessionConfig, Started};
+use crate::system::MockStream;
 
 /// Serves a client with a real session.
 pub(super) fn serve_service(
-    mut stream: UnixStream,
+    mut stream: MockStream,
     config: &SessionConfig,
     service: &dyn Service,
     state: &MockState,
@@ -50,15 +49,7 @@ pub(super) fn serve_service(
 
 /// Runs a future to its end, or to that of the mock, on this thread.
 fn block_on(mut future: BoxFuture, state: &MockState) -> Result<Reply, Error> {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = waker();
     let mut context = Context::from_waker(&waker);
     loop {
         match future.as_mut().poll(&mut context) {
