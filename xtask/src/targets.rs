@@ -42,11 +42,12 @@ const BARE: &[&str] = &[
     "--package=qapi-runtime",
 ];
 
-/// What other systems have: the same, and what is empty there, or says that it needs Linux.
+/// What other systems have: the same, the runtime with all features, and what is empty there, or says that it needs Linux.
 const PORTABLE: &[&str] = &[
     "--package=qapi-gen",
     "--features=qapi-gen/cli",
     "--package=qapi-runtime",
+    "--features=qapi-runtime/client,qapi-runtime/server,qapi-runtime/tracing",
     "--package=iothread",
     "--features=iothread/async,iothread/tracing",
     "--package=iothread-qapi",
