@@ -10,7 +10,8 @@ use super::{console, interrupt};
 
 /// The command as generated files name it; the output folder is not part of it, so that two folders can be compared.
 pub(crate) fn command(task: &str, schema: &str) -> String {
-    let name = schema.rsplit('/').next().unwrap_or_default();
+    let name = Path::new(schema).file_name().unwrap_or_default();
+    let name = name.to_string_lossy();
     let printable = name.chars().filter(|ch| !ch.is_control());
     format!("qapi-gen {task} {}", printable.collect::<String>())
 }
