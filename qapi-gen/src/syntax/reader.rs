@@ -63,11 +63,28 @@ enum LoadError {
 
 /// The text of `error` without Rust's note of the number.
 fn reason(error: &io::Error) -> String {
+    // Messages are the same on every system, and Windows has its own in many languages.
+    let is_system = error.get_ref().is_none();
+    if let (true, Some(words)) = (cfg!(windows) && is_system, words(error.kind())) {
+        return words.to_owned();
+    }
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),
         None => text,
     }
+}
+
+/// How Unix says why a file cannot be read.
+fn words(kind: io::ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        io::ErrorKind::NotFound => "No such file or directory",
+        io::ErrorKind::PermissionDenied => "Permission denied",
+        io::ErrorKind::IsADirectory => "Is a directory",
+        io::ErrorKind::NotADirectory => "Not a directory",
+        io::ErrorKind::InvalidFilename => "File name too long",
+        _ => return None,
+    })
 }
 
 struct Reader<'a> {
@@ -281,4 +298,28 @@ fn long_line(text: &str) -> Option<(usize, usize)> {
         start += line.len() + 1;
     }
     None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io;
+
+    use rustix::io::Errno;
+
+    use super::{reason, words};
+
+    #[test]
+    fn errors_have_the_words_of_unix() {
+        for errno in [
+            Errno::NOENT,
+            Errno::ACCESS,
+            Errno::ISDIR,
+            Errno::NOTDIR,
+            Errno::NAMETOOLONG,
+        ] {
+            let error = io::Error::from(errno);
+            assert_eq!(words(error.kind()), Some(&*reason(&error)));
+        }
+        assert_eq!(words(io::ErrorKind::TimedOut), None);
+    }
 }
