@@ -69,7 +69,8 @@ pub(super) fn field(name: &str) -> String {
 /// finds the runtime, which must not be hidden.
 pub(super) fn module(path: &str, runtime: &str) -> String {
     let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
-    let mut name = snake(stem);
+    // A module with a file of its own has letters of ASCII only.
+    let mut name = snake(&stem.replace(|ch: char| !ch.is_ascii(), "_"));
     // `mod` would be the file of the folder; the folders' own names make poor reading twice; no file can be called `con`.
     let is_taken = KEYWORDS.binary_search(&name.as_str()).is_ok()
         || PATH_KEYWORDS.contains(&name.as_str())
@@ -183,6 +184,14 @@ mod tests {
         assert_eq!(module("sub/aux.json", "rt"), "sub_aux");
         assert_eq!(module("Con.json", "rt"), "con_");
         assert_eq!(module("com1.json", "rt"), "com1_");
+        for (path, name) in [
+            ("com¹.json", "com"),
+            ("a²b.json", "a_b"),
+            ("é.json", "__"),
+            ("½.json", "__"),
+        ] {
+            assert_eq!(module(path, "rt"), name);
+        }
         assert_eq!(
             module("../qapi/qapi-schema.json", "qapi_runtime"),
             "qapi_qapi_schema"
