@@ -2,7 +2,6 @@
 
 #[cfg(unix)]
 mod answers;
-#[cfg(unix)]
 mod compat;
 mod introspection;
 mod limits;
