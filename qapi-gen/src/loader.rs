@@ -193,11 +193,14 @@ fn check_kind(metadata: &fs::Metadata) -> io::Result<()> {
     if metadata.is_file() {
         Ok(())
     } else if metadata.is_dir() {
-        // In the words of the system, where it has them.
+        // In the same words on every system.
         #[cfg(unix)]
         return Err(rustix::io::Errno::ISDIR.into());
         #[cfg(not(unix))]
-        return Err(io::ErrorKind::IsADirectory.into());
+        return Err(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "Is a directory",
+        ));
     } else {
         Err(io::Error::other("Not a regular file"))
     }

@@ -13,31 +13,39 @@ pub mod generated;
 pub mod golden;
 mod guest;
 pub mod http;
+#[cfg(unix)]
 mod iothreadd;
 #[cfg(feature = "load")]
 pub mod load;
 pub mod panics;
 mod patience;
 mod places;
+#[cfg(unix)]
 mod qmp;
 mod random;
 pub mod reference;
 mod schemas;
+#[cfg(unix)]
 mod server;
 #[cfg(feature = "service")]
 mod service;
 mod suite;
+#[cfg(unix)]
 mod terminal;
 
 pub use guest::{Archive, GuestLinux};
+#[cfg(unix)]
 pub use iothreadd::{IOTHREADD, iothreadd, iothreadd_of_this, is_iothreadd};
 pub use patience::{PATIENCE, comes_true, eventually};
-pub use places::{RUNNER, program, workspace};
+pub use places::{RUNNER, program, temporary, workspace};
+#[cfg(unix)]
 pub use qmp::{Qmp, replace, send_with};
 pub use random::Random;
 pub use schemas::{QEMU_SCHEMAS, qemu_schema, schemas};
+#[cfg(unix)]
 pub use server::Server;
 #[cfg(feature = "service")]
 pub use service::service;
 pub use suite::{LIVE, Suite, Tool};
+#[cfg(unix)]
 pub use terminal::Terminal;

@@ -1,7 +1,10 @@
 //! Where things are.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use tempfile::TempDir;
 
 /// The top folder of the workspace that this program is run for. Cargo says so when it runs something; what was compiled
 /// in may be the folder of another checkout with the same target folder.
@@ -17,6 +20,20 @@ pub fn workspace() -> PathBuf {
         .ancestors()
         .find(|folder| folder.join("xtask/Cargo.toml").is_file());
     top.expect("the tests belong to a workspace").to_owned()
+}
+
+/// A folder for what a test writes; it is gone when the result is dropped.
+///
+/// # Errors
+///
+/// Whatever keeps it from being made.
+pub fn temporary() -> io::Result<TempDir> {
+    // WASI has no place for such folders that its standard library knows of. Who runs the program names one.
+    if cfg!(target_os = "wasi") {
+        let place = std::env::var_os("TMPDIR").unwrap_or_else(|| ".".into());
+        return tempfile::tempdir_in(place);
+    }
+    tempfile::tempdir()
 }
 
 /// Names what runs programs of the system that tests run for, if it is not this machine's: words with blanks between them.

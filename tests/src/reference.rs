@@ -43,11 +43,28 @@ pub fn check(qapi_gen: &Path, case: &Path) -> Result<()> {
         .current_dir(folder)
         .output()
         .context("cannot start qapi-gen")?;
-    for (made, extension) in [(&output.stderr, "err"), (&output.stdout, "out")] {
+    compare(case, &output.stdout, &output.stderr)?;
+    let expected = i32::from(!output.stderr.is_empty());
+    let status = output.status;
+    ensure!(
+        status.code() == Some(expected),
+        "{}: {status}, not {expected}",
+        case.display()
+    );
+    Ok(())
+}
+
+/// Compares what was printed for a case with what is recorded.
+///
+/// # Errors
+///
+/// The first line that differs; or a file cannot be read.
+pub fn compare(case: &Path, stdout: &[u8], stderr: &[u8]) -> Result<()> {
+    for (made, extension) in [(stderr, "err"), (stdout, "out")] {
         let file = case.with_extension(extension);
         let expected =
             fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        if *made != expected {
+        if made != expected {
             bail!(
                 "{}: {}",
                 file.display(),
@@ -58,13 +75,6 @@ pub fn check(qapi_gen: &Path, case: &Path) -> Result<()> {
             );
         }
     }
-    let expected = i32::from(!output.stderr.is_empty());
-    let status = output.status;
-    ensure!(
-        status.code() == Some(expected),
-        "{}: {status}, not {expected}",
-        case.display()
-    );
     Ok(())
 }
 

@@ -53,6 +53,8 @@ impl Tool {
                 let n_processors = std::thread::available_parallelism().ok()?.get();
                 (n_processors > 1).then(|| PathBuf::from("/sys/devices/system/cpu"))
             }
+            // WASI starts no programs, and has no list of folders.
+            Self::Program(_) if cfg!(target_os = "wasi") => None,
             Self::Program(name) => {
                 let path = std::env::var_os("PATH")?;
                 std::env::split_paths(&path)

@@ -22,7 +22,7 @@ use qapi_gen::backend::dump::dump;
 use qapi_gen::diagnostic::{
     Code, Level, Lint, LintLevels, render_human, render_json, render_short,
 };
-use qapi_gen::loader::{Loader, MemoryLoader};
+use qapi_gen::loader::{FileLoader, Loader, MemoryLoader};
 use qapi_gen::{Diagnosis, compile, diagnose};
 use tests::{Suite, golden};
 
@@ -57,11 +57,11 @@ pub(crate) fn add(mut suite: Suite) -> Suite {
 type Check = fn(&Path) -> Result<(), Failed>;
 
 /// Files as seen from inside a folder, so that messages print their bare names.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Loader for Folder {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(self.0.join(path))
+        FileLoader.read(&self.0.join(path))
     }
 }
 

@@ -26,6 +26,10 @@ pub(crate) fn add(mut suite: Suite) -> Suite {
             Ok(golden::compare(&path.with_extension("out"), &made)?)
         });
     }
+    // It starts rustfmt.
+    if cfg!(target_family = "wasm") {
+        return suite;
+    }
     let name = "rust::layout-is-that-of-rustfmt";
     // What takes longest is that of whole schemas under every set of conditions.
     let name_of_all = format!("{LIVE}rust::layout-of-every-schema");

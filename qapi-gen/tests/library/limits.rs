@@ -153,7 +153,7 @@ fn length_of_names() {
 /// Files that took hours, beside the project.
 #[test]
 fn cases() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cases/schema");
+    let folder = tests::workspace().join("../shared/cases/schema");
     for name in ["tower30.json", "cubic200.json", "datafan2000.json"] {
         match std::fs::read_to_string(folder.join(name)) {
             Ok(text) => assert_eq!(codes(&check(&text)), [], "{name}"),

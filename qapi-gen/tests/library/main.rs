@@ -16,6 +16,7 @@ mod rare_input;
 mod running;
 mod rust;
 mod subset;
+#[cfg(unix)]
 mod systems;
 mod usage;
 

@@ -622,7 +622,7 @@ fn an_ignored_signal_stays_ignored() {
 /// The schemas whose manuals and code were larger than the memory of most machines.
 #[test]
 fn reported_schemas_stay_within_a_quarter_of_a_gibibyte() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cases/schema");
+    let cases = tests::workspace().join("../shared/cases/schema");
     for name in ["cubic200.json", "datafan2000.json"] {
         let path = cases.join(name);
         if !path.is_file() {

@@ -155,7 +155,7 @@ fn collisions_are_errors_with_both_places() {
         ),
     ] {
         let schema = format!("{exceptions}{schema}");
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tests::temporary().expect("a folder");
         let path = folder.path().join("schema.json");
         fs::write(&path, schema).expect("written");
         let out_dir = folder.path().join("out");
@@ -273,7 +273,7 @@ fn members_may_be_absent_where_it_is_said() {
 /// The builder's names and those of its options count, in whatever order they come.
 #[test]
 fn a_build_script_says_what_may_be_absent() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tests::temporary().expect("a folder");
     let schema = folder.path().join("schema.json");
     fs::write(&schema, TOLERANT).expect("written");
     let out = folder.path().join("out");
@@ -336,7 +336,7 @@ fn same_input_same_bytes() {
 
 #[test]
 fn output_writes_only_what_changed_and_removes_its_own() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tests::temporary().expect("a folder");
     let emission = |schema| generate_text(schema, Options::new()).expect("valid");
     let one = emission("{ 'command': 'c' }\n{ 'struct': 'St', 'data': {} }\n");
     let two = emission("{ 'command': 'c' }\n");
@@ -355,7 +355,7 @@ fn output_writes_only_what_changed_and_removes_its_own() {
 
 #[test]
 fn output_touches_nothing_of_others() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tests::temporary().expect("a folder");
     let emission = |schema| generate_text(schema, Options::new()).expect("valid");
     let one = emission("{ 'command': 'c' }\n");
     let foreign = [

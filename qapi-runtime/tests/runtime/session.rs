@@ -492,6 +492,7 @@ fn a_second_negotiation_is_refused() {
     );
 }
 
+#[cfg(panic = "unwind")]
 #[test]
 fn panics_are_contained() {
     let _expected = tests::panics::expect("on purpose");

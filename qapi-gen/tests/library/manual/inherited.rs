@@ -1,6 +1,6 @@
 //! What a type has is shown once, where it is written, with links at its users: a manual is as long as its schema.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use qapi_gen::backend::doc::Format;
 use qapi_gen::ir::Schema;
@@ -258,7 +258,7 @@ fn chapters_do_not_list_all_others() {
 /// The schemas whose manuals were as long as their cube and their square.
 #[test]
 fn reported_schemas_make_manuals_of_bounded_size() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cases/schema");
+    let folder = tests::workspace().join("../shared/cases/schema");
     let paths: Vec<PathBuf> = ["cubic200.json", "datafan2000.json"]
         .iter()
         .map(|name| folder.join(name))

@@ -1,5 +1,6 @@
 //! Manuals: `qapi-gen doc` in its three formats.
 
+#[cfg(not(target_family = "wasm"))]
 mod command;
 mod completeness;
 mod examples;

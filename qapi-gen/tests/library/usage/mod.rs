@@ -1,5 +1,6 @@
 //! What options of the commands, and calls of the library that stand for them, do to the reading of a schema.
 
+#[cfg(not(target_family = "wasm"))]
 mod command;
 
 use std::fs;
@@ -71,7 +72,7 @@ const NO_COMMENTS: &str = "\
 ";
 
 fn old_and_plain() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tests::temporary().expect("a folder");
     for (name, text) in [("old", OLD_COMMENTS), ("plain", NO_COMMENTS)] {
         fs::create_dir(folder.path().join(name)).expect("made");
         fs::write(folder.path().join(name).join("schema.json"), text).expect("written");

@@ -2,22 +2,26 @@
 //!
 //! `../../shared` holds them; a checkout without that folder skips these tests with one line.
 
+#[cfg_attr(target_family = "wasm", path = "in_process.rs")]
+mod command;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
 use libtest_mimic::Failed;
+use qapi_gen::diagnostic::Lint;
 use tests::{QEMU_SCHEMAS, Suite, Tool, qemu_schema, reference};
 
 /// What QEMU's schema of a release does not keep: its comments follow other rules of style.
-const ALLOWED: [(&str, &[&str]); 1] = [(
+const ALLOWED: [(&str, &[Lint]); 1] = [(
     "10.0.13/qapi",
-    &[
-        "--allow",
-        "doc-line-length",
-        "--allow",
-        "doc-sentence-space",
-    ],
+    &[Lint::DocLineLength, Lint::DocSentenceSpace],
 )];
+
+/// What `qapi-gen` prints.
+struct Printed {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
 
 pub(crate) fn add(mut suite: Suite) -> Suite {
     let Some(shared) = Tool::Shared.for_test("suite") else {
@@ -27,8 +31,7 @@ pub(crate) fn add(mut suite: Suite) -> Suite {
     for case in cases.unwrap_or_else(|error| panic!("{error:#}")) {
         let name = case.file_stem().unwrap_or_default().to_string_lossy();
         suite = suite.always(&format!("suite::{name}"), move || {
-            let qapi_gen = Path::new(env!("CARGO_BIN_EXE_qapi-gen"));
-            Ok(reference::check(qapi_gen, &case)?)
+            command::check_case(&case)
         });
     }
     for schema in QEMU_SCHEMAS {
@@ -44,11 +47,6 @@ pub(crate) fn add(mut suite: Suite) -> Suite {
         );
     }
     suite
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Result<Output, Failed> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qapi-gen"));
-    Ok(command.args(arguments).current_dir(folder).output()?)
 }
 
 fn same(actual: &[u8], expected: &[u8], what: &str) -> Result<(), Failed> {
@@ -67,25 +65,15 @@ fn is_clean(shared: &Path, schema: &str) -> Result<(), Failed> {
     let path = qemu_schema(shared, schema);
     let folder = path.parent().ok_or("a schema lies in a folder")?;
     let allowed = ALLOWED.iter().find(|(name, _)| *name == schema);
-    let allowed = allowed.map_or(&[][..], |(_, options)| options);
-    let output = run(folder, &[&["check", "qapi-schema.json"], allowed].concat())?;
-    same(&output.stderr, b"", "stderr")?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("exit status is {}", output.status).into())
+    let allowed = allowed.map_or(&[][..], |(_, lints)| lints);
+    let Printed { stderr, .. } = command::check(folder, allowed)?;
+    same(&stderr, b"", "stderr")
 }
 
 /// What a running QEMU answered, with the configuration of its build.
 fn introspection(shared: &Path, release: &str) -> Result<(), Failed> {
     let release = shared.join("qemu").join(release);
-    let arguments = [
-        "introspect",
-        "qapi/qapi-schema.json",
-        "--config",
-        "qemu.config",
-    ];
-    let output = run(&release, &arguments)?;
+    let output = command::introspect(&release)?;
     same(&output.stderr, b"", "stderr")?;
     let recorded = std::fs::read(release.join("query-qmp-schema.json"))?;
     let recorded: serde_json::Value = serde_json::from_slice(&recorded)?;
