@@ -65,6 +65,21 @@ impl Toolchain {
         Ok(cargo)
     }
 
+    /// Says what is not here to link programs for a target, if the compiler does it by itself.
+    pub(crate) fn check_linker(&self, host: &str, target: &str) -> Result<(), String> {
+        let rustlib = self.folder.join("lib/rustlib");
+        for part in [
+            format!("{host}/bin/rust-lld"),
+            // Where programs begin, and the C library that is under the standard one.
+            format!("{target}/lib/self-contained"),
+        ] {
+            if !rustlib.join(&part).exists() {
+                return Err(part);
+            }
+        }
+        Ok(())
+    }
+
     /// Has the standard library built where it is not there as such.
     fn bring_library(&self, cargo: &mut Command, target: &str) -> Result<(), String> {
         let rustlib = self.folder.join("lib/rustlib");

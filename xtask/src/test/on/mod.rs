@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::{Result, anyhow};
+use tests::workspace;
 
 use super::programs::Job;
 use super::steps::Steps;
@@ -15,30 +16,47 @@ struct System {
     target: &'static str,
     /// What is tested: arguments of cargo.
     what: &'static [&'static str],
-    /// What links programs.
-    linker: &'static str,
-    /// What runs them, with its arguments.
+    /// What links programs, unless it comes with the compiler.
+    linker: Option<&'static str>,
+    /// What runs them, with its arguments. Files of ours are named from the top of the workspace.
     runner: &'static [&'static str],
 }
 
-const SYSTEMS: [System; 3] = [
+/// What runs without threads, processes and sockets.
+const ALONE: &[&str] = &[
+    "--package=qapi-gen",
+    "--features=qapi-gen/cli",
+    "--package=qapi-runtime",
+    "--lib",
+    "--test=library",
+    "--test=cases",
+    "--test=runtime",
+];
+
+const SYSTEMS: [System; 4] = [
     System {
         target: "x86_64-pc-windows-gnu",
         what: &["--package=qapi-runtime", "--lib"],
-        linker: "x86_64-w64-mingw32-gcc",
+        linker: Some("x86_64-w64-mingw32-gcc"),
         runner: &["wine"],
     },
     System {
         target: "s390x-unknown-linux-gnu",
         what: &["--package=qapi-runtime", "--lib"],
-        linker: "s390x-linux-gnu-gcc",
+        linker: Some("s390x-linux-gnu-gcc"),
         runner: &["qemu-s390x", "-L", "/usr/s390x-linux-gnu"],
     },
     System {
         target: "aarch64-unknown-linux-gnu",
         what: &["--package=qapi-runtime", "--lib"],
-        linker: "aarch64-linux-gnu-gcc",
+        linker: Some("aarch64-linux-gnu-gcc"),
         runner: &["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"],
+    },
+    System {
+        target: "wasm32-wasip1",
+        what: ALONE,
+        linker: None,
+        runner: &["node", "--no-warnings", "xtask/src/test/wasi.mjs"],
     },
 ];
 
@@ -63,13 +81,18 @@ impl System {
     fn cargo(&self, rustc: &Rustc) -> Result<Command, String> {
         let toolchain = Toolchain::find(&rustc.release, &rustc.host)?;
         let mut cargo = toolchain.cargo("test", Some(self.target))?;
-        for program in [self.linker, self.runner[0]] {
+        for program in self.linker.iter().chain(self.runner.first()) {
             if !is_there(program) {
-                return Err(program.to_owned());
+                return Err((*program).to_owned());
             }
         }
-        let variable = self.target.replace('-', "_").to_uppercase();
-        cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), self.linker);
+        match self.linker {
+            Some(linker) => {
+                let variable = self.target.replace('-', "_").to_uppercase();
+                cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
+            }
+            None => toolchain.check_linker(&rustc.host, self.target)?,
+        }
         cargo.args(self.what);
         Ok(cargo)
     }
@@ -87,10 +110,24 @@ impl System {
         }
     }
 
+    /// What runs programs, wherever it is started.
+    fn words(&self) -> Vec<OsString> {
+        let top = workspace();
+        let words = self.runner.iter().map(|word| {
+            let file = top.join(word);
+            match file.is_file() {
+                true => file.into(),
+                false => word.into(),
+            }
+        });
+        words.collect()
+    }
+
     /// The same program, run by what stands in for the system.
     fn stand_in(&self, job: Job) -> Job {
-        let mut command = Command::new(self.runner[0]);
-        command.args(&self.runner[1..]);
+        let runner = self.words();
+        let mut command = Command::new(&runner[0]);
+        command.args(&runner[1..]);
         command.arg(job.command.get_program());
         command.args(["--skip", tests::LIVE]);
         if let Some(folder) = job.command.get_current_dir() {
@@ -99,7 +136,6 @@ impl System {
         let given = job.command.get_envs();
         command.envs(given.filter_map(|(name, value)| Some((name, value?))));
         // For the programs that tests start.
-        let runner: Vec<OsString> = self.runner.iter().map(OsString::from).collect();
         command.env(tests::RUNNER, runner.join(" ".as_ref()));
         Job {
             title: job.title,
