@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials as PeerCredentialsOption;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, open, renameat_with, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, linkat, open, renameat_with, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::net::{bind, connect, socket_with, sockopt};
@@ -137,11 +137,17 @@ impl LongName {
     pub(super) fn settle(self, path: &Path) -> Result<(), Errno> {
         let Self { folder, name } = self;
         let target = path.file_name().ok_or(Errno::INVAL)?;
-        let settled = renameat_with(&folder, &name, &folder, target, RenameFlags::NOREPLACE);
-        settled.inspect_err(|_| {
-            // What cannot be removed stays as a socket without a listener.
-            let _ = unlinkat(&folder, &name, AtFlags::empty());
-        })
+        let settled = match renameat_with(&folder, &name, &folder, target, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            // A sandbox refuses the call, or the file system does not know the flag. A link does not replace anything either.
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
+                linkat(&folder, &name, &folder, target, AtFlags::empty())
+            }
+            Err(error) => Err(error),
+        };
+        // What cannot be removed stays as a socket without a listener.
+        let _ = unlinkat(&folder, &name, AtFlags::empty());
+        settled
     }
 
     /// Connects a socket to the path.
