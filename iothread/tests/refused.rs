@@ -62,6 +62,7 @@ fn helper() {
         Ok("fail") => fail(),
         Ok("spawn") => spawn(),
         Ok("work") => work(),
+        Ok("affinity") => affinity(),
         Ok("duplicate") => duplicate(),
         Ok(other) => panic!("unknown task {other}"),
         Err(_) => {}
@@ -243,13 +244,43 @@ fn work() {
 }
 
 #[test]
+fn processors_that_the_host_keeps_to_itself_are_an_error() {
+    run(
+        "affinity",
+        &[
+            "sched_getaffinity,sched_setaffinity:error=ENOSYS",
+            "sched_getaffinity,sched_setaffinity:error=EPERM",
+        ],
+    );
+}
+
+fn affinity() {
+    let io0 = IoThread::builder("io0")
+        .registry(&Registry::new())
+        .spawn()
+        .expect("a thread, which is not refused");
+    let refused = [ErrorKind::Unsupported, ErrorKind::PermissionDenied];
+    let error = io0.cpu_affinity().expect_err("a refusal of the host");
+    assert!(refused.contains(&error.kind()), "{error}");
+    let error = io0.set_cpu_affinity(&[0]).expect_err("a refusal");
+    assert!(refused.contains(&error.kind()), "{error}");
+    // It goes on.
+    let context = io0
+        .get_aio_context(holder::monitor("m"))
+        .expect("a thread that exists");
+    context.synchronize().expect("a loop that goes on");
+}
+
+#[test]
 fn a_host_that_duplicates_no_descriptors_says_so_and_watches_what_is_lent() {
     run(
         "duplicate",
         &[
             "pidfd_getfd:error=ENOSYS",
             "pidfd_getfd:error=EPERM",
+            "pidfd_getfd:error=EPERM:when=100+",
             "pidfd_open:error=ENOSYS",
+            "pidfd_open:error=EPERM:when=100+",
         ],
     );
 }
@@ -258,11 +289,14 @@ fn duplicate() {
     let mut main_loop = MainLoop::new().expect("descriptors, which are not refused");
     let kick = rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK)
         .expect("descriptors, which are not refused");
-    let error = iothread::duplicate(&kick).expect_err("a refusal of the host");
+    let error = (0..100)
+        .find_map(|_| iothread::duplicate(&kick).err())
+        .expect("a refusal of the host");
     assert!(matches!(
         error.kind(),
         ErrorKind::Unsupported | ErrorKind::PermissionDenied
     ));
+    assert!(error.to_string().starts_with("pidfd_"), "{error}");
     let (sent, counts) = channel();
     rustix::io::write(&kick, &2_u64.to_ne_bytes()).expect("an eventfd that is not full");
     let _watch = main_loop

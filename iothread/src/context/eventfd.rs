@@ -48,13 +48,24 @@ impl AioContext {
 ///
 /// # Errors
 ///
-/// EBADF if `source` has no open file; EMFILE or ENFILE without descriptors left; ENOSYS before Linux 5.6; ENOSYS or EPERM where a
-/// sandbox refuses it.
+/// EBADF if `source` has no open file; EMFILE or ENFILE without descriptors left. `Unsupported` before Linux 5.6, and `Unsupported`
+/// or `PermissionDenied` where a sandbox refuses it: that error names the call.
 pub fn duplicate(source: &impl AsRawFd) -> io::Result<OwnedFd> {
     let number = source.as_raw_fd();
     if number < 0 {
         return Err(Errno::BADF.into());
     }
-    let process = pidfd_open(getpid(), PidfdFlags::empty())?;
-    Ok(pidfd_getfd(process, number, PidfdGetfdFlags::empty())?)
+    let process =
+        pidfd_open(getpid(), PidfdFlags::empty()).map_err(|it| named("pidfd_open", it))?;
+    let duplicate = pidfd_getfd(process, number, PidfdGetfdFlags::empty());
+    duplicate.map_err(|it| named("pidfd_getfd", it))
+}
+
+/// An error that says which call is refused, if it is: the system's error is then about nothing else.
+fn named(call: &str, error: Errno) -> io::Error {
+    let told = io::Error::from(error);
+    match error {
+        Errno::NOSYS | Errno::PERM => io::Error::new(told.kind(), format!("{call}: {told}")),
+        _ => told,
+    }
 }
