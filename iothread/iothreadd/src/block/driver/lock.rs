@@ -62,8 +62,8 @@ fn take(file: &File, before: Access, after: Access) -> Result<(), Error> {
             if is_wanted && !is_held {
                 set_lock(file, byte, libc::F_RDLCK)
                     .map_err(|error| match error {
-                        // The file system does not know such locks, so no other process has one.
-                        Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS => Ok(()),
+                        // The file system or the host does not know such locks, so no other process has one.
+                        Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL => Ok(()),
                         _ => Err(Error::generic(
                             "Failed to lock byte ".to_owned() + &byte.to_string(),
                         )),
