@@ -56,6 +56,7 @@ mod said;
 mod silence;
 #[cfg(feature = "client-blocking")]
 mod stream;
+mod thread;
 mod trace;
 mod transcript;
 mod undo;

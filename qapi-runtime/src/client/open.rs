@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::peer::Peer;
+use super::thread::not_started;
 use crate::address::Address;
 use crate::system::{self, Handle, connect_abstract, connect_pipe, connect_unix, inherit};
 #[cfg(feature = "client-blocking")]
@@ -136,7 +137,8 @@ fn execute(command: &str) -> io::Result<Opened> {
             let status = child.wait();
             *end.status.0.lock().unwrap_or_else(PoisonError::into_inner) = status.ok();
             end.status.1.notify_all();
-        })?;
+        })
+        .map_err(not_started)?;
     Ok(Opened {
         handle,
         command: Some(running),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::open::{self, Opened, RunningCommand};
 use super::options::ConnectOptions;
+use super::thread::not_started;
 use super::{CONNECT_PAUSE, READ_SIZE};
 use crate::descriptor::PeerCredentials;
 use crate::lock::lock;
@@ -211,7 +212,8 @@ impl Any {
                         return;
                     }
                 }
-            })?;
+            })
+            .map_err(not_started)?;
         Ok(Self {
             pieces: Mutex::new(Pieces {
                 receiver,

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::error::{ClientError, ClientErrorKind};
@@ -11,6 +12,7 @@ use super::super::establish::{handshake_io, not_established, not_opened, with_si
 use super::super::hub::Hub;
 use super::super::open::{self, Opened, Opening, RunningCommand};
 use super::super::options::ConnectOptions;
+use super::super::thread::not_started;
 use super::super::{CONNECT_PAUSE, READ_SIZE};
 use crate::descriptor::PeerCredentials;
 use crate::system::connect_vsock;
@@ -59,9 +61,16 @@ async fn open_now(options: &ConnectOptions) -> io::Result<Wire> {
         }
         Opening::Vsock { cid, port } => {
             let patience = options.handshake;
-            let connect = move || connect_vsock(cid, port, patience);
-            let connected = tokio::task::spawn_blocking(connect).await;
-            Wire::of_opened(connected.map_err(io::Error::other)??.into())
+            let (sender, connected) = oneshot::channel();
+            // `spawn_blocking` panics where the host has no thread for it.
+            let thread = std::thread::Builder::new().name("qmp-connect".to_owned());
+            thread
+                .spawn(move || {
+                    // Nobody may wait for it any more.
+                    let _ = sender.send(connect_vsock(cid, port, patience));
+                })
+                .map_err(not_started)?;
+            Wire::of_opened(connected.await.map_err(io::Error::other)??.into())
         }
         Opening::Stream(name) => Err(open::no_stream(name)),
     }

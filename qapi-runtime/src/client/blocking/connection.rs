@@ -17,6 +17,7 @@ use super::super::open::is_lasting;
 use super::super::options::{CallOptions, ConnectOptions};
 use super::super::request::{Answer, Draft, Encoded};
 use super::super::stream::{Deadline, NotSent, Stream, time_to};
+use super::super::thread::not_started;
 use super::super::trace;
 use crate::descriptor::PeerCredentials;
 use crate::lock::lock;
@@ -209,7 +210,7 @@ impl Inner {
         let thread = std::thread::Builder::new().name("qmp-client".to_owned());
         match thread.spawn(move || reader.run(stream)) {
             Ok(_) => Ok(inner),
-            Err(error) => Err(ClientError::from(error).of_peer(&peer)),
+            Err(error) => Err(ClientError::from(not_started(error)).of_peer(&peer)),
         }
     }
 

@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use super::open::open_within;
 use super::peer::Peer;
+use super::thread::not_started;
 use crate::address::Address;
 use crate::dialect::Dialect;
 use crate::dispatch::Service;
@@ -234,7 +235,8 @@ impl Mock {
             let state = Arc::clone(&state);
             std::thread::Builder::new()
                 .name("qmp-mock".to_owned())
-                .spawn(move || listen::serve_all(self, &meeting, &state))?
+                .spawn(move || listen::serve_all(self, &meeting, &state))
+                .map_err(not_started)?
         };
         Ok(RunningMock {
             address,
