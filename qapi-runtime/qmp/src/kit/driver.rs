@@ -10,6 +10,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
+use crate::thread::not_started;
+
 /// The longest line of a driver.
 const MAX_LINE: u64 = 1 << 20;
 
@@ -36,7 +38,8 @@ impl Driver {
             // It ends with the output, or when nobody wants more.
             thread::Builder::new()
                 .name("qmp-driver".to_owned())
-                .spawn(move || read_lines(output, |line| sender.send(line).is_ok()))?;
+                .spawn(move || read_lines(output, |line| sender.send(line).is_ok()))
+                .map_err(not_started)?;
         }
         Ok(Self {
             child,

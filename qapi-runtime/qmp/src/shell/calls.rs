@@ -13,6 +13,7 @@ use signal_hook::iterator::Signals;
 use super::printer::Printer;
 use crate::output::{Format, shown};
 use crate::peer::Peer;
+use crate::thread::not_started;
 
 /// What the one who waits for an answer hears.
 enum Told {
@@ -52,7 +53,8 @@ impl Calls {
                         let _ = waiting.send(Told::Interrupt);
                     }
                 }
-            })?;
+            })
+            .map_err(not_started)?;
         Ok(Self {
             current,
             printer,
@@ -97,7 +99,8 @@ impl Calls {
                 if let Some(unknown) = unknown {
                     late.print_outcome(unknown.wait(Duration::MAX));
                 }
-            })?;
+            })
+            .map_err(not_started)?;
         loop {
             match told.recv() {
                 Ok(Told::Answer(answer)) => return Ok(Some(answer)),

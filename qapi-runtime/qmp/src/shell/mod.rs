@@ -29,6 +29,7 @@ use crate::line::{self, Call, Line, human_monitor};
 use crate::options::Options;
 use crate::output::{Format, print, print_lines, shown};
 use crate::peer::Peer;
+use crate::thread::not_started;
 
 /// The longest name of a guest that is shown in front of each line.
 const MAX_NAME: usize = 32;
@@ -102,7 +103,7 @@ impl Shell<'_> {
     fn attend(&mut self) -> Result<(), Failure> {
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             let spawned = thread::Builder::new().name(name.to_owned()).spawn(work);
-            spawned.map_err(|error| Failure::Io("a thread".to_owned(), error))
+            spawned.map_err(|error| Failure::Io("the shell".to_owned(), not_started(error)))
         };
         let (events, printer) = (
             self.peer.client.listen(EventFilter::all()),
@@ -205,7 +206,7 @@ impl Shell<'_> {
         options: CallOptions,
     ) -> Result<Option<Value>, Failure> {
         let answer = self.calls.call(&self.peer, command, arguments, options);
-        match answer.map_err(|error| Failure::Io("a thread".to_owned(), error))? {
+        match answer.map_err(|error| Failure::Io("the shell".to_owned(), error))? {
             Some(Ok(answer)) => Ok(Some(answer)),
             Some(Err(error)) => {
                 if error.server_error().is_some() {

@@ -10,6 +10,7 @@ use super::Policy;
 use super::listen::{Bell, Listener};
 use super::relay::{Ends, run};
 use super::side::Side;
+use crate::thread::not_started;
 
 /// Clients at a time; further ones wait until one has gone.
 pub(crate) const MAX_CLIENTS: usize = 64;
@@ -104,6 +105,7 @@ impl Serving {
                 match spawned {
                     Ok(thread) => threads.push(thread),
                     Err(error) => {
+                        let error = not_started(error);
                         complain(&format!("a client cannot be served: {error}"));
                         count.leave();
                     }
@@ -116,7 +118,8 @@ impl Serving {
         };
         let thread = thread::Builder::new()
             .name("qmp-accept".to_owned())
-            .spawn(accept)?;
+            .spawn(accept)
+            .map_err(not_started)?;
         Ok(Self {
             bell,
             thread: Some(thread),
