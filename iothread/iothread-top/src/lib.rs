@@ -16,6 +16,7 @@ mod sample;
 mod screen;
 mod source;
 mod target;
+mod thread;
 mod view;
 
 use std::io::{self, IsTerminal, Write};

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::{Show, json};
 use crate::facts::{Facts, Holder};
 use crate::sample::{Board, GoneHolder, Look, State};
+use crate::thread::not_started;
 
 /// The longest line that is read: a round of many guests with many holders.
 const MAX_LINE: u64 = 256 << 20;
@@ -46,7 +47,7 @@ impl Recorder {
         let thread = std::thread::Builder::new().name("recorder".to_owned());
         Ok(Self {
             end: Some(end),
-            thread: Some(thread.spawn(record)?),
+            thread: Some(thread.spawn(record).map_err(not_started)?),
         })
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Recording;
 use crate::sample::Board;
+use crate::thread::not_started;
 
 /// The longest pause between two rounds: a reader need not wait for what did not happen.
 const MAX_PAUSE: f64 = 10.0;
@@ -51,7 +52,7 @@ impl Replay {
         Ok(Self {
             board,
             sooner: Some(sooner),
-            thread: Some(thread.spawn(play)?),
+            thread: Some(thread.spawn(play).map_err(not_started)?),
         })
     }
 

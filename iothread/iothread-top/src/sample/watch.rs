@@ -7,12 +7,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle as TaskHandle;
 
 use super::{Look, Looker, Settings};
 use crate::source::libvirt::Virsh;
 use crate::target::{Target, Targets, expand};
+use crate::thread::not_started;
 
 /// How long a server whose socket has vanished from a pattern's matches is still shown as gone.
 const FAREWELL: Duration = Duration::from_secs(60);
@@ -122,9 +123,7 @@ impl Watch {
                 // A folder may take its time.
                 runtime.shutdown_background();
             })
-            .map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot start a thread: {error}"))
-            })?;
+            .map_err(not_started)?;
         Ok(Self {
             board,
             sooner: Some(sooner),
@@ -205,9 +204,12 @@ async fn watch_all(
         }
         // Folders may be on a file system that hangs.
         let (named, running) = (Arc::clone(&targets), domains.clone());
-        let expanding = tokio::task::spawn_blocking(move || expand(&named, &running));
+        let (sender, expanding) = oneshot::channel();
+        // `spawn_blocking` panics where the host has no thread for it. Without one the folders hold up the looks.
+        let thread = std::thread::Builder::new().name("expander".to_owned());
+        let _ = thread.spawn(move || sender.send(expand(&named, &running)));
         let (found, n_left_out) = tokio::select! {
-            expanded = expanding => expanded.unwrap_or_default(),
+            expanded = expanding => expanded.unwrap_or_else(|_| expand(&targets, &domains)),
             () = ended(asked.clone()) => return,
         };
         let now = Instant::now();
