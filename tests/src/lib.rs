@@ -24,6 +24,7 @@ mod places;
 mod qmp;
 mod random;
 pub mod reference;
+pub mod refusals;
 mod schemas;
 #[cfg(unix)]
 mod server;

@@ -137,13 +137,7 @@ impl Nbd {
 
     /// Sends a request; its cookie is made of its command and its offset.
     pub(crate) fn request(&mut self, command: u16, flags: u16, offset: u64, length: u32) -> u64 {
-        let cookie = u64::from(command) << 48 | offset & 0xffff_ffff;
-        let mut bytes = REQUEST.to_be_bytes().to_vec();
-        bytes.extend(flags.to_be_bytes());
-        bytes.extend(command.to_be_bytes());
-        bytes.extend(cookie.to_be_bytes());
-        bytes.extend(offset.to_be_bytes());
-        bytes.extend(length.to_be_bytes());
+        let (cookie, bytes) = request(command, flags, offset, length);
         self.send(&bytes);
         cookie
     }
@@ -189,6 +183,18 @@ impl Nbd {
         self.send(data);
         assert_eq!(self.simple(), (cookie, 0));
     }
+}
+
+/// The cookie and the bytes of a request.
+pub(crate) fn request(command: u16, flags: u16, offset: u64, length: u32) -> (u64, Vec<u8>) {
+    let cookie = u64::from(command) << 48 | offset & 0xffff_ffff;
+    let mut bytes = REQUEST.to_be_bytes().to_vec();
+    bytes.extend(flags.to_be_bytes());
+    bytes.extend(command.to_be_bytes());
+    bytes.extend(cookie.to_be_bytes());
+    bytes.extend(offset.to_be_bytes());
+    bytes.extend(length.to_be_bytes());
+    (cookie, bytes)
 }
 
 /// The data of `INFO` and `GO`.
