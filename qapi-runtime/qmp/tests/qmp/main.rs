@@ -1,6 +1,7 @@
 //! `qmp` with servers.
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
+mod kernels;
 mod live;
 mod outcomes;
 mod peers;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let name = Path::new(&name).file_name().unwrap_or_default();
     match name.to_str().unwrap_or_default() {
         tormenting::ASYNCHRONOUS => return tormenting::drive_asynchronously(),
+        name @ (kernels::BLOCKING | kernels::ASYNCHRONOUS) => return kernels::be_a_client(name),
         name => {
             let fault = name.strip_prefix(planted::NAME);
             if let Some(fault) = fault.and_then(|fault| fault.strip_prefix('-')) {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let suite = replaying::add(suite);
     let suite = tormenting::add(suite);
     let suite = outcomes::add(suite);
+    let suite = kernels::add(suite);
     live::add(suite).run()
 }
 
