@@ -45,7 +45,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
 
 /// An exporter, and where it listens.
 pub(crate) struct Exporter {
-    program: Program,
+    pub(crate) program: Program,
     at: String,
 }
 
@@ -55,8 +55,13 @@ impl Exporter {
     }
 
     pub(crate) fn start_with(options: &[&str]) -> Self {
+        Self::start_by(options, |it| it)
+    }
+
+    /// By another program, which is given its command.
+    pub(crate) fn start_by(options: &[&str], by: impl FnOnce(Command) -> Command) -> Self {
         let fixed = ["exporter", "--deadline", "5", "--listen", ":0"];
-        let mut child = program(&[&fixed[..], options].concat())
+        let mut child = by(program(&[&fixed[..], options].concat()))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

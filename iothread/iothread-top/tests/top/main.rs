@@ -6,6 +6,7 @@ mod doctor;
 mod exporter;
 mod guests;
 mod history;
+mod kernels;
 mod libvirt;
 mod lifeline;
 mod many;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let suite = exporter::add(suite);
     let suite = tables::add(suite);
     let suite = history::add(suite);
+    let suite = kernels::add(suite);
     let suite = libvirt::add(suite);
     let suite = lifeline::add(suite);
     let suite = many::add(suite);
