@@ -428,6 +428,7 @@ impl ClientErrorKind {
         match error.kind() {
             io::ErrorKind::BrokenPipe
             | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::NotConnected => Self::Closed,
             _ => Self::Io(error),
         }

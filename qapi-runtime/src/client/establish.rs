@@ -19,9 +19,13 @@ const ONE_CLIENT: &str =
 fn may_be_busy(options: &ConnectOptions) -> bool {
     match &options.peer {
         Peer::At(
-            Address::Unix(_) | Address::Abstract(_) | Address::Tcp(_) | Address::Vsock { .. },
+            Address::Unix(_)
+            | Address::Abstract(_)
+            | Address::Tcp(_)
+            | Address::Vsock { .. }
+            | Address::Pipe(_),
         ) => true,
-        Peer::At(Address::Pipe(_) | Address::Fd(_) | Address::Exec(_)) | Peer::Stream(_) => false,
+        Peer::At(Address::Fd(_) | Address::Exec(_)) | Peer::Stream(_) => false,
     }
 }
 
@@ -40,9 +44,9 @@ fn known(silence: Silence) -> Option<&'static str> {
 pub(super) fn not_opened(error: io::Error, options: &ConnectOptions) -> ClientError {
     let mut silence = Silence::Unknown;
     let (kind, note) = match error.kind() {
-        // The queue of those who wait to be accepted is full.
+        // The queue of those who wait to be accepted is full, or the pipe has its client.
         io::ErrorKind::WouldBlock => {
-            silence = Silence::of(&options.peer, None);
+            silence = Silence::of_full(&options.peer);
             let after = options.wait.max(options.handshake);
             let note = known(silence).unwrap_or(ONE_CLIENT);
             (ClientErrorKind::TimedOut(after), Some(note.to_owned()))
@@ -107,6 +111,7 @@ pub(super) fn handshake_io(error: io::Error, options: &ConnectOptions) -> Client
         }
         io::ErrorKind::BrokenPipe
         | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::NotConnected => ClientErrorKind::Closed,
         _ => ClientErrorKind::Io(error),
     })

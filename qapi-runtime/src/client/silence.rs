@@ -34,6 +34,15 @@ impl Silence {
             | Peer::Stream(_) => Self::Unknown,
         }
     }
+
+    /// The same about a server that has no room for one more client.
+    pub(super) fn of_full(peer: &Peer) -> Self {
+        match peer {
+            // Each instance of a named pipe has its client.
+            Peer::At(Address::Pipe(_)) => Self::ServesAnother,
+            peer => Self::of(peer, None),
+        }
+    }
 }
 
 fn silence(path: &Path, process: Option<u32>) -> Silence {

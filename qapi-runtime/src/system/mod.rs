@@ -61,6 +61,12 @@ pub(crate) enum Transport {
 /// The shortest time-out that a socket takes.
 pub(crate) const SHORTEST: std::time::Duration = std::time::Duration::from_millis(1);
 
+/// What only Linux has.
+#[cfg(not(target_os = "linux"))]
+const NO_ABSTRACT_NAMES: &str = "abstract names of unix sockets exist on Linux only";
+#[cfg(not(target_os = "linux"))]
+const NO_VSOCK: &str = "vsock exists on Linux only";
+
 /// The error of something that this system does not have.
 pub(crate) fn unsupported(what: &'static str) -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::Unsupported, what)

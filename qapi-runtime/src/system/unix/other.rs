@@ -12,7 +12,7 @@ use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
 use rustix::net::{getpeername, getsockname, socket};
 
-use super::super::{PeerCredentials, unsupported};
+use super::super::{NO_ABSTRACT_NAMES, NO_VSOCK, PeerCredentials, unsupported};
 use super::Handle;
 use crate::address::Address;
 
@@ -90,8 +90,7 @@ pub(super) fn credentials_of(_socket: BorrowedFd<'_>) -> io::Result<PeerCredenti
 
 /// The address of an abstract name.
 pub(crate) fn abstract_address(_name: &[u8]) -> io::Result<SocketAddrUnix> {
-    let what = "abstract names of unix sockets exist on Linux only";
-    Err(unsupported(what))
+    Err(unsupported(NO_ABSTRACT_NAMES))
 }
 
 /// A file of the kernel below /proc, which no other system has.
@@ -101,7 +100,7 @@ pub(crate) fn proc_file(_name: &str) -> Vec<u8> {
 
 /// Connects to a port of a machine.
 pub(crate) fn connect_vsock(_cid: u32, _port: u32, _patience: Duration) -> io::Result<Handle> {
-    Err(unsupported("vsock exists on Linux only"))
+    Err(unsupported(NO_VSOCK))
 }
 
 /// Listens at a name of this machine: in a folder of its own, which nobody else may enter.

@@ -14,7 +14,7 @@ use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeServer, ServerOpti
 use super::super::PeerCredentials;
 #[cfg(any(feature = "client-async", feature = "server"))]
 use super::super::Transport;
-use super::super::unsupported;
+use super::super::{NO_ABSTRACT_NAMES, NO_VSOCK, unsupported};
 use super::local::{Local, Pipes};
 use super::{NO_UNIX_SOCKETS, path_of_pipe};
 use crate::parking::run_until;
@@ -61,13 +61,11 @@ pub(crate) fn connect_unix(_path: &Path) -> io::Result<Handle> {
 }
 
 pub(crate) fn connect_abstract(_name: &[u8]) -> io::Result<Handle> {
-    Err(unsupported(
-        "abstract names of unix sockets exist on Linux only",
-    ))
+    Err(unsupported(NO_ABSTRACT_NAMES))
 }
 
 pub(crate) fn connect_vsock(_cid: u32, _port: u32, _patience: Duration) -> io::Result<Handle> {
-    Err(unsupported("vsock exists on Linux only"))
+    Err(unsupported(NO_VSOCK))
 }
 
 pub(crate) fn inherit(_number: i32) -> io::Result<Handle> {

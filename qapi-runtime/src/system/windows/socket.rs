@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::super::unsupported;
+use super::super::{NO_ABSTRACT_NAMES, unsupported};
 use super::{Descriptor, NO_UNIX_SOCKETS};
 
 /// The file of no socket.
@@ -17,5 +17,5 @@ pub(crate) fn listen_path(
 }
 
 pub(crate) fn listen_abstract(_name: &[u8]) -> io::Result<Descriptor> {
-    Err(unsupported(NO_UNIX_SOCKETS))
+    Err(unsupported(NO_ABSTRACT_NAMES))
 }
