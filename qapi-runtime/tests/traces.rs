@@ -2,7 +2,7 @@
 //!
 //! A program of its own: which threads want to hear of an event is remembered for the whole process.
 
-#![cfg(all(feature = "client", feature = "server", feature = "tracing"))]
+#![cfg(all(unix, feature = "client", feature = "server", feature = "tracing"))]
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 use std::fmt::{Debug, Write};

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use qapi_runtime::client::mock::{Mock, RunningMock};
+use qapi_runtime::client::mock::Mock;
 use qapi_runtime::client::{
-    Address, CallOptions, Client, ClientErrorKind, ConnectOptions, EventFilter, Transcript,
-    blocking,
+    CallOptions, Client, ClientErrorKind, ConnectOptions, EventFilter, Transcript, blocking,
 };
 use qapi_runtime::message::Request;
-use qapi_runtime::socket::listen_abstract;
 use qapi_runtime::visit::{Members, ObjectInput, ObjectOutput, VisitError};
 use qapi_runtime::{Error, Value};
 
@@ -399,8 +397,13 @@ async fn asynchronous_events_time_outs_and_reconnection() {
 }
 
 /// The names of mocks are predictable, and another process may have one of them.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_mock_passes_over_names_that_are_taken() {
+    use qapi_runtime::client::Address;
+    use qapi_runtime::client::mock::RunningMock;
+    use qapi_runtime::socket::listen_abstract;
+
     let number = |mock: &RunningMock| {
         let Address::Abstract(name) = mock.address() else {
             panic!("not an abstract name");

@@ -226,3 +226,68 @@ async fn errors_of_other_kinds_of_addresses() {
     assert!(matches!(error.kind(), ClientErrorKind::Io(_)), "{error:?}");
     assert!(error.to_string().contains("'connect_stream'"), "{error}");
 }
+
+/// What `-chardev pipe` of QEMU makes: two FIFOs, both open for both directions.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_over_fifos() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().join("pipe");
+    let address = Address::Pipe(name.clone());
+    let options = || ConnectOptions::new(address.clone()).handshake_timeout(LONG);
+    let error = Client::connect(options()).await.unwrap_err();
+    assert!(error.to_string().ends_with("(os error 2)"), "{error}");
+    let open = |end: &str| {
+        let path = name.with_extension(end);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::from(0o600)).unwrap();
+        let mut both = std::fs::File::options();
+        both.read(true).write(true).open(path).unwrap()
+    };
+    let (input, output) = (open("in"), open("out"));
+    std::thread::spawn(move || serve(input, output));
+    let client = blocking::Client::connect(options()).unwrap();
+    check(&client);
+    // More than a FIFO holds, while the server waits for room for its answer.
+    let long = "x".repeat(300_000);
+    let answer = client.execute_raw(&long, None, within());
+    assert_eq!(answer.unwrap(), Value::from(long.as_str()));
+    let attached = within().descriptor(OwnedFd::from(std::io::pipe().unwrap().0));
+    let error = client.execute_raw("getfd", None, attached).unwrap_err();
+    assert!(
+        error.to_string().ends_with("over unix sockets only"),
+        "{error}"
+    );
+    client.close();
+    // Nobody greets once more.
+    let hasty = options().handshake_timeout(Duration::from_millis(50));
+    let error = Client::connect(hasty).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), ClientErrorKind::TimedOut(_)),
+        "{error:?}"
+    );
+
+    // Without a server there is nobody to read.
+    let single = folder.path().join("single");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &single, rustix::fs::Mode::from(0o600)).unwrap();
+    let error = blocking::Client::connect(ConnectOptions::new(Address::Pipe(single))).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("NAME.in and NAME.out are expected"),
+        "{error}"
+    );
+}
+
+/// A terminal is one file for both directions.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_over_one_file() {
+    let name = || {
+        let slave = terminal();
+        let path = format!("/proc/self/fd/{}", slave.as_raw_fd());
+        (Address::Pipe(std::fs::read_link(path).unwrap()), slave)
+    };
+    let (address, _slave) = name();
+    check(&blocking::Client::connect(ConnectOptions::new(address)).unwrap());
+    let (address, _slave) = name();
+    let client = Client::connect(ConnectOptions::new(address)).await;
+    check_asynchronously(&client.unwrap()).await;
+}

@@ -341,3 +341,44 @@ fn guest_agent() {
     let pong = client.execute_raw("guest-ping", None, CallOptions::new());
     assert_eq!(pong.unwrap(), value("{}"));
 }
+
+/// QEMU's monitor on two FIFOs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_on_fifos() {
+    let Some(qemu) = Tool::Program("qemu-system-x86_64").for_test("a monitor on FIFOs") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for is_blocking in [true, false] {
+        let name = folder.path().join(format!("pipe-{is_blocking}"));
+        for end in ["in", "out"] {
+            let path = name.with_extension(end);
+            rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::from(0o600)).unwrap();
+        }
+        let mut command = Command::new(&qemu);
+        command
+            .args(["-machine", "none", "-nodefaults", "-display", "none"])
+            .arg("-chardev")
+            .arg(format!("pipe,id=c,path={}", name.display()))
+            .args(["-mon", "chardev=c,mode=control"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
+        let mut qemu = Qemu::of(command);
+        let options = ConnectOptions::new(Address::Pipe(name))
+            .wait_for_socket(Duration::from_secs(30))
+            .handshake_timeout(Duration::from_secs(30));
+        let quit = CallOptions::new();
+        if is_blocking {
+            let client = blocking::Client::connect(options).unwrap();
+            let schema = client.execute_raw("query-qmp-schema", None, CallOptions::new());
+            assert!(schema.unwrap().to_string().len() > 200_000);
+            client.execute_raw("quit", None, quit).unwrap();
+        } else {
+            let client = Client::connect(options).await.unwrap();
+            let schema = client.execute_raw("query-qmp-schema", None, CallOptions::new());
+            assert!(schema.await.unwrap().to_string().len() > 200_000);
+            client.execute_raw("quit", None, quit).await.unwrap();
+        }
+        assert!(qemu.child.wait().unwrap().success());
+    }
+}
