@@ -23,7 +23,7 @@
 //! | [`session`] | the server's side of one connection as a state machine without I/O | |
 //! | [`budget`] | memory that sessions and connections share | |
 //! | `descriptor` | descriptors that travel beside the bytes of a unix socket | `descriptor` |
-//! | `socket` | unix sockets that listen, and who owns their paths | `descriptor` |
+//! | `socket` | unix sockets that listen, and who owns their paths | `descriptor`, on unix |
 //!
 //! Without features the crate does no I/O and starts no thread.
 //!
@@ -50,6 +50,12 @@
 
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(all(target_family = "wasm", feature = "descriptor"))]
+compile_error!(
+    "WebAssembly has no sockets for `server`, `client-async`, `client-blocking`, `mock` and `descriptor` of qapi-runtime: \
+     leave these features out, and drive `session::Session` and the streams of your host yourself"
+);
 
 pub mod address;
 pub mod budget;
