@@ -135,7 +135,7 @@ mod tests {
     fn reply(id: u16, payload: &[u8]) -> Vec<u8> {
         let mut bytes = request(id, Command::RegionRead, payload);
         // The type among the flags.
-        bytes[8] = 1;
+        bytes[8..12].copy_from_slice(&1_u32.to_ne_bytes());
         bytes
     }
 
