@@ -106,7 +106,11 @@ fn accept(meeting: &Meeting, state: &MockState) -> Option<MockStream> {
 fn is_end(kind: io::ErrorKind) -> bool {
     matches!(
         kind,
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
     )
 }
 

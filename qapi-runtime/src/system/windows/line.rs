@@ -1,9 +1,11 @@
 //! Connections of clients that block, which a thread carries.
 
 use std::io;
+use std::net::Shutdown;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle as Carrier};
 use tokio::sync::watch;
@@ -107,7 +109,12 @@ impl Line {
             }
         };
         let ended = || Err(io::ErrorKind::NotConnected.into());
-        self.unless_ended(write, left).unwrap_or_else(ended)
+        // The lock is not held while it writes.
+        let is_over = *self.is_ended.borrow();
+        match is_over {
+            true => ended(),
+            false => self.unless_ended(write, left).unwrap_or_else(ended),
+        }
     }
 
     /// Waits for something within the time if there is one; `None` if this is to end before.
@@ -129,8 +136,12 @@ impl Line {
         run_until(waiting, deadline).unwrap_or_else(late)
     }
 
-    /// Ends both directions: a reader is at the end after what has come already. The connection is closed with this value.
+    /// Ends both directions: a reader is at the end after what has come already. A pipe is closed with this value.
     pub(crate) fn end(&self) {
+        if let Wire::Tcp(stream) = &self.wire {
+            // The other direction would lose what has come. The peer may be gone already, which is what this is for.
+            let _ = SockRef::from(stream).shutdown(Shutdown::Write);
+        }
         self.is_ended.send_replace(true);
     }
 }
