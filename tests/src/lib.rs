@@ -24,6 +24,7 @@ mod places;
 mod qmp;
 mod random;
 pub mod reference;
+#[cfg(target_os = "linux")]
 pub mod refusals;
 mod schemas;
 #[cfg(unix)]
