@@ -26,8 +26,14 @@ pub(crate) fn tidy_up() -> io::Result<()> {
                     std::process::exit(1);
                 }
             }
-        })?;
+        })
+        .map_err(not_started)?;
     Ok(())
+}
+
+/// Why a thread could not be started. The system's error alone does not say what it is about.
+fn not_started(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot start a thread: {error}"))
 }
 
 /// From here on a write beyond the limit of a file's size fails with an error instead of killing the process.
