@@ -13,6 +13,7 @@ mod listen;
 pub mod names;
 mod printable;
 mod serve;
+mod system;
 
 pub use self::{
     family::{Histogram, Labels, Metric, Page, counters, gauges, histograms, infos, render},

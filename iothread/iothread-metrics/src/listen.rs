@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpListener;
 use std::str::FromStr;
 
-use qapi_runtime::descriptor;
+use crate::system;
 
 /// An address of this host, or a socket that somebody else has made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,12 +55,9 @@ impl Listen {
                     format!("cannot listen at '{address}': {error}"),
                 )
             })?,
-            Self::Descriptor(number) => {
-                let socket = descriptor::inherited(*number).map_err(|error| {
-                    io::Error::new(error.kind(), format!("descriptor {number}: {error}"))
-                })?;
-                TcpListener::from(socket)
-            }
+            Self::Descriptor(number) => system::inherited(*number).map_err(|error| {
+                io::Error::new(error.kind(), format!("descriptor {number}: {error}"))
+            })?,
         };
         listener.set_nonblocking(true)?;
         Ok(listener)

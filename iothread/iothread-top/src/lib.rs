@@ -15,6 +15,7 @@ mod output;
 mod sample;
 mod screen;
 mod source;
+mod system;
 mod target;
 mod thread;
 mod view;

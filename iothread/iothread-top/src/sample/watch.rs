@@ -6,12 +6,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle as TaskHandle;
 
 use super::{Look, Looker, Settings};
 use crate::source::libvirt::Virsh;
+use crate::system;
 use crate::target::{Target, Targets, expand};
 use crate::thread::not_started;
 
@@ -104,7 +104,7 @@ impl Watch {
         virsh: Virsh,
     ) -> io::Result<Self> {
         let board = Arc::new(Board::default());
-        make_room();
+        system::make_room();
         let (sooner, asked) = watch::channel(());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -141,13 +141,6 @@ impl Watch {
             sooner.send_replace(());
         }
     }
-}
-
-/// Each guest takes a descriptor, of which shells leave a thousand. As many are allowed as the system does.
-fn make_room() {
-    let limits = getrlimit(Resource::RLIMIT_NOFILE);
-    // Where that is not allowed, looks fail that there is no room for, and say so.
-    let _ = limits.and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
 }
 
 impl Drop for Watch {

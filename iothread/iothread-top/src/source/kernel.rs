@@ -1,11 +1,11 @@
 //! What the kernel of this machine counts of a server's threads.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 
 use iothread_metrics::kernel::{self, Counts};
 
 use crate::facts::{Kernel, Origin, Standing, Thread};
+use crate::system;
 
 /// What names of IOThreads begin with, where the server names its threads.
 const NAMED: &str = "IO ";
@@ -118,13 +118,7 @@ impl Process {
 
     /// The numbers and names of all threads.
     fn tasks(self) -> Option<Vec<(i64, String)>> {
-        let folder = fs::read_dir(format!("/proc/{}/task", self.0)).ok()?;
-        let tasks = folder.flatten().filter_map(|entry| {
-            let id = entry.file_name().to_str()?.parse().ok()?;
-            let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-            Some((id, name.trim_end_matches('\n').to_owned()))
-        });
-        Some(tasks.collect())
+        system::threads(self.0)
     }
 
     /// What a thread of the process used; see [`kernel::counts`].

@@ -1,11 +1,11 @@
 //! Which servers there are now.
 
 use std::collections::HashSet;
-use std::os::unix::fs::FileTypeExt as _;
 
 use qapi_runtime::address::Address;
 
 use super::{Target, Targets};
+use crate::system;
 
 /// The most servers that are looked at; more are not, and that is said.
 pub(crate) const MAX_TARGETS: usize = 2_000;
@@ -27,9 +27,7 @@ pub(crate) fn expand(all: &[Targets], domains: &[String]) -> (Vec<Target>, usize
             Targets::Matching(pattern) => {
                 // A folder that cannot be read has no sockets for us.
                 let paths = glob::glob(pattern.as_str()).into_iter().flatten().flatten();
-                let sockets = paths.filter(|path| {
-                    std::fs::metadata(path).is_ok_and(|it| it.file_type().is_socket())
-                });
+                let sockets = paths.filter(|path| system::is_socket(path));
                 for path in sockets {
                     add(Target::At(Address::unix(path)));
                 }

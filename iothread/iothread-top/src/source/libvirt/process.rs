@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::Domain;
+use crate::system;
 
 /// The process that was started with the domain's UUID and runs its emulator; nothing if no such process can be seen, or
 /// more than one: then nobody knows which it is.
@@ -14,10 +15,7 @@ pub(crate) fn find(domain: &Domain) -> Option<u32> {
     if domain.uuid.is_empty() {
         return None;
     }
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let mut found = processes
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|process| is_it(*process, domain));
+    let mut found = system::processes().filter(|process| is_it(*process, domain));
     match (found.next(), found.next()) {
         (Some(process), None) => Some(process),
         (Some(_), Some(_)) | (None, _) => None,
@@ -26,7 +24,7 @@ pub(crate) fn find(domain: &Domain) -> Option<u32> {
 
 /// Whether it still is.
 pub(super) fn is_it(process: u32, domain: &Domain) -> bool {
-    let arguments = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    let arguments = system::arguments(process);
     let arguments: Vec<&[u8]> = arguments.split(|it| *it == 0).collect();
     let has_uuid = arguments
         .windows(2)
@@ -34,9 +32,9 @@ pub(super) fn is_it(process: u32, domain: &Domain) -> bool {
     if !has_uuid {
         return false;
     }
-    let program = fs::read_link(format!("/proc/{process}/exe"));
+    let program = system::program(process);
     let emulator = fs::canonicalize(Path::new(&domain.emulator));
-    matches!((program, emulator), (Ok(program), Ok(emulator)) if program == emulator)
+    matches!((program, emulator), (Some(program), Ok(emulator)) if program == emulator)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! One virsh for all domains of a host, which is kept.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,6 +8,8 @@ use qapi_runtime::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
+
+use crate::system;
 
 /// The most that a command may print: a domain has some hundred lines.
 const MAX_ANSWER: usize = 16 << 20;
@@ -146,7 +147,7 @@ impl Running {
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
         Ok(Self {
             input: child.stdin.take().ok_or_else(gone)?,
-            output: ChildStdout::from_std(OwnedFd::from(output).into())?,
+            output: system::child_output(output)?,
             _child: child,
             n_asked: 0,
         })

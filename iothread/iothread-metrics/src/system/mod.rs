@@ -1,0 +1,5 @@
+//! What systems have of their own.
+
+mod linux;
+
+pub(crate) use self::linux::*;
