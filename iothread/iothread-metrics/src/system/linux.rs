@@ -1,11 +1,7 @@
 //! Linux: what it counts is in files below /proc.
 
 use std::fs;
-use std::io;
-use std::net::TcpListener;
 use std::time::Duration;
-
-use qapi_runtime::descriptor;
 
 use crate::kernel::Counts;
 
@@ -22,11 +18,6 @@ pub(crate) fn counts(process: u32, thread_id: i64) -> Option<Counts> {
 pub(crate) fn is_stopped(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     matches!(fields(&stat).next(), Some("T" | "t"))
-}
-
-/// A socket that the program was started with.
-pub(crate) fn inherited(number: i32) -> io::Result<TcpListener> {
-    descriptor::inherited(number).map(TcpListener::from)
 }
 
 /// What is told in lines `NAME:\tVALUE`.

@@ -163,7 +163,7 @@ fn is_cut(id: &str, name: &str) -> bool {
     id == name || (name.len() == room && id.starts_with(name))
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::process::Command;
     use std::sync::mpsc;

@@ -44,7 +44,7 @@ pub(crate) fn expand(all: &[Targets], domains: &[String]) -> (Vec<Target>, usize
     (found, n_left_out)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::net::UnixListener;
 

@@ -37,7 +37,7 @@ pub(super) fn is_it(process: u32, domain: &Domain) -> bool {
     matches!((program, emulator), (Some(program), Ok(emulator)) if program == emulator)
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::process::Command;
 
