@@ -5,7 +5,6 @@
 //! refuses is asked of the server again before it is refused ([`crate::check`]), and a file is removed when the server refuses
 //! what it allowed.
 
-use std::env;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,8 @@ use std::path::{Path, PathBuf};
 use qapi_gen::internals::read_file;
 use qapi_runtime::Value;
 use qapi_runtime::client::Greeting;
+
+use crate::system::cache_folder;
 
 /// The longest part of a file's name that is the server's words.
 const MAX_WORDS: usize = 80;
@@ -26,11 +27,9 @@ pub(crate) struct Entry {
 impl Entry {
     /// The file for a server that greets so; `None` where there is no folder for it.
     pub(crate) fn of(greeting: &Greeting) -> Option<Self> {
-        let set = |name: &str| env::var_os(name).map(PathBuf::from);
-        let is_usable = |path: &PathBuf| path.is_absolute();
-        let folder = set("XDG_CACHE_HOME").filter(is_usable);
-        let folder = folder.or_else(|| Some(set("HOME").filter(is_usable)?.join(".cache")))?;
-        let path = folder.join("qmp").join(file_name(&greeting.version)?);
+        let path = cache_folder()?
+            .join("qmp")
+            .join(file_name(&greeting.version)?);
         Some(Self { path })
     }
 

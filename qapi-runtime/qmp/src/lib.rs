@@ -28,6 +28,7 @@ pub mod replay;
 mod run;
 mod session;
 mod shell;
+mod system;
 mod thread;
 pub mod torment;
 mod wire;

@@ -8,6 +8,7 @@ use qapi_runtime::client::CallOptions;
 
 use crate::arguments::{self, Written};
 use crate::failure::Failure;
+use crate::system::with_file;
 use crate::words;
 
 /// What a line asks for. Words of our own begin with a dot, which no command does.
@@ -51,10 +52,10 @@ impl Call {
         for path in &self.files {
             let writing = File::options().read(true).write(true).open(path);
             let file = writing.or_else(|_| File::open(path));
-            let file = file.map_err(|error| {
+            let sent = file.and_then(|file| with_file(options, file));
+            options = sent.map_err(|error| {
                 Failure::Usage(format!(".fd {path}: {error}; nothing was sent"))
             })?;
-            options = options.descriptor(file.into());
         }
         Ok(options)
     }

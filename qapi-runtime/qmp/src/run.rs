@@ -7,7 +7,6 @@ use qapi_gen::internals::limits::MAX_FILE;
 use qapi_gen::internals::read_input;
 use qapi_runtime::Value;
 use qapi_runtime::client::{CallOptions, EventFilter, Outcome};
-use qapi_runtime::descriptor::inherited;
 
 use crate::arguments;
 use crate::failure::Failure;
@@ -16,6 +15,7 @@ use crate::options::Options;
 use crate::output::{Format, print_lines};
 use crate::peer::Peer;
 use crate::shell;
+use crate::system::with_inherited;
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let format = Format::of(options);
@@ -120,9 +120,8 @@ fn calling(options: &Options) -> Result<CallOptions, Failure> {
         call = call.out_of_band();
     }
     for number in &options.fd {
-        let descriptor = inherited(*number)
+        call = with_inherited(call, *number)
             .map_err(|error| Failure::Usage(format!("--fd {number}: {error}; nothing was sent")))?;
-        call = call.descriptor(descriptor);
     }
     Ok(call)
 }

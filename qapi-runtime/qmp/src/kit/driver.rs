@@ -1,15 +1,14 @@
 //! The program that drives a client.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
+use crate::system;
 use crate::thread::not_started;
 
 /// The longest line of a driver.
@@ -25,12 +24,9 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn start(command: &str) -> io::Result<Self> {
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", command])
+        let mut child = system::shell(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // The shell and what it starts end together.
-            .process_group(0)
             .spawn()?;
         let input = child.stdin.take();
         let (sender, lines) = mpsc::channel();
@@ -98,10 +94,7 @@ impl Drop for Driver {
         if self.is_over {
             return;
         }
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // It may have ended by itself.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        system::end_all(&mut self.child);
         let _ = self.child.wait();
     }
 }

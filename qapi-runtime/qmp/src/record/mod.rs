@@ -31,11 +31,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qapi_runtime::address::Address;
-use qapi_runtime::client::{Dialect, open};
+use qapi_runtime::client::Dialect;
 
 use self::log::Log;
 use self::mask::Masks;
 use self::policy::Recording;
+use crate::system::open;
 use crate::wire::listen::Listener;
 use crate::wire::serve::{Engaged, Serving};
 

@@ -1,13 +1,13 @@
 //! One connection that is recorded.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use qapi_runtime::Value;
 use qapi_runtime::address::Address;
 use qapi_runtime::client::Dialect;
 use qapi_runtime::json::ValueRef;
+use rustix::fd::OwnedFd;
 
 use super::log::{Line, Log};
 use super::mask::Masks;

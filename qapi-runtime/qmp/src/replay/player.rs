@@ -1,10 +1,10 @@
 //! One client that is answered as recorded.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use qapi_runtime::{Error, Object, Value};
+use rustix::fd::OwnedFd;
 
 use super::script::{Asked, SYNCS, Script, What};
 use super::{Shared, Stray};

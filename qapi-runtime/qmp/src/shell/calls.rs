@@ -7,12 +7,11 @@ use std::{io, thread};
 
 use qapi_runtime::Value;
 use qapi_runtime::client::{CallOptions, ClientError, Outcome};
-use signal_hook::consts::SIGINT;
-use signal_hook::iterator::Signals;
 
 use super::printer::Printer;
 use crate::output::{Format, shown};
 use crate::peer::Peer;
+use crate::system::on_interrupt;
 use crate::thread::not_started;
 
 /// What the one who waits for an answer hears.
@@ -38,23 +37,17 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Takes SIGINT for this process.
+    /// Takes Ctrl-C for this process.
     pub(super) fn new(printer: Printer, format: Format) -> io::Result<Self> {
         let current = Arc::<Mutex<Slot>>::default();
-        let mut signals = Signals::new([SIGINT])?;
         let interrupted = Arc::clone(&current);
-        thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(move || {
-                for _ in signals.forever() {
-                    let slot = Arc::clone(&lock(&interrupted));
-                    if let Some(waiting) = &*lock(&slot) {
-                        // Who has the answer does not listen any more.
-                        let _ = waiting.send(Told::Interrupt);
-                    }
-                }
-            })
-            .map_err(not_started)?;
+        on_interrupt(move || {
+            let slot = Arc::clone(&lock(&interrupted));
+            if let Some(waiting) = &*lock(&slot) {
+                // Who has the answer does not listen any more.
+                let _ = waiting.send(Told::Interrupt);
+            }
+        })?;
         Ok(Self {
             current,
             printer,

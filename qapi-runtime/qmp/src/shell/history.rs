@@ -1,19 +1,16 @@
 //! Lines that are kept from run to run.
 
-use std::env;
 use std::fs;
 use std::path::PathBuf;
+
+use crate::system::state_folder;
 
 /// How many.
 pub(super) const MAX_LINES: usize = 1_000;
 
 /// The file: `$XDG_STATE_HOME/qmp/history`, or `~/.local/state/qmp/history`; `None` where there is no folder for it.
 pub(super) fn file() -> Option<PathBuf> {
-    let set = |name: &str| env::var_os(name).map(PathBuf::from);
-    let is_usable = |path: &PathBuf| path.is_absolute();
-    let folder = set("XDG_STATE_HOME").filter(is_usable);
-    let folder = folder.or_else(|| Some(set("HOME").filter(is_usable)?.join(".local/state")))?;
-    let folder = folder.join("qmp");
+    let folder = state_folder()?.join("qmp");
     fs::create_dir_all(&folder).ok()?;
     Some(folder.join("history"))
 }

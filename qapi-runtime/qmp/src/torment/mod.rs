@@ -30,10 +30,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use qapi_runtime::address::Address;
-use qapi_runtime::client::open;
 
 use self::policy::Tormentor;
-use crate::wire::listen::{Bell, Listener};
+use crate::system::{Bell, open};
+use crate::wire::listen::Listener;
 use crate::wire::serve::{Engaged, Serving};
 
 /// How long it may take to connect to a server on another machine.

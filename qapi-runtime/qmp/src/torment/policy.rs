@@ -1,12 +1,12 @@
 //! One client that is tormented.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qapi_runtime::Value;
 use qapi_runtime::json::ValueRef;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use super::{Profile, Shared};
 use crate::wire::framing::{Framer, Message, Said};

@@ -3,15 +3,14 @@
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use qapi_runtime::address::Address;
-use qapi_runtime::descriptor::inherited;
-use qapi_runtime::socket::{BindError, SocketFile, listen_abstract, listen_path};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, accept_with, sockopt};
+use rustix::net::sockopt;
+
+use crate::system::{self, Medium, SocketFile};
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -37,13 +36,11 @@ impl fmt::Display for ListenError {
         match self {
             Self::NotForServers(address) => write!(
                 f,
-                "cannot listen on '{address}': unix:PATH, tcp:HOST:PORT or fd:NUMBER is expected"
+                "cannot listen on '{address}': {} is expected",
+                system::LISTENERS
             ),
-            Self::System(address, error) => match error.get_ref() {
-                // It names the address by itself.
-                Some(inner) if inner.is::<BindError>() => write!(f, "{error}"),
-                _ => write!(f, "cannot listen on '{address}': {error}"),
-            },
+            Self::System(_, error) if system::has_address(error) => write!(f, "{error}"),
+            Self::System(address, error) => write!(f, "cannot listen on '{address}': {error}"),
         }
     }
 }
@@ -61,45 +58,29 @@ impl From<ListenError> for io::Error {
 }
 
 impl Listener {
-    /// Listens at an address. A descriptor that the program was started with listens already.
+    /// Listens at an address.
     pub(crate) fn at(address: &Address) -> Result<Self, ListenError> {
-        let system = |error| ListenError::System(address.to_string(), error);
+        let refused = |error| ListenError::System(address.to_string(), error);
         let (socket, file) = match address {
-            Address::Unix(path) => {
-                let (socket, file) =
-                    listen_path(path, None).map_err(|error| system(error.into()))?;
-                (socket, Some(file))
-            }
-            Address::Abstract(name) => {
-                let socket = listen_abstract(name).map_err(|error| system(error.into()))?;
-                (socket, None)
-            }
             Address::Tcp(text) => {
                 let text = match text.strip_prefix(':') {
                     Some(port) => format!("localhost:{port}"),
                     None => text.clone(),
                 };
-                (TcpListener::bind(text).map_err(system)?.into(), None)
+                (TcpListener::bind(text).map_err(refused)?.into(), None)
             }
-            Address::Fd(number) => (inherited(*number).map_err(system)?, None),
-            _ => return Err(ListenError::NotForServers(address.to_string())),
+            _ => match system::listen(address) {
+                Some(listening) => listening.map_err(refused)?,
+                None => return Err(ListenError::NotForServers(address.to_string())),
+            },
         };
-        Self::of_socket(socket, address.clone(), file).map_err(system)
+        Self::of_socket(socket, address.clone(), file).map_err(refused)
     }
 
     /// Listens at a name that nobody else has.
     pub(crate) fn anywhere() -> io::Result<Self> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-            let name = format!("qmp-relay-{}-{number}", std::process::id()).into_bytes();
-            match listen_abstract(&name) {
-                Ok(socket) => return Self::of_socket(socket, Address::Abstract(name), None),
-                // Processes of several containers may have the same number and share names.
-                Err(BindError::InUse { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let (socket, address) = system::listen_anywhere()?;
+        Self::of_socket(socket, address, None)
     }
 
     fn of_socket(socket: OwnedFd, address: Address, file: Option<SocketFile>) -> io::Result<Self> {
@@ -110,11 +91,10 @@ impl Listener {
             ));
         }
         rustix::io::ioctl_fionbio(&socket, true)?;
-        let domain = sockopt::socket_domain(&socket)?;
         Ok(Self {
+            is_tcp: system::medium(&socket)? == Medium::Tcp,
             socket,
             address,
-            is_tcp: domain == AddressFamily::INET || domain == AddressFamily::INET6,
             _file: file,
         })
     }
@@ -138,7 +118,7 @@ impl Listener {
             if !polled[0].revents().is_empty() {
                 return Ok(None);
             }
-            match accept_with(&self.socket, SocketFlags::CLOEXEC) {
+            match system::accept(&self.socket) {
                 Ok(client) => {
                     if self.is_tcp {
                         // Messages are small and wait for each other. Where it cannot be set they are only slower.
@@ -151,29 +131,5 @@ impl Listener {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-}
-
-/// What makes those who wait stop: readable from then on.
-#[derive(Debug)]
-pub(crate) struct Bell(OwnedFd);
-
-impl Bell {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self(eventfd(
-            0,
-            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-        )?))
-    }
-
-    pub(crate) fn ring(&self) {
-        // It is full if it has rung for years, and readable then, too.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-}
-
-impl AsFd for Bell {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }

@@ -9,8 +9,9 @@ pub(crate) mod relay;
 pub(crate) mod serve;
 pub(crate) mod side;
 
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Instant;
+
+use rustix::fd::{BorrowedFd, OwnedFd};
 
 use self::relay::Ends;
 

@@ -1,10 +1,10 @@
 //! Between two ends, on one thread.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use super::side::{Side, is_later};

@@ -1,15 +1,17 @@
 //! A thread for each client.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::fd::{AsFd as _, OwnedFd};
+
 use super::Policy;
-use super::listen::{Bell, Listener};
+use super::listen::Listener;
 use super::relay::{Ends, run};
 use super::side::Side;
+use crate::system::Bell;
 use crate::thread::not_started;
 
 /// Clients at a time; further ones wait until one has gone.

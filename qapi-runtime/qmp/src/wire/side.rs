@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use qapi_runtime::descriptor;
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, Shutdown, sockopt};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::net::Shutdown;
+
+use crate::system::{self, Medium};
 
 /// What may wait for a peer that does not read; then its counterpart is not read from.
 pub(crate) const MAX_UNSENT: usize = 1 << 20;
@@ -15,8 +15,7 @@ pub(crate) const MAX_UNSENT: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Side {
     descriptor: OwnedFd,
-    is_socket: bool,
-    passes_descriptors: bool,
+    medium: Medium,
     unsent: VecDeque<Piece>,
     n_unsent: usize,
     /// Nothing more is to be written once what waits is written.
@@ -37,15 +36,9 @@ struct Piece {
 impl Side {
     pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&descriptor, true)?;
-        let domain = match sockopt::socket_domain(&descriptor) {
-            Ok(domain) => Some(domain),
-            Err(Errno::NOTSOCK) => None,
-            Err(error) => return Err(error.into()),
-        };
         Ok(Self {
+            medium: system::medium(&descriptor)?,
             descriptor,
-            is_socket: domain.is_some(),
-            passes_descriptors: domain == Some(AddressFamily::UNIX),
             unsent: VecDeque::new(),
             n_unsent: 0,
             is_ending: false,
@@ -79,12 +72,7 @@ impl Side {
         buffer: &mut [u8],
         descriptors: &mut Vec<OwnedFd>,
     ) -> io::Result<usize> {
-        if self.is_socket {
-            // Of descriptors that were lost on the way the log has a smaller number.
-            Ok(descriptor::receive(&self.descriptor, buffer, descriptors)?.n_bytes)
-        } else {
-            Ok(rustix::io::read(&self.descriptor, buffer)?)
-        }
+        system::read(&self.descriptor, self.medium, buffer, descriptors)
     }
 
     /// Sends bytes as soon as the peer takes them, and descriptors with the first of them. They are closed where they cannot
@@ -95,7 +83,7 @@ impl Side {
         }
         let mut n_sent = 0;
         let mut descriptors = descriptors;
-        if !self.passes_descriptors {
+        if self.medium != Medium::Unix {
             descriptors.clear();
         }
         if self.unsent.is_empty() {
@@ -141,12 +129,7 @@ impl Side {
     }
 
     fn write(&self, bytes: &[u8], descriptors: &[OwnedFd]) -> io::Result<usize> {
-        if self.is_socket {
-            let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-            descriptor::send(&self.descriptor, bytes, &descriptors)
-        } else {
-            Ok(rustix::io::write(&self.descriptor, bytes)?)
-        }
+        system::write(&self.descriptor, self.medium, bytes, descriptors)
     }
 
     /// Says nothing more once what waits is said.
@@ -172,7 +155,7 @@ impl Side {
     }
 
     fn shut(&self, how: Shutdown) {
-        if self.is_socket {
+        if self.medium.is_socket() {
             // The peer may be gone already, which is the same.
             let _ = rustix::net::shutdown(&self.descriptor, how);
         }
