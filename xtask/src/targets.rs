@@ -21,7 +21,8 @@ pub(crate) struct Args {
     other_systems: bool,
 }
 
-/// What Linux has: all programs and all features. With 32 bits the daemon only says what it needs.
+/// All programs and all features. Where there is no Linux, some are empty, or say that they need it; so does the daemon with 32
+/// bits.
 const EVERYTHING: &[&str] = &[
     "--all-features",
     "--package=qapi-gen",
@@ -42,24 +43,10 @@ const BARE: &[&str] = &[
     "--package=qapi-runtime",
 ];
 
-/// What other systems have: the same, the runtime with all features, and what is empty there, or says that it needs Linux.
-const PORTABLE: &[&str] = &[
-    "--package=qapi-gen",
-    "--features=qapi-gen/cli",
-    "--package=qapi-runtime",
-    "--features=qapi-runtime/client,qapi-runtime/server,qapi-runtime/tracing",
-    "--package=iothread",
-    "--features=iothread/async,iothread/tracing",
-    "--package=iothread-qapi",
-    "--features=iothread-qapi/iothread",
-    "--package=iothread-testing",
-    "--package=iothreadd",
-];
-
 /// Targets, beside the machine's own.
 const TARGETS: [(&str, &[&str]); 6] = [
-    ("x86_64-pc-windows-gnu", PORTABLE),
-    ("aarch64-apple-darwin", PORTABLE),
+    ("x86_64-pc-windows-gnu", EVERYTHING),
+    ("aarch64-apple-darwin", EVERYTHING),
     ("wasm32-wasip1", BARE),
     ("aarch64-unknown-linux-gnu", EVERYTHING),
     ("s390x-unknown-linux-gnu", EVERYTHING),

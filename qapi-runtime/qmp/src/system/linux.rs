@@ -8,7 +8,7 @@ use qapi_runtime::socket::{BindError, listen_abstract};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{AddressFamily, SocketFlags, accept_with, sockopt};
 
 /// Listens at a name that nobody else has.
 pub(crate) fn listen_anywhere() -> io::Result<(OwnedFd, Address)> {
@@ -23,6 +23,16 @@ pub(crate) fn listen_anywhere() -> io::Result<(OwnedFd, Address)> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The family of a socket's addresses.
+pub(super) fn domain(socket: &OwnedFd) -> Result<AddressFamily, Errno> {
+    sockopt::socket_domain(socket)
+}
+
+/// Whether a socket listens.
+pub(crate) fn is_listening(socket: &OwnedFd) -> io::Result<bool> {
+    Ok(sockopt::socket_acceptconn(socket)?)
 }
 
 /// The next client.

@@ -14,12 +14,12 @@ use qapi_runtime::descriptor::{self, inherited};
 use qapi_runtime::socket::{BindError, listen_abstract, listen_path};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, sockopt};
+use rustix::net::AddressFamily;
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
 
-use super::Medium;
+use super::{Medium, domain};
 use crate::thread::not_started;
 
 pub(crate) use qapi_runtime::client::open;
@@ -48,7 +48,7 @@ pub(crate) fn has_address(error: &io::Error) -> bool {
 
 /// What a descriptor is.
 pub(crate) fn medium(descriptor: &OwnedFd) -> io::Result<Medium> {
-    match sockopt::socket_domain(descriptor) {
+    match domain(descriptor) {
         Ok(AddressFamily::INET | AddressFamily::INET6) => Ok(Medium::Tcp),
         Ok(AddressFamily::UNIX) => Ok(Medium::Unix),
         Ok(_) => Ok(Medium::OtherSocket),

@@ -84,7 +84,7 @@ impl Listener {
     }
 
     fn of_socket(socket: OwnedFd, address: Address, file: Option<SocketFile>) -> io::Result<Self> {
-        if !sockopt::socket_acceptconn(&socket)? {
+        if !system::is_listening(&socket)? {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "it does not listen",
