@@ -13,7 +13,6 @@ mod emit;
 mod explain;
 mod generate;
 mod interface;
-#[cfg_attr(not(unix), path = "no_interrupt.rs")]
 mod interrupt;
 mod introspect;
 mod schema;
