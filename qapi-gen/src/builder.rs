@@ -13,6 +13,7 @@ use crate::ir::Configuration;
 use crate::loader::{FileLoader, Loader, RootedLoader, read_text};
 use crate::outcome::{Compiled, Rejected};
 use crate::output;
+use crate::path::is_device;
 use crate::source::SourceMap;
 
 /// Generates Rust from a schema in `build.rs`.
@@ -291,6 +292,11 @@ impl Builder {
         if syn::parse_str::<syn::Ident>(module).is_err() || module.starts_with("r#") {
             return Err(BuildError::new(format!(
                 "'{module}' is not a name for a module"
+            )));
+        }
+        if is_device(module) {
+            return Err(BuildError::new(format!(
+                "'{module}' is not a name for a module: no file can be called so on Windows"
             )));
         }
         Ok(PathBuf::from(out_dir).join(module))
