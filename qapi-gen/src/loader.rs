@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::limits::MAX_FILE;
-use crate::path::{Syntax, normal};
+use crate::path::{Syntax, is_device, normal};
 
 /// Reads source files: the only I/O of the front end.
 pub trait Loader {
@@ -169,7 +169,16 @@ pub fn read_input(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Opens a regular file. A FIFO, a socket or a device is neither opened nor waited for.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
-    check_kind(&fs::metadata(path)?)?;
+    let metadata = fs::metadata(path).map_err(|error| {
+        let stem = path.file_stem().unwrap_or_default();
+        let is_there = cfg!(windows) && error.kind() != io::ErrorKind::NotFound;
+        match is_there && is_device(&stem.to_string_lossy()) {
+            // Windows only says that something is wrong.
+            true => not_regular(),
+            false => error,
+        }
+    })?;
+    check_kind(&metadata)?;
     // Something else may have taken its place.
     let file = open_without_waiting(path)?;
     check_kind(&file.metadata()?)?;
@@ -202,8 +211,12 @@ fn check_kind(metadata: &fs::Metadata) -> io::Result<()> {
             "Is a directory",
         ));
     } else {
-        Err(io::Error::other("Not a regular file"))
+        Err(not_regular())
     }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::other("Not a regular file")
 }
 
 /// All bytes of `file`, but no more than `limit`.

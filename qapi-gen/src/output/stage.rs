@@ -215,7 +215,12 @@ impl<'f> Stage<'f> {
         let missing: Vec<&Path> = missing.take_while(|folder| !folder.exists()).collect();
         for folder in missing.into_iter().rev() {
             match fs::create_dir(folder) {
-                Ok(()) => self.new_folders.push(folder.to_owned()),
+                Ok(()) if folder.is_dir() => self.new_folders.push(folder.to_owned()),
+                // Windows says so of devices.
+                Ok(()) => {
+                    let reason = io::Error::other("it is no folder");
+                    return Err(at(folder, "create")(reason));
+                }
                 // Somebody else made it at the same time, or will say why nobody can.
                 Err(_) if folder.is_dir() => {}
                 Err(error) => return Err(at(folder, "create")(error)),
@@ -228,6 +233,12 @@ impl<'f> Stage<'f> {
     pub(super) fn finish(mut self) -> Result<Summary, OutputError> {
         self.summary.stale = self.stale_files()?;
         if self.purpose == Purpose::Write {
+            for (_, path) in &self.ready {
+                can_be_replaced(path).map_err(at(path, "write"))?;
+            }
+            for path in &self.summary.stale {
+                can_be_replaced(path).map_err(at(path, "remove"))?;
+            }
             self.new_folders.clear();
             for (temporary, path) in self.ready.drain(..) {
                 temporary.persist(&path).map_err(at(&path, "write"))?;
@@ -278,6 +289,28 @@ impl Stage<'_> {
         let real = |path: &Path| fs::canonicalize(path).ok();
         made == path || real(made).is_some_and(|made| real(path) == Some(made))
     }
+}
+
+/// Whether a file can be replaced and removed: on Windows nobody may have it open, and it may not be read-only.
+fn can_be_replaced(path: &Path) -> io::Result<()> {
+    #[cfg(windows)]
+    {
+        use std::os::windows::fs::OpenOptionsExt as _;
+
+        const DELETE: u32 = 0x1_0000;
+
+        let mut options = fs::OpenOptions::new();
+        match options.access_mode(DELETE).share_mode(0).open(path) {
+            Ok(_) if fs::metadata(path)?.permissions().readonly() => {
+                return Err(io::Error::other("it is read-only"));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let _ = path;
+    Ok(())
 }
 
 /// What is the same for names that differ in upper and lower case only.
