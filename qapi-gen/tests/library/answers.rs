@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::process::{COMMAND, code, folder_with, shell, stderr};
+use crate::command::{COMMAND, code, folder_with, stderr};
+use crate::process::shell;
 
 /// Each value has an answer on a line of its own, and so has what is left of one.
 #[test]

@@ -2,6 +2,8 @@
 
 #[cfg(unix)]
 mod answers;
+#[cfg(not(target_family = "wasm"))]
+mod command;
 mod compat;
 mod introspection;
 mod limits;
@@ -16,7 +18,7 @@ mod rare_input;
 mod running;
 mod rust;
 mod subset;
-#[cfg(unix)]
+#[cfg(not(target_family = "wasm"))]
 mod systems;
 mod usage;
 

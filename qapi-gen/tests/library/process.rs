@@ -11,9 +11,8 @@ use qapi_gen::loader::{FileLoader, RootedLoader};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::command::{COMMAND, QAPI_GEN, code, folder_with, leftovers, modules, stderr};
 use crate::load;
-
-const QAPI_GEN: &str = env!("CARGO_BIN_EXE_qapi-gen");
 
 /// A run of a shell, in which `$G` is the program; a run that hangs is ended.
 pub(crate) fn shell(folder: &Path, script: &str) -> Output {
@@ -22,30 +21,6 @@ pub(crate) fn shell(folder: &Path, script: &str) -> Output {
     command.env("G", QAPI_GEN).current_dir(folder);
     command.stdin(Stdio::null()).output().expect("a shell")
 }
-
-pub(crate) fn folder_with(files: &[(&str, &str)]) -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    for (name, text) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        fs::write(path, text).expect("written");
-    }
-    folder
-}
-
-pub(crate) fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// The status, which is the program's own.
-pub(crate) fn code(output: &Output) -> i32 {
-    output
-        .status
-        .code()
-        .unwrap_or_else(|| panic!("{}: {}", output.status, stderr(output)))
-}
-
-pub(crate) const COMMAND: &str = "{ 'command': 'cmd' }\n";
 
 #[test]
 fn only_regular_files_are_read() {
@@ -351,27 +326,6 @@ fn a_reader_that_went_away_is_no_panic() {
     assert!(["0", "1"].contains(&status.as_str()), "{status}");
 }
 
-/// Files that did not come from a run, in a folder and those in it.
-fn leftovers(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut queue = vec![folder.to_owned()];
-    while let Some(folder) = queue.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries {
-            let path = entry.expect("readable").path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.ends_with(".tmp") {
-                found.push(path);
-            } else if path.is_dir() {
-                queue.push(path);
-            }
-        }
-    }
-    found
-}
-
 /// A name that could be foreseen could be a link that somebody else has put there.
 #[test]
 fn no_link_is_followed() {
@@ -510,53 +464,6 @@ fn a_file_that_is_too_long_is_an_error() {
         "{}",
         stderr(&output)
     );
-}
-
-/// A schema of many modules.
-fn modules(prefix: &str, n: usize) -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut main = String::new();
-    for n in 0..n {
-        main.push_str(&format!("{{ 'include': '{prefix}{n}.json' }}\n"));
-        let text = format!("{{ 'command': '{prefix}{n}', 'data': {{ 'a': 'int' }} }}\n");
-        fs::write(folder.path().join(format!("{prefix}{n}.json")), text).expect("written");
-    }
-    fs::write(folder.path().join("schema.json"), main).expect("written");
-    folder
-}
-
-#[test]
-fn runs_into_one_folder_do_not_trip_each_other() {
-    let schemas = [modules("a", 12), modules("b", 12)];
-    let out = tempfile::tempdir().expect("a folder");
-    for _ in 0..6 {
-        let runs: Vec<_> = (0..6)
-            .map(|n| {
-                let mut command = Command::new(QAPI_GEN);
-                command.args(["generate", "schema.json", "--out-dir"]);
-                command.arg(out.path()).current_dir(schemas[n % 2].path());
-                command.stderr(Stdio::piped()).spawn().expect("a process")
-            })
-            .collect();
-        for run in runs {
-            let output = run.wait_with_output().expect("ended");
-            assert_eq!(code(&output), 0, "{}", stderr(&output));
-        }
-    }
-    assert_eq!(leftovers(out.path()), Vec::<PathBuf>::new());
-    let output = shell(
-        schemas[0].path(),
-        &format!("$G generate schema.json --out-dir {}", out.path().display()),
-    );
-    assert_eq!(code(&output), 0);
-    let output = shell(
-        schemas[0].path(),
-        &format!(
-            "$G generate schema.json --check --out-dir {}",
-            out.path().display()
-        ),
-    );
-    assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
 
 #[test]

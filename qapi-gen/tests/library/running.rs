@@ -9,7 +9,8 @@ use qapi_runtime::Value;
 use qapi_runtime::client::mock::Mock;
 use serde_json::json;
 
-use crate::process::{code, folder_with, shell, stderr};
+use crate::command::{code, folder_with, stderr};
+use crate::process::shell;
 
 fn told() -> serde_json::Value {
     json!([

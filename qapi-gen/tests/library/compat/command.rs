@@ -1,7 +1,8 @@
 //! The command line.
 
 use super::{SCHEMA, log};
-use crate::process::{code, folder_with, shell, stderr};
+use crate::command::{code, folder_with, stderr};
+use crate::process::shell;
 
 #[test]
 fn the_command_answers_per_version() {

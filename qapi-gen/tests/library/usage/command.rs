@@ -144,8 +144,10 @@ fn an_absolute_include_is_the_same_module_as_a_relative_one() {
         "main/relative.json",
         "{ 'include': 'sub/a.json' }\n{ 'include': '../beside.json' }\n".to_owned(),
     );
+    // As a string of a schema has it.
+    let quoted = top.to_string().replace('\\', r"\\");
     let absolute = format!(
-        "{{ 'include': '{top}/main/sub/a.json' }}\n{{ 'include': '{top}/main/sub/../../beside.json' }}\n\
+        "{{ 'include': '{quoted}/main/sub/a.json' }}\n{{ 'include': '{quoted}/main/sub/../../beside.json' }}\n\
          {{ 'include': 'sub/a.json' }}\n"
     );
     write("main/absolute.json", absolute);
