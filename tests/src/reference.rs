@@ -79,7 +79,8 @@ pub fn compare(case: &Path, stdout: &[u8], stderr: &[u8]) -> Result<()> {
 }
 
 /// The first line in which two texts differ.
-pub(crate) fn first_difference(expected: &str, made: &str) -> String {
+#[must_use]
+pub fn first_difference(expected: &str, made: &str) -> String {
     let mut lines = (expected.split('\n'), made.split('\n'));
     let mut number = 0;
     loop {

@@ -62,6 +62,14 @@ pub(super) fn programs(artifacts: &[Artifact]) -> Vec<Job> {
     programs
 }
 
+/// The program of this name, which is no test.
+pub(super) fn program(artifacts: &[Artifact], name: &str) -> Result<PathBuf> {
+    let is_wanted = |it: &&Artifact| it.target.name == name && !it.profile.test;
+    let mut programs = artifacts.iter().filter(is_wanted);
+    let program = programs.find_map(|artifact| artifact.executable.clone());
+    program.with_context(|| format!("cargo made no {name}"))
+}
+
 /// Fails if something is compiled twice: among `all`, or for `own`, which is this program, and for them. One and the same crate is
 /// compiled again for who wants other features of it, or of a crate that it uses.
 pub(super) fn check_shared(own: &[Artifact], all: &[Artifact]) -> Result<()> {

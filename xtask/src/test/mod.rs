@@ -79,10 +79,17 @@ fn run_here(steps: &mut Steps, args: &Args) {
     }
 }
 
-/// All tests with all features, so that what they have in common is compiled once.
+/// `cargo COMMAND` on the whole workspace with all features, so that what everything has in common is compiled once.
+fn on_workspace(command: &str) -> Command {
+    let mut cargo = cargo();
+    cargo.args([command, "--workspace", "--all-features"]);
+    cargo
+}
+
+/// All tests.
 fn tests_of_workspace() -> Command {
-    let mut tests = cargo();
-    tests.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    let mut tests = on_workspace("test");
+    tests.arg("--no-fail-fast");
     tests
 }
 
@@ -144,12 +151,10 @@ fn run_jobs(steps: &mut Steps, mut jobs: Vec<Job>) {
         // The lines of tests that skip would be swallowed.
         command.env("RUST_TEST_NOCAPTURE", "1");
     }
-    // The daemon's tests mostly wait, so one program more than there are cores keeps them at work.
-    let n_lanes = n_cores + 1;
     let mut totals = Totals::default();
     steps.step("tests", || {
         let mut failed = Vec::new();
-        programs::run(jobs, n_lanes, |done| {
+        programs::run(jobs, programs::lanes(), |done| {
             totals.take(&done);
             println!("== {}\n{}", done.title, done.text);
             if !done.has_succeeded {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::Read as _;
+use std::num::NonZero;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
@@ -23,6 +24,11 @@ pub(super) struct Done {
     pub(super) text: String,
     pub(super) has_succeeded: bool,
     pub(super) duration: Duration,
+}
+
+/// How many run at a time. The daemon's tests mostly wait, so one program more than there are cores keeps them at work.
+pub(super) fn lanes() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get) + 1
 }
 
 /// Runs `jobs` in their order, as many as `n_lanes` at a time, and shows each that is done to `look`.

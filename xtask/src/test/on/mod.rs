@@ -1,5 +1,9 @@
 //! `--on`: tests for a system that this machine is not, which something here stands in for.
 
+mod corpus;
+mod windows;
+mod wine;
+
 use std::ffi::OsString;
 use std::process::Command;
 
@@ -20,6 +24,8 @@ struct System {
     linker: Option<&'static str>,
     /// What runs them, with its arguments. Files of ours are named from the top of the workspace.
     runner: &'static [&'static str],
+    /// Builds for it with this command of cargo, and runs what is built.
+    run: fn(&Self, &mut Steps, Command),
 }
 
 /// What runs without threads, processes and sockets.
@@ -34,29 +40,27 @@ const ALONE: &[&str] = &[
 ];
 
 const SYSTEMS: [System; 4] = [
-    System {
-        target: "x86_64-pc-windows-gnu",
-        what: &["--package=qapi-runtime", "--lib"],
-        linker: Some("x86_64-w64-mingw32-gcc"),
-        runner: &["wine"],
-    },
+    windows::SYSTEM,
     System {
         target: "s390x-unknown-linux-gnu",
         what: &["--package=qapi-runtime", "--lib"],
         linker: Some("s390x-linux-gnu-gcc"),
         runner: &["qemu-s390x", "-L", "/usr/s390x-linux-gnu"],
+        run: System::run_tests,
     },
     System {
         target: "aarch64-unknown-linux-gnu",
         what: &["--package=qapi-runtime", "--lib"],
         linker: Some("aarch64-linux-gnu-gcc"),
         runner: &["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"],
+        run: System::run_tests,
     },
     System {
         target: "wasm32-wasip1",
         what: ALONE,
         linker: None,
         runner: &["node", "--no-warnings", "xtask/src/test/wasi.mjs"],
+        run: System::run_tests,
     },
 ];
 
@@ -70,7 +74,7 @@ pub(super) fn run(steps: &mut Steps, target: &str) -> Result<()> {
     let system = SYSTEMS.iter().find(|system| system.target == target);
     let system = system.ok_or_else(|| anyhow!("nothing stands in for {target}"))?;
     match system.cargo(&Rustc::ask()?) {
-        Ok(cargo) => system.run(steps, cargo),
+        Ok(cargo) => (system.run)(system, steps, cargo),
         Err(what) => steps.lack(&format!("{target}: {what} is not here")),
     }
     Ok(())
@@ -97,7 +101,7 @@ impl System {
         Ok(cargo)
     }
 
-    fn run(&self, steps: &mut Steps, mut cargo: Command) {
+    fn run_tests(&self, steps: &mut Steps, mut cargo: Command) {
         let mut artifacts = Vec::new();
         let is_built = steps.step(&format!("build for {}", self.target), || {
             artifacts = builds::build(cargo.arg("--no-run"))?;
