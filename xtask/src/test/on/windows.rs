@@ -1,9 +1,14 @@
 //! Windows, for which Wine stands in.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tests::{PATIENCE, Tool, comes_true};
 
+use super::super::programs::Job;
 use super::super::steps::Steps;
 use super::super::{builds, on_workspace, run_jobs};
 use super::wine::{COMPILER, Wine};
@@ -13,16 +18,23 @@ pub(super) const SYSTEM: System = System {
     target: "x86_64-pc-windows-gnu",
     what: &[
         "--package=qapi-gen",
+        "--package=qapi-runtime",
         "--all-features",
         "--lib",
         "--bins",
         "--test=library",
         "--test=cases",
+        "--test=runtime",
     ],
     linker: Some(COMPILER),
     runner: &["wine"],
     run,
 };
+
+/// The program of tests that has some in which clients drive a QEMU, and their names.
+const RUNTIME: &str = "tests/runtime/";
+const OF_QEMU: &str = "systems::live";
+const QEMU: Tool = Tool::Program("qemu-system-x86_64");
 
 fn run(system: &System, steps: &mut Steps, mut cargo: Command) {
     let mut artifacts = Vec::new();
@@ -37,16 +49,30 @@ fn run(system: &System, steps: &mut Steps, mut cargo: Command) {
             Ok(())
         });
     if let (true, Some(wine)) = (is_up, wine) {
-        let jobs = builds::programs(&artifacts).into_iter();
-        let jobs = jobs.map(|job| wine.stand_in(system.stand_in(job)));
-        run_jobs(steps, jobs.collect());
-        let mut n_compared = 0;
-        steps.step("what qapi-gen makes is what it makes here", || {
-            n_compared = compare(&wine, &artifacts)?;
-            Ok(())
-        });
-        steps.compared(n_compared);
+        run_in(&wine, system, steps, &artifacts);
     }
+}
+
+fn run_in(wine: &Wine, system: &System, steps: &mut Steps, artifacts: &[builds::Artifact]) {
+    let programs = || builds::programs(artifacts).into_iter();
+    let own = programs().map(|job| wine.stand_in(system.stand_in(job)));
+    let mut jobs: Vec<Job> = own.collect();
+    match QEMU.find() {
+        Some(qemu) => jobs.extend(
+            programs()
+                .filter(|job| job.title.starts_with(RUNTIME))
+                .map(|job| wine.with_program(&job, &qemu, OF_QEMU)),
+        ),
+        None => steps.lack("clients of QEMU: qemu-system-x86_64 is not here"),
+    }
+    run_jobs(steps, jobs);
+    steps.step("an end by Ctrl+C", || interrupt(wine, artifacts));
+    let mut n_compared = 0;
+    steps.step("what qapi-gen makes is what it makes here", || {
+        n_compared = compare(wine, artifacts)?;
+        Ok(())
+    });
+    steps.compared(n_compared);
 }
 
 /// Compares what `qapi-gen` makes on both systems. Says how many command lines there were.
@@ -59,4 +85,49 @@ fn compare(wine: &Wine, artifacts: &[builds::Artifact]) -> Result<usize> {
         separators: &['/', '\\'],
     };
     corpus::compare(&here, &other)
+}
+
+/// Ctrl+C while files are written leaves none that is not complete. Wine makes one of the signal that a terminal sends.
+fn interrupt(wine: &Wine, artifacts: &[builds::Artifact]) -> Result<()> {
+    /// How often it is tried to meet a run while it writes.
+    const N_TRIES: usize = 10;
+    const N_MODULES: usize = 1000;
+
+    let qapi_gen = builds::program(artifacts, "qapi-gen")?;
+    let folder = tempfile::tempdir()?;
+    let mut main = String::new();
+    for n in 0..N_MODULES {
+        main.push_str(&format!("{{ 'include': 'm{n}.json' }}\n"));
+        let text = format!("{{ 'command': 'm{n}', 'data': {{ 'a': 'int' }} }}\n");
+        fs::write(folder.path().join(format!("m{n}.json")), text)?;
+    }
+    fs::write(folder.path().join("schema.json"), main)?;
+    for n in 0..N_TRIES {
+        let out = folder.path().join(format!("out{n}"));
+        let is_unfinished = |path: &Path| path.extension().is_some_and(|it| it == "tmp");
+        let unfinished = || {
+            let entries = fs::read_dir(out.join("commands")).into_iter().flatten();
+            let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+            paths.filter(|path| is_unfinished(path)).count()
+        };
+        let mut command = wine.program(&qapi_gen);
+        command
+            .args(["generate", "schema.json", "--out-dir"])
+            .arg(&out);
+        let mut run = command.current_dir(folder.path()).spawn()?;
+        let begun = comes_true(PATIENCE, || unfinished() > 0 || out.join("mod.rs").exists());
+        kill_process(Pid::from_child(&run), Signal::INT)?;
+        let status = run.wait()?;
+        ensure!(begun, "no file was written");
+        ensure!(unfinished() == 0, "{} files are left", unfinished());
+        if !status.success() {
+            // It was met in the middle: no file has got to its place.
+            ensure!(
+                !out.join("mod.rs").exists(),
+                "{status}, but files are in place"
+            );
+            return Ok(());
+        }
+    }
+    bail!("no run was met while it was writing")
 }

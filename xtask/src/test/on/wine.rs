@@ -62,6 +62,25 @@ impl Wine {
         job
     }
 
+    /// Tests of the same program, by a part of their names, which find a program of this machine.
+    pub(super) fn with_program(&self, job: &Job, found: &Path, tests: &str) -> Job {
+        let mut command = self.program(Path::new(job.command.get_program()));
+        if let Some(folder) = job.command.get_current_dir() {
+            command.current_dir(folder);
+        }
+        let given = job.command.get_envs();
+        command.envs(given.filter_map(|(name, value)| Some((name, value?))));
+        let folder = found.parent().unwrap_or(Path::new("/"));
+        // All files of this machine are on that drive.
+        let folder = folder.to_string_lossy().replace('/', r"\");
+        command.env("WINEPATH", format!("Z:{folder}"));
+        command.arg(tests);
+        Job {
+            title: format!("{tests} of {}", job.title),
+            command,
+        }
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.envs(self.environment()).env_remove("DISPLAY");
