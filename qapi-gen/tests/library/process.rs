@@ -9,7 +9,6 @@ use std::process::{Command, Output, Stdio};
 use qapi_gen::diagnostic::LintLevels;
 use qapi_gen::loader::{FileLoader, RootedLoader};
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 use crate::command::{COMMAND, QAPI_GEN, code, folder_with, leftovers, modules, stderr};
 use crate::load;

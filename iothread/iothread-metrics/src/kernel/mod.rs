@@ -1,8 +1,16 @@
 //! What the kernel of this machine counts of a thread.
 
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
+
 use std::time::Duration;
 
-use crate::system;
+#[cfg(target_os = "linux")]
+use self::linux as system;
+#[cfg(not(target_os = "linux"))]
+use self::other as system;
 
 /// What it has counted since the thread began.
 #[derive(Debug, Clone, Default, PartialEq)]

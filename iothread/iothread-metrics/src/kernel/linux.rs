@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::kernel::Counts;
+use super::Counts;
 
-pub(crate) fn counts(process: u32, thread_id: i64) -> Option<Counts> {
+pub(super) fn counts(process: u32, thread_id: i64) -> Option<Counts> {
     let folder = format!("/proc/{process}/task/{thread_id}");
     let read = |name: &str| fs::read_to_string(format!("{folder}/{name}")).ok();
     let status = Status::parse(&read("status")?);
@@ -15,7 +15,7 @@ pub(crate) fn counts(process: u32, thread_id: i64) -> Option<Counts> {
     parse(&read("schedstat")?, &read("stat")?, status)
 }
 
-pub(crate) fn is_stopped(process: u32) -> bool {
+pub(super) fn is_stopped(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     matches!(fields(&stat).next(), Some("T" | "t"))
 }
