@@ -5,7 +5,7 @@ use std::io;
 use qapi_gen::loader::MemoryLoader;
 
 /// What addresses begin with: the forms of `qapi_runtime::address`, except a bare path, which is that of a file.
-const KINDS: [&str; 5] = ["unix:", "tcp:", "vsock:", "fd:", "exec:"];
+const KINDS: [&str; 6] = ["unix:", "tcp:", "vsock:", "pipe:", "fd:", "exec:"];
 
 /// Whether `path` is the address of a server.
 pub(crate) fn is_address(path: &str) -> bool {
