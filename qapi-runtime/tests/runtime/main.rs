@@ -12,9 +12,9 @@ mod cut;
 mod json;
 #[cfg(all(unix, feature = "client", feature = "server"))]
 mod lifelines;
-#[cfg(all(unix, feature = "client", feature = "server"))]
+#[cfg(all(target_os = "linux", feature = "client", feature = "server"))]
 mod live;
-#[cfg(all(unix, feature = "client", feature = "server"))]
+#[cfg(all(target_os = "linux", feature = "client", feature = "server"))]
 mod lost;
 mod memory;
 #[cfg(all(feature = "client", feature = "server"))]
@@ -33,7 +33,7 @@ mod server;
 mod session;
 #[cfg(all(unix, feature = "descriptor"))]
 mod socket;
-#[cfg(all(unix, feature = "client", feature = "server"))]
+#[cfg(all(target_os = "linux", feature = "client", feature = "server"))]
 mod streams;
 #[cfg(all(feature = "client", feature = "server"))]
 mod systems;
