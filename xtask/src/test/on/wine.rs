@@ -16,8 +16,8 @@ pub(super) const COMPILER: &str = "x86_64-w64-mingw32-gcc";
 /// A library that Wine 8 lacks.
 const RANDOM: &str = include_str!("bcryptprimitives.c");
 
-/// Wine's server, as long as this is there, and with it what Wine has running in the background: so both start once, and not with each
-/// program.
+/// Wine's server, as long as this is there, and with it what Wine has running in the background: so both start once, and not
+/// with each program.
 pub(super) struct Wine {
     /// What Wine knows of the machine that it is: the tests' own.
     prefix: PathBuf,
@@ -29,7 +29,8 @@ impl Wine {
         std::fs::create_dir_all(&prefix)?;
         let wine = Self { prefix };
         succeed(wine.command("wineserver").arg("--persistent"))?;
-        // What it leaves running has these standard streams, so it must not have those of this program, whose end others wait for.
+        // What it leaves running has these standard streams, so it must not have those of this program, whose end others
+        // wait for.
         succeed(wine.command("wine").args(["wineboot", "--init"]))?;
         wine.bring_library()?;
         Ok(wine)

@@ -12,8 +12,8 @@ use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_s
 /// The status of a process that Ctrl+C ends.
 const CONTROL_C_EXIT: u32 = 0xC000_013A;
 
-/// From here on what asks the process to end removes unfinished files first. A process that was started so that Ctrl+C is not for
-/// it does not get one.
+/// From here on what asks the process to end removes unfinished files first. A process that was started so that Ctrl+C is not
+/// for it does not get one.
 pub(crate) fn tidy_up() -> io::Result<()> {
     let (mut c, mut pause) = (ctrl_c()?, ctrl_break()?);
     let (mut close, mut logoff, mut shutdown) = (ctrl_close()?, ctrl_logoff()?, ctrl_shutdown()?);
