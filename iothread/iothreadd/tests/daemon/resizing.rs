@@ -247,7 +247,7 @@ fn virtual_machines_are_told_of_a_new_size() {
     // Request 2, of version 1 of the protocol, with an empty body.
     let mut message = [0; 12];
     ours.read_exact(&mut message).unwrap();
-    assert_eq!(message, [2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(message[..], [2_u32, 1, 0].map(u32::to_ne_bytes).concat());
     assert_eq!(capacity(&mut guest), 3 << 11);
     // The size stays, so nobody is told; then it changes once more.
     client.execute("block_resize", resize("f", 3 << 20));

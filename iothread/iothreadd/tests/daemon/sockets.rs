@@ -228,7 +228,7 @@ fn every_listener_outlives_a_want_of_descriptors() {
     for (stream, beginning) in [
         (&mut human, &b"iothreadd "[..]),
         (&mut nbd, b"NBDMAGIC"),
-        (&mut vhost, &[1, 0, 0, 0]),
+        (&mut vhost, &1_u32.to_ne_bytes()),
         (&mut qmp, b"{\"QMP\": "),
     ] {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -123,7 +123,7 @@ fn servers_that_break_the_protocol() -> Result<(), Failed> {
             "vfio-user: Version: the server is gone",
         ),
         (
-            message(0, 20, 1, &[9, 0, 0, 0]),
+            message(0, 20, 1, &[9_u16, 0].map(u16::to_ne_bytes).concat()),
             "vfio-user: incompatible server version 9.0",
         ),
         (
