@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::Server;
+use crate::{Server, is_emulated, program};
 
 impl Server {
     /// Starts `iothreadd` with these arguments beside its `--qmp` option.
@@ -70,6 +70,12 @@ pub fn is_iothreadd() -> bool {
 #[must_use]
 pub fn iothreadd_of_this() -> Command {
     let this = std::env::current_exe().expect("a program knows where it is");
+    if is_emulated() {
+        // The emulator has a name of its own.
+        let mut command = program("-0");
+        command.arg(IOTHREADD).arg(this);
+        return command;
+    }
     let mut command = Command::new(this);
     command.arg0(IOTHREADD);
     command

@@ -26,6 +26,8 @@ mod random;
 pub mod reference;
 #[cfg(target_os = "linux")]
 pub mod refusals;
+#[cfg(unix)]
+mod runner;
 mod schemas;
 #[cfg(unix)]
 mod server;
@@ -43,6 +45,8 @@ pub use places::{RUNNER, program, temporary, workspace};
 #[cfg(unix)]
 pub use qmp::{Qmp, replace, send_with};
 pub use random::Random;
+#[cfg(unix)]
+pub use runner::{is_emulated, link, skips_emulated, stand_in};
 pub use schemas::{QEMU_SCHEMAS, qemu_schema, schemas};
 #[cfg(unix)]
 pub use server::Server;

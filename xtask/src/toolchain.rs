@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 use tests::workspace;
 
+/// What is made of warnings: `RUSTFLAGS`.
+pub(crate) const WARNINGS: &str = "--deny warnings";
+
 /// The compiler that runs otherwise.
 pub(crate) struct Rustc {
     pub(crate) release: String,
@@ -56,7 +59,7 @@ impl Toolchain {
             .env("RUSTC", self.folder.join("bin/rustc"))
             // The libraries of the compiler that runs otherwise, whose standard library this one would take.
             .env_remove("LD_LIBRARY_PATH")
-            .env("RUSTFLAGS", "--deny warnings");
+            .env("RUSTFLAGS", WARNINGS);
         if let Some(target) = target {
             cargo.args(["--target", target]);
             self.bring_library(&mut cargo, target)?;

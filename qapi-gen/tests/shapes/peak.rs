@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use libtest_mimic::{Failed, Trial};
@@ -80,7 +79,7 @@ fn is_full() -> bool {
 /// The peak of the memory of a process that does `command` to the schema at `path`; `None` where the system does not tell.
 fn peak(command: &str, path: &Path) -> Result<Option<u64>, Failed> {
     let path = path.to_str().ok_or("a path that is not UTF-8")?;
-    let output = Command::new(std::env::current_exe()?)
+    let output = tests::program(std::env::current_exe()?)
         .env(TASK, format!("{command} {path}"))
         .output()?;
     if !output.status.success() {

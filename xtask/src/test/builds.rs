@@ -70,6 +70,14 @@ pub(super) fn program(artifacts: &[Artifact], name: &str) -> Result<PathBuf> {
     program.with_context(|| format!("cargo made no {name}"))
 }
 
+/// The programs that tests start, where tests look for them.
+pub(super) fn started(artifacts: &[Artifact]) -> impl Iterator<Item = &Path> {
+    let is_started =
+        |it: &&Artifact| !it.profile.test && it.target.kind.iter().any(|kind| kind == "bin");
+    let started = artifacts.iter().filter(is_started);
+    started.filter_map(|artifact| artifact.executable.as_deref())
+}
+
 /// Fails if something is compiled twice: among `all`, or for `own`, which is this program, and for them. One and the same crate is
 /// compiled again for who wants other features of it, or of a crate that it uses.
 pub(super) fn check_shared(own: &[Artifact], all: &[Artifact]) -> Result<()> {

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "live")]
     full: bool,
     /// Run the tests for another system, which is emulated here.
-    #[arg(long, value_name = "TARGET", value_parser = on::targets(), conflicts_with_all = ["live", "full"])]
+    #[arg(long, value_name = "TARGET", value_parser = on::targets(), conflicts_with = "live")]
     on: Option<String>,
     /// Fail if anything skips.
     #[arg(long)]
@@ -52,7 +52,13 @@ enum Choice {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut steps = Steps::new();
     match &args.on {
-        Some(target) => on::run(&mut steps, target)?,
+        Some(target) => {
+            let extent = match args.full {
+                true => on::Extent::All,
+                false => on::Extent::Chosen,
+            };
+            on::run(&mut steps, target, extent)?;
+        }
         None => run_here(&mut steps, args),
     }
     if args.complete {

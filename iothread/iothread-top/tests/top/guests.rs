@@ -38,7 +38,7 @@ pub(crate) fn start_at(sockets: &[&Path], arguments: &[&str]) -> anyhow::Result<
 /// The path of this program under its other name.
 pub(crate) fn named_iothreadd(folder: &Path) -> std::io::Result<String> {
     let path = folder.join(IOTHREADD);
-    std::os::unix::fs::symlink(std::env::current_exe()?, &path)?;
+    tests::link(&std::env::current_exe()?, &path)?;
     Ok(path.display().to_string())
 }
 

@@ -68,6 +68,11 @@ struct Disk {
 impl FuseDisk {
     /// Mounts a disk of that many zeroes; `None`, and a line that says so, where that cannot be done.
     pub(crate) fn mount(size: usize, writes: Writes) -> Option<Self> {
+        let why = "FUSE is spoken in the order of bytes of the machine's kernel";
+        if cfg!(target_endian = "big") && tests::skips_emulated("a disk that fails and hangs", why)
+        {
+            return None;
+        }
         let folder = tempfile::tempdir().unwrap();
         let shared = Arc::new(Shared::default());
         shared.state.lock().unwrap().data = vec![0; size];

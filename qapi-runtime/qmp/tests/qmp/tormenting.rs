@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::Duration;
@@ -40,7 +39,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
 fn renamed(name: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
-    symlink(std::env::current_exe().unwrap(), &path).unwrap();
+    tests::link(&std::env::current_exe().unwrap(), &path).unwrap();
     (folder, format!("exec '{}'", path.display()))
 }
 

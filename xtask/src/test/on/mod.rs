@@ -1,6 +1,7 @@
 //! `--on`: tests for a system that this machine is not, which something here stands in for.
 
 mod corpus;
+mod linux;
 mod windows;
 mod wine;
 
@@ -25,7 +26,16 @@ struct System {
     /// What runs them, with its arguments. Files of ours are named from the top of the workspace.
     runner: &'static [&'static str],
     /// Builds for it with this command of cargo, and runs what is built.
-    run: fn(&Self, &mut Steps, Command),
+    run: fn(&Self, &mut Steps, Command, Extent),
+}
+
+/// How much is tested.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// What takes minutes.
+    Chosen,
+    /// All that there is, with newer emulators too.
+    All,
 }
 
 /// What runs without threads, processes and sockets.
@@ -41,20 +51,8 @@ const ALONE: &[&str] = &[
 
 const SYSTEMS: [System; 4] = [
     windows::SYSTEM,
-    System {
-        target: "s390x-unknown-linux-gnu",
-        what: &["--package=qapi-runtime", "--lib"],
-        linker: Some("s390x-linux-gnu-gcc"),
-        runner: &["qemu-s390x", "-L", "/usr/s390x-linux-gnu"],
-        run: System::run_tests,
-    },
-    System {
-        target: "aarch64-unknown-linux-gnu",
-        what: &["--package=qapi-runtime", "--lib"],
-        linker: Some("aarch64-linux-gnu-gcc"),
-        runner: &["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"],
-        run: System::run_tests,
-    },
+    linux::S390X,
+    linux::AARCH64,
     System {
         target: "wasm32-wasip1",
         what: ALONE,
@@ -70,11 +68,11 @@ pub(super) fn targets() -> [&'static str; SYSTEMS.len()] {
 }
 
 /// Builds and runs the tests of the system with this target. What is not here for it is told, and skipped.
-pub(super) fn run(steps: &mut Steps, target: &str) -> Result<()> {
+pub(super) fn run(steps: &mut Steps, target: &str, extent: Extent) -> Result<()> {
     let system = SYSTEMS.iter().find(|system| system.target == target);
     let system = system.ok_or_else(|| anyhow!("nothing stands in for {target}"))?;
     match system.cargo(&Rustc::ask()?) {
-        Ok(cargo) => (system.run)(system, steps, cargo),
+        Ok(cargo) => (system.run)(system, steps, cargo, extent),
         Err(what) => steps.lack(&format!("{target}: {what} is not here")),
     }
     Ok(())
@@ -101,7 +99,7 @@ impl System {
         Ok(cargo)
     }
 
-    fn run_tests(&self, steps: &mut Steps, mut cargo: Command) {
+    fn run_tests(&self, steps: &mut Steps, mut cargo: Command, _: Extent) {
         let mut artifacts = Vec::new();
         let is_built = steps.step(&format!("build for {}", self.target), || {
             artifacts = builds::build(cargo.arg("--no-run"))?;
@@ -129,21 +127,25 @@ impl System {
 
     /// The same program, run by what stands in for the system.
     fn stand_in(&self, job: Job) -> Job {
-        let runner = self.words();
-        let mut command = Command::new(&runner[0]);
-        command.args(&runner[1..]);
-        command.arg(job.command.get_program());
-        command.args(["--skip", tests::LIVE]);
-        if let Some(folder) = job.command.get_current_dir() {
-            command.current_dir(folder);
-        }
-        let given = job.command.get_envs();
-        command.envs(given.filter_map(|(name, value)| Some((name, value?))));
-        // For the programs that tests start.
-        command.env(tests::RUNNER, runner.join(" ".as_ref()));
-        Job {
-            title: job.title,
-            command,
-        }
+        run_by(&self.words(), job)
+    }
+}
+
+/// The same program, run by `runner`.
+fn run_by(runner: &[OsString], job: Job) -> Job {
+    let mut command = Command::new(&runner[0]);
+    command.args(&runner[1..]);
+    command.arg(job.command.get_program());
+    command.args(["--skip", tests::LIVE]);
+    if let Some(folder) = job.command.get_current_dir() {
+        command.current_dir(folder);
+    }
+    let given = job.command.get_envs();
+    command.envs(given.filter_map(|(name, value)| Some((name, value?))));
+    // For the programs that tests start.
+    command.env(tests::RUNNER, runner.join(" ".as_ref()));
+    Job {
+        title: job.title,
+        command,
     }
 }

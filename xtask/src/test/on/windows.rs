@@ -12,7 +12,7 @@ use super::super::programs::Job;
 use super::super::steps::Steps;
 use super::super::{builds, on_workspace, run_jobs};
 use super::wine::{COMPILER, Wine};
-use super::{System, corpus};
+use super::{Extent, System, corpus};
 
 pub(super) const SYSTEM: System = System {
     target: "x86_64-pc-windows-gnu",
@@ -36,7 +36,7 @@ const RUNTIME: &str = "tests/runtime/";
 const OF_QEMU: &str = "systems::live";
 const QEMU: Tool = Tool::Program("qemu-system-x86_64");
 
-fn run(system: &System, steps: &mut Steps, mut cargo: Command) {
+fn run(system: &System, steps: &mut Steps, mut cargo: Command, _: Extent) {
     let mut artifacts = Vec::new();
     let is_built = steps.step(&format!("build for {}", system.target), || {
         artifacts = builds::build(cargo.arg("--no-run"))?;
