@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
+use super::thread::blocking;
 use super::{RunsInline, Shared, Stop};
 use crate::descriptor::{DESCRIPTOR_PATIENCE, Descriptors, PeerCredentials};
 use crate::dispatch::{Reply, Service};
@@ -375,11 +376,13 @@ fn run(
         let started = if call.is_future() {
             call.start(&*service)
         } else {
-            match tokio::task::spawn_blocking(move || call.start(&*service)).await {
-                Ok(started) => started,
-                // Panics are caught inside, so this is the end of the runtime.
-                Err(_) => Started::Done(Err(Error::generic("the server is shutting down"))),
-            }
+            let started = blocking(move || call.start(&*service)).await;
+            // Panics of handlers are caught inside, so it has not begun.
+            started.unwrap_or_else(|error| {
+                Started::Done(Err(Error::generic(format!(
+                    "the command could not be started: {error}"
+                ))))
+            })
         };
         let result = match started {
             Started::Done(result) => result,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use super::thread::blocking;
 use crate::socket::{SocketFile, listen_abstract, listen_path};
 use crate::system::{LocalListener, keep_alive};
 use crate::transport::Transport;
@@ -141,8 +142,8 @@ pub(super) async fn bind(address: &ListenAddress) -> io::Result<Listener> {
         ListenAddress::Unix { path, mode } => {
             let (path, mode) = (path.clone(), *mode);
             // May have to wait for a lock.
-            let bound = tokio::task::spawn_blocking(move || listen_path(&path, mode));
-            let (socket, file) = bound.await.map_err(io::Error::other)??;
+            let bound = blocking(move || listen_path(&path, mode));
+            let (socket, file) = bound.await??;
             Ok(Listener::Local {
                 listener: LocalListener::new(socket)?,
                 _file: Some(file),

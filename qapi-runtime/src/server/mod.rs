@@ -33,6 +33,7 @@ mod connection;
 mod hooks;
 mod listen;
 mod notice;
+mod thread;
 mod trace;
 
 use std::collections::HashMap;
