@@ -277,6 +277,11 @@ impl Guest {
         queue.kick();
     }
 
+    /// Asks not to be told of chains that are given back, as a driver does that polls.
+    pub(crate) fn silence(&self, index: usize) {
+        self.write(self.queues[index].base + 0x1000, &1_u16.to_le_bytes());
+    }
+
     /// How many chains the device has given back so far.
     pub(crate) fn used(&self, index: usize) -> u16 {
         let bytes = self.read(self.queues[index].base + 0x2002, 2);

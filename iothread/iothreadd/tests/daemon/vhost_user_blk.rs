@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use vhost::VhostBackend as _;
 
 use crate::guest::{
     DATA, DISCARD, Descriptor, EVENT_IDX, FLUSH, GET_ID, Guest, IN, INDIRECT, MEMORY_SIZE, NEXT,
     OUT, QUEUE_SIZE, WRITE, WRITE_ZEROES, header, status,
 };
-use crate::harness::{Client, Server};
+use crate::harness::{Client, Server, eventually};
 
 /// Bytes of the image.
 const SIZE: usize = 16 << 20;
@@ -470,6 +471,29 @@ fn a_broken_ring_stands_still_until_it_is_set_up_again() {
         assert!(guest.read_disk(1, 8, 512) == sector_of(8));
         guest.restart_queue(0);
         assert!(guest.read_disk(0, 8, 512) == sector_of(8));
+    }
+}
+
+/// With indices of events it would say so by them.
+#[test]
+fn a_guest_that_polls_is_not_woken() {
+    let mut it = Fixture::new();
+    it.export("e", &json!({"iothread": "io0"}));
+    for polls in [false, true] {
+        let mut guest = Guest::start(&it.socket("e"), 1, EVENT_IDX);
+        if polls {
+            guest.silence(0);
+        }
+        // What starting a queue says is not meant.
+        guest.was_called(0);
+        guest.write_header(IN, 0);
+        let data = piece(DATA, 512, NEXT | WRITE, 2);
+        guest.write_chain(0, &[header(), data, status()]);
+        guest.submit(0, 0);
+        eventually(|| guest.has_all_back(0));
+        // When it has stopped, it has said what there is to say.
+        guest.frontend.get_vring_base(0).unwrap();
+        assert_eq!(guest.was_called(0), !polls);
     }
 }
 
