@@ -165,7 +165,7 @@ fn shares_agree(qemu_img: &Path, perf: Option<&Path>) -> Result<(), Failed> {
 
     // Others on this machine may take the processors away between a look at the clock and one at the counter.
     let mut differing = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..10 {
         let text = looks_at(&disks);
         // A moment later all have counted further.
         let last = Instant::now();
