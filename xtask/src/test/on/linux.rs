@@ -157,6 +157,10 @@ fn stand_in_for(system: &System, program: &Path) -> Result<()> {
     let folder = folder.join("emulated");
     std::fs::create_dir_all(&folder)?;
     let moved = folder.join(name);
+    // After an earlier run both are names of one file, and nothing happens where one is moved to the other.
+    if moved.exists() {
+        std::fs::remove_file(&moved)?;
+    }
     std::fs::rename(program, &moved)?;
     Ok(tests::stand_in(&system.runner.join(" "), &moved, program)?)
 }
