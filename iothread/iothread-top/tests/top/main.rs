@@ -20,6 +20,14 @@ use std::process::{Child, Command, ExitCode, Output};
 
 use tests::{Server, Suite, is_iothreadd};
 
+/// Held by tests that measure, and by those that take all processors: they run one after the other.
+pub(crate) fn processors() -> std::sync::MutexGuard<'static, ()> {
+    static PROCESSORS: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    PROCESSORS
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 fn main() -> ExitCode {
     if is_iothreadd() {
         return iothreadd::main();

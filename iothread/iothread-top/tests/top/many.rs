@@ -163,6 +163,7 @@ fn nobody_waits_for_another() -> Result<(), Failed> {
 
 /// They take a descriptor each, for which there is room even where a shell leaves little, and no threads.
 fn many_guests(n_guests: usize) -> Result<(), Failed> {
+    let _processors = super::processors();
     let folder = tempfile::tempdir()?;
     let sockets: Vec<PathBuf> = (0..n_guests)
         .map(|it| folder.path().join(format!("{it}.qmp")))
@@ -170,7 +171,7 @@ fn many_guests(n_guests: usize) -> Result<(), Failed> {
     let sockets: Vec<_> = sockets.iter().map(PathBuf::as_path).collect();
     let _server = start_at(&sockets, &["--object", "iothread,id=io0"])?;
     let top = env!("CARGO_BIN_EXE_iothread-top");
-    let n_open = n_guests / 2;
+    let n_open = n_guests * 2 / 5;
     let script =
         format!("ulimit -S -n {n_open}; exec '{top}' -b --json --hold --deadline 60 \"$@\"");
     let pattern = folder.path().join("*.qmp").display().to_string();

@@ -150,6 +150,7 @@ fn start_perf(perf: &Path, thread: i64) -> (Program, Counted) {
 }
 
 fn shares_agree(qemu_img: &Path, perf: Option<&Path>) -> Result<(), Failed> {
+    let _processors = super::processors();
     let disks = Disks::start(["io0", "io0"]);
     let _load = disks.load(qemu_img, "e0", 4);
     let mut client = Qmp::open(disks.server.socket())?;
@@ -165,7 +166,7 @@ fn shares_agree(qemu_img: &Path, perf: Option<&Path>) -> Result<(), Failed> {
 
     // Others on this machine may take the processors away between a look at the clock and one at the counter.
     let mut differing = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..3 {
         let text = looks_at(&disks);
         // A moment later all have counted further.
         let last = Instant::now();
