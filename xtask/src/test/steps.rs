@@ -15,6 +15,8 @@ pub(super) struct Steps {
     durations: Vec<(String, Duration)>,
     problems: Vec<String>,
     skipped: Vec<String>,
+    /// Whether something is absent without which nothing runs.
+    lacks_all: bool,
     totals: Totals,
     /// What passed that no test program has counted.
     n_compared: usize,
@@ -27,6 +29,7 @@ impl Steps {
             durations: Vec::new(),
             problems: Vec::new(),
             skipped: Vec::new(),
+            lacks_all: false,
             totals: Totals::default(),
             n_compared: 0,
         }
@@ -67,6 +70,12 @@ impl Steps {
     pub(super) fn lack(&mut self, what: &str) {
         println!("skipped: {what}");
         self.skipped.push(what.to_owned());
+    }
+
+    /// Notes that something is absent without which nothing runs.
+    pub(super) fn lack_all(&mut self, what: &str) {
+        self.lack(what);
+        self.lacks_all = true;
     }
 
     /// Takes what test programs have counted.
@@ -111,8 +120,7 @@ impl Steps {
             println!("failed: {}", self.problems.join(", "));
         }
         println!("{passed} passed, {failed} failed, {n_skipped} skipped");
-        // A run that did nothing at all has a reason for it.
-        self.problems.is_empty() && (passed > 0 || n_skipped > 0)
+        self.problems.is_empty() && (passed > 0 || self.lacks_all)
     }
 }
 

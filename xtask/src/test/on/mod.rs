@@ -73,7 +73,7 @@ pub(super) fn run(steps: &mut Steps, target: &str, extent: Extent) -> Result<()>
     let system = system.ok_or_else(|| anyhow!("nothing stands in for {target}"))?;
     match system.cargo(&Rustc::ask()?) {
         Ok(cargo) => (system.run)(system, steps, cargo, extent),
-        Err(what) => steps.lack(&format!("{target}: {what} is not here")),
+        Err(what) => steps.lack_all(&format!("{target}: {what} is not here")),
     }
     Ok(())
 }
