@@ -30,7 +30,7 @@ pub(crate) struct Rounds {
 
 impl Rounds {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = program(&["-b", "--json", "-d", "0.1", "--deadline", "3"])
+        let mut child = program(&["-b", "--json", "-d", "0.3", "--deadline", "3"])
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
