@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test fails. Machines that test are busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Between two looks; what is waited for may need this processor.
-const PAUSE: Duration = Duration::from_millis(1);
+/// Between two looks, at the least and at the most; what is waited for may need this processor.
+const PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(100)];
 
 /// Waits until something is so.
 ///
@@ -22,12 +22,16 @@ pub fn eventually(is_so: impl FnMut() -> bool) {
 pub fn comes_true(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + patience;
     loop {
+        let begun = Instant::now();
         if is_so() {
             return true;
         }
-        if Instant::now() > deadline {
+        let now = Instant::now();
+        if now > deadline {
             return false;
         }
-        std::thread::park_timeout(PAUSE);
+        // A look that is much work is taken more seldom.
+        let [least, most] = PAUSE;
+        std::thread::park_timeout((3 * (now - begun)).clamp(least, most));
     }
 }

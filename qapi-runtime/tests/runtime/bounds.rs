@@ -119,9 +119,7 @@ fn a_mock_stops_although_a_handler_does_not_end() {
         let client = client.clone();
         std::thread::spawn(move || client.execute_raw("wait", None, CallOptions::new()))
     };
-    while !begun.load(Ordering::SeqCst) {
-        std::thread::yield_now();
-    }
+    tests::eventually(|| begun.load(Ordering::SeqCst));
     assert!(mock.finish().is_empty());
     let error = call.join().unwrap().unwrap_err();
     assert!(matches!(error.kind(), ClientErrorKind::Closed), "{error:?}");

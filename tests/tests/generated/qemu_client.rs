@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use libtest_mimic::Failed;
@@ -375,7 +376,7 @@ impl Qemu {
             if let Some(status) = qemu.child.try_wait()? {
                 bail!("QEMU ended: {status}");
             }
-            std::thread::yield_now();
+            std::thread::park_timeout(Duration::from_millis(1));
         }
         Ok(qemu)
     }

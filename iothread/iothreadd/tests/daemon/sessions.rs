@@ -175,10 +175,10 @@ fn clients_wait_while_descriptors_are_short() {
         .arg(&socket)
         .spawn()
         .unwrap();
-    while UnixStream::connect(&socket).is_err() {
+    eventually(|| {
         assert!(child.try_wait().unwrap().is_none());
-        std::thread::yield_now();
-    }
+        UnixStream::connect(&socket).is_ok()
+    });
     // More than the server has descriptors for; those that it does not take yet wait in the kernel.
     let mut waiting: Vec<_> = (0..60)
         .map(|_| UnixStream::connect(&socket).unwrap())

@@ -179,14 +179,13 @@ fn names_may_be_abstract() {
         .spawn()
         .unwrap();
     let address = SocketAddr::from_abstract_name(&name).unwrap();
-    let stream = loop {
-        match UnixStream::connect_addr(&address) {
-            Ok(stream) => break stream,
-            Err(_) => assert!(child.try_wait().unwrap().is_none(), "it has ended"),
-        }
-        std::thread::yield_now();
-    };
-    greet_and_quit(stream);
+    let mut stream = None;
+    eventually(|| {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        stream = UnixStream::connect_addr(&address).ok();
+        stream.is_some()
+    });
+    greet_and_quit(stream.unwrap());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 

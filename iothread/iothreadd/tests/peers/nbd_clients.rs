@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ impl Fixture {
             match reply["error"]["desc"].as_str() {
                 None => break,
                 Some(text) if text == in_use && Instant::now() < deadline => {
-                    std::thread::yield_now();
+                    std::thread::park_timeout(Duration::from_millis(1));
                 }
                 Some(text) => return Err(text.into()),
             }
@@ -381,7 +381,7 @@ fn fio_is_killed(fio: &Path) -> Result<(), Failed> {
             if let Some(status) = child.try_wait()? {
                 return Err(format!("fio ended: {status}").into());
             }
-            std::thread::yield_now();
+            std::thread::park_timeout(Duration::from_millis(1));
         }
         child.kill()?;
         child.wait()?;

@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 /// The server in a folder of its own; killed when dropped.
 struct Server {
@@ -28,7 +29,7 @@ impl Server {
                 Err(_) => {
                     let status = self.child.try_wait().unwrap();
                     assert!(status.is_none(), "the server ended: {status:?}");
-                    std::thread::yield_now();
+                    std::thread::park_timeout(Duration::from_millis(1));
                 }
             }
         }

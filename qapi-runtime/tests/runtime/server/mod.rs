@@ -121,9 +121,7 @@ fn until_cancelled(state: Arc<State>, _: &mut Input<'_>) -> Result<BoxFuture, Er
 
 /// The same for a handler that is not a future.
 fn ask_until_cancelled(state: &State, _: &mut Input<'_>, output: &mut Output) -> Result<(), Error> {
-    while !state.connection.is_cancelled() {
-        std::thread::yield_now();
-    }
+    tests::eventually(|| state.connection.is_cancelled());
     state.gate.add_permits(1);
     Ok("cancelled".to_owned().write(output)?)
 }
@@ -214,11 +212,7 @@ impl Client {
 
 /// Waits for something that comes about by itself.
 fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::yield_now();
-    }
+    assert!(tests::comes_true(tests::PATIENCE, holds), "{what}");
 }
 
 #[test]

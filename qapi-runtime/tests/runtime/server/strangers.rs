@@ -94,7 +94,7 @@ fn sessions_share_a_budget() {
     let mut modest = Client::connect(&path);
     for _ in &senders {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while is_full.try_recv().is_err() {
+        while is_full.recv_timeout(Duration::from_millis(10)).is_err() {
             modest.send(r#"{"execute": "query-name"}"#);
             assert_eq!(modest.line(), r#"{"return": {}}"#);
             assert!(server.budget().used() <= server.budget().total());
