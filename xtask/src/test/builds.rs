@@ -55,8 +55,8 @@ pub(super) fn build(build: &mut Command) -> Result<Vec<Artifact>> {
 /// The programs of tests, in an order that does not depend on when each was built.
 pub(super) fn programs(artifacts: &[Artifact]) -> Vec<Job> {
     let mut programs: Vec<Job> = artifacts.iter().filter_map(Artifact::program).collect();
-    // One compiles crates of its own, the other has one thread: the others fill what they leave.
-    let early = ["tests/generated/", "tests/shapes/"];
+    // One compiles crates of its own, the other mostly waits: the others fill what they leave.
+    let early = ["tests/generated/", "tests/daemon/"];
     let is_early = |program: &Job| early.iter().any(|it| program.title.starts_with(it));
     programs.sort_by_key(|program| (!is_early(program), program.title.clone()));
     programs
