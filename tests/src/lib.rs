@@ -41,7 +41,7 @@ pub use guest::{Archive, GuestLinux};
 #[cfg(unix)]
 pub use iothreadd::{IOTHREADD, iothreadd, iothreadd_of_this, is_iothreadd};
 pub use patience::{PATIENCE, comes_true, eventually};
-pub use places::{RUNNER, program, temporary, workspace};
+pub use places::{PEER, RUNNER, program, temporary, workspace};
 #[cfg(unix)]
 pub use qmp::{Qmp, replace, send_with};
 pub use random::Random;

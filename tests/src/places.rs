@@ -39,6 +39,9 @@ pub fn temporary() -> io::Result<TempDir> {
 /// Names what runs programs of the system that tests run for, if it is not this machine's: words with blanks between them.
 pub const RUNNER: &str = "QAPI_TEST_RUNNER";
 
+/// Names the other end of tests of two programs, if it is not the same build: words with blanks between them.
+pub const PEER: &str = "QAPI_TEST_PEER";
+
 /// A program that cargo has built for the tests, which something may have to stand in for.
 pub fn program(path: impl AsRef<Path>) -> Command {
     let runner = std::env::var(RUNNER).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tests::{PATIENCE, Tool, comes_true};
 
@@ -25,6 +25,7 @@ pub(super) const SYSTEM: System = System {
         "--test=library",
         "--test=cases",
         "--test=runtime",
+        "--test=apart",
     ],
     linker: Some(COMPILER),
     runner: &["wine"],
@@ -35,6 +36,9 @@ pub(super) const SYSTEM: System = System {
 const RUNTIME: &str = "tests/runtime/";
 const OF_QEMU: &str = "systems::live";
 const QEMU: Tool = Tool::Program("qemu-system-x86_64");
+
+/// The program of tests that has servers and mocks in processes of their own.
+const APART: &str = "tests/apart.rs";
 
 fn run(system: &System, steps: &mut Steps, mut cargo: Command, _: Extent) {
     let mut artifacts = Vec::new();
@@ -65,6 +69,10 @@ fn run_in(wine: &Wine, system: &System, steps: &mut Steps, artifacts: &[builds::
         ),
         None => steps.lack("clients of QEMU: qemu-system-x86_64 is not here"),
     }
+    steps.step("build clients of this system", || {
+        jobs.push(serve_here(wine, artifacts)?);
+        Ok(())
+    });
     run_jobs(steps, jobs);
     steps.step("an end by Ctrl+C", || interrupt(wine, artifacts));
     let mut n_compared = 0;
@@ -73,6 +81,20 @@ fn run_in(wine: &Wine, system: &System, steps: &mut Steps, artifacts: &[builds::
         Ok(())
     });
     steps.compared(n_compared);
+}
+
+/// Clients of this system, whose servers and mocks are of Windows.
+fn serve_here(wine: &Wine, artifacts: &[builds::Artifact]) -> Result<Job> {
+    let mut build = on_workspace("test");
+    let here = builds::build(build.args(["--no-run", "--test=apart"]))?;
+    let find = |artifacts| {
+        let mut programs = builds::programs(artifacts).into_iter();
+        let program = programs.find(|job| job.title.starts_with(APART));
+        program.with_context(|| format!("cargo made no {APART}"))
+    };
+    let mut job = find(&here)?;
+    wine.be_peer(&mut job, Path::new(find(artifacts)?.command.get_program()));
+    Ok(job)
 }
 
 /// Compares what `qapi-gen` makes on both systems. Says how many command lines there were.

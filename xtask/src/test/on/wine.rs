@@ -82,6 +82,14 @@ impl Wine {
         }
     }
 
+    /// Has a program of this system start one of Windows as its other end.
+    pub(super) fn be_peer(&self, job: &mut Job, program: &Path) {
+        job.command.envs(self.environment()).env_remove("DISPLAY");
+        job.command
+            .env(tests::PEER, format!("wine {}", program.display()));
+        job.title = format!("{}, served by Windows", job.title);
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.envs(self.environment()).env_remove("DISPLAY");
