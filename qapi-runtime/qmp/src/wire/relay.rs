@@ -88,8 +88,9 @@ pub(crate) fn run(
                 side.flush();
             }
             let has_ended = events.intersects(PollFlags::HUP | PollFlags::ERR);
-            if events.contains(PollFlags::IN) || (has_ended && asked.flags.contains(PollFlags::IN))
-            {
+            // On Windows these are two bits, of which usually one comes.
+            let is_readable = events.intersects(PollFlags::IN);
+            if is_readable || (has_ended && asked.flags.contains(PollFlags::IN)) {
                 read(asked.who, &mut buffer, policy, ends);
             } else if has_ended
                 && let Some(side) = ends.side(asked.who).filter(|side| side.is_silent)
