@@ -95,8 +95,12 @@ mod tests {
             .iter()
             .map(|it| (it.holder.name.as_str(), it.by.as_deref(), it.to.as_deref()))
             .collect();
-        let moved = ("n0", Some("x-blockdev-set-iothread"), Some("io1"));
-        assert_eq!(left, [moved, ("m0", None, None)]);
+        let mut expected = vec![("n0", Some("x-blockdev-set-iothread"), Some("io1"))];
+        // Times of Windows end before that.
+        if !cfg!(windows) {
+            expected.push(("m0", None, None));
+        }
+        assert_eq!(left, expected);
         assert_eq!(
             told.left[0].time,
             SystemTime::UNIX_EPOCH + Duration::from_secs(3)
