@@ -2,6 +2,7 @@
 
 mod corpus;
 mod linux;
+mod peers;
 mod windows;
 mod wine;
 
@@ -71,18 +72,21 @@ pub(super) fn targets() -> [&'static str; SYSTEMS.len()] {
 pub(super) fn run(steps: &mut Steps, target: &str, extent: Extent) -> Result<()> {
     let system = SYSTEMS.iter().find(|system| system.target == target);
     let system = system.ok_or_else(|| anyhow!("nothing stands in for {target}"))?;
-    match system.cargo(&Rustc::ask()?) {
-        Ok(cargo) => (system.run)(system, steps, cargo, extent),
+    match system.cargo(&Rustc::ask()?, "test") {
+        Ok(mut cargo) => {
+            cargo.args(system.what);
+            (system.run)(system, steps, cargo, extent);
+        }
         Err(what) => steps.lack_all(&format!("{target}: {what} is not here")),
     }
     Ok(())
 }
 
 impl System {
-    /// `cargo test` for it, or what is not here.
-    fn cargo(&self, rustc: &Rustc) -> Result<Command, String> {
+    /// `cargo COMMAND` for it, or what is not here.
+    fn cargo(&self, rustc: &Rustc, command: &str) -> Result<Command, String> {
         let toolchain = Toolchain::find(&rustc.release, &rustc.host)?;
-        let mut cargo = toolchain.cargo("test", Some(self.target))?;
+        let mut cargo = toolchain.cargo(command, Some(self.target))?;
         for program in self.linker.iter().chain(self.runner.first()) {
             if !is_there(program) {
                 return Err((*program).to_owned());
@@ -95,8 +99,17 @@ impl System {
             }
             None => toolchain.check_linker(&rustc.host, self.target)?,
         }
-        cargo.args(self.what);
         Ok(cargo)
+    }
+
+    /// What says which packages are tested, with which features.
+    fn packages(&self) -> impl Iterator<Item = &'static str> {
+        let is_package = |it: &&str| {
+            ["--package", "--all-features"]
+                .iter()
+                .any(|start| it.starts_with(start))
+        };
+        self.what.iter().copied().filter(is_package)
     }
 
     fn run_tests(&self, steps: &mut Steps, mut cargo: Command, _: Extent) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tests::{PATIENCE, Tool, comes_true};
 
@@ -12,13 +12,16 @@ use super::super::programs::Job;
 use super::super::steps::Steps;
 use super::super::{builds, on_workspace, run_jobs};
 use super::wine::{COMPILER, Wine};
-use super::{Extent, System, corpus};
+use super::{Extent, System, corpus, peers};
+use crate::toolchain::Rustc;
 
 pub(super) const SYSTEM: System = System {
     target: "x86_64-pc-windows-gnu",
     what: &[
         "--package=qapi-gen",
         "--package=qapi-runtime",
+        "--package=qmp",
+        "--package=iothread-top",
         "--all-features",
         "--lib",
         "--bins",
@@ -40,10 +43,16 @@ const QEMU: Tool = Tool::Program("qemu-system-x86_64");
 /// The program of tests that has servers and mocks in processes of their own.
 const APART: &str = "tests/apart.rs";
 
+/// Programs that no test here starts. With a test among what is built, they are built of what the tests are built of.
+const PROGRAMS: [&str; 2] = ["--bins", "--test=apart"];
+
 fn run(system: &System, steps: &mut Steps, mut cargo: Command, _: Extent) {
     let mut artifacts = Vec::new();
     let is_built = steps.step(&format!("build for {}", system.target), || {
         artifacts = builds::build(cargo.arg("--no-run"))?;
+        let mut cargo = system.cargo(&Rustc::ask()?, "build").map_err(Error::msg)?;
+        let programs = builds::build(cargo.args(system.packages()).args(PROGRAMS))?;
+        artifacts.extend(programs);
         Ok(())
     });
     let mut wine = None;
@@ -75,6 +84,17 @@ fn run_in(wine: &Wine, system: &System, steps: &mut Steps, artifacts: &[builds::
     });
     run_jobs(steps, jobs);
     steps.step("an end by Ctrl+C", || interrupt(wine, artifacts));
+    if let Some(qemu) = QEMU.find() {
+        let mut n_compared = 0;
+        steps.step(
+            "what qmp and iothread-top say is what they say here",
+            || {
+                n_compared = drive(wine, artifacts, &qemu)?;
+                Ok(())
+            },
+        );
+        steps.compared(n_compared);
+    }
     let mut n_compared = 0;
     steps.step("what qapi-gen makes is what it makes here", || {
         n_compared = compare(wine, artifacts)?;
@@ -95,6 +115,21 @@ fn serve_here(wine: &Wine, artifacts: &[builds::Artifact]) -> Result<Job> {
     let mut job = find(&here)?;
     wine.be_peer(&mut job, Path::new(find(artifacts)?.command.get_program()));
     Ok(job)
+}
+
+/// Compares what `qmp` and `iothread-top` do with a QEMU on both systems. Says how many outcomes there were.
+fn drive(wine: &Wine, artifacts: &[builds::Artifact], qemu: &Path) -> Result<usize> {
+    let names = ["qmp", "iothread-top"];
+    let here =
+        builds::build(on_workspace("build").args(names.map(|name| format!("--bin={name}"))))?;
+    let pair = |name| {
+        let there = builds::program(artifacts, name)?;
+        Ok::<_, Error>(peers::Pair {
+            here: builds::program(&here, name)?,
+            there: Box::new(move || wine.program(&there)),
+        })
+    };
+    peers::compare(qemu, &pair(names[0])?, &pair(names[1])?)
 }
 
 /// Compares what `qapi-gen` makes on both systems. Says how many command lines there were.
