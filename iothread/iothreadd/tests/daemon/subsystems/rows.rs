@@ -522,7 +522,7 @@ fn wait_until_disconnected(world: &mut World, id: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-pub(super) fn vfio_user() -> Row {
+pub(crate) fn vfio_user() -> Row {
     Row {
         prepare: nothing,
         refused: vec![
@@ -543,7 +543,7 @@ pub(super) fn vfio_user() -> Row {
         command: "device_add",
         is_unique: true,
         arguments: |world| {
-            let path = world.path("vfio");
+            let path = world.new_path("vfio");
             vfio::serve(&path);
             json!({"driver": "vfio-user-pci", "id": "d0", "socket": {"type": "unix", "path": path}})
         },
@@ -564,7 +564,7 @@ pub(super) fn vfio_user() -> Row {
     }
 }
 
-pub(super) fn monitor() -> Row {
+pub(crate) fn monitor() -> Row {
     Row {
         prepare: |world| world.add_chardev("ch"),
         refused: vec![

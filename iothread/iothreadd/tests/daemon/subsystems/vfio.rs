@@ -61,10 +61,8 @@ impl ServerBackend for Device {
     }
 }
 
-/// Serves one connection at a path; whatever was there before is left alone by its own server.
+/// Serves one connection at a path, which it takes away some time after its client is gone.
 pub(crate) fn serve(path: &Path) {
-    // A server takes its path away only when its client is gone.
-    let _ = std::fs::remove_file(path);
     let region = |index: u32, size: u64| ServerRegion {
         region_info: vfio_region_info {
             argsz: 32,

@@ -28,12 +28,24 @@ impl World {
             "--object",
             "iothread,id=io1",
         ]);
+        Self::of(server)
+    }
+
+    /// Of a server that has these IOThreads.
+    pub(crate) fn of(server: Server) -> Result<Self, Failed> {
         let qmp = Qmp::open(server.socket())?;
         Ok(Self { server, qmp })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.server.folder().join(name)
+    }
+
+    /// A path at which there is nothing. A peer that is gone may still be about to remove another one.
+    pub(crate) fn new_path(&self, name: &str) -> PathBuf {
+        let mut paths = (0..).map(|number| self.path(&format!("{name}{number}")));
+        let is_new = |path: &PathBuf| path.symlink_metadata().is_err();
+        paths.find(is_new).expect("numbers without end")
     }
 
     pub(crate) fn run(&mut self, command: &str, arguments: Value) -> Result<Value, Failed> {
