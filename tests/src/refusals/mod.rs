@@ -57,10 +57,13 @@ pub fn with_fault(command: &Command, trace: &Path, calls: &str, fault: &str) -> 
     start_by(traced, command)
 }
 
-/// Whether [`with_fault`] has had anything refused.
+/// Whether [`with_fault`] has had a call refused.
 #[must_use]
-pub fn has_refused(trace: &Path) -> bool {
-    fs::read_to_string(trace).is_ok_and(|text| text.contains("INJECTED"))
+pub fn has_refused(trace: &Path, call: &str) -> bool {
+    let text = fs::read_to_string(trace).unwrap_or_default();
+    let mut refused = text.lines().filter(|line| line.contains("INJECTED"));
+    // With a bracket after it, or what strace says where it has noted the rest before.
+    refused.any(|line| line.contains(&format!(" {call}")))
 }
 
 /// What a filter answers.
@@ -97,12 +100,14 @@ impl Verdict {
 /// When a call is not in the table.
 #[must_use]
 pub fn filtered(command: &Command, calls: &[&str], verdict: Verdict) -> Command {
-    let number = |name: &&str| {
-        let call = CALLS.iter().find(|call| call.name == *name);
-        call.expect("a call of the table").number.to_string()
-    };
-    let numbers: Vec<String> = calls.iter().map(number).collect();
+    let numbers: Vec<String> = calls.iter().map(|name| number(name).to_string()).collect();
     under_filter(command, verdict, &numbers.join(","))
+}
+
+/// The number of a call of the table.
+fn number(name: &str) -> libc::c_long {
+    let call = CALLS.iter().find(|call| call.name == name);
+    call.expect("a call of the table").number
 }
 
 /// The program under a seccomp filter by which the host does not know the locks of `fcntl` on open files. It needs Python.
@@ -114,10 +119,67 @@ pub fn without_locks(command: &Command) -> Command {
 }
 
 fn under_filter(command: &Command, verdict: Verdict, rules: &str) -> Command {
-    let mut starter = Command::new("python3");
-    starter.args(["-I", "-S", "-c", include_str!("filter.py")]);
+    let mut starter = python(concat!(
+        include_str!("filter.py"),
+        include_str!("at_once.py")
+    ));
     starter.args([&verdict.action().to_string(), rules]);
     start_by(starter, command)
+}
+
+/// A program in Python, with the number of the call `seccomp` as its first argument.
+fn python(text: &str) -> Command {
+    let mut starter = Command::new("python3");
+    starter.args(["-I", "-S", "-c", text]);
+    starter.arg(libc::SYS_seccomp.to_string());
+    starter
+}
+
+/// Which use of a call is late.
+pub const HUNDREDTH: usize = 100;
+
+/// The program, which is refused calls from their `from`th use on, whichever of its threads makes it; strace would count the uses
+/// of each thread. How many there were is in the file `counts`, once the program has ended. It needs Python.
+///
+/// # Panics
+///
+/// When a call is not in the table, or the error none of [`ERRNOS`].
+#[must_use]
+pub fn refused_later(
+    command: &Command,
+    calls: &[(&str, usize)],
+    errno: &str,
+    counts: &Path,
+) -> Command {
+    let error = match errno {
+        "ENOSYS" => libc::ENOSYS,
+        "EPERM" => libc::EPERM,
+        other => panic!("no way to refuse a call: {other}"),
+    };
+    let rules = calls.iter();
+    let rules: Vec<_> = rules
+        .map(|(name, from)| format!("{}:{from}", number(name)))
+        .collect();
+    let mut starter = python(concat!(include_str!("filter.py"), include_str!("later.py")));
+    starter.arg(error.to_string()).arg(counts);
+    starter.arg(rules.join(","));
+    start_by(starter, command)
+}
+
+/// How often a program has made a call, refused or not, that was started by [`refused_later`].
+///
+/// # Panics
+///
+/// When it does not end.
+#[must_use]
+pub fn n_uses(counts: &Path, call: &str) -> usize {
+    let ended = crate::comes_true(crate::PATIENCE, || counts.exists());
+    assert!(ended, "a program that does not end");
+    let text = fs::read_to_string(counts).expect("a file that is there");
+    let start = format!("{} ", number(call));
+    let count = text.lines().find_map(|line| line.strip_prefix(&start));
+    let count = count.and_then(|count| count.parse().ok());
+    count.expect("a call that was to be counted")
 }
 
 /// A command that starts another one, which it is given as arguments.
@@ -136,11 +198,11 @@ fn start_by(mut starter: Command, command: &Command) -> Command {
     starter
 }
 
-/// Whether a process does nothing for a while: none of its threads is woken or is on a processor.
+/// Whether a process does nothing for a second: none of its threads is woken or is on a processor.
 #[must_use]
 pub fn is_at_rest(process: u32) -> bool {
     let before = activity(process);
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_secs(1));
     !before.is_empty() && before == activity(process)
 }
 

@@ -93,7 +93,7 @@ fn tables_where_calls_are_refused() -> Result<(), Failed> {
         let n_alive = shown.lines().filter(|line| line.contains("io0")).count();
         assert_eq!(n_alive, n_tables, "{call}:{fault}: {shown}");
         assert!(
-            from < 100 || has_refused(&trace),
+            from < 100 || has_refused(&trace, call),
             "{call}:{fault}: never called so often"
         );
     });
@@ -143,7 +143,7 @@ fn virsh_without_a_descriptor() -> Result<(), Failed> {
         let fault = format!("error={errno}");
         let output = with_fault(&looking, &trace, "pidfd_open", &fault).output()?;
         let shown = String::from_utf8_lossy(&output.stdout);
-        assert!(has_refused(&trace), "{output:?}");
+        assert!(has_refused(&trace, "pidfd_open"), "{output:?}");
         assert!(
             shown.contains("virsh: failed to get domain 'nobody'"),
             "{output:?}"

@@ -106,6 +106,11 @@ impl Server {
         }
     }
 
+    /// For tests whose failures are errors.
+    pub(crate) fn into_inner(self) -> tests::Server {
+        self.server
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.server.process_id()
     }

@@ -7,17 +7,19 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::refusals::{
-    CALLS, ERRNOS, Verdict, filtered, has_refused, is_at_rest, side_by_side, with_fault,
-    without_locks,
+    CALLS, ERRNOS, HUNDREDTH, Verdict, filtered, has_refused, is_at_rest, n_uses, refused_later,
+    side_by_side, with_fault, without_locks,
 };
 use tests::{Qmp, Tool, comes_true};
 
 use crate::guest::{FLUSH as FLUSH_DISK, Guest};
 use crate::harness::{Client, PATIENCE, Server, eventually, program};
 use crate::nbd::{CACHE, FLUSH, Nbd, READ, TRIM, WRITE, WRITE_ZEROES, request};
+use crate::subsystems::{self, Row, World, walk_in, walk_often};
 
 /// What becomes of a server that is refused a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,54 +30,77 @@ enum Outcome {
     HasNoThreads,
     /// It serves, but opens no more files.
     OpensNoFiles,
+    /// The C library ends it at the next thread, and says why.
+    Aborts,
+}
+
+/// How often a server makes a call.
+#[derive(Clone, Copy)]
+enum Uses {
+    /// As often as it has work.
+    ByRequests,
+    /// For each image, IOThread and socket.
+    ByFiles,
+    /// Once on each thread that a subsystem has for itself.
+    ByThreadsOf(fn() -> Row),
+    /// At its start, and on the first threads, which make the tables that others use: there is no hundredth use.
+    Few,
 }
 
 /// A call that the server makes.
 struct Refused {
     call: &'static str,
-    /// From which call of a thread on it is refused late: the hundredth, or the last one that the test comes to. 1 if no thread
-    /// comes to a second one.
-    late: usize,
+    uses: Uses,
     outcome: fn(errno: &str, is_late: bool) -> Outcome,
 }
 
-const fn refused(call: &'static str, late: usize) -> Refused {
+const fn refused(call: &'static str, uses: Uses) -> Refused {
     Refused {
         call,
-        late,
+        uses,
         outcome: |_, _| Outcome::Serves,
     }
 }
 
 const TABLE: [Refused; 13] = [
-    refused("epoll_pwait2", 100),
+    refused("epoll_pwait2", Uses::ByRequests),
     // Only loops without `epoll_pwait2` use it.
-    refused("timerfd_create", 1),
-    refused("preadv2", 100),
-    refused("pwritev2", 1),
-    refused("fallocate", 100),
-    refused("fadvise64", 100),
+    refused(
+        "timerfd_create",
+        Uses::ByThreadsOf(subsystems::rows::vfio_user),
+    ),
+    refused("preadv2", Uses::ByRequests),
+    refused("pwritev2", Uses::ByFiles),
+    refused("fallocate", Uses::ByRequests),
+    refused("fadvise64", Uses::ByRequests),
     Refused {
         call: "statx",
-        late: 100,
+        uses: Uses::ByFiles,
         outcome: |_, is_late| match is_late {
             true => Outcome::OpensNoFiles,
             false => Outcome::Serves,
         },
     },
-    refused("renameat2", 100),
+    refused("renameat2", Uses::ByFiles),
     Refused {
         call: "clone3",
-        late: 100,
+        uses: Uses::ByFiles,
         outcome: |errno, _| match errno {
             "EPERM" => Outcome::HasNoThreads,
             _ => Outcome::Serves,
         },
     },
-    refused("getrandom", 2),
-    refused("rseq", 1),
-    refused("sched_getaffinity", 1),
-    refused("prlimit64", 3),
+    refused("getrandom", Uses::Few),
+    Refused {
+        call: "rseq",
+        uses: Uses::ByFiles,
+        outcome: |_, is_late| match is_late {
+            true => Outcome::Aborts,
+            false => Outcome::Serves,
+        },
+    },
+    refused("sched_getaffinity", Uses::ByFiles),
+    refused("prlimit64", Uses::Few),
 ];
 
 /// Calls of the table that are none of the server's: of the library, for those who ask for them, and of the other programs.
@@ -133,13 +158,10 @@ fn work(server: &Server, client: &mut Client, outcome: Outcome, n_files: usize) 
         }
     }
     assert_eq!(nbd.exchange(FLUSH, 0, 0, 0), 0);
-    be_a_disk(&path("vhost"), client);
+    be_a_disk(&path("guest"), client);
     for number in 0..n_files {
-        open_files(number, server, client, outcome == Outcome::OpensNoFiles);
-        let name = format!("t{number}");
-        let thread = json!({"qom-type": "iothread", "id": name});
-        let may_fail = outcome == Outcome::HasNoThreads;
-        ask(client, may_fail, &name, "object-add", thread);
+        bind_long_path(server, client, outcome == Outcome::OpensNoFiles);
+        serve_another(number, server, client, outcome);
     }
     client.add_node("n");
     let device = json!({"driver": "virtio-blk-pci", "id": "d0", "drive": "n", "iothread": "io0"});
@@ -149,6 +171,7 @@ fn work(server: &Server, client: &mut Client, outcome: Outcome, n_files: usize) 
     for _ in 0..2 {
         assert_eq!(client.event()["event"], "DEVICE_DELETED");
     }
+    client.execute("nbd-server-stop", json!({}));
 }
 
 /// A guest has the node "disk" as its disk.
@@ -162,31 +185,38 @@ fn be_a_disk(socket: &Path, client: &mut Client) {
     assert_eq!(guest.request(0, FLUSH_DISK, 0, &[]), 0);
 }
 
-/// An image, and a socket whose path is as long as the kernel takes.
-fn open_files(number: usize, server: &Server, client: &mut Client, may_fail: bool) {
-    let image = server.folder().join("image");
-    let node = json!({"driver": "file", "node-name": format!("n{number}"), "filename": image, "read-only": true,
-                      "locking": "off"});
-    ask(
-        client,
-        may_fail,
-        &image.to_string_lossy(),
-        "blockdev-add",
-        node,
-    );
+/// A socket whose path is as long as the kernel takes.
+fn bind_long_path(server: &Server, client: &mut Client, may_fail: bool) {
     let path = long_path(server.folder());
     let address = json!({"type": "unix", "data": {"path": path}});
     let backend = json!({"type": "socket", "data": {"addr": address, "wait": false}});
     let arguments = json!({"id": "c", "backend": backend});
-    if ask(
-        client,
-        may_fail,
-        &path.to_string_lossy(),
-        "chardev-add",
-        arguments,
-    ) {
+    let what = path.to_string_lossy();
+    if ask(client, may_fail, &what, "chardev-add", arguments) {
         client.execute("chardev-remove", json!({"id": "c"}));
     }
+}
+
+/// An image, a thread that serves it, and a client.
+fn serve_another(number: usize, server: &Server, client: &mut Client, outcome: Outcome) {
+    let thread = format!("t{number}");
+    let created = json!({"qom-type": "iothread", "id": thread});
+    let may_fail = outcome == Outcome::HasNoThreads;
+    let has_thread = ask(client, may_fail, &thread, "object-add", created);
+    let image = server.folder().join(&thread);
+    std::fs::write(&image, [3; 4096]).unwrap();
+    let node = json!({"driver": "file", "node-name": format!("file{number}"), "filename": image, "locking": "off"});
+    let may_fail = outcome == Outcome::OpensNoFiles;
+    let what = image.to_string_lossy();
+    if !ask(client, may_fail, &what, "blockdev-add", node) || !has_thread {
+        return;
+    }
+    let export = json!({"type": "nbd", "id": thread, "node-name": format!("file{number}"), "name": thread,
+                        "iothread": thread, "writable": true});
+    client.execute("block-export-add", export);
+    let mut nbd = Nbd::open(&server.folder().join("nbd"), &thread);
+    nbd.write(0, &[7; 512]);
+    assert!(nbd.read(0, 512) == [7; 512]);
 }
 
 /// A path that only fits an address without a zero byte at its end.
@@ -210,28 +240,105 @@ fn ask(client: &mut Client, may_fail: bool, what: &str, command: &str, arguments
 /// A server does its work, does nothing when there is nothing to do, and ends when it is told to.
 fn serve(mut command: Command, folder: TempDir, outcome: Outcome, n_files: usize) {
     command.args(["--object", "iothread,id=io0"]);
-    let mut server = Server::start_as(command, folder);
+    let server = Server::start_as(command, folder);
     let mut client = server.client();
     work(&server, &mut client, outcome, n_files);
-    eventually(|| is_at_rest(server.id()));
-    server.signal("TERM");
-    assert_eq!(client.event()["event"], "SHUTDOWN");
-    assert_eq!(server.wait().code(), Some(0));
+    drop(client);
+    rest_and_end(server.into_inner());
+}
+
+/// A server does nothing while there is nothing to do, and ends when it is told to.
+fn rest_and_end(mut server: tests::Server) {
+    let mut qmp = Qmp::open(server.socket()).unwrap();
+    eventually(|| is_at_rest(server.process_id()));
+    server.signal(Signal::TERM).unwrap();
+    while qmp.event().unwrap()["event"] != "SHUTDOWN" {}
+    assert_eq!(server.wait_for_status().unwrap().code(), Some(0));
+}
+
+/// The same, of a server on which there is one of each subsystem after the other, besides.
+fn serve_all(mut command: Command) {
+    command.args(["--object", "iothread,id=io0"]);
+    command.args(["--object", "iothread,id=io1"]);
+    let server = Server::start_as(command, tempfile::tempdir().unwrap());
+    work(&server, &mut server.client(), Outcome::Serves, FEW);
+    let mut world = World::of(server.into_inner()).unwrap();
+    for row in subsystems::all() {
+        let walked = walk_in(&row, &mut world);
+        walked.unwrap_or_else(|error| panic!("{}: {error:?}", row.holder));
+    }
+    rest_and_end(world.server);
+}
+
+/// The same, of a server that has many threads of a subsystem, one after the other.
+fn serve_often(mut command: Command, row: &Row) {
+    command.args(["--object", "iothread,id=io0"]);
+    let server = Server::start_as(command, tempfile::tempdir().unwrap());
+    let mut world = World::of(server.into_inner()).unwrap();
+    walk_often(row, HUNDREDTH + FEW, &mut world).unwrap();
+    rest_and_end(world.server);
+}
+
+/// A server cannot go on when it creates one more thread.
+fn abort(mut command: Command, folder: TempDir) {
+    command.args(["--object", "iothread,id=io0"]);
+    let mut server = Server::start_as(command, folder).into_inner();
+    let mut qmp = Qmp::open(server.socket()).unwrap();
+    let mut names = (0..=HUNDREDTH).map(|number| format!("t{number}"));
+    let is_gone = names.any(|name| {
+        let thread = json!({"qom-type": "iothread", "id": name});
+        qmp.exchange("object-add", &thread).is_err()
+    });
+    assert!(is_gone, "it goes on");
+    let status = server.wait_for_status().unwrap();
+    assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()), "{status}");
+    let said = server.said().join("\n");
+    assert!(said.contains("rseq registration failed"), "{said}");
 }
 
 /// A server that is refused `calls` serves as well.
-fn check(calls: &str, fault: &str, outcome: Outcome, n_files: usize) {
+fn check(calls: &str, fault: &str, outcome: Outcome) {
     let folder = tempfile::tempdir().unwrap();
     let traces = tempfile::tempdir().unwrap();
     let trace = traces.path().join("trace");
     let command = with_fault(&program(), &trace, calls, fault);
-    serve(command, folder, outcome, n_files);
+    serve(command, folder, outcome, FEW);
     // The tracer ends after the server.
-    let is_refused = || has_refused(&trace) || calls == "timerfd_create";
+    let are_refused = || calls.split(',').all(|call| has_refused(&trace, call));
     assert!(
-        comes_true(PATIENCE, is_refused),
-        "{calls}:{fault}: never called"
+        comes_true(PATIENCE, are_refused),
+        "{calls}:{fault}: not all called"
     );
+}
+
+/// A server that is refused a call later serves as well: from the hundredth use on, or if there is none, from the second.
+fn check_later(row: &Refused, errno: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let traces = tempfile::tempdir().unwrap();
+    let counts = traces.path().join("counts");
+    let (from, n_files) = match row.uses {
+        Uses::ByRequests => (HUNDREDTH, FEW),
+        Uses::ByFiles | Uses::ByThreadsOf(_) => (HUNDREDTH, HUNDREDTH + FEW),
+        Uses::Few => (2, FEW),
+    };
+    let mut calls = vec![(row.call, from)];
+    if row.call == "timerfd_create" {
+        calls.push(("epoll_pwait2", 1));
+    }
+    let command = refused_later(&program(), &calls, errno, &counts);
+    match (row.uses, (row.outcome)(errno, true)) {
+        (_, Outcome::Aborts) => abort(command, folder),
+        (Uses::ByThreadsOf(subsystem), _) => serve_often(command, &subsystem()),
+        (Uses::ByRequests | Uses::ByFiles | Uses::Few, outcome) => {
+            serve(command, folder, outcome, n_files);
+        }
+    }
+    let n_uses = n_uses(&counts, row.call);
+    let is_late = match row.uses {
+        Uses::ByRequests | Uses::ByFiles | Uses::ByThreadsOf(_) => n_uses >= from,
+        Uses::Few => (from..HUNDREDTH).contains(&n_uses),
+    };
+    assert!(is_late, "{}: {n_uses} uses", row.call);
 }
 
 /// An old kernel, a sandbox, and one that closes later.
@@ -260,7 +367,7 @@ fn a_kernel_without_the_calls_is_served_as_well() {
         ("clone3", "error=EPERM:when=10+", Outcome::HasNoThreads),
     ];
     side_by_side(Vec::from(cases), |(calls, fault, outcome)| {
-        check(calls, fault, outcome, FEW);
+        check(calls, fault, outcome);
     });
 }
 
@@ -274,24 +381,31 @@ mod live {
         if Tool::Program("strace").for_test(name).is_none() {
             return;
         }
-        let mut cases = Vec::new();
-        for row in &TABLE {
-            for errno in ERRNOS {
-                let outcome = (row.outcome)(errno, false);
-                // Without threads it does not start, as another test has it.
-                if outcome == Outcome::Serves {
-                    cases.push((row.call, format!("error={errno}"), outcome, FEW));
-                }
-                if row.late > 1 {
-                    let fault = format!("error={errno}:when={}+", row.late);
-                    let outcome = (row.outcome)(errno, true);
-                    cases.push((row.call, fault, outcome, row.late + FEW));
-                }
-            }
-        }
-        side_by_side(cases, |(call, fault, outcome, n_files)| {
-            check(call, &fault, outcome, n_files);
+        let all = TABLE
+            .iter()
+            .flat_map(|row| ERRNOS.map(|errno| (row, errno)));
+        // Without threads it does not start, as another test has it.
+        let serves = all.filter(|(row, errno)| (row.outcome)(errno, false) == Outcome::Serves);
+        side_by_side(serves.collect(), |(row, errno)| {
+            let calls = match row.call {
+                "timerfd_create" => "epoll_pwait2,timerfd_create",
+                call => call,
+            };
+            check(calls, &format!("error={errno}"), Outcome::Serves);
         });
+    }
+
+    /// From the hundredth use on that its threads make together.
+    #[test]
+    fn a_kernel_that_refuses_a_call_later_is_served_as_well() {
+        let name = "a_kernel_that_refuses_a_call_later_is_served_as_well";
+        if Tool::Program("python3").for_test(name).is_none() {
+            return;
+        }
+        let cases = TABLE
+            .iter()
+            .flat_map(|row| ERRNOS.map(|errno| (row, errno)));
+        side_by_side(cases.collect(), |(row, errno)| check_later(row, errno));
     }
 
     /// All of them, by a filter of the kernel's.
@@ -305,7 +419,7 @@ mod live {
             let calls = CALLS.iter().map(|call| call.name);
             let calls = calls.filter(|name| verdict == Verdict::MISSING || *name != "clone3");
             let command = filtered(&program(), &calls.collect::<Vec<_>>(), verdict);
-            serve(command, tempfile::tempdir().unwrap(), Outcome::Serves, FEW);
+            serve_all(command);
         });
     }
 

@@ -2,14 +2,22 @@
 
 mod nbd;
 mod random;
-mod rows;
+pub(crate) mod rows;
 mod vfio;
 mod walk;
 mod world;
 
+pub(crate) use walk::{Row, walk_in, walk_often};
+pub(crate) use world::World;
+
 /// A test for each of these rows. One that is missing here is code that nobody uses.
 macro_rules! walks {
     ($($row:ident)*) => {
+        /// All of them.
+        pub(crate) fn all() -> Vec<Row> {
+            vec![$(rows::$row()),*]
+        }
+
         $(
             #[test]
             fn $row() -> Result<(), libtest_mimic::Failed> {

@@ -28,6 +28,15 @@ pub(crate) struct Row {
 
 pub(crate) fn walk(row: &Row) -> Result<(), Failed> {
     let world = &mut World::start()?;
+    walk_in(row, world)?;
+    for thread in ["io0", "io1"] {
+        world.run("object-del", json!({"id": thread}))?;
+    }
+    Ok(())
+}
+
+/// The same in a world where others may have been before.
+pub(crate) fn walk_in(row: &Row, world: &mut World) -> Result<(), Failed> {
     let empty = world.snapshot()?;
     (row.prepare)(world)?;
     // Somebody is there already, so that the order shows.
@@ -60,10 +69,16 @@ pub(crate) fn walk(row: &Row) -> Result<(), Failed> {
     }
     (row.clean_up)(world)?;
     assert_eq!(world.snapshot()?, empty);
-    for thread in ["io0", "io1"] {
-        world.run("object-del", json!({"id": thread}))?;
-    }
     Ok(())
+}
+
+/// Only what succeeds, so often.
+pub(crate) fn walk_often(row: &Row, count: usize, world: &mut World) -> Result<(), Failed> {
+    (row.prepare)(world)?;
+    for _ in 0..count {
+        add_and_remove(row, world)?;
+    }
+    (row.clean_up)(world)
 }
 
 fn add_and_remove(row: &Row, world: &mut World) -> Result<(), Failed> {
