@@ -112,7 +112,8 @@ fn run_tests(steps: &mut Steps, choice: Choice) {
     if matches!(choice, Choice::Own | Choice::All) {
         steps.step("one build", || {
             let mut own = cargo();
-            let own = builds::build(own.args(["build", "--package", "xtask"]))?;
+            let own =
+                builds::build(own.args(["build", "--package", "xtask", "--example", "xtask"]))?;
             builds::check_shared(&own, &artifacts)
         });
     }
