@@ -104,6 +104,10 @@ pub(super) fn check_shared(own: &[Artifact], all: &[Artifact]) -> Result<()> {
 }
 
 impl Artifact {
+    pub(super) fn is_test(&self) -> bool {
+        self.profile.test
+    }
+
     fn program(&self) -> Option<Job> {
         let executable = self.executable.as_ref()?;
         if !self.profile.test {

@@ -52,7 +52,7 @@ fn run(system: &System, steps: &mut Steps, mut cargo: Command, _: Extent) {
         artifacts = builds::build(cargo.arg("--no-run"))?;
         let mut cargo = system.cargo(&Rustc::ask()?, "build").map_err(Error::msg)?;
         let programs = builds::build(cargo.args(system.packages()).args(PROGRAMS))?;
-        artifacts.extend(programs);
+        artifacts.extend(programs.into_iter().filter(|it| !it.is_test()));
         Ok(())
     });
     let mut wine = None;
