@@ -245,3 +245,32 @@ fn at(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> OutputErro
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Emission;
+
+    /// On any system: what is made there may be checked in, and checked out on another one.
+    #[test]
+    fn names_that_some_file_systems_take_for_one_are_refused() {
+        let folder = ::tests::temporary().unwrap();
+        for (first, second) in [("a/one.rs", "a/One.rs"), ("b/two.rs", "B/two.rs")] {
+            let mut emission = Emission::new();
+            emission.push(first, "1".to_owned());
+            emission.push("other.rs", "2".to_owned());
+            emission.push(second, "3".to_owned());
+            for outcome in [emission.write(folder.path()), emission.check(folder.path())] {
+                let told = outcome.unwrap_err().to_string();
+                let [first, second] = [first, second].map(|it| folder.path().join(it));
+                let both = format!(
+                    "'{}': '{}' differs from it in upper and lower case only",
+                    second.display(),
+                    first.display()
+                );
+                assert!(told.ends_with(&both), "{told}");
+            }
+            let left = std::fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(left, 0, "{first}");
+        }
+    }
+}

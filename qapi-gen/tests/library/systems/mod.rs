@@ -70,6 +70,54 @@ fn a_check_says_when_line_ends_are_the_only_difference() {
     }
 }
 
+/// Modules whose pages and files would have names that differ in upper and lower case only, which are one file on Windows and macOS.
+#[test]
+fn no_two_files_meet_where_upper_and_lower_case_are_one() {
+    let folder = folder_with(&[
+        (
+            "main.json",
+            "{ 'include': 'x-y.json' }\n{ 'include': 'X/y.json' }\n{ 'include': 'x_Y.json' }\n\
+             { 'include': 'Index.json' }\n{ 'include': 'Mod.json' }\n",
+        ),
+        ("x-y.json", "{ 'command': 'first' }\n"),
+        ("X/y.json", "{ 'command': 'second' }\n"),
+        ("x_Y.json", "{ 'command': 'third' }\n"),
+        ("Index.json", "{ 'command': 'fourth' }\n"),
+        ("Mod.json", "{ 'command': 'fifth' }\n"),
+    ]);
+    for command in [
+        "generate main.json",
+        "doc main.json --format html",
+        "doc main.json --format markdown",
+        "doc main.json --format man",
+    ] {
+        let out = tempfile::tempdir_in(folder.path()).expect("a folder");
+        let arguments = |more: &str| {
+            let out = out.path().file_name().expect("a name").to_string_lossy();
+            format!("{command} --out-dir {out}{more}")
+        };
+        let made = run(folder.path(), &arguments(""));
+        assert_eq!(code(&made), 0, "{}", stderr(&made));
+        // None has been written over another one.
+        let checked = run(folder.path(), &arguments(" --check"));
+        assert_eq!(code(&checked), 0, "{}", stderr(&checked));
+        let mut names = Vec::new();
+        names_below(out.path(), &mut names);
+        let texts = names
+            .iter()
+            .map(|name| fs::read_to_string(name).expect("text"));
+        let texts: String = texts.collect();
+        for command in ["first", "second", "third", "fourth", "fifth"] {
+            assert!(texts.contains(command), "{command}");
+        }
+        let n_files = names.len();
+        let mut small: Vec<_> = names.iter().map(|name| name.to_lowercase()).collect();
+        small.sort();
+        small.dedup();
+        assert_eq!(small.len(), n_files, "{names:?}");
+    }
+}
+
 #[test]
 fn schemas_and_settings_may_have_the_line_ends_of_windows() {
     let schema = "# A comment.\n##\n# @go:\n#\n# Goes.\n#\n# @far: how\n#     far\n#\n# Since: 1.0\n##\n\
