@@ -1,7 +1,8 @@
 //! Whether `qapi-gen` makes on another system what it makes here.
 //!
 //! A run is a command line. Linux has it with `/` between the folder and the file of each schema, the other system with each of
-//! its own separators; what is made of schemas that are one construct each only with the last of these. Equal have to be, byte for
+//! its own separators; what is made of schemas that are one construct each only with the last of these, and without pages of
+//! manuals, unless all is asked for. Equal have to be, byte for
 //! byte: the files that are written, standard output, standard error and the status. Messages name files as the command line
 //! does: in what Linux says the folders are written as they were given on the other system, and then it is compared. Colours are
 //! left out: the renderer has others for consoles of Windows.
@@ -18,6 +19,7 @@ use tests::reference::first_difference;
 use tests::{QEMU_SCHEMAS, Tool, workspace};
 
 use super::super::programs::lanes;
+use super::Extent;
 
 /// How many schemas one run of `check` looks at: a command line of Windows has 32,767 characters.
 const N_AT_ONCE: usize = 100;
@@ -81,12 +83,12 @@ struct Outcome {
 }
 
 /// Runs everything on both. Says how many command lines there were.
-pub(super) fn compare(here: &Path, other: &Other<'_>) -> Result<usize> {
+pub(super) fn compare(here: &Path, other: &Other<'_>, extent: Extent) -> Result<usize> {
     let folder = workspace().join("target/corpus");
     fs::create_dir_all(&folder)?;
     let scratch = tempfile::tempdir_in(&folder)?;
     let commands = scratch.path().join("commands.jsonl");
-    let runs = runs(&commands)?;
+    let runs = runs(&commands, extent)?;
     let n_runs = runs.len();
     let waiting = Mutex::new(VecDeque::from_iter(runs.into_iter().enumerate()));
     let next = || {
@@ -122,7 +124,7 @@ pub(super) fn compare(here: &Path, other: &Other<'_>) -> Result<usize> {
 }
 
 /// All command lines. Writes what they give to `validate`.
-fn runs(commands: &Path) -> Result<Vec<Run>> {
+fn runs(commands: &Path, extent: Extent) -> Result<Vec<Run>> {
     let workspace = workspace();
     let mut runs = Vec::new();
     // The main file includes the others.
@@ -145,7 +147,7 @@ fn runs(commands: &Path) -> Result<Vec<Run>> {
     }
     fs::write(commands, given)?;
     for (at, folder) in cases {
-        runs.extend(small(&at, folder)?);
+        runs.extend(small(&at, folder, extent)?);
     }
     Ok(runs)
 }
@@ -186,7 +188,7 @@ fn whole(at: &Path, folder: &str, older: &str) -> impl Iterator<Item = Run> {
 }
 
 /// What is made of each schema of a folder: of a bad one there are messages only.
-fn small(at: &Path, folder: &str) -> Result<Vec<Run>> {
+fn small(at: &Path, folder: &str, extent: Extent) -> Result<Vec<Run>> {
     let path = at.join(folder);
     let entries = fs::read_dir(&path);
     let mut names = Vec::new();
@@ -216,7 +218,10 @@ fn small(at: &Path, folder: &str) -> Result<Vec<Run>> {
     for name in names.iter().filter(|name| is_good(&path.join(name))) {
         let name = std::slice::from_ref(name);
         // They include little, and to start a program takes long there.
-        runs.extend(MADE.map(|template| run(template, name, false)));
+        runs.extend(MADE.map(|template| run(template, name, extent == Extent::All)));
+        if extent == Extent::All {
+            runs.push(run(MANUAL, name, true));
+        }
     }
     Ok(runs)
 }

@@ -46,7 +46,7 @@ const APART: &str = "tests/apart.rs";
 /// Programs that no test here starts. With a test among what is built, they are built of what the tests are built of.
 const PROGRAMS: [&str; 2] = ["--bins", "--test=apart"];
 
-fn run(system: &System, steps: &mut Steps, mut cargo: Command, _: Extent) {
+fn run(system: &System, steps: &mut Steps, mut cargo: Command, extent: Extent) {
     let mut artifacts = Vec::new();
     let is_built = steps.step(&format!("build for {}", system.target), || {
         artifacts = builds::build(cargo.arg("--no-run"))?;
@@ -62,11 +62,17 @@ fn run(system: &System, steps: &mut Steps, mut cargo: Command, _: Extent) {
             Ok(())
         });
     if let (true, Some(wine)) = (is_up, wine) {
-        run_in(&wine, system, steps, &artifacts);
+        run_in(&wine, system, steps, &artifacts, extent);
     }
 }
 
-fn run_in(wine: &Wine, system: &System, steps: &mut Steps, artifacts: &[builds::Artifact]) {
+fn run_in(
+    wine: &Wine,
+    system: &System,
+    steps: &mut Steps,
+    artifacts: &[builds::Artifact],
+    extent: Extent,
+) {
     let programs = || builds::programs(artifacts).into_iter();
     let own = programs().map(|job| wine.stand_in(system.stand_in(job)));
     let mut jobs: Vec<Job> = own.collect();
@@ -97,7 +103,7 @@ fn run_in(wine: &Wine, system: &System, steps: &mut Steps, artifacts: &[builds::
     }
     let mut n_compared = 0;
     steps.step("what qapi-gen makes is what it makes here", || {
-        n_compared = compare(wine, artifacts)?;
+        n_compared = compare(wine, artifacts, extent)?;
         Ok(())
     });
     steps.compared(n_compared);
@@ -133,7 +139,7 @@ fn drive(wine: &Wine, artifacts: &[builds::Artifact], qemu: &Path) -> Result<usi
 }
 
 /// Compares what `qapi-gen` makes on both systems. Says how many command lines there were.
-fn compare(wine: &Wine, artifacts: &[builds::Artifact]) -> Result<usize> {
+fn compare(wine: &Wine, artifacts: &[builds::Artifact], extent: Extent) -> Result<usize> {
     let here = builds::build(on_workspace("build").arg("--bin=qapi-gen"))?;
     let here = builds::program(&here, "qapi-gen")?;
     let there = builds::program(artifacts, "qapi-gen")?;
@@ -141,7 +147,7 @@ fn compare(wine: &Wine, artifacts: &[builds::Artifact]) -> Result<usize> {
         program: &|| wine.program(&there),
         separators: &['/', '\\'],
     };
-    corpus::compare(&here, &other)
+    corpus::compare(&here, &other, extent)
 }
 
 /// Ctrl+C while files are written leaves none that is not complete. Wine makes one of the signal that a terminal sends.
