@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 mod kernels;
+mod later;
 mod live;
 mod outcomes;
 mod peers;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let suite = tormenting::add(suite);
     let suite = outcomes::add(suite);
     let suite = kernels::add(suite);
+    let suite = later::add(suite);
     live::add(suite).run()
 }
 
