@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::super::programs::Job;
 use super::super::steps::Steps;
 use super::super::{builds, run_jobs};
-use super::{Extent, System};
+use super::{Extent, System, WITHOUT_PEERS};
 use crate::toolchain::WARNINGS;
 
 pub(super) const S390X: System = System {
@@ -52,6 +52,7 @@ const EVERYTHING: &[&str] = &[
     "--package=iothreadd",
     "--package=iothread-top",
     "--test=daemon",
+    "--test=peers",
     "--test=runtime",
 ];
 
@@ -67,7 +68,7 @@ const MORE: &[&str] = &[
 ];
 
 /// What is run of suites that take minutes where they are emulated, unless everything is: by the beginning of their titles.
-const CHOSEN: [(&str, &[&str]); 2] = [
+const CHOSEN: [(&str, &[&str]); 3] = [
     (
         "tests/daemon/",
         &[
@@ -82,8 +83,13 @@ const CHOSEN: [(&str, &[&str]); 2] = [
             "sockets::",
         ],
     ),
+    // Random input, with thousands of requests.
+    ("tests/peers/", &["--skip", "fio"]),
     ("tests/runtime/", &["recordings::", "json::", "session::"]),
 ];
+
+/// Tests with peers, which are programs of this machine: NBD clients that verify what they read.
+const WITH_PEERS: (&str, &str) = ("tests/peers/", "live::nbd::");
 
 /// Tests that emulation makes impossible, and how.
 const IMPOSSIBLE: [(&str, &str); 2] = [
@@ -171,6 +177,11 @@ fn emulated(job: Job, emulator: &str, too_new: &[(&str, &str)], extent: Extent) 
     for (test, _) in IMPOSSIBLE.iter().chain(too_new) {
         job.command.args(["--skip", test]);
     }
+    let (peers, names) = WITH_PEERS;
+    match job.title.starts_with(peers) {
+        true => job.command.arg(names),
+        false => job.command.args(WITHOUT_PEERS),
+    };
     let chosen = CHOSEN
         .iter()
         .find(|(title, _)| job.title.starts_with(title));
