@@ -3,7 +3,7 @@
 //! Each kind of recording has its flag, and every file its own count.
 
 mod introspection;
-mod protocol;
+pub(crate) mod protocol;
 mod suite;
 mod validation;
 

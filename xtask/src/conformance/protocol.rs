@@ -14,21 +14,28 @@ use crate::process::IOTHREADD;
 
 pub(super) fn run(file: &Path, count: &mut Count) -> Result<()> {
     let iothreadd = IOTHREADD.build()?;
-    for (index, line) in super::read(file)?.lines().enumerate() {
-        let place = || format!("{}:{}", file.display(), index + 1);
-        let recording = Recording::read(line).with_context(place)?;
-        let received = play(&iothreadd, &recording.sent).with_context(place)?;
-        let is_equal = received == recording.received;
-        count.take((!is_equal).then(|| recording.describe(&received)));
+    for recording in recordings(file)? {
+        let received = play(&iothreadd, &recording.sent).with_context(|| recording.name.clone())?;
+        count.take(recording.differs_from(&received));
     }
     Ok(())
 }
 
+/// The sessions of a file.
+pub(crate) fn recordings(file: &Path) -> Result<Vec<Recording>> {
+    let text = super::read(file)?;
+    let recordings = text.lines().enumerate().map(|(index, line)| {
+        let place = || format!("{}:{}", file.display(), index + 1);
+        Recording::read(line).with_context(place)
+    });
+    recordings.collect()
+}
+
 /// One session.
-struct Recording {
-    name: String,
-    sent: Vec<u8>,
-    received: Vec<Value>,
+pub(crate) struct Recording {
+    pub(crate) name: String,
+    pub(crate) sent: Vec<u8>,
+    pub(crate) received: Vec<Value>,
 }
 
 impl Recording {
@@ -56,8 +63,11 @@ impl Recording {
         })
     }
 
-    /// The first message that differs.
-    fn describe(&self, received: &[Value]) -> String {
+    /// The first message that differs, if one does.
+    pub(crate) fn differs_from(&self, received: &[Value]) -> Option<String> {
+        if received == self.received {
+            return None;
+        }
         let n_equal = received
             .iter()
             .zip(&self.received)
@@ -67,18 +77,18 @@ impl Recording {
             Some(message) => message.to_string(),
             None => "nothing".to_owned(),
         };
-        format!(
+        Some(format!(
             "{}, message {}:\n  expected {}\n  received {}",
             self.name,
             n_equal + 1,
             show(&self.received),
             show(received)
-        )
+        ))
     }
 }
 
 /// What the server answers, without its greeting.
-fn play(iothreadd: &Path, sent: &[u8]) -> Result<Vec<Value>> {
+pub(crate) fn play(iothreadd: &Path, sent: &[u8]) -> Result<Vec<Value>> {
     let mut child = Command::new(iothreadd)
         .args(["--qmp", "stdio"])
         .stdin(Stdio::piped())

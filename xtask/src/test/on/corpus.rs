@@ -153,7 +153,7 @@ fn runs(commands: &Path, extent: Extent) -> Result<Vec<Run>> {
 }
 
 /// The requests of a recording, as they were sent.
-fn requests(file: &Path) -> Result<String> {
+pub(super) fn requests(file: &Path) -> Result<String> {
     #[derive(serde::Deserialize)]
     struct Recording<'a> {
         #[serde(borrow)]

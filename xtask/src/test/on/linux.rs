@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::super::programs::Job;
 use super::super::steps::Steps;
 use super::super::{builds, run_jobs};
-use super::{Extent, System, WITHOUT_PEERS};
+use super::{Extent, System, WITHOUT_PEERS, malformed};
 use crate::toolchain::WARNINGS;
 
 pub(super) const S390X: System = System {
@@ -51,6 +51,7 @@ const EVERYTHING: &[&str] = &[
     "--package=iothread-metrics",
     "--package=iothreadd",
     "--package=iothread-top",
+    "--test=cases",
     "--test=daemon",
     "--test=peers",
     "--test=runtime",
@@ -58,7 +59,6 @@ const EVERYTHING: &[&str] = &[
 
 /// The other suites, without those that measure memory or compile what they have generated.
 const MORE: &[&str] = &[
-    "--test=cases",
     "--test=library",
     "--test=process",
     "--test=refused",
@@ -68,7 +68,8 @@ const MORE: &[&str] = &[
 ];
 
 /// What is run of suites that take minutes where they are emulated, unless everything is: by the beginning of their titles.
-const CHOSEN: [(&str, &[&str]); 3] = [
+const CHOSEN: [(&str, &[&str]); 4] = [
+    ("tests/cases/", &["introspect::"]),
     (
         "tests/daemon/",
         &[
@@ -153,6 +154,7 @@ fn run(system: &System, loader: &str, steps: &mut Steps, mut cargo: Command, ext
         jobs.map(move |job| emulated(job, emulator, too_new, extent))
     });
     run_jobs(steps, jobs.collect());
+    malformed::compare(steps, system, &artifacts, extent);
 }
 
 /// Has a program that tests start be emulated, whoever starts it: moves it away, and leaves a script in its place. Cargo puts it

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod linux;
+mod malformed;
 mod peers;
 mod windows;
 mod wine;
@@ -123,6 +124,12 @@ impl System {
             let jobs = jobs.into_iter().map(|job| self.stand_in(job)).collect();
             run_jobs(steps, jobs);
         }
+    }
+
+    /// Whether this package is tested there.
+    fn has(&self, package: &str) -> bool {
+        let mut packages = self.what.iter().map(|it| it.strip_prefix("--package="));
+        packages.any(|it| it == Some(package))
     }
 
     /// What runs programs, wherever it is started.
