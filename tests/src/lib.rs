@@ -15,7 +15,7 @@ mod guest;
 pub mod http;
 #[cfg(unix)]
 mod iothreadd;
-#[cfg(feature = "load")]
+#[cfg(all(unix, feature = "load"))]
 pub mod load;
 pub mod panics;
 mod patience;

@@ -1,4 +1,9 @@
-//! Tasks of the workspace, run as `cargo xtask TASK`.
+//! Tasks of the workspace, run as `cargo xtask TASK`. Elsewhere than on Linux, those are there that do not need it.
+
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "tasks that are not there use the rest")
+)]
 
 /// Writes a line to standard output; unlike the standard macro it does not panic.
 macro_rules! println {
@@ -16,14 +21,17 @@ macro_rules! eprintln {
 
 mod alone;
 mod api;
+#[cfg(target_os = "linux")]
 mod bench;
 mod codegen;
 mod conformance;
 mod console;
+#[cfg(target_os = "linux")]
 mod demo;
 mod docs;
 mod fuzz;
 mod lint;
+#[cfg(target_os = "linux")]
 mod load;
 mod man;
 mod process;
@@ -47,6 +55,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Show the whole idea at work: generate, build, serve, plug and unplug devices.
+    #[cfg(target_os = "linux")]
     Demo(demo::Args),
     /// Run every test: generated code, public interfaces, unit, integration and doc tests.
     Test(test::Args),
@@ -71,13 +80,16 @@ enum Task {
     /// Feed parsers and sessions with random input, for minutes.
     Fuzz(fuzz::Args),
     /// Load QMP servers with 1,000 clients and 1,000,000 commands, and check every reply.
+    #[cfg(target_os = "linux")]
     Load(load::Args),
     /// Measure, each figure beside its baseline in the same run.
+    #[cfg(target_os = "linux")]
     Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
+        #[cfg(target_os = "linux")]
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Lint => lint::run(),
@@ -89,7 +101,9 @@ fn main() -> ExitCode {
         Task::Conformance(args) => conformance::run(&args),
         Task::Stress(args) => stress::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        #[cfg(target_os = "linux")]
         Task::Load(args) => load::run(&args),
+        #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),
     };
     match result {

@@ -43,6 +43,7 @@ fn write(man: &Path, completions: &Path) -> Result<()> {
         std::fs::create_dir_all(folder).with_context(fails)?;
     }
     for command in [
+        #[cfg(target_os = "linux")]
         iothreadd::command(),
         iothread_top::command(),
         qmp::command(),

@@ -43,10 +43,15 @@ const BARE: &[&str] = &[
     "--package=qapi-runtime",
 ];
 
+/// The tasks of this workspace.
+const TASKS: &[&str] = &["--package=xtask", "--example=xtask"];
+
 /// Targets, beside the machine's own.
-const TARGETS: [(&str, &[&str]); 6] = [
+const TARGETS: [(&str, &[&str]); 8] = [
     ("x86_64-pc-windows-gnu", EVERYTHING),
+    ("x86_64-pc-windows-gnu", TASKS),
     ("aarch64-apple-darwin", EVERYTHING),
+    ("aarch64-apple-darwin", TASKS),
     ("wasm32-wasip1", BARE),
     ("aarch64-unknown-linux-gnu", EVERYTHING),
     ("s390x-unknown-linux-gnu", EVERYTHING),

@@ -103,16 +103,6 @@ impl System {
         Ok(cargo)
     }
 
-    /// What says which packages are tested, with which features.
-    fn packages(&self) -> impl Iterator<Item = &'static str> {
-        let is_package = |it: &&str| {
-            ["--package", "--all-features"]
-                .iter()
-                .any(|start| it.starts_with(start))
-        };
-        self.what.iter().copied().filter(is_package)
-    }
-
     fn run_tests(&self, steps: &mut Steps, mut cargo: Command, _: Extent) {
         let mut artifacts = Vec::new();
         let is_built = steps.step(&format!("build for {}", self.target), || {

@@ -10,26 +10,15 @@ use tests::{PATIENCE, Tool, comes_true};
 
 use super::super::programs::Job;
 use super::super::steps::Steps;
-use super::super::{builds, on_workspace, run_jobs};
+use super::super::{ELSEWHERE, builds, on_workspace, packages, run_jobs};
 use super::wine::{COMPILER, Wine};
 use super::{Extent, System, corpus, peers};
+use crate::process::succeed;
 use crate::toolchain::Rustc;
 
 pub(super) const SYSTEM: System = System {
     target: "x86_64-pc-windows-gnu",
-    what: &[
-        "--package=qapi-gen",
-        "--package=qapi-runtime",
-        "--package=qmp",
-        "--package=iothread-top",
-        "--all-features",
-        "--lib",
-        "--bins",
-        "--test=library",
-        "--test=cases",
-        "--test=runtime",
-        "--test=apart",
-    ],
+    what: ELSEWHERE,
     linker: Some(COMPILER),
     runner: &["wine"],
     run,
@@ -46,13 +35,18 @@ const APART: &str = "tests/apart.rs";
 /// Programs that no test here starts. With a test among what is built, they are built of what the tests are built of.
 const PROGRAMS: [&str; 2] = ["--bins", "--test=apart"];
 
+/// The tasks of this workspace, which are built of other things.
+const TASKS: [&str; 2] = ["--package=xtask", "--example=xtask"];
+
 fn run(system: &System, steps: &mut Steps, mut cargo: Command, extent: Extent) {
     let mut artifacts = Vec::new();
     let is_built = steps.step(&format!("build for {}", system.target), || {
         artifacts = builds::build(cargo.arg("--no-run"))?;
         let mut cargo = system.cargo(&Rustc::ask()?, "build").map_err(Error::msg)?;
-        let programs = builds::build(cargo.args(system.packages()).args(PROGRAMS))?;
+        let programs = builds::build(cargo.args(packages(system.what)).args(PROGRAMS))?;
         artifacts.extend(programs.into_iter().filter(|it| !it.is_test()));
+        let mut cargo = system.cargo(&Rustc::ask()?, "build").map_err(Error::msg)?;
+        artifacts.extend(builds::build(cargo.args(TASKS))?);
         Ok(())
     });
     let mut wine = None;
@@ -90,6 +84,10 @@ fn run_in(
     });
     run_jobs(steps, jobs);
     steps.step("an end by Ctrl+C", || interrupt(wine, artifacts));
+    steps.step("generated code", || {
+        let mut check = wine.program(&builds::program(artifacts, "xtask")?);
+        succeed(check.args(["codegen", "--check"]))
+    });
     if let Some(qemu) = QEMU.find() {
         let mut n_compared = 0;
         steps.step(
