@@ -44,7 +44,7 @@ fn peak(server: &Server) -> usize {
 fn all_clients_share_what_there_is() {
     let (server, socket) = start("64M");
     // Two of the longest at a time would be 64 MiB for each of them.
-    let mut greedy: Vec<Nbd> = (0..12).map(|_| Nbd::open(&socket, "e")).collect();
+    let mut greedy: Vec<Nbd> = (0..24).map(|_| Nbd::open(&socket, "e")).collect();
     for nbd in &mut greedy {
         for _ in 0..3 {
             nbd.request(READ, 0, 0, LONGEST);

@@ -323,12 +323,12 @@ fn a_slow_reader_loses_no_reply() {
     let mut writer = client.reader.get_ref().try_clone().unwrap();
     let sender = std::thread::spawn(move || {
         let padding = "x".repeat(1000);
-        for index in 0..8_000 {
+        for index in 0..20_000 {
             let request = format!(r#"{{"execute": "query-name", "id": [{index}, "{padding}"]}}"#);
             writer.write_all(request.as_bytes()).unwrap();
         }
     });
-    for index in 0..8_000 {
+    for index in 0..20_000 {
         let expected = format!(r#"{{"return": {{}}, "id": [{index}, "#);
         assert!(client.line().starts_with(&expected));
     }
@@ -380,7 +380,7 @@ fn hundreds_of_clients_get_all_their_replies() {
                     .await
                     .unwrap();
                 let mut n_errors = 0;
-                for index in 0..20 {
+                for index in 0..50 {
                     let command = ["query-name", "nope", "getfd"][(number + index) % 3];
                     let call = client.execute_raw(command, None, CallOptions::new());
                     n_errors += usize::from(call.await.is_err());
@@ -393,7 +393,7 @@ fn hundreds_of_clients_get_all_their_replies() {
             n_errors += errors.unwrap();
         }
         let expected = (0..200)
-            .flat_map(|number| (0..20).map(move |index| (number + index) % 3))
+            .flat_map(|number| (0..50).map(move |index| (number + index) % 3))
             .filter(|kind| *kind > 0)
             .count();
         assert_eq!(n_errors, expected);

@@ -10,7 +10,7 @@ use tests::{Qmp, Random};
 use super::world::World;
 
 const N_CLIENTS: usize = 4;
-const N_STEPS: usize = 800;
+const N_STEPS: usize = 1500;
 const THREADS: [&str; 3] = ["io0", "io1", "io2"];
 
 /// The threads and the holders on them, each counted.
