@@ -5,19 +5,20 @@ use std::process::Command;
 
 /// The program beside this one. Cargo does not say where examples are, nor that they have been built.
 fn xtask() -> PathBuf {
-    let mut cargo = Command::new(std::env::var_os("CARGO").expect("run by cargo"));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--package",
-        "xtask",
-        "--example",
-        "xtask",
-    ]);
-    assert!(cargo.status().expect("cargo starts").success());
     let this = std::env::current_exe().expect("a program has a path");
-    let profile = this.ancestors().nth(2).expect("it is in `deps`");
-    profile.join("examples/xtask")
+    let folder = this.ancestors().nth(2).expect("it is in `deps`");
+    let target = folder.parent().expect("a folder for each profile");
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") => "dev",
+        Some(profile) => profile,
+        None => panic!("no profile: {}", this.display()),
+    };
+    let mut cargo = Command::new(std::env::var_os("CARGO").expect("run by cargo"));
+    cargo.args(["build", "--quiet", "--package", "xtask"]);
+    cargo.args(["--example", "xtask", "--profile", profile]);
+    cargo.arg("--target-dir").arg(target);
+    assert!(cargo.status().expect("cargo starts").success());
+    folder.join("examples/xtask")
 }
 
 #[test]
