@@ -1,7 +1,8 @@
 //! What servers tell of themselves, back into schemas.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use qapi_gen::Compiled;
@@ -17,12 +18,38 @@ use tests::Tool;
 
 use crate::load;
 
-/// What real servers have told, by the name of the recording; none where these are not here.
-pub(crate) fn recordings(test: &str) -> Vec<(String, Value)> {
+/// What a real server has told.
+pub(crate) struct Recording {
+    pub(crate) name: String,
+    pub(crate) told: Value,
+    schema: OnceLock<Schema>,
+}
+
+impl Recording {
+    /// `told`, compiled.
+    fn schema(&self) -> &Schema {
+        self.schema.get_or_init(|| compile(&self.told))
+    }
+}
+
+/// All of them; none where these are not here.
+pub(crate) fn recordings(test: &str) -> &'static [Recording] {
+    static RECORDINGS: OnceLock<Vec<Recording>> = OnceLock::new();
     let Some(shared) = Tool::Shared.for_test(test) else {
-        return Vec::new();
+        return &[];
     };
+    RECORDINGS.get_or_init(|| read(&shared))
+}
+
+fn read(shared: &Path) -> Vec<Recording> {
     let mut recordings = Vec::new();
+    let mut add = |name: String, told: Value| {
+        recordings.push(Recording {
+            name,
+            told,
+            schema: OnceLock::new(),
+        });
+    };
     for version in ["10.0.13", "11.1.3"] {
         let path = shared
             .join("qemu")
@@ -31,7 +58,7 @@ pub(crate) fn recordings(test: &str) -> Vec<(String, Value)> {
         let text = std::fs::read(path).expect("a recording");
         let reply: Value = serde_json::from_slice(&text).expect("JSON");
         let array = reply.get("return").unwrap_or(&reply).clone();
-        recordings.push((version.to_owned(), array));
+        add(version.to_owned(), array);
     }
     let files = std::fs::read_dir(shared.join("recordings")).expect("recordings");
     let files: Vec<PathBuf> = files.map(|entry| entry.expect("a file").path()).collect();
@@ -44,7 +71,7 @@ pub(crate) fn recordings(test: &str) -> Vec<(String, Value)> {
         });
         let mut answers = calls.filter(|call| call["c"] == "query-qmp-schema");
         let answer = answers.next().expect("an answer")["r"].clone();
-        recordings.push((name.into_owned(), answer));
+        add(name.into_owned(), answer);
     }
     recordings
 }
@@ -64,8 +91,9 @@ fn tell(schema: &Schema) -> Value {
 
 #[test]
 fn what_a_server_told_is_told_again() {
-    for (name, mut told) in recordings("what a server told is told again") {
-        let mut again = tell(&compile(&told));
+    for recording in recordings("what a server told is told again") {
+        let (name, mut told) = (&recording.name, recording.told.clone());
+        let mut again = tell(recording.schema());
         let elements = |value: &Value| value.as_array().expect("an array").len();
         assert!(elements(&told) > 500, "{name}");
         // Before 6.2 values had no features.
@@ -85,9 +113,9 @@ fn what_a_server_told_is_told_again() {
 /// The Rust of a whole server; `tests/generated` compiles some.
 #[test]
 fn recordings_become_rust() {
-    for (name, told) in recordings("recordings become Rust") {
-        let (backend, schema) = (RustBackend::default(), compile(&told));
-        match backend.generate(&schema) {
+    for recording in recordings("recordings become Rust") {
+        let (backend, name) = (RustBackend::default(), &recording.name);
+        match backend.generate(recording.schema()) {
             Ok(generated) => assert!(generated.files().emission().files().len() > 2, "{name}"),
             Err(rejected) => panic!("{name}: {rejected}"),
         }
@@ -217,12 +245,13 @@ fn renumber(value: &mut Value, keys: &[&str]) {
 
 #[test]
 fn names_stay_when_a_later_server_tells_more() {
-    for (recording, told) in recordings("names stay when a later server tells more") {
-        let (old, new) = (compile(&told), compile(&grow(&told)));
-        let names = names_of_same_places(&old, &new);
-        assert!(names.len() > 100, "{recording}: {}", names.len());
+    for recording in recordings("names stay when a later server tells more") {
+        let new = compile(&grow(&recording.told));
+        let names = names_of_same_places(recording.schema(), &new);
+        assert!(names.len() > 100, "{}: {}", recording.name, names.len());
         for (name, new_names) in names {
-            assert_eq!(new_names, HashSet::from([name.clone()]), "{recording}");
+            let same = HashSet::from([name.clone()]);
+            assert_eq!(new_names, same, "{}", recording.name);
         }
     }
 }
@@ -232,13 +261,13 @@ fn names_stay_when_a_later_server_tells_more() {
 fn names_stay_between_releases() {
     let recordings = recordings("names stay between releases");
     let find = |name: &str| {
-        let mut found = recordings.iter().filter(|(it, _)| it == name);
-        found.next().map(|(_, told)| compile(told))
+        let mut found = recordings.iter().filter(|it| it.name == name);
+        found.next().map(Recording::schema)
     };
     let Some((old, new)) = find("9.2.0_x86_64").zip(find("10.0.0_x86_64")) else {
         return;
     };
-    let names = names_of_same_places(&old, &new);
+    let names = names_of_same_places(old, new);
     let moved = names
         .iter()
         .filter(|(name, new_names)| **new_names != HashSet::from([(*name).clone()]));
@@ -341,12 +370,12 @@ fn a_part_of_the_elements_is_a_schema() {
         .map(|it| &it["name"])
         .collect();
     assert_eq!(names, ["take_it", "0", "str", "2", "bool", "3", "5", "6"]);
-    for (recording, told) in recordings("a part of the elements is a schema") {
+    for Recording { name, told, .. } in recordings("a part of the elements is a schema") {
         let told = Introspection::read(told.to_string()).expect("introspection");
         let part = told
             .part(&["blockdev-add"])
             .compile("part.json", LintLevels::default());
-        let part = part.unwrap_or_else(|rejected| panic!("{recording}: {rejected}"));
+        let part = part.unwrap_or_else(|rejected| panic!("{name}: {rejected}"));
         assert_eq!(part.schema().commands().len(), 1);
     }
 }

@@ -16,6 +16,12 @@ use tests::generated::{Crate, Module, feed};
 
 use crate::modes::{OWN_SCHEMAS, own};
 
+/// One set of features, so that it is compiled once.
+const SERDE_JSON: (&str, &str) = (
+    "serde_json",
+    "{ version = \"1\", features = [\"float_roundtrip\"] }",
+);
+
 /// How many values of each type are tried, how many commands.
 const N_VALUES: u64 = 40;
 
@@ -184,13 +190,7 @@ fn round_trips(name: &str, schema: &Path, configuration: Configuration) -> Resul
             ),
             ("table.rs", table),
         ],
-        dependencies: &[
-            ("serde", "\"1\""),
-            (
-                "serde_json",
-                "{ version = \"1\", features = [\"float_roundtrip\"] }",
-            ),
-        ],
+        dependencies: &[("serde", "\"1\""), SERDE_JSON],
         ..Crate::default()
     };
     let output = feed(&mut Command::new(program.write()?.build()?), &input)?;
@@ -252,7 +252,7 @@ pub(crate) fn options() -> Result<(), Failed> {
             "main.rs",
             include_str!("../../programs/options.rs").to_owned(),
         )],
-        dependencies: &[("serde_json", "\"1\"")],
+        dependencies: &[SERDE_JSON],
         ..Crate::default()
     };
     let program = program.write()?;

@@ -1,6 +1,6 @@
 //! A client of the NBD protocol that can also break it.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -95,6 +95,12 @@ impl Nbd {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).unwrap();
         bytes
+    }
+
+    /// Reads `count` bytes, and does not keep them.
+    pub(crate) fn skip(&mut self, count: u64) {
+        let mut bytes = (&mut self.stream).take(count);
+        assert_eq!(io::copy(&mut bytes, &mut io::sink()).unwrap(), count);
     }
 
     fn u16(&mut self) -> u16 {

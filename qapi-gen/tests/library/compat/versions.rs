@@ -58,9 +58,9 @@ fn versions(test: &str) -> Vec<Version> {
     let Some(shared) = Tool::Shared.for_test(test) else {
         return Vec::new();
     };
-    let told = recordings(test).into_iter();
+    let told = recordings(test).iter();
     let mut versions: Vec<Version> = told
-        .map(|(name, told)| Version::told(name, &told))
+        .map(|recording| Version::told(recording.name.clone(), &recording.told))
         .collect();
     versions.extend(["10.0.13", "10.2.2", "11.1.3"].map(|name| Version::source(&shared, name)));
     versions

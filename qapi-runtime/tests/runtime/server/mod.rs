@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
@@ -321,14 +322,28 @@ fn a_slow_reader_loses_no_reply() {
         .unwrap();
     let mut client = Client::connect(&path);
     let mut writer = client.reader.get_ref().try_clone().unwrap();
-    let sender = std::thread::spawn(move || {
-        let padding = "x".repeat(1000);
-        for index in 0..20_000 {
-            let request = format!(r#"{{"execute": "query-name", "id": [{index}, "{padding}"]}}"#);
-            writer.write_all(request.as_bytes()).unwrap();
+    // 20 MB, which is more than sockets and sessions hold.
+    let n_requests = 4000;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let sender = std::thread::spawn({
+        let sent = Arc::clone(&sent);
+        move || {
+            let padding = "x".repeat(5000);
+            for index in 0..n_requests {
+                let request =
+                    format!(r#"{{"execute": "query-name", "id": [{index}, "{padding}"]}}"#);
+                writer.write_all(request.as_bytes()).unwrap();
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
         }
     });
-    for index in 0..20_000 {
+    wait_until("the server stops reading", || {
+        let before = sent.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(50));
+        before > 0 && before == sent.load(Ordering::Relaxed)
+    });
+    assert!(sent.load(Ordering::Relaxed) < n_requests);
+    for index in 0..n_requests {
         let expected = format!(r#"{{"return": {{}}, "id": [{index}, "#);
         assert!(client.line().starts_with(&expected));
     }
