@@ -118,7 +118,7 @@ pub(crate) fn nearest<'c>(
 /// The number of insertions, deletions and substitutions between two names, case ignored; any
 /// number over `limit` where it is larger than that.
 fn distance(left: &str, right: &str, limit: usize) -> usize {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let (left, right) = without_common_ends(left.as_bytes(), right.as_bytes());
     let far = limit + 1;
     // Cells further from the diagonal than the limit are over it.
     let mut row: Vec<usize> = (0..=right.len()).map(|at| at.min(far)).collect();
@@ -143,6 +143,24 @@ fn distance(left: &str, right: &str, limit: usize) -> usize {
         }
     }
     row[right.len()]
+}
+
+/// What is between the start and the end that both have, case ignored. The distance is that of the rest, and most names that are
+/// compared are much alike.
+fn without_common_ends<'b>(mut left: &'b [u8], mut right: &'b [u8]) -> (&'b [u8], &'b [u8]) {
+    while let ([a, left_rest @ ..], [b, right_rest @ ..]) = (left, right)
+        && a.eq_ignore_ascii_case(b)
+    {
+        steps(1);
+        (left, right) = (left_rest, right_rest);
+    }
+    while let ([left_rest @ .., a], [right_rest @ .., b]) = (left, right)
+        && a.eq_ignore_ascii_case(b)
+    {
+        steps(1);
+        (left, right) = (left_rest, right_rest);
+    }
+    (left, right)
 }
 
 #[cfg(test)]
