@@ -12,13 +12,13 @@ pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace());
-    compile_once(&mut command);
+    without_incremental(&mut command);
     command
 }
 
-/// Has `command`, which is cargo or starts it, compile without what makes the next change faster to compile, as the alias of
-/// this program does: from an empty folder this takes nearly a third less time. All have to agree, or everything is compiled twice.
-pub(crate) fn compile_once(command: &mut Command) {
+/// Has `command`, which is cargo or starts it, compile without incremental state, as the alias of this program does: from an
+/// empty folder this takes nearly a third less time. All have to agree, or everything is compiled twice.
+pub(crate) fn without_incremental(command: &mut Command) {
     if std::env::var_os("CARGO_INCREMENTAL").is_none() {
         command.env("CARGO_INCREMENTAL", "0");
     }

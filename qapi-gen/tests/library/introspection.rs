@@ -32,7 +32,7 @@ impl Recording {
     }
 }
 
-/// All of them; none where these are not here.
+/// All recordings, read once for all tests; none if they are not on this machine.
 pub(crate) fn recordings(test: &str) -> &'static [Recording] {
     static RECORDINGS: OnceLock<Vec<Recording>> = OnceLock::new();
     let Some(shared) = Tool::Shared.for_test(test) else {

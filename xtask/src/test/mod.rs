@@ -187,7 +187,7 @@ fn run_jobs(steps: &mut Steps, mut jobs: Vec<Job>) {
     let n_cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let n_threads = (4 * n_cores).to_string();
     for Job { command, .. } in &mut jobs {
-        process::compile_once(command);
+        process::without_incremental(command);
         command.env("RUST_TEST_THREADS", &n_threads);
         // The lines of tests that skip would be swallowed.
         command.env("RUST_TEST_NOCAPTURE", "1");
